@@ -1,0 +1,222 @@
+//! The credential that tokens are asked for with, and reading it.
+//!
+//! A [`Credential`] is complete and checked once it exists. Errors name the file, the line and the key, and never show
+//! a value: the value may be the secret, pasted one line too high.
+
+mod lookup;
+mod properties;
+
+use std::fmt;
+use std::path::Path;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+use self::properties::Entries;
+use crate::error::{Error, ErrorKind};
+use crate::token::Scope;
+
+pub use self::lookup::{CredentialSource, Lookup};
+
+/// HERE's token endpoint for every region but China.
+pub const DEFAULT_TOKEN_ENDPOINT_URL: &str = "https://account.api.here.com/oauth2/token";
+
+/// Keys of a credential file.
+const KEY_ID: &str = "here.access.key.id";
+const KEY_SECRET: &str = "here.access.key.secret";
+const ENDPOINT: &str = "here.token.endpoint.url";
+const SCOPE: &str = "here.token.scope";
+
+/// No real credential file is a hundredth of this; what is larger is something else, `/dev/zero` say.
+const MAX_FILE_SIZE: u64 = 64 * 1024;
+
+/// An access key of a HERE app, with the token endpoint it is for.
+#[derive(Clone)]
+pub struct Credential {
+    access_key_id: String,
+    access_key_secret: SecretString,
+    token_endpoint_url: Url,
+    scope: Option<Scope>,
+}
+
+impl Credential {
+    /// Takes an access key for HERE's default token endpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::CredentialInvalid`] when either part is empty or has a control character.
+    pub fn new(access_key_id: &str, access_key_secret: SecretString) -> Result<Self, Error> {
+        check_text("the access key id", access_key_id)?;
+        check_text("the access key secret", access_key_secret.expose_secret())?;
+        Ok(Self {
+            access_key_id: access_key_id.to_owned(),
+            access_key_secret,
+            token_endpoint_url: parse_endpoint(DEFAULT_TOKEN_ENDPOINT_URL)?,
+            scope: None,
+        })
+    }
+
+    /// Uses another token endpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::CredentialInvalid`] unless it is an `https://` URL, or `http://` on a loopback address. Over plain
+    /// HTTP elsewhere, anyone on the way could read the token.
+    pub fn with_token_endpoint_url(mut self, url: &str) -> Result<Self, Error> {
+        self.token_endpoint_url = parse_endpoint(url)?;
+        Ok(self)
+    }
+
+    /// Uses a default scope, for requests that name none.
+    #[must_use]
+    pub fn with_scope(mut self, scope: Option<Scope>) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Reads a credential from the text of a `credentials.properties` file; `name` is what errors call it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::CredentialInvalid`], with line and key.
+    pub fn from_properties(text: &[u8], name: &str) -> Result<Self, Error> {
+        Self::from_entries(&Entries::parse(text, None).map_err(|problem| invalid(name, &problem))?, name)
+    }
+
+    /// Reads a credential from a section of a `credentials.ini` file; `name` is what errors call it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::CredentialInvalid`], with line and key.
+    pub fn from_ini(text: &[u8], section: &str, name: &str) -> Result<Self, Error> {
+        Self::from_entries(&Entries::parse(text, Some(section)).map_err(|problem| invalid(name, &problem))?, name)
+    }
+
+    /// Reads a credential from a file: in the `.ini` form (section `[default]`) when its name ends so, else in the
+    /// `.properties` form.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::CredentialNotFound`] when there is no such file; [`ErrorKind::CredentialInvalid`] when it cannot
+    /// be read or is not well-formed.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        CredentialSource::from_path(path.as_ref(), None).load()
+    }
+
+    /// Returns the access key id. It names the key in HERE's portal and is no secret, but need not be spread either.
+    pub fn access_key_id(&self) -> &str {
+        &self.access_key_id
+    }
+
+    pub(crate) fn access_key_secret(&self) -> &SecretString {
+        &self.access_key_secret
+    }
+
+    /// Returns the token endpoint.
+    pub fn token_endpoint_url(&self) -> &Url {
+        &self.token_endpoint_url
+    }
+
+    /// Returns the scope for requests that name none.
+    pub fn scope(&self) -> Option<&Scope> {
+        self.scope.as_ref()
+    }
+
+    /// Returns whether both are the same in every part; takes the same time wherever the secrets differ.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let secrets = (self.access_key_secret.expose_secret(), other.access_key_secret.expose_secret());
+        self.access_key_id == other.access_key_id
+            && self.token_endpoint_url == other.token_endpoint_url
+            && self.scope == other.scope
+            && aws_lc_rs::constant_time::verify_slices_are_equal(secrets.0.as_bytes(), secrets.1.as_bytes()).is_ok()
+    }
+
+    fn from_entries(entries: &Entries, name: &str) -> Result<Self, Error> {
+        let required = |key: &str| -> Result<(usize, Zeroizing<String>), Error> {
+            let Some((line, value)) = entries.last(key) else {
+                return Err(invalid(name, &missing(entries, key)));
+            };
+            if value.is_empty() {
+                return Err(invalid(name, &format!("line {line}: {key} is empty; copy its value from the HERE portal")));
+            }
+            Ok((line, value))
+        };
+        let at = |line: usize, key: &str, error: &Error| invalid(name, &format!("line {line}: {key}: {error}"));
+
+        let (id_line, id) = required(KEY_ID)?;
+        let (secret_line, secret) = required(KEY_SECRET)?;
+        check_text("it", &id).map_err(|error| at(id_line, KEY_ID, &error))?;
+        check_text("it", &secret).map_err(|error| at(secret_line, KEY_SECRET, &error))?;
+        let mut credential = Self::new(&id, SecretString::from(secret.as_str()))?;
+        if let Some((line, url)) = entries.last(ENDPOINT).filter(|(_, url)| !url.is_empty()) {
+            credential = credential.with_token_endpoint_url(&url).map_err(|error| at(line, ENDPOINT, &error))?;
+        }
+        if let Some((line, scope)) = entries.last(SCOPE).filter(|(_, scope)| !scope.is_empty()) {
+            let scope = Scope::new(&scope).map_err(|error| at(line, SCOPE, &error))?;
+            credential = credential.with_scope(Some(scope));
+        }
+        Ok(credential)
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential")
+            .field("token_endpoint_url", &self.token_endpoint_url.as_str())
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads the URL of a token endpoint (or of another token provider), and refuses one that would give secrets away.
+fn parse_endpoint(text: &str) -> Result<Url, Error> {
+    let refuse = |expected: &'static str| Err(Error::new(ErrorKind::CredentialInvalid, expected));
+    let Ok(url) = Url::parse(text) else {
+        return refuse("not a URL; expected something like https://account.api.here.com/oauth2/token");
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return refuse("the token endpoint URL holds a user name or password; leave them out, HERE does not use them");
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
+        "http" => refuse("the token endpoint is plain http://, where anyone on the way can read the token; use https://"),
+        _ => refuse("the token endpoint URL must begin with https://"),
+    }
+}
+
+/// Returns whether the URL's host is this machine by its very name, with no resolver to be trusted.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
+}
+
+fn check_text(what: &str, text: &str) -> Result<(), Error> {
+    let problem = if text.is_empty() {
+        "is empty"
+    } else if text.chars().any(char::is_control) {
+        "holds a line break, a tab or another control character"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::CredentialInvalid, format!("{what} {problem}; copy it again from the HERE portal")))
+}
+
+fn missing(entries: &Entries, key: &str) -> String {
+    match entries.in_other_case(key) {
+        Some((line, _)) => format!("line {line}: the key {key} must be written in lower case"),
+        None => format!("{key} is missing; expected a line `{key} = …` as in the file that the HERE portal offers"),
+    }
+}
+
+fn invalid(name: &str, problem: &str) -> Error {
+    Error::new(ErrorKind::CredentialInvalid, format!("{name}: {problem}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! Where a credential is looked for, and in which order.
+//!
+//! The environment comes in as values: this library does not read it.
+
+use std::fmt;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
+
+use super::{Credential, MAX_FILE_SIZE, invalid};
+use crate::error::{Error, ErrorKind};
+use crate::token::Scope;
+
+/// The places to look in; those left empty are passed over.
+///
+/// The first that is there wins, and when it is not well-formed that is an error: falling through to the next would
+/// use an access key that nobody meant.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Lookup {
+    /// A file that the user named.
+    pub file: Option<PathBuf>,
+    /// `HERE_ACCESS_KEY_ID`.
+    pub access_key_id: Option<String>,
+    /// `HERE_ACCESS_KEY_SECRET`.
+    pub access_key_secret: Option<SecretString>,
+    /// `HERE_TOKEN_ENDPOINT_URL`, used with the two above.
+    pub token_endpoint_url: Option<String>,
+    /// `HERE_TOKEN_SCOPE`, used with the two above.
+    pub scope: Option<String>,
+    /// `HERE_CREDENTIALS_FILE`.
+    pub credentials_file: Option<PathBuf>,
+    /// `HERE_CREDENTIALS_STRING`: the text of a whole file.
+    pub credentials_string: Option<SecretString>,
+    /// `CREDENTIALS_DIRECTORY`, set by systemd's `LoadCredential=`; the file in it is `here-credentials`.
+    pub credentials_directory: Option<PathBuf>,
+    /// The directory in which `credentials.properties` is looked for.
+    pub working_directory: Option<PathBuf>,
+    /// The user's home, for `.here/credentials.ini` and `.here/credentials.properties`.
+    pub home: Option<PathBuf>,
+    /// The section of `credentials.ini`; `default` when not set.
+    pub profile: Option<String>,
+}
+
+impl Lookup {
+    /// Finds the place that decides. Whether what it holds is well-formed shows only in [`CredentialSource::load`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::CredentialNotFound`], naming the places that would do.
+    pub fn find(&self) -> Result<CredentialSource, Error> {
+        if let Some(file) = &self.file {
+            return Ok(self.file_source(file));
+        }
+        if self.access_key_id.is_some() || self.access_key_secret.is_some() {
+            return self.variables();
+        }
+        if let Some(file) = &self.credentials_file {
+            return Ok(self.file_source(file));
+        }
+        if let Some(text) = &self.credentials_string {
+            return Ok(CredentialSource(Source::Text(text.clone())));
+        }
+        let files = [
+            self.credentials_directory.as_ref().map(|directory| directory.join("here-credentials")),
+            self.working_directory.as_ref().map(|directory| directory.join("credentials.properties")),
+            self.home.as_ref().map(|home| home.join(".here/credentials.ini")),
+            self.home.as_ref().map(|home| home.join(".here/credentials.properties")),
+        ];
+        // A file that is there but may not be read is the one that is meant: say so, rather than take another.
+        files.into_iter().flatten().find(|file| file.symlink_metadata().is_ok()).map_or_else(
+            || {
+                Err(Error::new(
+                    ErrorKind::CredentialNotFound,
+                    "no HERE credential found: put the credentials.properties that the HERE portal offers into this \
+                     directory or into ~/.here/, or name it with --credentials or HERE_CREDENTIALS_FILE",
+                ))
+            },
+            |file| Ok(self.file_source(&file)),
+        )
+    }
+
+    fn file_source(&self, file: &Path) -> CredentialSource {
+        CredentialSource::from_path(file, self.profile.as_deref())
+    }
+
+    fn variables(&self) -> Result<CredentialSource, Error> {
+        let (Some(id), Some(secret)) = (&self.access_key_id, &self.access_key_secret) else {
+            let (there, absent) = match self.access_key_id {
+                Some(_) => ("HERE_ACCESS_KEY_ID", "HERE_ACCESS_KEY_SECRET"),
+                None => ("HERE_ACCESS_KEY_SECRET", "HERE_ACCESS_KEY_ID"),
+            };
+            return Err(invalid("environment", &format!("{there} is set and {absent} is not; set both or neither")));
+        };
+        Ok(CredentialSource(Source::Variables {
+            id: id.clone(),
+            secret: secret.clone(),
+            url: self.token_endpoint_url.clone(),
+            scope: self.scope.clone(),
+        }))
+    }
+}
+
+/// Where the credential comes from; it can be read there again after a rotation.
+#[derive(Clone, Debug)]
+pub struct CredentialSource(Source);
+
+#[derive(Clone)]
+enum Source {
+    Properties(PathBuf),
+    Ini { path: PathBuf, section: String },
+    Variables { id: String, secret: SecretString, url: Option<String>, scope: Option<String> },
+    Text(SecretString),
+}
+
+impl CredentialSource {
+    pub(super) fn from_path(path: &Path, section: Option<&str>) -> Self {
+        let is_ini = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("ini"));
+        let section = section.unwrap_or("default").to_owned();
+        Self(if is_ini {
+            Source::Ini { path: path.to_owned(), section }
+        } else {
+            Source::Properties(path.to_owned())
+        })
+    }
+
+    /// Returns the file to watch for a rotation, if it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0 {
+            Source::Properties(path) | Source::Ini { path, .. } => Some(path),
+            Source::Variables { .. } | Source::Text(_) => None,
+        }
+    }
+
+    /// Reads the credential as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::CredentialNotFound`] when the file is gone, else [`ErrorKind::CredentialInvalid`].
+    pub fn load(&self) -> Result<Credential, Error> {
+        match &self.0 {
+            Source::Properties(path) => Credential::from_properties(&read(path)?, &path.display().to_string()),
+            Source::Ini { path, section } => Credential::from_ini(&read(path)?, section, &path.display().to_string()),
+            Source::Text(text) => {
+                Credential::from_properties(text.expose_secret().as_bytes(), "HERE_CREDENTIALS_STRING")
+            }
+            Source::Variables { id, secret, url, scope } => {
+                let named = |variable: &'static str| {
+                    move |error: Error| invalid("environment", &format!("{variable}: {error}"))
+                };
+                let mut credential = Credential::new(id, secret.clone())
+                    .map_err(named("HERE_ACCESS_KEY_ID and HERE_ACCESS_KEY_SECRET"))?;
+                if let Some(url) = url {
+                    credential =
+                        credential.with_token_endpoint_url(url).map_err(named("HERE_TOKEN_ENDPOINT_URL"))?;
+                }
+                let scope = scope.as_deref().map(Scope::new).transpose().map_err(named("HERE_TOKEN_SCOPE"))?;
+                Ok(credential.with_scope(scope))
+            }
+        }
+    }
+
+    /// Returns whether users other than the file's owner can read it, which deserves a warning. Group access is left
+    /// out of account: services are often given their files that way.
+    pub fn is_readable_by_others(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            const READ_BY_OTHERS: u32 = 0o004;
+            let metadata = self.path().and_then(|path| path.metadata().ok());
+            metadata.is_some_and(|metadata| metadata.permissions().mode() & READ_BY_OTHERS != 0)
+        }
+        #[cfg(not(unix))]
+        false
+    }
+}
+
+impl fmt::Display for CredentialSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::Properties(path) => write!(f, "file {}", path.display()),
+            Source::Ini { path, section } => write!(f, "file {} [{section}]", path.display()),
+            Source::Variables { .. } => f.write_str("environment HERE_ACCESS_KEY_ID, HERE_ACCESS_KEY_SECRET"),
+            Source::Text(_) => f.write_str("environment HERE_CREDENTIALS_STRING"),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Properties(path) => f.debug_tuple("Properties").field(path).finish(),
+            Self::Ini { path, section } => f.debug_tuple("Ini").field(path).field(section).finish(),
+            Self::Variables { .. } => f.write_str("Variables"),
+            Self::Text(_) => f.write_str("Text"),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let name = path.display();
+    let failed = |error: std::io::Error| {
+        let (kind, hint) = match error.kind() {
+            std::io::ErrorKind::NotFound => (ErrorKind::CredentialNotFound, "there is no such file"),
+            std::io::ErrorKind::PermissionDenied => {
+                (ErrorKind::CredentialInvalid, "this user may not read it; give it the file, mode 0600")
+            }
+            _ => (ErrorKind::CredentialInvalid, "it cannot be read"),
+        };
+        Error::new(kind, format!("{name}: {hint}")).with_source(error)
+    };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(invalid(&name.to_string(), "it is a directory; name the file"));
+    }
+    // Room for the whole file at once, so that growing leaves no copy of the secret behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(MAX_FILE_SIZE + 1).unwrap_or(0)));
+    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_FILE_SIZE {
+        return Err(invalid(&name.to_string(), "it is larger than 64 KiB, so it is no credential file"));
+    }
+    Ok(text)
+}

@@ -1,0 +1,62 @@
+//! The seam to the party that issues tokens.
+//!
+//! [`HereIssuer`] asks HERE's token endpoint. Tests script an [`Issue`] of their own.
+
+mod answer;
+mod here;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::token::{Scope, TokenKey};
+
+pub use self::here::{HereIssuer, HereIssuerConfig};
+
+/// What [`Issue::issue`] returns: boxed, so that a provider can hold any issuer.
+pub type IssueFuture<'a> = Pin<Box<dyn Future<Output = Result<Issued, Error>> + Send + 'a>>;
+
+/// Something that tokens can be had from.
+///
+/// One call is one attempt: retries, waiting and keeping are the cache's. An implementation bounds its own time.
+pub trait Issue: fmt::Debug + Send + Sync + 'static {
+    /// Asks for one new token.
+    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a>;
+}
+
+impl<I: Issue + ?Sized> Issue for std::sync::Arc<I> {
+    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
+        (**self).issue(key)
+    }
+}
+
+/// A token fresh from the issuer.
+pub struct Issued {
+    pub(crate) access_token: Zeroizing<String>,
+    pub(crate) expires_in: Duration,
+    pub(crate) scope: Option<Scope>,
+}
+
+impl Issued {
+    /// Takes a token's text and the lifetime that the issuer granted, counted from the moment the request was sent.
+    pub fn new(access_token: impl Into<String>, expires_in: Duration) -> Self {
+        Self { access_token: Zeroizing::new(access_token.into()), expires_in, scope: None }
+    }
+
+    /// Notes the scope that the issuer named.
+    #[must_use]
+    pub fn with_scope(mut self, scope: Option<Scope>) -> Self {
+        self.scope = scope;
+        self
+    }
+}
+
+impl fmt::Debug for Issued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issued").field("expires_in", &self.expires_in).field("scope", &self.scope).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,170 @@
+//! Reads what a token endpoint answered: a token, or an error that says what to do.
+//!
+//! Pure. Nothing of the answer's body but a number goes into an error: a body can hold anything.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::Issued;
+use crate::error::{Error, ErrorKind};
+use crate::token::Scope;
+
+/// HERE's number for "time stamp is outside the valid period".
+pub(super) const TIMESTAMP_REFUSED: u32 = 401_204;
+/// HERE's number for "nonce already consumed": something on the way sent our request twice.
+const NONCE_CONSUMED: u32 = 401_207;
+
+/// No issuer grants a month; what claims to is cut down rather than believed.
+const LONGEST_BELIEVED: Duration = Duration::from_secs(30 * 86_400);
+
+/// Both spellings that HERE uses; unknown fields are ignored, as in its SDKs.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Success {
+    access_token: Option<String>,
+    token_type: Option<String>,
+    expires_in: Option<Value>,
+    scope: Option<String>,
+    #[serde(rename = "access_token")]
+    access_token_snake: Option<String>,
+    #[serde(rename = "token_type")]
+    token_type_snake: Option<String>,
+    #[serde(rename = "expires_in")]
+    expires_in_snake: Option<Value>,
+}
+
+/// The parts of HERE's error bodies, old and new, that hold the number.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Failure {
+    error_code: Option<Value>,
+    code: Option<Value>,
+    /// RFC 6749 §5.2; HERE puts its number into the text: `errorCode: '401300'. …`.
+    #[serde(rename = "error_description")]
+    error_description: Option<String>,
+}
+
+/// Reads an answer of the given status.
+pub(super) fn read(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Result<Issued, Error> {
+    match status {
+        200..=299 => success(status, body),
+        300..=399 => Err(Error::new(
+            ErrorKind::InvalidAnswer { status },
+            format!("the token endpoint answered with a redirect ({status}), which is not followed; check here.token.endpoint.url"),
+        )),
+        429 => Err(Error::new(
+            ErrorKind::Throttled,
+            "HERE said too many requests (429); fewer scopes and lifetimes, or fewer token providers for one app, would help",
+        )
+        .with_retry_after(retry_after)),
+        408 | 500..=599 => {
+            let code = code_of(body).flatten().map_or_else(String::new, |code| format!(", {code}"));
+            Err(Error::new(
+                ErrorKind::Unavailable { status },
+                format!("the token endpoint is failing ({status}{code}); it is asked again by and by"),
+            )
+            .with_retry_after(retry_after))
+        }
+        _ => Err(refusal(status, body).with_retry_after(retry_after)),
+    }
+}
+
+fn success(status: u16, body: &[u8]) -> Result<Issued, Error> {
+    let invalid = |what: &str| {
+        let message = format!("the token endpoint's answer {what}; check here.token.endpoint.url, and for a proxy in between");
+        Error::new(ErrorKind::InvalidAnswer { status }, message)
+    };
+    let Ok(answer) = serde_json::from_slice::<Success>(body) else {
+        return Err(invalid("is not the JSON of a token"));
+    };
+    // Wiped from here on; camelCase wins where both are there, as in HERE's C++ SDK.
+    let access_token = answer.access_token.or(answer.access_token_snake).map(Zeroizing::new);
+    let Some(access_token) = access_token else {
+        return Err(invalid("holds no access token"));
+    };
+    if !is_b64token(&access_token) {
+        return Err(invalid("holds an access token that is not well-formed (RFC 6750 §2.1)"));
+    }
+    if answer.token_type.or(answer.token_type_snake).is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+        return Err(invalid("holds a token of another type than Bearer"));
+    }
+    let expires_in = answer.expires_in.or(answer.expires_in_snake);
+    let Some(expires_in) = expires_in.as_ref().and_then(seconds) else {
+        return Err(invalid("does not say in whole seconds when the token expires (expires_in)"));
+    };
+    Ok(Issued {
+        access_token,
+        expires_in: Duration::from_secs(expires_in).min(LONGEST_BELIEVED),
+        // A scope that is not well-formed is of no use to anyone; the token is.
+        scope: answer.scope.and_then(|scope| Scope::new(&scope).ok()),
+    })
+}
+
+fn refusal(status: u16, body: &[u8]) -> Error {
+    let Some(code) = code_of(body) else {
+        let message = match status {
+            404 | 405 => format!("there is no token endpoint at this address ({status}); check here.token.endpoint.url"),
+            407 => "a proxy wants to be logged in to (407); check HTTPS_PROXY and NO_PROXY".to_owned(),
+            _ => format!(
+                "the request was refused ({status}) by something that is not HERE's token endpoint, most often a \
+                 proxy; check here.token.endpoint.url, HTTPS_PROXY and NO_PROXY"
+            ),
+        };
+        return Error::new(ErrorKind::InvalidAnswer { status }, message);
+    };
+    let number = code.map_or_else(|| format!("status {status}"), |code| code.to_string());
+    let message = match code {
+        Some(TIMESTAMP_REFUSED) => {
+            return Error::new(
+                ErrorKind::ClockSkew,
+                format!("HERE refused the timestamp ({number}): set this machine's clock, by NTP best"),
+            );
+        }
+        Some(NONCE_CONSUMED) => {
+            // Worth repeating, with the new nonce that every attempt has.
+            return Error::new(
+                ErrorKind::Unavailable { status },
+                format!("HERE has seen this request before ({number}): something on the way sends requests twice"),
+            );
+        }
+        Some(401_300) => format!("HERE refused the access key ({number}): check here.access.key.secret in credentials.properties"),
+        Some(401_310) => format!("HERE refused the access key id ({number}): here.access.key.id in credentials.properties holds the client id; put the access key id there"),
+        Some(401_600) => format!("HERE knows no such access key ({number}): check here.access.key.id in credentials.properties; the key may have been deleted"),
+        Some(401_302) => format!("HERE does not let this app use the endpoint ({number}): check the app's permissions in the HERE portal, and here.token.endpoint.url"),
+        Some(401_200..=401_206) => format!("HERE could not read the signature ({number}): something on the way changes the Authorization header, most often a proxy"),
+        Some(400_200..=400_299) => format!("HERE refused what was asked for ({number}): check the scope and the lifetime"),
+        _ if status == 401 || status == 403 => format!("HERE refused the access key ({number}): check here.access.key.id and here.access.key.secret in credentials.properties"),
+        _ => format!("HERE refused the request ({number}): check here.token.endpoint.url and the scope"),
+    };
+    Error::new(ErrorKind::Rejected { status, code }, message)
+}
+
+/// Returns `None` for a body that is no JSON object, `Some(None)` for one without a number.
+fn code_of(body: &[u8]) -> Option<Option<u32>> {
+    let failure: Failure = serde_json::from_slice(body).ok()?;
+    let number = |value: &Value| seconds(value).and_then(|code| u32::try_from(code).ok());
+    let code = failure.error_code.as_ref().and_then(number).or_else(|| failure.code.as_ref().and_then(number));
+    let in_text = || {
+        let (_, after) = failure.error_description.as_deref()?.split_once("errorCode: '")?;
+        after.split_once('\'')?.0.parse().ok()
+    };
+    Some(code.or_else(in_text))
+}
+
+/// A number, or a string of one: some gateways rewrite JSON loosely.
+fn seconds(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// RFC 6750 §2.1. Whatever else came would have to be quoted by every service, or could split a header.
+fn is_b64token(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty()
+        && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+}
+
+#[cfg(test)]
+mod tests;

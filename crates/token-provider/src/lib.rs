@@ -1,0 +1,59 @@
+//! Keeps a HERE platform access token fresh, and hands it out.
+//!
+//! HERE gives tokens that live for hours in exchange for a request signed with a long-lived access key (OAuth 1.0a,
+//! RFC 5849). This library holds the key, makes that request, and sees to it that whoever asks gets a token that is
+//! good for a while yet:
+//!
+//! ```no_run
+//! use token_provider::{Credential, HereIssuer, HereIssuerConfig, TokenProvider};
+//!
+//! # async fn run() -> Result<(), token_provider::Error> {
+//! let credential = Credential::from_file("credentials.properties")?;
+//! let provider = TokenProvider::new(HereIssuer::new(HereIssuerConfig::new(credential))?);
+//! let token = provider.token().await?; // ask each time; do not keep it
+//! println!("Authorization: Bearer {}", token.expose_secret());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! - Nobody waits while a usable token is held. A token is refreshed, that is, its successor is fetched early, at about
+//!   70 % of its lifetime, behind the callers. (No OAuth *refresh tokens* are involved; HERE gives none here.)
+//! - One request is in flight per kind of token, however many callers wait.
+//! - A token handed out has more than ten seconds to live, by the wall clock and by one that runs on while the machine
+//!   is suspended.
+//! - After a failure it pauses, longer each time, and says so at once to callers that have no token: no caller can make
+//!   it hammer the issuer.
+//! - Secrets and tokens appear in no `Debug`, no error and no log, and are wiped from memory when let go.
+//!
+//! # The flow
+//!
+//! [`Credential`] → signature → [`HereIssuer`] (an [`Issue`]) → cache with one slot per [`TokenKey`] →
+//! [`TokenProvider`] → [`AccessToken`]. A module uses only those before it.
+
+mod error;
+
+mod clock;
+mod token;
+
+mod credential;
+mod sign;
+
+mod issuer;
+
+mod schedule;
+
+mod cache;
+
+mod provider;
+
+#[cfg(any(test, feature = "test-util"))]
+pub use crate::clock::TestClock;
+pub use crate::cache::SlotStatus;
+pub use crate::clock::{Clock, Moment, SystemClock};
+pub use crate::credential::{Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, Lookup};
+pub use crate::error::{Error, ErrorKind};
+pub use crate::issuer::{HereIssuer, HereIssuerConfig, Issue, IssueFuture, Issued};
+pub use crate::provider::{TokenProvider, TokenProviderBuilder};
+pub use crate::token::{AccessToken, EXPIRY_MARGIN, Fingerprint, MAX_LIFETIME, Scope, TokenKey};

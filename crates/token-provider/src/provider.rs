@@ -1,0 +1,180 @@
+//! The public face: a [`TokenProvider`] hands out a token that is kept fresh behind it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::{Cache, SlotStatus};
+use crate::clock::{Clock, Moment, SystemClock};
+use crate::error::{Error, ErrorKind};
+use crate::issuer::Issue;
+use crate::token::{AccessToken, TokenKey};
+
+/// How long a caller without a token waits for one.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+/// Eleven lifetimes for some dozens of scopes; about 1 KiB each.
+const MAX_TOKENS: usize = 512;
+
+/// Hands out tokens of one issuer and keeps them fresh. Cheap to clone; clones share everything.
+///
+/// Must be used within a Tokio runtime. Its background tasks end when the last clone is dropped.
+///
+/// Ask anew each time a token is needed, and keep none: a held token costs less to get than to look after.
+#[derive(Clone)]
+pub struct TokenProvider(Arc<Inner>);
+
+struct Inner {
+    cache: Arc<Cache>,
+    default_key: TokenKey,
+    max_wait: Duration,
+}
+
+/// Sets up a [`TokenProvider`].
+#[derive(Debug)]
+pub struct TokenProviderBuilder {
+    issuer: Arc<dyn Issue>,
+    clock: Arc<dyn Clock>,
+    default_key: TokenKey,
+    max_wait: Duration,
+    max_tokens: usize,
+    seed: Option<u64>,
+}
+
+impl TokenProvider {
+    /// Makes a provider with the usual settings.
+    pub fn new(issuer: impl Issue) -> Self {
+        Self::builder(issuer).build()
+    }
+
+    /// Begins a provider with settings of its own.
+    pub fn builder(issuer: impl Issue) -> TokenProviderBuilder {
+        TokenProviderBuilder {
+            issuer: Arc::new(issuer),
+            clock: Arc::new(SystemClock),
+            default_key: TokenKey::default(),
+            max_wait: MAX_WAIT,
+            max_tokens: MAX_TOKENS,
+            seed: None,
+        }
+    }
+
+    /// Returns a usable token of the default kind.
+    ///
+    /// Returns at once while one is held. Else waits for the request that is in flight, which many callers share; while
+    /// the provider pauses after a failure, that failure is returned at once.
+    ///
+    /// # Errors
+    ///
+    /// What the issuer's failure was, or [`ErrorKind::WaitedTooLong`] when it took longer than the provider's
+    /// `max_wait`; the request then goes on, and the next caller may find its token.
+    pub async fn token(&self) -> Result<AccessToken, Error> {
+        self.token_for(&self.0.default_key).await
+    }
+
+    /// Returns a usable token of the kind asked for; see [`TokenProvider::token`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`TokenProvider::token`], and [`ErrorKind::TooManyTokens`].
+    pub async fn token_for(&self, key: &TokenKey) -> Result<AccessToken, Error> {
+        if let Some(token) = self.held(key) {
+            return Ok(token);
+        }
+        tokio::time::timeout(self.0.max_wait, self.0.cache.wait(key)).await.unwrap_or_else(|_elapsed| {
+            Err(Error::new(
+                ErrorKind::WaitedTooLong,
+                format!("the issuer has not answered within {} s; the request goes on", self.0.max_wait.as_secs()),
+            ))
+        })
+    }
+
+    /// Returns the token held for this key if it may be handed out; never waits, and takes no lock.
+    pub fn held(&self, key: &TokenKey) -> Option<AccessToken> {
+        self.0.cache.held(key)
+    }
+
+    /// Starts fetching the token of the default kind, so that the first caller need not wait.
+    pub fn warm(&self) {
+        let provider = self.clone();
+        drop(tokio::spawn(async move { provider.token().await }));
+    }
+
+    /// Returns the kind of token that [`TokenProvider::token`] hands out.
+    pub fn default_key(&self) -> &TokenKey {
+        &self.0.default_key
+    }
+
+    /// Has requests that were refused tried again at once, because the credential is another one now.
+    pub fn credential_changed(&self) {
+        self.0.cache.credential_changed();
+    }
+
+    /// Returns a look at every token held or wanted.
+    pub fn status(&self) -> Vec<SlotStatus> {
+        self.0.cache.status()
+    }
+
+    /// Returns the present moment by this provider's clock, to be compared with [`AccessToken::expires_at`].
+    pub fn now(&self) -> Moment {
+        self.0.cache.clock().now()
+    }
+}
+
+impl fmt::Debug for TokenProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TokenProvider").field(&self.0.cache).finish()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.cache.close();
+    }
+}
+
+impl TokenProviderBuilder {
+    /// Sets what [`TokenProvider::token`] asks for. Default: one hour, the credential's own scope.
+    #[must_use]
+    pub fn default_key(mut self, key: TokenKey) -> Self {
+        self.default_key = key;
+        self
+    }
+
+    /// Sets how long a caller without a token waits for one. Default: 10 s.
+    #[must_use]
+    pub fn max_wait(mut self, max_wait: Duration) -> Self {
+        self.max_wait = max_wait;
+        self
+    }
+
+    /// Sets how many different tokens may be held at once. Default: 512.
+    #[must_use]
+    pub fn max_tokens(mut self, max_tokens: usize) -> Self {
+        self.max_tokens = max_tokens;
+        self
+    }
+
+    /// Uses another clock.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Draws jitter from this seed, so that a simulation can be repeated.
+    #[must_use]
+    pub fn jitter_seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Makes the provider. Nothing is asked for yet.
+    pub fn build(self) -> TokenProvider {
+        let cache = Cache::new(self.issuer, self.clock, self.max_tokens, self.seed);
+        TokenProvider(Arc::new(Inner {
+            cache: Arc::new(cache),
+            default_key: self.default_key,
+            max_wait: self.max_wait,
+        }))
+    }
+}

@@ -1,0 +1,279 @@
+//! What is asked for ([`TokenKey`]) and what comes back ([`AccessToken`]).
+//!
+//! The token's text is wiped from memory when its last holder lets go, and shown only by the one method whose name
+//! says so.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use zeroize::Zeroizing;
+
+use crate::clock::Moment;
+use crate::error::{Error, ErrorKind};
+
+/// The longest lifetime that HERE grants; it clamps greater wishes in silence.
+pub const MAX_LIFETIME: Duration = Duration::from_secs(86_400);
+
+/// A token is never handed out when it expires within this time: it has to survive the way to the service that it is
+/// for, and that service's clock.
+pub const EXPIRY_MARGIN: Duration = Duration::from_secs(10);
+
+/// Longer than any project HRN, and short enough to be no burden as a key.
+const MAX_SCOPE_LENGTH: usize = 1024;
+
+/// What a token is for: RFC 6749 §3.3; at HERE, `openid` or the HRN of a project.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scope(Arc<str>);
+
+impl Scope {
+    /// Takes a scope as written.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`] when it is empty, longer than 1,024 bytes, or has a character outside
+    /// RFC 6749 §3.3 (printable ASCII without `"` and `\`).
+    pub fn new(text: &str) -> Result<Self, Error> {
+        let allowed = |byte: u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
+        if text.trim().is_empty() || text.len() > MAX_SCOPE_LENGTH || !text.bytes().all(allowed) {
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "the scope is not well-formed: expected printable ASCII without quotes and backslashes (RFC 6749 \
+                 §3.3), such as hrn:here:authorization::myrealm:project/my-project",
+            ));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Returns the scope as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What was asked for; equal keys share one token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TokenKey {
+    scope: Option<Scope>,
+    lifetime: Duration,
+}
+
+impl TokenKey {
+    /// Asks for a token of this lifetime, in whole seconds from 1 to 86,400, with the credential's own scope.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`] when the lifetime is out of range.
+    pub fn new(lifetime: Duration) -> Result<Self, Error> {
+        let lifetime = Duration::from_secs(lifetime.as_secs());
+        if lifetime.is_zero() || lifetime > MAX_LIFETIME {
+            return Err(Error::new(ErrorKind::InvalidRequest, "the lifetime is not between 1 and 86400 seconds"));
+        }
+        Ok(Self { scope: None, lifetime })
+    }
+
+    /// Asks for another scope than the credential's own.
+    #[must_use]
+    pub fn with_scope(mut self, scope: Option<Scope>) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Returns the scope asked for; `None` leaves it to the credential.
+    pub fn scope(&self) -> Option<&Scope> {
+        self.scope.as_ref()
+    }
+
+    /// Returns the lifetime asked for.
+    pub fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+}
+
+impl Default for TokenKey {
+    /// One hour, with the credential's own scope: what HERE's SDKs ask for.
+    fn default() -> Self {
+        Self { scope: None, lifetime: Duration::from_secs(3600) }
+    }
+}
+
+/// A bearer token (RFC 6750) and how long it lives. Cheap to clone.
+#[derive(Clone)]
+pub struct AccessToken(Arc<Inner>);
+
+struct Inner {
+    text: Bytes,
+    scope: Option<Scope>,
+    lifetime: Duration,
+    expires_at: Moment,
+    fingerprint: Fingerprint,
+}
+
+/// The first 12 hex digits of a token's SHA-256: names a token in logs without giving it away.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 12]);
+
+impl Fingerprint {
+    fn of(text: &[u8]) -> Self {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text);
+        let nibbles = digest.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let mut digits = [b'0'; 12];
+        for (digit, nibble) in digits.iter_mut().zip(nibbles) {
+            *digit = HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        }
+        Self(digits)
+    }
+
+    /// Returns the twelve digits.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl AccessToken {
+    /// Makes a token that lives for `lifetime` from `sent_at`, the moment the request for it was sent: the issuer's
+    /// count starts at some unknown time between sending and answering, so the earliest is taken.
+    pub(crate) fn new(text: Zeroizing<String>, scope: Option<Scope>, lifetime: Duration, sent_at: Moment) -> Self {
+        let fingerprint = Fingerprint::of(text.as_bytes());
+        Self(Arc::new(Inner {
+            text: Bytes::from_owner(Wiped(text)),
+            scope,
+            lifetime,
+            expires_at: sent_at.after(lifetime),
+            fingerprint,
+        }))
+    }
+
+    /// Shows the token. Give it to the service it is for, and to nothing else: not to a log, an error or a file.
+    pub fn expose_secret(&self) -> &str {
+        // Made from a `String`, so it is always UTF-8.
+        std::str::from_utf8(&self.0.text).unwrap_or_default()
+    }
+
+    /// Shows the token as shared bytes, for the body of an HTTP answer. Nothing is copied.
+    pub fn expose_secret_bytes(&self) -> Bytes {
+        self.0.text.clone()
+    }
+
+    /// Returns the scope that the issuer named in its answer.
+    pub fn scope(&self) -> Option<&Scope> {
+        self.0.scope.as_ref()
+    }
+
+    /// Returns the lifetime that the issuer granted, often a second less than asked for.
+    pub fn lifetime(&self) -> Duration {
+        self.0.lifetime
+    }
+
+    /// Returns when it expires, on both clocks.
+    pub fn expires_at(&self) -> Moment {
+        self.0.expires_at
+    }
+
+    /// Returns how long it lives on, seen from `now`.
+    pub fn left_at(&self, now: Moment) -> Duration {
+        self.0.expires_at.left_at(now)
+    }
+
+    /// Returns whether it may still be handed out: more than [`EXPIRY_MARGIN`] is left on both clocks.
+    pub fn is_usable_at(&self, now: Moment) -> bool {
+        self.left_at(now) > EXPIRY_MARGIN
+    }
+
+    /// Returns the name under which it may appear in logs.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.0.fingerprint
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessToken")
+            .field("fingerprint", &self.0.fingerprint)
+            .field("scope", &self.0.scope)
+            .field("lifetime", &self.0.lifetime)
+            .field("expires_at", &self.0.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Lets [`Bytes`] own text that is wiped when the last handle is dropped.
+struct Wiped(Zeroizing<String>);
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(text: &str, lifetime: u64) -> (AccessToken, Moment) {
+        let sent_at = Moment { wall: Duration::from_secs(1000), boot: Duration::from_secs(50) };
+        let text = Zeroizing::new(text.to_owned());
+        (AccessToken::new(text, None, Duration::from_secs(lifetime), sent_at), sent_at)
+    }
+
+    #[test]
+    fn debug_hides_the_token_and_shows_its_fingerprint() {
+        let (token, _) = token("planted-token-text", 60);
+        let shown = format!("{token:?} {:#?}", token.clone());
+        assert!(!shown.contains("planted"), "{shown}");
+        // `printf planted-token-text | sha256sum`
+        assert_eq!(token.fingerprint().as_str(), "54742b3e3dc8");
+        assert!(shown.contains("54742b3e3dc8"));
+    }
+
+    #[test]
+    fn usable_until_the_margin_on_the_stricter_clock() {
+        let (token, sent_at) = token("t", 60);
+        assert!(token.is_usable_at(sent_at));
+        assert!(token.is_usable_at(sent_at.after(Duration::from_millis(49_999))));
+        assert!(!token.is_usable_at(sent_at.after(Duration::from_secs(50))));
+        let wall_forward = Moment { wall: sent_at.wall + Duration::from_secs(3600), boot: sent_at.boot };
+        assert!(!token.is_usable_at(wall_forward));
+        let wall_back = Moment { wall: Duration::ZERO, boot: sent_at.boot + Duration::from_secs(55) };
+        assert!(!token.is_usable_at(wall_back));
+    }
+
+    #[test]
+    fn scope_takes_what_rfc_6749_allows() {
+        for good in ["openid", "openid sdp:GROUP-1,GROUP-2", "hrn:here:authorization::rlm:project/p1"] {
+            assert_eq!(Scope::new(good).expect("is well-formed").as_str(), good);
+        }
+        let long = "x".repeat(1025);
+        for bad in ["", " ", "a\"b", "a\\b", "a\nb", "ü", long.as_str()] {
+            assert_eq!(Scope::new(bad).expect_err("is malformed").kind(), ErrorKind::InvalidRequest);
+        }
+    }
+
+    #[test]
+    fn key_takes_lifetimes_from_a_second_to_a_day() {
+        assert!(TokenKey::new(Duration::from_millis(999)).is_err());
+        assert!(TokenKey::new(Duration::from_secs(86_401)).is_err());
+        let key = TokenKey::new(Duration::from_millis(60_900)).expect("is in range");
+        assert_eq!(key.lifetime(), Duration::from_secs(60));
+    }
+}
