@@ -1,1 +1,22 @@
-//! x
+//! The service and the command `token-provider`, on top of the library [`token_provider`].
+//!
+//! The way of a request: [`listen`] accepts a connection, [`http`] routes, [`access`] decides and hands out. The way of
+//! a start: [`cli`] and [`config`] say what is wanted, [`setup`] puts it together, [`commands`] run it.
+
+pub mod problem;
+
+pub mod telemetry;
+
+pub mod config;
+
+pub mod access;
+
+pub mod http;
+
+pub mod listen;
+
+pub mod setup;
+
+pub mod cli;
+
+pub mod commands;

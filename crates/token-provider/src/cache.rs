@@ -61,7 +61,11 @@ enum Phase {
     /// The last request brought a token.
     Holding,
     /// The last request failed. No other is sent before `until`.
-    BackingOff { error: Error, failures: u32, until: Moment },
+    BackingOff {
+        error: Error,
+        failures: u32,
+        until: Moment,
+    },
     /// The keeper has ended; the slot is no longer in the table.
     Closed,
 }
@@ -87,7 +91,12 @@ pub struct SlotStatus {
 }
 
 impl Cache {
-    pub(crate) fn new(issuer: Arc<dyn Issue>, clock: Arc<dyn Clock>, max_slots: usize, seed: Option<u64>) -> Self {
+    pub(crate) fn new(
+        issuer: Arc<dyn Issue>,
+        clock: Arc<dyn Clock>,
+        max_slots: usize,
+        seed: Option<u64>,
+    ) -> Self {
         Self {
             issuer,
             clock,
@@ -177,7 +186,10 @@ impl Cache {
         if slots.len() >= self.max_slots {
             return Err(Error::new(
                 ErrorKind::TooManyTokens,
-                format!("{} different tokens are held, the most allowed; ask for fewer scopes and lifetimes", slots.len()),
+                format!(
+                    "{} different tokens are held, the most allowed; ask for fewer scopes and lifetimes",
+                    slots.len()
+                ),
             ));
         }
         let slot = Arc::new(Slot::new(key.clone()));
@@ -193,7 +205,10 @@ impl Cache {
     fn remove(&self, slot: &Arc<Slot>) {
         let mut table = self.lock_table();
         let slots = self.slots.load();
-        if slots.get(&slot.key).is_some_and(|current| Arc::ptr_eq(current, slot)) {
+        if slots
+            .get(&slot.key)
+            .is_some_and(|current| Arc::ptr_eq(current, slot))
+        {
             let mut shrunk = HashMap::clone(&slots);
             shrunk.remove(&slot.key);
             self.slots.store(Arc::new(shrunk));
@@ -212,7 +227,10 @@ impl Cache {
 
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("issuer", &self.issuer).field("slots", &self.status()).finish_non_exhaustive()
+        f.debug_struct("Cache")
+            .field("issuer", &self.issuer)
+            .field("slots", &self.status())
+            .finish_non_exhaustive()
     }
 }
 
@@ -251,9 +269,11 @@ impl Slot {
     fn status(&self, now: Moment) -> SlotStatus {
         let token = self.usable(now);
         let (failures, last_error, retry_in) = match &*self.phase.borrow() {
-            Phase::BackingOff { error, failures, until } => {
-                (*failures, Some(error.clone()), Some(until.left_at(now)))
-            }
+            Phase::BackingOff {
+                error,
+                failures,
+                until,
+            } => (*failures, Some(error.clone()), Some(until.left_at(now))),
             _ => (0, None, None),
         };
         SlotStatus {

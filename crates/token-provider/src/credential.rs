@@ -81,7 +81,10 @@ impl Credential {
     ///
     /// [`ErrorKind::CredentialInvalid`], with line and key.
     pub fn from_properties(text: &[u8], name: &str) -> Result<Self, Error> {
-        Self::from_entries(&Entries::parse(text, None).map_err(|problem| invalid(name, &problem))?, name)
+        Self::from_entries(
+            &Entries::parse(text, None).map_err(|problem| invalid(name, &problem))?,
+            name,
+        )
     }
 
     /// Reads a credential from a section of a `credentials.ini` file; `name` is what errors call it.
@@ -90,7 +93,10 @@ impl Credential {
     ///
     /// [`ErrorKind::CredentialInvalid`], with line and key.
     pub fn from_ini(text: &[u8], section: &str, name: &str) -> Result<Self, Error> {
-        Self::from_entries(&Entries::parse(text, Some(section)).map_err(|problem| invalid(name, &problem))?, name)
+        Self::from_entries(
+            &Entries::parse(text, Some(section)).map_err(|problem| invalid(name, &problem))?,
+            name,
+        )
     }
 
     /// Reads a credential from a file: in the `.ini` form (section `[default]`) when its name ends so, else in the
@@ -125,11 +131,15 @@ impl Credential {
 
     /// Returns whether both are the same in every part; takes the same time wherever the secrets differ.
     pub fn is_same(&self, other: &Self) -> bool {
-        let secrets = (self.access_key_secret.expose_secret(), other.access_key_secret.expose_secret());
+        let secrets = (
+            self.access_key_secret.expose_secret(),
+            other.access_key_secret.expose_secret(),
+        );
         self.access_key_id == other.access_key_id
             && self.token_endpoint_url == other.token_endpoint_url
             && self.scope == other.scope
-            && aws_lc_rs::constant_time::verify_slices_are_equal(secrets.0.as_bytes(), secrets.1.as_bytes()).is_ok()
+            && aws_lc_rs::constant_time::verify_slices_are_equal(secrets.0.as_bytes(), secrets.1.as_bytes())
+                .is_ok()
     }
 
     fn from_entries(entries: &Entries, name: &str) -> Result<Self, Error> {
@@ -138,11 +148,15 @@ impl Credential {
                 return Err(invalid(name, &missing(entries, key)));
             };
             if value.is_empty() {
-                return Err(invalid(name, &format!("line {line}: {key} is empty; copy its value from the HERE portal")));
+                return Err(invalid(
+                    name,
+                    &format!("line {line}: {key} is empty; copy its value from the HERE portal"),
+                ));
             }
             Ok((line, value))
         };
-        let at = |line: usize, key: &str, error: &Error| invalid(name, &format!("line {line}: {key}: {error}"));
+        let at =
+            |line: usize, key: &str, error: &Error| invalid(name, &format!("line {line}: {key}: {error}"));
 
         let (id_line, id) = required(KEY_ID)?;
         let (secret_line, secret) = required(KEY_SECRET)?;
@@ -150,7 +164,9 @@ impl Credential {
         check_text("it", &secret).map_err(|error| at(secret_line, KEY_SECRET, &error))?;
         let mut credential = Self::new(&id, SecretString::from(secret.as_str()))?;
         if let Some((line, url)) = entries.last(ENDPOINT).filter(|(_, url)| !url.is_empty()) {
-            credential = credential.with_token_endpoint_url(&url).map_err(|error| at(line, ENDPOINT, &error))?;
+            credential = credential
+                .with_token_endpoint_url(&url)
+                .map_err(|error| at(line, ENDPOINT, &error))?;
         }
         if let Some((line, scope)) = entries.last(SCOPE).filter(|(_, scope)| !scope.is_empty()) {
             let scope = Scope::new(&scope).map_err(|error| at(line, SCOPE, &error))?;
@@ -176,12 +192,16 @@ fn parse_endpoint(text: &str) -> Result<Url, Error> {
         return refuse("not a URL; expected something like https://account.api.here.com/oauth2/token");
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return refuse("the token endpoint URL holds a user name or password; leave them out, HERE does not use them");
+        return refuse(
+            "the token endpoint URL holds a user name or password; leave them out, HERE does not use them",
+        );
     }
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback(&url) => Ok(url),
-        "http" => refuse("the token endpoint is plain http://, where anyone on the way can read the token; use https://"),
+        "http" => refuse(
+            "the token endpoint is plain http://, where anyone on the way can read the token; use https://",
+        ),
         _ => refuse("the token endpoint URL must begin with https://"),
     }
 }
@@ -204,13 +224,18 @@ fn check_text(what: &str, text: &str) -> Result<(), Error> {
     } else {
         return Ok(());
     };
-    Err(Error::new(ErrorKind::CredentialInvalid, format!("{what} {problem}; copy it again from the HERE portal")))
+    Err(Error::new(
+        ErrorKind::CredentialInvalid,
+        format!("{what} {problem}; copy it again from the HERE portal"),
+    ))
 }
 
 fn missing(entries: &Entries, key: &str) -> String {
     match entries.in_other_case(key) {
         Some((line, _)) => format!("line {line}: the key {key} must be written in lower case"),
-        None => format!("{key} is missing; expected a line `{key} = …` as in the file that the HERE portal offers"),
+        None => format!(
+            "{key} is missing; expected a line `{key} = …` as in the file that the HERE portal offers"
+        ),
     }
 }
 

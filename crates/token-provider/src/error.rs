@@ -54,6 +54,8 @@ pub enum ErrorKind {
         /// The HTTP status.
         status: u16,
     },
+    /// The issuer gives tokens that expire too soon to be handed out: ask for a longer lifetime, or set the clock.
+    ExpiresTooSoon,
     /// The caller's own wait ended first; the request to the issuer goes on.
     WaitedTooLong,
     /// The bound on different tokens held at once is reached: ask for fewer scopes and lifetimes.
@@ -62,7 +64,12 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), retry_after: None, source: None }
+        Self {
+            kind,
+            message: message.into(),
+            retry_after: None,
+            source: None,
+        }
     }
 
     pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
@@ -96,6 +103,7 @@ impl Error {
             | ErrorKind::Unavailable { .. }
             | ErrorKind::Unreachable
             | ErrorKind::TimedOut
+            | ErrorKind::ExpiresTooSoon
             | ErrorKind::WaitedTooLong => true,
             // A gateway's page with 2xx, 3xx or 5xx comes and goes; with 400, 401 or 403 it is a refusal that
             // somebody has to lift (a proxy that wants to be logged in to, say).
@@ -142,7 +150,9 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
     }
 }
 
@@ -156,7 +166,13 @@ mod tests {
             (ErrorKind::CredentialNotFound, false),
             (ErrorKind::CredentialInvalid, false),
             (ErrorKind::InvalidRequest, false),
-            (ErrorKind::Rejected { status: 401, code: Some(401_300) }, false),
+            (
+                ErrorKind::Rejected {
+                    status: 401,
+                    code: Some(401_300),
+                },
+                false,
+            ),
             (ErrorKind::ClockSkew, false),
             (ErrorKind::Throttled, true),
             (ErrorKind::Unavailable { status: 503 }, true),
@@ -165,6 +181,7 @@ mod tests {
             (ErrorKind::InvalidAnswer { status: 200 }, true),
             (ErrorKind::InvalidAnswer { status: 302 }, true),
             (ErrorKind::InvalidAnswer { status: 403 }, false),
+            (ErrorKind::ExpiresTooSoon, true),
             (ErrorKind::WaitedTooLong, true),
             (ErrorKind::TooManyTokens, false),
         ];
@@ -175,7 +192,8 @@ mod tests {
 
     #[test]
     fn source_is_in_the_chain_and_not_in_the_text() {
-        let error = Error::new(ErrorKind::Unreachable, "no connection").with_source(std::io::Error::other("inner"));
+        let error =
+            Error::new(ErrorKind::Unreachable, "no connection").with_source(std::io::Error::other("inner"));
         assert_eq!(error.to_string(), "no connection");
         assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("inner"));
     }

@@ -44,7 +44,16 @@ pub struct Issued {
 impl Issued {
     /// Takes a token's text and the lifetime that the issuer granted, counted from the moment the request was sent.
     pub fn new(access_token: impl Into<String>, expires_in: Duration) -> Self {
-        Self { access_token: Zeroizing::new(access_token.into()), expires_in, scope: None }
+        Self {
+            access_token: Zeroizing::new(access_token.into()),
+            expires_in,
+            scope: None,
+        }
+    }
+
+    /// Returns the lifetime that the issuer granted.
+    pub fn expires_in(&self) -> Duration {
+        self.expires_in
     }
 
     /// Notes the scope that the issuer named.
@@ -57,6 +66,9 @@ impl Issued {
 
 impl fmt::Debug for Issued {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Issued").field("expires_in", &self.expires_in).field("scope", &self.scope).finish_non_exhaustive()
+        f.debug_struct("Issued")
+            .field("expires_in", &self.expires_in)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
     }
 }

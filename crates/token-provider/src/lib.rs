@@ -48,9 +48,9 @@ mod cache;
 
 mod provider;
 
+pub use crate::cache::SlotStatus;
 #[cfg(any(test, feature = "test-util"))]
 pub use crate::clock::TestClock;
-pub use crate::cache::SlotStatus;
 pub use crate::clock::{Clock, Moment, SystemClock};
 pub use crate::credential::{Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, Lookup};
 pub use crate::error::{Error, ErrorKind};

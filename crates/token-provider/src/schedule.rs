@@ -59,7 +59,10 @@ pub(crate) fn state(left: Duration, left_when_due: Duration) -> State {
 pub(crate) fn refresh_after(lifetime: Duration, chance: f64) -> Duration {
     let jitter = 1.0 + DUE_JITTER * (2.0 * chance - 1.0);
     let usable = lifetime.saturating_sub(EXPIRY_MARGIN);
-    lifetime.mul_f64(DUE_SHARE * jitter).min(usable.mul_f64(SHORT_DUE_SHARE * jitter)).max(SHORTEST_REFRESH)
+    lifetime
+        .mul_f64(DUE_SHARE * jitter)
+        .min(usable.mul_f64(SHORT_DUE_SHARE * jitter))
+        .max(SHORTEST_REFRESH)
 }
 
 /// Returns how long to wait after the given failure, the `failures`th in a row (from 1).
@@ -69,12 +72,16 @@ pub(crate) fn refresh_after(lifetime: Duration, chance: f64) -> Duration {
 pub(crate) fn retry_after(error: &Error, failures: u32, chance: f64) -> Duration {
     let (step, jitter) = if error.is_transient() {
         let doublings = failures.saturating_sub(1).min(16);
-        (FIRST_RETRY.saturating_mul(1 << doublings).min(LAST_RETRY), RETRY_JITTER)
+        (
+            FIRST_RETRY.saturating_mul(1 << doublings).min(LAST_RETRY),
+            RETRY_JITTER,
+        )
     } else {
         (REFUSED_RETRY, ASKED_JITTER)
     };
     let asked = error.retry_after().unwrap_or_default().min(LONGEST_RETRY_AFTER);
-    step.mul_f64(1.0 + jitter * chance).max(asked.mul_f64(1.0 + ASKED_JITTER * chance))
+    step.mul_f64(1.0 + jitter * chance)
+        .max(asked.mul_f64(1.0 + ASKED_JITTER * chance))
 }
 
 #[cfg(test)]
@@ -85,7 +92,10 @@ mod tests {
     use crate::error::ErrorKind;
 
     const TRANSIENT: ErrorKind = ErrorKind::Unreachable;
-    const REFUSED: ErrorKind = ErrorKind::Rejected { status: 401, code: Some(401_300) };
+    const REFUSED: ErrorKind = ErrorKind::Rejected {
+        status: 401,
+        code: Some(401_300),
+    };
 
     fn seconds(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)
@@ -105,7 +115,11 @@ mod tests {
             (0.0, 0.5, 1.0),
         ];
         for (lifetime, chance, point) in table {
-            assert_eq!(refresh_after(seconds(lifetime), chance), seconds(point), "{lifetime} {chance}");
+            assert_eq!(
+                refresh_after(seconds(lifetime), chance),
+                seconds(point),
+                "{lifetime} {chance}"
+            );
         }
     }
 
@@ -122,8 +136,9 @@ mod tests {
     #[test]
     fn backoff_doubles_to_its_bound() {
         let error = Error::new(TRANSIENT, "x");
-        let waits: Vec<f64> =
-            (1..=9).map(|failures| retry_after(&error, failures, 0.0).as_secs_f64()).collect();
+        let waits: Vec<f64> = (1..=9)
+            .map(|failures| retry_after(&error, failures, 0.0).as_secs_f64())
+            .collect();
         assert_eq!(waits, [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 20.0, 20.0]);
         assert_eq!(retry_after(&error, u32::MAX, 1.0), seconds(30.0));
     }
@@ -148,11 +163,17 @@ mod tests {
 
     #[test]
     fn a_thousand_instances_spread() {
-        let points: Vec<Duration> =
-            (0..1000).map(|index| refresh_after(seconds(3600.0), f64::from(index) / 1000.0)).collect();
+        let points: Vec<Duration> = (0..1000)
+            .map(|index| refresh_after(seconds(3600.0), f64::from(index) / 1000.0))
+            .collect();
         let busiest = points
             .iter()
-            .map(|&from| points.iter().filter(|&&point| (from..from.saturating_add(seconds(1.0))).contains(&point)).count())
+            .map(|&from| {
+                points
+                    .iter()
+                    .filter(|&&point| (from..from.saturating_add(seconds(1.0))).contains(&point))
+                    .count()
+            })
             .max();
         // 252 s of spread for 1,000 instances: about four a second.
         assert!(busiest <= Some(5), "{busiest:?} in one second");

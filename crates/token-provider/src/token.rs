@@ -74,9 +74,15 @@ impl TokenKey {
     pub fn new(lifetime: Duration) -> Result<Self, Error> {
         let lifetime = Duration::from_secs(lifetime.as_secs());
         if lifetime.is_zero() || lifetime > MAX_LIFETIME {
-            return Err(Error::new(ErrorKind::InvalidRequest, "the lifetime is not between 1 and 86400 seconds"));
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "the lifetime is not between 1 and 86400 seconds",
+            ));
         }
-        Ok(Self { scope: None, lifetime })
+        Ok(Self {
+            scope: None,
+            lifetime,
+        })
     }
 
     /// Asks for another scope than the credential's own.
@@ -100,7 +106,10 @@ impl TokenKey {
 impl Default for TokenKey {
     /// One hour, with the credential's own scope: what HERE's SDKs ask for.
     fn default() -> Self {
-        Self { scope: None, lifetime: Duration::from_secs(3600) }
+        Self {
+            scope: None,
+            lifetime: Duration::from_secs(3600),
+        }
     }
 }
 
@@ -153,7 +162,12 @@ impl fmt::Debug for Fingerprint {
 impl AccessToken {
     /// Makes a token that lives for `lifetime` from `sent_at`, the moment the request for it was sent: the issuer's
     /// count starts at some unknown time between sending and answering, so the earliest is taken.
-    pub(crate) fn new(text: Zeroizing<String>, scope: Option<Scope>, lifetime: Duration, sent_at: Moment) -> Self {
+    pub(crate) fn new(
+        text: Zeroizing<String>,
+        scope: Option<Scope>,
+        lifetime: Duration,
+        sent_at: Moment,
+    ) -> Self {
         let fingerprint = Fingerprint::of(text.as_bytes());
         Self(Arc::new(Inner {
             text: Bytes::from_owner(Wiped(text)),
@@ -231,9 +245,15 @@ mod tests {
     use super::*;
 
     fn token(text: &str, lifetime: u64) -> (AccessToken, Moment) {
-        let sent_at = Moment { wall: Duration::from_secs(1000), boot: Duration::from_secs(50) };
+        let sent_at = Moment {
+            wall: Duration::from_secs(1000),
+            boot: Duration::from_secs(50),
+        };
         let text = Zeroizing::new(text.to_owned());
-        (AccessToken::new(text, None, Duration::from_secs(lifetime), sent_at), sent_at)
+        (
+            AccessToken::new(text, None, Duration::from_secs(lifetime), sent_at),
+            sent_at,
+        )
     }
 
     #[test]
@@ -252,20 +272,33 @@ mod tests {
         assert!(token.is_usable_at(sent_at));
         assert!(token.is_usable_at(sent_at.after(Duration::from_millis(49_999))));
         assert!(!token.is_usable_at(sent_at.after(Duration::from_secs(50))));
-        let wall_forward = Moment { wall: sent_at.wall + Duration::from_secs(3600), boot: sent_at.boot };
+        let wall_forward = Moment {
+            wall: sent_at.wall + Duration::from_secs(3600),
+            boot: sent_at.boot,
+        };
         assert!(!token.is_usable_at(wall_forward));
-        let wall_back = Moment { wall: Duration::ZERO, boot: sent_at.boot + Duration::from_secs(55) };
+        let wall_back = Moment {
+            wall: Duration::ZERO,
+            boot: sent_at.boot + Duration::from_secs(55),
+        };
         assert!(!token.is_usable_at(wall_back));
     }
 
     #[test]
     fn scope_takes_what_rfc_6749_allows() {
-        for good in ["openid", "openid sdp:GROUP-1,GROUP-2", "hrn:here:authorization::rlm:project/p1"] {
+        for good in [
+            "openid",
+            "openid sdp:GROUP-1,GROUP-2",
+            "hrn:here:authorization::rlm:project/p1",
+        ] {
             assert_eq!(Scope::new(good).expect("is well-formed").as_str(), good);
         }
         let long = "x".repeat(1025);
         for bad in ["", " ", "a\"b", "a\\b", "a\nb", "ü", long.as_str()] {
-            assert_eq!(Scope::new(bad).expect_err("is malformed").kind(), ErrorKind::InvalidRequest);
+            assert_eq!(
+                Scope::new(bad).expect_err("is malformed").kind(),
+                ErrorKind::InvalidRequest
+            );
         }
     }
 

@@ -43,7 +43,12 @@ enum Next {
 
 impl Keeper {
     pub(super) fn new(cache: Arc<Cache>, slot: Arc<Slot>) -> Self {
-        Self { cache, slot, failures: 0, unasked_failures: 0 }
+        Self {
+            cache,
+            slot,
+            failures: 0,
+            unasked_failures: 0,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -53,7 +58,10 @@ impl Keeper {
                 Err(until) => self.while_backing_off(until).await,
             };
             if next == Next::LetGo {
-                tracing::debug!(token.lifetime = self.slot.key.lifetime().as_secs(), "token let go: nobody asks for it");
+                tracing::debug!(
+                    token.lifetime = self.slot.key.lifetime().as_secs(),
+                    "token let go: nobody asks for it"
+                );
                 return;
             }
         }
@@ -64,8 +72,11 @@ impl Keeper {
         self.slot.phase.send_replace(Phase::Fetching);
         let sent_at = self.cache.clock.now();
         // An issuer that panics has failed like any other: what follows is a pause, not a keeper that is gone.
-        let attempt = AssertUnwindSafe(self.cache.issuer.issue(&self.slot.key)).catch_unwind().await;
-        let answer = attempt.unwrap_or_else(|_panic| Err(Error::new(ErrorKind::Unreachable, "the issuer panicked")));
+        let attempt = AssertUnwindSafe(self.cache.issuer.issue(&self.slot.key))
+            .catch_unwind()
+            .await;
+        let answer =
+            attempt.unwrap_or_else(|_panic| Err(Error::new(ErrorKind::Unreachable, "the issuer panicked")));
         match answer.and_then(|issued| self.take(issued, sent_at)) {
             Ok(()) => Ok(sent_at),
             Err(error) => Err(self.fail(error)),
@@ -78,7 +89,7 @@ impl Keeper {
         let token = AccessToken::new(issued.access_token, issued.scope, lifetime, sent_at);
         if !token.is_usable_at(self.cache.clock.now()) {
             return Err(Error::new(
-                ErrorKind::InvalidAnswer { status: 200 },
+                ErrorKind::ExpiresTooSoon,
                 format!(
                     "the issuer's token expires within {} s of its issue, too soon to be handed out",
                     EXPIRY_MARGIN.as_secs()
@@ -94,7 +105,10 @@ impl Keeper {
             "token received"
         );
         self.failures = 0;
-        self.slot.held.store(Some(Arc::new(Held { token, left_when_due: lifetime.saturating_sub(refresh_after) })));
+        self.slot.held.store(Some(Arc::new(Held {
+            token,
+            left_when_due: lifetime.saturating_sub(refresh_after),
+        })));
         self.slot.asked.store(false, Ordering::Relaxed);
         self.slot.phase.send_replace(Phase::Holding);
         Ok(())
@@ -116,8 +130,16 @@ impl Keeper {
         );
         let until = now.after(pause);
         let is_asked = self.slot.asked.swap(false, Ordering::Relaxed);
-        self.unasked_failures = if is_asked { 0 } else { self.unasked_failures.saturating_add(1) };
-        self.slot.phase.send_replace(Phase::BackingOff { error, failures: self.failures, until });
+        self.unasked_failures = if is_asked {
+            0
+        } else {
+            self.unasked_failures.saturating_add(1)
+        };
+        self.slot.phase.send_replace(Phase::BackingOff {
+            error,
+            failures: self.failures,
+            until,
+        });
         until
     }
 

@@ -40,7 +40,11 @@ impl Entries {
                     // commons-configuration, which HERE's Java SDK writes these files with, doubles the dots.
                     key = key.replace("..", ".");
                 }
-                entries.push(Entry { line, key, value: unquote(unescape(value.trim_end_matches(is_blank))) });
+                entries.push(Entry {
+                    line,
+                    key,
+                    value: unquote(unescape(value.trim_end_matches(is_blank))),
+                });
             }
         }
         match section {
@@ -57,7 +61,11 @@ impl Entries {
 
     /// Returns an entry whose key differs only in case, for the error message.
     pub(super) fn in_other_case(&self, key: &str) -> Option<(usize, Zeroizing<String>)> {
-        let entry = self.0.iter().rev().find(|entry| entry.key.eq_ignore_ascii_case(key))?;
+        let entry = self
+            .0
+            .iter()
+            .rev()
+            .find(|entry| entry.key.eq_ignore_ascii_case(key))?;
         Some((entry.line, entry.value.clone()))
     }
 }
@@ -97,7 +105,8 @@ fn logical_lines(text: &str) -> Vec<(usize, Zeroizing<String>)> {
 
 /// CRLF, LF and a lone CR all end a line, as in Java.
 fn natural_lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+    text.split('\n')
+        .flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
 /// An even number of backslashes at the end is that many halves of an escaped backslash.
@@ -110,7 +119,10 @@ fn is_blank(character: char) -> bool {
 }
 
 fn header_of(line: &str) -> Option<&str> {
-    line.trim_end_matches(is_blank).strip_prefix('[')?.strip_suffix(']').map(str::trim)
+    line.trim_end_matches(is_blank)
+        .strip_prefix('[')?
+        .strip_suffix(']')
+        .map(str::trim)
 }
 
 /// Splits at the first `=`, `:` or blank that no backslash escapes; blanks round one separator belong to it.
@@ -121,7 +133,9 @@ fn split(line: &str) -> (&str, &str) {
         escaped = !escaped && character == '\\';
         separates
     });
-    let (key, rest) = end.and_then(|end| line.split_at_checked(end)).unwrap_or((line, ""));
+    let (key, rest) = end
+        .and_then(|end| line.split_at_checked(end))
+        .unwrap_or((line, ""));
     let rest = rest.trim_start_matches(is_blank);
     let value = rest.strip_prefix(['=', ':']).unwrap_or(rest);
     (key, value.trim_start_matches(is_blank))
@@ -179,7 +193,9 @@ fn unicode_escape(text: &str) -> Option<(char, &str)> {
 
 /// HERE's JavaScript README shows quoted values; no key of HERE's begins and ends in a quote.
 fn unquote(value: Zeroizing<String>) -> Zeroizing<String> {
-    let inner = ['"', '\''].iter().find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote));
+    let inner = ['"', '\'']
+        .iter()
+        .find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote));
     match inner {
         Some(inner) => Zeroizing::new(inner.to_owned()),
         None => value,

@@ -74,26 +74,39 @@ pub(super) fn read(status: u16, retry_after: Option<Duration>, body: &[u8]) -> R
 
 fn success(status: u16, body: &[u8]) -> Result<Issued, Error> {
     let invalid = |what: &str| {
-        let message = format!("the token endpoint's answer {what}; check here.token.endpoint.url, and for a proxy in between");
+        let message = format!(
+            "the token endpoint's answer {what}; check here.token.endpoint.url, and for a proxy in between"
+        );
         Error::new(ErrorKind::InvalidAnswer { status }, message)
     };
     let Ok(answer) = serde_json::from_slice::<Success>(body) else {
         return Err(invalid("is not the JSON of a token"));
     };
     // Wiped from here on; camelCase wins where both are there, as in HERE's C++ SDK.
-    let access_token = answer.access_token.or(answer.access_token_snake).map(Zeroizing::new);
+    let access_token = answer
+        .access_token
+        .or(answer.access_token_snake)
+        .map(Zeroizing::new);
     let Some(access_token) = access_token else {
         return Err(invalid("holds no access token"));
     };
     if !is_b64token(&access_token) {
-        return Err(invalid("holds an access token that is not well-formed (RFC 6750 §2.1)"));
+        return Err(invalid(
+            "holds an access token that is not well-formed (RFC 6750 §2.1)",
+        ));
     }
-    if answer.token_type.or(answer.token_type_snake).is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+    if answer
+        .token_type
+        .or(answer.token_type_snake)
+        .is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer"))
+    {
         return Err(invalid("holds a token of another type than Bearer"));
     }
     let expires_in = answer.expires_in.or(answer.expires_in_snake);
     let Some(expires_in) = expires_in.as_ref().and_then(seconds) else {
-        return Err(invalid("does not say in whole seconds when the token expires (expires_in)"));
+        return Err(invalid(
+            "does not say in whole seconds when the token expires (expires_in)",
+        ));
     };
     Ok(Issued {
         access_token,
@@ -106,7 +119,9 @@ fn success(status: u16, body: &[u8]) -> Result<Issued, Error> {
 fn refusal(status: u16, body: &[u8]) -> Error {
     let Some(code) = code_of(body) else {
         let message = match status {
-            404 | 405 => format!("there is no token endpoint at this address ({status}); check here.token.endpoint.url"),
+            404 | 405 => format!(
+                "there is no token endpoint at this address ({status}); check here.token.endpoint.url"
+            ),
             407 => "a proxy wants to be logged in to (407); check HTTPS_PROXY and NO_PROXY".to_owned(),
             _ => format!(
                 "the request was refused ({status}) by something that is not HERE's token endpoint, most often a \
@@ -127,16 +142,32 @@ fn refusal(status: u16, body: &[u8]) -> Error {
             // Worth repeating, with the new nonce that every attempt has.
             return Error::new(
                 ErrorKind::Unavailable { status },
-                format!("HERE has seen this request before ({number}): something on the way sends requests twice"),
+                format!(
+                    "HERE has seen this request before ({number}): something on the way sends requests twice"
+                ),
             );
         }
-        Some(401_300) => format!("HERE refused the access key ({number}): check here.access.key.secret in credentials.properties"),
-        Some(401_310) => format!("HERE refused the access key id ({number}): here.access.key.id in credentials.properties holds the client id; put the access key id there"),
-        Some(401_600) => format!("HERE knows no such access key ({number}): check here.access.key.id in credentials.properties; the key may have been deleted"),
-        Some(401_302) => format!("HERE does not let this app use the endpoint ({number}): check the app's permissions in the HERE portal, and here.token.endpoint.url"),
-        Some(401_200..=401_206) => format!("HERE could not read the signature ({number}): something on the way changes the Authorization header, most often a proxy"),
-        Some(400_200..=400_299) => format!("HERE refused what was asked for ({number}): check the scope and the lifetime"),
-        _ if status == 401 || status == 403 => format!("HERE refused the access key ({number}): check here.access.key.id and here.access.key.secret in credentials.properties"),
+        Some(401_300) => format!(
+            "HERE refused the access key ({number}): check here.access.key.secret in credentials.properties"
+        ),
+        Some(401_310) => format!(
+            "HERE refused the access key id ({number}): here.access.key.id in credentials.properties holds the client id; put the access key id there"
+        ),
+        Some(401_600) => format!(
+            "HERE knows no such access key ({number}): check here.access.key.id in credentials.properties; the key may have been deleted"
+        ),
+        Some(401_302) => format!(
+            "HERE does not let this app use the endpoint ({number}): check the app's permissions in the HERE portal, and here.token.endpoint.url"
+        ),
+        Some(401_200..=401_206) => format!(
+            "HERE could not read the signature ({number}): something on the way changes the Authorization header, most often a proxy"
+        ),
+        Some(400_200..=400_299) => {
+            format!("HERE refused what was asked for ({number}): check the scope and the lifetime")
+        }
+        _ if status == 401 || status == 403 => format!(
+            "HERE refused the access key ({number}): check here.access.key.id and here.access.key.secret in credentials.properties"
+        ),
         _ => format!("HERE refused the request ({number}): check here.token.endpoint.url and the scope"),
     };
     Error::new(ErrorKind::Rejected { status, code }, message)
@@ -146,7 +177,11 @@ fn refusal(status: u16, body: &[u8]) -> Error {
 fn code_of(body: &[u8]) -> Option<Option<u32>> {
     let failure: Failure = serde_json::from_slice(body).ok()?;
     let number = |value: &Value| seconds(value).and_then(|code| u32::try_from(code).ok());
-    let code = failure.error_code.as_ref().and_then(number).or_else(|| failure.code.as_ref().and_then(number));
+    let code = failure
+        .error_code
+        .as_ref()
+        .and_then(number)
+        .or_else(|| failure.code.as_ref().and_then(number));
     let in_text = || {
         let (_, after) = failure.error_description.as_deref()?.split_once("errorCode: '")?;
         after.split_once('\'')?.0.parse().ok()
@@ -163,7 +198,9 @@ fn seconds(value: &Value) -> Option<u64> {
 fn is_b64token(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     !body.is_empty()
-        && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+        && body.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+        })
 }
 
 #[cfg(test)]

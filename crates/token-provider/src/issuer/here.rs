@@ -46,7 +46,11 @@ pub struct HereIssuerConfig {
 impl HereIssuerConfig {
     /// Takes a credential; everything else is as most would have it.
     pub fn new(credential: Credential) -> Self {
-        Self { credential, extra_ca_pem: None, clock: Arc::new(SystemClock) }
+        Self {
+            credential,
+            extra_ca_pem: None,
+            clock: Arc::new(SystemClock),
+        }
     }
 }
 
@@ -96,15 +100,23 @@ impl HereIssuer {
             builder = builder.no_proxy();
         }
         if let Some(pem) = &config.extra_ca_pem {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem).ok().filter(|found| !found.is_empty());
+            let certificates = reqwest::Certificate::from_pem_bundle(pem)
+                .ok()
+                .filter(|found| !found.is_empty());
             let Some(certificates) = certificates else {
-                return Err(Error::new(ErrorKind::CredentialInvalid, "the extra CA file holds no PEM certificate"));
+                return Err(Error::new(
+                    ErrorKind::CredentialInvalid,
+                    "the extra CA file holds no PEM certificate",
+                ));
             };
             builder = builder.tls_certs_merge(certificates);
         }
         let http = builder.build().map_err(|error| {
-            Error::new(ErrorKind::Unreachable, "TLS could not be set up; are the system's CA certificates installed?")
-                .with_source(error)
+            Error::new(
+                ErrorKind::Unreachable,
+                "TLS could not be set up; are the system's CA certificates installed?",
+            )
+            .with_source(error)
         })?;
         Ok(Self {
             http,
@@ -139,8 +151,13 @@ impl HereIssuer {
     async fn issue_with(&self, credential: &Credential, key: &TokenKey) -> Result<Issued, Error> {
         let exchange = self.exchange(credential, key).await?;
         let result = exchange.read(self.wall_clock());
-        if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ClockSkew) {
-            let Some(server_time) = self.server_time(credential, &exchange).await else { return result };
+        if result
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::ClockSkew)
+        {
+            let Some(server_time) = self.server_time(credential, &exchange).await else {
+                return result;
+            };
             self.note_server_time(server_time);
             return self.exchange(credential, key).await?.read(self.wall_clock());
         }
@@ -153,8 +170,11 @@ impl HereIssuer {
         let nonce = sign::nonce().map_err(|error| {
             Error::new(ErrorKind::Unreachable, "the operating system gave no randomness").with_source(error)
         })?;
-        let parameters =
-            Parameters { access_key_id: credential.access_key_id(), nonce: &nonce, timestamp: self.timestamp() };
+        let parameters = Parameters {
+            access_key_id: credential.access_key_id(),
+            nonce: &nonce,
+            timestamp: self.timestamp(),
+        };
         let authorization =
             sign::authorization("POST", url, &[], &parameters, credential.access_key_secret());
         let body = Request {
@@ -162,8 +182,9 @@ impl HereIssuer {
             expires_in: key.lifetime().as_secs(),
             scope: key.scope().or(credential.scope()).map(crate::Scope::as_str),
         };
-        let body = serde_json::to_vec(&body)
-            .map_err(|error| Error::new(ErrorKind::InvalidRequest, "the request has no JSON form").with_source(error))?;
+        let body = serde_json::to_vec(&body).map_err(|error| {
+            Error::new(ErrorKind::InvalidRequest, "the request has no JSON form").with_source(error)
+        })?;
         let request = self
             .http
             .post(url.clone())
@@ -201,8 +222,13 @@ impl HereIssuer {
     }
 
     fn note_server_time(&self, server_time: SystemTime) {
-        let server = server_time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let offset = server.cast_signed().saturating_sub(self.clock.now().wall.as_secs().cast_signed());
+        let server = server_time
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        let offset = server
+            .cast_signed()
+            .saturating_sub(self.clock.now().wall.as_secs().cast_signed());
         self.clock_offset.store(offset, Ordering::Relaxed);
         tracing::warn!(
             clock.offset_seconds = offset,
@@ -212,7 +238,11 @@ impl HereIssuer {
 
     /// Seconds since the epoch, by the issuer's clock as far as it is known.
     fn timestamp(&self) -> u64 {
-        self.clock.now().wall.as_secs().saturating_add_signed(self.clock_offset())
+        self.clock
+            .now()
+            .wall
+            .as_secs()
+            .saturating_add_signed(self.clock_offset())
     }
 
     fn wall_clock(&self) -> SystemTime {
@@ -253,7 +283,11 @@ impl Exchange {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Self { status, headers, body })
+        Ok(Self {
+            status,
+            headers,
+            body,
+        })
     }
 
     fn read(&self, now: SystemTime) -> Result<Issued, Error> {
@@ -271,11 +305,18 @@ impl Exchange {
             return value.parse().ok().map(Duration::from_secs);
         }
         let until = httpdate::parse_http_date(value).ok()?;
-        Some(until.duration_since(self.date().unwrap_or(now)).unwrap_or_default())
+        Some(
+            until
+                .duration_since(self.date().unwrap_or(now))
+                .unwrap_or_default(),
+        )
     }
 
     fn correlation_id<'a>(&'a self, sent: &'a str) -> &'a str {
-        self.headers.get(CORRELATION_ID).and_then(|id| id.to_str().ok()).unwrap_or(sent)
+        self.headers
+            .get(CORRELATION_ID)
+            .and_then(|id| id.to_str().ok())
+            .unwrap_or(sent)
     }
 }
 
@@ -283,16 +324,25 @@ fn network_error(error: reqwest::Error) -> Error {
     // The URL is left out: an endpoint of one's own may carry a key in its query.
     let error = error.without_url();
     let (kind, message) = if error.is_timeout() && error.is_connect() {
-        (ErrorKind::TimedOut, "no connection to the token endpoint within 3 s; check the network and HTTPS_PROXY")
+        (
+            ErrorKind::TimedOut,
+            "no connection to the token endpoint within 3 s; check the network and HTTPS_PROXY",
+        )
     } else if error.is_timeout() {
-        (ErrorKind::TimedOut, "no answer from the token endpoint within 10 s")
+        (
+            ErrorKind::TimedOut,
+            "no answer from the token endpoint within 10 s",
+        )
     } else if error.is_connect() {
         (
             ErrorKind::Unreachable,
             "no connection to the token endpoint; check here.token.endpoint.url, the network and HTTPS_PROXY",
         )
     } else {
-        (ErrorKind::Unreachable, "the connection to the token endpoint broke off")
+        (
+            ErrorKind::Unreachable,
+            "the connection to the token endpoint broke off",
+        )
     };
     Error::new(kind, message).with_source(error)
 }

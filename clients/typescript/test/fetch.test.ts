@@ -1,0 +1,291 @@
+// fetch() and invalidate(): what is sent to data services, and what a 401 from one of them does.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createTokenClient, type TokenClientOptions } from "../src/index.js";
+import { bench, errorReply, FakeClock, FakeProvider, HOUR, settle, tokenReply, unreachable } from "./harness.js";
+
+const DATA = "https://data.example/tiles/1";
+
+interface Sent {
+  readonly url: string;
+  readonly authorization: string | null;
+  readonly body: string;
+  readonly init: RequestInit | undefined;
+}
+
+/** A provider and, behind the same `fetch`, a data service that accepts only some tokens. */
+function world(accepts: (token: string) => boolean, options: TokenClientOptions = {}) {
+  const clock = new FakeClock();
+  const provider = new FakeProvider();
+  const sent: Sent[] = [];
+  const cancelled: string[] = [];
+  const fetch = (async (input: string | URL | Request, init?: RequestInit) => {
+    if (input === provider.url) return provider.fetch(input, init);
+    // As a real `fetch` reads its arguments, so that a body used up by a first attempt is missed.
+    const request = new Request(input, { ...init, ...(init?.body && { duplex: "half" }) } as RequestInit);
+    const authorization = request.headers.get("authorization");
+    sent.push({ url: request.url, authorization, body: await request.text(), init });
+    const ok = accepts((authorization ?? "").slice("Bearer ".length));
+    const body = new ReadableStream({
+      start(controller) {
+        controller.enqueue(new TextEncoder().encode(ok ? "data" : "refused"));
+        controller.close();
+      },
+      cancel: () => void cancelled.push(authorization!),
+    });
+    return new Response(body, { status: ok ? 200 : 401 });
+  }) as typeof globalThis.fetch;
+  const client = createTokenClient(provider.url, { clock, fetch, ...options });
+  return { client, provider, clock, sent, cancelled };
+}
+
+test("sets Authorization and nothing else", async () => {
+  const { client, sent } = world(() => true);
+  const controller = new AbortController();
+  const init = { method: "PUT", headers: { Accept: "image/png", authorization: "stale" }, body: "x", signal: controller.signal };
+  const response = await client.fetch(DATA, init);
+  assert.equal(response.status, 200);
+  assert.equal(sent[0]!.authorization, "Bearer token-1");
+  const { headers, ...rest } = sent[0]!.init!;
+  assert.deepEqual(Object.fromEntries(headers as Headers), { accept: "image/png", authorization: "Bearer token-1" });
+  assert.deepEqual(rest, { method: "PUT", body: "x", signal: controller.signal });
+  assert.equal(init.headers.authorization, "stale", "the caller's own object is left alone");
+});
+
+test("takes an address as text, as URL and as Request, and keeps a Request's headers", async () => {
+  const { client, sent } = world(() => true);
+  await client.fetch(DATA);
+  await client.fetch(new URL(DATA));
+  await client.fetch(new Request(DATA, { headers: { "X-Mine": "1" } }));
+  assert.deepEqual(sent.map(({ url, authorization }) => [url, authorization]), Array(3).fill([DATA, "Bearer token-1"]));
+  assert.equal((sent[2]!.init!.headers as Headers).get("x-mine"), "1");
+});
+
+test("works without this", async () => {
+  const { fetch } = world(() => true).client;
+  assert.equal(await (await fetch(DATA)).text(), "data");
+});
+
+test("a refused token is replaced and the request sent once more", async () => {
+  const { client, provider, sent, cancelled } = world((token) => token === "token-2");
+  const response = await client.fetch(DATA);
+  assert.equal(response.status, 200);
+  assert.deepEqual(sent.map((one) => one.authorization), ["Bearer token-1", "Bearer token-2"]);
+  assert.deepEqual(cancelled, ["Bearer token-1"], "the first answer is let go, the second is the caller's");
+  assert.equal(provider.calls.length, 2);
+  assert.equal(await client.getToken(), "token-2");
+});
+
+test("a second 401 is returned", async () => {
+  const { client, provider, sent } = world(() => false);
+  const response = await client.fetch(DATA);
+  assert.equal(response.status, 401);
+  assert.equal(sent.length, 2);
+  assert.equal(provider.calls.length, 2);
+});
+
+test("other answers are returned as they are", async () => {
+  const { client, provider } = bench();
+  await client.getToken();
+  for (const status of [403, 404, 429, 500]) {
+    provider.script.push(errorReply(status));
+    assert.equal((await client.fetch(DATA)).status, status);
+  }
+  assert.equal(provider.calls.length, 5);
+});
+
+test("bodies that can be sent twice are, streams are not", async () => {
+  const form = new FormData();
+  form.set("a", "b");
+  const bytes = new TextEncoder().encode("bytes");
+  async function* generator() {
+    yield bytes;
+  }
+  const stream = () => new Blob(["stream"]).stream();
+  const table: [name: string, body: RequestInit["body"], attempts: number, text: string | RegExp][] = [
+    ["string", "text", 2, "text"],
+    ["bytes", bytes, 2, "bytes"],
+    ["buffer", bytes.buffer, 2, "bytes"],
+    ["blob", new Blob(["blob"]), 2, "blob"],
+    ["parameters", new URLSearchParams({ a: "b" }), 2, "a=b"],
+    ["form", form, 2, /name="a"/],
+    ["stream", stream(), 1, "stream"],
+    ["generator", generator() as unknown as NonNullable<RequestInit["body"]>, 1, "bytes"],
+  ];
+  for (const [name, body, attempts, text] of table) {
+    const { client, sent } = world((token) => token === "token-2");
+    const response = await client.fetch(DATA, { method: "POST", body } as RequestInit);
+    assert.equal(sent.length, attempts, name);
+    assert.equal(response.status, attempts === 2 ? 200 : 401, name);
+    for (const { body: got } of sent) typeof text === "string" ? assert.equal(got, text, name) : assert.match(got, text, name);
+    // The token is replaced all the same: the caller's next try gets it.
+    assert.equal(await client.getToken(), "token-2", name);
+  }
+});
+
+test("a Request is sent twice only where it has no body", async () => {
+  const table: [request: Request, init: RequestInit | undefined, attempts: number][] = [
+    [new Request(DATA), undefined, 2],
+    [new Request(DATA, { method: "HEAD" }), undefined, 2],
+    [new Request(DATA, { method: "POST", body: "x" }), undefined, 1],
+  ];
+  for (const [request, init, attempts] of table) {
+    const { client, sent } = world((token) => token === "token-2");
+    await client.fetch(request, init);
+    assert.equal(sent.length, attempts, request.method);
+  }
+});
+
+test("a hundred refused tiles cost one token request", async () => {
+  const { client, provider, sent } = world((token) => token === "token-2");
+  await client.getToken();
+  const responses = await Promise.all(Array.from({ length: 100 }, (_, tile) => client.fetch(`${DATA}${tile}`)));
+  assert.ok(responses.every((response) => response.status === 200));
+  assert.equal(sent.length, 200);
+  assert.equal(provider.calls.length, 2);
+});
+
+test("a service that refuses every token costs one token request in ten seconds", async () => {
+  const { client, provider, clock } = world(() => false);
+  for (let second = 0; second < 60; second++) {
+    for (let tile = 0; tile < 10; tile++) assert.equal((await client.fetch(DATA)).status, 401);
+    await clock.advance(1000);
+  }
+  assert.equal(provider.calls.length, 1 + 6);
+});
+
+test("the same token again is not sent again", async () => {
+  const { client, provider, sent } = world(() => false);
+  provider.otherwise = tokenReply("the-only-one");
+  assert.equal((await client.fetch(DATA)).status, 401);
+  assert.equal(sent.length, 1);
+  assert.equal(provider.calls.length, 2);
+});
+
+test("a 401 while the provider is away is returned, and the token kept for other services", async () => {
+  const { client, provider, clock } = world(() => false);
+  await client.getToken();
+  provider.otherwise = unreachable;
+  const response = await client.fetch(DATA);
+  assert.equal(response.status, 401);
+  assert.equal(await response.text(), "refused");
+  assert.equal(await client.getToken(), "token-1");
+  assert.equal(client.status().state, "due");
+  // Asked again after the pause, and the refused token replaced.
+  provider.otherwise = tokenReply("new");
+  await clock.advance(2000);
+  assert.equal(await client.getToken(), "new");
+});
+
+test("without a token nothing is sent", async () => {
+  const { client, provider, sent } = world(() => true);
+  provider.otherwise = errorReply(403, { error: "access_denied" });
+  await assert.rejects(client.fetch(DATA), { code: "access_denied" });
+  assert.equal(sent.length, 0);
+});
+
+test("a caller's signal ends the wait for the token", async () => {
+  const { client, provider, sent } = world(() => true);
+  provider.script.push(() => new Promise(() => {}));
+  const controller = new AbortController();
+  const one = assert.rejects(client.fetch(DATA, { signal: controller.signal }), { name: "AbortError" });
+  const other = assert.rejects(client.fetch(new Request(DATA, { signal: controller.signal })), { name: "AbortError" });
+  controller.abort();
+  await Promise.all([one, other]);
+  assert.equal(sent.length, 0);
+});
+
+test("a caller's signal ends the wait for another token after a 401", async () => {
+  const { client, provider } = world(() => false);
+  await client.getToken();
+  provider.script.push(() => new Promise(() => {}));
+  const controller = new AbortController();
+  const response = assert.rejects(client.fetch(DATA, { signal: controller.signal }), { name: "AbortError" });
+  await settle();
+  controller.abort();
+  await response;
+});
+
+test("the token goes to allowed origins only", async () => {
+  const allowedOrigins = ["https://data.example", "https://*.hereapi.com", "https://a.example:8443/some/path", "https://*.b.example:444"];
+  const table: [url: string, allowed: boolean][] = [
+    [DATA, true],
+    ["https://data.example:443/x", true],
+    ["http://data.example/x", false],
+    ["https://data.example:444/x", false],
+    ["https://data.example.evil.example/x", false],
+    ["https://xdata.example/x", false],
+    ["https://data.example@evil.example/x", false],
+    ["https://vector.hereapi.com/x", true],
+    ["https://a.b.hereapi.com/x", true],
+    ["https://hereapi.com/x", false],
+    ["https://evilhereapi.com/x", false],
+    ["https://evil.example/.hereapi.com", false],
+    ["https://evil.example/?https://data.example", false],
+    ["http://vector.hereapi.com/x", false],
+    ["https://vector.hereapi.com:8443/x", false],
+    ["https://a.example:8443/other", true],
+    ["https://a.example/other", false],
+    ["https://x.b.example:444/", true],
+    ["https://x.b.example/", false],
+    ["data:text/plain,x", false],
+  ];
+  for (const [url, allowed] of table) {
+    for (const input of [url, new URL(url), { url, headers: {}, method: "GET" } as unknown as Request]) {
+      const { client, provider } = bench({ allowedOrigins });
+      const outcome = await client.fetch(input).then(
+        () => true,
+        (error: { code?: string }) => {
+          assert.equal(error.code, "origin_not_allowed");
+          return false;
+        },
+      );
+      assert.equal(outcome, allowed, url);
+      assert.equal(provider.calls.length, allowed ? 2 : 0, url);
+    }
+  }
+});
+
+test("a star that is not a whole label allows nothing more", async () => {
+  const { client } = bench({ allowedOrigins: ["https://data*.example"] });
+  await assert.rejects(client.fetch("https://data1.example/"), { code: "origin_not_allowed" });
+});
+
+test("invalidate with a token that is no longer held does nothing", async () => {
+  const { client, provider } = bench();
+  await client.getToken();
+  client.invalidate("another");
+  await client.getToken();
+  assert.equal(provider.calls.length, 1);
+});
+
+test("invalidate with the held token makes the next call ask", async () => {
+  const { client, provider } = bench();
+  client.invalidate(await client.getToken());
+  assert.equal(client.status().state, "due");
+  assert.equal(await client.getToken(), "token-2");
+  assert.equal(provider.calls.length, 2);
+});
+
+test("invalidate without argument drops the token", async () => {
+  const { client, provider } = bench();
+  await client.getToken();
+  client.invalidate();
+  assert.equal(client.status().state, "none");
+  assert.equal(client.peekToken(), undefined);
+  provider.otherwise = unreachable;
+  await settle();
+  client.invalidate();
+  await assert.rejects(client.getToken(), { code: "request_failed" });
+});
+
+test("a refused token is not used past its expiry", async () => {
+  const { client, provider, clock } = bench();
+  const token = await client.getToken();
+  provider.otherwise = unreachable;
+  client.invalidate(token);
+  assert.equal(await client.getToken(), token);
+  await clock.advance(HOUR);
+  await assert.rejects(client.getToken(), { code: "request_failed" });
+});

@@ -1,0 +1,195 @@
+//! The list of faults in force, and which of them a request gets.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{Fault, Target};
+
+/// Injects and clears faults; the in-process twin of `/sandbox/faults`.
+#[derive(Debug, Default)]
+pub struct FaultControl {
+    list: Mutex<Vec<Fault>>,
+}
+
+/// The part of the sandbox that a request goes to, as far as faults are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    Token,
+    Account,
+    Data,
+    /// Where faults are made and cleared: it never misbehaves.
+    Control,
+}
+
+/// What one request gets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Applied {
+    pub(crate) fault: Fault,
+    /// Seconds to add to the clock.
+    pub(crate) skew: i64,
+    /// Whether any fault on the list was meant for this request.
+    pub(crate) any: bool,
+}
+
+impl FaultControl {
+    /// Adds a fault to those in force.
+    pub fn inject(&self, fault: Fault) {
+        self.lock().push(fault);
+    }
+
+    /// Puts these faults in the place of all others.
+    pub fn replace(&self, faults: Vec<Fault>) {
+        *self.lock() = faults;
+    }
+
+    /// Ends all misbehaviour.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    /// Returns the faults in force, with the counts that are left.
+    pub fn list(&self) -> Vec<Fault> {
+        self.lock().clone()
+    }
+
+    /// Finds out what a request gets, and uses up one of a counted fault.
+    pub(crate) fn take(&self, route: Route) -> Applied {
+        let mut list = self.lock();
+        let mut applied = Applied {
+            skew: skew(&list),
+            ..Applied::default()
+        };
+        let applies = |fault: &Fault| fault.target.covers(route);
+        for fault in list
+            .iter()
+            .filter(|fault| fault.count.is_none() && applies(fault))
+        {
+            applied.fault.overlay(fault);
+            applied.any = true;
+        }
+        if let Some(index) = list
+            .iter()
+            .position(|fault| fault.count.is_some() && applies(fault))
+        {
+            if let Some(fault) = list.get_mut(index) {
+                applied.fault.overlay(fault);
+                applied.any = true;
+                fault.count = fault.count.map(|left| left.saturating_sub(1));
+            }
+            list.retain(|fault| fault.count != Some(0));
+        }
+        applied
+    }
+
+    /// Returns the seconds to add to the clock, for a request that uses up nothing.
+    pub(crate) fn skew(&self) -> i64 {
+        skew(&self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Target {
+    fn covers(self, route: Route) -> bool {
+        match (self, route) {
+            (_, Route::Control)
+            | (Self::Token, Route::Account | Route::Data)
+            | (Self::Data, Route::Account | Route::Token) => false,
+            (Self::Token, Route::Token) | (Self::Data, Route::Data) | (Self::All, _) => true,
+        }
+    }
+}
+
+/// The first counted fault with a skew decides, as it does for everything else; else the latest without a count.
+fn skew(list: &[Fault]) -> i64 {
+    let counted = list.iter().filter(|fault| fault.count.is_some());
+    let staying = list.iter().filter(|fault| fault.count.is_none()).rev();
+    counted
+        .chain(staying)
+        .find_map(|fault| fault.clock_skew_s)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statuses(control: &FaultControl, route: Route, requests: usize) -> Vec<Option<u16>> {
+        (0..requests)
+            .map(|_| control.take(route).fault.status.map(|status| status.as_u16()))
+            .collect()
+    }
+
+    #[test]
+    fn counted_faults_are_used_up_in_order() {
+        let control = FaultControl::default();
+        control.inject(Fault::new().with_status(503).with_count(2));
+        control.inject(Fault::new().with_status(429).with_count(1));
+        assert_eq!(
+            statuses(&control, Route::Token, 4),
+            [Some(503), Some(503), Some(429), None]
+        );
+        assert_eq!(control.list(), []);
+        assert_eq!(control.take(Route::Token), Applied::default());
+    }
+
+    #[test]
+    fn fault_without_a_count_is_the_background_of_counted_ones() {
+        let control = FaultControl::default();
+        control.inject(Fault::new().with_lifetime(5));
+        control.inject(Fault::new().with_status(500).with_lifetime(6));
+        control.inject(Fault::new().with_status(503).with_count(1));
+        let first = control.take(Route::Token).fault;
+        assert_eq!(
+            (first.status.map(|s| s.as_u16()), first.lifetime_s),
+            (Some(503), Some(6))
+        );
+        assert_eq!(statuses(&control, Route::Token, 2), [Some(500), Some(500)]);
+        control.clear();
+        assert_eq!(statuses(&control, Route::Token, 1), [None]);
+    }
+
+    #[test]
+    fn fault_applies_to_its_target_alone() {
+        use Route::{Account, Control, Data, Token};
+        let cases = [
+            (Target::Token, vec![Token]),
+            (Target::Data, vec![Data]),
+            (Target::All, vec![Token, Account, Data]),
+        ];
+        for (target, expected) in cases {
+            let control = FaultControl::default();
+            control.inject(Fault::new().with_target(target).with_status(500));
+            let hit = |route: &Route| control.take(*route).any;
+            assert_eq!(
+                [Token, Account, Data, Control]
+                    .into_iter()
+                    .filter(hit)
+                    .collect::<Vec<_>>(),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn request_for_another_target_uses_up_nothing() {
+        let control = FaultControl::default();
+        control.inject(Fault::new().with_status(503).with_count(1));
+        assert_eq!(statuses(&control, Route::Data, 3), [None, None, None]);
+        assert_eq!(statuses(&control, Route::Token, 1), [Some(503)]);
+    }
+
+    #[test]
+    fn clock_skew_is_in_force_everywhere_until_used_up() {
+        let control = FaultControl::default();
+        control.inject(Fault::new().with_clock_skew(600).with_count(2));
+        control.inject(Fault::new().with_clock_skew(7));
+        assert_eq!(control.take(Route::Token).skew, 600);
+        assert_eq!(control.take(Route::Account).skew, 600);
+        assert_eq!(control.take(Route::Token).skew, 600);
+        assert_eq!(control.skew(), 7);
+        control.inject(Fault::new().with_clock_skew(8));
+        assert_eq!(control.skew(), 8);
+    }
+}

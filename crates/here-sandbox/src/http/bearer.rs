@@ -1,0 +1,57 @@
+//! Access to what lies behind a token: `Authorization: Bearer` (RFC 6750), for any number of routes.
+
+use axum::extract::{Extension, Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::fault::Applied;
+use crate::problem::Refusal;
+use crate::sandbox::Sandbox;
+use crate::token::TokenRefusal;
+
+/// Lets a request pass that has a good token, and gives its [`TokenClaims`](crate::TokenClaims) to the handler as an extension.
+pub(super) async fn require_token(
+    State(sandbox): State<Sandbox>,
+    Extension(applied): Extension<Applied>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(token) = token_of(request.headers()) else {
+        return challenge(None);
+    };
+    match sandbox.verify_token_at(sandbox.now(applied.skew), token) {
+        Ok(claims) => {
+            request.extensions_mut().insert(claims);
+            next.run(request).await
+        }
+        Err(reason) => challenge(Some(reason)),
+    }
+}
+
+/// The token of the one `Authorization: Bearer` header.
+pub(super) fn token_of(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then_some(token)
+}
+
+/// RFC 6750 §3: a request without a token hears what is needed, and no error code.
+fn challenge(reason: Option<TokenRefusal>) -> Response {
+    let (challenge, refusal) = match reason {
+        None => (
+            "Bearer realm=\"here-sandbox\"".to_owned(),
+            Refusal::authorization_missing(),
+        ),
+        Some(reason) => (
+            format!("Bearer realm=\"here-sandbox\", error=\"invalid_token\", error_description=\"{reason}\""),
+            Refusal::access_token_invalid(reason.to_string()),
+        ),
+    };
+    let challenge = HeaderValue::from_str(&challenge).expect("the reasons are ASCII");
+    ([(header::WWW_AUTHENTICATE, challenge)], refusal).into_response()
+}

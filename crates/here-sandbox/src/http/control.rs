@@ -1,0 +1,217 @@
+//! The control endpoint: faults and statistics, for whoever sits at this machine and nobody else.
+
+use std::net::SocketAddr;
+
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::base_url::BaseUrl;
+use crate::fault::Fault;
+use crate::sandbox::Sandbox;
+use crate::stats::Stats;
+
+/// Headers that a reverse proxy adds: the peer on loopback is then not who asks.
+const FORWARDING: [&str; 5] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
+
+/// Why a request to the control endpoint is turned away, in the order of the checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Denied {
+    #[error("the control endpoint is for connections from this machine")]
+    Peer,
+    #[error("the control endpoint is not reachable through a proxy")]
+    Forwarded,
+    #[error("the Host header must be a loopback name or address")]
+    Host,
+    #[error("a web page of another site must not use the control endpoint")]
+    Origin,
+}
+
+pub(super) fn routes() -> Router<Sandbox> {
+    Router::new()
+        .route("/sandbox/faults", get(list).put(replace).delete(clear))
+        .route("/sandbox/stats", get(stats))
+        .route_layer(middleware::from_fn(local_only))
+}
+
+async fn list(State(sandbox): State<Sandbox>) -> Json<Vec<Fault>> {
+    Json(sandbox.faults().list())
+}
+
+/// Takes one fault or an array of them, in the place of those in force.
+async fn replace(State(sandbox): State<Sandbox>, body: Result<Bytes, BytesRejection>) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return rejection.into_response(),
+    };
+    match parse(&body) {
+        Ok(faults) => {
+            tracing::info!(count = faults.len(), "faults replaced");
+            sandbox.faults().replace(faults);
+            list(State(sandbox)).await.into_response()
+        }
+        Err(error) => invalid(StatusCode::BAD_REQUEST, &error.to_string()),
+    }
+}
+
+async fn clear(State(sandbox): State<Sandbox>) -> StatusCode {
+    sandbox.faults().clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn stats(State(sandbox): State<Sandbox>) -> Json<Stats> {
+    Json(sandbox.stats())
+}
+
+fn parse(body: &[u8]) -> Result<Vec<Fault>, serde_json::Error> {
+    // By way of a value, because an untagged "one or many" would lose the message about the key that is wrong.
+    match serde_json::from_slice(body)? {
+        Value::Array(values) => values.into_iter().map(serde_json::from_value).collect(),
+        value => Ok(vec![serde_json::from_value(value)?]),
+    }
+}
+
+/// Keeps out other machines (peer), web sites that made a name point here (Host), and pages that merely send requests here (Origin).
+async fn local_only(request: Request, next: Next) -> Response {
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0);
+    match check(peer, request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(denied) => invalid(StatusCode::FORBIDDEN, &denied.to_string()),
+    }
+}
+
+fn check(peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Denied> {
+    if !peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
+        return Err(Denied::Peer);
+    }
+    if FORWARDING.iter().any(|name| headers.contains_key(*name)) {
+        return Err(Denied::Forwarded);
+    }
+    let only = |name| {
+        let mut values = headers.get_all(name).iter();
+        values
+            .next()
+            .filter(|_| values.next().is_none())
+            .and_then(|value| value.to_str().ok())
+    };
+    if !only(header::HOST)
+        .and_then(BaseUrl::from_host_header)
+        .is_some_and(|host| host.is_loopback())
+    {
+        return Err(Denied::Host);
+    }
+    let is_local = |origin: &str| origin.parse::<BaseUrl>().is_ok_and(|url| url.is_loopback());
+    if headers.contains_key(header::ORIGIN) && !only(header::ORIGIN).is_some_and(is_local) {
+        return Err(Denied::Origin);
+    }
+    if headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site == "cross-site")
+    {
+        return Err(Denied::Origin);
+    }
+    Ok(())
+}
+
+fn invalid(status: StatusCode, description: &str) -> Response {
+    let error = if status == StatusCode::FORBIDDEN {
+        "access_denied"
+    } else {
+        "invalid_request"
+    };
+    (
+        status,
+        Json(json!({ "error": error, "error_description": description })),
+    )
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: [(&str, &str); 1] = [("host", "127.0.0.1:8080")];
+
+    fn outcome(peer: &str, headers: &[(&'static str, &'static str)]) -> Result<(), Denied> {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        check(Some(peer.parse().unwrap()), &headers)
+    }
+
+    #[test]
+    fn only_this_machine_may_connect() {
+        for peer in ["127.0.0.1:1", "127.8.8.8:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert_eq!(outcome(peer, &GOOD), Ok(()), "{peer}");
+        }
+        for peer in [
+            "10.0.0.1:1",
+            "192.168.1.1:1",
+            "[fe80::1]:1",
+            "[::ffff:10.0.0.1]:1",
+        ] {
+            assert_eq!(outcome(peer, &GOOD), Err(Denied::Peer), "{peer}");
+        }
+        assert_eq!(check(None, &HeaderMap::new()), Err(Denied::Peer));
+    }
+
+    #[test]
+    fn host_must_be_loopback() {
+        for host in ["localhost", "localhost:3000", "[::1]:1", "sandbox.localhost"] {
+            assert_eq!(outcome("127.0.0.1:1", &[("host", host)]), Ok(()), "{host}");
+        }
+        for host in ["example.com", "localhost.example.com:8080", "10.0.0.1", ""] {
+            assert_eq!(
+                outcome("127.0.0.1:1", &[("host", host)]),
+                Err(Denied::Host),
+                "{host}"
+            );
+        }
+        assert_eq!(outcome("127.0.0.1:1", &[]), Err(Denied::Host));
+        let twice = [("host", "localhost"), ("host", "localhost")];
+        let headers = twice.iter().fold(HeaderMap::new(), |mut map, (name, value)| {
+            map.append(*name, value.parse().unwrap());
+            map
+        });
+        assert_eq!(check("127.0.0.1:1".parse().ok(), &headers), Err(Denied::Host));
+    }
+
+    #[test]
+    fn foreign_pages_and_proxies_are_kept_out() {
+        let with = |name, value| outcome("127.0.0.1:1", &[GOOD[0], (name, value)]);
+        for origin in ["http://localhost:5173", "http://127.0.0.1:8080", "https://[::1]"] {
+            assert_eq!(with("origin", origin), Ok(()), "{origin}");
+        }
+        for origin in [
+            "https://example.com",
+            "null",
+            "",
+            "http://localhost.example.com",
+            "file://",
+            "chrome-extension://abc",
+        ] {
+            assert_eq!(with("origin", origin), Err(Denied::Origin), "{origin}");
+        }
+        assert_eq!(with("sec-fetch-site", "cross-site"), Err(Denied::Origin));
+        assert_eq!(with("sec-fetch-site", "same-origin"), Ok(()));
+        for name in FORWARDING {
+            assert_eq!(with(name, "127.0.0.1"), Err(Denied::Forwarded), "{name}");
+        }
+    }
+}

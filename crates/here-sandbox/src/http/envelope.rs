@@ -1,0 +1,84 @@
+//! What every answer carries (`Date`, `X-Correlation-ID`), and the place where faults are taken and applied.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::misbehave;
+use crate::clock;
+use crate::fault::{Applied, Route};
+use crate::random;
+use crate::sandbox::Sandbox;
+
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// The longest correlation id that is taken over from a request.
+const MAX_CORRELATION_ID: usize = 128;
+
+/// The most text of a `User-Agent` that is kept.
+const MAX_USER_AGENT: usize = 256;
+
+/// Which part of the sandbox the routes inside belong to.
+#[derive(Debug, Clone)]
+pub(super) struct Envelope {
+    pub(super) sandbox: Sandbox,
+    pub(super) route: Route,
+}
+
+pub(super) async fn envelope(State(envelope): State<Envelope>, mut request: Request, next: Next) -> Response {
+    let Envelope { sandbox, route } = envelope;
+    let correlation_id = correlation_id(request.headers());
+    // A browser's preflight is not the request that a fault was asked for; it would use up the count.
+    let applied = if request.method() == Method::OPTIONS {
+        Applied {
+            skew: sandbox.faults().skew(),
+            ..Applied::default()
+        }
+    } else {
+        sandbox.faults().take(route)
+    };
+    if route == Route::Token {
+        note(&sandbox, &request, &correlation_id, applied.any);
+    }
+    let skew = applied.skew;
+    tracing::debug!(
+        method = %request.method(),
+        path = request.uri().path(),
+        correlation_id = ?correlation_id,
+        fault = applied.any,
+        "request"
+    );
+    request.extensions_mut().insert(applied.clone());
+    let mut response = misbehave::respond(&applied.fault, request, next).await;
+
+    let date = HeaderValue::from_str(&clock::http_date(sandbox.now(skew))).expect("a date is ASCII");
+    response.headers_mut().insert(header::DATE, date);
+    response.headers_mut().insert(CORRELATION_ID, correlation_id);
+    response
+}
+
+fn note(sandbox: &Sandbox, request: &Request, correlation_id: &HeaderValue, fault: bool) {
+    let text = |value: &HeaderValue| {
+        value
+            .to_str()
+            .ok()
+            .map(|text| text.chars().take(MAX_USER_AGENT).collect::<String>())
+    };
+    let mut stats = sandbox.stats_mut();
+    stats.token_requests += 1;
+    stats.faults_applied += u64::from(fault);
+    stats.last_correlation_id = text(correlation_id);
+    stats.last_user_agent = request.headers().get(header::USER_AGENT).and_then(text);
+}
+
+/// The request's own id where it is plain text of a sensible length, else a new one.
+fn correlation_id(headers: &HeaderMap) -> HeaderValue {
+    let given = headers.get(CORRELATION_ID).filter(|value| {
+        let bytes = value.as_bytes();
+        !bytes.is_empty() && bytes.len() <= MAX_CORRELATION_ID && bytes.iter().all(u8::is_ascii_graphic)
+    });
+    given
+        .cloned()
+        .unwrap_or_else(|| HeaderValue::from_str(&random::uuid()).expect("a UUID is ASCII"))
+}

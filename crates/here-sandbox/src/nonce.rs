@@ -1,0 +1,107 @@
+//! The memory of nonces: each may be used once for an access key and a timestamp (RFC 5849 §3.3).
+
+use std::collections::{HashSet, VecDeque};
+
+use aws_lc_rs::digest;
+
+/// How many nonces are remembered before the oldest are forgotten early: some 60 MB. HERE's own limit of 25,000 requests in 15 minutes
+/// stays far below; only a load test gets here.
+const MAX_NONCES: usize = 1_000_000;
+
+/// Half of a SHA-256 over key id, timestamp and nonce: one size, however long the nonce is.
+type Fingerprint = [u8; 16];
+
+/// Remembers who used which nonce until the timestamp that came with it is too old to be accepted anyway.
+#[derive(Debug)]
+pub(crate) struct NonceMemory {
+    seen: HashSet<Fingerprint>,
+    /// In the order of use, with the second of use.
+    order: VecDeque<(i64, Fingerprint)>,
+    keep_seconds: i64,
+    max: usize,
+}
+
+impl NonceMemory {
+    /// A timestamp may lie `window_seconds` ahead of the clock and is then good for twice as long.
+    pub(crate) fn new(window_seconds: i64) -> Self {
+        Self::with_max(window_seconds, MAX_NONCES)
+    }
+
+    fn with_max(window_seconds: i64, max: usize) -> Self {
+        Self {
+            seen: HashSet::new(),
+            order: VecDeque::new(),
+            keep_seconds: window_seconds.saturating_mul(2),
+            max,
+        }
+    }
+
+    /// Notes the use of a nonce; `false` if it was used before.
+    ///
+    /// `now` is the clock without any skew that a fault adds, so that skewing the sandbox forth and back forgets nothing.
+    pub(crate) fn consume_at(&mut self, now: i64, key_id: &str, timestamp: i64, nonce: &str) -> bool {
+        self.forget_old(now);
+        let fingerprint = fingerprint(key_id, timestamp, nonce);
+        if !self.seen.insert(fingerprint) {
+            return false;
+        }
+        self.order.push_back((now, fingerprint));
+        true
+    }
+
+    fn forget_old(&mut self, now: i64) {
+        while let Some((used_at, fingerprint)) = self.order.front() {
+            let is_old = used_at.saturating_add(self.keep_seconds) < now;
+            if !is_old && self.order.len() < self.max {
+                return;
+            }
+            self.seen.remove(fingerprint);
+            self.order.pop_front();
+        }
+    }
+}
+
+fn fingerprint(key_id: &str, timestamp: i64, nonce: &str) -> Fingerprint {
+    // The lengths keep ("ab", "c") and ("a", "bc") apart.
+    let text = format!("{}:{key_id}{timestamp}:{nonce}", key_id.len());
+    let hash = digest::digest(&digest::SHA256, text.as_bytes());
+    hash.as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nonce_works_once_for_each_key_and_timestamp() {
+        let mut memory = NonceMemory::new(300);
+        assert!(memory.consume_at(0, "key", 10, "n"));
+        assert!(!memory.consume_at(0, "key", 10, "n"));
+        assert!(memory.consume_at(0, "kez", 10, "n"));
+        assert!(memory.consume_at(0, "key", 11, "n"));
+        assert!(memory.consume_at(0, "key", 10, "m"));
+        assert!(memory.consume_at(0, "key1", 0, "n"));
+    }
+
+    #[test]
+    fn nonce_is_remembered_as_long_as_its_timestamp_can_be_accepted() {
+        let mut memory = NonceMemory::new(300);
+        assert!(memory.consume_at(1000, "key", 1300, "n"));
+        assert!(
+            !memory.consume_at(1600, "key", 1300, "n"),
+            "1300 is accepted until 1600"
+        );
+        assert!(memory.consume_at(1601, "key", 1300, "n"));
+        assert_eq!(memory.order.len(), 1);
+    }
+
+    #[test]
+    fn oldest_nonce_goes_first_when_memory_is_full() {
+        let mut memory = NonceMemory::with_max(300, 2);
+        assert!(memory.consume_at(0, "key", 0, "a") && memory.consume_at(0, "key", 0, "b"));
+        assert!(memory.consume_at(0, "key", 0, "c"));
+        assert!(!memory.consume_at(0, "key", 0, "c"));
+        assert!(memory.consume_at(0, "key", 0, "a"));
+        assert!(memory.seen.len() <= 2 && memory.order.len() <= 2);
+    }
+}

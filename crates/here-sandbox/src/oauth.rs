@@ -1,0 +1,243 @@
+//! Reads an OAuth 1.0a `Authorization` header (RFC 5849 §3.5.1) without guessing what a malformed one may have meant.
+
+use crate::percent;
+
+/// The longest nonce that is accepted: far beyond every SDK's (6 to 36 characters), short enough to log.
+const MAX_NONCE: usize = 256;
+
+/// The parts of a well-formed header, decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Authorization {
+    /// Every parameter that the signature covers: all but `realm` and `oauth_signature`.
+    pub(crate) signed: Vec<(String, String)>,
+    pub(crate) consumer_key: String,
+    pub(crate) signature_method: String,
+    /// Base64 text.
+    pub(crate) signature: String,
+    pub(crate) timestamp: i64,
+    pub(crate) nonce: String,
+    pub(crate) version: String,
+}
+
+/// What is wrong with a header, for the person who wrote the signer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) String);
+
+impl Authorization {
+    /// Accepts the parameters in any order, with or without white space around the commas: HERE's Java SDK writes a space, its
+    /// C++ and JavaScript SDKs none.
+    pub(crate) fn parse(header: &str) -> Result<Self, Malformed> {
+        let (scheme, parameters) = header
+            .trim()
+            .split_once(' ')
+            .ok_or_else(|| malformed("there are no parameters"))?;
+        if !scheme.eq_ignore_ascii_case("OAuth") {
+            return Err(malformed("the scheme is not OAuth"));
+        }
+        let mut signed = split_parameters(parameters)?;
+        if let Some(name) = first_repeated(&signed) {
+            return Err(malformed(format!("{name} is given twice")));
+        }
+        let position = signed.iter().position(|(name, _)| name == "oauth_signature");
+        let (_, signature) =
+            signed.swap_remove(position.ok_or_else(|| malformed("oauth_signature is missing"))?);
+        let value = |name| match signed.iter().find(|(candidate, _)| candidate == name) {
+            Some((_, value)) if !value.is_empty() => Ok(value.clone()),
+            Some(_) => Err(malformed(format!("{name} is empty"))),
+            None => Err(malformed(format!("{name} is missing"))),
+        };
+        if value("oauth_token").is_ok() {
+            return Err(malformed("oauth_token has no place in a request for a token"));
+        }
+        Ok(Self {
+            consumer_key: value("oauth_consumer_key")?,
+            signature_method: value("oauth_signature_method")?,
+            timestamp: parse_timestamp(&value("oauth_timestamp")?)?,
+            nonce: check_nonce(value("oauth_nonce")?)?,
+            version: value("oauth_version")?,
+            signature,
+            signed,
+        })
+    }
+}
+
+/// `name="value"` pairs, decoded, without `realm`.
+fn split_parameters(text: &str) -> Result<Vec<(String, String)>, Malformed> {
+    let mut parameters = Vec::new();
+    let mut rest = text.trim_start();
+    loop {
+        let (name, after_name) = rest
+            .split_once('=')
+            .ok_or_else(|| malformed("a parameter has no value"))?;
+        let quoted = after_name.strip_prefix('"').and_then(|text| text.split_once('"'));
+        let (value, after_value) = quoted.ok_or_else(|| malformed("a value is not in quotes"))?;
+        // RFC 5849 §3.4.1.3.1 leaves realm out of the signature; its value is free text.
+        if !name.eq_ignore_ascii_case("realm") {
+            let decode = |text| {
+                percent::decode_strictly(text).ok_or_else(|| malformed("a parameter is not percent-encoded"))
+            };
+            parameters.push((decode(name)?, decode(value)?));
+        }
+        let after_value = after_value.trim_start();
+        if after_value.is_empty() {
+            return Ok(parameters);
+        }
+        rest = after_value
+            .strip_prefix(',')
+            .ok_or_else(|| malformed("a comma is missing between parameters"))?
+            .trim_start();
+    }
+}
+
+fn first_repeated(parameters: &[(String, String)]) -> Option<&str> {
+    let mut names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).find_map(|pair| match pair {
+        [one, other] if one == other => Some(*one),
+        _ => None,
+    })
+}
+
+/// Digits only: `str::parse` would take a sign. More digits than fit are still a timestamp, far outside every window.
+fn parse_timestamp(text: &str) -> Result<i64, Malformed> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(malformed("oauth_timestamp is not a number of seconds"));
+    }
+    Ok(text.parse().unwrap_or(i64::MAX))
+}
+
+/// A signer whose nonce needs percent-encoding is reported to fail at HERE (heremaps/here-aaa-java-sdk#57), so it fails here.
+fn check_nonce(nonce: String) -> Result<String, Malformed> {
+    if !nonce.bytes().all(percent::is_unreserved) {
+        return Err(malformed(
+            "oauth_nonce holds characters that need percent-encoding",
+        ));
+    }
+    if nonce.len() > MAX_NONCE {
+        return Err(malformed("oauth_nonce is too long"));
+    }
+    Ok(nonce)
+}
+
+fn malformed(why: impl Into<String>) -> Malformed {
+    Malformed(why.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GOOD: [(&str, &str); 6] = [
+        ("oauth_consumer_key", "key%2Bid"),
+        ("oauth_nonce", "LIIpk4"),
+        ("oauth_signature_method", "HMAC-SHA256"),
+        ("oauth_timestamp", "1456945283"),
+        ("oauth_version", "1.0"),
+        ("oauth_signature", "qTXW%2B%3D"),
+    ];
+
+    fn header(parameters: &[(&str, &str)], separator: &str) -> String {
+        let pairs: Vec<_> = parameters
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{value}\""))
+            .collect();
+        format!("OAuth {}", pairs.join(separator))
+    }
+
+    fn why(header: &str) -> String {
+        Authorization::parse(header).expect_err(header).0
+    }
+
+    #[test]
+    fn both_layouts_in_any_order_are_read_alike() {
+        let compact = Authorization::parse(&header(&GOOD, ",")).unwrap();
+        assert_eq!(compact.consumer_key, "key+id");
+        assert_eq!(compact.signature, "qTXW+=");
+        assert_eq!(
+            (compact.timestamp, compact.nonce.as_str()),
+            (1_456_945_283, "LIIpk4")
+        );
+        assert_eq!(compact.signed.len(), 5);
+
+        let mut reversed = GOOD;
+        reversed.reverse();
+        for text in [
+            header(&GOOD, ", "),
+            header(&reversed, " ,\t"),
+            header(&GOOD, ",").replacen("OAuth ", "oauth  ", 1),
+        ] {
+            let mut spaced = Authorization::parse(&text).unwrap();
+            spaced.signed.sort();
+            assert_eq!(spaced.signed, compact.signed, "{text}");
+        }
+    }
+
+    #[test]
+    fn realm_is_not_signed_and_other_parameters_are() {
+        let mut parameters = GOOD.to_vec();
+        parameters.push(("Realm", "any thing, even a comma="));
+        parameters.push(("oauth_token", ""));
+        parameters.push(("oauth_body_hash", "abc"));
+        let parsed = Authorization::parse(&header(&parameters, ",")).unwrap();
+        let names: Vec<_> = parsed.signed.iter().map(|(name, _)| name.as_str()).collect();
+        assert!(names.contains(&"oauth_token") && names.contains(&"oauth_body_hash"));
+        assert!(!names.contains(&"Realm") && !names.contains(&"oauth_signature"));
+    }
+
+    #[test]
+    fn each_parameter_is_needed_once_and_filled() {
+        for missing in 0..GOOD.len() {
+            let mut parameters = GOOD.to_vec();
+            let (name, value) = parameters.remove(missing);
+            assert_eq!(why(&header(&parameters, ",")), format!("{name} is missing"));
+            parameters.extend([(name, value), (name, value)]);
+            assert_eq!(why(&header(&parameters, ",")), format!("{name} is given twice"));
+        }
+        for empty in 0..5 {
+            let mut parameters = GOOD;
+            parameters[empty].1 = "";
+            assert_eq!(
+                why(&header(&parameters, ",")),
+                format!("{} is empty", parameters[empty].0)
+            );
+        }
+    }
+
+    #[test]
+    fn malformed_headers_say_what_is_wrong() {
+        let good = header(&GOOD, ",");
+        let cases = [
+            ("OAuth".to_owned(), "no parameters"),
+            (good.replace("OAuth", "Bearer"), "scheme"),
+            (good.replace("\"LIIpk4\"", "LIIpk4"), "quotes"),
+            (good.replace("\",oauth_version", "\" oauth_version"), "comma"),
+            (format!("{good},"), "no value"),
+            (good.replace("oauth_nonce=", "oauth_nonce ="), "percent-encoded"),
+            (good.replace("qTXW%2B%3D", "qTXW+="), "percent-encoded"),
+            (good.replace("LIIpk4", "LII%2Fpk4"), "need percent-encoding"),
+            (good.replace("LIIpk4", &"n".repeat(257)), "too long"),
+            (good.replace("1456945283", "-1"), "number of seconds"),
+            (good.replace("1456945283", "%2B1"), "number of seconds"),
+            (good.replace("1456945283", "1e9"), "number of seconds"),
+            (format!("{good},oauth_token=\"t\""), "oauth_token"),
+        ];
+        for (text, expected) in cases {
+            assert!(why(&text).contains(expected), "{text}: {}", why(&text));
+        }
+    }
+
+    #[test]
+    fn timestamp_beyond_any_clock_is_still_a_timestamp() {
+        let text = header(&GOOD, ",").replace("1456945283", "99999999999999999999");
+        assert_eq!(Authorization::parse(&text).unwrap().timestamp, i64::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic(text in "(OAuth )?[ -~]{0,120}") {
+            let _ = Authorization::parse(&text);
+        }
+    }
+}

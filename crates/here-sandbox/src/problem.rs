@@ -1,0 +1,263 @@
+//! What the account says when it refuses: HERE's status, error code and body for every reason, in one place.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::random;
+
+const FIELDS_MESSAGE: &str = "Received invalid data.  See json element 'errorFields' for more information.";
+const MISMATCH_MESSAGE: &str = "Signature mismatch. Authorization signature or client credential is wrong.";
+
+/// Why a request was refused. HERE numbers most reasons; those without a number have no documented one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) code: Option<u32>,
+    message: &'static str,
+    /// The OAuth 2.0 code beside HERE's own.
+    error: &'static str,
+    fields: Vec<FieldProblem>,
+    /// What the sandbox can say beyond HERE's words, for the person at the other end.
+    hint: Option<String>,
+}
+
+/// What is wrong with one field of the request body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FieldProblem {
+    pub(crate) name: &'static str,
+    pub(crate) error_code: u32,
+    pub(crate) message: &'static str,
+    #[serde(skip)]
+    pub(crate) error: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    error_id: String,
+    http_status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_code: Option<u32>,
+    message: &'a str,
+    error: &'a str,
+    #[serde(rename = "error_description")]
+    error_description: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    error_fields: &'a Vec<FieldProblem>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sandbox_hint: Option<&'a str>,
+}
+
+/// The 401 family: who is asking is not established.
+impl Refusal {
+    pub(crate) fn authorization_missing() -> Self {
+        Self::unauthorized(401_200, "invalid_client", "Authorization header is missing.")
+    }
+
+    pub(crate) fn header_malformed(why: String) -> Self {
+        Self::unauthorized(401_202, "invalid_request", "Malformed OAuth 1.0 header.").with_hint(why)
+    }
+
+    pub(crate) fn timestamp_outside(offset_seconds: i64) -> Self {
+        Self::unauthorized(
+            401_204,
+            "invalid_request",
+            "Time stamp is outside the valid period.",
+        )
+        .with_hint(format!(
+            "the request's offset from the server's clock is {offset_seconds} s"
+        ))
+    }
+
+    pub(crate) fn signature_method_unsupported() -> Self {
+        Self::unauthorized(
+            401_205,
+            "invalid_request",
+            "Unsupported value for signature method.",
+        )
+    }
+
+    pub(crate) fn version_unsupported() -> Self {
+        Self::unauthorized(
+            401_206,
+            "invalid_request",
+            "Unsupported value for \"oauth_version\" parameter (should be 1.0).",
+        )
+    }
+
+    pub(crate) fn nonce_consumed() -> Self {
+        Self::unauthorized(401_207, "invalid_request", "Nonce already consumed.")
+    }
+
+    pub(crate) fn signature_mismatch(hint: &str) -> Self {
+        Self::unauthorized(401_300, "invalid_client", MISMATCH_MESSAGE).with_hint(hint.to_owned())
+    }
+
+    pub(crate) fn client_id_as_key_id() -> Self {
+        let message =
+            "Invalid signature. Attempt to use client ID instead of access key identifier for consumer key.";
+        Self::unauthorized(401_310, "invalid_client", message)
+    }
+
+    /// The code begins with 400 although the status is 401: that is how HERE numbers it.
+    pub(crate) fn access_token_invalid(hint: String) -> Self {
+        Self::unauthorized(400_601, "invalid_request", "Invalid accessToken.").with_hint(hint)
+    }
+}
+
+/// The 400 family, and what any HTTP server has to say.
+impl Refusal {
+    pub(crate) fn host_invalid() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            None,
+            "invalid_request",
+            "Exactly one valid Host header is needed.",
+        )
+    }
+
+    pub(crate) fn json_invalid() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            Some(400_002),
+            "invalid_request",
+            "Invalid JSON.",
+        )
+    }
+
+    pub(crate) fn content_type_missing() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            Some(400_003),
+            "invalid_request",
+            "Content-Type header is missing.",
+        )
+    }
+
+    pub(crate) fn content_type_unsupported() -> Self {
+        let message = "Content-Type header is something else than 'application/json'.";
+        Self::new(StatusCode::BAD_REQUEST, Some(400_004), "invalid_request", message)
+    }
+
+    /// One or more fields are wrong; the answer lists them all.
+    pub(crate) fn fields_invalid(fields: Vec<FieldProblem>) -> Self {
+        let error = fields.first().map_or("invalid_request", |field| field.error);
+        let refusal = Self::new(StatusCode::BAD_REQUEST, Some(400_200), error, FIELDS_MESSAGE);
+        Self { fields, ..refusal }
+    }
+
+    pub(crate) fn body_too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            None,
+            "invalid_request",
+            "The request body is too large.",
+        )
+    }
+
+    pub(crate) fn body_unreadable() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            None,
+            "invalid_request",
+            "The request body cannot be read.",
+        )
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            None,
+            "invalid_request",
+            "There is no such resource.",
+        )
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            None,
+            "invalid_request",
+            "The resource does not support this method.",
+        )
+    }
+
+    /// Any status at all, with the code and words that HERE uses for it where they are known.
+    pub(crate) fn from_status(status: StatusCode, code: Option<u32>) -> Self {
+        let (known_code, error, message) = match status.as_u16() {
+            400 => (Some(400_200), "invalid_request", FIELDS_MESSAGE),
+            401 => (Some(401_300), "invalid_client", MISMATCH_MESSAGE),
+            404 => (
+                Some(404_000),
+                "invalid_request",
+                "User for the given access token cannot be found.",
+            ),
+            409 => (
+                Some(409_100),
+                "invalid_request",
+                "A password account with the specified email address already exists.",
+            ),
+            412 => (Some(412_001), "invalid_request", "Precondition Failed"),
+            429 => (
+                Some(429_002),
+                "invalid_request",
+                "Request blocked because too many requests were made. Please wait for a while before making a new request.",
+            ),
+            500 => (Some(500_203), "server_error", "Missing Thing Encrypted Secret."),
+            503 | 504 => (None, "temporarily_unavailable", "Service unavailable."),
+            _ => (
+                None,
+                "server_error",
+                status.canonical_reason().unwrap_or("An error was asked for."),
+            ),
+        };
+        let refusal = Self::new(status, code.or(known_code), error, message);
+        refusal.with_hint("this answer is a fault that was asked for".to_owned())
+    }
+}
+
+impl Refusal {
+    pub(crate) fn with_hint(mut self, hint: String) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    fn unauthorized(code: u32, error: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Some(code), error, message)
+    }
+
+    fn new(status: StatusCode, code: Option<u32>, error: &'static str, message: &'static str) -> Self {
+        Self {
+            status,
+            code,
+            message,
+            error,
+            fields: Vec::new(),
+            hint: None,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let error_description = match self.code {
+            Some(code) => format!("errorCode: '{code}'. {}", self.message),
+            None => self.message.to_owned(),
+        };
+        let body = Body {
+            error_id: format!("ERROR-{}", random::uuid()),
+            http_status: self.status.as_u16(),
+            error_code: self.code,
+            message: self.message,
+            error: self.error,
+            error_description,
+            error_fields: &self.fields,
+            sandbox_hint: self.hint.as_deref(),
+        };
+        let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        (self.status, no_store, Json(body)).into_response()
+    }
+}

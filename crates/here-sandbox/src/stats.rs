@@ -1,0 +1,42 @@
+//! What has been asked of the sandbox so far, for tests and for people who look for the mistake in their signer.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::signature::SignatureForm;
+
+/// How much of a base string is kept: more than any honest one, and a bound for the others.
+const MAX_BASE_STRING: usize = 4096;
+
+/// Counts and last values of token requests. Holds no secret and no token.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Token requests that arrived, those answered by a fault included.
+    pub token_requests: u64,
+    /// Tokens made, even if a fault then kept them from arriving.
+    pub tokens_issued: u64,
+    /// Token requests answered or spoiled by a fault.
+    pub faults_applied: u64,
+    /// Token requests refused on their merits, by HERE's error code; 0 stands for reasons without one.
+    pub refused: BTreeMap<u32, u64>,
+    /// The access key id of the last request with a well-formed `Authorization` header.
+    pub last_access_key_id: Option<String>,
+    /// The `X-Correlation-ID` that the last token request was answered with.
+    pub last_correlation_id: Option<String>,
+    /// The `User-Agent` of the last token request.
+    pub last_user_agent: Option<String>,
+    /// How the last accepted request was signed.
+    pub last_signature_form: Option<SignatureForm>,
+    /// The signature base string that the sandbox made for the last request with a wrong signature: compare it with your own.
+    pub last_mismatch: Option<String>,
+}
+
+impl Stats {
+    pub(crate) fn note_mismatch(&mut self, mut base_string: String) {
+        // A base string is ASCII, so any place is good for a cut.
+        base_string.truncate(MAX_BASE_STRING);
+        self.last_mismatch = Some(base_string);
+    }
+}

@@ -1,0 +1,124 @@
+//! The rules for web pages: which origins may ask, and what their browsers are told (CORS).
+//!
+//! A page that may not ask gets a refusal, not just an answer without headers: the point is that nothing happens.
+
+use hyper::HeaderMap;
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderName, HeaderValue, ORIGIN, VARY,
+};
+
+use crate::config::{Config, Origin, OriginPattern, PublicHost};
+use crate::problem::Problem;
+
+/// How long a browser may remember a preflight's answer. Short: an origin that is taken off the list should be off.
+const PREFLIGHT_MAX_AGE: &str = "600";
+/// What a page may read beside the body.
+const EXPOSED: &str = "Token-Expires-In, Retry-After, X-Request-ID";
+/// What a page may send.
+const ALLOWED_HEADERS: &str =
+    "Accept, Authorization, Content-Type, X-API-Key, X-Request-ID, traceparent, tracestate";
+const ALLOWED_METHODS: &str = "GET, HEAD, POST";
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// Private Network Access: a page on a public address asks before it calls one on loopback.
+const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
+const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+
+#[derive(Debug)]
+pub(super) struct BrowserRules {
+    origins: Vec<OriginPattern>,
+}
+
+/// What the answer says to a browser. Credentials (cookies) are never allowed: this server has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cors {
+    /// No page asked, or one of our own.
+    None,
+    /// Every page may read the answer.
+    Any,
+    /// This page's origin may, as the browser wrote it.
+    Origin(HeaderValue),
+}
+
+impl BrowserRules {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            origins: config.cors.origins.clone(),
+        }
+    }
+
+    pub(super) fn admit(&self, headers: &HeaderMap, host: &PublicHost) -> Result<Cors, Problem> {
+        let allows_any = self.origins.iter().any(OriginPattern::is_any);
+        let mut given = headers.get_all(ORIGIN).iter();
+        let Some(header) = given.next() else {
+            return self.admit_without_origin(headers, allows_any);
+        };
+        if given.next().is_some() {
+            return Err(Problem::access_denied("origin: given twice"));
+        }
+        if allows_any {
+            return Ok(Cors::Any);
+        }
+        // `null` is the origin of sandboxed frames and local files: anybody's. It parses as none.
+        let Some(origin) = header.to_str().ok().and_then(Origin::parse) else {
+            return Err(refused());
+        };
+        if origin.is_at(host) || self.origins.iter().any(|allowed| allowed.matches(&origin)) {
+            return Ok(Cors::Origin(header.clone()));
+        }
+        Err(refused())
+    }
+
+    /// Browsers leave `Origin` out of what a page embeds (images, scripts, `no-cors` fetches) and of links, but say
+    /// where it comes from. Programs send neither.
+    fn admit_without_origin(&self, headers: &HeaderMap, allows_any: bool) -> Result<Cors, Problem> {
+        match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
+            None | Some(b"none" | b"same-origin") => Ok(if allows_any { Cors::Any } else { Cors::None }),
+            Some(_) if allows_any => Ok(Cors::Any),
+            Some(_) => Err(refused()),
+        }
+    }
+}
+
+fn refused() -> Problem {
+    Problem::access_denied(
+        "origin: pages of this origin may not ask; add it with --allow-origin or to cors.origins in the configuration",
+    )
+}
+
+impl Cors {
+    /// Writes the headers of an answer.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        headers.insert(VARY, HeaderValue::from_static("Origin, Accept"));
+        let allow = match self {
+            Self::None => return,
+            Self::Any => HeaderValue::from_static("*"),
+            Self::Origin(origin) => origin.clone(),
+        };
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allow);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    }
+
+    /// Writes the headers of a preflight's answer (Fetch standard, "CORS-preflight fetch").
+    pub fn apply_preflight(&self, request: &HeaderMap, headers: &mut HeaderMap) {
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static(ALLOWED_METHODS),
+        );
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static(ALLOWED_HEADERS),
+        );
+        headers.insert(
+            ACCESS_CONTROL_MAX_AGE,
+            HeaderValue::from_static(PREFLIGHT_MAX_AGE),
+        );
+        if request
+            .get(REQUEST_PRIVATE_NETWORK)
+            .is_some_and(|value| value == "true")
+        {
+            headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The commands, their options, and every word of help.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::config::Overrides;
+
+/// Hands short-lived HERE access tokens to client applications; the long-lived credential stays here.
+#[derive(Debug, Parser)]
+#[command(
+    name = "token-provider",
+    version,
+    max_term_width = 100,
+    propagate_version = true
+)]
+#[command(
+    after_help = "Exit codes: 0 done; 1 failed at run time; 2 bad usage; 78 bad configuration or credential."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What most commands take.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Command {
+    /// Run the server.
+    ///
+    /// Finds ./credentials.properties and listens on http://localhost:3000. Then:
+    ///
+    ///     curl "http://localhost:3000/getToken?ttl=3600"
+    #[command(verbatim_doc_comment)]
+    Serve {
+        /// Use an embedded offline HERE account: no credential, no network. The demo is at /.
+        #[arg(long)]
+        sandbox: bool,
+    },
+    /// Print one access token, for scripts.
+    Token {
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = TokenFormat::Text)]
+        format: TokenFormat,
+        /// The lifetime to ask for, in seconds (1 to 86400).
+        #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        ttl: u64,
+    },
+    /// Find what is wrong before the server does.
+    ///
+    /// Looks at the configuration, the credential and its permissions, the listeners, and makes a real signed request.
+    /// Exits with 0 only when the server would serve.
+    Check,
+    /// Run the offline HERE account alone.
+    ///
+    /// It has a token endpoint that checks signatures strictly, misbehaves on request (PUT /sandbox/faults), and a
+    /// small resource to use a token at (GET /hello).
+    Sandbox {
+        /// Write a ready credentials.properties for it (mode 0600). Refuses to replace a file.
+        #[arg(long, value_name = "FILE")]
+        write_credentials: Option<PathBuf>,
+    },
+    /// Print a shell completion script.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page, in troff.
+    Man,
+}
+
+/// How `token` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum TokenFormat {
+    /// The token alone.
+    Text,
+    /// As in RFC 6749 §5.1.
+    Json,
+    /// A header line: Authorization: Bearer …
+    Header,
+    /// A shell assignment: `HERE_ACCESS_TOKEN=`…
+    Env,
+}
+
+/// Options that most commands take.
+#[derive(Args, Debug)]
+pub struct Common {
+    /// The configuration file. Else ./token-provider.toml or /etc/token-provider/config.toml, where there is one.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The credential file, as downloaded from the HERE portal.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
+    /// The profile to use by default.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// The scope to ask for, such as a project's HRN.
+    #[arg(long, global = true, value_name = "HRN")]
+    pub scope: Option<String>,
+    /// Where to listen: localhost:3000, 0.0.0.0:8443, unix:/run/token-provider.sock. May be repeated.
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub listen: Vec<String>,
+    /// An origin whose web pages may ask, such as <https://maps.example.com>. May be repeated.
+    #[arg(long, global = true, value_name = "ORIGIN")]
+    pub allow_origin: Vec<String>,
+    /// Let anyone ask who can reach the server: something else protects it.
+    #[arg(long, global = true)]
+    pub anonymous: bool,
+    /// How to log: text or json. Default: text on a terminal, else json.
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// Log more (-v debug, -vv trace).
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Log less (-q warnings only, -qq errors only).
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
+    pub quiet: u8,
+}
+
+impl Common {
+    /// Returns what the flags say about the configuration.
+    pub fn overrides(&self) -> Overrides {
+        let mut overrides = Overrides::default();
+        overrides.listen.clone_from(&self.listen);
+        overrides.allow_origin.clone_from(&self.allow_origin);
+        overrides.anonymous = self.anonymous;
+        overrides.credentials.clone_from(&self.credentials);
+        overrides.profile.clone_from(&self.profile);
+        overrides.scope.clone_from(&self.scope);
+        overrides.log_format.clone_from(&self.log_format);
+        overrides
+    }
+}
+
+/// Writes a completion script.
+pub fn completions(shell: Shell, to: &mut impl std::io::Write) {
+    clap_complete::generate(shell, &mut Cli::command(), "token-provider", to);
+}
+
+/// Writes the manual page, all commands in one.
+///
+/// # Errors
+///
+/// When `to` cannot be written to.
+pub fn man(to: &mut impl std::io::Write) -> std::io::Result<()> {
+    let mut command = Cli::command();
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(to)?;
+    for subcommand in command.get_subcommands() {
+        let page = clap_mangen::Man::new(subcommand.clone());
+        writeln!(to, ".SH {}", subcommand.get_name().to_uppercase())?;
+        page.render_description_section(to)?;
+        page.render_options_section(to)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! What each command does, and what the process exits with.
+
+mod check;
+mod sandbox;
+mod serve;
+mod token;
+
+use std::error::Error as StdError;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use token_provider::ErrorKind;
+
+use crate::cli::{self, Cli, Command, Common};
+use crate::config::{Config, ConfigError, Environment};
+use crate::setup::SetupError;
+use crate::telemetry;
+
+/// sysexits' `EX_CONFIG`.
+const EXIT_CONFIG: u8 = 78;
+
+/// Why a command failed, sorted by exit code.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The configuration cannot be used.
+    #[error("the configuration cannot be used:\n{0}")]
+    Config(ConfigError),
+    /// It reads well, and yet cannot be used.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// No token could be had.
+    #[error(transparent)]
+    Token(#[from] token_provider::Error),
+    /// The system said no.
+    #[error("{what}")]
+    System { what: String, source: io::Error },
+    /// `check` has said what is wrong.
+    #[error("")]
+    Reported(u8),
+}
+
+impl Failure {
+    fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        |source| Self::System { what, source }
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Setup(_) => EXIT_CONFIG,
+            Self::Token(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::CredentialInvalid | ErrorKind::CredentialNotFound
+                ) =>
+            {
+                EXIT_CONFIG
+            }
+            Self::Token(_) | Self::System { .. } => 1,
+            Self::Reported(code) => *code,
+        }
+    }
+
+    /// `error: …`, then `caused by: …` for each cause.
+    fn report(&self) {
+        if matches!(self, Self::Reported(_)) {
+            return;
+        }
+        let mut text = format!("error: {self}\n");
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(&format!("caused by: {error}\n"));
+            cause = error.source();
+        }
+        // Nowhere is left to report to when stderr is closed.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+/// Runs a command to its end.
+pub fn run(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Completions { shell } => {
+            cli::completions(shell, &mut io::stdout());
+            Ok(())
+        }
+        Command::Man => cli::man(&mut io::stdout()).map_err(Failure::system("cannot write to stdout")),
+        Command::Serve { sandbox } => with_runtime(&cli.common, |config, environment| {
+            serve::run(config, environment, sandbox)
+        }),
+        Command::Token { format, ttl } => with_runtime(&cli.common, move |config, environment| {
+            token::run(config, environment, format, ttl)
+        }),
+        Command::Check => check::run_command(&cli.common),
+        Command::Sandbox { write_credentials } => {
+            let listen = cli.common.listen.clone();
+            with_runtime(&cli.common, move |_, _| sandbox::run(listen, write_credentials))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn with_runtime<F>(common: &Common, command: impl FnOnce(Config, Environment) -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    let environment = Environment::from_process();
+    let config = Config::load(&common.overrides(), &environment).map_err(Failure::Config)?;
+    telemetry::init(config.log, environment.variable("NO_COLOR").is_some());
+    runtime()?.block_on(command(config, environment))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder
+        .enable_all()
+        .build()
+        .map_err(Failure::system("cannot start the runtime"))
+}

@@ -1,0 +1,153 @@
+//! `check`: finds what is wrong before the server does.
+//!
+//! Each line says what was looked at, and how it is: ok, warning or FAILURE, with the remedy. All is looked at that can
+//! be, even after a failure.
+
+use std::fmt::Display;
+use std::io::Write as _;
+
+use token_provider::{Error, ErrorKind, HereIssuer, Issue as _, TokenKey};
+
+use super::{EXIT_CONFIG, Failure, runtime};
+use crate::cli::Common;
+use crate::config::{Config, Environment};
+use crate::{listen, setup};
+
+/// HERE refuses timestamps that are too far off; how far is not published. A clock that is off by this much is worth
+/// a word: other services are stricter.
+const NOTABLE_OFFSET_SECONDS: u64 = 30;
+
+/// What has been found so far.
+#[derive(Debug, Default)]
+struct Report {
+    lines: Vec<String>,
+    exit_code: u8,
+}
+
+impl Report {
+    fn ok(&mut self, what: &str, found: impl Display) {
+        self.lines.push(format!("ok       {what}: {found}"));
+    }
+
+    fn warning(&mut self, what: &str, found: impl Display) {
+        self.lines.push(format!("warning  {what}: {found}"));
+    }
+
+    /// The first failure decides what the process exits with.
+    fn failure(&mut self, what: &str, found: impl Display, exit_code: u8) {
+        self.lines.push(format!("FAILURE  {what}: {found}"));
+        if self.exit_code == 0 {
+            self.exit_code = exit_code;
+        }
+    }
+}
+
+pub(super) fn run_command(common: &Common) -> Result<(), Failure> {
+    let environment = Environment::from_process();
+    let mut report = Report::default();
+    match Config::load(&common.overrides(), &environment) {
+        Ok(config) => runtime()?.block_on(check(&config, &environment, &mut report)),
+        Err(error) => {
+            for problem in error.problems() {
+                report.failure("configuration", problem, EXIT_CONFIG);
+            }
+        }
+    }
+    let text = report.lines.join("\n") + "\n";
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(Failure::system("cannot write to stdout"))?;
+    if report.exit_code == 0 {
+        Ok(())
+    } else {
+        Err(Failure::Reported(report.exit_code))
+    }
+}
+
+async fn check(config: &Config, environment: &Environment, report: &mut Report) {
+    match &config.file {
+        Some(file) => report.ok("configuration", file.display()),
+        None => report.ok("configuration", "no file, the defaults"),
+    }
+    check_listeners(config, report);
+    for name in config.profiles.keys() {
+        check_profile(name, config, environment, report).await;
+    }
+}
+
+fn check_listeners(config: &Config, report: &mut Report) {
+    if let Err(error) = setup::check_exposure(config) {
+        report.failure("access", error, EXIT_CONFIG);
+    }
+    for listen in &config.listen {
+        match listen::bind(listen) {
+            Ok(_) => report.ok("listener", format_args!("{listen} is free")),
+            Err(error) => report.failure("listener", error, 1),
+        }
+    }
+}
+
+async fn check_profile(name: &str, config: &Config, environment: &Environment, report: &mut Report) {
+    let found = match setup::find_credential(name, config, environment) {
+        Ok(found) => found,
+        Err(error) => return report.failure("credential", error, EXIT_CONFIG),
+    };
+    report.ok("credential", format_args!("profile {name}: {}", found.source));
+    if found.source.is_readable_by_others() {
+        report.warning(
+            "permissions",
+            format_args!("{}: others can read it; chmod 600 it", found.source),
+        );
+    } else if found.source.path().is_some() {
+        report.ok("permissions", "others cannot read the credential file");
+    }
+    let endpoint = found.credential.token_endpoint_url().clone();
+    let issuer = match setup::issuer(name, config, found.credential) {
+        Ok(issuer) => issuer,
+        Err(error) => return report.failure("issuer", error, EXIT_CONFIG),
+    };
+    match issuer.issue(&TokenKey::default()).await {
+        Ok(issued) => {
+            report.ok("issuer", format_args!("{endpoint} answers"));
+            check_clock(&issuer, report);
+            report.ok(
+                "token",
+                format_args!("HERE gave one for {} s", issued.expires_in().as_secs()),
+            );
+        }
+        Err(error) => check_failed_request(&error, &issuer, &endpoint, report),
+    }
+}
+
+fn check_failed_request(error: &Error, issuer: &HereIssuer, endpoint: &impl Display, report: &mut Report) {
+    let caused_by = error
+        .causes()
+        .map_or_else(String::new, |causes| format!(" (caused by: {causes})"));
+    match error.kind() {
+        ErrorKind::Rejected { .. } => {
+            report.ok("issuer", format_args!("{endpoint} answers"));
+            check_clock(issuer, report);
+            report.failure("token", error, 1);
+        }
+        ErrorKind::ClockSkew => {
+            report.ok("issuer", format_args!("{endpoint} answers"));
+            report.failure("clock", error, 1);
+        }
+        _ => report.failure("issuer", format_args!("{endpoint}: {error}{caused_by}"), 1),
+    }
+}
+
+fn check_clock(issuer: &HereIssuer, report: &mut Report) {
+    let offset = issuer.clock_offset();
+    if offset.unsigned_abs() < NOTABLE_OFFSET_SECONDS {
+        return report.ok("clock", "HERE accepts this machine's time");
+    }
+    let (seconds, direction) = (
+        offset.unsigned_abs(),
+        if offset > 0 { "behind" } else { "ahead of" },
+    );
+    report.warning(
+        "clock",
+        format_args!("this machine is {seconds} s {direction} HERE; requests are signed with HERE's time, but set the clock, by NTP best"),
+    );
+}

@@ -1,0 +1,97 @@
+//! `serve`: the server, from binding its listeners to the last answer.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use here_sandbox::{Sandbox, SandboxConfig};
+use token_provider::Credential;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Failure;
+use crate::access::Access;
+use crate::config::{Config, Environment};
+use crate::http::{App, Page};
+use crate::listen::{self, Listener};
+use crate::setup;
+
+pub(super) async fn run(config: Config, environment: Environment, sandbox: bool) -> Result<(), Failure> {
+    setup::check_exposure(&config)?;
+    raise_file_limit();
+    // Both before anything is bound, so that no signal is missed once somebody knows that the server is there.
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(Failure::system("cannot listen for SIGTERM"))?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(Failure::system("cannot listen for SIGINT"))?;
+
+    let listeners = bind_all(&config)?;
+    let (access, page) = if sandbox {
+        with_sandbox(&config).await?
+    } else {
+        (setup::access(&config, &environment)?, Page::Plain)
+    };
+    access.handout().warm();
+    for listener in &listeners {
+        tracing::info!("listening on {listener}");
+    }
+    let app = Arc::new(App::new(access, page));
+    listen::serve(app, listeners, async {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: answers under way finish, then the server stops"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: answers under way finish, then the server stops"),
+        }
+    })
+    .await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+pub(super) fn bind_all(config: &Config) -> Result<Vec<Listener>, Failure> {
+    let mut listeners = Vec::new();
+    for listen in &config.listen {
+        listeners
+            .extend(listen::bind(listen).map_err(Failure::system(format!("cannot listen at {listen}")))?);
+    }
+    Ok(listeners)
+}
+
+/// Starts an offline HERE account beside the server, and gives every profile its access key.
+async fn with_sandbox(config: &Config) -> Result<(Access, Page), Failure> {
+    let account = SandboxConfig::generate();
+    let (id, secret) = (account.access_key_id.clone(), account.access_key_secret.clone());
+    let sandbox = Sandbox::new(account);
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        .await
+        .map_err(Failure::system("cannot listen for the sandbox"))?;
+    let address = listener
+        .local_addr()
+        .map_err(Failure::system("cannot listen for the sandbox"))?;
+    let origin = format!("http://{address}");
+    let credential =
+        Credential::new(&id, secret)?.with_token_endpoint_url(&format!("{origin}/oauth2/token"))?;
+    // Ends with the process: the server's last answers may still need it.
+    tokio::spawn(async move { sandbox.serve(listener, std::future::pending()).await });
+    tracing::info!("sandbox: an offline HERE account at {origin}; nothing leaves this machine");
+
+    let mut profiles = Vec::new();
+    for name in config.profiles.keys() {
+        profiles.push(setup::profile(name, config, credential.clone())?);
+    }
+    Ok((
+        setup::access_with(config, profiles),
+        Page::Demo {
+            sandbox_origin: origin,
+        },
+    ))
+}
+
+/// A connection is a file descriptor: takes as many as the system allows, rather than the 1,024 that many shells do.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}

@@ -1,0 +1,295 @@
+//! Configuration: file, environment and flags become one [`Config`], parsed once, here. The only room that reads the
+//! environment.
+//!
+//! Flags beat environment variables (`TOKEN_PROVIDER_SECTION__KEY`), which beat the file, which beats defaults. All of
+//! them end up in one tree ([`tree`]); the sections read it key by key ([`read`]) into types that have no room for a
+//! wrong value. Everything wrong is reported in one go, with place, key and what was expected, and never with the
+//! value: a secret pasted into the wrong line must not reach a log. The file itself holds no secret, only hashes and
+//! names of files.
+
+mod access;
+mod environment;
+mod error;
+mod host;
+mod lifetimes;
+mod listen;
+mod log;
+mod network;
+mod origin;
+mod policy;
+mod profile;
+mod read;
+mod sources;
+mod tls;
+mod tree;
+mod units;
+mod unknown;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use self::access::{AccessConfig, ApiKeyConfig, MtlsConfig, OidcConfig, SubjectName, TrustedProxyConfig};
+pub use self::environment::Environment;
+pub use self::error::{ConfigError, Problem};
+pub use self::host::PublicHost;
+pub use self::lifetimes::Lifetimes;
+pub use self::listen::{Host, Listen};
+pub use self::log::{AdminConfig, AuditConfig, LogConfig, LogFormat, LogLevel};
+pub use self::network::IpNet;
+pub use self::origin::{CorsConfig, Origin, OriginPattern};
+pub use self::policy::{PolicyConfig, RateConfig};
+pub use self::profile::ProfileConfig;
+pub use self::sources::Overrides;
+pub use self::tls::TlsConfig;
+
+use self::environment::CONFIG_VARIABLE;
+use self::error::Place;
+use self::listen::DEFAULT_PORT;
+use self::policy::Known;
+use self::profile::DEFAULT_PROFILE;
+use self::read::{List, Section};
+use self::tree::Table;
+
+/// Looked for in the working directory.
+const LOCAL_FILE: &str = "token-provider.toml";
+
+/// Looked for when there is no local one.
+const SYSTEM_FILE: &str = "/etc/token-provider/config.toml";
+
+/// The whole configuration. Each field is what it says: nothing is left to be checked later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The file that was read, to be watched for changes.
+    pub file: Option<PathBuf>,
+    /// Where callers are answered; one place at least.
+    pub listen: Vec<Listen>,
+    /// Names under which the server is known outside, besides loopback names and its own addresses.
+    pub public_hosts: Vec<PublicHost>,
+    /// The lifetimes that tokens are asked for with.
+    pub lifetimes: Lifetimes,
+    /// The certificate; without it the server speaks plain HTTP.
+    pub tls: Option<TlsConfig>,
+    /// The profile of callers who name none; it is among `profiles`.
+    pub profile: String,
+    /// Where tokens come from, by name.
+    pub profiles: BTreeMap<String, ProfileConfig>,
+    /// Which web pages may ask.
+    pub cors: CorsConfig,
+    /// Which callers may ask.
+    pub access: AccessConfig,
+    /// The listener for metrics and status.
+    pub admin: AdminConfig,
+    /// How to log.
+    pub log: LogConfig,
+    /// Where audit events go.
+    pub audit: AuditConfig,
+}
+
+impl Config {
+    /// Finds and reads the configuration file, and lays environment and flags over it.
+    ///
+    /// The file is the one that `--config` or `TOKEN_PROVIDER_CONFIG` names, else `token-provider.toml` in the
+    /// working directory, else `/etc/token-provider/config.toml` where that can be read, else none.
+    ///
+    /// # Errors
+    ///
+    /// Lists everything that is wrong, each problem with its place.
+    pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Self, ConfigError> {
+        let file = find_file(
+            overrides,
+            environment,
+            Path::new(LOCAL_FILE),
+            Path::new(SYSTEM_FILE),
+        )
+        .map_err(|problem| ConfigError::new(vec![problem]))?;
+        let file = file.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
+        Self::parse(file, environment, overrides)
+    }
+
+    /// Reads the text of a configuration file, if there is one, and lays environment and flags over it.
+    ///
+    /// # Errors
+    ///
+    /// Lists everything that is wrong, each problem with its place. A file that is not TOML has no keys to look at,
+    /// so its syntax is reported first and alone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::path::Path;
+    /// # use token_provider_server::config::{Config, Environment, Overrides};
+    /// let file = (Path::new("token-provider.toml"), "[cors]\norgins = ['https://maps.example.com']");
+    /// let error = Config::parse(Some(file), &Environment::default(), &Overrides::default()).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "token-provider.toml:2: cors.orgins: unknown key; did you mean \"origins\"?"
+    /// );
+    /// ```
+    pub fn parse(
+        file: Option<(&Path, &str)>,
+        environment: &Environment,
+        overrides: &Overrides,
+    ) -> Result<Self, ConfigError> {
+        let path: Arc<Path> = file.map_or_else(|| Path::new(""), |(path, _)| path).into();
+        let mut table = match file {
+            Some((_, text)) => tree::from_toml(&path, text).map_err(ConfigError::new)?,
+            None => Table::new(),
+        };
+        let mut problems = Vec::new();
+        sources::lay_environment(&mut table, environment, &mut problems);
+        sources::lay_overrides(&mut table, overrides, &mut problems);
+        let top = Place::File {
+            file: path,
+            line: 0,
+            column: None,
+        };
+        let mut config = Section::walk(table, top, String::new(), &mut problems, Self::read);
+        if !problems.is_empty() {
+            return Err(ConfigError::new(problems));
+        }
+        config.file = file.map(|(path, _)| path.to_owned());
+        config.log.level = config.log.level.shifted(overrides.verbosity);
+        Ok(config)
+    }
+
+    /// Reads the sections in an order in which each finds what it has to agree with.
+    fn read(section: &mut Section<'_>) -> Self {
+        let listen = section.list("listen", List::NotEmptyNumbers, listen::listen);
+        let listen = listen.unwrap_or_else(|| {
+            vec![Listen::Tcp {
+                host: Host::Localhost,
+                port: DEFAULT_PORT,
+            }]
+        });
+        let public_hosts = section
+            .list("public_hosts", List::Any, host::public_host)
+            .unwrap_or_default();
+        let lifetimes = lifetimes::read(section);
+        let profile = section
+            .text("profile", units::name)
+            .unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
+        let profiles = section.section("profiles", profile::read_all).unwrap_or_default();
+        let (tls, client_ca) = section
+            .section("tls", |section| (tls::read(section), section.is_set("client_ca")))
+            .map_or((None, false), |(tls, client_ca)| (Some(tls), client_ca));
+
+        let known = Known {
+            profiles: &profiles,
+            default_profile: &profile,
+            lifetimes: &lifetimes,
+        };
+        let access = section.section_or_empty("access", |section| access::read(section, &known, client_ca));
+        let ambient = match &access {
+            AccessConfig { mtls: Some(_), .. } => Some("access.mtls"),
+            AccessConfig {
+                trusted_proxy: Some(_),
+                ..
+            } => Some("access.trusted_proxy"),
+            _ => None,
+        };
+        let cors = section
+            .section("cors", |section| origin::read(section, ambient))
+            .unwrap_or_default();
+
+        let admin = section
+            .section("admin", |section| log::read_admin(section, &listen))
+            .unwrap_or_default();
+        let log = section.section("log", log::read_log).unwrap_or_default();
+        let audit = section.section("audit", log::read_audit).unwrap_or_default();
+
+        let mut config = Self {
+            file: None,
+            listen,
+            public_hosts,
+            lifetimes,
+            tls,
+            profile,
+            profiles,
+            cors,
+            access,
+            admin,
+            log,
+            audit,
+        };
+        // A profile without settings has a credential all the same: in the environment, or in one of the usual files.
+        config.profiles.entry(config.profile.clone()).or_default();
+        config
+    }
+}
+
+impl Environment {
+    /// Takes the variables of this process.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the environment is read; everybody else gets this snapshot"
+    )]
+    pub fn from_process() -> Self {
+        Self::from_pairs(std::env::vars_os())
+    }
+}
+
+/// Finds the configuration file and reads it.
+fn find_file(
+    overrides: &Overrides,
+    environment: &Environment,
+    local: &Path,
+    system: &Path,
+) -> Result<Option<(PathBuf, String)>, Problem> {
+    let named = match (&overrides.config, environment.config_file()) {
+        (Some(path), _) => Some((path.as_path(), "--config")),
+        (None, Some(path)) => Some((path, CONFIG_VARIABLE)),
+        (None, None) => None,
+    };
+    if let Some((path, by)) = named {
+        let text = read_file(path, &format!(", named by {by}"))?;
+        return Ok(Some((path.to_owned(), text)));
+    }
+    // Also where it is a broken link or must not be read: it was put there to be used.
+    if local.symlink_metadata().is_ok() {
+        return Ok(Some((local.to_owned(), read_file(local, "")?)));
+    }
+    // The service's own; somebody else on the machine who may not read it is not the one it is for.
+    match fs::read(system) {
+        Ok(bytes) => Ok(Some((system.to_owned(), text_of(system, bytes)?))),
+        Err(_) => Ok(None),
+    }
+}
+
+fn read_file(path: &Path, named: &str) -> Result<String, Problem> {
+    let bytes = fs::read(path).map_err(|error| {
+        let reason = match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file",
+            io::ErrorKind::PermissionDenied => "permission denied",
+            io::ErrorKind::IsADirectory => "it is a directory",
+            _ => "input/output error",
+        };
+        problem_with(path, 0, format!("cannot read the configuration{named}: {reason}"))
+    })?;
+    text_of(path, bytes)
+}
+
+fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String, Problem> {
+    String::from_utf8(bytes).map_err(|error| {
+        let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = before.filter(|byte| **byte == b'\n').count() + 1;
+        problem_with(path, line, "not TOML: expected UTF-8 text")
+    })
+}
+
+fn problem_with(path: &Path, line: usize, message: impl Into<String>) -> Problem {
+    Problem::new(
+        Place::File {
+            file: path.into(),
+            line,
+            column: None,
+        },
+        "",
+        message,
+    )
+}
+
+#[cfg(test)]
+mod tests;

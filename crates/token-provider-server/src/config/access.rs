@@ -1,0 +1,271 @@
+//! Who may ask (section `access`): the ways to authenticate, and what each caller may have.
+
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use super::host::{normal, service_url};
+use super::network::{IpNet, ip_net};
+use super::policy::{self, Known, PolicyConfig};
+use super::read::{List, Section};
+use super::units::name;
+
+/// Headers that hold a secret or belong to the connection: the caller's name, which is logged, is in none of them.
+const NO_CALLER_IN: [&str; 6] = [
+    "authorization",
+    "cookie",
+    "host",
+    "origin",
+    "proxy-authorization",
+    "x-api-key",
+];
+
+/// Who may ask. Any of the configured ways lets a caller in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessConfig {
+    /// Callers need not authenticate, wherever they are: something else protects the server.
+    pub anonymous: bool,
+    /// What callers may have who do not authenticate.
+    pub anonymous_policy: PolicyConfig,
+    /// Callers with an API key.
+    pub api_keys: Vec<ApiKeyConfig>,
+    /// Callers with a token of the company's identity provider.
+    pub oidc: Option<OidcConfig>,
+    /// Callers with a client certificate.
+    pub mtls: Option<MtlsConfig>,
+    /// Callers whom a reverse proxy has authenticated.
+    pub trusted_proxy: Option<TrustedProxyConfig>,
+}
+
+impl AccessConfig {
+    /// Says whether there is a way to authenticate.
+    pub fn has_callers(&self) -> bool {
+        !self.api_keys.is_empty()
+            || self.oidc.is_some()
+            || self.mtls.is_some()
+            || self.trusted_proxy.is_some()
+    }
+}
+
+/// One API key, by its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKeyConfig {
+    /// The caller's name, and its OAuth 2.0 `client_id`.
+    pub id: String,
+    /// SHA-256 of the key.
+    pub sha256: [u8; 32],
+    /// What the caller may have.
+    pub policy: PolicyConfig,
+}
+
+/// The `OpenID` Connect provider whose tokens are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OidcConfig {
+    /// Exactly as written: the claim `iss` is compared with it letter by letter, final slash and all.
+    pub issuer: String,
+    /// Where the provider describes itself (`OpenID` Connect Discovery 1.0 §4).
+    pub discovery: Url,
+    /// A token must be meant for one of these.
+    pub audience: Vec<String>,
+    /// Claims that a token must have, each with one of the values.
+    pub require: BTreeMap<String, Vec<String>>,
+    /// What such a caller may have.
+    pub policy: PolicyConfig,
+}
+
+/// The client certificates that let a caller in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MtlsConfig {
+    /// One of the certificate's subject alternative names must be among them.
+    pub allow: Vec<SubjectName>,
+    /// What such a caller may have.
+    pub policy: PolicyConfig,
+}
+
+/// A subject alternative name (RFC 5280 §4.2.1.6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubjectName {
+    /// A DNS name, in lower case.
+    Dns(String),
+    /// A URI, such as a SPIFFE id; compared letter by letter.
+    Uri(String),
+}
+
+/// The reverse proxy that says who the caller is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedProxyConfig {
+    /// The proxy's own addresses. From everybody else the header is taken away.
+    pub from: Vec<IpNet>,
+    /// The header with the caller's name, in lower case.
+    pub header: String,
+    /// What such a caller may have.
+    pub policy: PolicyConfig,
+}
+
+/// Reads the section. `client_ca` says whether client certificates are asked for.
+pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>, client_ca: bool) -> AccessConfig {
+    let anonymous = section.flag("anonymous").unwrap_or(false);
+    let anonymous_policy = policy::read(section, "anonymous_", known);
+    let api_keys = read_api_keys(section, known);
+    let oidc = section
+        .section("oidc", |section| read_oidc(section, known))
+        .flatten();
+    let mtls = section.section("mtls", |section| read_mtls(section, known, client_ca));
+    let trusted_proxy = section.section("trusted_proxy", |section| read_trusted_proxy(section, known));
+    AccessConfig {
+        anonymous,
+        anonymous_policy,
+        api_keys,
+        oidc,
+        mtls,
+        trusted_proxy,
+    }
+}
+
+fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConfig> {
+    // Where each id and each hash was seen first.
+    let mut ids: BTreeMap<String, usize> = BTreeMap::new();
+    let mut hashes: BTreeMap<[u8; 32], usize> = BTreeMap::new();
+    let mut index = 0;
+    section.sections("api_keys", |section| {
+        section.need(&["id", "sha256"]);
+        let id = section.text("id", name);
+        let sha256 = section.text("sha256", sha256);
+        let policy = policy::read(section, "", known);
+        if let Some(first) = id.clone().and_then(|id| earlier(&mut ids, id, index)) {
+            section.problem(
+                "id",
+                format!("the same as in access.api_keys[{first}]: each key has its own"),
+            );
+        }
+        if let Some(first) = sha256.and_then(|hash| earlier(&mut hashes, hash, index)) {
+            section.problem("sha256", format!("the same key as access.api_keys[{first}]"));
+        }
+        index += 1;
+        Some(ApiKeyConfig {
+            id: id?,
+            sha256: sha256?,
+            policy,
+        })
+    })
+}
+
+/// Remembers where a value was seen; returns the earlier place if there was one.
+fn earlier<K: Ord>(seen: &mut BTreeMap<K, usize>, value: K, index: usize) -> Option<usize> {
+    let first = *seen.entry(value).or_insert(index);
+    (first != index).then_some(first)
+}
+
+fn read_oidc(section: &mut Section<'_>, known: &Known<'_>) -> Option<OidcConfig> {
+    section.need(&["issuer", "audience"]);
+    let issuer = section.text("issuer", issuer);
+    let audience = section.list("audience", List::NotEmpty, filled);
+    let require = section.section("require", |claims| {
+        let names = claims.names().into_iter();
+        let mut values = |claim: &str| claims.list(claim, List::NotEmpty, filled).unwrap_or_default();
+        names.map(|claim| (claim.clone(), values(&claim))).collect()
+    });
+    let policy = policy::read(section, "", known);
+    let (issuer, discovery) = issuer?;
+    Some(OidcConfig {
+        issuer,
+        discovery,
+        audience: audience?,
+        require: require.unwrap_or_default(),
+        policy,
+    })
+}
+
+fn read_mtls(section: &mut Section<'_>, known: &Known<'_>, client_ca: bool) -> MtlsConfig {
+    section.need(&["allow"]);
+    if !client_ca {
+        section.problem_here("needs tls.client_ca: without it no caller is asked for a certificate");
+    }
+    MtlsConfig {
+        allow: section
+            .list("allow", List::NotEmpty, subject_name)
+            .unwrap_or_default(),
+        policy: policy::read(section, "", known),
+    }
+}
+
+fn read_trusted_proxy(section: &mut Section<'_>, known: &Known<'_>) -> TrustedProxyConfig {
+    section.need(&["from", "header"]);
+    TrustedProxyConfig {
+        from: section.list("from", List::NotEmpty, ip_net).unwrap_or_default(),
+        header: section.text("header", header).unwrap_or_default(),
+        policy: policy::read(section, "", known),
+    }
+}
+
+fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
+    const EXPECTED: &str = "expected 64 hexadecimal digits, as `token-provider key new` prints them";
+    if text.starts_with("tp_") {
+        return Err(
+            "expected the SHA-256 of the key: the key itself must not stand here; take a new one from \
+                    `token-provider key new`, as this one has been written down",
+        );
+    }
+    let mut hash = [0; 32];
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != hash.len() || !rest.is_empty() {
+        return Err(EXPECTED);
+    }
+    for (byte, pair) in hash.iter_mut().zip(pairs) {
+        let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+        let value = high
+            .zip(low)
+            .and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+        *byte = value.ok_or(EXPECTED)?;
+    }
+    Ok(hash)
+}
+
+fn issuer(text: &str) -> Result<(String, Url), &'static str> {
+    service_url(text)?;
+    // The issuer is cut at its final slash for this and for nothing else (Discovery 1.0 §4.1).
+    let discovery = format!(
+        "{}/.well-known/openid-configuration",
+        text.strip_suffix('/').unwrap_or(text)
+    );
+    Ok((text.to_owned(), service_url(&discovery)?))
+}
+
+fn filled(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() {
+        Err("expected a string that is not empty")
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+fn subject_name(text: &str) -> Result<SubjectName, &'static str> {
+    const EXPECTED: &str = "expected a DNS name such as \"dashboard.example.com\" or a URI such as \
+                            \"spiffe://example.com/dashboard\", in full";
+    if text.contains("://") {
+        let is_whole =
+            Url::parse(text).is_ok() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'*');
+        return if is_whole {
+            Ok(SubjectName::Uri(text.to_owned()))
+        } else {
+            Err(EXPECTED)
+        };
+    }
+    normal(text)
+        .filter(|_| !text.contains('['))
+        .map(SubjectName::Dns)
+        .ok_or(EXPECTED)
+}
+
+fn header(text: &str) -> Result<String, &'static str> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if text.is_empty() || !text.bytes().all(token) {
+        return Err("expected the name of a header such as \"X-Forwarded-User\"");
+    }
+    let header = text.to_ascii_lowercase();
+    if NO_CALLER_IN.contains(&header.as_str()) {
+        return Err("expected a header that is the proxy's own: this one has another meaning");
+    }
+    Ok(header)
+}

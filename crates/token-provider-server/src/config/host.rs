@@ -1,0 +1,255 @@
+//! Hosts and ports in one spelling: lower case, ASCII (IDNA), no trailing dot, IPv6 in brackets. Two names of one
+//! host must compare equal, or an access rule can be walked around.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+/// A host, and a port where it was given: what a `Host` header may say.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicHost {
+    /// Lower case, without a trailing dot; an IPv6 address stands in brackets.
+    pub name: String,
+    /// Any port will do where there is none.
+    pub port: Option<u16>,
+}
+
+impl PublicHost {
+    /// Reads `tokens.example.com` or `tokens.example.com:8443`, from the configuration or a `Host` header.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, port) = split_port(text)?;
+        let port = match port {
+            Some(port) => Some(parse_port(port)?),
+            None => None,
+        };
+        Some(Self {
+            name: normal(name)?,
+            port,
+        })
+    }
+
+    /// Says whether the name can only be this machine.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.name)
+    }
+
+    /// Says whether the name is this address, written out.
+    pub fn is_address(&self, address: IpAddr) -> bool {
+        address_of(&self.name).is_some_and(|named| named.to_canonical() == address.to_canonical())
+    }
+}
+
+impl fmt::Display for PublicHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}:{port}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// Reads an entry of `public_hosts`.
+pub(super) fn public_host(text: &str) -> Result<PublicHost, &'static str> {
+    if text.contains("://") {
+        return Err("expected a host name alone, without `https://`");
+    }
+    PublicHost::parse(text)
+        .ok_or("expected a host name such as \"tokens.example.com\" or \"tokens.example.com:8443\"")
+}
+
+/// Separates `host:port`; an IPv6 address must stand in brackets.
+pub(super) fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
+    let host_end = if text.starts_with('[') {
+        text.find(']')? + 1
+    } else {
+        text.find(':').unwrap_or(text.len())
+    };
+    let (host, rest) = text.split_at_checked(host_end)?;
+    match rest.strip_prefix(':') {
+        Some(port) => Some((host, Some(port))),
+        None => rest.is_empty().then_some((host, None)),
+    }
+}
+
+/// Reads a port's digits: `parse` alone would take `+80`.
+pub(super) fn parse_port(text: &str) -> Option<u16> {
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
+/// Brings a host to its one spelling, the way browsers do. `None` for what is not one whole host, such as `*.a.b`.
+pub(super) fn normal(host: &str) -> Option<String> {
+    // `Host::parse` would decode percent signs; nobody means one.
+    if host.contains('%') {
+        return None;
+    }
+    match Host::parse(host).ok()? {
+        Host::Domain(name) => {
+            let name = name.strip_suffix('.').unwrap_or(&name);
+            let label = |label: &str| {
+                (1..=63).contains(&label.len())
+                    && label
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            };
+            (name.len() <= 253 && name.split('.').all(label)).then(|| name.to_owned())
+        }
+        address => Some(address.to_string()),
+    }
+}
+
+/// Says whether a host, in its one spelling, can only be this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || address_of(host).is_some_and(|address| address.to_canonical().is_loopback())
+}
+
+/// The address that a host in its one spelling is, unless it is a name.
+fn address_of(host: &str) -> Option<IpAddr> {
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    inner.unwrap_or(host).parse().ok()
+}
+
+/// Reads the URL of a service that we ask: `https`, or plain `http` where nobody is on the way.
+pub(super) fn service_url(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).map_err(|_| "expected a URL such as \"https://login.example.com\"")?;
+    // Logs and error messages name the URL, so nothing in it may be a secret.
+    if !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
+        return Err("expected a URL without user name, password, query or fragment");
+    }
+    let loopback = url.host().is_some_and(|host| is_loopback(&host.to_string()));
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if loopback => Ok(url),
+        "http" => Err("expected https: plain http is accepted on a loopback address only"),
+        _ => Err("expected a URL that begins with https://"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_host_are_one() {
+        for (text, name, port) in [
+            ("tokens.example.com", "tokens.example.com", None),
+            ("TOKENS.Example.com.", "tokens.example.com", None),
+            ("tokens.example.com:8443", "tokens.example.com", Some(8443)),
+            ("tokens.example.com.:443", "tokens.example.com", Some(443)),
+            ("Bücher.example", "xn--bcher-kva.example", None),
+            ("token_provider", "token_provider", None),
+            ("127.0.0.1:3000", "127.0.0.1", Some(3000)),
+            ("127.1", "127.0.0.1", None),
+            ("[::1]:3000", "[::1]", Some(3000)),
+            ("[0:0:0:0:0:0:0:1]", "[::1]", None),
+        ] {
+            assert_eq!(
+                PublicHost::parse(text),
+                Some(PublicHost {
+                    name: name.to_owned(),
+                    port
+                }),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_host_is_refused() {
+        let texts = [
+            "",
+            ".",
+            "a..b",
+            "*",
+            "*.example.com",
+            "a b",
+            "a/b",
+            "a@b",
+            "a:",
+            "a:b",
+            "a:1:2",
+            "a:+1",
+            "a:65536",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "[::1]:",
+            "%61",
+            "a?b",
+            "a#b",
+            "-:",
+            "a,b",
+            "https://a",
+        ];
+        for text in texts {
+            assert_eq!(PublicHost::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("127.0.0.1", true),
+            ("127.255.0.9", true),
+            ("[::1]", true),
+            ("[::ffff:127.0.0.1]", true),
+            ("localhost.example.com", false),
+            ("a.localhost", false),
+            ("128.0.0.1", false),
+            ("[::2]", false),
+            ("0.0.0.0", false),
+            ("", false),
+        ] {
+            assert_eq!(is_loopback(host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_an_address_when_it_spells_it() {
+        for (host, address, expected) in [
+            ("10.0.0.1:80", "10.0.0.1", true),
+            ("10.0.0.1", "::ffff:10.0.0.1", true),
+            ("[::ffff:10.0.0.1]", "10.0.0.1", true),
+            ("[fd00::1]", "fd00:0::1", true),
+            ("10.0.0.1", "10.0.0.2", false),
+            ("example.com", "10.0.0.1", false),
+        ] {
+            let host = PublicHost::parse(host).unwrap();
+            assert_eq!(
+                host.is_address(address.parse().unwrap()),
+                expected,
+                "{host} {address}"
+            );
+        }
+    }
+
+    #[test]
+    fn services_are_asked_over_https() {
+        for (text, good) in [
+            ("https://login.example.com", true),
+            ("https://login.example.com/tenant/v2.0", true),
+            ("http://localhost:8080/x", true),
+            ("http://127.0.0.1", true),
+            ("http://[::1]:1", true),
+            ("http://login.example.com", false),
+            ("http://localhost.example.com", false),
+            ("https://a:b@login.example.com", false),
+            ("https://a@login.example.com", false),
+            ("https://login.example.com?x=1", false),
+            ("https://login.example.com#x", false),
+            ("ftp://login.example.com", false),
+            ("login.example.com", false),
+            ("", false),
+        ] {
+            assert_eq!(service_url(text).is_ok(), good, "{text}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Where the server listens.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use super::units::name;
+
+/// Bound when nothing else is said.
+pub(super) const DEFAULT_PORT: u16 = 3000;
+
+/// Longest path of a Unix domain socket, as `sockaddr_un` on Linux has it (108 bytes with the final NUL).
+const LONGEST_SOCKET_PATH: usize = 107;
+
+/// One place to listen at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Listen {
+    /// A TCP port.
+    Tcp {
+        /// The address to bind.
+        host: Host,
+        /// 0 lets the system choose one.
+        port: u16,
+    },
+    /// A Unix domain socket, by its absolute path.
+    Unix(PathBuf),
+    /// Sockets that systemd passes to the process: those with this `FileDescriptorName=`, or all.
+    Systemd(Option<String>),
+}
+
+/// The address part of a TCP listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Host {
+    /// Both 127.0.0.1 and `::1`: browsers try either for the name `localhost`.
+    Localhost,
+    /// One address; `0.0.0.0` and `::` stand for all.
+    Ip(IpAddr),
+}
+
+impl Listen {
+    /// Says whether only this machine can reach it. A socket from systemd has to be looked at to know.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp {
+                host: Host::Localhost,
+                ..
+            }
+            | Self::Unix(_) => true,
+            Self::Tcp {
+                host: Host::Ip(address),
+                ..
+            } => address.to_canonical().is_loopback(),
+            Self::Systemd(_) => false,
+        }
+    }
+
+    /// Says whether both cannot be bound at once. Port 0 is a new port each time.
+    pub(super) fn collides_with(&self, other: &Self) -> bool {
+        self == other && !matches!(self, Self::Tcp { port: 0, .. })
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp {
+                host: Host::Localhost,
+                port,
+            } => write!(f, "localhost:{port}"),
+            Self::Tcp {
+                host: Host::Ip(address),
+                port,
+            } => write!(f, "{}", SocketAddr::new(*address, *port)),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Systemd(None) => f.write_str("systemd"),
+            Self::Systemd(Some(name)) => write!(f, "systemd:{name}"),
+        }
+    }
+}
+
+/// Reads a place to listen at. A port alone is on loopback: nothing opens to the network by leaving something out.
+pub(super) fn listen(text: &str) -> Result<Listen, &'static str> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return unix(path);
+    }
+    if let Some(sockets) = text.strip_prefix("systemd") {
+        return systemd(sockets);
+    }
+    if text.starts_with(':') {
+        return Err(
+            "expected an address before the port: \"localhost:3000\", or \"0.0.0.0:3000\" for every one",
+        );
+    }
+    tcp(text).ok_or(
+        "expected \"localhost:3000\", an IP address and port such as \"0.0.0.0:8443\" or \"[::1]:3000\", a port \
+         alone for localhost, \"unix:/path\" or \"systemd\"",
+    )
+}
+
+fn tcp(text: &str) -> Option<Listen> {
+    let port = |text| super::host::parse_port(text);
+    if let Some(port) = port(text) {
+        return Some(Listen::Tcp {
+            host: Host::Localhost,
+            port,
+        });
+    }
+    let (host, digits) = text.rsplit_once(':')?;
+    let port = port(digits)?;
+    if host.eq_ignore_ascii_case("localhost") {
+        return Some(Listen::Tcp {
+            host: Host::Localhost,
+            port,
+        });
+    }
+    // As an address and not as a socket address: that would lose the zone in `[fe80::1%2]:80`.
+    let address = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(inner) => IpAddr::V6(inner.parse().ok()?),
+        None => IpAddr::V4(host.parse().ok()?),
+    };
+    Some(Listen::Tcp {
+        host: Host::Ip(address),
+        port,
+    })
+}
+
+fn unix(path: &str) -> Result<Listen, &'static str> {
+    if !path.starts_with('/') || path.ends_with('/') || path.contains('\0') {
+        return Err("expected an absolute path after `unix:`");
+    }
+    if path.len() > LONGEST_SOCKET_PATH {
+        return Err("expected a path of at most 107 bytes after `unix:`: the system takes no longer one");
+    }
+    Ok(Listen::Unix(PathBuf::from(path)))
+}
+
+fn systemd(sockets: &str) -> Result<Listen, &'static str> {
+    if sockets.is_empty() {
+        return Ok(Listen::Systemd(None));
+    }
+    let socket = sockets.strip_prefix(':').and_then(|socket| name(socket).ok());
+    let socket =
+        socket.ok_or("expected \"systemd\", or \"systemd:NAME\" with the socket's FileDescriptorName")?;
+    Ok(Listen::Systemd(Some(socket)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn each_kind_of_place_is_read() {
+        let any_v4 = Host::Ip("0.0.0.0".parse().unwrap());
+        let six = Host::Ip("::1".parse().unwrap());
+        for (text, expected, local) in [
+            (
+                "localhost:3000",
+                Listen::Tcp {
+                    host: Host::Localhost,
+                    port: 3000,
+                },
+                true,
+            ),
+            (
+                "LOCALHOST:0",
+                Listen::Tcp {
+                    host: Host::Localhost,
+                    port: 0,
+                },
+                true,
+            ),
+            (
+                "3000",
+                Listen::Tcp {
+                    host: Host::Localhost,
+                    port: 3000,
+                },
+                true,
+            ),
+            (
+                "0.0.0.0:8443",
+                Listen::Tcp {
+                    host: any_v4,
+                    port: 8443,
+                },
+                false,
+            ),
+            (
+                "127.0.0.2:1",
+                Listen::Tcp {
+                    host: Host::Ip("127.0.0.2".parse().unwrap()),
+                    port: 1,
+                },
+                true,
+            ),
+            (
+                "[::1]:3000",
+                Listen::Tcp {
+                    host: six,
+                    port: 3000,
+                },
+                true,
+            ),
+            (
+                "[::]:3000",
+                Listen::Tcp {
+                    host: Host::Ip("::".parse().unwrap()),
+                    port: 3000,
+                },
+                false,
+            ),
+            ("unix:/run/x.sock", Listen::Unix("/run/x.sock".into()), true),
+            ("systemd", Listen::Systemd(None), false),
+            ("systemd:http", Listen::Systemd(Some("http".to_owned())), false),
+        ] {
+            assert_eq!(listen(text).as_ref(), Ok(&expected), "{text}");
+            assert_eq!(expected.is_local(), local, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        let texts = [
+            "",
+            ":",
+            ":3000",
+            "localhost",
+            "localhost:",
+            "localhost:x",
+            "localhost:65536",
+            "localhost:+1",
+            "::1:3000",
+            "[::1]",
+            "[127.0.0.1]:1",
+            "[fe80::1%2]:80",
+            "*:3000",
+            "example.com:80",
+            "127.0.0.1",
+            "127.1:80",
+            "http://localhost:3000",
+            "unix:",
+            "unix:run/x",
+            "unix:@x",
+            "unix:/run/",
+            "systemd:",
+            "systemdx",
+            "systemd:a b",
+            "65536",
+            "-1",
+        ];
+        for text in texts {
+            assert!(listen(text).is_err(), "{text}");
+        }
+        assert!(listen(&format!("unix:/{}", "a".repeat(106))).is_ok());
+        assert!(listen(&format!("unix:/{}", "a".repeat(107))).is_err());
+    }
+
+    #[test]
+    fn one_address_is_bound_once() {
+        let read = |text| listen(text).unwrap();
+        assert!(read("localhost:1").collides_with(&read("1")));
+        assert!(!read("localhost:1").collides_with(&read("localhost:2")));
+        assert!(!read("127.0.0.1:0").collides_with(&read("127.0.0.1:0")));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_reads_back(address in any::<IpAddr>(), port in any::<u16>(), path in "/[a-z]{1,20}") {
+            for place in [
+                Listen::Tcp { host: Host::Ip(address), port },
+                Listen::Tcp { host: Host::Localhost, port },
+                Listen::Unix(path.into()),
+            ] {
+                prop_assert_eq!(listen(&place.to_string()), Ok(place));
+            }
+        }
+    }
+}

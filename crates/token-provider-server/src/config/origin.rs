@@ -1,0 +1,297 @@
+//! The web origins whose pages may ask (section `cors`). An origin is scheme, host and port, RFC 6454.
+
+use std::fmt;
+
+use super::host::{PublicHost, is_loopback, normal, parse_port, split_port};
+use super::read::{List, Section};
+
+/// Which web pages may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorsConfig {
+    /// Pages from other origins are refused.
+    pub origins: Vec<OriginPattern>,
+}
+
+impl Default for CorsConfig {
+    /// Pages that this machine serves over plain http, on any port: development servers.
+    fn default() -> Self {
+        let any_port = |host: &str| OriginPattern::AnyPort {
+            scheme: "http".to_owned(),
+            host: host.to_owned(),
+        };
+        Self {
+            origins: ["localhost", "127.0.0.1", "[::1]"].map(any_port).into(),
+        }
+    }
+}
+
+/// A web origin in one spelling: lower case, ASCII, no trailing dot, the port written out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+}
+
+impl Origin {
+    /// Reads an origin, from the configuration or an `Origin` header. `null` is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (scheme, rest) = split_scheme(text)?;
+        let (host, port) = split_port(rest)?;
+        let port = match port {
+            Some(port) => Some(parse_port(port)?),
+            None => default_port(&scheme),
+        };
+        Some(Self {
+            scheme,
+            host: normal(host)?,
+            port,
+        })
+    }
+
+    /// Says whether the origin is that of pages at this host, as a `Host` header names it.
+    pub fn is_at(&self, host: &PublicHost) -> bool {
+        self.host == host.name && self.port == host.port.or_else(|| default_port(&self.scheme))
+    }
+}
+
+impl fmt::Display for Origin {
+    /// Writes it as a browser does: the default port left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        match self.port {
+            Some(port) if Some(port) != default_port(&self.scheme) => write!(f, ":{port}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A rule that an origin can meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OriginPattern {
+    /// `*`: every origin, `null` included. Never goes together with credentials.
+    Any,
+    /// This one.
+    Exact(Origin),
+    /// `http://localhost:*`: a host of this machine, on every port.
+    AnyPort {
+        /// Lower case.
+        scheme: String,
+        /// A loopback name or address, IPv6 in brackets.
+        host: String,
+    },
+}
+
+impl OriginPattern {
+    /// Says whether every origin meets the rule.
+    pub fn is_any(&self) -> bool {
+        matches!(self, Self::Any)
+    }
+
+    /// Says whether an origin meets the rule.
+    pub fn matches(&self, origin: &Origin) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(exact) => exact == origin,
+            Self::AnyPort { scheme, host } => *scheme == origin.scheme && *host == origin.host,
+        }
+    }
+}
+
+impl fmt::Display for OriginPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Exact(origin) => origin.fmt(f),
+            Self::AnyPort { scheme, host } => write!(f, "{scheme}://{host}:*"),
+        }
+    }
+}
+
+/// Reads the section. `ambient` names a way to authenticate in which the browser takes part unasked, if one is
+/// configured.
+pub(super) fn read(section: &mut Section<'_>, ambient: Option<&str>) -> CorsConfig {
+    let Some(origins) = section.list("origins", List::Any, pattern) else {
+        return CorsConfig::default();
+    };
+    if origins.contains(&OriginPattern::Any) {
+        if origins.len() > 1 {
+            section.problem("origins", "`*` stands for every origin: list it alone");
+        }
+        // Fetch lets no page read an answer that is for `*` and was asked for with credentials; without this rule
+        // somebody would make the server repeat each page's origin instead, and open it to every page on the web.
+        if let Some(ambient) = ambient {
+            let message = format!(
+                "`*` cannot be combined with {ambient}, where browsers send credentials by themselves: list the origins"
+            );
+            section.problem("origins", message);
+        }
+    }
+    CorsConfig { origins }
+}
+
+fn pattern(text: &str) -> Result<OriginPattern, &'static str> {
+    if text == "*" {
+        return Ok(OriginPattern::Any);
+    }
+    if text == "null" {
+        return Err(
+            "`null` is the origin of any sandboxed page or local file: it cannot be allowed by itself",
+        );
+    }
+    if let Some(any_port) = text.strip_suffix(":*") {
+        let known = split_scheme(any_port).and_then(|(scheme, host)| Some((scheme, normal(host)?)));
+        return match known {
+            Some((scheme, host)) if is_loopback(&host) => Ok(OriginPattern::AnyPort { scheme, host }),
+            _ => Err("`:*` is for loopback hosts only, as in \"http://localhost:*\""),
+        };
+    }
+    if text.contains('*') {
+        return Err("expected whole origins, one by one: a pattern would also let in what others put there");
+    }
+    if split_scheme(text).is_some_and(|(_, rest)| rest.contains('/')) {
+        return Err(
+            "expected an origin, which ends after host and port: leave out the path and the last slash",
+        );
+    }
+    Origin::parse(text)
+        .map(OriginPattern::Exact)
+        .ok_or("expected an origin such as \"https://maps.example.com\" or \"http://localhost:*\"")
+}
+
+/// Separates the scheme, which is not only http(s): apps on phones have pages at `capacitor://localhost`.
+fn split_scheme(text: &str) -> Option<(String, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    let well_formed = scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.bytes().all(plain);
+    well_formed.then(|| (scheme.to_ascii_lowercase(), rest))
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_origin_are_one() {
+        for (text, shown) in [
+            ("https://maps.example.com", "https://maps.example.com"),
+            ("HTTPS://Maps.Example.COM:443", "https://maps.example.com"),
+            ("https://maps.example.com.", "https://maps.example.com"),
+            ("http://maps.example.com:80", "http://maps.example.com"),
+            ("http://maps.example.com:443", "http://maps.example.com:443"),
+            ("https://bücher.example", "https://xn--bcher-kva.example"),
+            ("http://[::1]:5173", "http://[::1]:5173"),
+            ("capacitor://localhost", "capacitor://localhost"),
+        ] {
+            assert_eq!(
+                Origin::parse(text).map(|origin| origin.to_string()).as_deref(),
+                Some(shown),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_origin_is_none() {
+        let texts = [
+            "",
+            "null",
+            "*",
+            "https://",
+            "https:maps",
+            "maps.example.com",
+            "https://a/",
+            "https://a/b",
+            "https://a@b",
+            "https://a:x",
+            "https://a:",
+            "://a",
+            "1x://a",
+            "https://a b",
+            "https://a,https://b",
+            "https://*.a",
+        ];
+        for text in texts {
+            assert_eq!(Origin::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn rules_let_in_what_they_say() {
+        for (rule, origin, expected) in [
+            ("*", "https://x.example", true),
+            ("https://a.example", "https://a.example", true),
+            ("https://a.example", "https://A.example.:443", true),
+            ("https://a.example", "http://a.example", false),
+            ("https://a.example", "https://a.example:8443", false),
+            ("https://a.example", "https://b.a.example", false),
+            ("https://a.example", "https://a.example.evil.example", false),
+            ("http://localhost:*", "http://localhost", true),
+            ("http://localhost:*", "http://localhost:5173", true),
+            ("http://localhost:*", "https://localhost:5173", false),
+            ("http://localhost:*", "http://localhost.evil.example:5173", false),
+            ("http://[::1]:*", "http://[::1]:1", true),
+        ] {
+            let rule = pattern(rule).unwrap();
+            assert_eq!(
+                rule.matches(&Origin::parse(origin).unwrap()),
+                expected,
+                "{rule} {origin}"
+            );
+        }
+    }
+
+    #[test]
+    fn own_pages_are_told_by_host_and_port() {
+        for (origin, host, expected) in [
+            ("http://localhost:3000", "localhost:3000", true),
+            ("https://a.example", "a.example", true),
+            ("https://a.example", "A.example.:443", true),
+            ("http://a.example", "a.example:443", false),
+            ("https://a.example", "b.example", false),
+            ("http://localhost:3001", "localhost:3000", false),
+        ] {
+            let host = PublicHost::parse(host).unwrap();
+            assert_eq!(
+                Origin::parse(origin).unwrap().is_at(&host),
+                expected,
+                "{origin} {host}"
+            );
+        }
+    }
+
+    #[test]
+    fn patterns_are_for_loopback_ports_only() {
+        for text in [
+            "http://a.example:*",
+            "https://*.example.com",
+            "http://*:80",
+            "http://localhost:3*",
+            ":*",
+            "null",
+        ] {
+            assert!(pattern(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn shown_rules_read_back() {
+        for text in [
+            "*",
+            "https://a.example",
+            "http://127.0.0.1:*",
+            "http://a.example:8080",
+        ] {
+            assert_eq!(pattern(text).unwrap().to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Transport security (section `tls`): files only, read and watched by those who use them.
+
+use std::path::PathBuf;
+
+use super::read::Section;
+
+/// The server's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// PEM file with the certificate and its chain.
+    pub cert: PathBuf,
+    /// PEM file with the certificate's private key.
+    pub key: PathBuf,
+    /// PEM file with the authorities whose client certificates are taken; without it none is asked for.
+    pub client_ca: Option<PathBuf>,
+}
+
+pub(super) fn read(section: &mut Section<'_>) -> TlsConfig {
+    section.need(&["cert", "key"]);
+    TlsConfig {
+        cert: section.path("cert").unwrap_or_default(),
+        key: section.path("key").unwrap_or_default(),
+        client_ca: section.path("client_ca"),
+    }
+}

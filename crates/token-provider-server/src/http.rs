@@ -1,0 +1,134 @@
+//! The route table, and the order in which a request is looked at: size, host and origin, path, method, handler.
+
+mod health;
+mod page;
+mod token;
+
+use std::panic::AssertUnwindSafe;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http_body_util::Full;
+use hyper::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+
+use crate::access::{Access, Cors, Ends};
+use crate::problem::Problem;
+
+pub use self::page::Page;
+
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+/// Longer than any sensible path and query. (A head longer than the connection's buffer does not get here.)
+const MAX_URI: usize = 8 * 1024;
+/// A request id that a proxy in front made is kept up to this length.
+const MAX_REQUEST_ID: usize = 128;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What every request is answered from.
+#[derive(Debug)]
+pub struct App {
+    access: Access,
+    page: Page,
+}
+
+impl App {
+    /// Puts the application together.
+    pub fn new(access: Access, page: Page) -> Self {
+        Self { access, page }
+    }
+
+    /// Returns the access rules, and the tokens behind them.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Answers one request. Its body is not looked at: no route takes one.
+    pub async fn answer<B>(&self, request: Request<B>, ends: Ends) -> Answer {
+        let (request, _body) = request.into_parts();
+        let id = request_id(&request);
+        let mut cors = Cors::None;
+        let result = AssertUnwindSafe(self.route(&request, ends, &mut cors))
+            .catch_unwind()
+            .await;
+        let mut answer = result
+            .unwrap_or_else(|_panic| Err(Problem::internal()))
+            .unwrap_or_else(|problem| {
+                let id = id.to_str().unwrap_or_default();
+                tracing::debug!(
+                    request.id = id,
+                    http.path = request.uri.path(),
+                    http.status = problem.status().as_u16(),
+                    error = problem.code(),
+                    "request refused"
+                );
+                problem.into_response(id)
+            });
+        let headers = answer.headers_mut();
+        cors.apply(headers);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(REQUEST_ID, id);
+        answer
+    }
+
+    async fn route(&self, request: &Parts, ends: Ends, cors: &mut Cors) -> Result<Answer, Problem> {
+        let target = &request.uri;
+        if target
+            .path_and_query()
+            .is_some_and(|target| target.as_str().len() > MAX_URI)
+        {
+            return Err(Problem::uri_too_long());
+        }
+        let authority = target.authority().map(|authority| authority.as_str());
+        let host = self.access.admit_host(&request.headers, authority, ends)?;
+        if let Some(file) = self.page.file(target.path()) {
+            // A link from elsewhere may lead to the page: it gives nothing away.
+            return read_only(&request.method).map(|()| file);
+        }
+        *cors = self.access.admit_page(&request.headers, &host)?;
+        let is_known = matches!(target.path(), "/getToken" | "/livez" | "/readyz");
+        if !is_known {
+            return Err(Problem::not_found());
+        }
+        if request.method == Method::OPTIONS {
+            return Ok(preflight(cors, request));
+        }
+        read_only(&request.method)?;
+        match target.path() {
+            "/livez" => Ok(health::live()),
+            "/readyz" => health::ready(&self.access).await,
+            _ => token::answer(&self.access, request, ends).await,
+        }
+    }
+}
+
+fn read_only(method: &Method) -> Result<(), Problem> {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        Ok(())
+    } else {
+        Err(Problem::method_not_allowed("GET, HEAD, OPTIONS"))
+    }
+}
+
+fn preflight(cors: &Cors, request: &Parts) -> Answer {
+    let mut answer = Answer::default();
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    cors.apply_preflight(&request.headers, answer.headers_mut());
+    answer
+}
+
+/// Takes the id that a proxy in front gave the request, where it is well-formed, else makes one.
+fn request_id(request: &Parts) -> HeaderValue {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~:/+=@".contains(byte);
+    if let Some(given) = request.headers.get(REQUEST_ID) {
+        let bytes = given.as_bytes();
+        if !bytes.is_empty() && bytes.len() <= MAX_REQUEST_ID && bytes.iter().all(is_plain) {
+            return given.clone();
+        }
+    }
+    // Tells requests apart in logs; it need not be hard to guess.
+    let made = format!("{:032x}", fastrand::u128(..));
+    HeaderValue::from_str(&made).unwrap_or(HeaderValue::from_static("-"))
+}

@@ -1,0 +1,221 @@
+//! `GET /getToken`: the access token as text, or as JSON in the form of RFC 6749 §5.1.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::HeaderMap;
+use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use serde::Serialize;
+use token_provider::AccessToken;
+use url::form_urlencoded;
+use zeroize::Zeroizing;
+
+use super::Answer;
+use crate::access::{Access, Ends, Wish};
+use crate::problem::Problem;
+
+const TOKEN_EXPIRES_IN: HeaderName = HeaderName::from_static("token-expires-in");
+
+/// RFC 6749 §5.1.
+#[derive(Serialize)]
+struct TokenBody<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    /// Seconds left, not the lifetime: the token has been held for a while.
+    expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+}
+
+/// The parameters of the query, each at most once.
+#[derive(Default)]
+struct Query<'a> {
+    ttl: Option<Cow<'a, str>>,
+    profile: Option<Cow<'a, str>>,
+    scope: Option<Cow<'a, str>>,
+}
+
+pub(super) async fn answer(access: &Access, request: &Parts, ends: Ends) -> Result<Answer, Problem> {
+    let caller = access.authenticate(ends)?;
+    let query = Query::parse(request.uri.query().unwrap_or_default())?;
+    let wish = Wish {
+        ttl: query.ttl.as_deref(),
+        profile: query.profile.as_deref(),
+        scope: query.scope.as_deref(),
+    };
+    let permit = access.authorize(&caller, &wish)?;
+    let handout = access.handout();
+    let token = match handout.held(&permit) {
+        Some(token) => token,
+        None => handout
+            .token(&permit)
+            .await
+            .map_err(|error| Problem::from(&error))?,
+    };
+    let left = token.left_at(handout.now(&permit)).as_secs();
+    Ok(if prefers_json(&request.headers) {
+        json(&token, left)
+    } else {
+        text(&token, left)
+    })
+}
+
+fn text(token: &AccessToken, left: u64) -> Answer {
+    with_headers(token.expose_secret_bytes(), "text/plain; charset=utf-8", left)
+}
+
+fn json(token: &AccessToken, left: u64) -> Answer {
+    let scope = token.scope().map(token_provider::Scope::as_str);
+    let body = TokenBody {
+        access_token: token.expose_secret(),
+        token_type: "Bearer",
+        expires_in: left,
+        scope,
+    };
+    // Room for all of it at once, so that growing leaves no copy of the token behind.
+    let mut json = Zeroizing::new(Vec::with_capacity(
+        body.access_token.len() + scope.map_or(0, str::len) + 256,
+    ));
+    // Strings and a number always have a JSON form, and writing to a `Vec` does not fail.
+    let _ = serde_json::to_writer(&mut *json, &body);
+    with_headers(Bytes::from_owner(json), "application/json", left)
+}
+
+fn with_headers(body: Bytes, content_type: &'static str, left: u64) -> Answer {
+    let mut answer = Answer::new(Full::new(body));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(TOKEN_EXPIRES_IN, HeaderValue::from(left));
+    answer
+}
+
+impl<'a> Query<'a> {
+    /// Unknown parameters are ignored: people add some to get round caches.
+    fn parse(query: &'a str) -> Result<Self, Problem> {
+        let mut parsed = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let (slot, name) = match &*name {
+                "ttl" => (&mut parsed.ttl, "ttl"),
+                "profile" => (&mut parsed.profile, "profile"),
+                "scope" => (&mut parsed.scope, "scope"),
+                _ => continue,
+            };
+            if slot.replace(value).is_some() {
+                return Err(Problem::invalid_request(format!("{name}: given twice")));
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+/// RFC 9110 §12.5.1, for two choices. On a tie it is text, the answer that `fetch(url).then(r => r.text())` expects.
+fn prefers_json(headers: &HeaderMap) -> bool {
+    let mut json = Quality::default();
+    let mut text = Quality::default();
+    for range in headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+    {
+        let (range, q) = quality(range);
+        match range.as_str() {
+            "application/json" => json.exact = Some(q),
+            "text/plain" => text.exact = Some(q),
+            "application/*" => json.group = Some(q),
+            "text/*" => text.group = Some(q),
+            "*/*" => (json.any, text.any) = (Some(q), Some(q)),
+            _ => {}
+        }
+    }
+    json.weight() > text.weight()
+}
+
+/// How much a type is wanted, in thousandths, by the ranges that name it; the most specific one counts.
+#[derive(Default)]
+struct Quality {
+    exact: Option<u16>,
+    group: Option<u16>,
+    any: Option<u16>,
+}
+
+impl Quality {
+    fn weight(&self) -> u16 {
+        self.exact.or(self.group).or(self.any).unwrap_or(0)
+    }
+}
+
+/// Splits a media range from its `q`, which is 1 when it is not given or makes no sense.
+fn quality(range: &str) -> (String, u16) {
+    let mut parts = range.split(';');
+    let name = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+    let q = parts.find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then_some(value)
+    });
+    let q = q
+        .and_then(|value| value.trim().parse::<f32>().ok())
+        .unwrap_or(1.0)
+        .clamp(0.0, 1.0);
+    // 0 to 1000: the cast cannot truncate.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 0..=1000 above"
+    )]
+    let thousandths = (q * 1000.0).round() as u16;
+    (name, thousandths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_for_those_who_want_it_more_than_text() {
+        let table = [
+            ("", false),
+            ("*/*", false),
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("text/plain", false),
+            ("application/json, */*;q=0.5", true),
+            ("application/json, text/javascript, */*; q=0.01", true),
+            // axios' default: either will do.
+            ("application/json, text/plain, */*", false),
+            ("text/plain;q=0.5, application/json;q=0.9", true),
+            ("application/json;q=0", false),
+            ("application/*, text/plain;q=0.1", true),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", false),
+        ];
+        for (accept, expected) in table {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(prefers_json(&headers), expected, "{accept}");
+        }
+        assert!(!prefers_json(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn parameters_are_decoded_and_given_once() {
+        let query = Query::parse("ttl=60&scope=hrn%3Ahere%3Aa+b&_=123")
+            .map(|query| (query.ttl, query.scope, query.profile));
+        let expected = (
+            Some(Cow::Borrowed("60")),
+            Some(Cow::Borrowed("hrn:here:a b")),
+            None,
+        );
+        assert_eq!(query.ok(), Some(expected));
+        for twice in [
+            "ttl=60&ttl=61",
+            "ttl=60&t%74l=60",
+            "profile=a&profile=a",
+            "scope=&scope=",
+        ] {
+            assert!(Query::parse(twice).is_err(), "{twice}");
+        }
+    }
+}

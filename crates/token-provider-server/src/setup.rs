@@ -1,0 +1,201 @@
+//! From a configuration to a server that is ready to run: credentials are found and read, rules put together.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use token_provider::{
+    Credential, CredentialSource, Error, HereIssuer, HereIssuerConfig, Lookup, Scope, TokenKey, TokenProvider,
+};
+
+use crate::access::{Access, Handout, Profile};
+use crate::config::{Config, Environment, ProfileConfig};
+
+/// Why a configuration that reads well cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// A profile's credential, or its issuer, cannot be used.
+    #[error("profile {profile}: {source}")]
+    Profile {
+        /// The profile's name.
+        profile: String,
+        /// What is wrong, and what to do.
+        source: Error,
+    },
+    /// A file that the configuration names cannot be read.
+    #[error("profile {profile}: ca: {}: cannot be read", file.display())]
+    Ca {
+        /// The profile's name.
+        profile: String,
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Reachable from outside, and nobody has said who may ask.
+    #[error(
+        "{listen} can be reached from outside this machine, and nothing says who may ask. Either listen on \
+         localhost:3000; or configure callers ([[access.api_keys]], [access.oidc], [access.mtls] or \
+         [access.trusted_proxy]); or say --anonymous if something else protects the server"
+    )]
+    Open {
+        /// The listener that is too open.
+        listen: String,
+    },
+}
+
+/// Where a profile's credential was found.
+#[derive(Debug)]
+pub struct FoundCredential {
+    /// The place.
+    pub source: CredentialSource,
+    /// What it holds.
+    pub credential: Credential,
+}
+
+/// Refuses a server that anyone on the network could get tokens from without anyone having meant it.
+///
+/// # Errors
+///
+/// [`SetupError::Open`].
+pub fn check_exposure(config: &Config) -> Result<(), SetupError> {
+    if config.access.anonymous || config.access.has_callers() {
+        return Ok(());
+    }
+    match config.listen.iter().find(|listen| !listen.is_local()) {
+        Some(listen) => Err(SetupError::Open {
+            listen: listen.to_string(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Finds and reads the credential of a profile.
+///
+/// # Errors
+///
+/// [`SetupError::Profile`], with the place and the line.
+pub fn find_credential(
+    name: &str,
+    config: &Config,
+    environment: &Environment,
+) -> Result<FoundCredential, SetupError> {
+    let failed = |source| SetupError::Profile {
+        profile: name.to_owned(),
+        source,
+    };
+    let profile = config.profiles.get(name).cloned().unwrap_or_default();
+    let source = lookup(name, config, &profile, environment)
+        .find()
+        .map_err(failed)?;
+    let mut credential = source.load().map_err(failed)?;
+    if let Some(scope) = &profile.scope {
+        credential = credential.with_scope(Some(Scope::new(scope).map_err(failed)?));
+    }
+    Ok(FoundCredential { source, credential })
+}
+
+/// The default profile's credential is looked for everywhere. Any other's is in the file that the configuration names,
+/// or in a section of its own: it must not silently be the default's.
+fn lookup(name: &str, config: &Config, profile: &ProfileConfig, environment: &Environment) -> Lookup {
+    let mut lookup = Lookup::default();
+    lookup.file.clone_from(&profile.credentials);
+    lookup.home = environment.home().map(Path::to_owned);
+    lookup.profile = (name != "default").then(|| name.to_owned());
+    if name == config.profile {
+        lookup.access_key_id = environment.access_key_id().map(str::to_owned);
+        lookup.access_key_secret = environment.access_key_secret().cloned();
+        lookup.token_endpoint_url = environment.token_endpoint_url().map(str::to_owned);
+        lookup.scope = environment.token_scope().map(str::to_owned);
+        lookup.credentials_file = environment.credentials_file().map(Path::to_owned);
+        lookup.credentials_string = environment.credentials_string().cloned();
+        lookup.credentials_directory = environment.credentials_directory().map(Path::to_owned);
+        lookup.working_directory = Some(PathBuf::new());
+    }
+    lookup
+}
+
+/// Makes the issuer that a profile's tokens come from.
+///
+/// # Errors
+///
+/// When the extra CA file is of no use, or TLS cannot be set up.
+pub fn issuer(name: &str, config: &Config, credential: Credential) -> Result<HereIssuer, SetupError> {
+    let mut issuer = HereIssuerConfig::new(credential);
+    if let Some(file) = config.profiles.get(name).and_then(|profile| profile.ca.as_ref()) {
+        let pem = std::fs::read(file);
+        issuer.extra_ca_pem = Some(pem.map_err(|source| SetupError::Ca {
+            profile: name.to_owned(),
+            file: file.clone(),
+            source,
+        })?);
+    }
+    HereIssuer::new(issuer).map_err(|source| SetupError::Profile {
+        profile: name.to_owned(),
+        source,
+    })
+}
+
+/// Puts the access rules together, with a provider for each profile behind them.
+///
+/// # Errors
+///
+/// The first profile that cannot be set up.
+pub fn access(config: &Config, environment: &Environment) -> Result<Access, SetupError> {
+    let mut profiles = Vec::new();
+    for name in config.profiles.keys() {
+        let found = find_credential(name, config, environment)?;
+        if found.source.is_readable_by_others() {
+            tracing::warn!(
+                credential.source = %found.source,
+                "other users of this machine can read the credential file; chmod 600 it"
+            );
+        }
+        tracing::info!(
+            profile = name,
+            credential.source = %found.source,
+            token_endpoint = %found.credential.token_endpoint_url(),
+            "credential found"
+        );
+        profiles.push(profile(name, config, found.credential)?);
+    }
+    Ok(access_with(config, profiles))
+}
+
+/// Makes a profile from its credential.
+///
+/// # Errors
+///
+/// As for [`issuer`].
+pub fn profile(name: &str, config: &Config, credential: Credential) -> Result<Profile, SetupError> {
+    let scopes = config
+        .profiles
+        .get(name)
+        .map(|profile| profile.scopes.as_slice())
+        .unwrap_or_default();
+    let scopes = scopes
+        .iter()
+        .map(|scope| Scope::new(scope))
+        .collect::<Result<_, _>>();
+    let scopes = scopes.map_err(|source| SetupError::Profile {
+        profile: name.to_owned(),
+        source,
+    })?;
+    let issuer = issuer(name, config, credential)?;
+    // What callers get who name no lifetime, so that the token fetched at the start is the one they ask for.
+    let lifetime = config
+        .lifetimes
+        .round_down(3600)
+        .unwrap_or_else(|| config.lifetimes.shortest());
+    let key = TokenKey::new(lifetime).unwrap_or_default();
+    Ok(Profile::new(
+        name,
+        scopes,
+        TokenProvider::builder(issuer).default_key(key).build(),
+    ))
+}
+
+/// Puts the access rules together around profiles made before.
+pub fn access_with(config: &Config, profiles: Vec<Profile>) -> Access {
+    Access::new(config, Handout::new(profiles, &config.profile))
+}
