@@ -75,7 +75,13 @@ async function readmeBlocks() {
   const blocks = [...readme.matchAll(/^```(js|jsx|ts)\n(.*?)^```$/gms)];
   if (blocks.length < 5) throw new Error("the README's code blocks were not found");
   await Promise.all(
-    blocks.map(([, language, code], index) => writeFile(`${root}.build/readme/block-${index + 1}.${language}`, `${code}\nexport {};\n`)),
+    blocks.map(([, language, code], index) =>
+      // A page without a bundler has its own copy of the package; here it is the built one.
+      writeFile(
+        `${root}.build/readme/block-${index + 1}.${language}`,
+        `${code.replace("./token-provider-client.js", "token-provider-client")}\nexport {};\n`,
+      ),
+    ),
   );
 }
 

@@ -65,6 +65,7 @@ export function createKeeper(
   const refresh = (): Promise<string> => (flight ??= request().finally(() => (flight = undefined)));
 
   const refreshBehind = (): void => {
+    // Not even tried during a pause: that would make an error, with its stack, for nobody.
     // A failure has been told to `onError`, and whoever needs a token later gets an error of their own.
     if (!paused()) refresh().catch(() => {});
   };

@@ -124,6 +124,14 @@ test("bodies that can be sent twice are, streams are not", async () => {
   }
 });
 
+test("a stream is known where it cannot be iterated, as in Safari", async () => {
+  const { client, provider } = bench();
+  provider.script.push(tokenReply("first"), errorReply(401));
+  const body = { getReader() {} } as unknown as ReadableStream;
+  assert.equal((await client.fetch(DATA, { method: "POST", body })).status, 401);
+  assert.equal(provider.calls.length, 2);
+});
+
 test("a Request is sent twice only where it has no body", async () => {
   const table: [request: Request, init: RequestInit | undefined, attempts: number][] = [
     [new Request(DATA), undefined, 2],

@@ -1,4 +1,5 @@
-//! The base URL that a signature covers: scheme, host and port (RFC 5849 §3.4.1.2), and what counts as a loopback host.
+//! The base URL that a signature covers: scheme, host and port (RFC 5849 §3.4.1.2), and what counts as a
+//! loopback host.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -37,8 +38,9 @@ enum Scheme {
 pub struct BaseUrlError;
 
 impl BaseUrl {
-    /// Reads the value of a `Host` header. The sandbox speaks plain HTTP, so the scheme is `http`: a header that a proxy may or
-    /// may not have set, such as `X-Forwarded-Proto`, is nothing to verify a signature against.
+    /// Reads the value of a `Host` header. The sandbox speaks plain HTTP, so the scheme is `http`: a header
+    /// that a proxy may or may not have set, such as `X-Forwarded-Proto`, is nothing to verify a signature
+    /// against.
     pub(crate) fn from_host_header(host: &str) -> Option<Self> {
         Self::new(Scheme::Http, host)
     }

@@ -9,8 +9,8 @@ use crate::base_url::BaseUrl;
 use crate::clock::Clock;
 use crate::random;
 
-/// How far a timestamp may lie from the sandbox's clock. An assumption: HERE refuses 30 minutes and does not publish its window;
-/// 300 s is what comparable services use.
+/// How far a timestamp may lie from the sandbox's clock. An assumption: HERE refuses 30 minutes and does
+/// not publish its window; 300 s is what comparable services use.
 const TIMESTAMP_WINDOW: Duration = Duration::from_secs(300);
 
 /// The lifetime of a token when none is asked for, and the longest one, as HERE documents them.
@@ -25,10 +25,11 @@ const APP_ID_LENGTH: usize = 20;
 pub struct SandboxConfig {
     /// The id of the first access key: `oauth_consumer_key` of a request.
     pub access_key_id: String,
-    /// The secret of the first access key. The key that signs tokens is derived from it, so a sandbox started again with
-    /// the same secret accepts the tokens it made before.
+    /// The secret of the first access key. The key that signs tokens is derived from it, so a sandbox
+    /// started again with the same secret accepts the tokens it made before.
     pub access_key_secret: SecretString,
-    /// The app's id: `here.client.id` in the credential file, `aid` in a token. [`new`](Self::new) derives it from the key id.
+    /// The app's id: `here.client.id` in the credential file, `aid` in a token. [`new`](Self::new) derives
+    /// it from the key id.
     pub app_id: String,
     /// The scopes that may be asked for; `None` allows any that is well-formed.
     pub allowed_scopes: Option<Vec<String>>,
@@ -38,7 +39,8 @@ pub struct SandboxConfig {
     pub default_lifetime: Duration,
     /// The longest lifetime; a request for more gets this much. Default one day.
     pub max_lifetime: Duration,
-    /// The URL that signatures are made for, where it is not `http://` and the `Host` header: behind a proxy that ends TLS.
+    /// The URL that signatures are made for, where it is not `http://` and the `Host` header: behind a
+    /// proxy that ends TLS.
     pub public_base_url: Option<BaseUrl>,
     /// What time it is. Default: the machine's clock.
     pub clock: Clock,
@@ -61,7 +63,8 @@ impl SandboxConfig {
         }
     }
 
-    /// An account with a random access key that looks like HERE's: an id of 22 and a secret of 86 base64url characters.
+    /// An account with a random access key that looks like HERE's: an id of 22 and a secret of 86 base64url
+    /// characters.
     ///
     /// # Panics
     ///

@@ -19,9 +19,10 @@ const MAX_SKEW_SECONDS: i64 = 315_360_000;
 
 /// One way in which the sandbox misbehaves. Its parts can be combined.
 ///
-/// A fault with a [count](Self::with_count) applies to that many requests and is then gone; such faults are used up one after the other, in
-/// the order in which they were made. A fault without a count stays until it is cleared, as the background of all others: where
-/// two of them, or one of them and a counted fault, say something different about the same request, the later or the counted one is right.
+/// A fault with a [count](Self::with_count) applies to that many requests and is then gone; such faults are
+/// used up one after the other, in the order in which they were made. A fault without a count stays until
+/// it is cleared, as the background of all others: where two of them, or one of them and a counted fault,
+/// say something different about the same request, the later or the counted one is right.
 ///
 /// As JSON, for `PUT /sandbox/faults` (one object, or an array of them):
 ///
@@ -108,8 +109,8 @@ impl Fault {
         Self { target, ..self }
     }
 
-    /// Answers with this status. From 300 on nothing is verified and the body is HERE's for that status; below, the request is handled
-    /// as usual and only the status replaced.
+    /// Answers with this status. From 300 on nothing is verified and the body is HERE's for that status;
+    /// below, the request is handled as usual and only the status replaced.
     ///
     /// # Panics
     ///
@@ -122,7 +123,8 @@ impl Fault {
         }
     }
 
-    /// Puts this number into the body of an error answer, instead of the one that HERE uses most with the status.
+    /// Puts this number into the body of an error answer, instead of the one that HERE uses most with the
+    /// status.
     #[must_use]
     pub fn with_error_code(self, error_code: u32) -> Self {
         Self {
@@ -177,8 +179,9 @@ impl Fault {
         }
     }
 
-    /// Sets the sandbox's clock off by this many seconds for every route, whatever the target, for as long as the fault is there: timestamp window,
-    /// `Date`, `GET /timestamp`, `iat` and `exp`. At most ten years.
+    /// Sets the sandbox's clock off by this many seconds for every route, whatever the target, for as long
+    /// as the fault is there: timestamp window, `Date`, `GET /timestamp`, `iat` and `exp`. At most ten
+    /// years.
     #[must_use]
     pub fn with_clock_skew(self, seconds: i64) -> Self {
         Self {

@@ -201,8 +201,8 @@ fn illegal(name: &'static str) -> FieldProblem {
     }
 }
 
-/// A form has only text; digits alone become a number, as `expires_in` wants it. A field that is repeated or not UTF-8 becomes
-/// a value that no field can have.
+/// A form has only text; digits alone become a number, as `expires_in` wants it. A field that is repeated
+/// or not UTF-8 becomes a value that no field can have.
 fn form_field(pairs: &[Pair], name: &str) -> Option<Value> {
     let mut values = pairs
         .iter()

@@ -1,8 +1,10 @@
-//! An offline HERE account: a token endpoint that checks signatures as strictly as HERE does, and misbehaves on request.
+//! An offline HERE account: a token endpoint that checks signatures as strictly as HERE does, and
+//! misbehaves on request.
 //!
-//! It stands in for `account.api.here.com` in tests, demonstrations and on machines without a network. A signer that HERE would
-//! refuse is refused here, too, with HERE's error codes and bodies; the verification is this crate's own code and shares
-//! nothing with the library that signs, so that one mistake cannot hide in both.
+//! It stands in for `account.api.here.com` in tests, demonstrations and on machines without a network. A
+//! signer that HERE would refuse is refused here, too, with HERE's error codes and bodies; the verification
+//! is this crate's own code and shares nothing with the library that signs, so that one mistake cannot hide
+//! in both.
 //!
 //! | route | what it is |
 //! |---|---|
@@ -36,19 +38,21 @@
 //!
 //! # What is HERE's and what is assumed
 //!
-//! HERE publishes its error codes, the signature method and the token's lifetime limits; its public SDKs show the two body forms, both
-//! header layouts, the shape of answers, errors and tokens. Where neither says anything the sandbox takes the stricter reading:
+//! HERE publishes its error codes, the signature method and the token's lifetime limits; its public SDKs
+//! show the two body forms, both header layouts, the shape of answers, errors and tokens. Where neither
+//! says anything the sandbox takes the stricter reading:
 //!
 //! - the timestamp window is 300 s ([`SandboxConfig::timestamp_window`]);
 //! - `oauth_version` must be present, although RFC 5849 makes it optional: every SDK sends it;
-//! - `oauth_nonce` may hold unreserved characters only: nonces that need percent-encoding are reported to fail at HERE;
+//! - `oauth_nonce` may hold unreserved characters only: nonces that need percent-encoding are reported to
+//!   fail at HERE;
 //! - HMAC-SHA1 is refused (401205), and so is an access token in `oauth_token`;
 //! - an access key id that does not exist is answered like a wrong secret (401300).
 //!
 //! For a URL with a query it is more lenient, see [`SignatureForm`].
 //!
-//! Tokens look like HERE's, but their signature is a MAC under a key derived from the access key secret: only this sandbox, or one
-//! started with the same first access key, can verify them.
+//! Tokens look like HERE's, but their signature is a MAC under a key derived from the access key secret:
+//! only this sandbox, or one started with the same first access key, can verify them.
 
 mod access_key;
 mod base_url;

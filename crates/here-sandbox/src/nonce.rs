@@ -4,8 +4,8 @@ use std::collections::{HashSet, VecDeque};
 
 use aws_lc_rs::digest;
 
-/// How many nonces are remembered before the oldest are forgotten early: some 60 MB. HERE's own limit of 25,000 requests in 15 minutes
-/// stays far below; only a load test gets here.
+/// How many nonces are remembered before the oldest are forgotten early: some 60 MB. HERE's own limit of
+/// 25,000 requests in 15 minutes stays far below; only a load test gets here.
 const MAX_NONCES: usize = 1_000_000;
 
 /// Half of a SHA-256 over key id, timestamp and nonce: one size, however long the nonce is.
@@ -38,7 +38,8 @@ impl NonceMemory {
 
     /// Notes the use of a nonce; `false` if it was used before.
     ///
-    /// `now` is the clock without any skew that a fault adds, so that skewing the sandbox forth and back forgets nothing.
+    /// `now` is the clock without any skew that a fault adds, so that skewing the sandbox forth and back
+    /// forgets nothing.
     pub(crate) fn consume_at(&mut self, now: i64, key_id: &str, timestamp: i64, nonce: &str) -> bool {
         self.forget_old(now);
         let fingerprint = fingerprint(key_id, timestamp, nonce);

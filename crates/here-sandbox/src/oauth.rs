@@ -1,4 +1,5 @@
-//! Reads an OAuth 1.0a `Authorization` header (RFC 5849 §3.5.1) without guessing what a malformed one may have meant.
+//! Reads an OAuth 1.0a `Authorization` header (RFC 5849 §3.5.1) without guessing what a malformed one may
+//! have meant.
 
 use crate::percent;
 
@@ -24,8 +25,8 @@ pub(crate) struct Authorization {
 pub(crate) struct Malformed(pub(crate) String);
 
 impl Authorization {
-    /// Accepts the parameters in any order, with or without white space around the commas: HERE's Java SDK writes a space, its
-    /// C++ and JavaScript SDKs none.
+    /// Accepts the parameters in any order, with or without white space around the commas: HERE's Java SDK
+    /// writes a space, its C++ and JavaScript SDKs none.
     pub(crate) fn parse(header: &str) -> Result<Self, Malformed> {
         let (scheme, parameters) = header
             .trim()
@@ -98,7 +99,8 @@ fn first_repeated(parameters: &[(String, String)]) -> Option<&str> {
     })
 }
 
-/// Digits only: `str::parse` would take a sign. More digits than fit are still a timestamp, far outside every window.
+/// Digits only: `str::parse` would take a sign. More digits than fit are still a timestamp, far outside
+/// every window.
 fn parse_timestamp(text: &str) -> Result<i64, Malformed> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(malformed("oauth_timestamp is not a number of seconds"));
@@ -106,7 +108,8 @@ fn parse_timestamp(text: &str) -> Result<i64, Malformed> {
     Ok(text.parse().unwrap_or(i64::MAX))
 }
 
-/// A signer whose nonce needs percent-encoding is reported to fail at HERE (heremaps/here-aaa-java-sdk#57), so it fails here.
+/// A signer whose nonce needs percent-encoding is reported to fail at HERE (heremaps/here-aaa-java-sdk#57),
+/// so it fails here.
 fn check_nonce(nonce: String) -> Result<String, Malformed> {
     if !nonce.bytes().all(percent::is_unreserved) {
         return Err(malformed(

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// Name and value of one parameter, decoded. Bytes, because a signature covers whatever was sent, UTF-8 or not.
+/// Name and value of one parameter, decoded. Bytes, because a signature covers whatever was sent, UTF-8 or
+/// not.
 pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 
 /// Encodes everything but RFC 3986's unreserved characters, with upper-case digits.
@@ -20,14 +21,15 @@ pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
 
 /// Decodes a name or value of the `Authorization` header.
 ///
-/// A character that should have been encoded makes it `None`: a signer that forgets to encode `+` or `/` in the signature works
-/// with some servers and not with others.
+/// A character that should have been encoded makes it `None`: a signer that forgets to encode `+` or `/` in
+/// the signature works with some servers and not with others.
 pub(crate) fn decode_strictly(text: &str) -> Option<String> {
     let bytes = decode(text.as_bytes(), |byte| is_unreserved(byte).then_some(byte))?;
     String::from_utf8(bytes).ok()
 }
 
-/// Splits and decodes `application/x-www-form-urlencoded` text: a query or a form body. `None` for a broken escape.
+/// Splits and decodes `application/x-www-form-urlencoded` text: a query or a form body. `None` for a broken
+/// escape.
 ///
 /// A segment without `=` is a name with an empty value; empty segments are nothing.
 pub(crate) fn form_pairs(text: &[u8]) -> Option<Vec<Pair>> {

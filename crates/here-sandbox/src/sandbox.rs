@@ -1,4 +1,6 @@
-//! The account itself: its keys, its memory, its clock, and the decision on a token request.
+//! The account itself: its public face, and what it keeps: keys, nonces, faults, counts.
+
+mod token_request;
 
 use std::fmt;
 use std::future::Future;
@@ -7,25 +9,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
-use bytes::Bytes;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 
 use crate::access_key::{self, AccessKeyError, AccessKeys};
 use crate::base_url::BaseUrl;
 use crate::clock::Clock;
 use crate::config::SandboxConfig;
-use crate::fault::{Applied, FaultControl};
-use crate::grant::{Grant, TokenRequestBody};
+use crate::fault::FaultControl;
 use crate::nonce::NonceMemory;
-use crate::oauth::{Authorization, Malformed};
-use crate::problem::Refusal;
 use crate::random;
-use crate::signature::{self, Mismatch, SignatureForm, SignedRequest};
 use crate::stats::Stats;
 use crate::token::{Mint, TokenClaims, TokenRefusal};
+pub(crate) use token_request::Granted;
 
 /// An offline HERE account. Clones share everything.
 #[derive(Clone)]
@@ -46,16 +42,6 @@ struct Inner {
     nonces: Mutex<NonceMemory>,
     faults: FaultControl,
     stats: Mutex<Stats>,
-}
-
-/// A token request that was granted.
-#[derive(Debug)]
-pub(crate) struct Granted {
-    pub(crate) token: String,
-    pub(crate) expires_in: i64,
-    pub(crate) scope: Option<String>,
-    /// Whether the request, and so the answer, spells its fields in camel case.
-    pub(crate) camel_case: bool,
 }
 
 impl Sandbox {
@@ -84,14 +70,15 @@ impl Sandbox {
 
     /// Returns the whole HTTP face, to be served by other means than [`serve`](Self::serve).
     ///
-    /// Two things need what only `serve` knows of a connection. The control endpoint answers only where it finds the peer's address, as
-    /// `into_make_service_with_connect_info::<SocketAddr>` provides it. And a hang-up before or within the header becomes a broken body.
+    /// Two things need what only `serve` knows of a connection. The control endpoint answers only where it
+    /// finds the peer's address, as `into_make_service_with_connect_info::<SocketAddr>` provides it. And a
+    /// hang-up before or within the header becomes a broken body.
     pub fn router(&self) -> axum::Router {
         crate::http::router(self)
     }
 
-    /// Serves the account over plain HTTP/1.1 until `shutdown` ends, then lets running requests finish for up to five seconds. Dropping
-    /// the future closes every connection at once.
+    /// Serves the account over plain HTTP/1.1 until `shutdown` ends, then lets running requests finish for
+    /// up to five seconds. Dropping the future closes every connection at once.
     ///
     /// # Errors
     ///
@@ -100,7 +87,8 @@ impl Sandbox {
         crate::serve::serve(self.router(), listener, shutdown).await
     }
 
-    /// Writes the credential file that HERE's portal would offer for download: user, client, access key and token endpoint.
+    /// Writes the credential file that HERE's portal would offer for download: user, client, access key and
+    /// token endpoint.
     ///
     /// The access key is the oldest one that is not removed. The text holds the secret.
     pub fn credentials_properties(&self, token_endpoint_url: &str) -> String {
@@ -131,7 +119,8 @@ impl Sandbox {
         self.inner.keys.add(id.into(), secret.into())
     }
 
-    /// Makes an access key invalid; returns whether there was one with this id. Tokens that it got stay valid, as at HERE.
+    /// Makes an access key invalid; returns whether there was one with this id. Tokens that it got stay
+    /// valid, as at HERE.
     pub fn remove_access_key(&self, id: &str) -> bool {
         self.inner.keys.remove(id)
     }
@@ -174,136 +163,6 @@ impl Sandbox {
     pub(crate) fn verify_token_at(&self, now: i64, token: &str) -> Result<TokenClaims, TokenRefusal> {
         self.inner.mint.verify_at(now, token)
     }
-
-    /// Decides on a token request, and notes the outcome.
-    pub(crate) fn grant_token(
-        &self,
-        request: &Parts,
-        body: Bytes,
-        applied: &Applied,
-    ) -> Result<Granted, Refusal> {
-        let result = self.authenticate(request, body, applied).and_then(|body| {
-            let grant = body.grant(self.inner.allowed_scopes.as_deref())?;
-            Ok(self.issue(grant, matches!(body, TokenRequestBody::Json(_)), applied))
-        });
-        let mut stats = self.stats_mut();
-        match &result {
-            Ok(_) => stats.tokens_issued += 1,
-            Err(refusal) => *stats.refused.entry(refusal.code.unwrap_or_default()).or_default() += 1,
-        }
-        result
-    }
-
-    /// Establishes that the request comes from the holder of an access key, is recent and was not seen before.
-    ///
-    /// The nonce comes last: only a request whose signature is right may use one up.
-    fn authenticate(
-        &self,
-        request: &Parts,
-        body: Bytes,
-        applied: &Applied,
-    ) -> Result<TokenRequestBody, Refusal> {
-        let base_url = self.base_url(&request.headers)?;
-        let header = read_authorization(&request.headers)?;
-        self.stats_mut().last_access_key_id = Some(header.consumer_key.clone());
-        if header.signature_method != signature::METHOD {
-            return Err(Refusal::signature_method_unsupported());
-        }
-        if header.version != "1.0" {
-            return Err(Refusal::version_unsupported());
-        }
-        let offset = header.timestamp.saturating_sub(self.now(applied.skew));
-        if offset.saturating_abs() > self.inner.window_seconds {
-            return Err(Refusal::timestamp_outside(offset));
-        }
-        if header.consumer_key == self.inner.app_id {
-            return Err(Refusal::client_id_as_key_id());
-        }
-        let body = TokenRequestBody::read(&request.headers, body)?;
-        let signed = SignedRequest {
-            method: request.method.as_str(),
-            base_url: &base_url,
-            path: request.uri.path(),
-            query: request.uri.query(),
-            form: body.signed_fields(),
-        };
-        let form = self.verify_signature(&signed, &header)?;
-        let mut nonces = self.inner.nonces.lock().unwrap_or_else(PoisonError::into_inner);
-        if !nonces.consume_at(self.now(0), &header.consumer_key, header.timestamp, &header.nonce) {
-            return Err(Refusal::nonce_consumed());
-        }
-        self.stats_mut().last_signature_form = Some(form);
-        Ok(body)
-    }
-
-    fn verify_signature(
-        &self,
-        request: &SignedRequest<'_>,
-        header: &Authorization,
-    ) -> Result<SignatureForm, Refusal> {
-        if repeats_oauth_parameter(request) {
-            return Err(Refusal::header_malformed(
-                "an oauth_ parameter is given outside the header as well".into(),
-            ));
-        }
-        let secret = self.inner.keys.secret(&header.consumer_key);
-        let secret = secret.ok_or_else(|| Refusal::signature_mismatch("there is no such access key id"))?;
-        signature::verify(request, header, secret.expose_secret()).map_err(|mismatch| match mismatch {
-            Mismatch::Signature { base_string } => {
-                tracing::debug!(base_string, "signature mismatch");
-                self.stats_mut().note_mismatch(base_string);
-                Refusal::signature_mismatch(
-                    "GET /sandbox/stats shows the base string that should have been signed: last_mismatch",
-                )
-            }
-            Mismatch::Query => Refusal::signature_mismatch("the query has a broken percent-escape"),
-        })
-    }
-
-    fn base_url(&self, headers: &HeaderMap) -> Result<BaseUrl, Refusal> {
-        if let Some(public) = &self.inner.public_base_url {
-            return Ok(public.clone());
-        }
-        let mut hosts = headers.get_all(header::HOST).iter();
-        let (Some(host), None) = (hosts.next(), hosts.next()) else {
-            return Err(Refusal::host_invalid());
-        };
-        host.to_str()
-            .ok()
-            .and_then(BaseUrl::from_host_header)
-            .ok_or_else(Refusal::host_invalid)
-    }
-
-    fn issue(&self, grant: Grant, camel_case: bool, applied: &Applied) -> Granted {
-        let fault = &applied.fault;
-        let asked = grant.lifetime.map_or(self.inner.default_lifetime, |seconds| {
-            i64::try_from(seconds).unwrap_or(i64::MAX)
-        });
-        let usual = asked.min(self.inner.max_lifetime);
-        // HERE says one second less than the token lives: 3599 for 3600.
-        let (lifetime, expires_in) = match fault.lifetime_s.map(i64::from) {
-            Some(lifetime) => (lifetime, lifetime),
-            None => (usual, usual.saturating_sub(1)),
-        };
-        let age = if fault.expired {
-            lifetime.saturating_add(1)
-        } else {
-            0
-        };
-        let issued_at = self.now(applied.skew).saturating_sub(age);
-        let claims = TokenClaims {
-            app_id: self.inner.app_id.clone(),
-            scope: grant.scope.clone(),
-            issued_at,
-            expires_at: issued_at.saturating_add(lifetime),
-        };
-        Granted {
-            token: self.inner.mint.issue(&claims),
-            expires_in,
-            scope: grant.scope,
-            camel_case,
-        }
-    }
 }
 
 impl fmt::Debug for Sandbox {
@@ -313,30 +172,6 @@ impl fmt::Debug for Sandbox {
             .field("keys", &self.inner.keys)
             .finish_non_exhaustive()
     }
-}
-
-fn read_authorization(headers: &HeaderMap) -> Result<Authorization, Refusal> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next().ok_or_else(Refusal::authorization_missing)?;
-    if values.next().is_some() {
-        return Err(Refusal::header_malformed(
-            "there is more than one Authorization header".into(),
-        ));
-    }
-    let text = value
-        .to_str()
-        .map_err(|_| Refusal::header_malformed("the header is not ASCII".into()))?;
-    Authorization::parse(text).map_err(|Malformed(why)| Refusal::header_malformed(why))
-}
-
-/// RFC 5849 §3.5 lets OAuth parameters travel in one place only, here the header.
-fn repeats_oauth_parameter(request: &SignedRequest<'_>) -> bool {
-    let query = crate::percent::form_pairs(request.query.unwrap_or_default().as_bytes()).unwrap_or_default();
-    request
-        .form
-        .iter()
-        .chain(&query)
-        .any(|(name, _)| name.starts_with(b"oauth_"))
 }
 
 fn whole_seconds(duration: Duration) -> i64 {

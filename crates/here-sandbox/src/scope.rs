@@ -5,7 +5,8 @@ const PARTITIONS: [&str; 4] = ["here", "here-dev", "here-cn", "here-cn-dev"];
 
 /// Whether HERE documents a scope of this form.
 ///
-/// Either `openid`, or `openid sdp:GROUP-…,GROUP-…`, or `hrn:<partition>:authorization::<realm>:project/<project id>`.
+/// Either `openid`, or `openid sdp:GROUP-…,GROUP-…`, or
+/// `hrn:<partition>:authorization::<realm>:project/<project id>`.
 pub(crate) fn is_well_formed(scope: &str) -> bool {
     match scope.strip_prefix("openid") {
         Some("") => true,

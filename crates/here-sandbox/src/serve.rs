@@ -1,4 +1,5 @@
-//! Serves the router on a listener, with a hold on each connection: where its answers break off, and when it ends.
+//! Serves the router on a listener, with a hold on each connection: where its answers break off, and when
+//! it ends.
 
 use std::future::Future;
 use std::io;
@@ -26,7 +27,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How long a client may take to send the header of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The pause after `accept` failed for want of, say, file descriptors: trying again at once would only burn the processor.
+/// The pause after `accept` failed for want of, say, file descriptors: trying again at once would only burn
+/// the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// No limit on what may be written.
@@ -137,8 +139,8 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// A stream that can be made to fail after a number of bytes, at whatever place in an answer that is. A handler can only return an answer; where on
-/// the wire it ends is decided here.
+/// A stream that can be made to fail after a number of bytes, at whatever place in an answer that is. A
+/// handler can only return an answer; where on the wire it ends is decided here.
 struct CuttableStream {
     stream: TcpStream,
     writable: Arc<AtomicUsize>,

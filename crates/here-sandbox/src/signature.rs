@@ -1,4 +1,5 @@
-//! Verifies an HMAC-SHA256 signature (RFC 5849 §3.4): request + header + secret → which form it was signed in, or a mismatch. Pure.
+//! Verifies an HMAC-SHA256 signature (RFC 5849 §3.4): request + header + secret → which form it was signed
+//! in, or a mismatch. Pure.
 
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -17,9 +18,10 @@ const SENT_WITH: &str = "sentWith=";
 
 /// How a request with an accepted signature was signed.
 ///
-/// The forms differ only for a URL that has a query of its own. HERE's C++ and JavaScript SDKs leave such a query inside the base
-/// URL, where RFC 5849 moves it to the parameters; the JavaScript SDK's own `sentWith` is a parameter in both. As these SDKs are in use as
-/// they are, their form is accepted, too. [`Stats`](crate::Stats) tell which one was used, so that a test of a new signer can insist on the RFC's.
+/// The forms differ only for a URL that has a query of its own. HERE's C++ and JavaScript SDKs leave such a
+/// query inside the base URL, where RFC 5849 moves it to the parameters; the JavaScript SDK's own
+/// `sentWith` is a parameter in both. As these SDKs are in use as they are, their form is accepted, too.
+/// [`Stats`](crate::Stats) tell which one was used, so that a test of a new signer can insist on the RFC's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -89,7 +91,8 @@ fn base_string(request: &SignedRequest<'_>, header: &Authorization) -> Option<St
     ))
 }
 
-/// The base strings that the C++ and the JavaScript SDK make for a URL with a query. Neither sends a form body.
+/// The base strings that the C++ and the JavaScript SDK make for a URL with a query. Neither sends a form
+/// body.
 fn query_in_base_url(request: &SignedRequest<'_>, header: &Authorization) -> Vec<String> {
     let Some(query) = request.query.filter(|_| request.form.is_empty()) else {
         return Vec::new();

@@ -1,4 +1,5 @@
-//! What has been asked of the sandbox so far, for tests and for people who look for the mistake in their signer.
+//! What has been asked of the sandbox so far, for tests and for people who look for the mistake in their
+//! signer.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use crate::signature::SignatureForm;
 /// How much of a base string is kept: more than any honest one, and a bound for the others.
 const MAX_BASE_STRING: usize = 4096;
 
-/// Counts and last values of token requests. Holds no secret and no token.
+/// Counts and last values of token requests. Holds no secret of the sandbox and no token.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
@@ -29,7 +30,8 @@ pub struct Stats {
     pub last_user_agent: Option<String>,
     /// How the last accepted request was signed.
     pub last_signature_form: Option<SignatureForm>,
-    /// The signature base string that the sandbox made for the last request with a wrong signature: compare it with your own.
+    /// The signature base string that the sandbox made for the last request with a wrong signature: compare
+    /// it with your own. It shows the query and the form fields as they were sent.
     pub last_mismatch: Option<String>,
 }
 

@@ -1,8 +1,9 @@
 //! Makes access tokens that look like HERE's, and tells its own from others.
 //!
-//! A token has three base64url parts. The header is readable, as HERE's is: issuer, app id, `iat`, `exp`. The payload is again five parts in the
-//! shape of an encrypted JWT, which a client cannot read at HERE and has no business reading here. Where HERE puts an RSA signature of
-//! 256 bytes there is a MAC of that length, so only the sandbox can verify it.
+//! A token has three base64url parts. The header is readable, as HERE's is: issuer, app id, `iat`, `exp`.
+//! The payload is again five parts in the shape of an encrypted JWT, which a client cannot read at HERE and
+//! has no business reading here. Where HERE puts an RSA signature of 256 bytes there is a MAC of that
+//! length, so only the sandbox can verify it.
 
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
@@ -15,8 +16,8 @@ use crate::random;
 /// The protected header of HERE's inner token, `{"alg":"dir","enc":"A256CBC-HS512"}`; its key part is empty.
 const INNER_HEADER: &str = r#"{"alg":"dir","enc":"A256CBC-HS512"}"#;
 
-/// Text in the inner token is filled up to this much, which makes a token of 851 characters, as long as the one that HERE published, and
-/// then to the next AES block.
+/// Text in the inner token is filled up to this much, which makes a token of 851 characters, as long as the
+/// one that HERE published, and then to the next AES block.
 const MIN_CONTENT: usize = 112;
 const BLOCK: usize = 16;
 
@@ -125,8 +126,9 @@ impl Mint {
     }
 }
 
-/// Five parts: header, empty key, initialisation vector, content, tag. The content is not encrypted, because nothing in it is worth it; vector and
-/// tag are random, which also makes two tokens of the same second differ.
+/// Five parts: header, empty key, initialisation vector, content, tag. The content is not encrypted,
+/// because nothing in it is worth it; vector and tag are random, which also makes two tokens of the same
+/// second differ.
 fn inner_token(scope: Option<String>) -> String {
     let mut content = to_json(&Content { scope });
     let length = content.len().max(MIN_CONTENT).next_multiple_of(BLOCK);

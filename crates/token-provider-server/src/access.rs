@@ -1,61 +1,63 @@
 //! Who is asking, and what they may have.
 //!
-//! Steps: *admit* looks at where a request comes from (its `Host` and, from a web page, its origin);
-//! *authenticate* makes a [`Caller`]; *authorize* makes a [`Permit`]. Only this room can make one, and the [`Handout`],
-//! which owns the token providers, gives a token for nothing else: a handler that forgets access control does not
-//! compile.
+//! *Admit* looks at where a request comes from: the `Host` it names and, for a web page, its origin. *Authenticate*
+//! makes a [`Caller`]. *Authorize* makes a [`Permit`]. Only this room can make one, and the [`Handout`], which owns the
+//! token providers, gives a token for nothing else: a handler that forgets access control does not compile.
+//!
+//! The rules are exchanged whole when the configuration is reloaded; the tokens behind them stay.
 
+pub mod api_key;
 mod browser;
+mod caller;
 mod handout;
 mod host;
+mod mtls;
+mod policy;
+mod proxy;
+mod rate;
+mod rules;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
-use hyper::HeaderMap;
+use arc_swap::ArcSwap;
 use token_provider::{Scope, TokenKey};
 
-use crate::config::{Config, Lifetimes, PublicHost};
+use crate::config::Config;
 use crate::problem::Problem;
 
 pub use self::browser::Cors;
+pub use self::caller::{Caller, Method};
 pub use self::handout::{Handout, Profile};
-
-use self::browser::BrowserRules;
-use self::handout::ProfileName;
-use self::host::HostRules;
-
-/// The lifetime of a token when the caller does not say.
-const DEFAULT_TTL: u64 = 3600;
-/// The shortest that a caller may ask for.
-const MIN_TTL: u64 = 60;
+pub use self::rules::Rules;
 
 /// The access rules of a running server, and the tokens behind them.
 #[derive(Debug)]
 pub struct Access {
-    hosts: HostRules,
-    browser: BrowserRules,
-    lifetimes: Lifetimes,
+    rules: ArcSwap<Rules>,
     handout: Handout,
 }
 
-/// The two ends of a connection; a Unix socket has none.
-#[derive(Clone, Copy, Debug, Default)]
+/// The two ends of a connection, as far as they are known; a Unix socket has no addresses.
+#[derive(Clone, Debug, Default)]
 pub struct Ends {
     /// The address that the connection came in on.
     pub local: Option<SocketAddr>,
     /// The address of the other side.
     pub peer: Option<SocketAddr>,
+    /// Whether the connection is encrypted.
+    pub is_tls: bool,
+    /// The names in the other side's certificate, which was checked against `tls.client_ca`.
+    pub client: Option<Arc<ClientNames>>,
 }
 
-/// Who is asking.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Caller {
-    /// Anyone; where from is all that is known.
-    Anonymous {
-        /// The address, unless the request came through a Unix socket.
-        address: Option<IpAddr>,
-    },
+/// The subject alternative names of a client certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientNames {
+    /// DNS names.
+    pub dns: Vec<String>,
+    /// URIs, such as SPIFFE ids.
+    pub uri: Vec<String>,
 }
 
 /// What a caller wishes for, as it wrote it.
@@ -77,97 +79,43 @@ pub struct Permit<'a> {
 }
 
 impl Access {
-    /// Puts the rules together.
+    /// Puts the rules of a configuration before the tokens of its profiles.
     pub fn new(config: &Config, handout: Handout) -> Self {
-        Self {
-            hosts: HostRules::new(config),
-            browser: BrowserRules::new(config),
-            lifetimes: config.lifetimes.clone(),
-            handout,
-        }
+        Self { rules: ArcSwap::from_pointee(Rules::new(config)), handout }
     }
 
-    /// Judges the name by which the request calls this server, before anything else is done for it.
-    ///
-    /// # Errors
-    ///
-    /// 400 without a `Host`; 403 for one that is not ours (DNS rebinding).
-    pub fn admit_host(
-        &self,
-        headers: &HeaderMap,
-        authority: Option<&str>,
-        ends: Ends,
-    ) -> Result<PublicHost, Problem> {
-        self.hosts.admit(headers, authority, ends)
+    /// Returns the rules of the moment. A request is judged by one set of rules from beginning to end.
+    pub fn rules(&self) -> arc_swap::Guard<Arc<Rules>> {
+        self.rules.load()
     }
 
-    /// Judges the web page that a request comes from, if any. Returns the CORS headers that the answer gets.
-    ///
-    /// # Errors
-    ///
-    /// 403 for a page that may not ask.
-    pub fn admit_page(&self, headers: &HeaderMap, host: &PublicHost) -> Result<Cors, Problem> {
-        self.browser.admit(headers, host)
-    }
-
-    /// Says who is asking.
-    ///
-    /// # Errors
-    ///
-    /// 401 when nobody may ask without saying who they are.
-    pub fn authenticate(&self, ends: Ends) -> Result<Caller, Problem> {
-        Ok(Caller::Anonymous {
-            address: ends.peer.map(|peer| peer.ip().to_canonical()),
-        })
+    /// Takes the rules of a changed configuration. Requests under way are judged by the old ones; rate limits start
+    /// with full buckets.
+    pub fn reload(&self, config: &Config) {
+        self.rules.store(Arc::new(Rules::new(config)));
     }
 
     /// Decides what the caller may have.
     ///
     /// # Errors
     ///
-    /// 400 for a parameter that is not well-formed, a profile or scope that the configuration does not list.
-    pub fn authorize(&self, _caller: &Caller, wish: &Wish<'_>) -> Result<Permit<'_>, Problem> {
-        let lifetime = self.lifetime(wish.ttl)?;
+    /// 400 for a parameter that is not well-formed, or a profile or scope that the configuration does not list; 403 for
+    /// one that this caller may not have.
+    pub fn authorize(&self, rules: &Rules, caller: &Caller, wish: &Wish<'_>) -> Result<Permit<'_>, Problem> {
+        let lifetime = rules.lifetime(caller, wish.ttl)?;
         let profile = self.handout.profile(wish.profile)?;
+        caller.policy.admit_profile(profile.name())?;
         let scope = wish.scope.map(|scope| profile.listed_scope(scope)).transpose()?;
+        if let Some(scope) = &scope {
+            caller.policy.admit_scope(scope.as_str())?;
+        }
         let key = TokenKey::new(lifetime).map_err(|error| Problem::from(&error))?;
-        Ok(Permit {
-            profile,
-            key: key.with_scope(scope),
-        })
+        Ok(Permit { profile, key: key.with_scope(scope) })
     }
 
     /// Returns what hands out tokens for permits.
     pub fn handout(&self) -> &Handout {
         &self.handout
-    }
-
-    /// Rounds the wish down to a configured lifetime, so that callers can make the server ask HERE for only so many
-    /// different tokens.
-    fn lifetime(&self, ttl: Option<&str>) -> Result<std::time::Duration, Problem> {
-        let seconds = match ttl {
-            None => DEFAULT_TTL,
-            // Digits that do not fit are a number above every limit, which is cut down like any other.
-            Some(ttl) if !ttl.is_empty() && ttl.bytes().all(|byte| byte.is_ascii_digit()) => {
-                ttl.parse().unwrap_or(u64::MAX)
-            }
-            Some(_) => {
-                return Err(Problem::invalid_request(
-                    "ttl: expected whole seconds in decimal digits, 60 or more",
-                ));
-            }
-        };
-        if seconds < MIN_TTL {
-            return Err(Problem::invalid_request("ttl: expected 60 seconds or more"));
-        }
-        match self.lifetimes.round_down(seconds) {
-            Some(lifetime) => Ok(lifetime),
-            None if ttl.is_none() => Ok(self.lifetimes.shortest()),
-            None => Err(Problem::invalid_request(format!(
-                "ttl: the shortest lifetime handed out here is {} seconds",
-                self.lifetimes.shortest().as_secs()
-            ))),
-        }
     }
 }
 
@@ -178,7 +126,7 @@ impl Permit<'_> {
     }
 
     /// Returns the name of the profile whose credential is used.
-    pub fn profile(&self) -> &ProfileName {
+    pub fn profile(&self) -> &str {
         self.profile.name()
     }
 

@@ -65,6 +65,9 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         write_credentials: Option<PathBuf>,
     },
+    /// Manage API keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Print a shell completion script.
     Completions {
         /// The shell.
@@ -72,6 +75,20 @@ pub enum Command {
     },
     /// Print the manual page, in troff.
     Man,
+}
+
+/// The commands about API keys.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum KeyCommand {
+    /// Make an API key for a caller, and print it this once.
+    ///
+    /// With it comes the stanza for the configuration file, which holds only the key's SHA-256.
+    New {
+        /// The caller's name in logs, and its OAuth 2.0 client id.
+        #[arg(long, value_name = "NAME")]
+        id: String,
+    },
 }
 
 /// How `token` prints.
@@ -127,6 +144,7 @@ impl Common {
     /// Returns what the flags say about the configuration.
     pub fn overrides(&self) -> Overrides {
         let mut overrides = Overrides::default();
+        overrides.config.clone_from(&self.config);
         overrides.listen.clone_from(&self.listen);
         overrides.allow_origin.clone_from(&self.allow_origin);
         overrides.anonymous = self.anonymous;
@@ -134,6 +152,8 @@ impl Common {
         overrides.profile.clone_from(&self.profile);
         overrides.scope.clone_from(&self.scope);
         overrides.log_format.clone_from(&self.log_format);
+        let steps = |count: u8| i8::try_from(count).unwrap_or(i8::MAX);
+        overrides.verbosity = steps(self.verbose) - steps(self.quiet);
         overrides
     }
 }

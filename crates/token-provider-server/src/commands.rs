@@ -1,6 +1,7 @@
 //! What each command does, and what the process exits with.
 
 mod check;
+mod key;
 mod sandbox;
 mod serve;
 mod token;
@@ -11,11 +12,13 @@ use std::process::ExitCode;
 
 use token_provider::ErrorKind;
 
-use crate::cli::{self, Cli, Command, Common};
+use crate::cli::{self, Cli, Command, Common, KeyCommand};
 use crate::config::{Config, ConfigError, Environment};
 use crate::setup::SetupError;
 use crate::telemetry;
 
+/// What clap exits with.
+const EXIT_USAGE: u8 = 2;
 /// sysexits' `EX_CONFIG`.
 const EXIT_CONFIG: u8 = 78;
 
@@ -25,6 +28,9 @@ enum Failure {
     /// The configuration cannot be used.
     #[error("the configuration cannot be used:\n{0}")]
     Config(ConfigError),
+    /// An argument that clap cannot judge.
+    #[error("{0}")]
+    Usage(String),
     /// It reads well, and yet cannot be used.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -57,6 +63,7 @@ impl Failure {
                 EXIT_CONFIG
             }
             Self::Token(_) | Self::System { .. } => 1,
+            Self::Usage(_) => EXIT_USAGE,
             Self::Reported(code) => *code,
         }
     }
@@ -84,6 +91,7 @@ pub fn run(cli: Cli) -> ExitCode {
             cli::completions(shell, &mut io::stdout());
             Ok(())
         }
+        Command::Key(KeyCommand::New { id }) => key::new(&id),
         Command::Man => cli::man(&mut io::stdout()).map_err(Failure::system("cannot write to stdout")),
         Command::Serve { sandbox } => with_runtime(&cli.common, |config, environment| {
             serve::run(config, environment, sandbox)

@@ -2,7 +2,7 @@
 //! environment.
 //!
 //! Flags beat environment variables (`TOKEN_PROVIDER_SECTION__KEY`), which beat the file, which beats defaults. All of
-//! them end up in one tree ([`tree`]); the sections read it key by key ([`read`]) into types that have no room for a
+//! them end up in one tree (`tree.rs`); the sections read it key by key (`read.rs`) into types that have no room for a
 //! wrong value. Everything wrong is reported in one go, with place, key and what was expected, and never with the
 //! value: a secret pasted into the wrong line must not reach a log. The file itself holds no secret, only hashes and
 //! names of files.
@@ -218,6 +218,15 @@ impl Config {
         config.profiles.entry(config.profile.clone()).or_default();
         config
     }
+}
+
+/// Says whether a caller or profile may have this name.
+///
+/// # Errors
+///
+/// What was expected.
+pub fn check_name(text: &str) -> Result<(), &'static str> {
+    units::name(text).map(drop)
 }
 
 impl Environment {

@@ -1,14 +1,17 @@
 //! The route table, and the order in which a request is looked at: size, host and origin, path, method, handler.
 
 mod health;
+mod oauth2;
 mod page;
 mod token;
 
+use std::error::Error;
 use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http_body_util::Full;
+use hyper::body::Body;
 use hyper::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
@@ -45,14 +48,15 @@ impl App {
         &self.access
     }
 
-    /// Answers one request. Its body is not looked at: no route takes one.
-    pub async fn answer<B>(&self, request: Request<B>, ends: Ends) -> Answer {
-        let (request, _body) = request.into_parts();
+    /// Answers one request.
+    pub async fn answer<B>(&self, request: Request<B>, ends: &Ends) -> Answer
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let (request, body) = request.into_parts();
         let id = request_id(&request);
         let mut cors = Cors::None;
-        let result = AssertUnwindSafe(self.route(&request, ends, &mut cors))
-            .catch_unwind()
-            .await;
+        let result = AssertUnwindSafe(self.route(&request, body, ends, &mut cors)).catch_unwind().await;
         let mut answer = result
             .unwrap_or_else(|_panic| Err(Problem::internal()))
             .unwrap_or_else(|problem| {
@@ -73,43 +77,72 @@ impl App {
         answer
     }
 
-    async fn route(&self, request: &Parts, ends: Ends, cors: &mut Cors) -> Result<Answer, Problem> {
+    async fn route<B>(&self, request: &Parts, body: B, ends: &Ends, cors: &mut Cors) -> Result<Answer, Problem>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
         let target = &request.uri;
-        if target
-            .path_and_query()
-            .is_some_and(|target| target.as_str().len() > MAX_URI)
-        {
+        if target.path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI) {
             return Err(Problem::uri_too_long());
         }
+        let rules = self.access.rules();
         let authority = target.authority().map(|authority| authority.as_str());
-        let host = self.access.admit_host(&request.headers, authority, ends)?;
+        let host = rules.admit_host(&request.headers, authority, ends)?;
         if let Some(file) = self.page.file(target.path()) {
             // A link from elsewhere may lead to the page: it gives nothing away.
-            return read_only(&request.method).map(|()| file);
+            return allow(&request.method, READ).map(|()| file);
         }
-        *cors = self.access.admit_page(&request.headers, &host)?;
-        let is_known = matches!(target.path(), "/getToken" | "/livez" | "/readyz");
-        if !is_known {
-            return Err(Problem::not_found());
-        }
+        *cors = rules.admit_page(&request.headers, &host)?;
+        let route = Route::of(target.path()).ok_or_else(Problem::not_found)?;
         if request.method == Method::OPTIONS {
             return Ok(preflight(cors, request));
         }
-        read_only(&request.method)?;
-        match target.path() {
-            "/livez" => Ok(health::live()),
-            "/readyz" => health::ready(&self.access).await,
-            _ => token::answer(&self.access, request, ends).await,
+        allow(&request.method, route.methods())?;
+        match route {
+            Route::Token => token::answer(&self.access, &rules, request, ends).await,
+            Route::OAuth2 => oauth2::answer(&self.access, &rules, request, body, ends).await,
+            Route::Metadata => Ok(oauth2::metadata(&rules, &host, ends)),
+            Route::Live => Ok(health::live()),
+            Route::Ready => health::ready(&self.access).await,
         }
     }
 }
 
-fn read_only(method: &Method) -> Result<(), Problem> {
-    if matches!(*method, Method::GET | Method::HEAD) {
-        Ok(())
-    } else {
-        Err(Problem::method_not_allowed("GET, HEAD, OPTIONS"))
+/// What there is beside the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Token,
+    OAuth2,
+    Metadata,
+    Live,
+    Ready,
+}
+
+const READ: &str = "GET, HEAD, OPTIONS";
+const POST: &str = "POST, OPTIONS";
+
+impl Route {
+    fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/getToken" => Self::Token,
+            "/oauth2/token" => Self::OAuth2,
+            "/.well-known/oauth-authorization-server" => Self::Metadata,
+            "/livez" => Self::Live,
+            "/readyz" => Self::Ready,
+            _ => return None,
+        })
     }
+
+    fn methods(self) -> &'static str {
+        if self == Self::OAuth2 { POST } else { READ }
+    }
+}
+
+fn allow(method: &Method, allowed: &'static str) -> Result<(), Problem> {
+    if allowed.split(", ").any(|allowed| allowed == method.as_str()) {
+        return Ok(());
+    }
+    Err(Problem::method_not_allowed(allowed))
 }
 
 fn preflight(cors: &Cors, request: &Parts) -> Answer {

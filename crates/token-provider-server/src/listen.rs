@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,18 +23,34 @@ use crate::access::Ends;
 use crate::config::{Host, Listen};
 use crate::http::App;
 
-/// A request's head must be there in this time; also how long an idle connection is kept open.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
-/// A head larger than this is refused (431). Node and nginx have 8 to 32 KiB.
-const MAX_HEAD: usize = 16 * 1024;
-/// Connections open at once, over all listeners. Each costs some KiB; more wait in the accept queue.
-const MAX_CONNECTIONS: usize = 16_384;
 /// The system cuts it down to its own limit (`net.core.somaxconn`).
 const ACCEPT_QUEUE: i32 = 4096;
-/// After the signal to stop, answers under way get this long: a caller's own wait (10 s) and a little.
-const GRACE: Duration = Duration::from_secs(12);
 /// When the process is out of file descriptors, accepting pauses for connections to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What connections may cost. The defaults are for everybody; tests make them small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A request's head must be there in this time; also how long an idle connection is kept open.
+    pub head_timeout: Duration,
+    /// A head larger than this is refused (431). Node and nginx have 8 to 32 KiB.
+    pub max_head: usize,
+    /// Connections open at once, over all listeners. Each costs some KiB; more wait in the accept queue.
+    pub max_connections: usize,
+    /// After the signal to stop, answers under way get this long: a caller's own wait (10 s) and a little.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_timeout: Duration::from_secs(75),
+            max_head: 16 * 1024,
+            max_connections: 16_384,
+            grace: Duration::from_secs(12),
+        }
+    }
+}
 
 /// A bound socket.
 #[derive(Debug)]
@@ -158,10 +174,22 @@ fn named(error: &io::Error, address: &str) -> io::Error {
 
 /// Serves until `shutdown`, then lets answers under way finish.
 pub async fn serve(app: Arc<App>, listeners: Vec<Listener>, shutdown: impl Future<Output = ()>) {
+    serve_with(Limits::default(), app, listeners, shutdown).await;
+}
+
+/// The same, with limits of one's own.
+pub async fn serve_with(
+    limits: Limits,
+    app: Arc<App>,
+    listeners: Vec<Listener>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let grace = limits.grace;
     let connections = Connections {
         app,
         tasks: TaskTracker::new(),
-        places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        places: Arc::new(Semaphore::new(limits.max_connections)),
+        limits,
         stop: CancellationToken::new(),
     };
     let accepting = TaskTracker::new();
@@ -173,7 +201,7 @@ pub async fn serve(app: Arc<App>, listeners: Vec<Listener>, shutdown: impl Futur
     accepting.close();
     accepting.wait().await;
     connections.tasks.close();
-    if tokio::time::timeout(GRACE, connections.tasks.wait())
+    if tokio::time::timeout(grace, connections.tasks.wait())
         .await
         .is_err()
     {
@@ -189,19 +217,18 @@ struct Connections {
     app: Arc<App>,
     tasks: TaskTracker,
     places: Arc<Semaphore>,
+    limits: Limits,
     stop: CancellationToken,
 }
 
 impl Connections {
     async fn accept_all(self, listener: Listener) {
         loop {
-            // Never closed, so it cannot fail.
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
-                return;
-            };
-            let accepted = tokio::select! {
+            // The end goes first: not one more is accepted then, even if all places are taken.
+            let (place, accepted) = tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return,
-                accepted = accept(&listener) => accepted,
+                next = self.next(&listener) => next,
             };
             match accepted {
                 Ok((Stream::Tcp(stream), ends)) => {
@@ -221,15 +248,22 @@ impl Connections {
         }
     }
 
+    /// Waits for a free place, and then for somebody to take it.
+    async fn next(&self, listener: &Listener) -> (Option<OwnedSemaphorePermit>, io::Result<(Stream, Ends)>) {
+        // Never closed, so there always is a place in the end.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        (place, accept(listener).await)
+    }
+
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin, ends: Ends) {
-        let app = &self.app;
+        let (app, ends) = (&self.app, &ends);
         let service =
             service_fn(move |request| async move { Ok::<_, Infallible>(app.answer(request, ends).await) });
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(MAX_HEAD);
+            .header_read_timeout(self.limits.head_timeout)
+            .max_buf_size(self.limits.max_head);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         let result = tokio::select! {
             result = connection.as_mut() => result,
@@ -259,10 +293,7 @@ async fn accept(listener: &Listener) -> io::Result<(Stream, Ends)> {
             let local = stream.local_addr()?;
             Ok((
                 Stream::Tcp(stream),
-                Ends {
-                    local: Some(local),
-                    peer: Some(peer),
-                },
+                Ends { local: Some(local), peer: Some(peer), ..Ends::default() },
             ))
         }
         Listener::Unix(listener) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use token_provider::{Error, ErrorKind};
@@ -19,7 +19,8 @@ pub struct Problem {
     code: &'static str,
     description: Cow<'static, str>,
     retry_after: Option<Duration>,
-    header: Option<(hyper::header::HeaderName, &'static str)>,
+    header: Option<(HeaderName, &'static str)>,
+    rule: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -36,7 +37,7 @@ impl Problem {
             code,
             description: description.into(),
             retry_after: None,
-            header: None,
+            header: None, rule: None
         }
     }
 
@@ -50,18 +51,49 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_scope", description)
     }
 
-    /// A rule says no; the description names it.
-    pub fn access_denied(description: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "access_denied", description)
+    /// A rule says no.
+    pub fn access_denied(rule: &'static str, description: &str) -> Self {
+        let description = format!("{rule}: {description}");
+        Self { rule: Some(rule), ..Self::new(StatusCode::FORBIDDEN, "access_denied", description) }
     }
 
-    /// The caller has not shown who it is.
-    pub fn unauthorized(challenge: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
-        let header = Some((WWW_AUTHENTICATE, challenge));
-        Self {
-            header,
-            ..Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description)
-        }
+    /// The caller has shown nothing to say who it is. RFC 6750 §3.1: the challenge then has no error code.
+    pub fn unauthenticated() -> Self {
+        let header = Some((WWW_AUTHENTICATE, r#"Bearer realm="token-provider""#));
+        let description = "this server wants to know who is asking: send an API key, or a token of your identity provider";
+        let rule = Some("authenticate");
+        Self { header, rule, ..Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description) }
+    }
+
+    /// The caller has shown a key or token that is not known (RFC 6750 §3.1).
+    pub fn invalid_token() -> Self {
+        let header = Some((WWW_AUTHENTICATE, r#"Bearer realm="token-provider", error="invalid_token""#));
+        let description = "the API key or token is not known here, or no longer good";
+        let rule = Some("authenticate");
+        Self { header, rule, ..Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description) }
+    }
+
+    /// The caller at the OAuth 2.0 door is not known (RFC 6749 §5.2).
+    pub fn invalid_client() -> Self {
+        let header = Some((WWW_AUTHENTICATE, r#"Basic realm="token-provider", charset="UTF-8""#));
+        let rule = Some("authenticate");
+        Self { header, rule, ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client", "no such client id and secret") }
+    }
+
+    /// The caller asks more often than its rate allows.
+    pub fn slow_down(retry_after: Duration) -> Self {
+        let (retry_after, rule) = (Some(retry_after), Some("rate"));
+        Self { retry_after, rule, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", "rate: too many requests") }
+    }
+
+    /// RFC 6749 §5.2.
+    pub fn unsupported_grant_type() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", "grant_type: expected client_credentials")
+    }
+
+    /// More body than any request to this server has.
+    pub fn content_too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is larger than 16 KiB")
     }
 
     /// No such path.
@@ -118,6 +150,16 @@ impl Problem {
     /// Returns the `error` code of the body.
     pub fn code(&self) -> &'static str {
         self.code
+    }
+
+    /// Returns the access rule that said no, where it was one.
+    pub fn rule(&self) -> Option<&'static str> {
+        self.rule
+    }
+
+    /// Returns how long the caller should wait, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// Makes the answer. CORS and the headers that every answer has are added by the HTTP room.

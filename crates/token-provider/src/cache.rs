@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, watch};
-use tokio::task::AbortHandle;
 
 use self::keeper::Keeper;
 use crate::clock::{Clock, Moment};
@@ -23,27 +22,33 @@ use crate::issuer::Issue;
 use crate::schedule::{self, State};
 use crate::token::{AccessToken, TokenKey};
 
-/// What all slots of a provider share.
-pub(crate) struct Cache {
+/// All tokens of a provider. When it is dropped, their keepers end.
+pub(crate) struct Cache(Arc<Shared>);
+
+/// What the slots and their keepers share.
+struct Shared {
     issuer: Arc<dyn Issue>,
     clock: Arc<dyn Clock>,
     slots: ArcSwap<HashMap<TokenKey, Arc<Slot>>>,
-    /// The keepers' tasks. Held while the table of slots is exchanged, never across an await.
-    table: Mutex<HashMap<TokenKey, AbortHandle>>,
+    /// Held while the table of slots is exchanged; never across an await, nor while a task is started.
+    exchange: Mutex<()>,
     max_slots: usize,
     chance: Mutex<fastrand::Rng>,
-    /// Counts changes of the credential; keepers that wait after a failure try again at once.
+    /// Counts changes of the credential; keepers that wait after a refusal try again at once.
     credential_changes: watch::Sender<u64>,
+    closed: watch::Sender<bool>,
 }
 
 /// Where one kind of token is held.
 struct Slot {
     key: TokenKey,
     held: ArcSwapOption<Held>,
-    /// Whether anyone has asked since the last successful refresh.
+    /// Whether anyone has asked since the last answer from the issuer.
     asked: AtomicBool,
+    /// Whether the keeper sleeps until the token is due.
+    dozing: AtomicBool,
     phase: watch::Sender<Phase>,
-    /// Wakes the keeper: a caller found no usable token.
+    /// Wakes the keeper: a caller found no usable token, or one that was due before the keeper knew.
     wanted: Notify,
 }
 
@@ -60,11 +65,12 @@ enum Phase {
     Fetching,
     /// The last request brought a token.
     Holding,
-    /// The last request failed. No other is sent before `until`.
+    /// The last request failed. No other is sent before `until`, a reading of the boot clock: setting the wall clock
+    /// neither ends a pause nor prolongs it.
     BackingOff {
         error: Error,
         failures: u32,
-        until: Moment,
+        until: Duration,
     },
     /// The keeper has ended; the slot is no longer in the table.
     Closed,
@@ -97,113 +103,146 @@ impl Cache {
         max_slots: usize,
         seed: Option<u64>,
     ) -> Self {
-        Self {
+        Self(Arc::new(Shared {
             issuer,
             clock,
             slots: ArcSwap::default(),
-            table: Mutex::default(),
+            exchange: Mutex::default(),
             max_slots,
             chance: Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
             credential_changes: watch::Sender::new(0),
-        }
+            closed: watch::Sender::new(false),
+        }))
     }
 
     /// Returns the held token if it may be handed out. Takes no lock and never waits.
     pub(crate) fn held(&self, key: &TokenKey) -> Option<AccessToken> {
-        let slots = self.slots.load();
-        slots.get(key)?.ask(self.clock.now())
+        let slots = self.0.slots.load();
+        slots.get(key)?.ask(self.now())
+    }
+
+    /// Has a token fetched, and waits for nothing.
+    pub(crate) fn want(&self, key: &TokenKey) -> Result<(), Error> {
+        let slot = self.0.slot(key)?;
+        if slot.ask(self.now()).is_none() {
+            slot.wanted.notify_one();
+        }
+        Ok(())
     }
 
     /// Returns a token as soon as one is held, or the failure of the request that was to bring it.
-    pub(crate) async fn wait(self: &Arc<Self>, key: &TokenKey) -> Result<AccessToken, Error> {
+    pub(crate) async fn wait(&self, key: &TokenKey) -> Result<AccessToken, Error> {
         loop {
-            let slot = self.slot(key)?;
-            slot.asked.store(true, Ordering::Relaxed);
-            let mut phase = slot.phase.subscribe();
-            loop {
-                let seen = phase.borrow_and_update().clone();
-                let now = self.clock.now();
-                if let Some(token) = slot.usable(now) {
-                    return Ok(token);
-                }
-                match seen {
-                    Phase::BackingOff { error, until, .. } => {
-                        let left = until.left_at(now);
-                        if !left.is_zero() {
-                            return Err(error.with_retry_after(Some(left)));
-                        }
-                    }
-                    Phase::Closed => break,
-                    Phase::Fetching | Phase::Holding => {}
-                }
-                slot.wanted.notify_one();
-                if phase.changed().await.is_err() {
-                    break;
-                }
+            let slot = self.0.slot(key)?;
+            if let Some(answer) = self.follow(&slot).await {
+                return answer;
             }
+            // The keeper ended just now; a new one is started. On a runtime that is shutting down that one ends at
+            // once, too: without a pause this task could not be ended.
+            tokio::task::yield_now().await;
         }
     }
 
-    /// Has keepers that wait after a failure try again at once: the credential is another one now.
+    /// Follows what a slot's keeper does, until there is an answer; `None` when the keeper ended.
+    async fn follow(&self, slot: &Slot) -> Option<Result<AccessToken, Error>> {
+        let mut phase = slot.phase.subscribe();
+        loop {
+            let seen = phase.borrow_and_update().clone();
+            let now = self.now();
+            if let Some(token) = slot.ask(now) {
+                return Some(Ok(token));
+            }
+            match seen {
+                Phase::BackingOff { error, until, .. } if until > now.boot => {
+                    return Some(Err(error.with_retry_after(Some(until.saturating_sub(now.boot)))));
+                }
+                Phase::Closed => return None,
+                Phase::BackingOff { .. } | Phase::Fetching | Phase::Holding => {}
+            }
+            slot.wanted.notify_one();
+            phase.changed().await.ok()?;
+        }
+    }
+
+    /// Has keepers whose request was refused try again at once: the credential is another one now.
     pub(crate) fn credential_changed(&self) {
-        self.credential_changes.send_modify(|changes| *changes += 1);
+        self.0.credential_changes.send_modify(|changes| *changes += 1);
     }
 
     /// Returns a look at every slot, sorted.
     pub(crate) fn status(&self) -> Vec<SlotStatus> {
-        let now = self.clock.now();
-        let mut status: Vec<SlotStatus> = self.slots.load().values().map(|slot| slot.status(now)).collect();
-        status.sort_by(|a, b| {
-            let order = |status: &SlotStatus| (status.key.scope().cloned(), status.key.lifetime());
-            order(a).cmp(&order(b))
-        });
+        let now = self.now();
+        let mut status: Vec<SlotStatus> = self
+            .0
+            .slots
+            .load()
+            .values()
+            .map(|slot| slot.status(now))
+            .collect();
+        let order = |key: &TokenKey| (key.scope().map(ToString::to_string), key.lifetime());
+        status.sort_by_cached_key(|slot| order(&slot.key));
         status
     }
 
-    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
+    pub(crate) fn now(&self) -> Moment {
+        self.0.clock.now()
     }
+}
 
-    /// Ends all keepers. Callers that wait are told.
-    pub(crate) fn close(&self) {
-        let keepers = std::mem::take(&mut *self.lock_table());
-        for keeper in keepers.into_values() {
-            keeper.abort();
-        }
+impl Drop for Cache {
+    fn drop(&mut self) {
+        self.0.closed.send_replace(true);
     }
+}
 
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("issuer", &self.0.issuer)
+            .field("slots", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
     /// Returns the slot for a key; makes it, and starts its keeper, when there is none.
     fn slot(self: &Arc<Self>, key: &TokenKey) -> Result<Arc<Slot>, Error> {
         if let Some(slot) = self.slots.load().get(key) {
             return Ok(Arc::clone(slot));
         }
-        let mut table = self.lock_table();
-        let slots = self.slots.load();
-        // Another caller may have made it between the look and the lock.
-        if let Some(slot) = slots.get(key) {
-            return Ok(Arc::clone(slot));
-        }
-        if slots.len() >= self.max_slots {
-            return Err(Error::new(
-                ErrorKind::TooManyTokens,
-                format!(
-                    "{} different tokens are held, the most allowed; ask for fewer scopes and lifetimes",
-                    slots.len()
-                ),
-            ));
-        }
-        let slot = Arc::new(Slot::new(key.clone()));
-        let mut grown = HashMap::clone(&slots);
-        grown.insert(key.clone(), Arc::clone(&slot));
-        self.slots.store(Arc::new(grown));
-        let keeper = tokio::spawn(Keeper::new(Arc::clone(self), Arc::clone(&slot)).run());
-        table.insert(key.clone(), keeper.abort_handle());
+        let slot = {
+            let _exchanging = self.exchange.lock().unwrap_or_else(PoisonError::into_inner);
+            let slots = self.slots.load();
+            // Another caller may have made it between the look and the lock.
+            if let Some(slot) = slots.get(key) {
+                return Ok(Arc::clone(slot));
+            }
+            if slots.len() >= self.max_slots {
+                return Err(Error::new(
+                    ErrorKind::TooManyTokens,
+                    format!(
+                        "{} different tokens are held, the most allowed; ask for fewer scopes and lifetimes",
+                        slots.len()
+                    ),
+                ));
+            }
+            let slot = Arc::new(Slot::new(key.clone()));
+            let mut grown = HashMap::clone(&slots);
+            grown.insert(key.clone(), Arc::clone(&slot));
+            self.slots.store(Arc::new(grown));
+            slot
+        };
+        // Not under the lock: where the task cannot be started the keeper is dropped on the spot, and takes the slot
+        // out of the table again.
+        drop(tokio::spawn(
+            Keeper::new(Arc::clone(self), Arc::clone(&slot)).run(),
+        ));
         Ok(slot)
     }
 
     /// Takes a slot out of the table. The next caller starts anew.
     fn remove(&self, slot: &Arc<Slot>) {
-        let mut table = self.lock_table();
+        let _exchanging = self.exchange.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = self.slots.load();
         if slots
             .get(&slot.key)
@@ -212,25 +251,12 @@ impl Cache {
             let mut shrunk = HashMap::clone(&slots);
             shrunk.remove(&slot.key);
             self.slots.store(Arc::new(shrunk));
-            table.remove(&slot.key);
         }
     }
 
+    /// Draws a number from 0 up to 1.
     fn chance(&self) -> f64 {
         self.chance.lock().unwrap_or_else(PoisonError::into_inner).f64()
-    }
-
-    fn lock_table(&self) -> std::sync::MutexGuard<'_, HashMap<TokenKey, AbortHandle>> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Cache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache")
-            .field("issuer", &self.issuer)
-            .field("slots", &self.status())
-            .finish_non_exhaustive()
     }
 }
 
@@ -240,6 +266,7 @@ impl Slot {
             key,
             held: ArcSwapOption::empty(),
             asked: AtomicBool::new(true),
+            dozing: AtomicBool::new(false),
             phase: watch::Sender::new(Phase::Fetching),
             wanted: Notify::new(),
         }
@@ -251,9 +278,21 @@ impl Slot {
         if !self.asked.load(Ordering::Relaxed) {
             self.asked.store(true, Ordering::Relaxed);
         }
-        self.usable(now)
+        let held = self.held.load();
+        let held = held.as_ref()?;
+        let state = held.state(now);
+        // The keeper's timer stands still while the machine is suspended, so a caller may be the first to see that
+        // the token is due. One caller wakes the keeper; the others pass by.
+        if state == State::Due
+            && self.dozing.load(Ordering::Relaxed)
+            && self.dozing.swap(false, Ordering::Relaxed)
+        {
+            self.wanted.notify_one();
+        }
+        (state != State::Expired).then(|| held.token.clone())
     }
 
+    /// Returns the held token if it may be handed out, for those who do not ask for it.
     fn usable(&self, now: Moment) -> Option<AccessToken> {
         let held = self.held.load();
         let token = &held.as_ref()?.token;
@@ -261,9 +300,10 @@ impl Slot {
     }
 
     fn state(&self, now: Moment) -> State {
-        self.held.load().as_ref().map_or(State::Expired, |held| {
-            schedule::state(held.token.left_at(now), held.left_when_due)
-        })
+        self.held
+            .load()
+            .as_ref()
+            .map_or(State::Expired, |held| held.state(now))
     }
 
     fn status(&self, now: Moment) -> SlotStatus {
@@ -273,7 +313,11 @@ impl Slot {
                 error,
                 failures,
                 until,
-            } => (*failures, Some(error.clone()), Some(until.left_at(now))),
+            } => (
+                *failures,
+                Some(error.clone()),
+                Some(until.saturating_sub(now.boot)),
+            ),
             _ => (0, None, None),
         };
         SlotStatus {
@@ -285,6 +329,12 @@ impl Slot {
             last_error,
             retry_in,
         }
+    }
+}
+
+impl Held {
+    fn state(&self, now: Moment) -> State {
+        schedule::state(self.token.left_at(now), self.left_when_due)
     }
 }
 

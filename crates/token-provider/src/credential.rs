@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::Path;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use url::{Host, Url};
+use url::{Host, Position, Url};
 use zeroize::Zeroizing;
 
 use self::properties::Entries;
@@ -45,7 +45,7 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::CredentialInvalid`] when either part is empty or has a control character.
+    /// [`ErrorKind::CredentialInvalid`] when either part is empty or has a control character other than a tab.
     pub fn new(access_key_id: &str, access_key_secret: SecretString) -> Result<Self, Error> {
         check_text("the access key id", access_key_id)?;
         check_text("the access key secret", access_key_secret.expose_secret())?;
@@ -178,8 +178,10 @@ impl Credential {
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the query: an endpoint of one's own may want a key there.
+        let endpoint = &self.token_endpoint_url[..Position::AfterPath];
         f.debug_struct("Credential")
-            .field("token_endpoint_url", &self.token_endpoint_url.as_str())
+            .field("token_endpoint_url", &endpoint)
             .field("scope", &self.scope)
             .finish_non_exhaustive()
     }
@@ -219,8 +221,11 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 fn check_text(what: &str, text: &str) -> Result<(), Error> {
     let problem = if text.is_empty() {
         "is empty"
-    } else if text.chars().any(char::is_control) {
-        "holds a line break, a tab or another control character"
+    } else if text
+        .chars()
+        .any(|character| character.is_control() && character != '\t')
+    {
+        "holds a line break or another control character"
     } else {
         return Ok(());
     };
@@ -231,8 +236,8 @@ fn check_text(what: &str, text: &str) -> Result<(), Error> {
 }
 
 fn missing(entries: &Entries, key: &str) -> String {
-    match entries.in_other_case(key) {
-        Some((line, _)) => format!("line {line}: the key {key} must be written in lower case"),
+    match entries.line_in_other_case(key) {
+        Some(line) => format!("line {line}: the key {key} must be written in lower case"),
         None => format!(
             "{key} is missing; expected a line `{key} = …` as in the file that the HERE portal offers"
         ),

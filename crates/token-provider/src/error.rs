@@ -77,14 +77,16 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
-        self.retry_after = retry_after;
-        self
-    }
-
     /// Makes the error of an [`Issue`](crate::Issue) written outside this crate. `message` must hold no secret.
     pub fn from_issuer(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(kind, message)
+    }
+
+    /// Notes how long the issuer wants to be left alone.
+    #[must_use]
+    pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
+        self.retry_after = retry_after;
+        self
     }
 
     /// Returns the kind, for programs that act on it.

@@ -24,7 +24,7 @@ const MAX_TOKENS: usize = 512;
 pub struct TokenProvider(Arc<Inner>);
 
 struct Inner {
-    cache: Arc<Cache>,
+    cache: Cache,
     default_key: TokenKey,
     max_wait: Duration,
 }
@@ -100,8 +100,8 @@ impl TokenProvider {
 
     /// Starts fetching the token of the default kind, so that the first caller need not wait.
     pub fn warm(&self) {
-        let provider = self.clone();
-        drop(tokio::spawn(async move { provider.token().await }));
+        // Fails only where no token may be held at all; the first caller is told.
+        let _ = self.0.cache.want(&self.0.default_key);
     }
 
     /// Returns the kind of token that [`TokenProvider::token`] hands out.
@@ -110,6 +110,8 @@ impl TokenProvider {
     }
 
     /// Has requests that were refused tried again at once, because the credential is another one now.
+    ///
+    /// Pauses after other failures are kept: they are for the issuer's sake, whatever the credential.
     pub fn credential_changed(&self) {
         self.0.cache.credential_changed();
     }
@@ -121,19 +123,13 @@ impl TokenProvider {
 
     /// Returns the present moment by this provider's clock, to be compared with [`AccessToken::expires_at`].
     pub fn now(&self) -> Moment {
-        self.0.cache.clock().now()
+        self.0.cache.now()
     }
 }
 
 impl fmt::Debug for TokenProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("TokenProvider").field(&self.0.cache).finish()
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.cache.close();
     }
 }
 
@@ -177,7 +173,7 @@ impl TokenProviderBuilder {
     pub fn build(self) -> TokenProvider {
         let cache = Cache::new(self.issuer, self.clock, self.max_tokens, self.seed);
         TokenProvider(Arc::new(Inner {
-            cache: Arc::new(cache),
+            cache,
             default_key: self.default_key,
             max_wait: self.max_wait,
         }))

@@ -75,7 +75,7 @@ impl FaultControl {
                 applied.any = true;
                 fault.count = fault.count.map(|left| left.saturating_sub(1));
             }
-            list.retain(|fault| fault.count != Some(0));
+            
         }
         applied
     }
@@ -101,7 +101,8 @@ impl Target {
     }
 }
 
-/// The first counted fault with a skew decides, as it does for everything else; else the latest without a count.
+/// The first counted fault with a skew decides, as it does for everything else; else the latest without a
+/// count.
 fn skew(list: &[Fault]) -> i64 {
     let counted = list.iter().filter(|fault| fault.count.is_some());
     let staying = list.iter().filter(|fault| fault.count.is_none()).rev();

@@ -10,7 +10,8 @@ use crate::problem::Refusal;
 use crate::sandbox::Sandbox;
 use crate::token::TokenRefusal;
 
-/// Lets a request pass that has a good token, and gives its [`TokenClaims`](crate::TokenClaims) to the handler as an extension.
+/// Lets a request pass that has a good token, and gives its [`TokenClaims`](crate::TokenClaims) to the
+/// handler as an extension.
 pub(super) async fn require_token(
     State(sandbox): State<Sandbox>,
     Extension(applied): Extension<Applied>,

@@ -54,7 +54,7 @@ async fn list(State(sandbox): State<Sandbox>) -> Json<Vec<Fault>> {
 async fn replace(State(sandbox): State<Sandbox>, body: Result<Bytes, BytesRejection>) -> Response {
     let body = match body {
         Ok(body) => body,
-        Err(rejection) => return rejection.into_response(),
+        Err(rejection) => return invalid(rejection.status(), &rejection.body_text()),
     };
     match parse(&body) {
         Ok(faults) => {
@@ -76,14 +76,16 @@ async fn stats(State(sandbox): State<Sandbox>) -> Json<Stats> {
 }
 
 fn parse(body: &[u8]) -> Result<Vec<Fault>, serde_json::Error> {
-    // By way of a value, because an untagged "one or many" would lose the message about the key that is wrong.
+    // By way of a value, because an untagged "one or many" would lose the message about the key that is
+    // wrong.
     match serde_json::from_slice(body)? {
         Value::Array(values) => values.into_iter().map(serde_json::from_value).collect(),
         value => Ok(vec![serde_json::from_value(value)?]),
     }
 }
 
-/// Keeps out other machines (peer), web sites that made a name point here (Host), and pages that merely send requests here (Origin).
+/// Keeps out other machines (peer), web sites that made a name point here (Host), and pages that merely
+/// send requests here (Origin).
 async fn local_only(request: Request, next: Next) -> Response {
     let peer = request
         .extensions()

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::bearer;
 use crate::fault::Applied;
+use crate::problem::Refusal;
 use crate::sandbox::Sandbox;
 use crate::token::TokenClaims;
 
@@ -23,7 +24,7 @@ struct Hello {
     seconds_left: i64,
 }
 
-/// CORS comes first: a preflight carries no token, and a page must be able to read why it was refused.
+/// CORS is the outer layer: a preflight carries no token, and a page must be able to read why it was refused.
 pub(super) fn routes(sandbox: &Sandbox) -> Router<Sandbox> {
     Router::new()
         .route("/hello", get(hello))
@@ -31,7 +32,9 @@ pub(super) fn routes(sandbox: &Sandbox) -> Router<Sandbox> {
             sandbox.clone(),
             bearer::require_token,
         ))
-        .route_layer(middleware::from_fn(cors))
+        // Before the layer, so that it covers a preflight, whose method no route has.
+        .method_not_allowed_fallback(|| async { Refusal::method_not_allowed() })
+        .layer(middleware::from_fn(cors))
 }
 
 /// `GET /hello`.

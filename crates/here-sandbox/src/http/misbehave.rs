@@ -15,11 +15,13 @@ use crate::fault::{Fault, FaultBody, HangUp};
 use crate::problem::Refusal;
 use crate::serve::Connection;
 
-/// The size of [`FaultBody::Huge`]: far more than a client should be willing to read as an answer of some 900 bytes.
+/// The size of [`FaultBody::Huge`]: far more than a client should be willing to read as an answer of some
+/// 900 bytes.
 const HUGE: usize = 16 * 1024 * 1024;
 const CHUNK: usize = 64 * 1024;
 
-/// How much of an answer passes before [`HangUp::MidHeader`]: the longest usual status line and a part of the first header.
+/// How much of an answer passes before [`HangUp::MidHeader`]: the longest usual status line and a part of
+/// the first header.
 const MID_HEADER: usize = 48;
 
 const HTML: &str = "<!DOCTYPE html>\n<html><head><title>Network sign-in</title></head>\
@@ -37,8 +39,8 @@ pub(super) async fn respond(fault: &Fault, mut request: Request, next: Next) -> 
         return broken_off(connection.as_ref(), 0);
     }
     if fault.replaces_answer() || fault.hang_up == Some(HangUp::BeforeHeader) {
-        // Read what the client has to say before misbehaving: closing over unread bytes resets the connection, and the client might not
-        // even see what was answered.
+        // Read what the client has to say before misbehaving: closing over unread bytes resets the
+        // connection, and the client might not even see what was answered.
         let _ = to_bytes(std::mem::take(request.body_mut()), MAX_BODY).await;
     }
     if fault.hang_up == Some(HangUp::BeforeHeader) {
@@ -92,7 +94,8 @@ fn replacement(fault: &Fault) -> Response {
     }
 }
 
-/// A JSON object whose one value does not end for a long time. Made while it is sent: a client that stops reading costs nothing.
+/// A JSON object whose one value does not end for a long time. Made while it is sent: a client that stops
+/// reading costs nothing.
 fn huge() -> Body {
     let filling = Bytes::from(vec![b'a'; CHUNK]);
     let start = std::iter::once(Bytes::from_static(b"{\"accessToken\":\""));
@@ -113,7 +116,8 @@ async fn half(response: Response) -> Response {
         .insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
     let first_half = whole.slice(..whole.len() / 2);
     let broken_off = async {
-        // The error ends the connection at once. Yielding first lets the half that was produced reach the socket.
+        // The error ends the connection at once. Yielding first lets the half that was produced reach the
+        // socket.
         tokio::task::yield_now().await;
         Err(io::Error::from(io::ErrorKind::ConnectionAborted))
     };

@@ -1,4 +1,5 @@
-//! Known signatures are accepted, and refused after any single change; the base string is compared first, so that the failing step shows.
+//! Known signatures are accepted, and refused after any single change; the base string is compared first,
+//! so that the failing step shows.
 
 use axum::http::Uri;
 use proptest::prelude::*;

@@ -55,7 +55,7 @@ impl BrowserRules {
             return self.admit_without_origin(headers, allows_any);
         };
         if given.next().is_some() {
-            return Err(Problem::access_denied("origin: given twice"));
+            return Err(Problem::access_denied("origin", "given twice"));
         }
         if allows_any {
             return Ok(Cors::Any);
@@ -83,7 +83,8 @@ impl BrowserRules {
 
 fn refused() -> Problem {
     Problem::access_denied(
-        "origin: pages of this origin may not ask; add it with --allow-origin or to cors.origins in the configuration",
+        "origin",
+        "pages of this origin may not ask; add it with --allow-origin or to cors.origins in the configuration",
     )
 }
 

@@ -7,9 +7,6 @@ use token_provider::{AccessToken, Error, Moment, Scope, SlotStatus, TokenProvide
 use super::Permit;
 use crate::problem::Problem;
 
-/// A profile's name, which is also how callers ask for it.
-pub type ProfileName = str;
-
 /// One credential, and the scopes it may be used for.
 #[derive(Debug)]
 pub struct Profile {
@@ -35,7 +32,7 @@ impl Profile {
         }
     }
 
-    pub(super) fn name(&self) -> &ProfileName {
+    pub(super) fn name(&self) -> &str {
         &self.name
     }
 
@@ -103,7 +100,7 @@ impl Handout {
     }
 
     /// Returns a look at every token held, by profile.
-    pub fn status(&self) -> impl Iterator<Item = (&ProfileName, Vec<SlotStatus>)> {
+    pub fn status(&self) -> impl Iterator<Item = (&str, Vec<SlotStatus>)> {
         self.profiles
             .values()
             .map(|profile| (profile.name(), profile.provider.status()))

@@ -29,7 +29,7 @@ impl HostRules {
         &self,
         headers: &HeaderMap,
         authority: Option<&str>,
-        ends: Ends,
+        ends: &Ends,
     ) -> Result<PublicHost, Problem> {
         let mut named = headers.get_all(HOST).iter();
         let header = named.next();
@@ -46,11 +46,12 @@ impl HostRules {
             return Ok(host);
         }
         Err(Problem::access_denied(
-            "host: this server does not go by that name; add it to public_hosts in the configuration if it should",
+            "host",
+            "this server does not go by that name; add it to public_hosts in the configuration if it should",
         ))
     }
 
-    fn is_ours(&self, host: &PublicHost, ends: Ends) -> bool {
+    fn is_ours(&self, host: &PublicHost, ends: &Ends) -> bool {
         // No web page reaches a Unix socket, so no page can rebind a name to one.
         let Some(local) = ends.local else { return true };
         host.is_loopback()

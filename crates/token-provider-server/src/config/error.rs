@@ -39,7 +39,7 @@ impl fmt::Display for ConfigError {
 impl Error for ConfigError {}
 
 /// One thing that is wrong: the place, the key, and what was expected there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Problem {
     place: Place,
     path: String,
@@ -69,6 +69,13 @@ impl fmt::Display for Problem {
             write!(f, "{}: ", self.path)?;
         }
         f.write_str(&self.message)
+    }
+}
+
+/// The same text: the path of a flag's key, which `Display` leaves out, can hold the name given to another flag.
+impl fmt::Debug for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Problem({self})")
     }
 }
 

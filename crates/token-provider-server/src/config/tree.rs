@@ -42,7 +42,7 @@ impl Node {
             Self::Text(_) | Self::Raw(_) => "a string",
             Self::Number(_) => "a number",
             Self::Bool(_) => "true or false",
-            Self::Other => "anything else",
+            Self::Other => "another kind of value",
         }
     }
 }

@@ -13,7 +13,7 @@ use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::Answer;
-use crate::access::{Access, Ends, Wish};
+use crate::access::{Access, Caller, Ends, Rules, Wish};
 use crate::problem::Problem;
 
 const TOKEN_EXPIRES_IN: HeaderName = HeaderName::from_static("token-expires-in");
@@ -37,36 +37,40 @@ struct Query<'a> {
     scope: Option<Cow<'a, str>>,
 }
 
-pub(super) async fn answer(access: &Access, request: &Parts, ends: Ends) -> Result<Answer, Problem> {
-    let caller = access.authenticate(ends)?;
+pub(super) async fn answer(access: &Access, rules: &Rules, request: &Parts, ends: &Ends) -> Result<Answer, Problem> {
+    let caller = rules.authenticate(&request.headers, ends).await?;
     let query = Query::parse(request.uri.query().unwrap_or_default())?;
     let wish = Wish {
         ttl: query.ttl.as_deref(),
         profile: query.profile.as_deref(),
         scope: query.scope.as_deref(),
     };
-    let permit = access.authorize(&caller, &wish)?;
+    let (token, left) = hand_out(access, rules, &caller, &wish).await?;
+    Ok(if prefers_json(&request.headers) { json(&token, left) } else { text(&token, left) })
+}
+
+/// Authorizes a wish and hands out its token, with the seconds it has left.
+pub(super) async fn hand_out(
+    access: &Access,
+    rules: &Rules,
+    caller: &Caller,
+    wish: &Wish<'_>,
+) -> Result<(AccessToken, u64), Problem> {
+    let permit = access.authorize(rules, caller, wish)?;
     let handout = access.handout();
     let token = match handout.held(&permit) {
         Some(token) => token,
-        None => handout
-            .token(&permit)
-            .await
-            .map_err(|error| Problem::from(&error))?,
+        None => handout.token(&permit).await.map_err(|error| Problem::from(&error))?,
     };
     let left = token.left_at(handout.now(&permit)).as_secs();
-    Ok(if prefers_json(&request.headers) {
-        json(&token, left)
-    } else {
-        text(&token, left)
-    })
+    Ok((token, left))
 }
 
 fn text(token: &AccessToken, left: u64) -> Answer {
     with_headers(token.expose_secret_bytes(), "text/plain; charset=utf-8", left)
 }
 
-fn json(token: &AccessToken, left: u64) -> Answer {
+pub(super) fn json(token: &AccessToken, left: u64) -> Answer {
     let scope = token.scope().map(token_provider::Scope::as_str);
     let body = TokenBody {
         access_token: token.expose_secret(),

@@ -9,29 +9,45 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::sync::watch;
 
-use super::{Cache, Held, Phase, Slot};
+use super::{Held, Phase, Shared, Slot};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
+use crate::issuer::Issued;
 use crate::schedule::{self, State};
-use crate::token::{AccessToken, EXPIRY_MARGIN};
+use crate::token::{AccessToken, EXPIRY_MARGIN, Scope};
 
 /// Timers stand still while the machine is suspended, and know nothing of a wall clock that was set: the clocks are
 /// looked at again at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// An issuer bounds its own attempts (at 10 s, HERE's at up to three requests of 10 s). One that forgets to would end
+/// a slot for good; this is the net under it.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(60);
 /// After a failure the request is repeated this often with nobody asking: callers that went away come back, and a
 /// server that has just started wants to be ready for the first.
 const PATIENCE: u32 = 10;
-/// A slot whose last request failed, and that nobody asks for any more, is kept this long for the sake of its failure count: a
-/// caller that comes back must not find the backoff forgotten.
+/// A slot whose last request failed, and that nobody asks for any more, is kept this long for the sake of its failure
+/// count: a caller that comes back must not find the backoff forgotten.
 const FAILURE_MEMORY: Duration = Duration::from_secs(300);
 
+/// Keeps one slot's token fresh.
 pub(super) struct Keeper {
-    cache: Arc<Cache>,
+    shared: Arc<Shared>,
     slot: Arc<Slot>,
+    credential_changes: watch::Receiver<u64>,
     failures: u32,
     /// How many of the last failures nobody asked through.
     unasked_failures: u32,
+}
+
+/// How long to leave the issuer alone after a failure.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    /// By the boot clock.
+    until: Duration,
+    /// Whether a change of the credential ends the pause.
+    is_refusal: bool,
 }
 
 /// What a wait ended with.
@@ -42,41 +58,60 @@ enum Next {
 }
 
 impl Keeper {
-    pub(super) fn new(cache: Arc<Cache>, slot: Arc<Slot>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>) -> Self {
+        let credential_changes = shared.credential_changes.subscribe();
         Self {
-            cache,
+            shared,
             slot,
+            credential_changes,
             failures: 0,
             unasked_failures: 0,
         }
     }
 
     pub(super) async fn run(mut self) {
+        let mut closed = self.shared.closed.subscribe();
+        tokio::select! {
+            biased;
+            _ = closed.wait_for(|&closed| closed) => {}
+            () = self.keep() => {
+                let lifetime = self.slot.key.lifetime().as_secs();
+                tracing::debug!(token.lifetime = lifetime, "token let go: nobody asks for it");
+            }
+        }
+    }
+
+    async fn keep(&mut self) {
         loop {
             let next = match self.ask().await {
                 Ok(sent_at) => self.while_holding(sent_at).await,
-                Err(until) => self.while_backing_off(until).await,
+                Err(pause) => self.while_backing_off(pause).await,
             };
             if next == Next::LetGo {
-                tracing::debug!(
-                    token.lifetime = self.slot.key.lifetime().as_secs(),
-                    "token let go: nobody asks for it"
-                );
                 return;
             }
         }
     }
 
-    /// Makes one request. Returns when it was sent; after a failure, when the next may be.
-    async fn ask(&mut self) -> Result<Moment, Moment> {
+    /// Makes one request. Returns when it was sent; after a failure, how long to leave the issuer alone.
+    async fn ask(&mut self) -> Result<Moment, Pause> {
         self.slot.phase.send_replace(Phase::Fetching);
-        let sent_at = self.cache.clock.now();
+        // Seen as of now: if the credential changes while the request is under way, the request was made with the old
+        // one, and a refusal says nothing about the new one.
+        self.credential_changes.mark_unchanged();
+        // Before the request, so that the time on the way counts against the token.
+        let sent_at = self.shared.clock.now();
         // An issuer that panics has failed like any other: what follows is a pause, not a keeper that is gone.
-        let attempt = AssertUnwindSafe(self.cache.issuer.issue(&self.slot.key))
-            .catch_unwind()
-            .await;
-        let answer =
-            attempt.unwrap_or_else(|_panic| Err(Error::new(ErrorKind::Unreachable, "the issuer panicked")));
+        let attempt =
+            AssertUnwindSafe(async { self.shared.issuer.issue(&self.slot.key).await }).catch_unwind();
+        let answer = match tokio::time::timeout(LONGEST_ATTEMPT, attempt).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_panic)) => Err(Error::new(ErrorKind::Unreachable, "the issuer panicked")),
+            Err(_elapsed) => Err(Error::new(
+                ErrorKind::TimedOut,
+                "the issuer did not come to an end",
+            )),
+        };
         match answer.and_then(|issued| self.take(issued, sent_at)) {
             Ok(()) => Ok(sent_at),
             Err(error) => Err(self.fail(error)),
@@ -84,10 +119,10 @@ impl Keeper {
     }
 
     /// Puts a new token where callers find it.
-    fn take(&mut self, issued: crate::Issued, sent_at: Moment) -> Result<(), Error> {
+    fn take(&mut self, issued: Issued, sent_at: Moment) -> Result<(), Error> {
         let lifetime = issued.expires_in;
         let token = AccessToken::new(issued.access_token, issued.scope, lifetime, sent_at);
-        if !token.is_usable_at(self.cache.clock.now()) {
+        if !token.is_usable_at(self.shared.clock.now()) {
             return Err(Error::new(
                 ErrorKind::ExpiresTooSoon,
                 format!(
@@ -96,87 +131,97 @@ impl Keeper {
                 ),
             ));
         }
-        let refresh_after = schedule::refresh_after(lifetime, self.cache.chance());
+        let refresh_after = schedule::refresh_after(lifetime, self.shared.chance());
         tracing::info!(
             token.fingerprint = %token.fingerprint(),
             token.lifetime = lifetime.as_secs(),
             token.refresh_in = refresh_after.as_secs(),
-            token.scope = self.slot.key.scope().map(crate::Scope::as_str),
+            token.scope = self.slot.key.scope().map(Scope::as_str),
             "token received"
         );
         self.failures = 0;
-        self.slot.held.store(Some(Arc::new(Held {
-            token,
-            left_when_due: lifetime.saturating_sub(refresh_after),
-        })));
+        // In this order, so that whoever gets the new token has asked for it.
         self.slot.asked.store(false, Ordering::Relaxed);
+        let left_when_due = lifetime.saturating_sub(refresh_after);
+        self.slot
+            .held
+            .store(Some(Arc::new(Held { token, left_when_due })));
         self.slot.phase.send_replace(Phase::Holding);
         Ok(())
     }
 
-    /// Notes a failure, and returns when the next request may be sent.
-    fn fail(&mut self, error: Error) -> Moment {
+    /// Notes a failure, and returns how long to leave the issuer alone.
+    fn fail(&mut self, error: Error) -> Pause {
         self.failures = self.failures.saturating_add(1);
-        let now = self.cache.clock.now();
-        let pause = schedule::retry_after(&error, self.failures, self.cache.chance());
-        let still_held = self.slot.usable(now).map(|token| token.left_at(now).as_secs());
-        tracing::warn!(
-            %error,
-            cause = error.causes(),
-            failures = self.failures,
-            retry_in = pause.as_secs_f64(),
-            token.expires_in = still_held,
-            "no token received"
-        );
-        let until = now.after(pause);
         let is_asked = self.slot.asked.swap(false, Ordering::Relaxed);
         self.unasked_failures = if is_asked {
             0
         } else {
             self.unasked_failures.saturating_add(1)
         };
+        let now = self.shared.clock.now();
+        let span = schedule::retry_after(&error, self.failures, self.shared.chance());
+        tracing::warn!(
+            %error,
+            cause = error.causes(),
+            failures = self.failures,
+            retry_in = span.as_secs_f64(),
+            token.expires_in = self.slot.usable(now).map(|token| token.left_at(now).as_secs()),
+            "no token received"
+        );
+        let pause = Pause {
+            until: now.boot.saturating_add(span),
+            is_refusal: !error.is_transient(),
+        };
         self.slot.phase.send_replace(Phase::BackingOff {
             error,
             failures: self.failures,
-            until,
+            until: pause.until,
         });
-        until
+        pause
     }
 
     /// Waits until the held token is due.
     async fn while_holding(&self, sent_at: Moment) -> Next {
-        let earliest = sent_at.after(schedule::SHORTEST_REFRESH);
+        let earliest = sent_at.boot.saturating_add(schedule::SHORTEST_REFRESH);
         loop {
-            let now = self.cache.clock.now();
-            let pause = earliest.left_at(now);
+            let now = self.shared.clock.now();
+            let pause = earliest.saturating_sub(now.boot);
             let state = self.slot.state(now);
             if state != State::Fresh && pause.is_zero() {
-                let is_asked = self.slot.asked.load(Ordering::Relaxed);
-                return if is_asked { Next::Ask } else { Next::LetGo };
+                // One that nobody asks for goes now, though it can be handed out for a while yet: the caller who
+                // comes next should get a token with more than this one's rest before it.
+                return if self.slot.asked.load(Ordering::Relaxed) {
+                    Next::Ask
+                } else {
+                    Next::LetGo
+                };
             }
-            self.sleep(pause.max(self.until_due(now))).await;
+            self.slot.dozing.store(state == State::Fresh, Ordering::Relaxed);
+            sleep(&self.slot, pause.max(self.until_due(now))).await;
+            self.slot.dozing.store(false, Ordering::Relaxed);
         }
     }
 
     /// Waits until the pause after a failure is over and somebody wants the token.
-    async fn while_backing_off(&self, until: Moment) -> Next {
-        let mut credential_changes = self.cache.credential_changes.subscribe();
+    async fn while_backing_off(&mut self, pause: Pause) -> Next {
         loop {
-            let now = self.cache.clock.now();
-            let pause = until.left_at(now);
-            if pause.is_zero() {
+            let now = self.shared.clock.now();
+            let left = pause.until.saturating_sub(now.boot);
+            if left.is_zero() {
                 let is_asked = self.slot.asked.load(Ordering::Relaxed);
                 if is_asked || self.unasked_failures < PATIENCE || self.slot.usable(now).is_some() {
                     return Next::Ask;
                 }
-                if until.after(FAILURE_MEMORY).left_at(now).is_zero() {
+                if now.boot >= pause.until.saturating_add(FAILURE_MEMORY) {
                     return Next::LetGo;
                 }
             }
+            let span = if left.is_zero() { LONGEST_SLEEP } else { left };
             tokio::select! {
                 biased;
-                changed = credential_changes.changed() => if changed.is_ok() { return Next::Ask },
-                () = self.sleep(if pause.is_zero() { LONGEST_SLEEP } else { pause }) => {}
+                Ok(()) = self.credential_changes.changed(), if pause.is_refusal => return Next::Ask,
+                () = sleep(&self.slot, span) => {}
             }
         }
     }
@@ -186,22 +231,22 @@ impl Keeper {
             held.token.left_at(now).saturating_sub(held.left_when_due)
         })
     }
+}
 
-    /// Sleeps, but not so long that a clock that was set or a suspended machine would go unnoticed, and not while a
-    /// caller waits without a token.
-    async fn sleep(&self, span: Duration) {
-        tokio::select! {
-            biased;
-            () = self.slot.wanted.notified() => {}
-            () = tokio::time::sleep(span.min(LONGEST_SLEEP)) => {}
-        }
+/// Sleeps, but not so long that a clock that was set or a suspended machine would go unnoticed, and not while a
+/// caller waits without a token.
+async fn sleep(slot: &Slot, span: Duration) {
+    tokio::select! {
+        biased;
+        () = slot.wanted.notified() => {}
+        () = tokio::time::sleep(span.min(LONGEST_SLEEP)) => {}
     }
 }
 
 impl Drop for Keeper {
-    /// However the task ends (let go, provider dropped, a panic in the issuer): nobody goes on waiting for it.
+    /// However the task ends (let go, provider dropped, runtime shut down): nobody goes on waiting for it.
     fn drop(&mut self) {
-        self.cache.remove(&self.slot);
+        self.shared.remove(&self.slot);
         self.slot.phase.send_replace(Phase::Closed);
     }
 }

@@ -4,8 +4,6 @@
 //! Where the SDKs differ: a byte-order mark, CRLF, trailing white space and a pair of quotes round a value do no harm,
 //! and an unknown escape keeps its backslash (Java drops it, the others keep every backslash).
 
-use std::borrow::Cow;
-
 use zeroize::Zeroizing;
 
 /// The entries of a file in their order, each with the number of the line it starts on.
@@ -13,7 +11,8 @@ pub(super) struct Entries(Vec<Entry>);
 
 struct Entry {
     line: usize,
-    key: String,
+    /// Wiped like the value: where a line is garbled, what stands in the place of the key may be the secret.
+    key: Zeroizing<String>,
     value: Zeroizing<String>,
 }
 
@@ -35,15 +34,15 @@ impl Entries {
                 found_section |= in_section;
             } else if in_section {
                 let (key, value) = split(&logical);
-                let mut key = unescape(key).to_string();
+                let mut key = unescape(key);
                 if section.is_some() {
                     // commons-configuration, which HERE's Java SDK writes these files with, doubles the dots.
-                    key = key.replace("..", ".");
+                    key = Zeroizing::new(key.replace("..", "."));
                 }
                 entries.push(Entry {
                     line,
                     key,
-                    value: unquote(unescape(value.trim_end_matches(is_blank))),
+                    value: unquote(unescape(trim_end(value))),
                 });
             }
         }
@@ -55,18 +54,18 @@ impl Entries {
 
     /// Returns line and value of the last entry with this key: the last one wins, as in Java.
     pub(super) fn last(&self, key: &str) -> Option<(usize, Zeroizing<String>)> {
-        let entry = self.0.iter().rev().find(|entry| entry.key == key)?;
+        let entry = self.0.iter().rev().find(|entry| *entry.key == key)?;
         Some((entry.line, entry.value.clone()))
     }
 
-    /// Returns an entry whose key differs only in case, for the error message.
-    pub(super) fn in_other_case(&self, key: &str) -> Option<(usize, Zeroizing<String>)> {
+    /// Returns the line of an entry whose key differs only in case, for the error message.
+    pub(super) fn line_in_other_case(&self, key: &str) -> Option<usize> {
         let entry = self
             .0
             .iter()
             .rev()
             .find(|entry| entry.key.eq_ignore_ascii_case(key))?;
-        Some((entry.line, entry.value.clone()))
+        Some(entry.line)
     }
 }
 
@@ -75,30 +74,38 @@ fn decode(text: &[u8]) -> Result<Zeroizing<String>, String> {
     if text.starts_with(&[0xFF, 0xFE]) || text.starts_with(&[0xFE, 0xFF]) {
         return Err("the file is in UTF-16; save it as UTF-8".to_owned());
     }
+    if text.contains(&0) {
+        return Err("the file holds NUL bytes, perhaps because it is in UTF-16; save it as UTF-8".to_owned());
+    }
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
-    Ok(Zeroizing::new(match std::str::from_utf8(text) {
-        Ok(text) => text.to_owned(),
-        Err(_) => text.iter().copied().map(char::from).collect(),
-    }))
+    if let Ok(text) = std::str::from_utf8(text) {
+        return Ok(Zeroizing::new(text.to_owned()));
+    }
+    // Each byte becomes a character of at most two bytes.
+    let mut wide = Zeroizing::new(String::with_capacity(2 * text.len()));
+    wide.extend(text.iter().copied().map(char::from));
+    Ok(wide)
 }
 
 /// Lines that hold an entry, continuations joined, each with its first line's number from 1.
 fn logical_lines(text: &str) -> Vec<(usize, Zeroizing<String>)> {
     let mut lines = Vec::new();
-    let mut natural = natural_lines(text).enumerate();
-    while let Some((index, line)) = natural.next() {
-        let line = line.trim_start_matches(is_blank);
-        if line.is_empty() || line.starts_with(['#', '!', ';']) {
+    let mut natural = natural_lines(text)
+        .map(|line| line.trim_start_matches(is_blank))
+        .enumerate();
+    while let Some((index, first)) = natural.next() {
+        if first.is_empty() || first.starts_with(['#', '!', ';']) {
             continue;
         }
-        let mut logical = Zeroizing::new(String::with_capacity(text.len()));
-        logical.push_str(line);
-        while ends_in_lone_backslash(&logical) {
-            logical.pop();
-            let Some((_, next)) = natural.next() else { break };
-            logical.push_str(next.trim_start_matches(is_blank));
+        let mut parts = Vec::new();
+        let mut part = Some(first);
+        while let Some(line) = part {
+            let continued = without_continuation(line);
+            parts.push(continued.unwrap_or(line));
+            part = continued.and_then(|_| natural.next()).map(|(_, next)| next);
         }
-        lines.push((index + 1, logical));
+        // Joined in one go: a string that grows leaves copies of the secret behind.
+        lines.push((index + 1, Zeroizing::new(parts.concat())));
     }
     lines
 }
@@ -109,13 +116,29 @@ fn natural_lines(text: &str) -> impl Iterator<Item = &str> {
         .flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
-/// An even number of backslashes at the end is that many halves of an escaped backslash.
-fn ends_in_lone_backslash(line: &str) -> bool {
-    line.bytes().rev().take_while(|&byte| byte == b'\\').count() % 2 == 1
+/// Returns the line without the backslash that continues it on the next. An even number of backslashes at the end is
+/// that many halves of an escaped backslash, and continues nothing.
+fn without_continuation(line: &str) -> Option<&str> {
+    let backslashes = line.bytes().rev().take_while(|&byte| byte == b'\\').count();
+    if backslashes % 2 == 1 {
+        line.strip_suffix('\\')
+    } else {
+        None
+    }
 }
 
 fn is_blank(character: char) -> bool {
     matches!(character, ' ' | '\t' | '\u{c}')
+}
+
+/// Java keeps white space at the end of a value, which breaks signatures; but not what somebody took care to escape.
+fn trim_end(value: &str) -> &str {
+    let trimmed = value.trim_end_matches(is_blank);
+    match without_continuation(trimmed) {
+        // The backslash belongs to the blank after it.
+        Some(_) => value.get(..=trimmed.len()).unwrap_or(value),
+        None => trimmed,
+    }
 }
 
 fn header_of(line: &str) -> Option<&str> {
@@ -199,13 +222,5 @@ fn unquote(value: Zeroizing<String>) -> Zeroizing<String> {
     match inner {
         Some(inner) => Zeroizing::new(inner.to_owned()),
         None => value,
-    }
-}
-
-/// Kept apart from [`Zeroizing`] text: keys are no secrets.
-impl std::fmt::Debug for Entries {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let keys: Vec<Cow<'_, str>> = self.0.iter().map(|entry| Cow::from(&entry.key)).collect();
-        f.debug_tuple("Entries").field(&keys).finish()
     }
 }

@@ -1,1 +1,361 @@
+//! Credential files as people have them, and what is said of those that will not do.
 
+mod lookup;
+mod random;
+
+use serde::Deserialize;
+
+use super::*;
+
+/// Stands where a secret would, in text that must show up nowhere.
+const MARKER: &str = "QzPlantedSecretQz";
+
+/// Sample data only: awkward files, with what this library reads.
+const FILES: &str = include_str!("../../testdata/credential-files.json");
+
+#[derive(Deserialize)]
+struct Files {
+    cases: Vec<File>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    name: String,
+    file_bytes_latin1: String,
+    expected: Option<Expected>,
+}
+
+#[derive(Deserialize, PartialEq, Debug)]
+struct Expected {
+    id: String,
+    secret: String,
+    url: String,
+}
+
+fn latin1(text: &str) -> Vec<u8> {
+    text.chars()
+        .map(|character| u8::try_from(character).expect("the sample is Latin-1"))
+        .collect()
+}
+
+fn parts(credential: &Credential) -> Expected {
+    Expected {
+        id: credential.access_key_id().to_owned(),
+        secret: credential.access_key_secret().expose_secret().to_owned(),
+        url: credential.token_endpoint_url().to_string(),
+    }
+}
+
+/// Reads a secret written this way in a file.
+fn secret_of(written: &str) -> String {
+    let text = format!("here.access.key.id=id\nhere.access.key.secret={written}");
+    let credential = Credential::from_properties(text.as_bytes(), "file").expect(written);
+    credential.access_key_secret().expose_secret().to_owned()
+}
+
+/// Everything that a program could show of an error.
+fn shown(error: &Error) -> String {
+    format!("{error} {error:?} {error:#?} {:?}", error.causes())
+}
+
+#[test]
+fn sample_files_are_read() {
+    let files: Files = serde_json::from_str(FILES).expect("the sample file is well-formed");
+    assert_eq!(files.cases.len(), 15);
+    for file in files.cases {
+        let read = Credential::from_properties(&latin1(&file.file_bytes_latin1), "file");
+        assert_eq!(
+            read.as_ref().ok().map(parts),
+            file.expected,
+            "{}: {:?}",
+            file.name,
+            read.err()
+        );
+    }
+}
+
+#[test]
+fn values_are_read_as_java_writes_them() {
+    let table = [
+        // written, read
+        (r"a\u0041\u00e9", "aAé"),
+        (r"\uD83D\uDE00", "\u{1F600}"),
+        (r"\ud83dx", r"\ud83dx"),
+        (r"\ud83d\u0041", r"\ud83dA"),
+        (r"\u12", r"\u12"),
+        (r"\u+123", r"\u+123"),
+        (r"\uzzzz", r"\uzzzz"),
+        (r"https\://x\=y", "https://x=y"),
+        (r"a\\", r"a\"),
+        (r"a\\\\b", r"a\\b"),
+        ("one\\\n   two", "onetwo"),
+        ("one\\\r\n\ttwo\\\r\nthree", "onetwothree"),
+        ("one\\\\\n", r"one\"),
+        ("one\\\n", "one"),
+        ("one\\", "one"),
+        ("one\\\n\nignored=1", "one"),
+        ("one\\\n# no comment", "one# no comment"),
+        (r"trailing\ ", "trailing "),
+        (r"trailing\   ", "trailing "),
+        (r"trailing\\ ", r"trailing\"),
+        ("tab\tinside", "tab\tinside"),
+        ("  a b  ", "a b"),
+        ("\"a\"", "a"),
+        ("'a b'", "a b"),
+        ("\"a'", "\"a'"),
+        ("\"", "\""),
+        ("a\"b\"", "a\"b\""),
+        ("=leading", "=leading"),
+    ];
+    for (written, read) in table {
+        assert_eq!(secret_of(written), read, "{written}");
+    }
+}
+
+#[test]
+fn keys_end_at_equals_sign_colon_or_blank() {
+    for separator in ["=", ":", " ", "\t", "\u{c}", " = ", "\t:\t", "  =", " \\\n = "] {
+        let text = format!("here.access.key.id{separator}id\n  here.access.key.secret{separator}sec");
+        let credential = Credential::from_properties(text.as_bytes(), "file").expect(separator);
+        assert_eq!(credential.access_key_id(), "id", "{separator:?}");
+        assert_eq!(
+            credential.access_key_secret().expose_secret(),
+            "sec",
+            "{separator:?}"
+        );
+    }
+}
+
+#[test]
+fn last_of_equal_keys_wins() {
+    let text = "here.access.key.id=old\nhere.access.key.secret=s\nhere.access.key.id=new\n";
+    let credential = Credential::from_properties(text.as_bytes(), "file").expect("is well-formed");
+    assert_eq!(credential.access_key_id(), "new");
+}
+
+#[test]
+fn scope_and_endpoint_are_read_and_may_be_empty() {
+    let text = "here.access.key.id=i\nhere.access.key.secret=s\n\
+                here.token.endpoint.url=http\\://[::1]:8080/oauth2/token\n\
+                here.token.scope=hrn:here:authorization::rlm:project/p1\nhere.user.id=ignored\n";
+    let credential = Credential::from_properties(text.as_bytes(), "file").expect("is well-formed");
+    assert_eq!(
+        credential.token_endpoint_url().as_str(),
+        "http://[::1]:8080/oauth2/token"
+    );
+    assert_eq!(
+        credential.scope().map(Scope::as_str),
+        Some("hrn:here:authorization::rlm:project/p1")
+    );
+
+    let text =
+        "here.access.key.id=i\nhere.access.key.secret=s\nhere.token.endpoint.url=\nhere.token.scope=\n";
+    let credential = Credential::from_properties(text.as_bytes(), "file").expect("is well-formed");
+    assert_eq!(
+        credential.token_endpoint_url().as_str(),
+        DEFAULT_TOKEN_ENDPOINT_URL
+    );
+    assert_eq!(credential.scope(), None);
+}
+
+#[test]
+fn ini_sections_are_kept_apart_and_doubled_dots_undone() {
+    let text = b"here.access.key.id = none\n\
+                 [default]\nhere..access..key..id = id-d\nhere..access..key..secret = s-d\n\
+                 ; comment\n[ maps ]\nhere.access.key.id = id-m\nhere.access.key.secret = s-m\n\
+                 here..token..endpoint..url = https\\://example.com/oauth2/token\n\
+                 [default]\nhere.token.scope = openid\n";
+    let default = Credential::from_ini(text, "default", "file").expect("is well-formed");
+    assert_eq!(
+        (default.access_key_id(), default.scope().map(Scope::as_str)),
+        ("id-d", Some("openid"))
+    );
+    assert_eq!(default.token_endpoint_url().as_str(), DEFAULT_TOKEN_ENDPOINT_URL);
+    let maps = Credential::from_ini(text, "maps", "file").expect("is well-formed");
+    assert_eq!((maps.access_key_id(), maps.scope()), ("id-m", None));
+    assert_eq!(
+        maps.token_endpoint_url().as_str(),
+        "https://example.com/oauth2/token"
+    );
+
+    let error = Credential::from_ini(text, "other", "c.ini").expect_err("has no such section");
+    assert_eq!(error.to_string(), "c.ini: there is no section [other]");
+    // As a `.properties` file the headers are odd keys, and dots stay as written.
+    let error =
+        Credential::from_properties(b"[default]\nhere..access..key..id = x\n", "c").expect_err("has no key");
+    assert!(
+        error.to_string().starts_with("c: here.access.key.id is missing;"),
+        "{error}"
+    );
+}
+
+#[test]
+fn errors_name_file_line_and_key_and_show_no_value() {
+    const ID: &str = "here.access.key.id = x\n";
+    const SECRET: &str = "here.access.key.secret = QzPlantedSecretQz\n";
+    let table = [
+        (
+            SECRET.to_owned(),
+            "here.access.key.id is missing; expected a line `here.access.key.id = …` as in the file that the HERE \
+             portal offers",
+        ),
+        (
+            format!("{SECRET}Here.Access.Key.Id = x"),
+            "line 2: the key here.access.key.id must be written in lower case",
+        ),
+        (
+            format!("\n# c\n{SECRET}here.access.key.id =\n"),
+            "line 4: here.access.key.id is empty; copy its value from the HERE portal",
+        ),
+        (
+            format!("{ID}here.access.key.secret = \\\n\n# {MARKER}"),
+            "line 2: here.access.key.secret is empty; copy its value from the HERE portal",
+        ),
+        (
+            format!("{ID}here.access.key.secret = {MARKER}\\n{MARKER}"),
+            "line 2: here.access.key.secret: it holds a line break or another control character; copy it again from \
+             the HERE portal",
+        ),
+        (
+            format!("{ID}{SECRET}here.token.endpoint.url = {MARKER}"),
+            "line 3: here.token.endpoint.url: not a URL; expected something like \
+             https://account.api.here.com/oauth2/token",
+        ),
+        (
+            format!("{ID}{SECRET}here.token.endpoint.url = http://{MARKER}.example.com/"),
+            "line 3: here.token.endpoint.url: the token endpoint is plain http://, where anyone on the way can read \
+             the token; use https://",
+        ),
+        (
+            format!("{ID}{SECRET}here.token.endpoint.url = https://u:{MARKER}@example.com/"),
+            "line 3: here.token.endpoint.url: the token endpoint URL holds a user name or password; leave them out, \
+             HERE does not use them",
+        ),
+        (
+            format!("{ID}{SECRET}\r\nhere.token.scope = \"{MARKER}\"x"),
+            "line 4: here.token.scope: the scope is not well-formed: expected printable ASCII without quotes and \
+             backslashes (RFC 6749 §3.3), such as hrn:here:authorization::myrealm:project/my-project",
+        ),
+        (
+            format!("\u{0}{ID}{SECRET}"),
+            "the file holds NUL bytes, perhaps because it is in UTF-16; save it as UTF-8",
+        ),
+        // A secret pasted without its key, and one in place of the key.
+        (
+            format!("{ID}{MARKER}\n{MARKER} = here.access.key.secret"),
+            "here.access.key.secret is missing; expected a line `here.access.key.secret = …` as in the file that the \
+             HERE portal offers",
+        ),
+    ];
+    for (text, expected) in table {
+        let error = Credential::from_properties(text.as_bytes(), "dir/c.properties").expect_err(expected);
+        assert_eq!(error.kind(), ErrorKind::CredentialInvalid);
+        assert_eq!(error.to_string(), format!("dir/c.properties: {expected}"));
+        assert!(!shown(&error).contains(MARKER), "{error:?}");
+    }
+}
+
+#[test]
+fn utf_16_is_named_and_a_byte_order_mark_does_no_harm() {
+    let text = format!("here.access.key.id = x\nhere.access.key.secret = {MARKER}");
+    let utf16: Vec<u16> = std::iter::once(0xFEFF).chain(text.encode_utf16()).collect();
+    let little: Vec<u8> = utf16.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    let big: Vec<u8> = utf16.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+    for bytes in [little, big] {
+        let error = Credential::from_properties(&bytes, "c").expect_err("is UTF-16");
+        assert_eq!(error.to_string(), "c: the file is in UTF-16; save it as UTF-8");
+    }
+    let marked = format!("\u{FEFF}{text}");
+    let credential = Credential::from_properties(marked.as_bytes(), "c").expect("is UTF-8");
+    assert_eq!(credential.access_key_secret().expose_secret(), MARKER);
+}
+
+#[test]
+fn latin_1_is_read_where_it_is_no_utf_8() {
+    let text = latin1("here.access.key.id = x\nhere.access.key.secret = s\u{e9}c\u{df}\n");
+    let credential = Credential::from_properties(&text, "c").expect("is Latin-1");
+    assert_eq!(credential.access_key_secret().expose_secret(), "s\u{e9}c\u{df}");
+}
+
+#[test]
+fn a_file_of_many_short_lines_takes_no_memory_to_speak_of() {
+    // One buffer of the file's size per line would be 2 GiB.
+    let mut text = "a\n".repeat(32_000);
+    text.push_str("here.access.key.id=i\nhere.access.key.secret=s");
+    let credential = Credential::from_properties(text.as_bytes(), "c").expect("is well-formed");
+    assert_eq!(credential.access_key_id(), "i");
+    // And one line with as many continuations is as good.
+    let text = format!(
+        "here.access.key.id=i\nhere.access.key.secret={}",
+        "a\\\n".repeat(20_000)
+    );
+    let credential = Credential::from_properties(text.as_bytes(), "c").expect("is well-formed");
+    assert_eq!(credential.access_key_secret().expose_secret().len(), 20_000);
+}
+
+#[test]
+fn endpoint_is_https_or_on_this_machine() {
+    let credential = Credential::new("i", SecretString::from("s")).expect("is well-formed");
+    for good in [
+        "https://account.api.here.com/oauth2/token",
+        "https://10.0.0.1:8443/t?key=1",
+        "http://localhost/oauth2/token",
+        "http://LOCALHOST:1/",
+        "http://127.0.0.1:8080/oauth2/token",
+        "http://127.8.8.8/",
+        "http://[::1]/",
+    ] {
+        assert!(credential.clone().with_token_endpoint_url(good).is_ok(), "{good}");
+    }
+    for bad in [
+        "",
+        "account.api.here.com",
+        "/oauth2/token",
+        "ftp://localhost/",
+        "file:///etc/passwd",
+        "http://account.api.here.com/oauth2/token",
+        "http://localhost.example.com/",
+        "http://127.0.0.1.example.com/",
+        "http://0.0.0.0/",
+        "http://[::]/",
+        "https://user@example.com/",
+        "https://:password@example.com/",
+    ] {
+        let error = credential.clone().with_token_endpoint_url(bad).expect_err(bad);
+        assert_eq!(error.kind(), ErrorKind::CredentialInvalid, "{bad}");
+    }
+}
+
+#[test]
+fn debug_shows_no_part_of_the_access_key() {
+    let credential = Credential::new("planted-id", SecretString::from(MARKER))
+        .and_then(|credential| credential.with_token_endpoint_url("https://example.com/t?key=planted-query"))
+        .expect("is well-formed");
+    let shown = format!("{credential:?} {credential:#?}");
+    assert!(!shown.contains("lanted"), "{shown}");
+    assert!(shown.contains("https://example.com/t"), "{shown}");
+}
+
+#[test]
+fn same_is_same_in_every_part() {
+    let credential = |id, secret| Credential::new(id, SecretString::from(secret)).expect("is well-formed");
+    let one = credential("a", "s");
+    assert!(one.is_same(&credential("a", "s")));
+    assert!(!one.is_same(&credential("b", "s")));
+    assert!(!one.is_same(&credential("a", "t")));
+    assert!(!one.is_same(&credential("a", "ss")));
+    let elsewhere = one
+        .clone()
+        .with_token_endpoint_url("https://example.com/")
+        .expect("is a URL");
+    assert!(!one.is_same(&elsewhere));
+    assert!(!one.is_same(&one.clone().with_scope(Scope::new("openid").ok())));
+}
+
+#[test]
+fn empty_parts_are_refused() {
+    for (id, secret) in [("", "s"), ("i", ""), ("i\n", "s"), ("i", "s\r"), ("i", "\u{0}")] {
+        let error = Credential::new(id, SecretString::from(secret)).expect_err("is malformed");
+        assert_eq!(error.kind(), ErrorKind::CredentialInvalid);
+    }
+}

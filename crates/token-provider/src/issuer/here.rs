@@ -3,6 +3,7 @@
 //! Every attempt is signed anew, with a nonce and timestamp of its own. Redirects are not followed: a signature is for
 //! one URL.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,12 +20,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::credential::{Credential, is_loopback};
 use crate::error::{Error, ErrorKind};
 use crate::sign::{self, Parameters};
-use crate::token::TokenKey;
+use crate::token::{Scope, TokenKey};
 
-/// Within a region a connection takes milliseconds; what takes longer than this is not coming.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Bounds a whole attempt. HERE's own SDKs use 5 s (Java) and 60 s (C++).
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Token answers have about 1 KiB; more than this is something else.
 const MAX_BODY: usize = 64 * 1024;
 /// The end of every published token endpoint URL; `/timestamp` stands beside it.
@@ -41,6 +38,10 @@ pub struct HereIssuerConfig {
     pub extra_ca_pem: Option<Vec<u8>>,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
+    /// How long a connection may take. Default: 3 s; within a region it takes milliseconds.
+    pub connect_timeout: Duration,
+    /// How long one request may take in all. Default: 10 s; HERE's own SDKs take 5 s (Java) and 60 s (C++).
+    pub attempt_timeout: Duration,
 }
 
 impl HereIssuerConfig {
@@ -50,6 +51,8 @@ impl HereIssuerConfig {
             credential,
             extra_ca_pem: None,
             clock: Arc::new(SystemClock),
+            connect_timeout: Duration::from_secs(3),
+            attempt_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -60,10 +63,14 @@ impl HereIssuerConfig {
 /// loopback address.
 pub struct HereIssuer {
     http: reqwest::Client,
+    /// The same without a proxy, for an endpoint on this very machine.
+    direct: reqwest::Client,
     credential: ArcSwap<Credential>,
     clock: Arc<dyn Clock>,
     /// The issuer's clock less ours, in seconds; learned from a refused timestamp.
     clock_offset: AtomicI64,
+    connect_timeout: Duration,
+    attempt_timeout: Duration,
 }
 
 /// RFC 6749 §4.4.2 in HERE's JSON spelling. A JSON body takes no part in the signature.
@@ -91,38 +98,14 @@ impl HereIssuer {
     /// [`ErrorKind::CredentialInvalid`] when the extra CA file holds no certificate;
     /// [`ErrorKind::Unreachable`] when TLS cannot be set up at all.
     pub fn new(config: HereIssuerConfig) -> Result<Self, Error> {
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(ATTEMPT_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("token-provider/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(config.credential.token_endpoint_url()) {
-            builder = builder.no_proxy();
-        }
-        if let Some(pem) = &config.extra_ca_pem {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem)
-                .ok()
-                .filter(|found| !found.is_empty());
-            let Some(certificates) = certificates else {
-                return Err(Error::new(
-                    ErrorKind::CredentialInvalid,
-                    "the extra CA file holds no PEM certificate",
-                ));
-            };
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let http = builder.build().map_err(|error| {
-            Error::new(
-                ErrorKind::Unreachable,
-                "TLS could not be set up; are the system's CA certificates installed?",
-            )
-            .with_source(error)
-        })?;
         Ok(Self {
-            http,
+            http: client(&config)?.build().map_err(no_tls)?,
+            direct: client(&config)?.no_proxy().build().map_err(no_tls)?,
             credential: ArcSwap::from_pointee(config.credential),
             clock: config.clock,
             clock_offset: AtomicI64::new(0),
+            connect_timeout: config.connect_timeout,
+            attempt_timeout: config.attempt_timeout,
         })
     }
 
@@ -180,20 +163,20 @@ impl HereIssuer {
         let body = Request {
             grant_type: "client_credentials",
             expires_in: key.lifetime().as_secs(),
-            scope: key.scope().or(credential.scope()).map(crate::Scope::as_str),
+            scope: key.scope().or(credential.scope()).map(Scope::as_str),
         };
         let body = serde_json::to_vec(&body).map_err(|error| {
             Error::new(ErrorKind::InvalidRequest, "the request has no JSON form").with_source(error)
         })?;
         let request = self
-            .http
+            .http(url)
             .post(url.clone())
             .header(AUTHORIZATION, authorization)
             .header(CONTENT_TYPE, "application/json")
             // HERE logs and returns it: the thread that joins our log to HERE's support.
             .header(CORRELATION_ID, &nonce)
             .body(body);
-        let exchange = Exchange::receive(request).await;
+        let exchange = self.receive(request).await;
         match &exchange {
             Ok(exchange) => {
                 tracing::debug!(correlation_id = %exchange.correlation_id(&nonce), status = exchange.status, "HERE answered");
@@ -201,6 +184,68 @@ impl HereIssuer {
             Err(error) => tracing::debug!(correlation_id = %nonce, %error, "HERE did not answer"),
         }
         exchange
+    }
+
+    /// Sends a request and reads the answer to its end.
+    async fn receive(&self, request: reqwest::RequestBuilder) -> Result<Exchange, Error> {
+        let mut response = request.send().await.map_err(|error| self.network_error(error))?;
+        let status = response.status().as_u16();
+        let headers = std::mem::take(response.headers_mut());
+        // Room for all that is read, so that growing leaves no copy of a token behind.
+        let mut body = Zeroizing::new(Vec::with_capacity(MAX_BODY));
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.network_error(error))?
+        {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(Error::new(
+                    ErrorKind::InvalidAnswer { status },
+                    "the answer is larger than 64 KiB, so it is no token; check here.token.endpoint.url",
+                ));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Exchange {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    fn network_error(&self, error: reqwest::Error) -> Error {
+        // The URL is left out: an endpoint of one's own may carry a key in its query.
+        let error = error.without_url();
+        let (kind, message) = if error.is_timeout() && error.is_connect() {
+            let limit = self.connect_timeout.as_secs_f64();
+            let message = format!(
+                "no connection to the token endpoint within {limit} s; check the network and HTTPS_PROXY"
+            );
+            (ErrorKind::TimedOut, message.into())
+        } else if error.is_timeout() {
+            let limit = self.attempt_timeout.as_secs_f64();
+            (
+                ErrorKind::TimedOut,
+                format!("no answer from the token endpoint within {limit} s").into(),
+            )
+        } else if error.is_connect() {
+            let message = "no connection to the token endpoint; check here.token.endpoint.url, the network and HTTPS_PROXY";
+            (ErrorKind::Unreachable, Cow::from(message))
+        } else {
+            (
+                ErrorKind::Unreachable,
+                "the connection to the token endpoint broke off".into(),
+            )
+        };
+        Error::new(kind, message).with_source(error)
+    }
+
+    fn http(&self, url: &Url) -> &reqwest::Client {
+        if is_loopback(url) {
+            &self.direct
+        } else {
+            &self.http
+        }
     }
 
     /// The time by the issuer's clock: the `Date` of its refusal, else what `/timestamp` says.
@@ -216,7 +261,10 @@ impl HereIssuer {
         let path = format!("{}/timestamp", url.path().strip_suffix(TOKEN_PATH)?);
         url.set_path(&path);
         url.set_query(None);
-        let exchange = Exchange::receive(self.http.get(url)).await.ok()?;
+        let exchange = self.receive(self.http(&url).get(url)).await.ok()?;
+        if !(200..=299).contains(&exchange.status) {
+            return None;
+        }
         let timestamp: Timestamp = serde_json::from_slice(&exchange.body).ok()?;
         UNIX_EPOCH.checked_add(Duration::from_secs(timestamp.timestamp))
     }
@@ -250,6 +298,33 @@ impl HereIssuer {
     }
 }
 
+/// Sets up all that the two clients have in common.
+fn client(config: &HereIssuerConfig) -> Result<reqwest::ClientBuilder, Error> {
+    let builder = reqwest::Client::builder()
+        .connect_timeout(config.connect_timeout)
+        .timeout(config.attempt_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("token-provider/", env!("CARGO_PKG_VERSION")));
+    let Some(pem) = &config.extra_ca_pem else {
+        return Ok(builder);
+    };
+    match reqwest::Certificate::from_pem_bundle(pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(builder.tls_certs_merge(certificates)),
+        _ => Err(Error::new(
+            ErrorKind::CredentialInvalid,
+            "the extra CA file holds no PEM certificate",
+        )),
+    }
+}
+
+fn no_tls(error: reqwest::Error) -> Error {
+    Error::new(
+        ErrorKind::Unreachable,
+        "TLS could not be set up; are the system's CA certificates installed?",
+    )
+    .with_source(error)
+}
+
 impl Issue for HereIssuer {
     fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
         Box::pin(async move {
@@ -269,27 +344,6 @@ impl fmt::Debug for HereIssuer {
 }
 
 impl Exchange {
-    async fn receive(request: reqwest::RequestBuilder) -> Result<Self, Error> {
-        let mut response = request.send().await.map_err(network_error)?;
-        let status = response.status().as_u16();
-        let headers = std::mem::take(response.headers_mut());
-        let mut body = Zeroizing::new(Vec::with_capacity(4096));
-        while let Some(chunk) = response.chunk().await.map_err(network_error)? {
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(Error::new(
-                    ErrorKind::InvalidAnswer { status },
-                    "the answer is larger than 64 KiB, so it is no token; check here.token.endpoint.url",
-                ));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Self {
-            status,
-            headers,
-            body,
-        })
-    }
-
     fn read(&self, now: SystemTime) -> Result<Issued, Error> {
         answer::read(self.status, self.retry_after(now), &self.body)
     }
@@ -302,7 +356,8 @@ impl Exchange {
     fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
         if value.bytes().all(|byte| byte.is_ascii_digit()) {
-            return value.parse().ok().map(Duration::from_secs);
+            // A number that does not fit is a long time all the same.
+            return (!value.is_empty()).then(|| Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
         }
         let until = httpdate::parse_http_date(value).ok()?;
         Some(
@@ -318,31 +373,4 @@ impl Exchange {
             .and_then(|id| id.to_str().ok())
             .unwrap_or(sent)
     }
-}
-
-fn network_error(error: reqwest::Error) -> Error {
-    // The URL is left out: an endpoint of one's own may carry a key in its query.
-    let error = error.without_url();
-    let (kind, message) = if error.is_timeout() && error.is_connect() {
-        (
-            ErrorKind::TimedOut,
-            "no connection to the token endpoint within 3 s; check the network and HTTPS_PROXY",
-        )
-    } else if error.is_timeout() {
-        (
-            ErrorKind::TimedOut,
-            "no answer from the token endpoint within 10 s",
-        )
-    } else if error.is_connect() {
-        (
-            ErrorKind::Unreachable,
-            "no connection to the token endpoint; check here.token.endpoint.url, the network and HTTPS_PROXY",
-        )
-    } else {
-        (
-            ErrorKind::Unreachable,
-            "the connection to the token endpoint broke off",
-        )
-    };
-    Error::new(kind, message).with_source(error)
 }

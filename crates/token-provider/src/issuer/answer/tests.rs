@@ -1,1 +1,254 @@
+//! Answers as HERE and others give them, and as nobody should.
 
+mod refusals;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Published answers; the file names the source of each.
+const ANSWERS: &str = include_str!("../../../testdata/answers.json");
+/// Stands for whatever an answer's body holds; must show up nowhere.
+const MARKER: &str = "QzPlantedBodyQz";
+
+#[derive(Deserialize)]
+struct Answers {
+    success: Vec<SuccessCase>,
+    errors: Vec<ErrorCase>,
+}
+
+#[derive(Deserialize)]
+struct SuccessCase {
+    case: String,
+    body: String,
+    expected: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct ErrorCase {
+    name: String,
+    http_status: u16,
+    body: String,
+    error_code: u32,
+}
+
+fn published() -> Answers {
+    serde_json::from_str(ANSWERS).expect("the sample file is well-formed")
+}
+
+fn read_ok(body: &str) -> Issued {
+    read(200, None, body.as_bytes()).expect(body)
+}
+
+fn read_err(status: u16, body: &str) -> Error {
+    read(status, None, body.as_bytes()).expect_err(body)
+}
+
+/// Everything that a program could show of an error.
+fn shown(error: &Error) -> String {
+    format!("{error} {error:?} {error:#?} {:?}", error.causes())
+}
+
+#[test]
+fn published_tokens_are_read() {
+    let cases = published().success;
+    assert_eq!(cases.len(), 7);
+    for SuccessCase { case, body, expected } in cases {
+        // The published bodies stand `<token>` for a token, which is none by RFC 6750.
+        let read = read(200, None, body.replace("<token>", "eyJ.token-._~+/==").as_bytes());
+        match expected {
+            Some(Value::Object(expected)) => {
+                let issued = read.expect(&case);
+                assert_eq!(*issued.access_token, "eyJ.token-._~+/==", "{case}");
+                assert_eq!(
+                    issued.expires_in.as_secs(),
+                    expected["expires_in"].as_u64().expect("is a number"),
+                    "{case}"
+                );
+                assert_eq!(
+                    issued.scope.as_ref().map(Scope::as_str),
+                    expected["scope"].as_str(),
+                    "{case}"
+                );
+            }
+            Some(_invalid) => {
+                assert_eq!(
+                    read.expect_err(&case).kind(),
+                    ErrorKind::InvalidAnswer { status: 200 },
+                    "{case}"
+                );
+            }
+            None => assert_eq!(*read.expect(&case).access_token, "password_grant_token"),
+        }
+    }
+}
+
+#[test]
+fn published_errors_keep_their_number() {
+    let cases = published().errors;
+    assert_eq!(cases.len(), 13);
+    for ErrorCase {
+        name,
+        http_status,
+        body,
+        error_code,
+    } in cases
+    {
+        let error = read_err(http_status, &body);
+        let expected = match (http_status, error_code) {
+            (_, 401_204) => ErrorKind::ClockSkew,
+            (429, _) => ErrorKind::Throttled,
+            (500.., _) => ErrorKind::Unavailable { status: http_status },
+            _ => ErrorKind::Rejected {
+                status: http_status,
+                code: Some(error_code),
+            },
+        };
+        assert_eq!(error.kind(), expected, "{name}");
+        if http_status != 429 {
+            assert!(
+                error.to_string().contains(&error_code.to_string()),
+                "{name}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn text_that_would_split_a_header_is_no_token() {
+    for text in [
+        "",
+        " ",
+        "==",
+        "a b",
+        "a\\r\\nSet-Cookie: x=1",
+        "a\\nb",
+        "a\\u0000b",
+        "a=b",
+        "a,b",
+        "\\\"a\\\"",
+        "ä",
+        "\\u2028",
+        "Bearer a",
+    ] {
+        let body = format!(r#"{{"access_token":"{text}","token_type":"bearer","expires_in":3599}}"#);
+        let error = read_err(200, &body);
+        assert_eq!(error.kind(), ErrorKind::InvalidAnswer { status: 200 }, "{body}");
+        assert!(
+            error
+                .to_string()
+                .contains("holds an access token that is not well-formed"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn lifetime_is_whole_seconds_and_cut_down_to_a_month() {
+    let month = 30 * 86_400;
+    for (written, expected) in [
+        ("0", 0),
+        ("1", 1),
+        ("3599", 3599),
+        (r#""3599""#, 3599),
+        ("2592000", month),
+        ("2592001", month),
+        ("4294967295", month),
+        ("18446744073709551615", month),
+    ] {
+        let issued = read_ok(&format!(r#"{{"accessToken":"t","expiresIn":{written}}}"#));
+        assert_eq!(issued.expires_in.as_secs(), expected, "{written}");
+    }
+    for written in [
+        "-1",
+        "-0.5",
+        "3599.5",
+        "1e400",
+        "null",
+        "true",
+        "[]",
+        r#""""#,
+        r#""-1""#,
+        r#""soon""#,
+    ] {
+        let body = format!(r#"{{"accessToken":"t","expiresIn":{written}}}"#);
+        assert_eq!(
+            read_err(200, &body).kind(),
+            ErrorKind::InvalidAnswer { status: 200 },
+            "{written}"
+        );
+    }
+    // Too large for 64 bits: no number of seconds that anyone means.
+    assert!(
+        read(
+            200,
+            None,
+            br#"{"accessToken":"t","expiresIn":99999999999999999999}"#
+        )
+        .is_err()
+    );
+    assert!(
+        read_err(200, r#"{"accessToken":"t"}"#)
+            .to_string()
+            .contains("(expires_in)")
+    );
+}
+
+#[test]
+fn other_fields_do_no_harm() {
+    let issued = read_ok(
+        r#"{"accessToken":"camel","access_token":"snake","expiresIn":1,"expires_in":2,"scope":"a\"b","x":[{}],"userId":null}"#,
+    );
+    assert_eq!(
+        (issued.access_token.as_str(), issued.expires_in.as_secs()),
+        ("camel", 1)
+    );
+    assert_eq!(issued.scope, None, "a scope that is not well-formed is left out");
+    assert_eq!(
+        read_ok(r#"{"access_token":"t","token_type":"BEARER","expires_in":1}"#)
+            .access_token
+            .as_str(),
+        "t"
+    );
+    for kind in ["mac", "", "bearer "] {
+        let error = read_err(
+            200,
+            &format!(r#"{{"access_token":"t","token_type":"{kind}","expires_in":1}}"#),
+        );
+        assert!(
+            error.to_string().contains("of another type than Bearer"),
+            "{error}"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_answer_panics_or_shows_its_body(
+        status in 100_u16..1000,
+        fields in proptest::collection::vec(
+            ("accessToken|access_token|expiresIn|expires_in|scope|errorCode|code|error_description|message", ".{0,6}"),
+            0..5,
+        ),
+        is_number: bool,
+    ) {
+        let fields: Vec<String> = fields
+            .iter()
+            .map(|(name, value)| {
+                let value = serde_json::to_string(&format!("{MARKER}{value}")).expect("is text");
+                format!("\"{name}\":{}", if is_number && name.contains("xpires") { "60" } else { &value })
+            })
+            .collect();
+        let body = format!("{{{}}}", fields.join(","));
+        for body in [body.as_str(), body.trim_end_matches('}')] {
+            if let Err(error) = read(status, None, body.as_bytes()) {
+                prop_assert!(!shown(&error).contains(MARKER), "{}", shown(&error));
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_of_any_kind_do_not_panic(status in 0_u16.., body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = read(status, None, &body);
+    }
+}

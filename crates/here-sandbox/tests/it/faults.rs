@@ -1,0 +1,281 @@
+//! Each fault, seen from the other end of the wire.
+
+use here_sandbox::{Fault, FaultBody, HangUp, Target};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{JSON, NOW, PLAIN_JSON, Running};
+
+async fn with(fault: Fault) -> Running {
+    let running = Running::start().await;
+    running.sandbox.faults().inject(fault);
+    running
+}
+
+#[tokio::test]
+async fn status_is_answered_in_heres_form_whatever_was_sent() {
+    let cases = [
+        (400, 400_200),
+        (401, 401_300),
+        (403, 0),
+        (404, 404_000),
+        (408, 0),
+        (412, 412_001),
+        (429, 429_002),
+        (500, 500_203),
+        (502, 0),
+        (503, 0),
+        (504, 0),
+    ];
+    for (status, code) in cases {
+        let running = with(Fault::new().with_status(status)).await;
+        assert_eq!(running.ask().await.refusal(), (status, code));
+        assert_eq!(
+            running.post_token("nonsense", JSON, "").await.refusal(),
+            (status, code)
+        );
+        let stats = running.sandbox.stats();
+        assert_eq!(
+            (stats.token_requests, stats.faults_applied, stats.tokens_issued),
+            (2, 2, 0)
+        );
+    }
+}
+
+#[tokio::test]
+async fn error_code_can_be_chosen() {
+    let running = with(Fault::new().with_status(401).with_error_code(401_302)).await;
+    assert_eq!(running.ask().await.refusal(), (401, 401_302));
+}
+
+#[tokio::test]
+async fn success_of_another_status_is_still_a_token() {
+    let running = with(Fault::new().with_status(201)).await;
+    let answer = running.ask().await;
+    assert_eq!(answer.status, 201);
+    assert!(answer.json()["accessToken"].is_string());
+    assert_eq!(
+        running.post_token("nonsense", JSON, PLAIN_JSON).await.refusal(),
+        (401, 401_202)
+    );
+}
+
+#[tokio::test]
+async fn fault_ends_with_its_count() {
+    let running = with(Fault::new().with_status(503).with_count(2)).await;
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(running.ask().await.status);
+    }
+    assert_eq!(statuses, [503, 503, 200]);
+}
+
+#[tokio::test]
+async fn retry_after_is_sent_as_it_is() {
+    for value in ["120", "Fri, 15 Jan 2027 08:02:00 GMT", "soon", "-1"] {
+        let running = with(Fault::new().with_status(429).with_retry_after(value)).await;
+        assert_eq!(running.ask().await.header("retry-after"), Some(value));
+    }
+}
+
+#[tokio::test]
+async fn bodies_are_what_a_client_must_survive() {
+    let html = with(Fault::new().with_body(FaultBody::Html)).await.ask().await;
+    assert_eq!(
+        (html.status, html.header("content-type")),
+        (200, Some("text/html; charset=utf-8"))
+    );
+    assert!(html.body.starts_with(b"<!DOCTYPE html>"));
+
+    let gateway = with(Fault::new().with_body(FaultBody::Html).with_status(502))
+        .await
+        .ask()
+        .await;
+    assert_eq!((gateway.status, gateway.body), (502, html.body));
+
+    let garbage = with(Fault::new().with_body(FaultBody::Garbage)).await.ask().await;
+    assert_eq!(garbage.header("content-type"), Some("application/json"));
+    assert!(std::str::from_utf8(&garbage.body).is_err());
+
+    let empty = with(Fault::new().with_body(FaultBody::Empty)).await.ask().await;
+    assert_eq!(
+        (empty.status, empty.body.len(), empty.header("content-type")),
+        (200, 0, Some("application/json"))
+    );
+
+    let huge = with(Fault::new().with_body(FaultBody::Huge)).await.ask().await;
+    assert_eq!((huge.status, huge.header("content-length")), (200, None));
+    assert!(huge.body.len() > 16 * 1024 * 1024);
+}
+
+#[tokio::test]
+async fn client_that_stops_reading_a_huge_body_does_not_hold_up_others() {
+    let running = with(Fault::new().with_body(FaultBody::Huge).with_count(1)).await;
+    let mut reader = TcpStream::connect(running.address).await.unwrap();
+    reader
+        .write_all(running.token_request().as_bytes())
+        .await
+        .unwrap();
+    let mut some = [0; 4096];
+    reader.read_exact(&mut some).await.unwrap();
+    assert_eq!(running.ask().await.status, 200);
+}
+
+#[tokio::test]
+async fn hang_up_before_the_header_sends_nothing() {
+    let running = with(Fault::new().with_hang_up(HangUp::BeforeHeader)).await;
+    assert_eq!(running.raw(&running.token_request()).await, b"");
+    running.sandbox.faults().clear();
+    assert_eq!(running.ask().await.status, 200);
+}
+
+#[tokio::test]
+async fn hang_up_mid_header_ends_within_a_header_line() {
+    let running = with(Fault::new().with_hang_up(HangUp::MidHeader)).await;
+    let raw = String::from_utf8(running.raw(&running.token_request()).await).unwrap();
+    assert!(raw.starts_with("HTTP/1.1 200 OK\r\n"), "{raw:?}");
+    assert!(!raw.contains("\r\n\r\n") && !raw.ends_with("\r\n"), "{raw:?}");
+    assert_eq!(
+        running.sandbox.stats().tokens_issued,
+        1,
+        "the token is lost on the way"
+    );
+
+    running.sandbox.faults().inject(Fault::new().with_status(503));
+    let raw = String::from_utf8(running.raw(&running.token_request()).await).unwrap();
+    assert!(
+        raw.starts_with("HTTP/1.1 503 Service Unavailable\r\n") && !raw.contains("\r\n\r\n"),
+        "{raw:?}"
+    );
+}
+
+#[tokio::test]
+async fn hang_up_mid_body_announces_more_than_it_sends() {
+    let running = with(Fault::new().with_hang_up(HangUp::MidBody)).await;
+    let answer = running.ask().await;
+    let announced: usize = answer.header("content-length").unwrap().parse().unwrap();
+    assert_eq!((answer.status, answer.body.len()), (200, announced / 2));
+    assert!(answer.body.starts_with(b"{\"accessToken\":\"eyJ"));
+
+    running
+        .sandbox
+        .faults()
+        .inject(Fault::new().with_body(FaultBody::Empty));
+    let answer = running.ask().await;
+    assert_eq!(
+        (answer.header("content-length"), answer.body.len()),
+        (Some("0"), 0)
+    );
+}
+
+#[tokio::test]
+async fn hang_never_answers_and_ends_with_the_connection() {
+    let running = with(Fault::new().with_hang().with_count(1)).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream
+        .write_all(running.token_request().as_bytes())
+        .await
+        .unwrap();
+    // The count says that the request has arrived and met the fault; until it has, let the server run.
+    while !running.sandbox.faults().list().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(running.ask().await.status, 200, "others are served meanwhile");
+    let mut byte = [0];
+    let error = stream.try_read(&mut byte).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[tokio::test]
+async fn skewed_clock_is_skewed_everywhere() {
+    let running = with(Fault::new().with_clock_skew(600)).await;
+    let refused = running.ask().await;
+    assert_eq!(refused.refusal(), (401, 401_204));
+    assert!(refused.json()["sandboxHint"].as_str().unwrap().contains("-600 s"));
+    assert_eq!(refused.header("date"), Some("Fri, 15 Jan 2027 08:10:00 GMT"));
+    assert_eq!(
+        running.get("/timestamp", &[]).await.json()["timestamp"],
+        NOW + 600
+    );
+
+    let corrected = crate::support::Signer {
+        timestamp: (NOW + 600).to_string(),
+        ..running.signer()
+    };
+    let answer = running.post_token(&corrected.header(&[]), JSON, PLAIN_JSON).await;
+    let token = answer.json()["accessToken"].as_str().unwrap().to_owned();
+    let claims = running.sandbox.verify_token(&token).unwrap();
+    assert_eq!(
+        (claims.issued_at, claims.expires_at),
+        (NOW + 600, NOW + 600 + 3600)
+    );
+    let hello = running
+        .get("/hello", &[("Authorization", &format!("Bearer {token}"))])
+        .await;
+    assert_eq!(hello.json()["secondsLeft"], 3600);
+}
+
+#[tokio::test]
+async fn skew_of_one_request_is_seen_by_that_request() {
+    let running = with(Fault::new().with_clock_skew(-1000).with_count(1)).await;
+    let refused = running.ask().await;
+    assert_eq!(
+        (refused.refusal(), refused.header("date")),
+        ((401, 401_204), Some("Fri, 15 Jan 2027 07:43:20 GMT"))
+    );
+    assert_eq!(running.ask().await.status, 200);
+}
+
+#[tokio::test]
+async fn skewing_the_clock_forth_and_back_forgets_no_nonce() {
+    let running = Running::start().await;
+    let request = running.token_request();
+    assert!(running.raw(&request).await.starts_with(b"HTTP/1.1 200"));
+    running
+        .sandbox
+        .faults()
+        .inject(Fault::new().with_clock_skew(10_000).with_count(1));
+    assert_eq!(running.ask().await.refusal(), (401, 401_204));
+    assert!(String::from_utf8_lossy(&running.raw(&request).await).contains("401207"));
+}
+
+#[tokio::test]
+async fn lifetime_is_overridden_exactly() {
+    for seconds in [0, 1, 5, 100_000] {
+        let running = with(Fault::new().with_lifetime(seconds)).await;
+        let answer = running.ask().await.json();
+        assert_eq!(answer["expiresIn"], seconds);
+        let verified = running
+            .sandbox
+            .verify_token(answer["accessToken"].as_str().unwrap());
+        assert_eq!(verified.is_ok(), seconds > 0);
+    }
+}
+
+#[tokio::test]
+async fn expired_token_comes_with_the_usual_promise() {
+    let running = with(Fault::new().with_expired_token()).await;
+    let answer = running.ask().await.json();
+    assert_eq!(answer["expiresIn"], 3599);
+    let bearer = format!("Bearer {}", answer["accessToken"].as_str().unwrap());
+    assert_eq!(
+        running
+            .get("/hello", &[("Authorization", &bearer)])
+            .await
+            .refusal(),
+        (401, 400_601)
+    );
+}
+
+#[tokio::test]
+async fn data_can_be_down_while_tokens_are_handed_out() {
+    let running = with(Fault::new().with_target(Target::Data).with_status(503)).await;
+    let bearer = format!("Bearer {}", running.token().await);
+    let answer = running.get("/hello", &[("Authorization", &bearer)]).await;
+    assert_eq!(answer.refusal(), (503, 0));
+    assert_eq!(
+        running.sandbox.stats().faults_applied,
+        0,
+        "these count token requests"
+    );
+}

@@ -1,0 +1,17 @@
+//! The sandbox as a client meets it: real connections on a port that the system picks, raw requests, every
+//! code and every fault.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what a test relies on and does not find ends the test"
+)]
+
+mod control;
+mod data;
+mod faults;
+mod refused;
+mod serving;
+mod support;
+mod token;

@@ -1,0 +1,94 @@
+//! API keys: made once and shown once; only their SHA-256 is kept, in the configuration.
+//!
+//! A plain hash is enough for a secret of 256 random bits: there is nothing to guess that a slow hash would protect.
+
+use std::sync::Arc;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+use super::policy::Policy;
+use super::{Caller, Method};
+use crate::config::ApiKeyConfig;
+
+/// What every key begins with, so that secret scanners know one, and a key is told from other bearer tokens.
+pub const PREFIX: &str = "tp_";
+
+const RANDOM_BYTES: usize = 32;
+
+/// The keys that let a caller in.
+#[derive(Debug)]
+pub(super) struct ApiKeys(Vec<ApiKey>);
+
+#[derive(Debug)]
+struct ApiKey {
+    id: Arc<str>,
+    sha256: [u8; 32],
+    policy: Arc<Policy>,
+}
+
+impl ApiKeys {
+    pub(super) fn new(configs: &[ApiKeyConfig]) -> Self {
+        let key = |config: &ApiKeyConfig| ApiKey {
+            id: config.id.as_str().into(),
+            sha256: config.sha256,
+            policy: Arc::new(Policy::new(&config.policy)),
+        };
+        Self(configs.iter().map(key).collect())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the caller whose key this is. Looks at all keys, whichever fits, each in constant time.
+    pub(super) fn authenticate(&self, presented: &[u8]) -> Option<Caller> {
+        let hash = digest(&SHA256, presented);
+        let fitting = |key: &&ApiKey| verify_slices_are_equal(&key.sha256, hash.as_ref()).is_ok();
+        self.0.iter().filter(fitting).last().map(ApiKey::caller)
+    }
+
+    /// The same, for a caller that says which key it is about to show.
+    pub(super) fn authenticate_as(&self, id: &str, presented: &[u8]) -> Option<Caller> {
+        self.authenticate(presented).filter(|caller| caller.name() == id)
+    }
+}
+
+impl ApiKey {
+    fn caller(&self) -> Caller {
+        Caller::named(Method::ApiKey, Arc::clone(&self.id), Arc::clone(&self.policy))
+    }
+}
+
+/// Makes a key from the operating system's randomness. Returns it with its hash in hex, which is all to be kept.
+///
+/// # Errors
+///
+/// When the operating system has no randomness to give.
+pub fn generate() -> Result<(Zeroizing<String>, String), getrandom::Error> {
+    let mut random = Zeroizing::new([0; RANDOM_BYTES]);
+    getrandom::fill(&mut *random)?;
+    let mut key = Zeroizing::new(String::with_capacity(PREFIX.len() + RANDOM_BYTES * 2));
+    key.push_str(PREFIX);
+    URL_SAFE_NO_PAD.encode_string(&*random, &mut key);
+    let hash = digest(&SHA256, key.as_bytes());
+    let hex = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((key, hex))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_is_new_each_time_and_known_by_its_hash() {
+        let (first, hash) = generate().expect("randomness is there");
+        let (second, _) = generate().expect("randomness is there");
+        assert_ne!(*first, *second);
+        assert!(first.starts_with(PREFIX) && first.len() == PREFIX.len() + 43, "{} characters", first.len());
+        assert_eq!(hash.len(), 64);
+    }
+}

@@ -1,0 +1,76 @@
+//! Who is asking: a name, how it was shown, and the rules that go with it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::policy::Policy;
+
+/// How a caller has shown who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Method {
+    /// Not at all.
+    Anonymous,
+    /// An API key of the configuration.
+    ApiKey,
+    /// A token of the company's identity provider.
+    Oidc,
+    /// A client certificate.
+    Mtls,
+    /// A header that a trusted reverse proxy set.
+    TrustedProxy,
+}
+
+/// Who is asking. Made by this room alone.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    method: Method,
+    name: Arc<str>,
+    address: Option<IpAddr>,
+    pub(super) policy: Arc<Policy>,
+}
+
+impl Method {
+    /// Returns the word for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::ApiKey => "api_key",
+            Self::Oidc => "oidc",
+            Self::Mtls => "mtls",
+            Self::TrustedProxy => "trusted_proxy",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Caller {
+    pub(super) fn named(method: Method, name: Arc<str>, policy: Arc<Policy>) -> Self {
+        Self { method, name, address: None, policy }
+    }
+
+    pub(super) fn at(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
+    }
+
+    /// Returns how the caller has shown who it is.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Returns the caller's name: a key's id, a certificate's name, a subject. Empty for one without a name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns where the request came from; nowhere, through a Unix socket.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+}

@@ -1,0 +1,31 @@
+//! Client certificates. The connection has checked the chain against `tls.client_ca`; here the name decides.
+
+use std::sync::Arc;
+
+use super::policy::Policy;
+use super::{Caller, ClientNames, Method};
+use crate::config::{MtlsConfig, SubjectName};
+
+#[derive(Debug)]
+pub(super) struct Mtls {
+    allow: Vec<SubjectName>,
+    policy: Arc<Policy>,
+}
+
+impl Mtls {
+    pub(super) fn new(config: &MtlsConfig) -> Self {
+        Self { allow: config.allow.clone(), policy: Arc::new(Policy::new(&config.policy)) }
+    }
+
+    /// Returns the caller whose certificate carries an allowed name; the name on the list is the caller's.
+    pub(super) fn authenticate(&self, names: &ClientNames) -> Option<Caller> {
+        let fits = |allowed: &&SubjectName| match allowed {
+            SubjectName::Dns(name) => names.dns.iter().any(|dns| dns.eq_ignore_ascii_case(name)),
+            SubjectName::Uri(name) => names.uri.iter().any(|uri| uri == name),
+        };
+        let name = match self.allow.iter().find(fits)? {
+            SubjectName::Dns(name) | SubjectName::Uri(name) => name.as_str(),
+        };
+        Some(Caller::named(Method::Mtls, name.into(), Arc::clone(&self.policy)))
+    }
+}

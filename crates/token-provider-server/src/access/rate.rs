@@ -1,0 +1,129 @@
+//! Token buckets: one for each caller with a rate of its own, and one for each address of those without a name.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use governor::clock::{Clock as _, MonotonicClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::DashMapStateStore;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{NotUntil, Quota, RateLimiter};
+
+use crate::config::RateConfig;
+use crate::problem::Problem;
+
+type Instant = <MonotonicClock as governor::clock::Clock>::Instant;
+
+/// After this many new addresses, those that have been quiet are forgotten: memory stays bounded by traffic.
+const SWEEP_EVERY: u32 = 4096;
+
+/// One caller's bucket.
+#[derive(Debug)]
+pub(super) struct Limiter(RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>);
+
+/// A bucket for each address.
+#[derive(Debug)]
+pub(super) struct AddressLimiter {
+    buckets: RateLimiter<IpAddr, DashMapStateStore<IpAddr>, MonotonicClock, NoOpMiddleware<Instant>>,
+    taken: AtomicU32,
+}
+
+impl Limiter {
+    pub(super) fn new(rate: RateConfig) -> Self {
+        Self(RateLimiter::direct_with_clock(quota(rate), MonotonicClock))
+    }
+
+    pub(super) fn take(&self) -> Result<(), Problem> {
+        self.0.check().map_err(|until| too_fast(&until))
+    }
+}
+
+impl AddressLimiter {
+    pub(super) fn new(rate: RateConfig) -> Self {
+        let buckets = RateLimiter::new(quota(rate), DashMapStateStore::default(), MonotonicClock);
+        Self { buckets, taken: AtomicU32::new(0) }
+    }
+
+    /// Takes one from the bucket of an address.
+    pub(super) fn take(&self, address: IpAddr) -> Result<(), Problem> {
+        if self.taken.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
+            self.buckets.retain_recent();
+            self.buckets.shrink_to_fit();
+        }
+        self.buckets.check_key(&network_of(address)).map_err(|until| too_fast(&until))
+    }
+}
+
+/// An IPv6 customer has a /64 at least, and could come from another address of it each time.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+    }
+}
+
+/// `count` in every `per`, and `burst` at once after a quiet time.
+fn quota(rate: RateConfig) -> Quota {
+    let interval = rate.per / rate.count.get();
+    // A rate of more than one each nanosecond is none; the configuration does not allow for it.
+    let interval = interval.max(Duration::from_nanos(1));
+    Quota::with_period(interval).unwrap_or(Quota::per_second(NonZeroU32::MAX)).allow_burst(rate.burst)
+}
+
+fn too_fast(until: &NotUntil<Instant>) -> Problem {
+    Problem::slow_down(until.wait_time_from(MonotonicClock.now()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(count: u32, per: Duration, burst: u32) -> RateConfig {
+        let non_zero = |number| NonZeroU32::new(number).expect("is not zero");
+        RateConfig { count: non_zero(count), per, burst: non_zero(burst) }
+    }
+
+    #[test]
+    fn bucket_holds_its_burst_and_then_says_how_long() {
+        let limiter = Limiter::new(rate(1, Duration::from_secs(3600), 3));
+        for _ in 0..3 {
+            assert!(limiter.take().is_ok());
+        }
+        let problem = limiter.take().expect_err("the bucket is empty");
+        assert_eq!((problem.status().as_u16(), problem.code()), (429, "slow_down"));
+        let retry_after = problem.retry_after().expect("it is known when");
+        assert!(retry_after > Duration::from_secs(3590) && retry_after <= Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn addresses_have_buckets_of_their_own_and_ipv6_by_network() {
+        let limiter = AddressLimiter::new(rate(1, Duration::from_secs(3600), 1));
+        let table = [
+            ("192.0.2.1", true),
+            ("192.0.2.1", false),
+            ("::ffff:192.0.2.1", false),
+            ("192.0.2.2", true),
+            ("2001:db8:0:1::1", true),
+            ("2001:db8:0:1:ffff::2", false),
+            ("2001:db8:0:2::1", true),
+        ];
+        for (address, admitted) in table {
+            let address = address.parse().expect("is an address");
+            assert_eq!(limiter.take(address).is_ok(), admitted, "{address}");
+        }
+    }
+
+    #[test]
+    fn quiet_addresses_are_forgotten() {
+        let limiter = AddressLimiter::new(rate(1_000_000, Duration::from_millis(1), 1));
+        for number in 0..3 * SWEEP_EVERY {
+            let _ = limiter.take(IpAddr::from(std::net::Ipv4Addr::from(number)));
+        }
+        assert!(limiter.buckets.len() < 2 * SWEEP_EVERY as usize, "{} held", limiter.buckets.len());
+    }
+}

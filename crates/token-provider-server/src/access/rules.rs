@@ -1,0 +1,230 @@
+//! The rules of one configuration, and the order in which they are asked.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use hyper::header::{AUTHORIZATION, HeaderName};
+
+use super::api_key::{self, ApiKeys};
+use super::browser::{BrowserRules, Cors};
+use super::host::HostRules;
+use super::mtls::Mtls;
+use super::policy::Policy;
+use super::proxy::TrustedProxy;
+use super::rate::AddressLimiter;
+use super::{Caller, Ends, Method};
+use crate::config::{Config, Lifetimes, PublicHost, RateConfig};
+use crate::problem::Problem;
+
+/// The lifetime of a token when the caller does not say.
+const DEFAULT_TTL: u64 = 3600;
+/// The shortest that a caller may ask for.
+const MIN_TTL: u64 = 60;
+
+/// What callers without a name may ask of one address that is not loopback, unless the configuration says otherwise.
+/// Also bounds guessing: a wrong credential is charged to its address.
+const ADDRESS_RATE: (u32, u32) = (50, 200);
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// All rules but those about profiles and scopes, which stand with the tokens.
+#[derive(Debug)]
+pub struct Rules {
+    hosts: HostRules,
+    browser: BrowserRules,
+    lifetimes: Lifetimes,
+    api_keys: ApiKeys,
+    mtls: Option<Mtls>,
+    trusted_proxy: Option<TrustedProxy>,
+    /// `None` when everybody has to say who they are.
+    anonymous: Option<Arc<Policy>>,
+    /// For those without a name, and for those who show a wrong one.
+    addresses: AddressLimiter,
+    /// Loopback has no limit unless the configuration sets one.
+    limits_loopback: bool,
+}
+
+/// What a request shows to say who its caller is.
+enum Presented<'a> {
+    Nothing,
+    ApiKey(&'a [u8]),
+    /// A bearer token that is no API key.
+    Token,
+}
+
+impl Rules {
+    pub(super) fn new(config: &Config) -> Self {
+        let access = &config.access;
+        let anonymous = access.anonymous || !access.has_callers();
+        let (count, burst) = ADDRESS_RATE;
+        let usual = RateConfig {
+            count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN),
+            per: Duration::from_secs(1),
+            burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
+        };
+        let mut anonymous_policy = access.anonymous_policy.clone();
+        // That rate is for each address, not for all of them together.
+        let address_rate = anonymous_policy.rate.take();
+        Self {
+            hosts: HostRules::new(config),
+            browser: BrowserRules::new(config),
+            lifetimes: config.lifetimes.clone(),
+            api_keys: ApiKeys::new(&access.api_keys),
+            mtls: access.mtls.as_ref().map(Mtls::new),
+            trusted_proxy: access.trusted_proxy.as_ref().map(TrustedProxy::new),
+            anonymous: anonymous.then(|| Arc::new(Policy::new(&anonymous_policy))),
+            addresses: AddressLimiter::new(address_rate.unwrap_or(usual)),
+            limits_loopback: address_rate.is_some(),
+        }
+    }
+
+    /// Judges the name by which the request calls this server, before anything else is done for it.
+    ///
+    /// # Errors
+    ///
+    /// 400 without a `Host`; 403 for one that is not ours (DNS rebinding).
+    pub fn admit_host(&self, headers: &HeaderMap, authority: Option<&str>, ends: &Ends) -> Result<PublicHost, Problem> {
+        self.hosts.admit(headers, authority, ends)
+    }
+
+    /// Judges the web page that a request comes from, if any. Returns the CORS headers that the answer gets.
+    ///
+    /// # Errors
+    ///
+    /// 403 for a page that may not ask.
+    pub fn admit_page(&self, headers: &HeaderMap, host: &PublicHost) -> Result<Cors, Problem> {
+        self.browser.admit(headers, host)
+    }
+
+    /// Says who is asking. Any of the configured ways lets a caller in; one that shows a wrong credential, and nothing
+    /// else that counts, is refused even where callers without a name are let in: it believes to be somebody.
+    ///
+    /// # Errors
+    ///
+    /// 401 when the caller has not shown who it is; 429 when it asks too often.
+    pub async fn authenticate(&self, headers: &HeaderMap, ends: &Ends) -> Result<Caller, Problem> {
+        let peer = ends.peer.map(|peer| peer.ip().to_canonical());
+        let address = match (&self.trusted_proxy, peer) {
+            (Some(proxy), Some(peer)) => Some(proxy.origin_of(headers, peer)),
+            _ => peer,
+        };
+        let presented = self.presented(headers);
+        let named = match presented {
+            Presented::ApiKey(key) => self.api_keys.authenticate(key),
+            Presented::Nothing | Presented::Token => None,
+        };
+        let named = named
+            .or_else(|| self.mtls.as_ref()?.authenticate(ends.client.as_deref()?))
+            .or_else(|| self.trusted_proxy.as_ref()?.authenticate(headers, peer));
+        if let Some(caller) = named {
+            caller.policy.admit_rate()?;
+            return Ok(caller.at(address));
+        }
+        self.admit_address(address)?;
+        match (presented, &self.anonymous) {
+            (Presented::Nothing, Some(policy)) => {
+                Ok(Caller::named(Method::Anonymous, Arc::default(), Arc::clone(policy)).at(address))
+            }
+            (Presented::Nothing, None) => Err(Problem::unauthenticated()),
+            (Presented::ApiKey(_) | Presented::Token, _) => Err(Problem::invalid_token()),
+        }
+    }
+
+    /// Says who a caller at the OAuth 2.0 door is. `secret` is its client id and secret, that is, the id and text of an
+    /// API key; a caller without one may have a certificate, or need none.
+    ///
+    /// # Errors
+    ///
+    /// 401 when it is not known; 429 when it asks too often.
+    pub fn authenticate_client(&self, secret: Option<(&str, &[u8])>, ends: &Ends) -> Result<Caller, Problem> {
+        let address = ends.peer.map(|peer| peer.ip().to_canonical());
+        let named = match secret {
+            Some((id, secret)) => self.api_keys.authenticate_as(id, secret),
+            None => self.mtls.as_ref().zip(ends.client.as_deref()).and_then(|(mtls, names)| mtls.authenticate(names)),
+        };
+        if let Some(caller) = named {
+            caller.policy.admit_rate()?;
+            return Ok(caller.at(address));
+        }
+        self.admit_address(address)?;
+        match (secret, &self.anonymous) {
+            (None, Some(policy)) => {
+                Ok(Caller::named(Method::Anonymous, Arc::default(), Arc::clone(policy)).at(address))
+            }
+            _ => Err(Problem::invalid_client()),
+        }
+    }
+
+    /// Returns the ways in which a client may authenticate at the OAuth 2.0 door, by their registered names
+    /// (RFC 8414 §2, RFC 8705 §2.1).
+    pub fn client_auth_methods(&self) -> Vec<&'static str> {
+        let mut methods = Vec::new();
+        if !self.api_keys.is_empty() {
+            methods.extend(["client_secret_basic", "client_secret_post"]);
+        }
+        if self.mtls.is_some() {
+            methods.push("tls_client_auth");
+        }
+        if self.anonymous.is_some() {
+            methods.push("none");
+        }
+        methods
+    }
+
+    /// Rounds the wish down to a configured lifetime, so that callers can make the server ask HERE for only so many
+    /// different tokens.
+    pub(super) fn lifetime(&self, caller: &Caller, ttl: Option<&str>) -> Result<Duration, Problem> {
+        let seconds = match ttl {
+            None => DEFAULT_TTL,
+            // Digits that do not fit are a number above every limit, which is cut down like any other.
+            Some(ttl) if !ttl.is_empty() && ttl.bytes().all(|byte| byte.is_ascii_digit()) => {
+                ttl.parse().unwrap_or(u64::MAX)
+            }
+            Some(_) => {
+                return Err(Problem::invalid_request("ttl: expected whole seconds in decimal digits, 60 or more"));
+            }
+        };
+        if seconds < MIN_TTL {
+            return Err(Problem::invalid_request("ttl: expected 60 seconds or more"));
+        }
+        match self.lifetimes.round_down(caller.policy.limit_ttl(seconds)) {
+            Some(lifetime) => Ok(lifetime),
+            None if ttl.is_none() => Ok(self.lifetimes.shortest()),
+            None => Err(Problem::invalid_request(format!(
+                "ttl: the shortest lifetime handed out here is {} seconds",
+                self.lifetimes.shortest().as_secs()
+            ))),
+        }
+    }
+
+    fn admit_address(&self, address: Option<IpAddr>) -> Result<(), Problem> {
+        match address {
+            Some(address) if self.limits_loopback || !address.is_loopback() => self.addresses.take(address),
+            _ => Ok(()),
+        }
+    }
+
+    /// `X-API-Key`, or `Authorization: Bearer` (RFC 6750 §2.1). Other schemes are for a proxy in front; so are other
+    /// bearer tokens, where nobody has to say who they are.
+    fn presented<'a>(&self, headers: &'a HeaderMap) -> Presented<'a> {
+        if let Some(key) = headers.get(X_API_KEY) {
+            return Presented::ApiKey(key.as_bytes());
+        }
+        let Some(value) = headers.get(AUTHORIZATION).map(|value| value.as_bytes()) else { return Presented::Nothing };
+        let Some((scheme, token)) = value.split_at_checked("Bearer ".len()) else { return Presented::Nothing };
+        if !scheme.eq_ignore_ascii_case(b"Bearer ") {
+            return Presented::Nothing;
+        }
+        let token = token.trim_ascii();
+        if token.starts_with(api_key::PREFIX.as_bytes()) {
+            Presented::ApiKey(token)
+        } else if self.anonymous.is_some() {
+            Presented::Nothing
+        } else {
+            Presented::Token
+        }
+    }
+}

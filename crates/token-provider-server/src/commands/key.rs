@@ -1,0 +1,24 @@
+//! `key new`: an API key, shown once.
+
+use std::io::Write as _;
+
+use zeroize::Zeroizing;
+
+use super::Failure;
+use crate::access::api_key;
+use crate::config;
+
+pub(super) fn new(id: &str) -> Result<(), Failure> {
+    // What the configuration would refuse must not be printed for it.
+    config::check_name(id).map_err(|expected| Failure::Usage(format!("--id: {expected}")))?;
+    let (key, hash) = api_key::generate().map_err(|error| {
+        Failure::system("the operating system gave no randomness")(std::io::Error::other(error.to_string()))
+    })?;
+    // The key stands alone on the first line, for scripts.
+    let text = Zeroizing::new(format!(
+        "{}\n\n# For the configuration file. The key itself is not in it and cannot be shown again.\n\
+         [[access.api_keys]]\nid = \"{id}\"\nsha256 = \"{hash}\"\nprofiles = [\"default\"]\n",
+        *key
+    ));
+    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::system("cannot print the key"))
+}

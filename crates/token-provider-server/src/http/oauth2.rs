@@ -1,0 +1,189 @@
+//! `POST /oauth2/token`: the client credentials grant (RFC 6749 §4.4), so that any OAuth 2.0 library gets HERE tokens
+//! without knowing HERE's signature; and the metadata by which it finds its way (RFC 8414).
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::pin::pin;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Body;
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, PRAGMA};
+use hyper::http::request::Parts;
+use serde::Serialize;
+use url::form_urlencoded;
+use zeroize::Zeroizing;
+
+use super::{Answer, token};
+use crate::access::{Access, Ends, Rules, Wish};
+use crate::config::PublicHost;
+use crate::problem::Problem;
+
+/// A token request has some hundred bytes.
+const MAX_BODY: usize = 16 * 1024;
+/// The body of a request must be there in this time.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The fields of the form, each at most once (RFC 6749 §3.2).
+#[derive(Default)]
+struct Form<'a> {
+    grant_type: Option<Cow<'a, str>>,
+    client_id: Option<Cow<'a, str>>,
+    client_secret: Option<Zeroizing<String>>,
+    scope: Option<Cow<'a, str>>,
+    /// Extension: the lifetime, as HERE's own endpoint takes it.
+    expires_in: Option<Cow<'a, str>>,
+    /// Extension: the profile.
+    profile: Option<Cow<'a, str>>,
+}
+
+/// A client id and secret, decoded.
+struct Basic {
+    id: String,
+    secret: Zeroizing<String>,
+}
+
+/// RFC 8414 §2.
+#[derive(Serialize)]
+struct Metadata {
+    issuer: String,
+    token_endpoint: String,
+    grant_types_supported: [&'static str; 1],
+    /// Required, and empty: there is no authorization endpoint.
+    response_types_supported: [&'static str; 0],
+    token_endpoint_auth_methods_supported: Vec<&'static str>,
+}
+
+pub(super) async fn answer<B>(
+    access: &Access,
+    rules: &Rules,
+    request: &Parts,
+    body: B,
+    ends: &Ends,
+) -> Result<Answer, Problem>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    let is_form = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        let essence = value.split(';').next().unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    });
+    if !is_form {
+        return Err(Problem::invalid_request("Content-Type: expected application/x-www-form-urlencoded"));
+    }
+    let body = Zeroizing::new(read(body).await?);
+    let form = Form::parse(&body)?;
+    let basic = Basic::of(request)?;
+    let secret = match (&basic, &form.client_secret) {
+        // RFC 6749 §2.3: no more than one way at once.
+        (Some(_), Some(_)) => {
+            return Err(Problem::invalid_request("the client authenticates in two ways; use one of them"));
+        }
+        (Some(basic), None) => Some((basic.id.as_str(), basic.secret.as_bytes())),
+        (None, Some(secret)) => {
+            let Some(id) = &form.client_id else {
+                return Err(Problem::invalid_request("client_id: expected beside client_secret"));
+            };
+            Some((&**id, secret.as_bytes()))
+        }
+        (None, None) => None,
+    };
+    let caller = rules.authenticate_client(secret, ends)?;
+    match form.grant_type.as_deref() {
+        Some("client_credentials") => {}
+        Some(_) => return Err(Problem::unsupported_grant_type()),
+        None => return Err(Problem::invalid_request("grant_type: missing; expected client_credentials")),
+    }
+    let wish = Wish {
+        ttl: form.expires_in.as_deref(),
+        profile: form.profile.as_deref(),
+        scope: form.scope.as_deref().filter(|scope| !scope.is_empty()),
+    };
+    let (token, left) = token::hand_out(access, rules, &caller, &wish).await?;
+    let mut answer = token::json(&token, left);
+    // RFC 6749 §5.1 wants both, for caches of the last century.
+    answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    Ok(answer)
+}
+
+pub(super) fn metadata(rules: &Rules, host: &PublicHost, ends: &Ends) -> Answer {
+    let issuer = format!("{}://{host}", if ends.is_tls { "https" } else { "http" });
+    let metadata = Metadata {
+        token_endpoint: format!("{issuer}/oauth2/token"),
+        issuer,
+        grant_types_supported: ["client_credentials"],
+        response_types_supported: [],
+        token_endpoint_auth_methods_supported: rules.client_auth_methods(),
+    };
+    // Strings always have a JSON form.
+    let json = serde_json::to_vec(&metadata).unwrap_or_default();
+    let mut answer = Answer::new(Full::from(json));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    answer
+}
+
+async fn read<B>(body: B) -> Result<Vec<u8>, Problem>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    let body = pin!(Limited::new(body, MAX_BODY));
+    let collected = tokio::time::timeout(BODY_TIMEOUT, body.collect()).await;
+    match collected {
+        Ok(Ok(body)) => Ok(body.to_bytes().into()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::content_too_large()),
+        Ok(Err(_)) | Err(_) => Err(Problem::invalid_request("the body did not arrive whole")),
+    }
+}
+
+impl<'a> Form<'a> {
+    fn parse(body: &'a [u8]) -> Result<Self, Problem> {
+        let mut form = Self::default();
+        for (name, value) in form_urlencoded::parse(body) {
+            let slot = match &*name {
+                "client_secret" => {
+                    if form.client_secret.replace(Zeroizing::new(value.into_owned())).is_some() {
+                        return Err(Problem::invalid_request("client_secret: given twice"));
+                    }
+                    continue;
+                }
+                "grant_type" => &mut form.grant_type,
+                "client_id" => &mut form.client_id,
+                "scope" => &mut form.scope,
+                "expires_in" => &mut form.expires_in,
+                "profile" => &mut form.profile,
+                _ => continue,
+            };
+            if slot.replace(value).is_some() {
+                return Err(Problem::invalid_request(format!("{name}: given twice")));
+            }
+        }
+        Ok(form)
+    }
+}
+
+impl Basic {
+    /// RFC 7617, with both halves in form encoding (RFC 6749 §2.3.1).
+    fn of(request: &Parts) -> Result<Option<Self>, Problem> {
+        let Some(value) = request.headers.get(AUTHORIZATION) else { return Ok(None) };
+        let malformed = || Problem::invalid_request("Authorization: expected Basic with a client id and secret");
+        let (scheme, encoded) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(malformed)?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return Err(malformed());
+        }
+        let decoded = Zeroizing::new(BASE64.decode(encoded.trim()).map_err(|_| malformed())?);
+        let text = std::str::from_utf8(&decoded).map_err(|_| malformed())?;
+        let (id, secret) = text.split_once(':').ok_or_else(malformed)?;
+        Ok(Some(Self { id: form_decoded(id), secret: Zeroizing::new(form_decoded(secret)) }))
+    }
+}
+
+/// Decodes one value, which has no `&` or `=` of its own.
+fn form_decoded(text: &str) -> String {
+    let spaces = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaces).decode_utf8_lossy().into_owned()
+}

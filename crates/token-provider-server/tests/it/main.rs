@@ -1,0 +1,11 @@
+//! The service as its callers and its users see it: over sockets, and as a process.
+
+mod command;
+mod connections;
+mod contract;
+mod layers;
+mod problems;
+mod secrets;
+mod shutdown;
+mod support;
+mod unix_socket;

@@ -1,0 +1,19 @@
+//! What the tests share: a server on a port of its own, the wire without a client in the way, scripted issuers, and
+//! the program itself.
+
+pub(crate) mod issuer;
+pub(crate) mod program;
+pub(crate) mod server;
+pub(crate) mod wire;
+
+use std::time::Duration;
+
+/// Ends a test that would hang. Nothing here takes a tenth of it on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for what must come.
+pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .unwrap_or_else(|_elapsed| panic!("{what}: not within {PATIENCE:?}"))
+}

@@ -1,0 +1,132 @@
+//! A server in this process, on a port of its own, with an offline HERE account behind it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use here_sandbox::{Sandbox, SandboxConfig};
+use token_provider::{Credential, TokenProvider};
+use token_provider_server::access::{Handout, Profile};
+use token_provider_server::config::{Config, Environment, Listen, Overrides};
+use token_provider_server::http::{App, Page};
+use token_provider_server::listen::{self, Limits, Listener};
+use token_provider_server::setup;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::within;
+
+pub(crate) const ACCESS_KEY_ID: &str = "planted-access-key-id";
+pub(crate) const ACCESS_KEY_SECRET: &str =
+    "planted-access-key-secret-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789_-AbCdEfGhIjKlMnOpQrStUv";
+
+/// A running server. It stops when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) app: Arc<App>,
+    shutdown: CancellationToken,
+    served: JoinHandle<()>,
+    _stop: [DropGuard; 2],
+}
+
+/// What a server is to be made from.
+#[derive(Debug, Default)]
+pub(crate) struct Setup {
+    config: String,
+    secret: Option<String>,
+    provider: Option<TokenProvider>,
+    limits: Limits,
+}
+
+impl Server {
+    /// A server with nothing configured.
+    pub(crate) async fn start() -> Self {
+        Setup::default().start().await
+    }
+
+    pub(crate) fn begin_shutdown(&self) {
+        self.shutdown.cancel();
+    }
+
+    /// Waits until the server has come to its end.
+    pub(crate) async fn ended(&mut self) {
+        within("the server's end", &mut self.served).await.expect("does not panic");
+    }
+}
+
+impl Setup {
+    /// The text of a configuration file. Its listeners are left out of account.
+    pub(crate) fn config(self, text: &str) -> Self {
+        Self { config: text.to_owned(), ..self }
+    }
+
+    /// Signs with this secret, which is not the account's.
+    pub(crate) fn wrong_secret(self, secret: &str) -> Self {
+        Self { secret: Some(secret.to_owned()), ..self }
+    }
+
+    /// Takes the default profile's tokens from here, not from the sandbox.
+    pub(crate) fn provider(self, provider: TokenProvider) -> Self {
+        Self { provider: Some(provider), ..self }
+    }
+
+    pub(crate) fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    pub(crate) async fn start(self) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("is bound");
+        self.start_at(Listener::Tcp(listener), address).await
+    }
+
+    /// Listens at a Unix socket; the server's `address` is then of no use.
+    pub(crate) async fn start_at_unix(self, path: &Path) -> Server {
+        let listener = listen::bind(&Listen::Unix(path.to_owned())).expect("can be bound");
+        let listener = listener.into_iter().next().expect("is one");
+        self.start_at(listener, SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    async fn start_at(self, listener: Listener, address: SocketAddr) -> Server {
+        let account = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let endpoint = format!("http://{}/oauth2/token", account.local_addr().expect("is bound"));
+        let sandbox = Sandbox::new(SandboxConfig::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
+        let account_stop = CancellationToken::new();
+        let (running, stop) = (sandbox.clone(), account_stop.clone());
+        tokio::spawn(async move { running.serve(account, stop.cancelled_owned()).await });
+
+        let config = parse(&self.config);
+        let secret = self.secret.unwrap_or_else(|| ACCESS_KEY_SECRET.to_owned());
+        let credential = Credential::new(ACCESS_KEY_ID, secret.into())
+            .and_then(|credential| credential.with_token_endpoint_url(&endpoint))
+            .expect("is well-formed");
+        let profile = |name: &String| match &self.provider {
+            Some(provider) if *name == config.profile => Profile::new(name, Vec::new(), provider.clone()),
+            _ => setup::profile(name, &config, credential.clone()).expect("can be set up"),
+        };
+        let handout = Handout::new(config.profiles.keys().map(profile), &config.profile);
+        let access = token_provider_server::access::Access::new(&config, handout);
+        let app = Arc::new(App::new(access, Page::Plain));
+        let shutdown = CancellationToken::new();
+        let until = shutdown.clone().cancelled_owned();
+        let served = tokio::spawn(listen::serve_with(self.limits, Arc::clone(&app), vec![listener], until));
+        Server {
+            address,
+            sandbox,
+            app,
+            served,
+            _stop: [shutdown.clone().drop_guard(), account_stop.drop_guard()],
+            shutdown,
+        }
+    }
+}
+
+/// Reads the text of a configuration file, and nothing of this machine.
+pub(crate) fn parse(text: &str) -> Config {
+    let file = (Path::new("test.toml"), text);
+    Config::parse(Some(file), &Environment::default(), &Overrides::default())
+        .unwrap_or_else(|error| panic!("{error}\n{text}"))
+}

@@ -1,0 +1,153 @@
+//! HTTP/1.1 as bytes: for requests that no client library would send, and answers as they are.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::within;
+
+/// One answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// As sent: order, case and repetition.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    /// The value of a header that is there once at most.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        let value = values.next().map(|(_, value)| value.as_str());
+        assert!(values.next().is_none(), "{name} is given twice: {self:?}");
+        value
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("is text")
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {self:?}"))
+    }
+
+    /// The `error` of a refusal.
+    pub(crate) fn error(&self) -> String {
+        self.json()["error"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub(crate) fn description(&self) -> String {
+        self.json()["error_description"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// A connection on which requests are written as bytes.
+#[derive(Debug)]
+pub(crate) struct Connection<S> {
+    stream: S,
+    read: Vec<u8>,
+}
+
+impl Connection<TcpStream> {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        let stream = within("a connection", TcpStream::connect(address)).await.expect("connects");
+        Self::new(stream)
+    }
+
+    /// Says whether the server has sent anything, or has closed, without waiting for it.
+    pub(crate) fn is_silent(&self) -> bool {
+        let mut byte = [0];
+        let read = self.stream.try_read(&mut byte);
+        self.read.is_empty() && read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, read: Vec::new() }
+    }
+
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        within("sending", self.stream.write_all(bytes.as_ref())).await.expect("is sent");
+    }
+
+    /// Sends what the server may not want to read to the end.
+    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        within("sending", self.stream.write_all(bytes.as_ref())).await
+    }
+
+    /// Reads the next answer, to a request that was not `HEAD`.
+    pub(crate) async fn reply(&mut self) -> Reply {
+        self.reply_to("GET").await
+    }
+
+    pub(crate) async fn reply_to(&mut self, method: &str) -> Reply {
+        let end = loop {
+            if let Some(end) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end;
+            }
+            let more = self.more().await;
+            assert!(more, "closed before an answer: {:?}", String::from_utf8_lossy(&self.read));
+        };
+        let head: Vec<u8> = self.read.drain(..end + 4).take(end).collect();
+        let head = String::from_utf8(head).expect("a head is ASCII");
+        let mut lines = head.split("\r\n");
+        let status_line = lines.next().unwrap_or_default();
+        let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let headers = lines
+            .map(|line| line.split_once(": ").unwrap_or_else(|| panic!("no header: {line}")))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let mut reply = Reply {
+            status: status.unwrap_or_else(|| panic!("no status: {status_line}")),
+            headers,
+            body: Vec::new(),
+        };
+        assert_eq!(reply.header("transfer-encoding"), None, "every answer says how long it is");
+        let has_body = method != "HEAD" && !matches!(reply.status, 204 | 304);
+        if has_body {
+            let length = reply.header("content-length").unwrap_or("0").parse().expect("is a length");
+            while self.read.len() < length {
+                assert!(self.more().await, "closed within a body: {reply:?}");
+            }
+            reply.body = self.read.drain(..length).collect();
+        }
+        reply
+    }
+
+    /// Waits until the server closes; `false` when it says something instead.
+    pub(crate) async fn is_closed_by_server(&mut self) -> bool {
+        self.read.is_empty() && !self.more().await
+    }
+
+    /// Reads more; `false` at the end. A connection that is reset has ended.
+    async fn more(&mut self) -> bool {
+        let read = within("an answer", self.stream.read_buf(&mut self.read)).await;
+        read.is_ok_and(|count| count > 0)
+    }
+}
+
+/// Makes one request on a connection of its own.
+pub(crate) async fn get(address: SocketAddr, target: &str) -> Reply {
+    request(address, "GET", target, &[]).await
+}
+
+pub(crate) async fn request(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> Reply {
+    let mut connection = Connection::open(address).await;
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    connection.send(head + "\r\n").await;
+    let reply = connection.reply_to(method).await;
+    assert!(connection.is_closed_by_server().await, "asked to close: {reply:?}");
+    reply
+}

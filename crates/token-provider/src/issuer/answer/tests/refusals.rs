@@ -1,0 +1,272 @@
+//! Answers that bring no token: what is said, what may be repeated, and that the body shows up nowhere.
+
+use super::*;
+
+#[test]
+fn every_code_says_what_to_do() {
+    let table = [
+        // status, code, kind, text
+        (
+            401,
+            401_300,
+            None,
+            "HERE refused the access key (401300): check here.access.key.secret in credentials.properties",
+        ),
+        (
+            400,
+            401_300,
+            None,
+            "HERE refused the access key (401300): check here.access.key.secret in credentials.properties",
+        ),
+        (
+            401,
+            401_310,
+            None,
+            "HERE refused the access key id (401310): here.access.key.id in credentials.properties holds the client id; \
+             put the access key id there",
+        ),
+        (
+            401,
+            401_600,
+            None,
+            "HERE knows no such access key (401600): check here.access.key.id in credentials.properties; the key may \
+             have been deleted",
+        ),
+        (
+            401,
+            401_302,
+            None,
+            "HERE does not let this app use the endpoint (401302): check the app's permissions in the HERE portal, and \
+             here.token.endpoint.url",
+        ),
+        (
+            401,
+            401_200,
+            None,
+            "HERE could not read the signature (401200): something on the way changes the Authorization header, most \
+             often a proxy",
+        ),
+        (
+            401,
+            401_206,
+            None,
+            "HERE could not read the signature (401206): something on the way changes the Authorization header, most \
+             often a proxy",
+        ),
+        (
+            400,
+            400_200,
+            None,
+            "HERE refused what was asked for (400200): check the scope and the lifetime",
+        ),
+        (
+            400,
+            400_217,
+            None,
+            "HERE refused what was asked for (400217): check the scope and the lifetime",
+        ),
+        (
+            400,
+            400_002,
+            None,
+            "HERE refused the request (400002): check here.token.endpoint.url and the scope",
+        ),
+        (
+            404,
+            404_000,
+            None,
+            "HERE refused the request (404000): check here.token.endpoint.url and the scope",
+        ),
+        (
+            403,
+            403_999,
+            None,
+            "HERE refused the access key (403999): check here.access.key.id and here.access.key.secret in \
+             credentials.properties",
+        ),
+        (
+            401,
+            401_204,
+            Some(ErrorKind::ClockSkew),
+            "HERE refused the timestamp (401204): set this machine's clock, by NTP best",
+        ),
+        (
+            401,
+            401_207,
+            Some(ErrorKind::Unavailable { status: 401 }),
+            "HERE has seen this request before (401207): something on the way sends requests twice",
+        ),
+    ];
+    for (status, code, kind, text) in table {
+        let kind = kind.unwrap_or(ErrorKind::Rejected {
+            status,
+            code: Some(code),
+        });
+        // The spellings of HERE's old and new services, and of gateways that are loose with JSON.
+        for body in [
+            format!(r#"{{"errorCode":{code},"message":"{MARKER}"}}"#),
+            format!(r#"{{"errorCode":"{code}","message":"{MARKER}"}}"#),
+            format!(r#"{{"code":"{code}","title":"{MARKER}","cause":"{MARKER}"}}"#),
+            format!(r#"{{"error":"{MARKER}","error_description":"errorCode: '{code}'. {MARKER}"}}"#),
+        ] {
+            let error = read_err(status, &body);
+            assert_eq!((error.kind(), error.to_string().as_str()), (kind, text), "{body}");
+            assert!(!shown(&error).contains(MARKER), "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn refusals_without_a_number_name_the_status() {
+    for (status, body, start) in [
+        (
+            401,
+            r#"{"message":"no"}"#,
+            "HERE refused the access key (status 401)",
+        ),
+        (
+            400,
+            r#"{"errorCode":-1}"#,
+            "HERE refused the request (status 400)",
+        ),
+        (
+            400,
+            r#"{"errorCode":99999999999}"#,
+            "HERE refused the request (status 400)",
+        ),
+        (
+            400,
+            r#"{"errorCode":[1]}"#,
+            "HERE refused the request (status 400)",
+        ),
+        (
+            400,
+            r#"{"error_description":"errorCode: 'x'"}"#,
+            "HERE refused the request (status 400)",
+        ),
+    ] {
+        let error = read_err(status, body);
+        assert_eq!(error.kind(), ErrorKind::Rejected { status, code: None }, "{body}");
+        assert!(error.to_string().starts_with(start), "{error}");
+    }
+}
+
+#[test]
+fn what_is_not_json_comes_from_something_else() {
+    let page = format!("<!DOCTYPE html><title>{MARKER}</title>");
+    let cut = format!(r#"{{"errorCode":401300,"message":"{MARKER}"#);
+    let table = [
+        // status, kind, transient, part of the text
+        (
+            200,
+            ErrorKind::InvalidAnswer { status: 200 },
+            true,
+            "is not the JSON of a token",
+        ),
+        (
+            204,
+            ErrorKind::InvalidAnswer { status: 204 },
+            true,
+            "is not the JSON of a token",
+        ),
+        (
+            301,
+            ErrorKind::InvalidAnswer { status: 301 },
+            true,
+            "a redirect (301), which is not followed",
+        ),
+        (
+            302,
+            ErrorKind::InvalidAnswer { status: 302 },
+            true,
+            "a redirect (302), which is not followed",
+        ),
+        (
+            400,
+            ErrorKind::InvalidAnswer { status: 400 },
+            false,
+            "by something that is not HERE's token endpoint",
+        ),
+        (
+            401,
+            ErrorKind::InvalidAnswer { status: 401 },
+            false,
+            "by something that is not HERE's token endpoint",
+        ),
+        (
+            403,
+            ErrorKind::InvalidAnswer { status: 403 },
+            false,
+            "by something that is not HERE's token endpoint",
+        ),
+        (
+            404,
+            ErrorKind::InvalidAnswer { status: 404 },
+            true,
+            "there is no token endpoint at this address (404)",
+        ),
+        (
+            405,
+            ErrorKind::InvalidAnswer { status: 405 },
+            true,
+            "there is no token endpoint at this address (405)",
+        ),
+        (
+            407,
+            ErrorKind::InvalidAnswer { status: 407 },
+            true,
+            "a proxy wants to be logged in to (407)",
+        ),
+        (
+            408,
+            ErrorKind::Unavailable { status: 408 },
+            true,
+            "is failing (408)",
+        ),
+        (429, ErrorKind::Throttled, true, "too many requests (429)"),
+        (
+            500,
+            ErrorKind::Unavailable { status: 500 },
+            true,
+            "is failing (500)",
+        ),
+        (
+            502,
+            ErrorKind::Unavailable { status: 502 },
+            true,
+            "is failing (502)",
+        ),
+        (
+            599,
+            ErrorKind::Unavailable { status: 599 },
+            true,
+            "is failing (599)",
+        ),
+    ];
+    for (status, kind, is_transient, part) in table {
+        for body in ["", &page, &cut, "null", "[]", "\u{FEFF}"] {
+            let error = read_err(status, body);
+            assert_eq!(
+                (error.kind(), error.is_transient()),
+                (kind, is_transient),
+                "{status} {body}"
+            );
+            assert!(error.to_string().contains(part), "{error}");
+            assert!(!shown(&error).contains(MARKER), "{error:?}");
+        }
+    }
+    let failing = read_err(
+        500,
+        r#"{"errorCode":500203,"message":"Missing Thing Encrypted Secret."}"#,
+    );
+    assert!(failing.to_string().contains("(500, 500203)"), "{failing}");
+}
+
+#[test]
+fn retry_after_is_kept_wherever_it_makes_sense() {
+    let asked = Some(Duration::from_secs(7));
+    for status in [408, 429, 500, 503, 401, 403] {
+        let error = read(status, asked, b"{}").expect_err("is none");
+        assert_eq!(error.retry_after(), asked, "{status}");
+    }
+}
