@@ -14,6 +14,7 @@ use token_provider::ErrorKind;
 
 use crate::cli::{self, Cli, Command, Common, KeyCommand};
 use crate::config::{Config, ConfigError, Environment};
+use crate::reload::Settings;
 use crate::setup::SetupError;
 use crate::telemetry;
 
@@ -93,16 +94,12 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Command::Key(KeyCommand::New { id }) => key::new(&id),
         Command::Man => cli::man(&mut io::stdout()).map_err(Failure::system("cannot write to stdout")),
-        Command::Serve { sandbox } => with_runtime(&cli.common, |config, environment| {
-            serve::run(config, environment, sandbox)
-        }),
-        Command::Token { format, ttl } => with_runtime(&cli.common, move |config, environment| {
-            token::run(config, environment, format, ttl)
-        }),
+        Command::Serve { sandbox } => with_runtime(&cli.common, |settings| serve::run(settings, sandbox)),
+        Command::Token { format, ttl } => with_runtime(&cli.common, move |settings| token::run(settings, format, ttl)),
         Command::Check => check::run_command(&cli.common),
         Command::Sandbox { write_credentials } => {
             let listen = cli.common.listen.clone();
-            with_runtime(&cli.common, move |_, _| sandbox::run(listen, write_credentials))
+            with_runtime(&cli.common, move |_| sandbox::run(listen, write_credentials))
         }
     };
     match result {
@@ -114,14 +111,15 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
-fn with_runtime<F>(common: &Common, command: impl FnOnce(Config, Environment) -> F) -> Result<(), Failure>
+fn with_runtime<F>(common: &Common, command: impl FnOnce(Settings) -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,
 {
     let environment = Environment::from_process();
-    let config = Config::load(&common.overrides(), &environment).map_err(Failure::Config)?;
+    let overrides = common.overrides();
+    let config = Config::load(&overrides, &environment).map_err(Failure::Config)?;
     telemetry::init(config.log, environment.variable("NO_COLOR").is_some());
-    runtime()?.block_on(command(config, environment))
+    runtime()?.block_on(command(Settings { config, overrides, environment }))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -17,6 +17,8 @@ pub mod listen;
 
 pub mod setup;
 
+pub mod reload;
+
 pub mod cli;
 
 pub mod commands;

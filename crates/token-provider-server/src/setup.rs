@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use token_provider::{
     Credential, CredentialSource, Error, HereIssuer, HereIssuerConfig, Lookup, Scope, TokenKey, TokenProvider,
@@ -9,6 +10,7 @@ use token_provider::{
 
 use crate::access::{Access, Handout, Profile};
 use crate::config::{Config, Environment, ProfileConfig};
+use crate::reload::Rotation;
 
 /// Why a configuration that reads well cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -80,17 +82,13 @@ pub fn find_credential(
     config: &Config,
     environment: &Environment,
 ) -> Result<FoundCredential, SetupError> {
-    let failed = |source| SetupError::Profile {
-        profile: name.to_owned(),
-        source,
-    };
     let profile = config.profiles.get(name).cloned().unwrap_or_default();
     let source = lookup(name, config, &profile, environment)
         .find()
-        .map_err(failed)?;
-    let mut credential = source.load().map_err(failed)?;
-    if let Some(scope) = &profile.scope {
-        credential = credential.with_scope(Some(Scope::new(scope).map_err(failed)?));
+        .map_err(failed(name))?;
+    let mut credential = source.load().map_err(failed(name))?;
+    if let Some(scope) = default_scope(name, config)? {
+        credential = credential.with_scope(Some(scope));
     }
     Ok(FoundCredential { source, credential })
 }
@@ -130,69 +128,65 @@ pub fn issuer(name: &str, config: &Config, credential: Credential) -> Result<Her
             source,
         })?);
     }
-    HereIssuer::new(issuer).map_err(|source| SetupError::Profile {
-        profile: name.to_owned(),
-        source,
-    })
+    HereIssuer::new(issuer).map_err(failed(name))
 }
 
-/// Puts the access rules together, with a provider for each profile behind them.
+/// Puts the access rules together, with a provider for each profile behind them. Returns with them what keeps their
+/// credentials in step with the files.
 ///
 /// # Errors
 ///
 /// The first profile that cannot be set up.
-pub fn access(config: &Config, environment: &Environment) -> Result<Access, SetupError> {
+pub fn access(config: &Config, environment: &Environment) -> Result<(Access, Vec<Rotation>), SetupError> {
     let mut profiles = Vec::new();
+    let mut rotations = Vec::new();
     for name in config.profiles.keys() {
-        let found = find_credential(name, config, environment)?;
-        if found.source.is_readable_by_others() {
+        let FoundCredential { source, credential } = find_credential(name, config, environment)?;
+        if source.is_readable_by_others() {
             tracing::warn!(
-                credential.source = %found.source,
+                credential.source = %source,
                 "other users of this machine can read the credential file; chmod 600 it"
             );
         }
         tracing::info!(
             profile = name,
-            credential.source = %found.source,
-            token_endpoint = %found.credential.token_endpoint_url(),
+            credential.source = %source,
+            token_endpoint = %credential.token_endpoint_url(),
             "credential found"
         );
-        profiles.push(profile(name, config, found.credential)?);
+        let scope = default_scope(name, config)?;
+        let (profile, issuer) = profile(name, config, credential)?;
+        profiles.push(profile);
+        rotations.push(Rotation::new(name, source, scope, issuer));
     }
-    Ok(access_with(config, profiles))
+    Ok((access_with(config, profiles), rotations))
 }
 
-/// Makes a profile from its credential.
+/// Makes a profile from its credential, and returns with it the issuer whose credential can be rotated.
 ///
 /// # Errors
 ///
 /// As for [`issuer`].
-pub fn profile(name: &str, config: &Config, credential: Credential) -> Result<Profile, SetupError> {
-    let scopes = config
-        .profiles
-        .get(name)
-        .map(|profile| profile.scopes.as_slice())
-        .unwrap_or_default();
-    let scopes = scopes
-        .iter()
-        .map(|scope| Scope::new(scope))
-        .collect::<Result<_, _>>();
-    let scopes = scopes.map_err(|source| SetupError::Profile {
-        profile: name.to_owned(),
-        source,
-    })?;
-    let issuer = issuer(name, config, credential)?;
+pub fn profile(name: &str, config: &Config, credential: Credential) -> Result<(Profile, Arc<HereIssuer>), SetupError> {
+    let scopes = config.profiles.get(name).map(|profile| profile.scopes.as_slice()).unwrap_or_default();
+    let scopes = scopes.iter().map(|scope| Scope::new(scope)).collect::<Result<_, _>>();
+    let scopes = scopes.map_err(failed(name))?;
+    let issuer = Arc::new(issuer(name, config, credential)?);
     // What callers get who name no lifetime, so that the token fetched at the start is the one they ask for.
-    let lifetime = config
-        .lifetimes
-        .round_down(3600)
-        .unwrap_or_else(|| config.lifetimes.shortest());
-    let key = TokenKey::new(lifetime).unwrap_or_default();
-    Ok(Profile::new(
-        name,
-        scopes,
-        TokenProvider::builder(issuer).default_key(key).build(),
-    ))
+    let lifetime = config.lifetimes.round_down(3600).unwrap_or_else(|| config.lifetimes.shortest());
+    let key = TokenKey::new(lifetime).map_err(failed(name))?;
+    let provider = TokenProvider::builder(Arc::clone(&issuer)).default_key(key).build();
+    Ok((Profile::new(name, scopes, provider), issuer))
+}
+
+/// Returns the scope that the configuration gives a profile's requests.
+fn default_scope(name: &str, config: &Config) -> Result<Option<Scope>, SetupError> {
+    let scope = config.profiles.get(name).and_then(|profile| profile.scope.as_deref());
+    scope.map(Scope::new).transpose().map_err(failed(name))
+}
+
+fn failed(profile: &str) -> impl Fn(Error) -> SetupError {
+    move |source| SetupError::Profile { profile: profile.to_owned(), source }
 }
 
 /// Puts the access rules together around profiles made before.

@@ -99,6 +99,13 @@ impl Handout {
         }
     }
 
+    /// Has a profile's refused requests tried again at once: its credential is another one now.
+    pub fn credential_changed(&self, profile: &str) {
+        if let Some(profile) = self.profiles.get(profile) {
+            profile.provider.credential_changed();
+        }
+    }
+
     /// Returns a look at every token held, by profile.
     pub fn status(&self) -> impl Iterator<Item = (&str, Vec<SlotStatus>)> {
         self.profiles

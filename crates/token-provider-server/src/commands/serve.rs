@@ -7,41 +7,59 @@ use here_sandbox::{Sandbox, SandboxConfig};
 use token_provider::Credential;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::Failure;
 use crate::access::Access;
-use crate::config::{Config, Environment};
+use crate::config::Config;
 use crate::http::{App, Page};
 use crate::listen::{self, Listener};
+use crate::reload::{Reloader, Settings};
 use crate::setup;
 
-pub(super) async fn run(config: Config, environment: Environment, sandbox: bool) -> Result<(), Failure> {
-    setup::check_exposure(&config)?;
+pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure> {
+    let Settings { config, environment, .. } = &settings;
+    setup::check_exposure(config)?;
     raise_file_limit();
     // Both before anything is bound, so that no signal is missed once somebody knows that the server is there.
     let mut terminate =
         signal(SignalKind::terminate()).map_err(Failure::system("cannot listen for SIGTERM"))?;
     let mut interrupt =
         signal(SignalKind::interrupt()).map_err(Failure::system("cannot listen for SIGINT"))?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(Failure::system("cannot listen for SIGHUP"))?;
 
-    let listeners = bind_all(&config)?;
-    let (access, page) = if sandbox {
-        with_sandbox(&config).await?
+    let listeners = bind_all(config)?;
+    let (access, rotations, page) = if sandbox {
+        let (access, page) = with_sandbox(config).await?;
+        (access, Vec::new(), page)
     } else {
-        (setup::access(&config, &environment)?, Page::Plain)
+        let (access, rotations) = setup::access(config, environment)?;
+        (access, rotations, Page::Plain)
     };
     access.handout().warm();
     for listener in &listeners {
         tracing::info!("listening on {listener}");
     }
     let app = Arc::new(App::new(access, page));
+    let (reload, reloads) = mpsc::channel(1);
+    let reloader = tokio::spawn(Reloader::new(Arc::clone(&app), rotations, settings).run(reloads));
     listen::serve(app, listeners, async {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: answers under way finish, then the server stops"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: answers under way finish, then the server stops"),
+        loop {
+            let name = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+                _ = hang_up.recv() => {
+                    tracing::info!("SIGHUP: configuration and credentials are looked at");
+                    // Full only while an earlier one waits, which will do for both.
+                    let _ = reload.try_send(());
+                    continue;
+                }
+            };
+            return tracing::info!("{name}: answers under way finish, then the server stops");
         }
     })
     .await;
+    reloader.abort();
     tracing::info!("stopped");
     Ok(())
 }
@@ -75,7 +93,7 @@ async fn with_sandbox(config: &Config) -> Result<(Access, Page), Failure> {
 
     let mut profiles = Vec::new();
     for name in config.profiles.keys() {
-        profiles.push(setup::profile(name, config, credential.clone())?);
+        profiles.push(setup::profile(name, config, credential.clone())?.0);
     }
     Ok((
         setup::access_with(config, profiles),

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::Failure;
 use crate::cli::TokenFormat;
-use crate::config::{Config, Environment};
+use crate::reload::Settings;
 use crate::setup;
 
 #[derive(Serialize)]
@@ -21,12 +21,8 @@ struct Json<'a> {
     scope: Option<&'a str>,
 }
 
-pub(super) async fn run(
-    config: Config,
-    environment: Environment,
-    format: TokenFormat,
-    ttl: u64,
-) -> Result<(), Failure> {
+pub(super) async fn run(settings: Settings, format: TokenFormat, ttl: u64) -> Result<(), Failure> {
+    let Settings { config, environment, .. } = settings;
     let found = setup::find_credential(&config.profile, &config, &environment)?;
     let issuer = setup::issuer(&config.profile, &config, found.credential)?;
     let provider = TokenProvider::builder(issuer)

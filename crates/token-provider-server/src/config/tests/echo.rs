@@ -63,7 +63,7 @@ fn errors(text: &str, environment: &Environment, overrides: &Overrides) -> Optio
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn a_secret_in_the_file_is_not_shown(secret in secret(), form in 0..FORMS, line in any::<prop::sample::Index>()) {
@@ -125,5 +125,17 @@ proptest! {
         let file = if in_file { EVERY_KEY } else { "profiles = 5\nlog = 7" };
         let shown = errors(file, &Environment::default(), &flags).expect("none of them is good");
         prop_assert!(!shown.contains(secret.trim()), "{}", shown);
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(
+        any in "\\PC{0,80}",
+        toml in "([a-z]{1,3}|[\\[\\]{}=.,\"'#\n 0-9]|listen|tls|profiles|access|api_keys){0,40}",
+    ) {
+        for text in [any, toml] {
+            let variable = Environment::from_pairs([("TOKEN_PROVIDER_ACCESS", &text)]);
+            let flags = Overrides { listen: vec![text.clone()], ..Overrides::default() };
+            let _ = (errors(&text, &Environment::default(), &flags), errors("", &variable, &Overrides::default()));
+        }
     }
 }

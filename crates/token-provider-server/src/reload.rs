@@ -1,0 +1,114 @@
+//! Takes changed files into use while the server runs: credentials (rotation), the configuration, certificates.
+//!
+//! Files are looked at every two seconds, and on SIGHUP at once. Looking, rather than asking the system for events,
+//! finds every kind of change the same way: a file rewritten, replaced by renaming another over it (editors), reached
+//! through a symbolic link that was swapped (Kubernetes), or gone for a moment. What cannot be used changes nothing and
+//! is reported once.
+
+mod credential;
+mod stamp;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use self::stamp::Watched;
+use crate::config::{Config, Environment, Overrides};
+use crate::http::App;
+use crate::setup;
+
+pub use self::credential::Rotation;
+
+/// How often files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Keeps a running server in step with its files.
+#[derive(Debug)]
+pub struct Reloader {
+    app: Arc<App>,
+    rotations: Vec<Rotation>,
+    settings: Settings,
+}
+
+/// What the configuration was made from, and can be made from again.
+#[derive(Debug)]
+pub struct Settings {
+    /// The configuration that the server runs with.
+    pub config: Config,
+    /// The flags, which go on to beat the file.
+    pub overrides: Overrides,
+    /// The environment, which a running process keeps.
+    pub environment: Environment,
+}
+
+impl Reloader {
+    /// Looks after the files of a server.
+    pub fn new(app: Arc<App>, rotations: Vec<Rotation>, settings: Settings) -> Self {
+        Self { app, rotations, settings }
+    }
+
+    /// Runs until the task is dropped. Each message on `now` has everything looked at at once (SIGHUP).
+    pub async fn run(mut self, mut now: mpsc::Receiver<()>) {
+        let mut config_file = self.settings.config.file.clone().map(Watched::new);
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let is_asked_to = tokio::select! {
+                message = now.recv() => if message.is_some() { true } else { return },
+                _ = looks.tick() => false,
+            };
+            if let Some(file) = &mut config_file
+                && (file.has_changed().await || is_asked_to)
+            {
+                self.reload_config();
+            }
+            for rotation in &mut self.rotations {
+                rotation.look(is_asked_to, self.app.access().handout()).await;
+            }
+        }
+    }
+
+    fn reload_config(&mut self) {
+        let Settings { config, overrides, environment } = &mut self.settings;
+        let file = config.file.as_ref().map(|file| file.display().to_string());
+        let changed = match Config::load(overrides, environment) {
+            Ok(changed) => changed,
+            Err(error) => {
+                for problem in error.problems() {
+                    tracing::error!(%problem, "the changed configuration is not used");
+                }
+                return;
+            }
+        };
+        if changed == *config {
+            return;
+        }
+        // The listeners stay as they are, so it is they that the new rules must be safe for.
+        if let Err(error) = setup::check_exposure(&Config { listen: config.listen.clone(), ..changed.clone() }) {
+            tracing::error!(%error, "the changed configuration is not used");
+            return;
+        }
+        let waiting = restart_keys(config, &changed);
+        if !waiting.is_empty() {
+            tracing::warn!(keys = waiting.join(", "), "changed keys that take effect after a restart");
+        }
+        self.app.access().reload(&changed);
+        tracing::info!(config.file = file, "configuration reloaded: access rules, origins, hosts, lifetimes and limits");
+        *config = changed;
+    }
+}
+
+/// Returns the changed keys that a running server cannot take into use.
+fn restart_keys(old: &Config, new: &Config) -> Vec<&'static str> {
+    let keys = [
+        ("listen", old.listen != new.listen),
+        ("tls", old.tls != new.tls),
+        ("profile", old.profile != new.profile),
+        ("profiles", old.profiles != new.profiles),
+        ("admin", old.admin != new.admin),
+        ("log", old.log != new.log),
+        ("audit", old.audit != new.audit),
+    ];
+    keys.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()
+}

@@ -1,0 +1,133 @@
+//! Tells whether a file has changed, without reading it.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// A file that is looked at again and again.
+#[derive(Debug)]
+pub(super) struct Watched {
+    path: PathBuf,
+    /// How it was when its change was last reported.
+    known: Option<Stamp>,
+    /// How it was at the last look.
+    seen: Option<Stamp>,
+}
+
+/// What differs between two states of a file: which file it is (symbolic links are followed), and when its content and
+/// its own record were last changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Watched {
+    /// Begins with the file as it is now.
+    pub(super) fn new(path: PathBuf) -> Self {
+        let stamp = Stamp::of(&path);
+        Self { path, known: stamp, seen: stamp }
+    }
+
+    /// Says whether the file has become another one, and has been so for two looks: one that is being written is left
+    /// alone until it is done. A file that is missing has not changed; it may be about to come back.
+    pub(super) async fn has_changed(&mut self) -> bool {
+        let path = self.path.clone();
+        // A file system that hangs must not hold up the server's threads.
+        let stamp = tokio::task::spawn_blocking(move || Stamp::of(&path)).await.ok().flatten();
+        let is_settled = stamp == self.seen;
+        self.seen = stamp;
+        if stamp.is_none() || !is_settled || stamp == self.known {
+            return false;
+        }
+        self.known = stamp;
+        true
+    }
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        path.metadata().ok().as_ref().map(Self::from)
+    }
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// Looks often enough for a change to have settled.
+    async fn changed(watched: &mut Watched) -> bool {
+        watched.has_changed().await || watched.has_changed().await
+    }
+
+    #[tokio::test]
+    async fn every_way_of_changing_a_file_is_seen_once() {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let path = directory.path().join("file");
+        fs::write(&path, "first").expect("can be written");
+        let mut watched = Watched::new(path.clone());
+        assert!(!changed(&mut watched).await, "nothing has happened yet");
+
+        fs::write(&path, "second, longer").expect("can be written");
+        assert!(changed(&mut watched).await, "rewritten");
+        assert!(!changed(&mut watched).await, "said once");
+
+        let other = directory.path().join("other");
+        fs::write(&other, "third, longer ").expect("can be written");
+        fs::rename(&other, &path).expect("can be renamed");
+        assert!(changed(&mut watched).await, "renamed over");
+
+        fs::remove_file(&path).expect("can be removed");
+        assert!(!changed(&mut watched).await, "missing is not changed");
+        fs::write(&path, "fourth").expect("can be written");
+        assert!(changed(&mut watched).await, "come back as another");
+    }
+
+    #[tokio::test]
+    async fn swapped_link_in_the_path_is_seen() {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let at = |name: &str| directory.path().join(name);
+        for version in ["v1", "v2"] {
+            fs::create_dir(at(version)).expect("can be made");
+            fs::write(at(version).join("file"), version).expect("can be written");
+        }
+        // Kubernetes: file -> ..data/file, ..data -> v1; then ..data is swapped.
+        symlink("v1", at("..data")).expect("can be linked");
+        symlink("..data/file", at("file")).expect("can be linked");
+        let mut watched = Watched::new(at("file"));
+        symlink("v2", at("..data_tmp")).expect("can be linked");
+        fs::rename(at("..data_tmp"), at("..data")).expect("can be swapped");
+        assert!(changed(&mut watched).await);
+    }
+
+    #[tokio::test]
+    async fn file_that_is_being_written_is_left_alone() {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let path = directory.path().join("file");
+        fs::write(&path, "a").expect("can be written");
+        let mut watched = Watched::new(path.clone());
+        for length in 2..5 {
+            fs::write(&path, "a".repeat(length)).expect("can be written");
+            assert!(!watched.has_changed().await, "still growing");
+        }
+        assert!(watched.has_changed().await, "settled");
+    }
+}
