@@ -47,7 +47,6 @@ struct Inner {
 impl Sandbox {
     /// Opens an account.
     pub fn new(config: SandboxConfig) -> Self {
-        let max_lifetime = whole_seconds(config.max_lifetime);
         let window_seconds = whole_seconds(config.timestamp_window);
         let inner = Inner {
             mint: Mint::new(&config.access_key_secret),
@@ -55,8 +54,8 @@ impl Sandbox {
             app_id: config.app_id,
             allowed_scopes: config.allowed_scopes,
             window_seconds,
-            default_lifetime: whole_seconds(config.default_lifetime).min(max_lifetime),
-            max_lifetime,
+            default_lifetime: whole_seconds(config.default_lifetime),
+            max_lifetime: whole_seconds(config.max_lifetime),
             public_base_url: config.public_base_url,
             clock: config.clock,
             nonces: Mutex::new(NonceMemory::new(window_seconds)),

@@ -162,12 +162,10 @@ impl AsyncWrite for CuttableStream {
         if writable == UNCUT {
             return Pin::new(&mut self.stream).poll_write(cx, buf);
         }
-        let Some(allowed) = buf
-            .get(..writable.min(buf.len()))
-            .filter(|allowed| !allowed.is_empty())
-        else {
+        let allowed = buf.get(..writable).unwrap_or(buf);
+        if allowed.is_empty() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        };
+        }
         let written = std::task::ready!(Pin::new(&mut self.stream).poll_write(cx, allowed))?;
         self.writable.fetch_sub(written, Ordering::AcqRel);
         Poll::Ready(Ok(written))

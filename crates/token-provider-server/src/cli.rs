@@ -1,5 +1,7 @@
 //! The commands, their options, and every word of help.
 
+#![expect(clippy::doc_markdown, reason = "these comments are the help text, which is not Markdown")]
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -101,7 +103,7 @@ pub enum TokenFormat {
     Json,
     /// A header line: Authorization: Bearer …
     Header,
-    /// A shell assignment: `HERE_ACCESS_TOKEN=`…
+    /// A shell assignment: HERE_ACCESS_TOKEN=…
     Env,
 }
 
@@ -123,7 +125,7 @@ pub struct Common {
     /// Where to listen: localhost:3000, 0.0.0.0:8443, unix:/run/token-provider.sock. May be repeated.
     #[arg(long, global = true, value_name = "ADDR")]
     pub listen: Vec<String>,
-    /// An origin whose web pages may ask, such as <https://maps.example.com>. May be repeated.
+    /// An origin whose web pages may ask, such as https://maps.example.com. May be repeated.
     #[arg(long, global = true, value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
     /// Let anyone ask who can reach the server: something else protects it.

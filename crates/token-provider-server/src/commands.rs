@@ -7,6 +7,7 @@ mod serve;
 mod token;
 
 use std::error::Error as StdError;
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -77,7 +78,8 @@ impl Failure {
         let mut text = format!("error: {self}\n");
         let mut cause = self.source();
         while let Some(error) = cause {
-            text.push_str(&format!("caused by: {error}\n"));
+            // Writing to a `String` cannot fail.
+            let _ = writeln!(text, "caused by: {error}");
             cause = error.source();
         }
         // Nowhere is left to report to when stderr is closed.

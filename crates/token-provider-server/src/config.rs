@@ -155,6 +155,14 @@ impl Config {
         Ok(config)
     }
 
+    /// Returns the first listener through which anyone on the network could get tokens without anyone having meant it.
+    pub fn exposed_listener(&self) -> Option<&Listen> {
+        if self.access.anonymous || self.access.has_callers() {
+            return None;
+        }
+        self.listen.iter().find(|listen| !listen.is_local())
+    }
+
     /// Reads the sections in an order in which each finds what it has to agree with.
     fn read(section: &mut Section<'_>) -> Self {
         let listen = section.list("listen", List::NotEmptyNumbers, listen::listen);

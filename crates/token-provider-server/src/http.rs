@@ -14,6 +14,7 @@ use http_body_util::Full;
 use hyper::body::Body;
 use hyper::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
 
 use crate::access::{Access, Cors, Ends};
@@ -86,7 +87,7 @@ impl App {
             return Err(Problem::uri_too_long());
         }
         let rules = self.access.rules();
-        let authority = target.authority().map(|authority| authority.as_str());
+        let authority = target.authority().map(Authority::as_str);
         let host = rules.admit_host(&request.headers, authority, ends)?;
         if let Some(file) = self.page.file(target.path()) {
             // A link from elsewhere may lead to the page: it gives nothing away.

@@ -5,9 +5,9 @@
 
 pub mod problem;
 
-pub mod telemetry;
-
 pub mod config;
+
+pub mod telemetry;
 
 pub mod access;
 
@@ -15,9 +15,9 @@ pub mod http;
 
 pub mod listen;
 
-pub mod setup;
-
 pub mod reload;
+
+pub mod setup;
 
 pub mod cli;
 

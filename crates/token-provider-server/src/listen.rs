@@ -143,11 +143,15 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     bind().map_err(|error: io::Error| named(&error, &format!("unix:{}", path.display())))
 }
 
+/// Says whether it is a socket that nobody listens at. Connecting to a file that is no socket is refused in the same
+/// words, and that file must not be taken away.
 fn is_stale(path: &Path) -> bool {
-    matches!(
-        std::os::unix::net::UnixStream::connect(path),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused
-    )
+    use std::os::unix::fs::FileTypeExt as _;
+    use std::os::unix::net::UnixStream;
+
+    let is_socket = path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket());
+    is_socket
+        && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// A machine without IPv6 has no `::1`.

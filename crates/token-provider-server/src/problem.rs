@@ -7,20 +7,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use token_provider::{Error, ErrorKind};
 
-/// A failure as the caller sees it.
+/// A failure as the caller sees it. Small to pass on: most requests have none.
 #[derive(Debug)]
-pub struct Problem {
+pub struct Problem(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     status: StatusCode,
     code: &'static str,
     description: Cow<'static, str>,
+    rule: Option<&'static str>,
     retry_after: Option<Duration>,
     header: Option<(HeaderName, &'static str)>,
-    rule: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -32,13 +37,23 @@ struct Body<'a> {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status,
-            code,
-            description: description.into(),
-            retry_after: None,
-            header: None, rule: None
-        }
+        let description = description.into();
+        Self(Box::new(Inner { status, code, description, rule: None, retry_after: None, header: None }))
+    }
+
+    fn with_rule(mut self, rule: &'static str) -> Self {
+        self.0.rule = Some(rule);
+        self
+    }
+
+    fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
+        self.0.retry_after = retry_after;
+        self
+    }
+
+    fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.0.header = Some((name, value));
+        self
     }
 
     /// A parameter that is missing, repeated or not well-formed.
@@ -51,44 +66,49 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_scope", description)
     }
 
-    /// A rule says no.
-    pub fn access_denied(rule: &'static str, description: &str) -> Self {
-        let description = format!("{rule}: {description}");
-        Self { rule: Some(rule), ..Self::new(StatusCode::FORBIDDEN, "access_denied", description) }
+    /// Another grant than the one there is (RFC 6749 §5.2).
+    pub fn unsupported_grant_type() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", "grant_type: expected client_credentials")
     }
 
     /// The caller has shown nothing to say who it is. RFC 6750 §3.1: the challenge then has no error code.
     pub fn unauthenticated() -> Self {
-        let header = Some((WWW_AUTHENTICATE, r#"Bearer realm="token-provider""#));
-        let description = "this server wants to know who is asking: send an API key, or a token of your identity provider";
-        let rule = Some("authenticate");
-        Self { header, rule, ..Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description) }
+        let description =
+            "this server wants to know who is asking: send an API key, or a token of your identity provider";
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description)
+            .with_rule("authenticate")
+            .with_header(WWW_AUTHENTICATE, r#"Bearer realm="token-provider""#)
     }
 
     /// The caller has shown a key or token that is not known (RFC 6750 §3.1).
     pub fn invalid_token() -> Self {
-        let header = Some((WWW_AUTHENTICATE, r#"Bearer realm="token-provider", error="invalid_token""#));
         let description = "the API key or token is not known here, or no longer good";
-        let rule = Some("authenticate");
-        Self { header, rule, ..Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description) }
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description)
+            .with_rule("authenticate")
+            .with_header(WWW_AUTHENTICATE, r#"Bearer realm="token-provider", error="invalid_token""#)
     }
 
     /// The caller at the OAuth 2.0 door is not known (RFC 6749 §5.2).
     pub fn invalid_client() -> Self {
-        let header = Some((WWW_AUTHENTICATE, r#"Basic realm="token-provider", charset="UTF-8""#));
-        let rule = Some("authenticate");
-        Self { header, rule, ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client", "no such client id and secret") }
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_client", "there is no such client id and secret")
+            .with_rule("authenticate")
+            .with_header(WWW_AUTHENTICATE, r#"Basic realm="token-provider", charset="UTF-8""#)
     }
 
-    /// The caller asks more often than its rate allows.
-    pub fn slow_down(retry_after: Duration) -> Self {
-        let (retry_after, rule) = (Some(retry_after), Some("rate"));
-        Self { retry_after, rule, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", "rate: too many requests") }
+    /// A rule says no.
+    pub fn access_denied(rule: &'static str, description: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "access_denied", format!("{rule}: {description}")).with_rule(rule)
     }
 
-    /// RFC 6749 §5.2.
-    pub fn unsupported_grant_type() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", "grant_type: expected client_credentials")
+    /// No such path.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here; GET / says what there is")
+    }
+
+    /// The path is there, but not for this method.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let description = format!("this path answers to {allow} only");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", description).with_header(ALLOW, allow)
     }
 
     /// More body than any request to this server has.
@@ -96,90 +116,64 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is larger than 16 KiB")
     }
 
-    /// No such path.
-    pub fn not_found() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "there is nothing here; GET / says what there is",
-        )
-    }
-
-    /// The path is there, but not for this method.
-    pub fn method_not_allowed(allow: &'static str) -> Self {
-        let description = format!("this path answers to {allow} only");
-        let header = Some((ALLOW, allow));
-        Self {
-            header,
-            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", description)
-        }
-    }
-
     /// More path and query than any use of this server needs.
     pub fn uri_too_long() -> Self {
-        Self::new(
-            StatusCode::URI_TOO_LONG,
-            "invalid_request",
-            "the URL is longer than 8 KiB",
-        )
+        Self::new(StatusCode::URI_TOO_LONG, "invalid_request", "the URL is longer than 8 KiB")
     }
 
-    /// `/readyz` says no; the description says why.
-    pub fn not_ready(description: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "temporarily_unavailable",
-            description,
-        )
+    /// The caller asks more often than its rate allows.
+    pub fn slow_down(retry_after: Duration) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", "rate: too many requests; ask again later")
+            .with_rule("rate")
+            .with_retry_after(Some(retry_after))
     }
 
     /// A handler panicked; the report is in the log.
     pub fn internal() -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "server_error",
-            "the server failed; its log has the report",
-        )
+        let description = "the server failed; its log has the report";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", description)
+    }
+
+    /// `/readyz` says no; the description says why.
+    pub fn not_ready(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", description)
     }
 
     /// Returns the HTTP status.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// Returns the `error` code of the body.
     pub fn code(&self) -> &'static str {
-        self.code
+        self.0.code
     }
 
     /// Returns the access rule that said no, where it was one.
     pub fn rule(&self) -> Option<&'static str> {
-        self.rule
+        self.0.rule
     }
 
     /// Returns how long the caller should wait, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.0.retry_after
     }
 
     /// Makes the answer. CORS and the headers that every answer has are added by the HTTP room.
     pub fn into_response(self, request_id: &str) -> Response<Full<Bytes>> {
-        let body = Body {
-            error: self.code,
-            error_description: &self.description,
-            request_id,
-        };
+        let Inner { status, code, description, retry_after, header, .. } = *self.0;
+        let body = Body { error: code, error_description: &description, request_id };
         // Three strings always have a JSON form.
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = Response::new(Full::from(json));
-        *response.status_mut() = self.status;
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(retry_after) = self.retry_after {
+        if let Some(retry_after) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(retry_after)));
         }
-        if let Some((name, value)) = self.header {
+        if let Some((name, value)) = header {
             headers.insert(name, HeaderValue::from_static(value));
         }
         response
@@ -192,10 +186,8 @@ fn whole_seconds(span: Duration) -> u64 {
 }
 
 impl From<&Error> for Problem {
-    /// Exhaustive over what the library can report, as far as `non_exhaustive` lets it be: a kind that is added there
-    /// is a 503 here until it has a row of its own.
+    /// Every kind that the library has a row for; what it adds later is a 503 until it has one here.
     fn from(error: &Error) -> Self {
-        let description = error.to_string();
         let (status, code) = match error.kind() {
             ErrorKind::InvalidRequest => (StatusCode::BAD_REQUEST, "invalid_request"),
             ErrorKind::Rejected { .. }
@@ -206,9 +198,6 @@ impl From<&Error> for Problem {
             ErrorKind::WaitedTooLong => (StatusCode::GATEWAY_TIMEOUT, "issuer_timeout"),
             _ => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
         };
-        Self {
-            retry_after: error.retry_after(),
-            ..Self::new(status, code, description)
-        }
+        Self::new(status, code, error.to_string()).with_retry_after(error.retry_after())
     }
 }

@@ -16,7 +16,6 @@ use tokio::sync::mpsc;
 use self::stamp::Watched;
 use crate::config::{Config, Environment, Overrides};
 use crate::http::App;
-use crate::setup;
 
 pub use self::credential::Rotation;
 
@@ -72,7 +71,7 @@ impl Reloader {
     fn reload_config(&mut self) {
         let Settings { config, overrides, environment } = &mut self.settings;
         let file = config.file.as_ref().map(|file| file.display().to_string());
-        let changed = match Config::load(overrides, environment) {
+        let mut changed = match Config::load(overrides, environment) {
             Ok(changed) => changed,
             Err(error) => {
                 for problem in error.problems() {
@@ -84,12 +83,15 @@ impl Reloader {
         if changed == *config {
             return;
         }
-        // The listeners stay as they are, so it is they that the new rules must be safe for.
-        if let Err(error) = setup::check_exposure(&Config { listen: config.listen.clone(), ..changed.clone() }) {
-            tracing::error!(%error, "the changed configuration is not used");
+        let waiting = restart_keys(config, &changed);
+        // The listeners stay as they are, so it is they that these rules, and those of every later change, must be
+        // safe for.
+        changed.listen.clone_from(&config.listen);
+        if let Some(listen) = changed.exposed_listener() {
+            let problem = format!("{listen} can be reached from outside this machine, and nothing would say who may ask");
+            tracing::error!(problem, "the changed configuration is not used");
             return;
         }
-        let waiting = restart_keys(config, &changed);
         if !waiting.is_empty() {
             tracing::warn!(keys = waiting.join(", "), "changed keys that take effect after a restart");
         }

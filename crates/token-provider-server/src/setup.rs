@@ -61,13 +61,8 @@ pub struct FoundCredential {
 ///
 /// [`SetupError::Open`].
 pub fn check_exposure(config: &Config) -> Result<(), SetupError> {
-    if config.access.anonymous || config.access.has_callers() {
-        return Ok(());
-    }
-    match config.listen.iter().find(|listen| !listen.is_local()) {
-        Some(listen) => Err(SetupError::Open {
-            listen: listen.to_string(),
-        }),
+    match config.exposed_listener() {
+        Some(listen) => Err(SetupError::Open { listen: listen.to_string() }),
         None => Ok(()),
     }
 }
@@ -86,10 +81,7 @@ pub fn find_credential(
     let source = lookup(name, config, &profile, environment)
         .find()
         .map_err(failed(name))?;
-    let mut credential = source.load().map_err(failed(name))?;
-    if let Some(scope) = default_scope(name, config)? {
-        credential = credential.with_scope(Some(scope));
-    }
+    let credential = source.load().map_err(failed(name))?;
     Ok(FoundCredential { source, credential })
 }
 
@@ -118,7 +110,10 @@ fn lookup(name: &str, config: &Config, profile: &ProfileConfig, environment: &En
 /// # Errors
 ///
 /// When the extra CA file is of no use, or TLS cannot be set up.
-pub fn issuer(name: &str, config: &Config, credential: Credential) -> Result<HereIssuer, SetupError> {
+pub fn issuer(name: &str, config: &Config, mut credential: Credential) -> Result<HereIssuer, SetupError> {
+    if let Some(scope) = default_scope(name, config)? {
+        credential = credential.with_scope(Some(scope));
+    }
     let mut issuer = HereIssuerConfig::new(credential);
     if let Some(file) = config.profiles.get(name).and_then(|profile| profile.ca.as_ref()) {
         let pem = std::fs::read(file);

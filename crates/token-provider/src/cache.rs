@@ -145,11 +145,13 @@ impl Cache {
 
     /// Follows what a slot's keeper does, until there is an answer; `None` when the keeper ended.
     async fn follow(&self, slot: &Slot) -> Option<Result<AccessToken, Error>> {
+        slot.note_asked();
         let mut phase = slot.phase.subscribe();
         loop {
             let seen = phase.borrow_and_update().clone();
             let now = self.now();
-            if let Some(token) = slot.ask(now) {
+            // Not as one who asks again: this caller's wish is what the token was fetched for.
+            if let Some(token) = slot.usable(now) {
                 return Some(Ok(token));
             }
             match seen {
@@ -272,12 +274,16 @@ impl Slot {
         }
     }
 
-    /// A caller asks: notes it, and returns the token if it may be handed out.
-    fn ask(&self, now: Moment) -> Option<AccessToken> {
+    fn note_asked(&self) {
         // Read before writing: a store by every reader would send the cache line from core to core.
         if !self.asked.load(Ordering::Relaxed) {
             self.asked.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// A caller asks: notes it, and returns the token if it may be handed out.
+    fn ask(&self, now: Moment) -> Option<AccessToken> {
+        self.note_asked();
         let held = self.held.load();
         let held = held.as_ref()?;
         let state = held.state(now);

@@ -23,7 +23,7 @@ before(async () => {
 });
 
 after(async () => {
-  assert.equal(await sandbox?.stop(), 0);
+  if (sandbox) assert.equal(await sandbox.stop(), 0);
 });
 
 beforeEach(() => {

@@ -10,8 +10,8 @@ import { startSandbox, startServer, stats } from "../support/command.mjs";
 
 const timeout = 20_000;
 
-/** The test is the same for both ways to start the server; `server.sandbox` is where the HERE account behind it is. */
-function settingsGetTokens(name, { setUp, tearDown }) {
+/** The same for each way to start the server; `server.sandbox` is where the HERE account behind it is. */
+function settingsGetTokens(name, setUp) {
   describe(name, () => {
     let server;
     let settings;
@@ -26,8 +26,7 @@ function settingsGetTokens(name, { setUp, tearDown }) {
     });
 
     after(async () => {
-      assert.equal(await server?.stop(), 0);
-      await tearDown?.();
+      if (server) assert.equal(await server.stop(), 0);
     });
 
     test("the token works at HERE's services", { timeout }, async () => {
@@ -60,14 +59,17 @@ function settingsGetTokens(name, { setUp, tearDown }) {
   });
 }
 
-settingsGetTokens("serve --sandbox", { setUp: () => startServer("--sandbox") });
+settingsGetTokens("serve --sandbox", () => startServer("--sandbox"));
 
-let sandbox;
-settingsGetTokens("serve --credentials", {
-  async setUp() {
-    sandbox = await startSandbox();
-    const server = await startServer("--credentials", sandbox.credentials);
-    return { ...server, sandbox: sandbox.origin };
-  },
-  tearDown: async () => assert.equal(await sandbox?.stop(), 0),
+settingsGetTokens("serve --credentials", async () => {
+  const sandbox = await startSandbox();
+  const server = await startServer("--credentials", sandbox.credentials).catch(async (error) => {
+    await sandbox.stop();
+    throw error;
+  });
+  const stop = async () => {
+    const codes = [await server.stop(), await sandbox.stop()];
+    return codes.find((code) => code !== 0) ?? 0;
+  };
+  return { ...server, sandbox: sandbox.origin, stop };
 });

@@ -75,7 +75,7 @@ impl FaultControl {
                 applied.any = true;
                 fault.count = fault.count.map(|left| left.saturating_sub(1));
             }
-            
+            list.retain(|fault| fault.count != Some(0));
         }
         applied
     }

@@ -37,8 +37,7 @@ pub(super) fn token_of(headers: &HeaderMap) -> Option<&str> {
         return None;
     };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("Bearer") && !token.is_empty()).then_some(token)
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
 }
 
 /// RFC 6750 §3: a request without a token hears what is needed, and no error code.

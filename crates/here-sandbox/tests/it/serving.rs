@@ -23,7 +23,7 @@ async fn read_some(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&buffer[..read]).into_owned()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn shutdown_ends_idle_and_hanging_connections() {
     let sandbox = Sandbox::new(SandboxConfig::generate());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -46,15 +46,44 @@ async fn shutdown_ends_idle_and_hanging_connections() {
         tokio::task::yield_now().await;
     }
 
+    let before = tokio::time::Instant::now();
     shutdown.send(()).unwrap();
-    tokio::time::timeout(BOUND, server)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    server.await.unwrap().unwrap();
+    let grace = Duration::from_secs(5);
+    assert!(before.elapsed() < grace, "at once, not when patience ends");
     assert_eq!(read_some(&mut idle).await, "");
     assert_eq!(read_some(&mut hanging).await, "");
-    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_lets_a_running_request_finish_and_accepts_no_other() {
+    let sandbox = Sandbox::new(SandboxConfig::generate());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (shutdown, signal) = oneshot::channel::<()>();
+    let served = sandbox.clone();
+    let server = tokio::spawn(async move { served.serve(listener, async { drop(signal.await) }).await });
+
+    sandbox
+        .faults()
+        .inject(Fault::new().with_delay(Duration::from_secs(1)).with_count(1));
+    let mut running = TcpStream::connect(address).await.unwrap();
+    running
+        .write_all(b"POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+        .await
+        .unwrap();
+    while !sandbox.faults().list().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    shutdown.send(()).unwrap();
+    let mut is_refused = false;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+        is_refused |= std::net::TcpStream::connect(address).is_err();
+    }
+    assert!(is_refused && !server.is_finished());
+    assert!(read_some(&mut running).await.starts_with("HTTP/1.1 401"));
+    server.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

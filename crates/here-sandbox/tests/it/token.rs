@@ -1,5 +1,7 @@
 //! Requests that HERE would grant are granted, in both body forms and header layouts, with HERE's answers.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use here_sandbox::SignatureForm;
@@ -104,6 +106,16 @@ async fn lifetime_follows_heres_rules() {
             .unwrap();
         assert_eq!(claims.expires_at - claims.issued_at, expected + 1);
     }
+}
+
+#[tokio::test]
+async fn default_lifetime_is_never_above_the_largest() {
+    let running = Running::start_with(|config| config.max_lifetime = Duration::from_secs(600)).await;
+    let body = r#"{"grantType":"client_credentials"}"#;
+    let answer = running
+        .post_token(&running.signer().header(&[]), JSON, body)
+        .await;
+    assert_eq!(answer.json()["expiresIn"], 599);
 }
 
 #[tokio::test]

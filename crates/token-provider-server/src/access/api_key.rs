@@ -2,6 +2,7 @@
 //!
 //! A plain hash is enough for a secret of 256 random bits: there is nothing to guess that a slow hash would protect.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -44,11 +45,12 @@ impl ApiKeys {
         self.0.is_empty()
     }
 
-    /// Returns the caller whose key this is. Looks at all keys, whichever fits, each in constant time.
+    /// Returns the caller whose key this is. Each hash is compared in constant time; that the search ends at the one
+    /// that fits tells a caller at most the place of its own key in the configuration.
     pub(super) fn authenticate(&self, presented: &[u8]) -> Option<Caller> {
         let hash = digest(&SHA256, presented);
-        let fitting = |key: &&ApiKey| verify_slices_are_equal(&key.sha256, hash.as_ref()).is_ok();
-        self.0.iter().filter(fitting).last().map(ApiKey::caller)
+        let fits = |key: &&ApiKey| verify_slices_are_equal(&key.sha256, hash.as_ref()).is_ok();
+        self.0.iter().find(fits).map(ApiKey::caller)
     }
 
     /// The same, for a caller that says which key it is about to show.
@@ -73,9 +75,13 @@ pub fn generate() -> Result<(Zeroizing<String>, String), getrandom::Error> {
     getrandom::fill(&mut *random)?;
     let mut key = Zeroizing::new(String::with_capacity(PREFIX.len() + RANDOM_BYTES * 2));
     key.push_str(PREFIX);
-    URL_SAFE_NO_PAD.encode_string(&*random, &mut key);
+    URL_SAFE_NO_PAD.encode_string(*random, &mut key);
     let hash = digest(&SHA256, key.as_bytes());
-    let hex = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut hex = String::with_capacity(64);
+    for byte in hash.as_ref() {
+        // Writing to a `String` cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
     Ok((key, hex))
 }
 

@@ -32,6 +32,7 @@ pub(super) struct BrowserRules {
 
 /// What the answer says to a browser. Credentials (cookies) are never allowed: this server has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cors {
     /// No page asked, or one of our own.
     None,
@@ -52,7 +53,7 @@ impl BrowserRules {
         let allows_any = self.origins.iter().any(OriginPattern::is_any);
         let mut given = headers.get_all(ORIGIN).iter();
         let Some(header) = given.next() else {
-            return self.admit_without_origin(headers, allows_any);
+            return admit_without_origin(headers, allows_any);
         };
         if given.next().is_some() {
             return Err(Problem::access_denied("origin", "given twice"));
@@ -69,15 +70,15 @@ impl BrowserRules {
         }
         Err(refused())
     }
+}
 
-    /// Browsers leave `Origin` out of what a page embeds (images, scripts, `no-cors` fetches) and of links, but say
-    /// where it comes from. Programs send neither.
-    fn admit_without_origin(&self, headers: &HeaderMap, allows_any: bool) -> Result<Cors, Problem> {
-        match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
-            None | Some(b"none" | b"same-origin") => Ok(if allows_any { Cors::Any } else { Cors::None }),
-            Some(_) if allows_any => Ok(Cors::Any),
-            Some(_) => Err(refused()),
-        }
+/// Browsers leave `Origin` out of what a page embeds (images, scripts, `no-cors` fetches) and of links, but say
+/// where it comes from. Programs send neither.
+fn admit_without_origin(headers: &HeaderMap, allows_any: bool) -> Result<Cors, Problem> {
+    match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
+        None | Some(b"none" | b"same-origin") => Ok(if allows_any { Cors::Any } else { Cors::None }),
+        Some(_) if allows_any => Ok(Cors::Any),
+        Some(_) => Err(refused()),
     }
 }
 

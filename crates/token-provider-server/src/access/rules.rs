@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, HeaderName};
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 use super::api_key::{self, ApiKeys};
 use super::browser::{BrowserRules, Cors};
@@ -213,7 +213,7 @@ impl Rules {
         if let Some(key) = headers.get(X_API_KEY) {
             return Presented::ApiKey(key.as_bytes());
         }
-        let Some(value) = headers.get(AUTHORIZATION).map(|value| value.as_bytes()) else { return Presented::Nothing };
+        let Some(value) = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes) else { return Presented::Nothing };
         let Some((scheme, token)) = value.split_at_checked("Bearer ".len()) else { return Presented::Nothing };
         if !scheme.eq_ignore_ascii_case(b"Bearer ") {
             return Presented::Nothing;

@@ -107,20 +107,26 @@ pub struct TrustedProxyConfig {
 pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>, client_ca: bool) -> AccessConfig {
     let anonymous = section.flag("anonymous").unwrap_or(false);
     let anonymous_policy = policy::read(section, "anonymous_", known);
+    let lists_profiles = section.is_set("anonymous_profiles");
     let api_keys = read_api_keys(section, known);
     let oidc = section
         .section("oidc", |section| read_oidc(section, known))
         .flatten();
     let mtls = section.section("mtls", |section| read_mtls(section, known, client_ca));
     let trusted_proxy = section.section("trusted_proxy", |section| read_trusted_proxy(section, known));
-    AccessConfig {
+    let mut access = AccessConfig {
         anonymous,
         anonymous_policy,
         api_keys,
         oidc,
         mtls,
         trusted_proxy,
+    };
+    // Where nobody has to say who they are, whoever wrote down several profiles means all of them to be asked for.
+    if !access.has_callers() && !lists_profiles {
+        access.anonymous_policy.profiles = known.all_profiles();
     }
+    access
 }
 
 fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConfig> {
@@ -129,7 +135,10 @@ fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConf
     let mut hashes: BTreeMap<[u8; 32], usize> = BTreeMap::new();
     let mut index = 0;
     section.sections("api_keys", |section| {
-        section.need(&["id", "sha256"]);
+        section.need(&[
+            ("id", "a name for the caller"),
+            ("sha256", "the hash that `token-provider key new` prints"),
+        ]);
         let id = section.text("id", name);
         let sha256 = section.text("sha256", sha256);
         let policy = policy::read(section, "", known);
@@ -158,7 +167,10 @@ fn earlier<K: Ord>(seen: &mut BTreeMap<K, usize>, value: K, index: usize) -> Opt
 }
 
 fn read_oidc(section: &mut Section<'_>, known: &Known<'_>) -> Option<OidcConfig> {
-    section.need(&["issuer", "audience"]);
+    section.need(&[
+        ("issuer", "the identity provider's URL"),
+        ("audience", "what its tokens have as `aud`"),
+    ]);
     let issuer = section.text("issuer", issuer);
     let audience = section.list("audience", List::NotEmpty, filled);
     let require = section.section("require", |claims| {
@@ -178,7 +190,7 @@ fn read_oidc(section: &mut Section<'_>, known: &Known<'_>) -> Option<OidcConfig>
 }
 
 fn read_mtls(section: &mut Section<'_>, known: &Known<'_>, client_ca: bool) -> MtlsConfig {
-    section.need(&["allow"]);
+    section.need(&[("allow", "a list of DNS names and URIs")]);
     if !client_ca {
         section.problem_here("needs tls.client_ca: without it no caller is asked for a certificate");
     }
@@ -191,7 +203,10 @@ fn read_mtls(section: &mut Section<'_>, known: &Known<'_>, client_ca: bool) -> M
 }
 
 fn read_trusted_proxy(section: &mut Section<'_>, known: &Known<'_>) -> TrustedProxyConfig {
-    section.need(&["from", "header"]);
+    section.need(&[
+        ("from", "a list of the proxy's addresses"),
+        ("header", "the header with the caller's name"),
+    ]);
     TrustedProxyConfig {
         from: section.list("from", List::NotEmpty, ip_net).unwrap_or_default(),
         header: section.text("header", header).unwrap_or_default(),

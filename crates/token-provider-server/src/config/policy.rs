@@ -40,6 +40,17 @@ pub(super) struct Known<'c> {
     pub(super) lifetimes: &'c Lifetimes,
 }
 
+impl Known<'_> {
+    /// The default profile need not be written down.
+    pub(super) fn all_profiles(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.profiles.keys().cloned().collect();
+        if !self.profiles.contains_key(self.default_profile) {
+            names.push(self.default_profile.to_owned());
+        }
+        names
+    }
+}
+
 /// Reads a policy from a caller's section, its keys beginning with `prefix`.
 pub(super) fn read(section: &mut Section<'_>, prefix: &str, known: &Known<'_>) -> PolicyConfig {
     let key = |name: &str| format!("{prefix}{name}");

@@ -72,11 +72,11 @@ impl Section<'_> {
         value
     }
 
-    /// Reports each of `keys` that is not set. To be asked before they are read.
-    pub(super) fn need(&mut self, keys: &[&str]) {
-        for key in keys {
+    /// Reports each of the keys that is not set, with what is expected there. To be asked before they are read.
+    pub(super) fn need(&mut self, keys: &[(&str, &'static str)]) {
+        for (key, expected) in keys {
             if !self.table.contains_key(*key) {
-                self.problem(key, "missing");
+                self.problem(key, format!("missing; expected {expected}"));
             }
         }
     }

@@ -16,7 +16,10 @@ pub struct TlsConfig {
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> TlsConfig {
-    section.need(&["cert", "key"]);
+    section.need(&[
+        ("cert", "the path of the certificate chain in PEM form"),
+        ("key", "the path of the private key in PEM form"),
+    ]);
     TlsConfig {
         cert: section.path("cert").unwrap_or_default(),
         key: section.path("key").unwrap_or_default(),

@@ -21,7 +21,8 @@ struct Files {
 #[derive(Deserialize)]
 struct File {
     name: String,
-    file_bytes_latin1: String,
+    #[serde(rename = "file_bytes_latin1")]
+    bytes_latin1: String,
     expected: Option<Expected>,
 }
 
@@ -63,7 +64,7 @@ fn sample_files_are_read() {
     let files: Files = serde_json::from_str(FILES).expect("the sample file is well-formed");
     assert_eq!(files.cases.len(), 15);
     for file in files.cases {
-        let read = Credential::from_properties(&latin1(&file.file_bytes_latin1), "file");
+        let read = Credential::from_properties(&latin1(&file.bytes_latin1), "file");
         assert_eq!(
             read.as_ref().ok().map(parts),
             file.expected,

@@ -47,6 +47,25 @@ struct Failure {
     error_description: Option<String>,
 }
 
+impl Failure {
+    fn read(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+
+    fn code(&self) -> Option<u32> {
+        let number = |value: &Value| seconds(value).and_then(|code| u32::try_from(code).ok());
+        let in_text = || {
+            let (_, after) = self.error_description.as_deref()?.split_once("errorCode: '")?;
+            after.split_once('\'')?.0.parse().ok()
+        };
+        self.error_code
+            .as_ref()
+            .and_then(number)
+            .or_else(|| self.code.as_ref().and_then(number))
+            .or_else(in_text)
+    }
+}
+
 /// Reads an answer of the given status.
 pub(super) fn read(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Result<Issued, Error> {
     match status {
@@ -61,7 +80,8 @@ pub(super) fn read(status: u16, retry_after: Option<Duration>, body: &[u8]) -> R
         )
         .with_retry_after(retry_after)),
         408 | 500..=599 => {
-            let code = code_of(body).flatten().map_or_else(String::new, |code| format!(", {code}"));
+            let code = Failure::read(body).and_then(|failure| failure.code());
+            let code = code.map_or_else(String::new, |code| format!(", {code}"));
             Err(Error::new(
                 ErrorKind::Unavailable { status },
                 format!("the token endpoint is failing ({status}{code}); it is asked again by and by"),
@@ -117,7 +137,7 @@ fn success(status: u16, body: &[u8]) -> Result<Issued, Error> {
 }
 
 fn refusal(status: u16, body: &[u8]) -> Error {
-    let Some(code) = code_of(body) else {
+    let Some(failure) = Failure::read(body) else {
         let message = match status {
             404 | 405 => format!(
                 "there is no token endpoint at this address ({status}); check here.token.endpoint.url"
@@ -130,6 +150,7 @@ fn refusal(status: u16, body: &[u8]) -> Error {
         };
         return Error::new(ErrorKind::InvalidAnswer { status }, message);
     };
+    let code = failure.code();
     let number = code.map_or_else(|| format!("status {status}"), |code| code.to_string());
     let message = match code {
         Some(TIMESTAMP_REFUSED) => {
@@ -171,22 +192,6 @@ fn refusal(status: u16, body: &[u8]) -> Error {
         _ => format!("HERE refused the request ({number}): check here.token.endpoint.url and the scope"),
     };
     Error::new(ErrorKind::Rejected { status, code }, message)
-}
-
-/// Returns `None` for a body that is no JSON object, `Some(None)` for one without a number.
-fn code_of(body: &[u8]) -> Option<Option<u32>> {
-    let failure: Failure = serde_json::from_slice(body).ok()?;
-    let number = |value: &Value| seconds(value).and_then(|code| u32::try_from(code).ok());
-    let code = failure
-        .error_code
-        .as_ref()
-        .and_then(number)
-        .or_else(|| failure.code.as_ref().and_then(number));
-    let in_text = || {
-        let (_, after) = failure.error_description.as_deref()?.split_once("errorCode: '")?;
-        after.split_once('\'')?.0.parse().ok()
-    };
-    Some(code.or_else(in_text))
 }
 
 /// A number, or a string of one: some gateways rewrite JSON loosely.

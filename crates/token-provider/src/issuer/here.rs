@@ -83,6 +83,12 @@ struct Request<'a> {
     scope: Option<&'a str>,
 }
 
+/// What `/timestamp` answers.
+#[derive(Deserialize)]
+struct Timestamp {
+    timestamp: u64,
+}
+
 /// What one exchange brought, before it is known whether it is good.
 struct Exchange {
     status: u16,
@@ -163,7 +169,7 @@ impl HereIssuer {
         let body = Request {
             grant_type: "client_credentials",
             expires_in: key.lifetime().as_secs(),
-            scope: key.scope().or(credential.scope()).map(Scope::as_str),
+            scope: key.scope().or_else(|| credential.scope()).map(Scope::as_str),
         };
         let body = serde_json::to_vec(&body).map_err(|error| {
             Error::new(ErrorKind::InvalidRequest, "the request has no JSON form").with_source(error)
@@ -252,10 +258,6 @@ impl HereIssuer {
     async fn server_time(&self, credential: &Credential, refusal: &Exchange) -> Option<SystemTime> {
         if let Some(date) = refusal.date() {
             return Some(date);
-        }
-        #[derive(Deserialize)]
-        struct Timestamp {
-            timestamp: u64,
         }
         let mut url: Url = credential.token_endpoint_url().clone();
         let path = format!("{}/timestamp", url.path().strip_suffix(TOKEN_PATH)?);

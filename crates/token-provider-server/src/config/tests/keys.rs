@@ -341,3 +341,14 @@ fn words_for_logging_are_all_known() {
         assert_eq!(parsed(&format!("audit.to = '{word}'")).audit, audit);
     }
 }
+
+#[test]
+fn without_callers_every_profile_may_be_asked_for() {
+    let open = parsed("[profiles.maps]\n[profiles.traffic]").access.anonymous_policy.profiles;
+    assert_eq!(open, ["maps", "traffic", "default"]);
+    let listed = parsed("[profiles.maps]\n[access]\nanonymous_profiles = 'maps'").access.anonymous_policy.profiles;
+    assert_eq!(listed, ["maps"]);
+    let key = "0".repeat(64);
+    let named = format!("[profiles.maps]\n[[access.api_keys]]\nid = 'a'\nsha256 = '{key}'");
+    assert_eq!(parsed(&named).access.anonymous_policy.profiles, ["default"]);
+}

@@ -30,9 +30,9 @@ level = [
         "\
 c.toml:1: lisen: unknown key; did you mean \"listen\"?
 c.toml:4: cors.orgins: unknown key; did you mean \"origins\"?
-c.toml:6: tls.key: missing
+c.toml:6: tls.key: missing; expected the path of the private key in PEM form
 c.toml:7: tls.cert: expected a string, not a number
-c.toml:8: access.api_keys[0].sha256: missing
+c.toml:8: access.api_keys[0].sha256: missing; expected the hash that `token-provider key new` prints
 c.toml:11: access.api_keys[1].id: the same as in access.api_keys[0]: each key has its own
 c.toml:12: access.api_keys[1].sha256: expected 64 hexadecimal digits, as `token-provider key new` prints them
 c.toml:13: access.api_keys[1].colour: unknown key; expected one of: burst, id, max_ttl, profiles, rate, scopes, sha256

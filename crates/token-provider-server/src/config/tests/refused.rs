@@ -356,7 +356,7 @@ fn broken_sections_cause_no_further_problems() {
     assert_eq!(
         problems(text),
         "c.toml:4: profiles.maps.scope: expected a string, not a number\n\
-         c.toml:5: tls.key: missing\n\
+         c.toml:5: tls.key: missing; expected the path of the private key in PEM form\n\
          c.toml:6: tls.client_ca: expected a string, not a number"
     );
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::within;
 
-pub(crate) const ACCESS_KEY_ID: &str = "planted-access-key-id";
+pub(crate) const ACCESS_KEY_ID: &str = "key-id-of-the-tests";
 pub(crate) const ACCESS_KEY_SECRET: &str =
     "planted-access-key-secret-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789_-AbCdEfGhIjKlMnOpQrStUv";
 
@@ -105,7 +105,7 @@ impl Setup {
             .expect("is well-formed");
         let profile = |name: &String| match &self.provider {
             Some(provider) if *name == config.profile => Profile::new(name, Vec::new(), provider.clone()),
-            _ => setup::profile(name, &config, credential.clone()).expect("can be set up"),
+            _ => setup::profile(name, &config, credential.clone()).expect("can be set up").0,
         };
         let handout = Handout::new(config.profiles.keys().map(profile), &config.profile);
         let access = token_provider_server::access::Access::new(&config, handout);

@@ -1,5 +1,6 @@
 //! HTTP/1.1 as bytes: for requests that no client library would send, and answers as they are.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use serde_json::Value;
@@ -9,7 +10,6 @@ use tokio::net::TcpStream;
 use super::within;
 
 /// One answer.
-#[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     /// As sent: order, case and repetition.
@@ -41,6 +41,16 @@ impl Reply {
 
     pub(crate) fn description(&self) -> String {
         self.json()["error_description"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.status)?;
+        for (name, value) in &self.headers {
+            writeln!(f, "{name}: {value}")?;
+        }
+        write!(f, "\n{}", String::from_utf8_lossy(&self.body))
     }
 }
 
@@ -121,6 +131,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Waits until the server closes; `false` when it says something instead.
     pub(crate) async fn is_closed_by_server(&mut self) -> bool {
         self.read.is_empty() && !self.more().await
+    }
+
+    /// Says whether the server closes, with one of these answers or without a word. (An answer can be lost where the
+    /// server closes over bytes that it has not read.)
+    pub(crate) async fn is_refused_with(&mut self, statuses: &[u16]) -> bool {
+        if self.is_closed_by_server().await {
+            return true;
+        }
+        let reply = self.reply().await;
+        statuses.contains(&reply.status)
     }
 
     /// Reads more; `false` at the end. A connection that is reset has ended.

@@ -39,9 +39,8 @@ fn store(key: &str, value: &str) -> String {
                 ' '..='~' => out.push(character),
                 _ => {
                     let mut units = [0; 2];
-                    for unit in character.encode_utf16(&mut units) {
-                        out.push_str(&format!("\\u{unit:04X}"));
-                    }
+                    let units = character.encode_utf16(&mut units).iter();
+                    out.extend(units.map(|unit| format!("\\u{unit:04X}")));
                 }
             }
         }

@@ -1,0 +1,248 @@
+//! What goes on at a connection, and by when something has to.
+//!
+//! A slow or silent other side must not hold a place for ever: a head, an answer, an idle connection and a farewell
+//! each have their time. hyper has one limit for the first and the third (a head's time there runs from the moment
+//! that the server is ready for it, which on a connection kept alive is the end of the answer before) and none for the
+//! rest; and it sets a timer anew for each request. Here the way of the bytes leaves marks, a few stores for each
+//! request, and the one timer of a connection looks at them when it fires.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
+
+use super::limits::Limits;
+
+/// A mark that is not set.
+const NEVER: u64 = u64::MAX;
+
+/// The marks of one connection, in milliseconds since its opening. Of an HTTP/2 connection several tasks set them; they
+/// order nothing else, so they are relaxed.
+#[derive(Debug)]
+pub(super) struct Activity {
+    opened: Instant,
+    reading: Reading,
+    /// Requests whose answers have not been handed on in full.
+    exchanges: AtomicU32,
+    /// When something last moved: bytes, the beginning or the end of an exchange.
+    moved: AtomicU64,
+    /// When the head now being read began.
+    head: AtomicU64,
+    /// When the server said its last word.
+    closing: AtomicU64,
+}
+
+/// What bytes mean that come in between exchanges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// HTTP/1.1: the next head has begun.
+    Heads,
+    /// HTTP/2: some frame, which need not lead to a request. It does not keep the connection open.
+    Frames,
+}
+
+/// One request and its answer, under way until dropped.
+#[derive(Debug)]
+pub(super) struct Exchange(Arc<Activity>);
+
+/// An answer's body, which is under way until the protocol has taken it.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    body: Full<Bytes>,
+    _exchange: Exchange,
+}
+
+impl Activity {
+    pub(super) fn new(reading: Reading) -> Arc<Self> {
+        Arc::new(Self {
+            opened: Instant::now(),
+            reading,
+            exchanges: AtomicU32::new(0),
+            moved: AtomicU64::new(0),
+            // Whoever opens a connection has something to say.
+            head: AtomicU64::new(0),
+            closing: AtomicU64::new(NEVER),
+        })
+    }
+
+    pub(super) fn begin(self: &Arc<Self>) -> Exchange {
+        self.exchanges.fetch_add(1, Relaxed);
+        self.head.store(NEVER, Relaxed);
+        self.mark(&self.moved);
+        Exchange(Arc::clone(self))
+    }
+
+    pub(super) fn has_read(&self) {
+        if self.exchanges.load(Relaxed) > 0 {
+            self.mark(&self.moved);
+        } else if self.reading == Reading::Heads && self.head.load(Relaxed) == NEVER {
+            self.mark(&self.head);
+        }
+    }
+
+    pub(super) fn has_written(&self) {
+        self.mark(&self.moved);
+    }
+
+    /// Notes that the server has no more to say; the first time counts.
+    pub(super) fn close(&self) {
+        if !self.is_closing() {
+            self.mark(&self.closing);
+        }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Relaxed) != NEVER
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.exchanges.load(Relaxed) == 0 && self.head.load(Relaxed) == NEVER
+    }
+
+    /// Returns when the other side's time is over, if nothing happens until then.
+    pub(super) fn due(&self, limits: &Limits) -> Instant {
+        let at = |mark: u64| self.opened + Duration::from_millis(mark);
+        let moved = self.moved.load(Relaxed);
+        if self.exchanges.load(Relaxed) > 0 {
+            // The handler ends within `answer`; what is left is that nobody takes in the answer.
+            return at(moved) + limits.answer + limits.idle;
+        }
+        let closing = self.closing.load(Relaxed);
+        if closing != NEVER {
+            return at(closing.max(moved)) + limits.linger;
+        }
+        match self.head.load(Relaxed) {
+            NEVER => at(moved) + limits.idle,
+            head => at(head) + limits.head,
+        }
+    }
+
+    fn mark(&self, mark: &AtomicU64) {
+        let now = self.opened.elapsed().as_millis();
+        mark.store(u64::try_from(now).unwrap_or(NEVER - 1), Relaxed);
+    }
+}
+
+impl Exchange {
+    pub(super) fn track(self, body: Full<Bytes>) -> Tracked {
+        Tracked { body, _exchange: self }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.0.mark(&self.0.moved);
+        self.0.exchanges.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Body for Tracked {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        connections: 1,
+        connections_per_peer: 1,
+        handshake: Duration::from_secs(1),
+        head: Duration::from_secs(20),
+        answer: Duration::from_secs(30),
+        idle: Duration::from_secs(75),
+        linger: Duration::from_secs(5),
+        grace: Duration::from_secs(12),
+        streams: 1,
+        certificate_check: Duration::from_secs(1),
+    };
+
+    fn left(activity: &Activity) -> u64 {
+        (activity.due(&LIMITS) - Instant::now()).as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_phase_has_its_own_time() {
+        let activity = Activity::new(Reading::Heads);
+        assert_eq!(left(&activity), 20, "a new connection owes a head");
+        advance(Duration::from_secs(5)).await;
+        activity.has_read();
+        assert_eq!(left(&activity), 15, "its first byte does not start the time again");
+
+        let exchange = activity.begin();
+        assert!(!activity.is_idle());
+        assert_eq!(left(&activity), 105);
+        advance(Duration::from_secs(8)).await;
+        drop(exchange.track(Full::default()));
+        assert!(activity.is_idle());
+        assert_eq!(left(&activity), 75, "an idle connection is kept from the end of its last answer");
+
+        advance(Duration::from_secs(74)).await;
+        activity.has_read();
+        assert_eq!(left(&activity), 20, "the second head has as long as the first");
+        advance(Duration::from_secs(19)).await;
+        activity.has_read();
+        assert_eq!(left(&activity), 1, "however it trickles");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn exchange_under_way_is_not_idle() {
+        let activity = Activity::new(Reading::Frames);
+        let (first, second) = (activity.begin(), activity.begin());
+        drop(first);
+        advance(Duration::from_secs(90)).await;
+        assert_eq!(left(&activity), 15);
+        activity.has_read();
+        assert_eq!(left(&activity), 105, "a body that comes in is progress");
+        drop(second);
+        assert_eq!(left(&activity), 75);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn frames_without_a_request_do_not_keep_a_connection_open() {
+        let activity = Activity::new(Reading::Frames);
+        drop(activity.begin());
+        advance(Duration::from_secs(70)).await;
+        activity.has_read();
+        assert_eq!(left(&activity), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn farewell_is_short_and_follows_the_last_byte_written() {
+        let activity = Activity::new(Reading::Heads);
+        let exchange = activity.begin();
+        activity.close();
+        assert_eq!(left(&activity), 105, "the answer comes first");
+        advance(Duration::from_secs(10)).await;
+        drop(exchange);
+        assert_eq!(left(&activity), 5);
+        advance(Duration::from_secs(3)).await;
+        activity.close();
+        activity.has_read();
+        assert_eq!(left(&activity), 2, "nothing read any more makes it longer");
+    }
+}

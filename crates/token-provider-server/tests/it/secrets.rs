@@ -1,0 +1,169 @@
+//! Secrets stay inside: the access key's secret and the tokens are planted, everything that can be rendered is, and
+//! looked through.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use here_sandbox::{Fault, FaultBody};
+use token_provider_server::config::Listen;
+use tracing::Level;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::support::server::{ACCESS_KEY_SECRET, Server, Setup, parse};
+use super::support::wire::{Reply, get, request};
+
+/// Keeps what is logged.
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    /// Has this thread log here: everything, of every library, at every level.
+    fn capture(&self) -> tracing::subscriber::DefaultGuard {
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+            .with_ansi(false)
+            .with_writer(self.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// What must be nowhere, and parts of it that are long enough to be of use.
+fn pieces(secret: &str) -> Vec<String> {
+    let characters: Vec<char> = secret.chars().collect();
+    characters.chunks(16).filter(|chunk| chunk.len() == 16).map(|chunk| chunk.iter().collect()).collect()
+}
+
+#[track_caller]
+fn assert_hidden(what: &str, text: &str, secrets: &[&str]) {
+    for secret in secrets {
+        for piece in pieces(secret) {
+            assert!(!text.contains(&piece), "{what} shows {piece}:\n{text}");
+        }
+    }
+}
+
+fn rendered(reply: &Reply) -> String {
+    format!("{reply:?}")
+}
+
+/// Makes every kind of request, and returns the answers that hold no token.
+async fn use_it(server: &Server) -> (String, Vec<Reply>) {
+    let token = get(server.address, "/getToken?ttl=3600").await;
+    assert_eq!(token.status, 200, "{token:?}");
+    let json = request(server.address, "GET", "/getToken", &[("Accept", "application/json")]).await;
+    assert_eq!(json.json()["access_token"], token.text());
+    let mut others = Vec::new();
+    for target in ["/", "/page.css", "/livez", "/readyz", "/nothing", "/getToken?ttl=1", "/getToken?scope=x"] {
+        others.push(get(server.address, target).await);
+    }
+    let head = request(server.address, "HEAD", "/getToken", &[]).await;
+    assert!(head.body.is_empty());
+    others.push(head);
+    for fault in [
+        Fault::new().with_status(401).with_error_code(401_300),
+        Fault::new().with_status(503),
+        Fault::new().with_body(FaultBody::Html),
+        Fault::new().with_expired_token(),
+        Fault::new().with_lifetime(3),
+        Fault::new().with_clock_skew(5000),
+    ] {
+        server.sandbox.faults().replace(vec![fault.with_count(1)]);
+        // A lifetime of its own for each, so that the account is asked.
+        let ttl = [60, 300, 600, 900, 1800, 7200][others.len() - 8];
+        others.push(get(server.address, &format!("/getToken?ttl={ttl}")).await);
+    }
+    (token.text().to_owned(), others)
+}
+
+#[tokio::test]
+async fn no_secret_is_in_logs_debug_or_other_answers() {
+    let log = Log::default();
+    let guard = log.capture();
+    let server = Server::start().await;
+    let (token, others) = use_it(&server).await;
+    tracing::trace!(target: "some_library", "a quiet word");
+    drop(guard);
+    let refused = others.iter().filter(|reply| reply.status >= 500).count();
+    assert!(refused >= 4, "the faults have come through: {others:?}");
+    let secrets = [ACCESS_KEY_SECRET, token.as_str()];
+    for reply in others.iter().filter(|reply| reply.status != 200 || reply.body.len() < 200) {
+        assert_hidden("an answer", &rendered(reply), &secrets);
+    }
+    assert_hidden("Debug of App", &format!("{:?} {0:#?}", server.app), &secrets);
+    assert_hidden("Debug of Access", &format!("{:?}", server.app.access()), &secrets);
+    assert_hidden("Debug of the account", &format!("{:?}", server.sandbox), &secrets);
+
+    let text = log.text();
+    assert!(text.contains("token received") && text.contains("no token received"), "is a log: {text}");
+    assert!(text.contains("a quiet word"), "is heard at every level: {text}");
+    assert_hidden("the log", &text, &secrets);
+    // Signatures are no secrets, but single-use proofs of one; they are no one's business either.
+    assert!(!text.contains("oauth_signature="), "{text}");
+}
+
+#[tokio::test]
+async fn wrong_secret_is_not_told_either() {
+    const WRONG: &str = "planted-wrong-secret-0123456789-0123456789-0123456789";
+    let log = Log::default();
+    let guard = log.capture();
+    let server = Setup::default().wrong_secret(WRONG).start().await;
+    let reply = get(server.address, "/getToken").await;
+    drop(guard);
+    assert_eq!(reply.status, 502, "{reply:?}");
+    assert_hidden("the answer", &rendered(&reply), &[WRONG]);
+    assert_hidden("the log", &log.text(), &[WRONG, ACCESS_KEY_SECRET]);
+    assert_hidden("Debug of App", &format!("{:?}", server.app), &[WRONG]);
+}
+
+#[tokio::test]
+async fn what_callers_send_is_not_logged() {
+    const KEY: &str = "tp_planted-api-key-0123456789-0123456789-012345";
+    let log = Log::default();
+    let guard = log.capture();
+    let server = Server::start().await;
+    let basic = format!("Bearer {KEY}");
+    for headers in [[("X-API-Key", KEY)], [("Authorization", basic.as_str())], [("Cookie", KEY)]] {
+        let reply = request(server.address, "GET", "/getToken", &headers).await;
+        assert_hidden("an answer", &rendered(&reply), &[KEY]);
+    }
+    let in_query = get(server.address, &format!("/getToken?api_key={KEY}&ttl={KEY}&scope={KEY}")).await;
+    assert_eq!(in_query.status, 400);
+    assert_hidden("an answer", &rendered(&in_query), &[KEY]);
+    drop(guard);
+    assert_hidden("the log", &log.text(), &[KEY]);
+}
+
+#[test]
+fn config_holds_no_secret_to_show() {
+    let hash = "ab".repeat(32);
+    let config = parse(&format!("[[access.api_keys]]\nid = \"a\"\nsha256 = \"{hash}\"\n"));
+    let shown = format!("{config:?}");
+    assert!(matches!(config.listen.first(), Some(Listen::Tcp { .. })));
+    // A hash is no secret, and is of no use to a reader of logs either.
+    assert!(!shown.contains(&hash), "{shown}");
+}

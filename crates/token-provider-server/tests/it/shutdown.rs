@@ -1,0 +1,94 @@
+//! The end: what is under way finishes, nothing new begins, and it does not take for ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use token_provider::TokenProvider;
+use token_provider_server::listen::Limits;
+use tokio::net::TcpStream;
+
+use super::support::issuer::GatedIssuer;
+use super::support::server::{Server, Setup};
+use super::support::wire::Connection;
+use super::support::within;
+
+const REQUEST: &str = "GET /getToken HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+async fn gated(limits: Limits) -> (Server, Arc<GatedIssuer>) {
+    let issuer = Arc::new(GatedIssuer::new("planted.token.text"));
+    let provider = TokenProvider::new(Arc::clone(&issuer));
+    (Setup::default().provider(provider).limits(limits).start().await, issuer)
+}
+
+/// Waits until the port is nobody's.
+async fn refused(server: &Server) {
+    let connecting = async { while TcpStream::connect(server.address).await.is_ok() {} };
+    within("new connections being refused", connecting).await;
+}
+
+#[tokio::test]
+async fn answer_under_way_finishes_and_new_connections_are_refused() {
+    let (mut server, issuer) = gated(Limits::default()).await;
+    let mut under_way = Connection::open(server.address).await;
+    under_way.send(REQUEST).await;
+    issuer.asked().await;
+    server.begin_shutdown();
+    refused(&server).await;
+    issuer.answer();
+    let reply = under_way.reply().await;
+    assert_eq!((reply.status, reply.text()), (200, "planted.token.text"));
+    assert_eq!(reply.header("connection"), Some("close"), "the caller is told not to come back this way");
+    assert!(under_way.is_closed_by_server().await);
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_at_once() {
+    let mut server = Server::start().await;
+    let mut idle = Connection::open(server.address).await;
+    idle.send(REQUEST).await;
+    assert_eq!(idle.reply().await.status, 200);
+    let mut unused = Connection::open(server.address).await;
+    // Accepted, as this later one has been.
+    let mut later = Connection::open(server.address).await;
+    later.send(REQUEST).await;
+    assert_eq!(later.reply().await.status, 200);
+    server.begin_shutdown();
+    for connection in [&mut idle, &mut unused, &mut later] {
+        assert!(connection.is_closed_by_server().await);
+    }
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn answer_that_takes_too_long_is_cut_off() {
+    let (mut server, issuer) = gated(Limits { grace: Duration::from_millis(20), ..Limits::default() }).await;
+    let mut under_way = Connection::open(server.address).await;
+    under_way.send(REQUEST).await;
+    issuer.asked().await;
+    server.begin_shutdown();
+    // Nobody answers the request to the issuer, and yet it ends.
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn shutdown_does_not_wait_for_a_free_place() {
+    let limits = Limits { max_connections: 1, grace: Duration::from_millis(20), ..Limits::default() };
+    let (mut server, issuer) = gated(limits).await;
+    let mut only = Connection::open(server.address).await;
+    only.send(REQUEST).await;
+    issuer.asked().await;
+    let mut waiting = Connection::open(server.address).await;
+    waiting.send(REQUEST).await;
+    server.begin_shutdown();
+    server.ended().await;
+    assert!(waiting.is_closed_by_server().await, "was never accepted");
+}
+
+#[tokio::test]
+async fn server_without_callers_ends_at_once() {
+    let mut server = Server::start().await;
+    server.begin_shutdown();
+    server.ended().await;
+    refused(&server).await;
+}

@@ -1,0 +1,77 @@
+//! A Unix socket in place of a port.
+
+use std::io;
+use std::path::Path;
+
+use token_provider_server::config::Listen;
+use token_provider_server::listen;
+use tokio::net::UnixStream;
+
+use super::support::server::{Server, Setup};
+use super::support::wire::Connection;
+use super::support::within;
+
+async fn connect(path: &Path) -> Connection<UnixStream> {
+    let stream = within("a connection", UnixStream::connect(path)).await;
+    Connection::new(stream.expect("connects"))
+}
+
+async fn status_of(path: &Path, head: &str) -> u16 {
+    let mut connection = connect(path).await;
+    connection.send(format!("{head}\r\n\r\n")).await;
+    connection.reply().await.status
+}
+
+async fn start(path: &Path) -> Server {
+    Setup::default().start_at_unix(path).await
+}
+
+#[tokio::test]
+async fn tokens_come_through_a_unix_socket() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let path = folder.path().join("x.sock");
+    let server = start(&path).await;
+    let mut connection = connect(&path).await;
+    connection.send("GET /getToken HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let reply = connection.reply().await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert!(server.sandbox.verify_token(reply.text()).is_ok());
+}
+
+#[tokio::test]
+async fn any_host_will_do_where_no_page_can_come_from() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let path = folder.path().join("x.sock");
+    let _server = start(&path).await;
+    assert_eq!(status_of(&path, "GET /getToken HTTP/1.1\r\nHost: token-provider").await, 200);
+    assert_eq!(status_of(&path, "GET /getToken HTTP/1.1\r\nHost: a\r\nHost: b").await, 400);
+    // A proxy in front passes on what pages send: their origins are looked at all the same.
+    assert_eq!(status_of(&path, "GET /getToken HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example").await, 403);
+}
+
+#[tokio::test]
+async fn socket_of_a_process_that_is_gone_is_replaced_and_one_in_use_is_not() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let path = folder.path().join("x.sock");
+    let mut server = start(&path).await;
+    let busy = listen::bind(&Listen::Unix(path.clone())).expect_err("somebody listens there");
+    assert_eq!(busy.kind(), io::ErrorKind::AddrInUse);
+    assert!(busy.to_string().contains("another process listens there"), "{busy}");
+    server.begin_shutdown();
+    server.ended().await;
+    // What a process leaves behind that was killed.
+    drop(std::os::unix::net::UnixListener::bind(folder.path().join("stale")).expect("can be bound"));
+    let stale = folder.path().join("stale");
+    let _server = start(&stale).await;
+    assert_eq!(status_of(&stale, "GET /livez HTTP/1.1\r\nHost: x").await, 200);
+}
+
+#[tokio::test]
+async fn file_that_is_no_socket_is_left_alone() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let path = folder.path().join("file");
+    std::fs::write(&path, "precious").expect("can be written");
+    let error = listen::bind(&Listen::Unix(path.clone())).expect_err("is a file");
+    assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).expect("is there"), "precious");
+}

@@ -1,0 +1,188 @@
+//! Requests when all goes well: how many, when, and who waits for them.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_callers_cause_one_request() {
+    let bench = Arc::new(Bench::new(|_| token_after(2.0, 3600)));
+    let callers: Vec<_> = (0..1000)
+        .map(|_| {
+            let bench = Arc::clone(&bench);
+            tokio::spawn(async move { bench.ask(&hour()).await })
+        })
+        .collect();
+    let mut fingerprints = Vec::new();
+    for caller in callers {
+        let token = caller.await.expect("did not panic").expect("is handed out");
+        fingerprints.push(token.fingerprint().to_string());
+    }
+    fingerprints.dedup();
+    assert_eq!((fingerprints.len(), bench.issuer.count()), (1, 1));
+    assert_eq!(bench.clock.now().boot, seconds(2.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn kinds_of_token_are_fetched_side_by_side() {
+    let bench = Bench::new(|_| token_after(2.0, 3600));
+    let scoped = hour().with_scope(crate::token::Scope::new("openid").ok());
+    let keys = [hour(), key(60), scoped];
+    let (one, two, three) = tokio::join!(bench.ask(&keys[0]), bench.ask(&keys[1]), bench.ask(&keys[2]));
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    assert_eq!((bench.issuer.count(), bench.slots()), (3, 3));
+    assert_eq!(bench.clock.now().boot, seconds(2.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelled_waiter_does_not_cancel_the_flight() {
+    let bench = Bench::new(|_| token_after(5.0, 3600));
+    let impatient = tokio::time::timeout(seconds(1.0), bench.ask(&hour())).await;
+    assert!(impatient.is_err());
+    pass(seconds(5.0)).await;
+    bench.ask_at_once(&hour()).await.expect("the flight went on");
+    assert_eq!(bench.issuer.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn due_token_is_handed_out_while_refreshing() {
+    let bench = Bench::new(|request| {
+        if request == 1 {
+            token(3600)
+        } else {
+            token_after(8.0, 3600)
+        }
+    });
+    let first = bench.ask(&hour()).await.expect("is handed out");
+    bench.ask_at_once(&hour()).await.expect("is held");
+    while bench.issuer.count() == 1 {
+        pass(seconds(1.0)).await;
+    }
+    let age = bench.clock.now().boot.as_secs_f64();
+    assert!((2394.0..=2647.0).contains(&age), "refreshed at {age} s");
+
+    let during = bench.ask_at_once(&hour()).await.expect("is held");
+    assert_eq!(during.fingerprint(), first.fingerprint());
+    assert!(bench.cache.status()[0].is_due);
+    pass(seconds(8.0)).await;
+    let after = bench.ask_at_once(&hour()).await.expect("is held");
+    assert_ne!(after.fingerprint(), first.fingerprint());
+    assert!(!bench.cache.status()[0].is_due);
+    assert_eq!(bench.issuer.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn asked_token_is_refreshed_for_ever_at_seven_tenths() {
+    let bench = Bench::new(|_| token_after(0.3, 600));
+    let key = key(600);
+    bench.ask(&key).await.expect("is handed out");
+    for _ in 0..20_000 {
+        let token = bench.ask_at_once(&key).await.expect("is held");
+        assert!(token.left_at(bench.clock.now()) >= seconds(150.0));
+        pass(seconds(7.0)).await;
+    }
+    // 140,000 s at 420 ± 21 s each.
+    let count = bench.issuer.count();
+    assert!((317..=351).contains(&count), "{count} requests");
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_token_is_let_go_and_its_slot_with_it() {
+    let bench = Bench::new(|_| token(3600));
+    bench.ask(&hour()).await.expect("is handed out");
+    pass(seconds(2390.0)).await;
+    assert_eq!(bench.slots(), 1);
+    pass(seconds(300.0)).await;
+    assert_eq!((bench.slots(), bench.issuer.count()), (0, 1));
+    // The next caller starts anew.
+    bench.ask(&hour()).await.expect("is handed out");
+    assert_eq!((bench.slots(), bench.issuer.count()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn token_asked_for_once_since_its_refresh_is_kept() {
+    let bench = Bench::new(|_| token(3600));
+    bench.ask(&hour()).await.expect("is handed out");
+    bench.ask_at_once(&hour()).await.expect("is held");
+    pass(seconds(2700.0)).await;
+    assert_eq!((bench.slots(), bench.issuer.count()), (1, 2));
+    pass(seconds(2700.0)).await;
+    assert_eq!(
+        (bench.slots(), bench.issuer.count()),
+        (0, 2),
+        "and let go when nobody asked for the second"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn slots_are_bounded_and_room_comes_back() {
+    let bench = Bench::with_slots(2, |_| token(3600));
+    bench.ask(&key(60)).await.expect("is handed out");
+    bench.ask(&key(61)).await.expect("is handed out");
+    let error = bench.ask_at_once(&key(62)).await.expect_err("is one too many");
+    assert_eq!(error.kind(), ErrorKind::TooManyTokens);
+    assert_eq!((bench.slots(), bench.issuer.count()), (2, 2));
+    bench
+        .ask_at_once(&key(60))
+        .await
+        .expect("those held are handed out as ever");
+    pass(HOUR).await;
+    bench.ask(&key(62)).await.expect("an idle one was let go");
+    assert_eq!(bench.slots(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wanted_token_is_fetched_with_nobody_waiting() {
+    let bench = Bench::new(|_| token(3600));
+    bench.cache.want(&hour()).expect("there is room");
+    assert!(bench.cache.held(&hour()).is_none());
+    settle().await;
+    bench.ask_at_once(&hour()).await.expect("is held");
+    bench.cache.want(&hour()).expect("there is room");
+    settle().await;
+    assert_eq!(bench.issuer.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keepers_end_with_the_cache() {
+    let bench = Bench::new(|request| if request == 1 { token(3600) } else { Step::Hang });
+    bench.ask(&key(60)).await.expect("is handed out");
+    bench.cache.want(&key(61)).expect("there is room");
+    bench.cache.want(&key(62)).expect("there is room");
+    settle().await;
+    let issuer = Arc::clone(&bench.issuer);
+    drop(bench);
+    settle().await;
+    assert_eq!(Arc::strong_count(&issuer), 1, "a task still holds the issuer");
+    assert_eq!(issuer.count(), 3);
+}
+
+#[test]
+fn a_new_runtime_starts_anew_where_the_old_one_was_shut_down() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+    };
+    let first = runtime().expect("can be built");
+    let bench = first.block_on(async {
+        let bench = Bench::new(|_| token(3600));
+        bench.ask(&hour()).await.expect("is handed out");
+        bench
+    });
+    drop(first);
+    assert_eq!(bench.slots(), 0);
+    let second = runtime().expect("can be built");
+    second.block_on(bench.ask(&hour())).expect("is handed out");
+    assert_eq!(bench.issuer.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn debug_and_status_show_no_token() {
+    let bench = Bench::new(|_| token(3600));
+    let token = bench.ask(&hour()).await.expect("is handed out");
+    assert!(token.expose_secret().contains("planted"));
+    let status = bench.cache.status();
+    let shown = format!("{:?} {:#?} {status:?} {status:#?}", bench.cache, bench.cache);
+    assert!(!shown.contains("planted"), "{shown}");
+    assert!(shown.contains(token.fingerprint().as_str()), "{shown}");
+}

@@ -1,0 +1,9 @@
+//! The library as a program sees it: over real sockets, in simulated time, and from the outside in general.
+
+mod faults;
+mod layers;
+mod leaks;
+mod network;
+mod provider;
+mod skew;
+mod wire;

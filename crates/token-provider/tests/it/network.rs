@@ -1,0 +1,162 @@
+//! The way to the endpoint: no connection, no TLS, and proxies.
+
+use std::process::Command;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use token_provider::{Credential, Error, ErrorKind, HereIssuer, HereIssuerConfig, Issue as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::leaks;
+use crate::wire::{Endpoint, Reply, SECRET, hour, token};
+
+/// Asks once, at a URL that nothing good can come from.
+async fn failure(url: &str) -> Error {
+    leaks::listen();
+    let credential = Credential::new("key-id", SecretString::from(SECRET))
+        .and_then(|credential| credential.with_token_endpoint_url(url))
+        .expect("is well-formed");
+    let mut config = HereIssuerConfig::new(credential);
+    config.connect_timeout = Duration::from_millis(300);
+    let issuer = HereIssuer::new(config).expect("TLS can be set up");
+    let error = issuer.issue(&hour()).await.expect_err("no token came");
+    leaks::assert_hidden(&leaks::rendered(&error));
+    error
+}
+
+#[tokio::test]
+async fn refused_connection_says_what_to_check() {
+    let socket = TcpSocket::new_v4().expect("can be made");
+    socket
+        .bind("127.0.0.1:0".parse().expect("is an address"))
+        .expect("loopback has a free port");
+    // Bound, so that nobody else takes the port, and not listening.
+    let error = failure(&format!(
+        "http://{}/oauth2/token",
+        socket.local_addr().expect("is bound")
+    ))
+    .await;
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert_eq!(
+        error.to_string(),
+        "no connection to the token endpoint; check here.token.endpoint.url, the network and HTTPS_PROXY"
+    );
+    assert!(
+        error.causes().is_some_and(|causes| causes.contains("refused")),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn endpoint_that_speaks_no_tls_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("loopback has a free port");
+    let address = listener.local_addr().expect("is bound");
+    let answered = async {
+        let (mut connection, _) = listener.accept().await?;
+        connection.read_u8().await?;
+        connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await
+    };
+    let url = format!("https://{address}/oauth2/token");
+    let (error, answered) = tokio::join!(failure(&url), answered);
+    assert!(answered.is_ok());
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn connection_that_does_not_come_about_is_given_up() {
+    // Linux drops what would overflow a listener's queue, which looks like a host that is not there.
+    let socket = TcpSocket::new_v4().expect("can be made");
+    socket
+        .bind("127.0.0.1:0".parse().expect("is an address"))
+        .expect("loopback has a free port");
+    let listener = socket.listen(0).expect("can be listened on");
+    let address = listener.local_addr().expect("is bound");
+    let _queued = TcpStream::connect(address).await.expect("is queued");
+    let error = failure(&format!("http://{address}/oauth2/token")).await;
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "no connection to the token endpoint within 0.3 s; check the network and HTTPS_PROXY"
+    );
+}
+
+#[tokio::test]
+async fn extra_ca_that_is_none_is_refused() {
+    let endpoint = Endpoint::start(|_, _| Reply::Close(token(3599))).await;
+    for pem in [
+        "",
+        "no certificate",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    ] {
+        let mut config = HereIssuerConfig::new(endpoint.credential());
+        config.extra_ca_pem = Some(pem.into());
+        let error = HereIssuer::new(config).err();
+        assert!(error.is_some(), "{pem:?}");
+        assert!(error.is_some_and(|error| !leaks::rendered(&error).contains("AAAA")));
+    }
+}
+
+/// Set for the process that [`environment_decides_on_the_proxy`] starts.
+const ENDPOINT_VARIABLE: &str = "TOKEN_PROVIDER_TEST_ENDPOINT";
+
+/// The other half of the next test: asks once, in an environment of its own.
+#[tokio::test]
+async fn asks_as_its_environment_says() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how the other half of the test tells this one what to do"
+    )]
+    let Ok(url) = std::env::var(ENDPOINT_VARIABLE) else {
+        return;
+    };
+    let credential = Credential::new("key-id", SecretString::from(SECRET))
+        .and_then(|new| new.with_token_endpoint_url(&url));
+    let issuer = HereIssuer::new(HereIssuerConfig::new(credential.expect("is well-formed")))
+        .expect("TLS can be set up");
+    let answer = issuer.issue(&hour()).await;
+    assert_eq!(answer.is_ok(), url.starts_with("http://"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn environment_decides_on_the_proxy() {
+    // Answers `CONNECT` with a refusal, so that nothing leaves this machine; and plain requests as an endpoint does.
+    let proxy = Endpoint::start(|_, request| {
+        if request.head.starts_with("CONNECT") {
+            Reply::Close("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".to_owned())
+        } else {
+            Reply::Close(token(3599))
+        }
+    })
+    .await;
+    let endpoint = Endpoint::start(|_, _| Reply::Close(token(3599))).await;
+    let proxy_url = proxy.url.replace("/oauth2/token", "");
+    for url in ["https://account.api.here.invalid/oauth2/token", &endpoint.url] {
+        let mut child = Command::new(std::env::current_exe().expect("is known"));
+        child
+            .args(["network::asks_as_its_environment_says", "--exact", "--nocapture"])
+            .env(ENDPOINT_VARIABLE, url)
+            .envs([("HTTPS_PROXY", &proxy_url), ("HTTP_PROXY", &proxy_url)])
+            .env_remove("NO_PROXY")
+            .env_remove("no_proxy");
+        let output = tokio::task::spawn_blocking(move || child.output())
+            .await
+            .expect("did not panic");
+        let output = output.expect("is this very program");
+        assert!(output.status.success(), "{output:?}");
+    }
+    let heads: Vec<String> = proxy.requests().into_iter().map(|request| request.head).collect();
+    assert_eq!(
+        heads.len(),
+        1,
+        "the endpoint on loopback is asked directly: {heads:?}"
+    );
+    assert!(
+        heads[0].starts_with("CONNECT account.api.here.invalid:443 HTTP/1.1\r\n"),
+        "{heads:?}"
+    );
+    assert_eq!(endpoint.requests().len(), 1);
+}

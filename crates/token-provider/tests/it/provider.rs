@@ -1,0 +1,244 @@
+//! The provider over a real socket, and what its own settings do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use token_provider::{
+    AccessToken, Credential, Error, ErrorKind, Issue, IssueFuture, Issued, TestClock, TokenKey, TokenProvider,
+};
+use tokio::sync::mpsc;
+
+use crate::leaks;
+use crate::wire::{Endpoint, Reply, TOKEN, answer, hour, token};
+
+/// Issues a token after so long.
+#[derive(Debug)]
+struct After(Duration);
+
+impl Issue for After {
+    fn issue<'a>(&'a self, _key: &'a TokenKey) -> IssueFuture<'a> {
+        Box::pin(async {
+            tokio::time::sleep(self.0).await;
+            Ok(Issued::new("token", Duration::from_secs(3600)))
+        })
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn what_programs_pass_between_threads_may_be() {
+    fn assert_shared<T: Send + Sync + 'static>() {}
+    assert_shared::<TokenProvider>();
+    assert_shared::<AccessToken>();
+    assert_shared::<Error>();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn thousand_callers_on_four_threads_cause_one_request() {
+    leaks::listen();
+    let endpoint = Endpoint::start(|_, _| Reply::Keep(token(3599))).await;
+    let provider = TokenProvider::new(endpoint.issuer_with(|config| config.attempt_timeout = seconds(10)));
+    let callers: Vec<_> = (0..1000)
+        .map(|_| {
+            let provider = provider.clone();
+            tokio::spawn(async move { provider.token().await })
+        })
+        .collect();
+    for caller in callers {
+        let token = caller.await.expect("did not panic").expect("is handed out");
+        assert_eq!(token.expose_secret(), TOKEN);
+        assert_eq!(token.expose_secret_bytes(), TOKEN.as_bytes());
+        assert_eq!(token.lifetime(), seconds(3599));
+    }
+    assert_eq!(endpoint.signed_requests().len(), 1);
+    leaks::assert_nothing_logged();
+}
+
+#[tokio::test]
+async fn failed_request_is_repeated_behind_the_callers_and_signed_anew() {
+    let (seen, mut requests) = mpsc::unbounded_channel();
+    let endpoint = Endpoint::start(move |number, _| {
+        let _ = seen.send(number);
+        match number {
+            1 => Reply::Close("HTTP/1.1 200".to_owned()),
+            2 => Reply::Keep(answer("503 Service Unavailable", "", "")),
+            _ => Reply::Keep(token(3599)),
+        }
+    })
+    .await;
+    let provider = TokenProvider::new(endpoint.issuer());
+    let error = provider.token().await.expect_err("the connection broke off");
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    let retry_after = error.retry_after().expect("is known");
+    assert!(retry_after <= Duration::from_millis(300), "{retry_after:?}");
+    for expected in 1..=3 {
+        assert_eq!(requests.recv().await, Some(expected));
+    }
+    let token = provider.token().await.expect("is handed out");
+    assert_eq!(token.expose_secret(), TOKEN);
+    let requests = endpoint.signed_requests();
+    let signatures: Vec<_> = requests
+        .iter()
+        .map(|request| request.oauth("oauth_signature"))
+        .collect();
+    assert!(
+        signatures[0] != signatures[1] && signatures[1] != signatures[2] && signatures[0] != signatures[2]
+    );
+}
+
+#[tokio::test]
+async fn throttled_provider_says_how_long_and_leaves_the_issuer_alone() {
+    let endpoint =
+        Endpoint::start(|_, _| Reply::Keep(answer("429 Too Many Requests", "Retry-After: 120\r\n", "{}")))
+            .await;
+    let provider = TokenProvider::new(endpoint.issuer());
+    for _ in 0..1000 {
+        let error = provider.token().await.expect_err("is throttled");
+        assert_eq!(error.kind(), ErrorKind::Throttled);
+        let left = error.retry_after().expect("is known");
+        assert!((seconds(110)..=seconds(132)).contains(&left), "{left:?}");
+    }
+    assert_eq!(endpoint.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn expired_token_is_not_handed_out() {
+    for expires_in in [0, 1, 10] {
+        let endpoint = Endpoint::start(move |_, _| Reply::Keep(token(expires_in))).await;
+        let provider = TokenProvider::new(endpoint.issuer());
+        let error = provider.token().await.expect_err("expires too soon");
+        assert_eq!(error.kind(), ErrorKind::ExpiresTooSoon);
+        assert_eq!(
+            error.to_string(),
+            "the issuer's token expires within 10 s of its issue, too soon to be handed out"
+        );
+        leaks::assert_hidden(&leaks::rendered(&error));
+        assert_eq!(provider.status()[0].failures, 1);
+    }
+}
+
+#[tokio::test]
+async fn rotated_credential_is_tried_before_it_is_used_and_ends_the_pause() {
+    let endpoint = Endpoint::start(|_, request| {
+        Reply::Keep(match request.oauth("oauth_consumer_key").as_deref() {
+            Some("good") => token(3599),
+            _ => answer("401 Unauthorized", "", r#"{"errorCode":401300}"#),
+        })
+    })
+    .await;
+    let credential = |id| {
+        let new = Credential::new(id, SecretString::from("secret"));
+        new.and_then(|new| new.with_token_endpoint_url(&endpoint.url))
+            .expect("is well-formed")
+    };
+    let issuer = Arc::new(endpoint.issuer());
+    let provider = TokenProvider::new(Arc::clone(&issuer));
+    assert!(matches!(
+        provider.token().await.expect_err("is refused").kind(),
+        ErrorKind::Rejected { .. }
+    ));
+
+    let error = issuer
+        .rotate(credential("bad"), &hour())
+        .await
+        .expect_err("is refused, too");
+    assert!(matches!(
+        error.kind(),
+        ErrorKind::Rejected {
+            status: 401,
+            code: Some(401_300)
+        }
+    ));
+    assert_eq!(issuer.credential().access_key_id(), "key-id");
+
+    issuer
+        .rotate(credential("good"), &hour())
+        .await
+        .expect("is accepted");
+    assert_eq!(issuer.credential().access_key_id(), "good");
+    assert!(
+        provider.token().await.is_err(),
+        "the pause of a minute goes on until the provider is told"
+    );
+    provider.credential_changed();
+    // The keeper's turn comes first; then its request is under way, and this caller waits for it.
+    tokio::task::yield_now().await;
+    provider.token().await.expect("is handed out");
+    let ids: Vec<_> = endpoint
+        .signed_requests()
+        .iter()
+        .filter_map(|request| request.oauth("oauth_consumer_key"))
+        .collect();
+    assert_eq!(ids, ["key-id", "bad", "good", "good"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn caller_waits_ten_seconds_and_the_request_goes_on() {
+    let provider = TokenProvider::builder(After(seconds(12)))
+        .clock(TestClock::new())
+        .build();
+    let asked_at = tokio::time::Instant::now();
+    let error = provider.token().await.expect_err("takes too long");
+    assert_eq!(
+        (error.kind(), asked_at.elapsed()),
+        (ErrorKind::WaitedTooLong, seconds(10))
+    );
+    assert_eq!(
+        error.to_string(),
+        "the issuer has not answered within 10 s; the request goes on"
+    );
+    provider.token().await.expect("the request went on");
+    assert_eq!(asked_at.elapsed(), seconds(12));
+
+    let hasty = TokenProvider::builder(After(seconds(12)))
+        .max_wait(seconds(1))
+        .build();
+    assert_eq!(
+        hasty.token().await.expect_err("takes too long").kind(),
+        ErrorKind::WaitedTooLong
+    );
+    assert_eq!(asked_at.elapsed(), seconds(13));
+}
+
+#[tokio::test(start_paused = true)]
+async fn warm_provider_has_a_token_before_the_first_caller() {
+    let key = TokenKey::new(seconds(600)).expect("is in range");
+    let provider = TokenProvider::builder(After(seconds(1)))
+        .clock(TestClock::new())
+        .default_key(key.clone())
+        .build();
+    assert!(provider.status().is_empty());
+    provider.warm();
+    tokio::time::sleep(seconds(2)).await;
+    let token = provider.held(&key).expect("is held");
+    assert_eq!(provider.default_key(), &key);
+    assert_eq!(token.left_at(provider.now()), seconds(3598));
+    let [status] = provider.status().try_into().expect("there is one slot");
+    assert_eq!(
+        (status.key, status.left, status.is_due, status.failures),
+        (key, seconds(3598), false, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn background_tasks_end_with_the_last_clone() {
+    let issuer = Arc::new(After(seconds(1)));
+    let provider = TokenProvider::builder(Arc::clone(&issuer)).max_tokens(1).build();
+    let clone = provider.clone();
+    provider.token().await.expect("is handed out");
+    drop(provider);
+    clone.token().await.expect("is still handed out");
+    let other = TokenKey::new(seconds(60)).expect("is in range");
+    assert_eq!(
+        clone.token_for(&other).await.expect_err("is one too many").kind(),
+        ErrorKind::TooManyTokens
+    );
+    drop(clone);
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
+    assert_eq!(Arc::strong_count(&issuer), 1);
+}

@@ -1,0 +1,205 @@
+//! A clock that HERE does not agree with: the offset is learned, kept, and tried exactly once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use token_provider::{Clock, Credential, ErrorKind, HereIssuer, Issue as _, Moment};
+
+use crate::leaks;
+use crate::wire::{BODY, Endpoint, Reply, Request, answer, hour, timestamp_refused, token};
+
+/// 2026-01-01T00:00:00Z, for good.
+const OURS: u64 = 1_767_225_600;
+/// Half an hour later.
+const THEIRS: u64 = OURS + 1800;
+const THEIR_DATE: &str = "Date: Thu, 01 Jan 2026 00:30:00 GMT\r\n";
+
+#[derive(Debug)]
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> Moment {
+        Moment {
+            wall: Duration::from_secs(OURS),
+            boot: Duration::ZERO,
+        }
+    }
+}
+
+fn issuer(endpoint: &Endpoint) -> HereIssuer {
+    endpoint.issuer_with(|config| config.clock = Arc::new(Stopped))
+}
+
+fn timestamps(endpoint: &Endpoint) -> Vec<u64> {
+    let requests = endpoint.signed_requests();
+    requests
+        .iter()
+        .filter(|request| request.head.starts_with("POST"))
+        .map(Request::timestamp)
+        .collect()
+}
+
+/// Accepts timestamps that are right to within five minutes, like HERE.
+async fn strict(date: &'static str) -> Endpoint {
+    Endpoint::start(move |_, request| {
+        Reply::Keep(if request.head.starts_with("GET /timestamp ") {
+            answer("200 OK", "", &format!(r#"{{"timestamp":{THEIRS}}}"#))
+        } else if request.timestamp().abs_diff(THEIRS) > 300 {
+            timestamp_refused(date)
+        } else {
+            token(3599)
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn offset_is_taken_from_the_date_and_kept() {
+    leaks::listen();
+    let endpoint = strict(THEIR_DATE).await;
+    let issuer = issuer(&endpoint);
+    assert_eq!(issuer.clock_offset(), 0);
+    issuer.issue(&hour()).await.expect("the second attempt succeeds");
+    assert_eq!(issuer.clock_offset(), 1800);
+    issuer.issue(&hour()).await.expect("the offset was kept");
+    assert_eq!(timestamps(&endpoint), [OURS, THEIRS, THEIRS]);
+    leaks::assert_nothing_logged();
+}
+
+#[tokio::test]
+async fn without_a_date_the_time_is_asked_for() {
+    let endpoint = strict("").await;
+    let issuer = issuer(&endpoint);
+    issuer.issue(&hour()).await.expect("the second attempt succeeds");
+    assert_eq!(issuer.clock_offset(), 1800);
+    let requests = endpoint.requests();
+    assert_eq!(requests.len(), 3);
+    assert!(
+        requests[1].head.starts_with("GET /timestamp HTTP/1.1\r\n"),
+        "{}",
+        requests[1].head
+    );
+    assert_eq!(requests[1].header("authorization"), "", "the time is no secret");
+    assert_eq!(timestamps(&endpoint), [OURS, THEIRS]);
+}
+
+#[tokio::test]
+async fn second_refusal_ends_the_attempt() {
+    let endpoint = Endpoint::start(|_, _| Reply::Keep(timestamp_refused(THEIR_DATE))).await;
+    let error = issuer(&endpoint)
+        .issue(&hour())
+        .await
+        .expect_err("is refused twice");
+    assert_eq!(error.kind(), ErrorKind::ClockSkew);
+    assert_eq!(
+        error.to_string(),
+        "HERE refused the timestamp (401204): set this machine's clock, by NTP best"
+    );
+    assert!(!error.is_transient(), "only a person can set the clock");
+    leaks::assert_hidden(&leaks::rendered(&error));
+    assert_eq!(timestamps(&endpoint), [OURS, THEIRS]);
+}
+
+#[tokio::test]
+async fn other_failure_of_the_second_attempt_is_what_is_told() {
+    let endpoint = Endpoint::start(|number, _| {
+        Reply::Keep(match number {
+            1 => timestamp_refused(THEIR_DATE),
+            _ => answer("429 Too Many Requests", "Retry-After: 9\r\n", BODY),
+        })
+    })
+    .await;
+    let error = issuer(&endpoint).issue(&hour()).await.expect_err("is throttled");
+    assert_eq!(
+        (error.kind(), error.retry_after()),
+        (ErrorKind::Throttled, Some(Duration::from_secs(9)))
+    );
+    assert_eq!(endpoint.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn time_that_cannot_be_had_changes_nothing() {
+    for reply in [
+        answer("404 Not Found", "", "{}"),
+        answer("500 Oops", "", r#"{"timestamp":1}"#),
+        answer("200 OK", "", "<html>"),
+        answer("200 OK", "", r#"{"timestamp":-1}"#),
+        answer("200 OK", "Date: yesterday\r\n", "{}"),
+    ] {
+        let endpoint = Endpoint::start(move |number, _| {
+            Reply::Keep(if number == 1 {
+                timestamp_refused("Date: yesterday\r\n")
+            } else {
+                reply.clone()
+            })
+        })
+        .await;
+        let issuer = issuer(&endpoint);
+        let error = issuer.issue(&hour()).await.expect_err("is refused");
+        assert_eq!(error.kind(), ErrorKind::ClockSkew);
+        assert_eq!((issuer.clock_offset(), endpoint.requests().len()), (0, 2));
+    }
+}
+
+#[tokio::test]
+async fn endpoint_of_ones_own_without_a_date_is_not_asked_for_the_time() {
+    let endpoint = Endpoint::start(|_, _| Reply::Keep(timestamp_refused(""))).await;
+    let issuer = endpoint.issuer_with(|config| {
+        let url = endpoint.url.replace("/oauth2/token", "/other");
+        config.credential = config
+            .credential
+            .clone()
+            .with_token_endpoint_url(&url)
+            .expect("is on loopback");
+    });
+    let error = issuer.issue(&hour()).await.expect_err("is refused");
+    assert_eq!(error.kind(), ErrorKind::ClockSkew);
+    assert_eq!(endpoint.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn offset_is_learned_anew_when_our_clock_is_set_right() {
+    // The first answers come from an endpoint half an hour ahead, the later ones agree with our clock.
+    let endpoint = Endpoint::start(|number, request| {
+        let (theirs, date) = if number <= 2 {
+            (THEIRS, THEIR_DATE)
+        } else {
+            (OURS, "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n")
+        };
+        Reply::Keep(if request.timestamp() == theirs {
+            token(3599)
+        } else {
+            timestamp_refused(date)
+        })
+    })
+    .await;
+    let issuer = issuer(&endpoint);
+    issuer.issue(&hour()).await.expect("the second attempt succeeds");
+    issuer.issue(&hour()).await.expect("the second attempt succeeds");
+    assert_eq!(issuer.clock_offset(), 0);
+    assert_eq!(timestamps(&endpoint), [OURS, THEIRS, THEIRS, OURS]);
+}
+
+#[tokio::test]
+async fn rotation_corrects_the_clock_like_any_request() {
+    let endpoint = strict(THEIR_DATE).await;
+    let issuer = issuer(&endpoint);
+    let new = Credential::new("new-id", SecretString::from("new"))
+        .and_then(|new| new.with_token_endpoint_url(&endpoint.url));
+    issuer
+        .rotate(new.expect("is well-formed"), &hour())
+        .await
+        .expect("the second attempt succeeds");
+    assert_eq!(timestamps(&endpoint), [OURS, THEIRS]);
+    assert_eq!(
+        (issuer.clock_offset(), issuer.credential().access_key_id()),
+        (1800, "new-id")
+    );
+    let requests = endpoint.requests();
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.oauth("oauth_consumer_key").as_deref() == Some("new-id"))
+    );
+}

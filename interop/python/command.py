@@ -1,0 +1,76 @@
+"""Runs `token-provider` with nothing of this machine's configuration: an empty home, an empty folder, no environment."""
+
+import json
+import os
+import subprocess
+import threading
+
+# Longer than anything here takes; what outlives it is ended.
+MAX_LIFE_SECONDS = 30
+
+_ANNOUNCEMENT = "sandbox: an offline HERE account at "
+
+
+def binary():
+    """The program under test, which `ci/check` has built."""
+    return os.environ["TOKEN_PROVIDER_BIN"]
+
+
+def run(folder, *arguments):
+    """Runs a command to its end."""
+    return subprocess.run(
+        [binary(), *arguments],
+        cwd=folder,
+        env={"HOME": str(folder)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=MAX_LIFE_SECONDS,
+        check=False,
+    )
+
+
+class Sandbox:
+    """The offline HERE account, while it is entered: `origin` is where, `credentials` the keys of the file it wrote."""
+
+    def __init__(self, folder):
+        self._file = folder / "sandbox.properties"
+        self._folder = folder
+
+    def __enter__(self):
+        listen = ["--listen", "127.0.0.1:0", "--write-credentials", str(self._file)]
+        self._process = subprocess.Popen(
+            [binary(), "--log-format", "json", "sandbox", *listen],
+            cwd=self._folder,
+            env={"HOME": str(self._folder)},
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._limit = threading.Timer(MAX_LIFE_SECONDS, self._process.kill)
+        self._limit.daemon = True
+        self._limit.start()
+        self.origin = self._read_origin()
+        # The log is read to its end, so that a full pipe never stops the sandbox.
+        self._rest_of_log = threading.Thread(target=self._process.stderr.read, daemon=True)
+        self._rest_of_log.start()
+        lines = (line.partition("=") for line in self._file.read_text().splitlines() if "=" in line)
+        self.credentials = {key.strip(): value.strip() for key, _, value in lines}
+        return self
+
+    def __exit__(self, *_):
+        self._process.terminate()
+        code = self._process.wait(MAX_LIFE_SECONDS)
+        self._limit.cancel()
+        self._rest_of_log.join(MAX_LIFE_SECONDS)
+        self._process.stderr.close()
+        assert code == 0, f"the sandbox ended with exit code {code}"
+
+    def _read_origin(self):
+        log = []
+        for line in self._process.stderr:
+            log.append(line)
+            message = json.loads(line).get("message", "") if line.startswith("{") else ""
+            if message.startswith(_ANNOUNCEMENT):
+                return message.removeprefix(_ANNOUNCEMENT)
+        raise AssertionError("the sandbox ended before it was ready:\n" + "".join(log))
