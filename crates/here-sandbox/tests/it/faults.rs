@@ -4,7 +4,7 @@ use here_sandbox::{Fault, FaultBody, HangUp, Target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{JSON, NOW, PLAIN_JSON, Running, Signer};
+use crate::support::{JSON, NOW, PLAIN_JSON, Running, Signer, until};
 
 async fn with(fault: Fault) -> Running {
     let running = Running::start().await;
@@ -190,10 +190,8 @@ async fn hang_never_answers_and_ends_with_the_connection() {
         .write_all(running.token_request().as_bytes())
         .await
         .unwrap();
-    // The count says that the request has arrived and met the fault; until it has, let the server run.
-    while !running.sandbox.faults().list().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    // The count says that the request has arrived and met the fault.
+    until(|| running.sandbox.faults().list().is_empty()).await;
     assert_eq!(running.ask().await.status, 200, "others are served meanwhile");
     let mut byte = [0];
     let error = stream.try_read(&mut byte).unwrap_err();

@@ -11,6 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
+use crate::support::until;
+
 const BOUND: Duration = Duration::from_secs(30);
 const TIMESTAMP: &[u8] = b"GET /timestamp HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -42,9 +44,7 @@ async fn shutdown_ends_idle_and_hanging_connections() {
         .write_all(b"POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
         .await
         .unwrap();
-    while !sandbox.faults().list().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until(|| sandbox.faults().list().is_empty()).await;
 
     let before = tokio::time::Instant::now();
     shutdown.send(()).unwrap();
@@ -72,9 +72,7 @@ async fn shutdown_lets_a_running_request_finish_and_accepts_no_other() {
         .write_all(b"POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
         .await
         .unwrap();
-    while !sandbox.faults().list().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until(|| sandbox.faults().list().is_empty()).await;
     shutdown.send(()).unwrap();
     let mut is_refused = false;
     for _ in 0..100 {

@@ -26,6 +26,9 @@ pub(crate) const PLAIN_JSON: &str = r#"{"grantType":"client_credentials","expire
 /// Far beyond what any exchange here takes; only a test that would hang meets it.
 const BOUND: Duration = Duration::from_secs(30);
 
+/// How often [`until`] looks; each look lets the server run.
+const LOOKS: usize = 1_000_000;
+
 static NONCE: AtomicU64 = AtomicU64::new(0);
 
 /// A sandbox that is served until this is dropped.
@@ -154,6 +157,17 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Lets the server run until something has come true.
+pub(crate) async fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..LOOKS {
+        if is_so() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("it did not come true");
 }
 
 /// An HTTP answer, taken apart.
