@@ -12,6 +12,7 @@ mod caller;
 mod handout;
 mod host;
 mod mtls;
+mod oidc;
 mod policy;
 mod proxy;
 mod rate;
@@ -79,9 +80,10 @@ pub struct Permit<'a> {
 }
 
 impl Access {
-    /// Puts the rules of a configuration before the tokens of its profiles.
+    /// Puts the rules of a configuration before the tokens of its profiles. With an identity provider it needs a Tokio
+    /// runtime, in which that is asked for its keys.
     pub fn new(config: &Config, handout: Handout) -> Self {
-        Self { rules: ArcSwap::from_pointee(Rules::new(config)), handout }
+        Self { rules: ArcSwap::from_pointee(Rules::new(config, None)), handout }
     }
 
     /// Returns the rules of the moment. A request is judged by one set of rules from beginning to end.
@@ -90,9 +92,10 @@ impl Access {
     }
 
     /// Takes the rules of a changed configuration. Requests under way are judged by the old ones; rate limits start
-    /// with full buckets.
+    /// with full buckets. The keys of an identity provider that stays the same are kept.
     pub fn reload(&self, config: &Config) {
-        self.rules.store(Arc::new(Rules::new(config)));
+        let rules = Rules::new(config, Some(&self.rules.load()));
+        self.rules.store(Arc::new(rules));
     }
 
     /// Decides what the caller may have.

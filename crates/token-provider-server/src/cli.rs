@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use clap_mangen::Man;
 
 use crate::config::Overrides;
 
@@ -33,7 +34,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
 pub enum Command {
-    /// Run the server.
+    /// Run the server
     ///
     /// Finds ./credentials.properties and listens on http://localhost:3000. Then:
     ///
@@ -161,8 +162,15 @@ impl Common {
 }
 
 /// Writes a completion script.
-pub fn completions(shell: Shell, to: &mut impl std::io::Write) {
-    clap_complete::generate(shell, &mut Cli::command(), "token-provider", to);
+///
+/// # Errors
+///
+/// When `to` cannot be written to.
+pub fn completions(shell: Shell, to: &mut impl std::io::Write) -> std::io::Result<()> {
+    let mut script = Vec::new();
+    // Not to `to` itself: it would panic where that is closed early, as by `| head`.
+    clap_complete::generate(shell, &mut Cli::command(), "token-provider", &mut script);
+    to.write_all(&script)
 }
 
 /// Writes the manual page, all commands in one.
@@ -171,14 +179,79 @@ pub fn completions(shell: Shell, to: &mut impl std::io::Write) {
 ///
 /// When `to` cannot be written to.
 pub fn man(to: &mut impl std::io::Write) -> std::io::Result<()> {
-    let mut command = Cli::command();
-    command.build();
-    clap_mangen::Man::new(command.clone()).render(to)?;
-    for subcommand in command.get_subcommands() {
-        let page = clap_mangen::Man::new(subcommand.clone());
-        writeln!(to, ".SH {}", subcommand.get_name().to_uppercase())?;
-        page.render_description_section(to)?;
-        page.render_options_section(to)?;
+    let command = Cli::command();
+    let page = Man::new(command.clone());
+    page.render_title(to)?;
+    page.render_name_section(to)?;
+    page.render_synopsis_section(to)?;
+    page.render_description_section(to)?;
+    writeln!(to, ".SH COMMANDS")?;
+    man_commands(&command, "", to)?;
+    page.render_options_section(to)?;
+    writeln!(to, ".SH EXIT STATUS")?;
+    let codes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    writeln!(to, "{}", codes.trim_start_matches("Exit codes: "))?;
+    page.render_version_section(to)
+}
+
+/// Each command with the options of its own: those that all have are said once.
+fn man_commands(parent: &clap::Command, names: &str, to: &mut impl std::io::Write) -> std::io::Result<()> {
+    for command in parent.get_subcommands() {
+        let name = format!("{names}{}", command.get_name());
+        if command.has_subcommands() {
+            man_commands(command, &format!("{name} "), to)?;
+            continue;
+        }
+        writeln!(to, ".SS {name}")?;
+        let command = command.clone().disable_help_flag(true).disable_version_flag(true);
+        let mut text = Vec::new();
+        let page = Man::new(command.clone());
+        page.render_description_section(&mut text)?;
+        if command.get_arguments().next().is_some() {
+            page.render_options_section(&mut text)?;
+        }
+        // Sections of a command are not sections of the page.
+        let text = String::from_utf8_lossy(&text);
+        let lines = text.lines().filter(|line| !matches!(*line, ".SH DESCRIPTION" | ".SH OPTIONS"));
+        for line in lines {
+            writeln!(to, "{line}")?;
+        }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_and_options_agree_with_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_reaches_the_configuration() {
+        let arguments = "token-provider serve --config a --credentials b --profile c --scope d --listen e --listen f \
+                         --allow-origin g --anonymous --log-format json -vv";
+        let cli = Cli::try_parse_from(arguments.split_whitespace()).expect("is well-formed");
+        let mut expected = Overrides::default();
+        expected.config = Some("a".into());
+        expected.credentials = Some("b".into());
+        expected.profile = Some("c".to_owned());
+        expected.scope = Some("d".to_owned());
+        expected.listen = vec!["e".to_owned(), "f".to_owned()];
+        expected.allow_origin = vec!["g".to_owned()];
+        expected.anonymous = true;
+        expected.log_format = Some("json".to_owned());
+        expected.verbosity = 2;
+        assert_eq!(cli.common.overrides(), expected);
+    }
+
+    #[test]
+    fn quiet_is_the_opposite_of_verbose() {
+        for (flags, expected) in [("", 0), ("-v", 1), ("-vvv", 3), ("-q", -1), ("-qq", -2)] {
+            let cli = Cli::try_parse_from(["token-provider", "check"].into_iter().chain(flags.split_whitespace()));
+            assert_eq!(cli.expect("is well-formed").common.overrides().verbosity, expected, "{flags}");
+        }
+    }
 }

@@ -78,8 +78,12 @@ impl Failure {
         let mut text = format!("error: {self}\n");
         let mut cause = self.source();
         while let Some(error) = cause {
-            // Writing to a `String` cannot fail.
-            let _ = writeln!(text, "caused by: {error}");
+            let line = error.to_string();
+            // Some say themselves what caused them.
+            if !text.contains(&line) {
+                // Writing to a `String` cannot fail.
+                let _ = writeln!(text, "caused by: {line}");
+            }
             cause = error.source();
         }
         // Nowhere is left to report to when stderr is closed.
@@ -91,13 +95,16 @@ impl Failure {
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Completions { shell } => {
-            cli::completions(shell, &mut io::stdout());
-            Ok(())
+            cli::completions(shell, &mut io::stdout()).map_err(Failure::system("cannot write to stdout"))
         }
         Command::Key(KeyCommand::New { id }) => key::new(&id),
         Command::Man => cli::man(&mut io::stdout()).map_err(Failure::system("cannot write to stdout")),
         Command::Serve { sandbox } => with_runtime(&cli.common, |settings| serve::run(settings, sandbox)),
-        Command::Token { format, ttl } => with_runtime(&cli.common, move |settings| token::run(settings, format, ttl)),
+        Command::Token { format, ttl } => {
+            // A script wants its token, and to hear nothing unless something is wrong.
+            let common = Common { quiet: cli.common.quiet.saturating_add(1), ..cli.common };
+            with_runtime(&common, move |settings| token::run(settings, format, ttl))
+        }
         Command::Check => check::run_command(&cli.common),
         Command::Sandbox { write_credentials } => {
             let listen = cli.common.listen.clone();
@@ -130,4 +137,27 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(Failure::system("cannot start the runtime"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_code_tells_configuration_from_bad_luck() {
+        let token = |kind| Failure::Token(token_provider::Error::from_issuer(kind, "x"));
+        let open = SetupError::Open { listen: "0.0.0.0:1".to_owned() };
+        for (failure, expected) in [
+            (Failure::Setup(open), 78),
+            (token(ErrorKind::CredentialInvalid), 78),
+            (token(ErrorKind::CredentialNotFound), 78),
+            (token(ErrorKind::Rejected { status: 401, code: Some(401_300) }), 1),
+            (token(ErrorKind::Unreachable), 1),
+            (Failure::system("cannot")(io::Error::other("x")), 1),
+            (Failure::Usage("x".to_owned()), 2),
+            (Failure::Reported(78), 78),
+        ] {
+            assert_eq!(failure.exit_code(), expected, "{failure:?}");
+        }
+    }
 }

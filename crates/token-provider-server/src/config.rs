@@ -23,6 +23,7 @@ mod sources;
 mod tls;
 mod tree;
 mod units;
+mod unix;
 mod unknown;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ pub use self::policy::{PolicyConfig, RateConfig};
 pub use self::profile::ProfileConfig;
 pub use self::sources::Overrides;
 pub use self::tls::TlsConfig;
+pub use self::unix::{Owner, UnixPlace};
 
 use self::environment::CONFIG_VARIABLE;
 use self::error::Place;

@@ -29,6 +29,8 @@ const MAX_URI: usize = 8 * 1024;
 /// A request id that a proxy in front made is kept up to this length.
 const MAX_REQUEST_ID: usize = 128;
 
+const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What every request is answered from.
@@ -59,7 +61,12 @@ impl App {
         let mut cors = Cors::None;
         let result = AssertUnwindSafe(self.route(&request, body, ends, &mut cors)).catch_unwind().await;
         let mut answer = result
-            .unwrap_or_else(|_panic| Err(Problem::internal()))
+            .unwrap_or_else(|_panic| {
+                // What it was about is in the lines before, by the panic hook; this one says whose request it was.
+                let id = id.to_str().unwrap_or_default();
+                tracing::error!(request.id = id, http.path = request.uri.path(), "a handler panicked");
+                Err(Problem::internal())
+            })
             .unwrap_or_else(|problem| {
                 let id = id.to_str().unwrap_or_default();
                 tracing::debug!(
@@ -91,9 +98,9 @@ impl App {
         let host = rules.admit_host(&request.headers, authority, ends)?;
         if let Some(file) = self.page.file(target.path()) {
             // A link from elsewhere may lead to the page: it gives nothing away.
-            return allow(&request.method, READ).map(|()| file);
+            return allow(&request.method, PAGE).map(|()| file);
         }
-        *cors = rules.admit_page(&request.headers, &host)?;
+        *cors = rules.admit_page(&request.headers, host)?;
         let route = Route::of(target.path()).ok_or_else(Problem::not_found)?;
         if request.method == Method::OPTIONS {
             return Ok(preflight(cors, request));
@@ -102,7 +109,7 @@ impl App {
         match route {
             Route::Token => token::answer(&self.access, &rules, request, ends).await,
             Route::OAuth2 => oauth2::answer(&self.access, &rules, request, body, ends).await,
-            Route::Metadata => Ok(oauth2::metadata(&rules, &host, ends)),
+            Route::Metadata => Ok(oauth2::metadata(&rules, host, ends)),
             Route::Live => Ok(health::live()),
             Route::Ready => health::ready(&self.access).await,
         }
@@ -119,6 +126,7 @@ enum Route {
     Ready,
 }
 
+const PAGE: &str = "GET, HEAD";
 const READ: &str = "GET, HEAD, OPTIONS";
 const POST: &str = "POST, OPTIONS";
 
@@ -163,6 +171,11 @@ fn request_id(request: &Parts) -> HeaderValue {
         }
     }
     // Tells requests apart in logs; it need not be hard to guess.
-    let made = format!("{:032x}", fastrand::u128(..));
-    HeaderValue::from_str(&made).unwrap_or(HeaderValue::from_static("-"))
+    let mut hex = [0; 32];
+    let mut rest = fastrand::u128(..);
+    for digit in &mut hex {
+        *digit = HEX_DIGITS.get((rest & 15) as usize).copied().unwrap_or(b'0');
+        rest >>= 4;
+    }
+    HeaderValue::from_bytes(&hex).unwrap_or(HeaderValue::from_static("-"))
 }

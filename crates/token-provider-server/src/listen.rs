@@ -1,56 +1,47 @@
 //! Sockets: binding them, accepting connections within limits, and letting these finish at the end.
+//!
+//! A listener speaks HTTP/1.1, or, with a certificate, TLS with HTTP/2 or HTTP/1.1 as the other side prefers. What a
+//! connection may take, in time, bytes and number, is in [`Limits`]; the way of its bytes is one of plain types, so that
+//! the fast path has no layer that it does not use.
 
-use std::convert::Infallible;
+mod activity;
+mod bind;
+mod connection;
+mod expiry;
+mod limits;
+mod peers;
+mod systemd;
+mod tls;
+mod unix;
+mod watched;
+
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
-use std::pin::pin;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use hyper::header::{CONNECTION, HeaderValue};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::connection::Ended;
+use self::peers::Peers;
 use crate::access::Ends;
-use crate::config::{Host, Listen};
 use crate::http::App;
+use crate::problem::Problem;
+
+pub use self::bind::bind;
+pub use self::limits::Limits;
+pub use self::tls::{Tls, TlsError};
+pub use self::unix::UnixSocket;
 
 /// The system cuts it down to its own limit (`net.core.somaxconn`).
 const ACCEPT_QUEUE: i32 = 4096;
 /// When the process is out of file descriptors, accepting pauses for connections to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What connections may cost. The defaults are for everybody; tests make them small.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// A request's head must be there in this time; also how long an idle connection is kept open.
-    pub head_timeout: Duration,
-    /// A head larger than this is refused (431). Node and nginx have 8 to 32 KiB.
-    pub max_head: usize,
-    /// Connections open at once, over all listeners. Each costs some KiB; more wait in the accept queue.
-    pub max_connections: usize,
-    /// After the signal to stop, answers under way get this long: a caller's own wait (10 s) and a little.
-    pub grace: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            head_timeout: Duration::from_secs(75),
-            max_head: 16 * 1024,
-            max_connections: 16_384,
-            grace: Duration::from_secs(12),
-        }
-    }
-}
 
 /// A bound socket.
 #[derive(Debug)]
@@ -58,259 +49,305 @@ impl Default for Limits {
 pub enum Listener {
     /// A TCP port.
     Tcp(TcpListener),
+    /// A TCP port that speaks TLS.
+    Tls(TcpListener, Arc<Tls>),
     /// A Unix domain socket.
-    Unix(UnixListener),
+    Unix(UnixSocket),
+}
+
+impl Listener {
+    /// Has a TCP listener speak TLS, on loopback as elsewhere: one address does not mean two things. A Unix socket stays
+    /// as it is, since nothing on the way could listen in.
+    #[must_use]
+    pub fn with_tls(self, tls: Arc<Tls>) -> Self {
+        match self {
+            Self::Tcp(listener) | Self::Tls(listener, _) => Self::Tls(listener, tls),
+            Self::Unix(socket) => Self::Unix(socket),
+        }
+    }
+
+    /// Returns the address of a TCP listener.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) | Self::Tls(listener, _) => listener.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Says whether only this machine can reach it. Of a socket from systemd the configuration cannot tell.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Tls(..) => {
+                self.address().is_some_and(|address| address.ip().to_canonical().is_loopback())
+            }
+            Self::Unix(_) => true,
+        }
+    }
 }
 
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(listener) => match listener.local_addr() {
-                Ok(address) => write!(f, "http://{address}"),
-                Err(error) => write!(f, "a socket without an address ({error})"),
-            },
-            Self::Unix(listener) => match listener
-                .local_addr()
-                .ok()
-                .as_ref()
-                .and_then(|address| address.as_pathname())
-            {
-                Some(path) => write!(f, "unix:{}", path.display()),
-                None => f.write_str("a Unix socket without a name"),
-            },
+        let (scheme, listener) = match self {
+            Self::Tcp(listener) => ("http", listener),
+            Self::Tls(listener, _) => ("https", listener),
+            Self::Unix(socket) => {
+                let address = socket.listener.local_addr().ok();
+                return match address.as_ref().and_then(|address| address.as_pathname()) {
+                    Some(path) => write!(f, "unix:{}", path.display()),
+                    None => f.write_str("a Unix socket without a name"),
+                };
+            }
+        };
+        match listener.local_addr() {
+            Ok(address) => write!(f, "{scheme}://{address}"),
+            Err(error) => write!(f, "a socket without an address ({error})"),
         }
     }
 }
 
-/// Binds a place to listen at. `localhost` is two sockets, since its name is two addresses.
-///
-/// # Errors
-///
-/// What the system said, and which address it was about.
-pub fn bind(listen: &Listen) -> io::Result<Vec<Listener>> {
-    match listen {
-        Listen::Tcp {
-            host: Host::Localhost,
-            port,
-        } => {
-            let first = bind_tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), *port))?;
-            // Port 0 was chosen by now: both get the same.
-            let port = first.local_addr()?.port();
-            let second = match bind_tcp(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port)) {
-                Ok(second) => Some(second),
-                Err(error) if is_absent_address(&error) => None,
-                Err(error) => return Err(error),
-            };
-            Ok(std::iter::once(first).chain(second).map(Listener::Tcp).collect())
-        }
-        Listen::Tcp {
-            host: Host::Ip(address),
-            port,
-        } => Ok(vec![Listener::Tcp(bind_tcp(SocketAddr::new(*address, *port))?)]),
-        Listen::Unix(path) => Ok(vec![Listener::Unix(bind_unix(path)?)]),
-        other => Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            format!("{other}: cannot be listened at here"),
-        )),
-    }
-}
-
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let bind = || {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        if address.ip() == IpAddr::V6(Ipv6Addr::LOCALHOST) {
-            socket.set_only_v6(true)?;
-        }
-        // A restart must not wait for the last connections of the one before to time out.
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(ACCEPT_QUEUE)?;
-        TcpListener::from_std(socket.into())
-    };
-    bind().map_err(|error: io::Error| named(&error, &address.to_string()))
-}
-
-/// Binds a Unix socket, in place of one that a process which is gone left behind.
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    let bind = || match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path) => {
-            std::fs::remove_file(path)?;
-            UnixListener::bind(path)
-        }
-        bound => bound,
-    };
-    bind().map_err(|error: io::Error| named(&error, &format!("unix:{}", path.display())))
-}
-
-/// Says whether it is a socket that nobody listens at. Connecting to a file that is no socket is refused in the same
-/// words, and that file must not be taken away.
-fn is_stale(path: &Path) -> bool {
-    use std::os::unix::fs::FileTypeExt as _;
-    use std::os::unix::net::UnixStream;
-
-    let is_socket = path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket());
-    is_socket
-        && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-}
-
-/// A machine without IPv6 has no `::1`.
-fn is_absent_address(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
-    ) || error.to_string().contains("Address family not supported")
-}
-
-fn named(error: &io::Error, address: &str) -> io::Error {
-    let hint = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            ": another process listens there; stop it, or choose another port with --listen"
-        }
-        io::ErrorKind::PermissionDenied => {
-            ": ports below 1024 need a permission; choose another port with --listen"
-        }
-        io::ErrorKind::AddrNotAvailable => ": this machine has no such address",
-        _ => "",
-    };
-    io::Error::new(error.kind(), format!("cannot listen at {address}: {error}{hint}"))
-}
-
-/// Serves until `shutdown`, then lets answers under way finish.
+/// Serves until `shutdown` within the usual [`Limits`], then lets answers under way finish.
 pub async fn serve(app: Arc<App>, listeners: Vec<Listener>, shutdown: impl Future<Output = ()>) {
     serve_with(Limits::default(), app, listeners, shutdown).await;
 }
 
-/// The same, with limits of one's own.
+/// Serves until `shutdown`, then lets answers under way finish.
 pub async fn serve_with(
     limits: Limits,
     app: Arc<App>,
     listeners: Vec<Listener>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let grace = limits.grace;
-    let connections = Connections {
+    let server = Arc::new(Server {
         app,
-        tasks: TaskTracker::new(),
-        places: Arc::new(Semaphore::new(limits.max_connections)),
         limits,
+        connections: TaskTracker::new(),
+        places: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
+        peers: Peers::new(limits.connections_per_peer),
         stop: CancellationToken::new(),
-    };
+    });
     let accepting = TaskTracker::new();
     for listener in listeners {
-        accepting.spawn(connections.clone().accept_all(listener));
+        accepting.spawn(Arc::clone(&server).accept_all(listener));
     }
     shutdown.await;
-    connections.stop.cancel();
+    server.stop.cancel();
     accepting.close();
     accepting.wait().await;
-    connections.tasks.close();
-    if tokio::time::timeout(grace, connections.tasks.wait())
-        .await
-        .is_err()
-    {
-        tracing::warn!(
-            connections = connections.tasks.len(),
-            "connections cut off: their answers took too long"
-        );
-    }
+    // Each sees to it that it ends within the grace.
+    server.connections.close();
+    server.connections.wait().await;
 }
 
-#[derive(Clone)]
-struct Connections {
+#[derive(Debug)]
+struct Server {
     app: Arc<App>,
-    tasks: TaskTracker,
-    places: Arc<Semaphore>,
     limits: Limits,
+    connections: TaskTracker,
+    places: Arc<Semaphore>,
+    peers: Arc<Peers>,
     stop: CancellationToken,
 }
 
-impl Connections {
-    async fn accept_all(self, listener: Listener) {
+impl Server {
+    async fn accept_all(self: Arc<Self>, listener: Listener) {
+        let mut is_failing = false;
         loop {
-            // The end goes first: not one more is accepted then, even if all places are taken.
-            let (place, accepted) = tokio::select! {
-                biased;
+            // Never closed, so it cannot fail.
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
+                return;
+            };
+            let accepted = tokio::select! {
                 () = self.stop.cancelled() => return,
-                next = self.next(&listener) => next,
+                accepted = accept(&listener) => accepted,
             };
             match accepted {
-                Ok((Stream::Tcp(stream), ends)) => {
-                    let connection = self.clone().serve(stream, ends);
-                    self.tasks.spawn(async move { (connection.await, drop(place)) });
-                }
-                Ok((Stream::Unix(stream), ends)) => {
-                    let connection = self.clone().serve(stream, ends);
-                    self.tasks.spawn(async move { (connection.await, drop(place)) });
+                Ok(stream) => {
+                    is_failing = false;
+                    self.spawn(stream, place);
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "no connection can be accepted for now");
+                    // Once, and not every pause.
+                    if !is_failing {
+                        tracing::warn!(%error, "no connection can be accepted for now");
+                    }
+                    is_failing = true;
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
     }
 
-    /// Waits for a free place, and then for somebody to take it.
-    async fn next(&self, listener: &Listener) -> (Option<OwnedSemaphorePermit>, io::Result<(Stream, Ends)>) {
-        // Never closed, so there always is a place in the end.
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        (place, accept(listener).await)
+    /// Serves a connection in a task of its own, of just the size that its kind needs.
+    fn spawn(self: &Arc<Self>, stream: Stream, place: impl Send + 'static) {
+        let address = stream.peer().map(|peer| peer.ip());
+        let Some(share) = self.peers.admit(address) else {
+            tracing::debug!(peer = address.map(tracing::field::display), "too many connections from one address");
+            return;
+        };
+        let held = (place, share);
+        let server = Arc::clone(self);
+        match stream {
+            Stream::Tcp(stream, peer) => self.connections.spawn(async move {
+                server.serve_tcp(stream, peer).await;
+                drop(held);
+            }),
+            Stream::Tls(stream, peer, tls) => self.connections.spawn(async move {
+                server.serve_tls(stream, peer, &tls).await;
+                drop(held);
+            }),
+            Stream::Unix(stream) => self.connections.spawn(async move {
+                server.serve_http1(stream, Ends::default()).await;
+                drop(held);
+            }),
+        };
     }
 
-    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin, ends: Ends) {
-        let (app, ends) = (&self.app, &ends);
-        let service =
-            service_fn(move |request| async move { Ok::<_, Infallible>(app.answer(request, ends).await) });
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.head_timeout)
-            .max_buf_size(self.limits.max_head);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let result = tokio::select! {
-            result = connection.as_mut() => result,
-            () = self.stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+    async fn serve_tcp(&self, stream: TcpStream, peer: SocketAddr) {
+        if let Ok(ends) = ends(&stream, peer) {
+            self.serve_http1(stream, ends).await;
+        }
+    }
+
+    async fn serve_tls(&self, stream: TcpStream, peer: SocketAddr, tls: &Tls) {
+        let Ok(ends) = ends(&stream, peer) else {
+            return;
         };
-        if let Err(error) = result {
-            // The other side's doing: bad syntax, a head too large or too slow, a connection broken off.
-            tracing::debug!(%error, peer = ends.peer.map(tracing::field::display), "connection ended");
+        let shake_hands = async {
+            if is_plain_http(&stream).await {
+                return Err(stream);
+            }
+            Ok(tls.acceptor().accept(stream).await)
+        };
+        let shaken = tokio::select! {
+            () = self.stop.cancelled() => return,
+            shaken = tokio::time::timeout(self.limits.handshake, shake_hands) => shaken,
+        };
+        let stream = match shaken {
+            Ok(Ok(Ok(stream))) => stream,
+            Ok(Ok(Err(error))) => {
+                // A scanner, or a client certificate that is not good.
+                return tracing::debug!(%error, %peer, "TLS handshake failed");
+            }
+            Ok(Err(stream)) => return self.refuse_plain(stream, peer).await,
+            Err(_elapsed) => return tracing::debug!(%peer, "TLS handshake took too long"),
+        };
+        let (_, session) = stream.get_ref();
+        let is_http2 = session.alpn_protocol() == Some(b"h2");
+        let client = tls::client_names(session.peer_certificates());
+        let ends = Ends { is_tls: true, client, ..ends };
+        if is_http2 {
+            let (app, limits, ends) = (Arc::clone(&self.app), self.limits, Arc::new(ends));
+            let answer = move |request| {
+                let (app, ends) = (Arc::clone(&app), Arc::clone(&ends));
+                async move { answer_within(limits.answer, &app, request, &ends).await }
+            };
+            report(connection::http2(stream, answer, &self.limits, &self.stop).await, Some(peer));
+        } else {
+            self.serve_http1(stream, ends).await;
+        }
+    }
+
+    async fn serve_http1<S>(&self, stream: S, ends: Ends)
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
+    {
+        let ends = &ends;
+        let answer = |request| answer_within(self.limits.answer, &self.app, request, ends);
+        report(connection::http1(stream, answer, &self.limits, &self.stop).await, ends.peer);
+    }
+
+    /// Says in words what a browser or curl would call a protocol error.
+    async fn refuse_plain(&self, stream: TcpStream, peer: SocketAddr) {
+        let refuse = |_request| async {
+            let problem = Problem::invalid_request("this port speaks HTTPS: use https:// in the URL");
+            let mut answer = problem.into_response("");
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            answer
+        };
+        report(connection::http1(stream, refuse, &self.limits, &self.stop).await, Some(peer));
+    }
+}
+
+/// Has a request answered, whatever may be stuck.
+async fn answer_within<B>(limit: Duration, app: &App, request: hyper::Request<B>, ends: &Ends) -> crate::http::Answer
+where
+    B: hyper::body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+{
+    match tokio::time::timeout(limit, app.answer(request, ends)).await {
+        Ok(answer) => answer,
+        Err(_elapsed) => Problem::not_ready("the answer took too long").into_response(""),
+    }
+}
+
+fn report(result: Result<(), Ended>, peer: Option<SocketAddr>) {
+    let peer = peer.map(tracing::field::display);
+    match result {
+        Ok(()) => {}
+        Err(Ended::CutOff) => tracing::warn!(peer, "connection cut off: its answer took too long"),
+        // The other side's doing.
+        Err(ended) => tracing::debug!(reason = %ended, peer, "connection ended"),
+    }
+}
+
+/// A connection that was accepted.
+enum Stream {
+    Tcp(TcpStream, SocketAddr),
+    Tls(TcpStream, SocketAddr, Arc<Tls>),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(_, peer) | Self::Tls(_, peer, _) => Some(*peer),
+            Self::Unix(_) => None,
         }
     }
 }
 
-enum Stream {
-    Tcp(tokio::net::TcpStream),
-    Unix(tokio::net::UnixStream),
-}
-
-async fn accept(listener: &Listener) -> io::Result<(Stream, Ends)> {
-    match listener {
+async fn accept(listener: &Listener) -> io::Result<Stream> {
+    Ok(match listener {
         Listener::Tcp(listener) => {
             let (stream, peer) = listener.accept().await?;
-            // An answer is one packet: it need not wait for more.
-            stream.set_nodelay(true)?;
-            let local = stream.local_addr()?;
-            Ok((
-                Stream::Tcp(stream),
-                Ends { local: Some(local), peer: Some(peer), ..Ends::default() },
-            ))
+            Stream::Tcp(stream, peer)
         }
-        Listener::Unix(listener) => {
-            let (stream, _) = listener.accept().await?;
-            Ok((Stream::Unix(stream), Ends::default()))
+        Listener::Tls(listener, tls) => {
+            let (stream, peer) = listener.accept().await?;
+            Stream::Tls(stream, peer, Arc::clone(tls))
         }
-    }
+        Listener::Unix(socket) => Stream::Unix(socket.listener.accept().await?.0),
+    })
 }
 
-/// The connection was gone before it was accepted; the next one may be fine.
+/// Fails when the other side is gone already.
+fn ends(stream: &TcpStream, peer: SocketAddr) -> io::Result<Ends> {
+    // An answer is one packet: it need not wait for more.
+    stream.set_nodelay(true)?;
+    Ok(Ends { local: Some(stream.local_addr()?), peer: Some(peer), ..Ends::default() })
+}
+
+/// Looks at the first byte: of a method it is a capital letter, of TLS it is 22 (handshake).
+async fn is_plain_http(stream: &TcpStream) -> bool {
+    let mut first = [0];
+    matches!(stream.peek(&mut first).await, Ok(1)) && first.iter().all(u8::is_ascii_uppercase)
+}
+
+/// The connection was gone before it was accepted, or the network is not there for it; the next one may be fine
+/// (accept(2), "Error handling").
 fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
+        NetworkUnreachable,
+    };
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+        ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
     )
 }

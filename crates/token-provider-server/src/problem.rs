@@ -25,7 +25,7 @@ struct Inner {
     description: Cow<'static, str>,
     rule: Option<&'static str>,
     retry_after: Option<Duration>,
-    header: Option<(HeaderName, &'static str)>,
+    header: Option<(HeaderName, Cow<'static, str>)>,
 }
 
 #[derive(Serialize)]
@@ -51,8 +51,8 @@ impl Problem {
         self
     }
 
-    fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.0.header = Some((name, value));
+    fn with_header(mut self, name: HeaderName, value: impl Into<Cow<'static, str>>) -> Self {
+        self.0.header = Some((name, value.into()));
         self
     }
 
@@ -86,6 +86,22 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description)
             .with_rule("authenticate")
             .with_header(WWW_AUTHENTICATE, r#"Bearer realm="token-provider", error="invalid_token""#)
+    }
+
+    /// The identity provider's token is not good (RFC 6750 §3.1). The reason has no quotation marks.
+    pub fn rejected_token(reason: &'static str) -> Self {
+        let challenge =
+            format!(r#"Bearer realm="token-provider", error="invalid_token", error_description="{reason}""#);
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", reason)
+            .with_rule("authenticate")
+            .with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// A token cannot be judged: the identity provider's keys are not held, and it does not answer.
+    pub fn keys_unavailable(retry_after: Duration) -> Self {
+        let description = "the identity provider cannot be asked for its keys, so its tokens cannot be judged";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", description)
+            .with_retry_after(Some(retry_after))
     }
 
     /// The caller at the OAuth 2.0 door is not known (RFC 6749 §5.2).
@@ -174,7 +190,8 @@ impl Problem {
             headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(retry_after)));
         }
         if let Some((name, value)) = header {
-            headers.insert(name, HeaderValue::from_static(value));
+            // All that is put there is printable ASCII.
+            headers.extend(HeaderValue::try_from(&*value).map(|value| (name, value)));
         }
         response
     }
@@ -199,5 +216,56 @@ impl From<&Error> for Problem {
             _ => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
         };
         Self::new(status, code, error.to_string()).with_retry_after(error.retry_after())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_of_the_library_has_its_row() {
+        for (kind, status, code) in [
+            (ErrorKind::InvalidRequest, 400, "invalid_request"),
+            (ErrorKind::Rejected { status: 401, code: Some(401_300) }, 502, "issuer_rejected"),
+            (ErrorKind::ClockSkew, 502, "issuer_rejected"),
+            (ErrorKind::InvalidAnswer { status: 200 }, 502, "issuer_rejected"),
+            (ErrorKind::CredentialInvalid, 502, "issuer_rejected"),
+            (ErrorKind::CredentialNotFound, 502, "issuer_rejected"),
+            (ErrorKind::WaitedTooLong, 504, "issuer_timeout"),
+            (ErrorKind::Throttled, 503, "temporarily_unavailable"),
+            (ErrorKind::Unavailable { status: 500 }, 503, "temporarily_unavailable"),
+            (ErrorKind::Unreachable, 503, "temporarily_unavailable"),
+            (ErrorKind::TimedOut, 503, "temporarily_unavailable"),
+            (ErrorKind::ExpiresTooSoon, 503, "temporarily_unavailable"),
+            (ErrorKind::TooManyTokens, 503, "temporarily_unavailable"),
+        ] {
+            let problem = Problem::from(&Error::from_issuer(kind, "what to do"));
+            assert_eq!((problem.status().as_u16(), problem.code()), (status, code), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn pause_is_said_in_whole_seconds_and_never_as_none() {
+        for (millis, seconds) in [(0, 0), (1, 1), (200, 1), (1000, 1), (1001, 2), (300_000, 300)] {
+            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds, "{millis}");
+        }
+    }
+
+    #[test]
+    fn answer_is_not_kept_by_anyone() {
+        let error = Error::from_issuer(ErrorKind::Throttled, "\"quoted\"\n");
+        let pause = Some(Duration::from_millis(1500));
+        let answer = Problem::from(&error.with_retry_after(pause)).into_response("id-1");
+        let headers = answer.headers();
+        assert_eq!(headers[CACHE_CONTROL], "no-store");
+        assert_eq!(headers[CONTENT_TYPE], "application/json");
+        assert_eq!(headers[RETRY_AFTER], "2");
+    }
+
+    #[test]
+    fn method_that_is_not_allowed_names_those_that_are() {
+        let answer = Problem::method_not_allowed("GET, HEAD").into_response("id");
+        assert_eq!((answer.status().as_u16(), &answer.headers()[ALLOW]), (405, &HeaderValue::from_static("GET, HEAD")));
     }
 }

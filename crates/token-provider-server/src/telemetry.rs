@@ -11,8 +11,8 @@ use crate::config::{LogConfig, LogFormat, LogLevel};
 
 /// Sends logs to stderr from here on; stdout is for data. Does nothing the second time.
 ///
-/// Libraries below are heard from `debug` on only, since hyper and rustls say at `trace` what went over the wire; their
-/// lines are never let through at that level.
+/// Of the libraries below only warnings are let through, whatever the level: nobody has looked at what they say
+/// at `trace` with a secret in mind.
 pub fn init(config: LogConfig, no_color: bool) {
     let level = match config.level {
         LogLevel::Off => LevelFilter::OFF,

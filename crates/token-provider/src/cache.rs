@@ -19,6 +19,7 @@ use self::keeper::Keeper;
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, ErrorKind};
 use crate::issuer::Issue;
+use crate::rule::Rule;
 use crate::schedule::{self, State};
 use crate::token::{AccessToken, TokenKey};
 
@@ -155,13 +156,17 @@ impl Cache {
                 return Some(Ok(token));
             }
             match seen {
-                Phase::BackingOff { error, until, .. } if until > now.boot => {
+                Phase::BackingOff { error, until, .. }
+                    if until > now.boot && Rule::FailureIsTold.is_kept() =>
+                {
                     return Some(Err(error.with_retry_after(Some(until.saturating_sub(now.boot)))));
                 }
                 Phase::Closed => return None,
                 Phase::BackingOff { .. } | Phase::Fetching | Phase::Holding => {}
             }
-            slot.wanted.notify_one();
+            if Rule::WaiterWakesKeeper.is_kept() {
+                slot.wanted.notify_one();
+            }
             phase.changed().await.ok()?;
         }
     }
@@ -209,17 +214,17 @@ impl fmt::Debug for Cache {
 impl Shared {
     /// Returns the slot for a key; makes it, and starts its keeper, when there is none.
     fn slot(self: &Arc<Self>, key: &TokenKey) -> Result<Arc<Slot>, Error> {
-        if let Some(slot) = self.slots.load().get(key) {
-            return Ok(Arc::clone(slot));
+        if let Some(slot) = self.find(key) {
+            return Ok(slot);
         }
         let slot = {
             let _exchanging = self.exchange.lock().unwrap_or_else(PoisonError::into_inner);
-            let slots = self.slots.load();
             // Another caller may have made it between the look and the lock.
-            if let Some(slot) = slots.get(key) {
-                return Ok(Arc::clone(slot));
+            if let Some(slot) = self.find(key) {
+                return Ok(slot);
             }
-            if slots.len() >= self.max_slots {
+            let slots = self.slots.load();
+            if slots.len() >= self.max_slots && Rule::SlotBound.is_kept() {
                 return Err(Error::new(
                     ErrorKind::TooManyTokens,
                     format!(
@@ -240,6 +245,14 @@ impl Shared {
             Keeper::new(Arc::clone(self), Arc::clone(&slot)).run(),
         ));
         Ok(slot)
+    }
+
+    fn find(&self, key: &TokenKey) -> Option<Arc<Slot>> {
+        self.slots
+            .load()
+            .get(key)
+            .filter(|_| Rule::SingleFlight.is_kept())
+            .map(Arc::clone)
     }
 
     /// Takes a slot out of the table. The next caller starts anew.
@@ -292,17 +305,16 @@ impl Slot {
         if state == State::Due
             && self.dozing.load(Ordering::Relaxed)
             && self.dozing.swap(false, Ordering::Relaxed)
+            && Rule::DueIsNoticed.is_kept()
         {
             self.wanted.notify_one();
         }
-        (state != State::Expired).then(|| held.token.clone())
+        held.token_at(now)
     }
 
     /// Returns the held token if it may be handed out, for those who do not ask for it.
     fn usable(&self, now: Moment) -> Option<AccessToken> {
-        let held = self.held.load();
-        let token = &held.as_ref()?.token;
-        token.is_usable_at(now).then(|| token.clone())
+        self.held.load().as_ref()?.token_at(now)
     }
 
     fn state(&self, now: Moment) -> State {
@@ -341,6 +353,15 @@ impl Slot {
 impl Held {
     fn state(&self, now: Moment) -> State {
         schedule::state(self.token.left_at(now), self.left_when_due)
+    }
+
+    /// Returns the token if it may be handed out.
+    fn token_at(&self, now: Moment) -> Option<AccessToken> {
+        match self.state(now) {
+            State::Fresh => Some(self.token.clone()),
+            State::Due => Rule::RefreshBehindCallers.is_kept().then(|| self.token.clone()),
+            State::Expired => None,
+        }
     }
 }
 

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::rule::Rule;
+
 /// A point in time on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
@@ -30,9 +32,17 @@ impl Moment {
     /// has reached it.
     #[must_use]
     pub fn left_at(self, now: Self) -> Duration {
-        self.wall
-            .saturating_sub(now.wall)
-            .min(self.boot.saturating_sub(now.boot))
+        let wall = if Rule::WallClockCounts.is_kept() {
+            self.wall.saturating_sub(now.wall)
+        } else {
+            Duration::MAX
+        };
+        let boot = if Rule::BootClockCounts.is_kept() {
+            self.boot.saturating_sub(now.boot)
+        } else {
+            Duration::MAX
+        };
+        wall.min(boot)
     }
 
     /// Returns the wall-clock reading as a [`SystemTime`].

@@ -32,6 +32,8 @@
 //! [`Credential`] → signature → [`HereIssuer`] (an [`Issue`]) → cache with one slot per [`TokenKey`] →
 //! [`TokenProvider`] → [`AccessToken`]. A module uses only those before it.
 
+mod rule;
+
 mod error;
 
 mod clock;
@@ -56,4 +58,7 @@ pub use crate::credential::{Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT
 pub use crate::error::{Error, ErrorKind};
 pub use crate::issuer::{HereIssuer, HereIssuerConfig, Issue, IssueFuture, Issued};
 pub use crate::provider::{TokenProvider, TokenProviderBuilder};
+#[cfg(feature = "mutation")]
+#[doc(hidden)]
+pub use crate::rule::Rule;
 pub use crate::token::{AccessToken, EXPIRY_MARGIN, Fingerprint, MAX_LIFETIME, Scope, TokenKey};

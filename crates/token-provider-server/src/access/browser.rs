@@ -49,7 +49,7 @@ impl BrowserRules {
         }
     }
 
-    pub(super) fn admit(&self, headers: &HeaderMap, host: &PublicHost) -> Result<Cors, Problem> {
+    pub(super) fn admit(&self, headers: &HeaderMap, host: &str) -> Result<Cors, Problem> {
         let allows_any = self.origins.iter().any(OriginPattern::is_any);
         let mut given = headers.get_all(ORIGIN).iter();
         let Some(header) = given.next() else {
@@ -65,7 +65,8 @@ impl BrowserRules {
         let Some(origin) = header.to_str().ok().and_then(Origin::parse) else {
             return Err(refused());
         };
-        if origin.is_at(host) || self.origins.iter().any(|allowed| allowed.matches(&origin)) {
+        let is_own = || PublicHost::parse(host).is_some_and(|host| origin.is_at(&host));
+        if is_own() || self.origins.iter().any(|allowed| allowed.matches(&origin)) {
             return Ok(Cors::Origin(header.clone()));
         }
         Err(refused())

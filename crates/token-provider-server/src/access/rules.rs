@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use token_provider::SystemClock;
 
 use super::api_key::{self, ApiKeys};
 use super::browser::{BrowserRules, Cors};
 use super::host::HostRules;
 use super::mtls::Mtls;
+use super::oidc::Oidc;
 use super::policy::Policy;
 use super::proxy::TrustedProxy;
 use super::rate::AddressLimiter;
 use super::{Caller, Ends, Method};
-use crate::config::{Config, Lifetimes, PublicHost, RateConfig};
+use crate::config::{Config, Lifetimes, RateConfig};
 use crate::problem::Problem;
 
 /// The lifetime of a token when the caller does not say.
@@ -37,6 +39,7 @@ pub struct Rules {
     browser: BrowserRules,
     lifetimes: Lifetimes,
     api_keys: ApiKeys,
+    oidc: Option<Oidc>,
     mtls: Option<Mtls>,
     trusted_proxy: Option<TrustedProxy>,
     /// `None` when everybody has to say who they are.
@@ -52,12 +55,16 @@ enum Presented<'a> {
     Nothing,
     ApiKey(&'a [u8]),
     /// A bearer token that is no API key.
-    Token,
+    Token(&'a [u8]),
 }
 
 impl Rules {
-    pub(super) fn new(config: &Config) -> Self {
+    /// Makes the rules of a configuration. `previous` is what was in force before it changed. With an identity provider
+    /// it needs a Tokio runtime.
+    pub(super) fn new(config: &Config, previous: Option<&Self>) -> Self {
         let access = &config.access;
+        let previous = previous.and_then(|previous| previous.oidc.as_ref());
+        let start = |oidc| Oidc::start(oidc, Arc::new(SystemClock), previous);
         let anonymous = access.anonymous || !access.has_callers();
         let (count, burst) = ADDRESS_RATE;
         let usual = RateConfig {
@@ -73,6 +80,7 @@ impl Rules {
             browser: BrowserRules::new(config),
             lifetimes: config.lifetimes.clone(),
             api_keys: ApiKeys::new(&access.api_keys),
+            oidc: access.oidc.as_ref().map(start),
             mtls: access.mtls.as_ref().map(Mtls::new),
             trusted_proxy: access.trusted_proxy.as_ref().map(TrustedProxy::new),
             anonymous: anonymous.then(|| Arc::new(Policy::new(&anonymous_policy))),
@@ -81,12 +89,17 @@ impl Rules {
         }
     }
 
-    /// Judges the name by which the request calls this server, before anything else is done for it.
+    /// Judges the name by which the request calls this server, before anything else is done for it, and returns it.
     ///
     /// # Errors
     ///
     /// 400 without a `Host`; 403 for one that is not ours (DNS rebinding).
-    pub fn admit_host(&self, headers: &HeaderMap, authority: Option<&str>, ends: &Ends) -> Result<PublicHost, Problem> {
+    pub fn admit_host<'r>(
+        &self,
+        headers: &'r HeaderMap,
+        authority: Option<&'r str>,
+        ends: &Ends,
+    ) -> Result<&'r str, Problem> {
         self.hosts.admit(headers, authority, ends)
     }
 
@@ -95,7 +108,7 @@ impl Rules {
     /// # Errors
     ///
     /// 403 for a page that may not ask.
-    pub fn admit_page(&self, headers: &HeaderMap, host: &PublicHost) -> Result<Cors, Problem> {
+    pub fn admit_page(&self, headers: &HeaderMap, host: &str) -> Result<Cors, Problem> {
         self.browser.admit(headers, host)
     }
 
@@ -104,7 +117,8 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// 401 when the caller has not shown who it is; 429 when it asks too often.
+    /// 401 when the caller has not shown who it is; 403 when its token lacks a required claim; 429 when it asks too often;
+    /// 503 when its token cannot be judged for want of the identity provider's keys.
     pub async fn authenticate(&self, headers: &HeaderMap, ends: &Ends) -> Result<Caller, Problem> {
         let peer = ends.peer.map(|peer| peer.ip().to_canonical());
         let address = match (&self.trusted_proxy, peer) {
@@ -112,9 +126,16 @@ impl Rules {
             _ => peer,
         };
         let presented = self.presented(headers);
-        let named = match presented {
-            Presented::ApiKey(key) => self.api_keys.authenticate(key),
-            Presented::Nothing | Presented::Token => None,
+        let shown = match (presented, &self.oidc) {
+            (Presented::Nothing, _) => None,
+            (Presented::ApiKey(key), _) => Some(self.api_keys.authenticate(key).ok_or_else(Problem::invalid_token)),
+            (Presented::Token(token), Some(oidc)) => Some(oidc.authenticate(token).await),
+            (Presented::Token(_), None) => Some(Err(Problem::invalid_token())),
+        };
+        let (named, refusal) = match shown {
+            Some(Ok(caller)) => (Some(caller), None),
+            Some(Err(problem)) => (None, Some(problem)),
+            None => (None, None),
         };
         let named = named
             .or_else(|| self.mtls.as_ref()?.authenticate(ends.client.as_deref()?))
@@ -124,12 +145,12 @@ impl Rules {
             return Ok(caller.at(address));
         }
         self.admit_address(address)?;
-        match (presented, &self.anonymous) {
-            (Presented::Nothing, Some(policy)) => {
+        match (refusal, &self.anonymous) {
+            (Some(problem), _) => Err(problem),
+            (None, Some(policy)) => {
                 Ok(Caller::named(Method::Anonymous, Arc::default(), Arc::clone(policy)).at(address))
             }
-            (Presented::Nothing, None) => Err(Problem::unauthenticated()),
-            (Presented::ApiKey(_) | Presented::Token, _) => Err(Problem::invalid_token()),
+            (None, None) => Err(Problem::unauthenticated()),
         }
     }
 
@@ -208,7 +229,7 @@ impl Rules {
     }
 
     /// `X-API-Key`, or `Authorization: Bearer` (RFC 6750 §2.1). Other schemes are for a proxy in front; so are other
-    /// bearer tokens, where nobody has to say who they are.
+    /// bearer tokens, where nobody has to say who they are and there is no identity provider to judge them.
     fn presented<'a>(&self, headers: &'a HeaderMap) -> Presented<'a> {
         if let Some(key) = headers.get(X_API_KEY) {
             return Presented::ApiKey(key.as_bytes());
@@ -221,10 +242,10 @@ impl Rules {
         let token = token.trim_ascii();
         if token.starts_with(api_key::PREFIX.as_bytes()) {
             Presented::ApiKey(token)
-        } else if self.anonymous.is_some() {
+        } else if self.anonymous.is_some() && self.oidc.is_none() {
             Presented::Nothing
         } else {
-            Presented::Token
+            Presented::Token(token)
         }
     }
 }

@@ -1,1 +1,245 @@
+//! Where requests come from: the rules for hosts and for web pages, as tables.
 
+use std::net::SocketAddr;
+use std::path::Path;
+
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
+use proptest::prelude::*;
+
+use super::{Cors, Ends, Rules};
+use crate::config::{Config, Environment, Overrides, PublicHost};
+use crate::problem::Problem;
+
+fn rules(text: &str) -> Rules {
+    let file = (Path::new("c.toml"), text);
+    let config = Config::parse(Some(file), &Environment::default(), &Overrides::default());
+    Rules::new(&config.expect("is well-formed"), None)
+}
+
+fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        let value = HeaderValue::from_str(value).expect("is a value");
+        headers.append(HeaderName::from_static(name), value);
+    }
+    headers
+}
+
+fn at(local: &str) -> Ends {
+    let local: SocketAddr = local.parse().expect("is an address");
+    Ends { local: Some(local), ..Ends::default() }
+}
+
+/// 200 where the request goes on, else the status of the refusal.
+fn status<T>(result: &Result<T, Problem>) -> u16 {
+    result.as_ref().map_or_else(|problem| problem.status().as_u16(), |_| 200)
+}
+
+fn host_status(rules: &Rules, host: &str, local: &str) -> u16 {
+    status(&rules.admit_host(&headers(&[("host", host)]), None, &at(local)))
+}
+
+#[test]
+fn address_that_the_connection_came_in_on_is_a_name_of_ours() {
+    let rules = rules("");
+    for (host, local, expected) in [
+        ("10.0.0.5:8443", "10.0.0.5:8443", 200),
+        ("10.0.0.5", "10.0.0.5:8443", 200),
+        // Behind a port that is passed on.
+        ("10.0.0.5:443", "10.0.0.5:8443", 200),
+        ("10.0.0.5", "[::ffff:10.0.0.5]:8443", 200),
+        ("[fd00::5]:8443", "[fd00::5]:8443", 200),
+        ("[fd00:0:0::5]", "[fd00::5]:8443", 200),
+        ("localhost", "10.0.0.5:8443", 200),
+        ("10.0.0.6", "10.0.0.5:8443", 403),
+        ("[fd00::6]", "[fd00::5]:8443", 403),
+        ("example.com", "10.0.0.5:8443", 403),
+        // Browsers read all of these as 10.0.0.5, and so do we.
+        ("10.5", "10.0.0.5:8443", 200),
+        ("0xa000005", "10.0.0.5:8443", 200),
+        ("10.0.0.5.", "10.0.0.5:8443", 200),
+        ("10.0.0.5.example.com", "10.0.0.5:8443", 403),
+    ] {
+        assert_eq!(host_status(&rules, host, local), expected, "{host} at {local}");
+    }
+}
+
+#[test]
+fn public_hosts_are_exact_names() {
+    let rules = rules("public_hosts = [\"tokens.example.com\", \"b.example:8443\"]");
+    for (host, expected) in [
+        ("tokens.example.com", 200),
+        ("tokens.example.com:1", 200),
+        ("TOKENS.example.com.", 200),
+        ("b.example:8443", 200),
+        ("b.example", 403),
+        ("b.example:443", 403),
+        ("a.tokens.example.com", 403),
+        ("example.com", 403),
+        ("tokens.example.com:x", 400),
+        ("tokens.example.com:99999", 400),
+        ("tokens.example.com/", 400),
+        ("tokens.example.com:1:2", 400),
+        ("", 400),
+    ] {
+        assert_eq!(host_status(&rules, host, "10.0.0.5:1"), expected, "{host:?}");
+    }
+}
+
+#[test]
+fn host_is_named_once() {
+    let rules = rules("");
+    let local = at("127.0.0.1:3000");
+    let admit = |lines: &[(&'static str, &str)], authority| status(&rules.admit_host(&headers(lines), authority, &local));
+    assert_eq!(admit(&[], None), 400);
+    assert_eq!(admit(&[("host", "localhost"), ("host", "localhost")], None), 400);
+    assert_eq!(admit(&[("host", "localhost"), ("host", "localhost")], Some("localhost")), 400);
+    // HTTP/2 has `:authority` and no Host; a whole URL in HTTP/1.1 counts before Host (RFC 9112 §3.2.2).
+    assert_eq!(admit(&[], Some("localhost:3000")), 200);
+    assert_eq!(admit(&[("host", "localhost")], Some("evil.example")), 403);
+    assert_eq!(admit(&[("host", "evil.example")], Some("localhost")), 200);
+    assert_eq!(admit(&[], Some("user:word@localhost")), 400);
+}
+
+#[test]
+fn unix_socket_goes_by_any_name() {
+    let rules = rules("");
+    let admit = |host| status(&rules.admit_host(&headers(&[("host", host)]), None, &Ends::default()));
+    assert_eq!((admit("anything"), admit("")), (200, 400));
+}
+
+proptest! {
+    /// However a host is written: it is let in only if it reads as a name of ours.
+    #[test]
+    fn host_that_is_let_in_is_ours(
+        host in r"(localhost|LOCALHOST|127\.0\.0\.1|\[::1\]|a\.example|[a-z.:\[\]0-9]{0,12})\.?(:[0-9]{0,6}|:[a-z])?",
+    ) {
+        let rules = rules("public_hosts = [\"a.example\"]");
+        let is_ours = |host: &PublicHost| host.is_loopback() || host.name == "a.example" || host.name == "10.0.0.5";
+        let expected = match PublicHost::parse(&host) {
+            None => 400,
+            Some(host) if is_ours(&host) => 200,
+            Some(_) => 403,
+        };
+        prop_assert_eq!(host_status(&rules, &host, "10.0.0.5:1"), expected);
+    }
+}
+
+fn admit_page(rules: &Rules, lines: &[(&'static str, &str)]) -> Result<Cors, Problem> {
+    let headers = headers(lines);
+    let host = rules.admit_host(&headers, None, &at("127.0.0.1:3000"))?;
+    rules.admit_page(&headers, host)
+}
+
+fn page_status(rules: &Rules, lines: &[(&'static str, &str)]) -> u16 {
+    status(&admit_page(rules, &[&[("host", "localhost:3000")], lines].concat()))
+}
+
+#[test]
+fn pages_of_this_machine_may_ask_where_nothing_is_configured() {
+    let rules = rules("");
+    for (origin, expected) in [
+        ("http://localhost:3000", 200),
+        ("http://localhost", 200),
+        ("http://127.0.0.1:1", 200),
+        ("http://[::1]:1", 200),
+        ("https://localhost:3000", 403),
+        ("http://127.0.0.2:1", 403),
+        ("http://localhost.example.com", 403),
+        ("http://localhost@example.com", 403),
+        ("https://example.com", 403),
+        ("null", 403),
+        ("", 403),
+        ("*", 403),
+    ] {
+        assert_eq!(page_status(&rules, &[("origin", origin)]), expected, "{origin:?}");
+    }
+}
+
+#[test]
+fn listed_pages_may_ask_and_no_others() {
+    let rules = rules("[cors]\norigins = [\"https://maps.example.com\", \"http://localhost:*\"]");
+    for (origin, expected) in [
+        ("https://maps.example.com", 200),
+        ("https://maps.example.com:443", 200),
+        ("https://maps.example.com:8443", 403),
+        ("http://maps.example.com", 403),
+        ("https://maps.example.com.evil.example", 403),
+        ("http://localhost:5173", 200),
+        ("http://127.0.0.1:5173", 403),
+        ("null", 403),
+    ] {
+        assert_eq!(page_status(&rules, &[("origin", origin)]), expected, "{origin}");
+    }
+}
+
+#[test]
+fn own_pages_may_always_ask() {
+    let rules = rules("public_hosts = [\"tokens.example.com\"]\n[cors]\norigins = []");
+    for (host, origin, expected) in [
+        ("tokens.example.com", "https://tokens.example.com", 200),
+        ("localhost:3000", "http://localhost:3000", 200),
+        ("localhost:3000", "http://localhost:3001", 403),
+        // A page at one of our names that asks at another is a foreign page.
+        ("localhost:3000", "https://tokens.example.com", 403),
+    ] {
+        let admitted = admit_page(&rules, &[("host", host), ("origin", origin)]);
+        assert_eq!(status(&admitted), expected, "{host} {origin}");
+    }
+}
+
+#[test]
+fn what_foreign_pages_embed_is_refused_without_an_origin_too() {
+    for (config, site, expected) in [
+        ("", None, 200),
+        ("", Some("none"), 200),
+        ("", Some("same-origin"), 200),
+        ("", Some("same-site"), 403),
+        ("", Some("cross-site"), 403),
+        ("", Some(""), 403),
+        ("", Some("None"), 403),
+        ("[cors]\norigins = [\"*\"]", Some("cross-site"), 200),
+    ] {
+        let lines: Vec<_> = site.map(|site| ("sec-fetch-site", site)).into_iter().collect();
+        assert_eq!(page_status(&rules(config), &lines), expected, "{config} {site:?}");
+    }
+}
+
+#[test]
+fn origin_is_given_once() {
+    let twice = [("origin", "http://localhost"), ("origin", "http://localhost")];
+    assert_eq!(page_status(&rules(""), &twice), 403);
+    assert_eq!(page_status(&rules("[cors]\norigins = [\"*\"]"), &twice), 403);
+}
+
+#[test]
+fn origin_is_repeated_as_the_browser_wrote_it_and_cookies_are_never_asked_for() {
+    let written = |cors: &Cors| {
+        let mut answer = HeaderMap::new();
+        cors.apply(&mut answer);
+        assert!(!answer.contains_key("access-control-allow-credentials"), "{cors:?}");
+        // Also where no page asked: a cache must not give the answer to one.
+        assert_eq!(answer["vary"], "Origin, Accept");
+        answer.get("access-control-allow-origin").map(|value| value.to_str().unwrap_or_default().to_owned())
+    };
+    let ask = |config, origin| {
+        let lines = [("host", "localhost:3000"), ("origin", origin)];
+        written(&admit_page(&rules(config), &lines).expect("may ask"))
+    };
+    assert_eq!(ask("", "HTTP://Localhost:5173").as_deref(), Some("HTTP://Localhost:5173"));
+    assert_eq!(ask("[cors]\norigins = [\"*\"]", "https://a.example").as_deref(), Some("*"));
+    assert_eq!(written(&Cors::None), None);
+}
+
+#[test]
+fn preflight_allows_private_networks_only_when_asked() {
+    for (asked, expected) in [(None, None), (Some("true"), Some("true")), (Some("false"), None), (Some(""), None)] {
+        let name = "access-control-request-private-network";
+        let request = headers(&asked.map(|asked| (name, asked)).into_iter().collect::<Vec<_>>());
+        let mut answer = HeaderMap::new();
+        Cors::Any.apply_preflight(&request, &mut answer);
+        let allowed = answer.get("access-control-allow-private-network").map(|value| value.to_str());
+        assert_eq!(allowed.transpose().ok().flatten(), expected, "{asked:?}");
+    }
+}

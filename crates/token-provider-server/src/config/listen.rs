@@ -2,15 +2,12 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 
 use super::units::name;
+use super::unix::{self, UnixPlace};
 
 /// Bound when nothing else is said.
 pub(super) const DEFAULT_PORT: u16 = 3000;
-
-/// Longest path of a Unix domain socket, as `sockaddr_un` on Linux has it (108 bytes with the final NUL).
-const LONGEST_SOCKET_PATH: usize = 107;
 
 /// One place to listen at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +20,10 @@ pub enum Listen {
         /// 0 lets the system choose one.
         port: u16,
     },
-    /// A Unix domain socket, by its absolute path.
-    Unix(PathBuf),
-    /// Sockets that systemd passes to the process: those with this `FileDescriptorName=`, or all.
+    /// A Unix domain socket.
+    Unix(UnixPlace),
+    /// Sockets that systemd passes to the process: those with this `FileDescriptorName=` (without one, a socket has its
+    /// unit's name, `x.socket`), or all.
     Systemd(Option<String>),
 }
 
@@ -58,7 +56,13 @@ impl Listen {
 
     /// Says whether both cannot be bound at once. Port 0 is a new port each time.
     pub(super) fn collides_with(&self, other: &Self) -> bool {
-        self == other && !matches!(self, Self::Tcp { port: 0, .. })
+        match (self, other) {
+            (Self::Tcp { port: 0, .. }, _) => false,
+            (Self::Unix(one), Self::Unix(other)) => one.path == other.path,
+            // All of them are these and others.
+            (Self::Systemd(None), Self::Systemd(_)) | (Self::Systemd(_), Self::Systemd(None)) => true,
+            _ => self == other,
+        }
     }
 }
 
@@ -73,7 +77,7 @@ impl fmt::Display for Listen {
                 host: Host::Ip(address),
                 port,
             } => write!(f, "{}", SocketAddr::new(*address, *port)),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Unix(place) => place.fmt(f),
             Self::Systemd(None) => f.write_str("systemd"),
             Self::Systemd(Some(name)) => write!(f, "systemd:{name}"),
         }
@@ -82,8 +86,8 @@ impl fmt::Display for Listen {
 
 /// Reads a place to listen at. A port alone is on loopback: nothing opens to the network by leaving something out.
 pub(super) fn listen(text: &str) -> Result<Listen, &'static str> {
-    if let Some(path) = text.strip_prefix("unix:") {
-        return unix(path);
+    if let Some(place) = text.strip_prefix("unix:") {
+        return unix::place(place).map(Listen::Unix);
     }
     if let Some(sockets) = text.strip_prefix("systemd") {
         return systemd(sockets);
@@ -126,16 +130,6 @@ fn tcp(text: &str) -> Option<Listen> {
     })
 }
 
-fn unix(path: &str) -> Result<Listen, &'static str> {
-    if !path.starts_with('/') || path.ends_with('/') || path.contains('\0') {
-        return Err("expected an absolute path after `unix:`");
-    }
-    if path.len() > LONGEST_SOCKET_PATH {
-        return Err("expected a path of at most 107 bytes after `unix:`: the system takes no longer one");
-    }
-    Ok(Listen::Unix(PathBuf::from(path)))
-}
-
 fn systemd(sockets: &str) -> Result<Listen, &'static str> {
     if sockets.is_empty() {
         return Ok(Listen::Systemd(None));
@@ -148,6 +142,8 @@ fn systemd(sockets: &str) -> Result<Listen, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -213,9 +209,10 @@ mod tests {
                 },
                 false,
             ),
-            ("unix:/run/x.sock", Listen::Unix("/run/x.sock".into()), true),
+            ("unix:/run/x.sock", Listen::Unix(PathBuf::from("/run/x.sock").into()), true),
             ("systemd", Listen::Systemd(None), false),
             ("systemd:http", Listen::Systemd(Some("http".to_owned())), false),
+            ("systemd:x.socket", Listen::Systemd(Some("x.socket".to_owned())), false),
         ] {
             assert_eq!(listen(text).as_ref(), Ok(&expected), "{text}");
             assert_eq!(expected.is_local(), local, "{text}");
@@ -246,6 +243,7 @@ mod tests {
             "unix:run/x",
             "unix:@x",
             "unix:/run/",
+            "unix:/run/x,y",
             "systemd:",
             "systemdx",
             "systemd:a b",
@@ -265,6 +263,11 @@ mod tests {
         assert!(read("localhost:1").collides_with(&read("1")));
         assert!(!read("localhost:1").collides_with(&read("localhost:2")));
         assert!(!read("127.0.0.1:0").collides_with(&read("127.0.0.1:0")));
+        assert!(read("unix:/x").collides_with(&read("unix:/x,mode=0600")));
+        assert!(!read("unix:/x").collides_with(&read("unix:/y")));
+        assert!(read("systemd").collides_with(&read("systemd:http")));
+        assert!(read("systemd:http").collides_with(&read("systemd")));
+        assert!(!read("systemd:http").collides_with(&read("systemd:metrics")));
     }
 
     proptest! {
@@ -273,7 +276,7 @@ mod tests {
             for place in [
                 Listen::Tcp { host: Host::Ip(address), port },
                 Listen::Tcp { host: Host::Localhost, port },
-                Listen::Unix(path.into()),
+                Listen::Unix(PathBuf::from(path).into()),
             ] {
                 prop_assert_eq!(listen(&place.to_string()), Ok(place));
             }

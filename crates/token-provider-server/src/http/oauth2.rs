@@ -19,7 +19,6 @@ use zeroize::Zeroizing;
 
 use super::{Answer, token};
 use crate::access::{Access, Ends, Rules, Wish};
-use crate::config::PublicHost;
 use crate::problem::Problem;
 
 /// A token request has some hundred bytes.
@@ -109,7 +108,7 @@ where
     Ok(answer)
 }
 
-pub(super) fn metadata(rules: &Rules, host: &PublicHost, ends: &Ends) -> Answer {
+pub(super) fn metadata(rules: &Rules, host: &str, ends: &Ends) -> Answer {
     let issuer = format!("{}://{host}", if ends.is_tls { "https" } else { "http" });
     let metadata = Metadata {
         token_endpoint: format!("{issuer}/oauth2/token"),

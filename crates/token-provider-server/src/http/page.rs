@@ -66,3 +66,56 @@ impl Page {
         HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pages() -> [Page; 2] {
+        [Page::Plain, Page::Demo { sandbox_origin: "http://127.0.0.1:8080".to_owned() }]
+    }
+
+    fn policy(page: &Page) -> String {
+        let file = page.file("/").expect("is there");
+        file.headers()[CONTENT_SECURITY_POLICY].to_str().expect("is ASCII").to_owned()
+    }
+
+    #[test]
+    fn pages_may_load_and_ask_no_other_host() {
+        let [plain, demo] = pages();
+        let strict = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'none'; img-src data:; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+        assert_eq!(policy(&plain), strict);
+        assert_eq!(policy(&demo), strict.replace("connect-src 'none'", "connect-src 'self' http://127.0.0.1:8080"));
+    }
+
+    #[test]
+    fn pages_have_nothing_that_their_policy_forbids() {
+        for html in [PLAIN, DEMO] {
+            for inline in ["<style", "style=", " onclick", " onload", "javascript:"] {
+                assert!(!html.contains(inline), "{inline}");
+            }
+            assert!(html.matches("<script").all(|_| html.contains("<script type=\"module\" src=\"/")), "inline script");
+            assert!(!html.contains("//cdn") && !html.contains("https://"), "another host");
+        }
+    }
+
+    #[test]
+    fn files_that_a_page_names_are_there() {
+        for (page, html) in pages().iter().zip([PLAIN, DEMO]) {
+            let named = html.split(['"']).filter(|part| part.starts_with('/') && part.contains('.'));
+            let named: Vec<&str> = named.collect();
+            assert!(!named.is_empty());
+            for path in named {
+                assert!(page.file(path).is_some(), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn demo_is_there_in_sandbox_mode_alone() {
+        let [plain, demo] = pages();
+        assert!(plain.file("/demo.js").is_none() && demo.file("/demo.js").is_some());
+        assert!(plain.file("/page").is_none() && plain.file("").is_none());
+    }
+}

@@ -178,7 +178,6 @@ mod tests {
         linger: Duration::from_secs(5),
         grace: Duration::from_secs(12),
         streams: 1,
-        certificate_check: Duration::from_secs(1),
     };
 
     fn left(activity: &Activity) -> u64 {

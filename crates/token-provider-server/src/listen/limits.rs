@@ -36,8 +36,6 @@ pub struct Limits {
     pub grace: Duration,
     /// Requests under way at once on one HTTP/2 connection. Default 100, the least that RFC 9113 §6.5.2 recommends.
     pub streams: u32,
-    /// How often the certificate's files are looked at. Default 30 s.
-    pub certificate_check: Duration,
 }
 
 impl Default for Limits {
@@ -52,7 +50,6 @@ impl Default for Limits {
             linger: Duration::from_secs(5),
             grace: Duration::from_secs(12),
             streams: 100,
-            certificate_check: Duration::from_secs(30),
         }
     }
 }

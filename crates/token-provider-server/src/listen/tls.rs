@@ -1,11 +1,12 @@
 //! The server's certificate, and the authorities whose client certificates it takes: read from files, and read again
 //! when these change.
 
+use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{self, SHA256};
@@ -121,22 +122,13 @@ impl Tls {
         self.current.load().not_after
     }
 
-    /// Looks at the files every so often, for ever. Reading them is as cheap as asking when they were changed, and also
-    /// sees a change that keeps the time, or one behind a symbolic link.
-    pub(super) async fn watch(self: Arc<Self>, every: Duration) {
-        loop {
-            tokio::time::sleep(every).await;
-            let tls = Arc::clone(&self);
-            // A file may be on a network.
-            let _ = tokio::task::spawn_blocking(move || tls.reload_and_report()).await;
-        }
-    }
-
-    fn reload_and_report(&self) {
-        let wrong = self.reload().err().map(|error| crate::problem::chain(&error));
+    /// Reads the files again and logs what comes of it; the same failure once. Reading them is as cheap as asking when
+    /// they were changed, and also sees a change that keeps the time, or one behind a symbolic link.
+    pub fn look(&self) {
+        let wrong = self.reload().err().map(|error| causes(&error));
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(wrong) = wrong.as_ref().filter(|wrong| reported.as_ref() != Some(*wrong)) {
-            tracing::warn!(error = wrong, "the changed certificate is of no use; the one of before stays");
+            tracing::error!(error = wrong, "the changed certificate is not used; the one of before stays");
         }
         *reported = wrong;
     }
@@ -257,6 +249,11 @@ fn certificates(
         return Err(wrong("expected a certificate in PEM form"));
     }
     Ok(chain)
+}
+
+/// Puts an error and what caused it in one line.
+fn causes(error: &TlsError) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 
 /// Returns the names in the certificate of the other side, which the handshake has checked.

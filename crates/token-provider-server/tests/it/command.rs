@@ -1,1 +1,7 @@
-//! x
+//! The command as a person or a script runs it: what goes to stdout, what to stderr, and how it ends.
+
+mod check;
+mod help;
+mod sandbox;
+mod serve;
+mod token;

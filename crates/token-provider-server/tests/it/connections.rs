@@ -12,7 +12,7 @@ use super::support::within;
 const REQUEST: &str = "GET /getToken HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 fn quick() -> Limits {
-    Limits { head_timeout: Duration::from_millis(50), ..Limits::default() }
+    Limits { head: Duration::from_millis(50), idle: Duration::from_millis(50), ..Limits::default() }
 }
 
 /// A thousand connections are two thousand descriptors in this process, where many shells allow 1,024.
@@ -252,7 +252,7 @@ async fn slow_callers_take_nothing_from_others() {
 
 #[tokio::test]
 async fn connections_above_the_limit_wait_for_a_place() {
-    let limits = Limits { max_connections: 2, ..Limits::default() };
+    let limits = Limits { connections: 2, ..Limits::default() };
     let server = Setup::default().limits(limits).start().await;
     let mut first = Connection::open(server.address).await;
     let mut second = Connection::open(server.address).await;

@@ -8,4 +8,5 @@ mod problems;
 mod secrets;
 mod shutdown;
 mod support;
+mod transport;
 mod unix_socket;

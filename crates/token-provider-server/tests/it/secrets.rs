@@ -1,54 +1,57 @@
 //! Secrets stay inside: the access key's secret and the tokens are planted, everything that can be rendered is, and
 //! looked through.
 
+use std::cell::RefCell;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Once;
 
 use here_sandbox::{Fault, FaultBody};
-use token_provider_server::config::Listen;
+use token_provider_server::config::{Config, Environment, Overrides};
 use tracing::Level;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::FmtSpan;
 
-use super::support::server::{ACCESS_KEY_SECRET, Server, Setup, parse};
+use super::support::server::{ACCESS_KEY_SECRET, Server, Setup};
 use super::support::wire::{Reply, get, request};
 
-/// Keeps what is logged.
-#[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
-    }
-
-    /// Has this thread log here: everything, of every library, at every level.
-    fn capture(&self) -> tracing::subscriber::DefaultGuard {
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(Level::TRACE)
-            .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
-            .with_ansi(false)
-            .with_writer(self.clone())
-            .finish();
-        tracing::subscriber::set_default(subscriber)
-    }
+thread_local! {
+    /// What this thread has logged, while it is of interest. A test has a thread to itself, its server included.
+    static LOG: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
 
-impl io::Write for Log {
+/// Keeps what is logged from here on: everything, of every library, at every level.
+///
+/// One subscriber for all tests: with one for each thread, a test beside this one that logs first would decide whether
+/// a place in the code is listened to at all.
+fn listen_in() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .with_span_events(FmtSpan::FULL)
+            .with_ansi(false)
+            .with_writer(|| Ear)
+            .finish();
+        tracing::subscriber::set_global_default(subscriber).expect("is the only one");
+    });
+    LOG.set(Some(Vec::new()));
+}
+
+/// Stops listening, and returns what was heard.
+fn heard() -> String {
+    String::from_utf8_lossy(&LOG.take().expect("is listening")).into_owned()
+}
+
+struct Ear;
+
+impl io::Write for Ear {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        LOG.with_borrow_mut(|log| log.as_mut().map(|log| log.extend_from_slice(bytes)));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
     }
 }
 
@@ -102,12 +105,11 @@ async fn use_it(server: &Server) -> (String, Vec<Reply>) {
 
 #[tokio::test]
 async fn no_secret_is_in_logs_debug_or_other_answers() {
-    let log = Log::default();
-    let guard = log.capture();
+    listen_in();
     let server = Server::start().await;
     let (token, others) = use_it(&server).await;
     tracing::trace!(target: "some_library", "a quiet word");
-    drop(guard);
+    let text = heard();
     let refused = others.iter().filter(|reply| reply.status >= 500).count();
     assert!(refused >= 4, "the faults have come through: {others:?}");
     let secrets = [ACCESS_KEY_SECRET, token.as_str()];
@@ -118,7 +120,6 @@ async fn no_secret_is_in_logs_debug_or_other_answers() {
     assert_hidden("Debug of Access", &format!("{:?}", server.app.access()), &secrets);
     assert_hidden("Debug of the account", &format!("{:?}", server.sandbox), &secrets);
 
-    let text = log.text();
     assert!(text.contains("token received") && text.contains("no token received"), "is a log: {text}");
     assert!(text.contains("a quiet word"), "is heard at every level: {text}");
     assert_hidden("the log", &text, &secrets);
@@ -129,22 +130,20 @@ async fn no_secret_is_in_logs_debug_or_other_answers() {
 #[tokio::test]
 async fn wrong_secret_is_not_told_either() {
     const WRONG: &str = "planted-wrong-secret-0123456789-0123456789-0123456789";
-    let log = Log::default();
-    let guard = log.capture();
+    listen_in();
     let server = Setup::default().wrong_secret(WRONG).start().await;
     let reply = get(server.address, "/getToken").await;
-    drop(guard);
+    let text = heard();
     assert_eq!(reply.status, 502, "{reply:?}");
     assert_hidden("the answer", &rendered(&reply), &[WRONG]);
-    assert_hidden("the log", &log.text(), &[WRONG, ACCESS_KEY_SECRET]);
+    assert_hidden("the log", &text, &[WRONG, ACCESS_KEY_SECRET]);
     assert_hidden("Debug of App", &format!("{:?}", server.app), &[WRONG]);
 }
 
 #[tokio::test]
 async fn what_callers_send_is_not_logged() {
     const KEY: &str = "tp_planted-api-key-0123456789-0123456789-012345";
-    let log = Log::default();
-    let guard = log.capture();
+    listen_in();
     let server = Server::start().await;
     let basic = format!("Bearer {KEY}");
     for headers in [[("X-API-Key", KEY)], [("Authorization", basic.as_str())], [("Cookie", KEY)]] {
@@ -154,16 +153,16 @@ async fn what_callers_send_is_not_logged() {
     let in_query = get(server.address, &format!("/getToken?api_key={KEY}&ttl={KEY}&scope={KEY}")).await;
     assert_eq!(in_query.status, 400);
     assert_hidden("an answer", &rendered(&in_query), &[KEY]);
-    drop(guard);
-    assert_hidden("the log", &log.text(), &[KEY]);
+    assert_hidden("the log", &heard(), &[KEY]);
 }
 
 #[test]
-fn config_holds_no_secret_to_show() {
-    let hash = "ab".repeat(32);
-    let config = parse(&format!("[[access.api_keys]]\nid = \"a\"\nsha256 = \"{hash}\"\n"));
-    let shown = format!("{config:?}");
-    assert!(matches!(config.listen.first(), Some(Listen::Tcp { .. })));
-    // A hash is no secret, and is of no use to a reader of logs either.
-    assert!(!shown.contains(&hash), "{shown}");
+fn debug_of_configuration_and_environment_shows_no_secret() {
+    const SECRET: &str = "planted-in-the-environment-0123456789-0123456789";
+    let names = ["HERE_ACCESS_KEY_ID", "HERE_ACCESS_KEY_SECRET", "HERE_CREDENTIALS_STRING"];
+    let environment = Environment::from_pairs(names.map(|name| (name, SECRET)));
+    let file = (Path::new("c.toml"), "[profiles.default]\ncredentials = \"/etc/here\"\n");
+    let config = Config::parse(Some(file), &environment, &Overrides::default()).expect("is well-formed");
+    assert_hidden("Debug of Environment", &format!("{environment:?} {environment:#?}"), &[SECRET]);
+    assert_hidden("Debug of Config", &format!("{config:?} {config:#?}"), &[SECRET]);
 }

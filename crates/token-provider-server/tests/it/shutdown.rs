@@ -73,7 +73,7 @@ async fn answer_that_takes_too_long_is_cut_off() {
 
 #[tokio::test]
 async fn shutdown_does_not_wait_for_a_free_place() {
-    let limits = Limits { max_connections: 1, grace: Duration::from_millis(20), ..Limits::default() };
+    let limits = Limits { connections: 1, grace: Duration::from_millis(20), ..Limits::default() };
     let (mut server, issuer) = gated(limits).await;
     let mut only = Connection::open(server.address).await;
     only.send(REQUEST).await;

@@ -15,6 +15,7 @@ use super::{Held, Phase, Shared, Slot};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::issuer::Issued;
+use crate::rule::Rule;
 use crate::schedule::{self, State};
 use crate::token::{AccessToken, EXPIRY_MARGIN, Scope};
 
@@ -112,7 +113,15 @@ impl Keeper {
                 "the issuer did not come to an end",
             )),
         };
-        match answer.and_then(|issued| self.take(issued, sent_at)) {
+        if !Rule::RotationInFlight.is_kept() {
+            self.credential_changes.mark_unchanged();
+        }
+        let counted_from = if Rule::LifetimeFromSending.is_kept() {
+            sent_at
+        } else {
+            self.shared.clock.now()
+        };
+        match answer.and_then(|issued| self.take(issued, counted_from)) {
             Ok(()) => Ok(sent_at),
             Err(error) => Err(self.fail(error)),
         }
@@ -122,7 +131,7 @@ impl Keeper {
     fn take(&mut self, issued: Issued, sent_at: Moment) -> Result<(), Error> {
         let lifetime = issued.expires_in;
         let token = AccessToken::new(issued.access_token, issued.scope, lifetime, sent_at);
-        if !token.is_usable_at(self.shared.clock.now()) {
+        if !token.is_usable_at(self.shared.clock.now()) && Rule::ExpiredOnArrival.is_kept() {
             return Err(Error::new(
                 ErrorKind::ExpiresTooSoon,
                 format!(
@@ -171,7 +180,7 @@ impl Keeper {
         );
         let pause = Pause {
             until: now.boot.saturating_add(span),
-            is_refusal: !error.is_transient(),
+            is_refusal: !error.is_transient() && Rule::RotationEndsPause.is_kept(),
         };
         self.slot.phase.send_replace(Phase::BackingOff {
             error,
@@ -191,11 +200,8 @@ impl Keeper {
             if state != State::Fresh && pause.is_zero() {
                 // One that nobody asks for goes now, though it can be handed out for a while yet: the caller who
                 // comes next should get a token with more than this one's rest before it.
-                return if self.slot.asked.load(Ordering::Relaxed) {
-                    Next::Ask
-                } else {
-                    Next::LetGo
-                };
+                let is_asked = self.slot.asked.load(Ordering::Relaxed) || !Rule::IdleLetGo.is_kept();
+                return if is_asked { Next::Ask } else { Next::LetGo };
             }
             self.slot.dozing.store(state == State::Fresh, Ordering::Relaxed);
             sleep(&self.slot, pause.max(self.until_due(now))).await;
@@ -210,10 +216,12 @@ impl Keeper {
             let left = pause.until.saturating_sub(now.boot);
             if left.is_zero() {
                 let is_asked = self.slot.asked.load(Ordering::Relaxed);
-                if is_asked || self.unasked_failures < PATIENCE || self.slot.usable(now).is_some() {
+                let is_patient = self.unasked_failures < PATIENCE || !Rule::Patience.is_kept();
+                if is_asked || is_patient || self.slot.usable(now).is_some() {
                     return Next::Ask;
                 }
-                if now.boot >= pause.until.saturating_add(FAILURE_MEMORY) {
+                let is_forgotten = now.boot >= pause.until.saturating_add(FAILURE_MEMORY);
+                if is_forgotten || !Rule::FailureMemory.is_kept() {
                     return Next::LetGo;
                 }
             }

@@ -336,6 +336,27 @@ impl Issue for HereIssuer {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+impl HereIssuer {
+    /// Reads an answer as if the network had brought it, and shows the token in it.
+    pub fn read_answer(
+        status: u16,
+        headers: HeaderMap,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Result<(String, Issued), Error> {
+        let body = Zeroizing::new(body.to_vec());
+        let issued = Exchange {
+            status,
+            headers,
+            body,
+        }
+        .read(now)?;
+        Ok((issued.access_token.to_string(), issued))
+    }
+}
+
 impl fmt::Debug for HereIssuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HereIssuer")

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, each above those that may use it.
-const LAYERS: [&str; 9] = [
+const LAYERS: [&str; 10] = [
+    "rule",
     "error",
     "clock",
     "token",

@@ -5,5 +5,7 @@ mod layers;
 mod leaks;
 mod network;
 mod provider;
+mod simulation;
 mod skew;
 mod wire;
+mod world;

@@ -119,7 +119,7 @@ fn what_the_file_says_is_what_comes_out() {
                 host: any,
                 port: 8443
             },
-            Listen::Unix(socket)
+            Listen::Unix(socket.into())
         ]
     );
     let hosts: Vec<String> = config.public_hosts.iter().map(ToString::to_string).collect();

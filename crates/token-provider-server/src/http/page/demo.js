@@ -20,7 +20,7 @@ async function hello() {
     const answer = await fetch(`${sandbox}/hello`, { headers: { Authorization: `Bearer ${bearer}` } });
     show("requests", String(++requests));
     field.className = answer.ok ? "" : "bad";
-    field.textContent = answer.ok ? (await answer.json()).message : `refused (${answer.status})`;
+    field.textContent = answer.ok ? (await answer.json()).greeting : `refused (${answer.status})`;
   } catch (error) {
     field.className = "bad";
     field.textContent = error.message;

@@ -1,7 +1,6 @@
 //! Issuers that do as a test tells them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use token_provider::{Clock, Issue, IssueFuture, Issued, Moment, SystemClock, TokenKey};
 use tokio::sync::Semaphore;
@@ -68,6 +67,3 @@ impl Clock for BreakingClock {
         SystemClock.now()
     }
 }
-
-/// A token's lifetime that no test outlives.
-pub(crate) const LONG: Duration = Duration::from_secs(3600);

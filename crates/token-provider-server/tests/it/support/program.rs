@@ -1,1 +1,177 @@
-//! x
+//! The program itself, in a folder and an environment of its own.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use here_sandbox::{Sandbox, SandboxConfig};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
+use tokio::net::TcpListener;
+use tokio::process::{Child, ChildStderr, Command};
+
+use super::within;
+
+/// A folder to run the program in. It is also its home, and nothing of this machine's environment is let through.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    folder: TempDir,
+    environment: Vec<(&'static str, String)>,
+}
+
+/// How a run ended, and what it said.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A run that goes on until it is told to stop. It is killed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    log: Lines<BufReader<ChildStderr>>,
+    logged: Vec<String>,
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("can be made"), environment: Vec::new() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn set(&mut self, variable: &'static str, value: impl Into<String>) {
+        self.environment.push((variable, value.into()));
+    }
+
+    /// Writes a file that nobody else may read.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).expect("can be written");
+        set_mode(&path, 0o600);
+        path
+    }
+
+    fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_token-provider"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) async fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Outcome {
+        let child = self.command(arguments).spawn().expect("starts");
+        let output = within("the program's end", child.wait_with_output()).await.expect("can be waited for");
+        Outcome {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("is text"),
+            stderr: String::from_utf8(output.stderr).expect("is text"),
+        }
+    }
+
+    /// Starts the program, and leaves it running.
+    pub(crate) fn start<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Running {
+        let mut child = self.command(arguments).spawn().expect("starts");
+        let stderr = child.stderr.take().expect("is piped");
+        Running { child, log: BufReader::new(stderr).lines(), logged: Vec::new() }
+    }
+}
+
+impl Running {
+    /// Waits for a line of the log that holds this text, and returns its message.
+    pub(crate) async fn logged(&mut self, text: &str) -> String {
+        loop {
+            let line = within("a line of the log", self.log.next_line()).await.expect("can be read");
+            let Some(line) = line else { panic!("ended without {text:?}: {:#?}", self.logged) };
+            self.logged.push(line.clone());
+            let message = serde_json::from_str::<Value>(&line).ok();
+            let message = message.and_then(|entry| Some(entry["message"].as_str()?.to_owned()));
+            if let Some(message) = message.filter(|message| message.contains(text)) {
+                return message;
+            }
+        }
+    }
+
+    /// The address that the server says it listens at.
+    pub(crate) async fn address(&mut self) -> std::net::SocketAddr {
+        let message = self.logged("listening on http://").await;
+        let address = message.rsplit("http://").next().unwrap_or_default();
+        address.parse().unwrap_or_else(|_| panic!("no address: {message}"))
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        kill_process(id.expect("is running"), signal).expect("can be signalled");
+    }
+
+    /// Waits for the end. Returns how it ended, what went to stdout, and the whole log.
+    pub(crate) async fn end(mut self) -> (ExitStatus, String, Vec<String>) {
+        let mut stdout = String::new();
+        let mut pipe = self.child.stdout.take().expect("is piped");
+        within("the end of stdout", pipe.read_to_string(&mut stdout)).await.expect("is text");
+        while let Some(line) = within("the log's end", self.log.next_line()).await.expect("can be read") {
+            self.logged.push(line);
+        }
+        let status = within("the program's end", self.child.wait()).await.expect("can be waited for");
+        (status, stdout, self.logged)
+    }
+
+    /// The arguments that everybody on the machine can see.
+    pub(crate) fn visible_arguments(&self) -> String {
+        let id = self.child.id().expect("is running");
+        let bytes = fs::read(format!("/proc/{id}/cmdline")).expect("can be read");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// An offline HERE account in this process, for the program to ask.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) origin: String,
+}
+
+impl Account {
+    pub(crate) async fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let origin = format!("http://{}", listener.local_addr().expect("is bound"));
+        let sandbox = Sandbox::new(SandboxConfig::generate());
+        let running = sandbox.clone();
+        // Ends with the test's runtime.
+        tokio::spawn(async move { running.serve(listener, std::future::pending()).await });
+        Self { sandbox, origin }
+    }
+
+    /// What the portal would offer for download.
+    pub(crate) fn credentials(&self) -> String {
+        self.sandbox.credentials_properties(&format!("{}/oauth2/token", self.origin))
+    }
+
+    /// The secret in it.
+    pub(crate) fn secret(&self) -> String {
+        let text = self.credentials();
+        let value = text.lines().find_map(|line| line.strip_prefix("here.access.key.secret = "));
+        value.expect("is there").to_owned()
+    }
+}
+
+pub(crate) fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("is ours");
+}

@@ -85,12 +85,12 @@ impl Setup {
 
     /// Listens at a Unix socket; the server's `address` is then of no use.
     pub(crate) async fn start_at_unix(self, path: &Path) -> Server {
-        let listener = listen::bind(&Listen::Unix(path.to_owned())).expect("can be bound");
+        let listener = listen::bind(&Listen::Unix(path.to_owned().into())).expect("can be bound");
         let listener = listener.into_iter().next().expect("is one");
         self.start_at(listener, SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
-    async fn start_at(self, listener: Listener, address: SocketAddr) -> Server {
+    pub(crate) async fn start_at(self, listener: Listener, address: SocketAddr) -> Server {
         let account = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let endpoint = format!("http://{}/oauth2/token", account.local_addr().expect("is bound"));
         let sandbox = Sandbox::new(SandboxConfig::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
@@ -125,7 +125,7 @@ impl Setup {
 }
 
 /// Reads the text of a configuration file, and nothing of this machine.
-pub(crate) fn parse(text: &str) -> Config {
+fn parse(text: &str) -> Config {
     let file = (Path::new("test.toml"), text);
     Config::parse(Some(file), &Environment::default(), &Overrides::default())
         .unwrap_or_else(|error| panic!("{error}\n{text}"))

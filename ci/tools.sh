@@ -1,0 +1,92 @@
+# What the steps of ci/check need, each installed where it is missing. Sourced by ci/check, in the repository's root.
+# shellcheck shell=bash
+
+# The one place that names the version.
+readonly CARGO_DENY_VERSION=0.20.2
+readonly CARGO_DENY="$CARGO_TARGET_DIR/tools/bin/cargo-deny"
+readonly VENV="$CARGO_TARGET_DIR/venv"
+readonly MIN_NODE=20
+
+# rustup's own place, which a shell that was open before has not in its PATH.
+if ! command -v cargo >/dev/null && [[ -x ${CARGO_HOME:-${HOME-}/.cargo}/bin/cargo ]]; then
+    PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+fi
+
+missing() {
+    echo "ci/check needs $1" >&2
+    exit 1
+}
+
+# apt PACKAGE…: from Debian, or whatever else has apt-get.
+apt() {
+    command -v apt-get >/dev/null || missing "$*, and there is no apt-get to install it with: install it and run ci/check again"
+    local as_root=()
+    if ((EUID != 0)); then
+        command -v sudo >/dev/null || missing "$*: install it as root (apt-get install $*), or install sudo"
+        as_root=(sudo)
+    fi
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq update
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$@"
+}
+
+need_rust() {
+    command -v cargo >/dev/null || missing "Rust: install it with rustup"
+    if ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then
+        rustup component add rustfmt clippy
+    fi
+    # Rust has no linker of its own, and aws-lc-sys is C.
+    command -v cc >/dev/null || apt gcc libc6-dev
+}
+
+need_node() {
+    local too_old="process.exit(Number.parseInt(process.versions.node) < $MIN_NODE ? 1 : 0)"
+    if ! { command -v node && command -v npm; } >/dev/null; then
+        missing "Node $MIN_NODE or newer, with npm"
+    fi
+    node -e "$too_old" || missing "Node $MIN_NODE or newer; this is $(node --version)"
+}
+
+need_cargo_deny() {
+    need_rust
+    [[ $("$CARGO_DENY" --version 2>/dev/null) == "cargo-deny $CARGO_DENY_VERSION" ]] && return
+    # A target folder of its own: its thousand files are not ours, and go when it is built.
+    cargo install --quiet --locked --root "$CARGO_TARGET_DIR/tools" --target-dir "$CARGO_TARGET_DIR/tools/build" \
+        "cargo-deny@$CARGO_DENY_VERSION"
+    rm -rf "$CARGO_TARGET_DIR/tools/build"
+}
+
+# The program as `cargo run` builds it, and not with the features that its tests add: what it lacks without them shows here.
+need_program() {
+    need_rust
+    cargo build --locked --package token-provider-server
+    export TOKEN_PROVIDER_BIN="$CARGO_TARGET_DIR/debug/token-provider"
+}
+
+# Installs what this folder's lock file says, unless that was done already. No package's own scripts are run.
+npm_ci() {
+    local wanted
+    wanted=$(cat package.json package-lock.json)
+    [[ -f node_modules/.installed && $(<node_modules/.installed) == "$wanted" ]] && return
+    npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+    printf '%s\n' "$wanted" >node_modules/.installed
+}
+
+# need_venv FILE: a Python environment with what FILE lists, by hash.
+need_venv() {
+    "$VENV/bin/python" -c '' 2>/dev/null && cmp -s "$1" "$VENV/requirements.txt" && return
+    # Debian has ensurepip, which venv cannot do without, in a package of its own.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || apt python3 python3-venv
+    python3 -m venv --clear "$VENV"
+    "$VENV/bin/pip" install --quiet --no-input --disable-pip-version-check --require-hashes --only-binary :all: -r "$1"
+    cp "$1" "$VENV/requirements.txt"
+}
+
+# bounded SECONDS COMMAND…: nothing that hangs keeps the rest from being told.
+bounded() {
+    if command -v timeout >/dev/null; then
+        timeout --kill-after=10 "$@"
+    else
+        shift
+        "$@"
+    fi
+}

@@ -1,0 +1,159 @@
+//! Callers with an access token or ID token of the company's identity provider (OpenID Connect).
+//!
+//! What a token says is judged before its signature is checked: that is cheap, refuses most bad ones, and keeps tokens
+//! that are of no use anyway from having the provider asked for keys. Nothing is believed, and no required claim looked
+//! at, until the signature is right. A token that was checked is remembered until it expires or its key is withdrawn.
+
+mod algorithm;
+mod claims;
+mod fault;
+mod jwt;
+mod keeper;
+mod key_set;
+mod memory;
+mod provider;
+
+use std::sync::Arc;
+
+use token_provider::Clock;
+use tokio::time::Instant;
+
+use self::claims::Expected;
+use self::fault::Fault;
+use self::jwt::Jwt;
+use self::keeper::{CALLER_PATIENCE, Keeper, Lack};
+use self::key_set::KeyId;
+use self::memory::{Memory, Remembered, TokenHash};
+use self::provider::Provider;
+use super::policy::Policy;
+use super::{Caller, Method};
+use crate::config::OidcConfig;
+use crate::problem::Problem;
+
+/// The identity provider whose tokens let a caller in.
+#[derive(Debug)]
+pub(super) struct Oidc {
+    expected: Expected,
+    provider: Arc<Provider>,
+    keeper: Arc<Keeper>,
+    memory: Memory,
+    policy: Arc<Policy>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Oidc {
+    /// Starts asking the provider for its keys, behind the callers: it need not be there yet. Needs a Tokio runtime.
+    ///
+    /// `previous` is what was in force before the configuration changed; its keys are kept if they are this provider's.
+    pub(super) fn start(config: &OidcConfig, clock: Arc<dyn Clock>, previous: Option<&Self>) -> Self {
+        let same = previous.filter(|previous| previous.provider.is(&config.issuer, &config.discovery));
+        let (provider, keeper) = match same {
+            Some(same) => (Arc::clone(&same.provider), Arc::clone(&same.keeper)),
+            None => {
+                let provider = Arc::new(Provider::new(config.issuer.clone(), config.discovery.clone()));
+                let asked = Arc::clone(&provider);
+                let fetch = move || {
+                    let asked = Arc::clone(&asked);
+                    async move { asked.fetch().await }
+                };
+                (provider, Arc::new(Keeper::start(fetch, Arc::clone(&clock))))
+            }
+        };
+        Self::with_keeper(config, clock, provider, keeper)
+    }
+
+    fn with_keeper(
+        config: &OidcConfig,
+        clock: Arc<dyn Clock>,
+        provider: Arc<Provider>,
+        keeper: Arc<Keeper>,
+    ) -> Self {
+        Self {
+            expected: Expected::new(config),
+            provider,
+            keeper,
+            // What was remembered under other rules is judged anew.
+            memory: Memory::new(),
+            policy: Arc::new(Policy::new(&config.policy)),
+            clock,
+        }
+    }
+
+    /// Says whose token it is.
+    ///
+    /// # Errors
+    ///
+    /// 401 for a token that is not good; 403 for a good one without a required claim; 503 when it cannot be judged
+    /// because no keys are held and the provider is away.
+    pub(super) async fn authenticate(&self, token: &[u8]) -> Result<Caller, Problem> {
+        let hash = memory::hash(token);
+        let known = match self.recall(&hash) {
+            Some(known) => known,
+            // Boxed, so that the many requests with a known token do not carry its state along.
+            None => Box::pin(self.judge(token, hash)).await?,
+        };
+        match known.missing {
+            None => Ok(Caller::named(
+                Method::Oidc,
+                known.subject,
+                Arc::clone(&self.policy),
+            )),
+            Some(claim) => Err(Problem::access_denied(
+                "claims",
+                &format!("the token's `{claim}` has none of the values that access.oidc.require asks for"),
+            )),
+        }
+    }
+
+    async fn judge(&self, token: &[u8], hash: TokenHash) -> Result<Remembered, Problem> {
+        let jwt = Jwt::parse(token)?;
+        let now = self.clock.now();
+        let accepted = self.expected.judge(&jwt.claims, now.wall)?;
+        let key = self.verify(&jwt).await?;
+        let known = Remembered {
+            subject: accepted.subject,
+            key,
+            missing: self.expected.missing(&jwt.claims).cloned(),
+            until: now.after(accepted.until.saturating_sub(now.wall)),
+        };
+        self.memory.remember(hash, known.clone(), now);
+        Ok(known)
+    }
+
+    /// Looks among the tokens that were checked before, as long as there are keys and the token's is one of them.
+    fn recall(&self, hash: &TokenHash) -> Option<Remembered> {
+        let now = self.clock.now();
+        let keys = self.keeper.usable(now)?;
+        let known = self.memory.recall(hash, now)?;
+        if keys.set.holds(&known.key) {
+            return Some(known);
+        }
+        self.memory.forget(hash);
+        None
+    }
+
+    /// Checks the signature, with other keys if the provider has some.
+    async fn verify(&self, jwt: &Jwt<'_>) -> Result<KeyId, Problem> {
+        let deadline = Instant::now() + CALLER_PATIENCE;
+        loop {
+            let usable = self
+                .keeper
+                .usable(self.clock.now())
+                .map(|keys| keys.set.verify(jwt));
+            let lack = match usable {
+                Some(Err(Fault::UnknownKey)) => Lack::ThisKey,
+                Some(verdict) => return Ok(verdict?),
+                None => Lack::Keys,
+            };
+            if let Err(not_now) = self.keeper.refresh(lack, deadline).await {
+                return Err(match lack {
+                    Lack::ThisKey => Fault::UnknownKey.into(),
+                    Lack::Keys => Problem::keys_unavailable(not_now.retry_after),
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

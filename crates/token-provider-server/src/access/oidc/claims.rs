@@ -1,0 +1,135 @@
+//! What a token must say: from whom it is, for whom, when it holds, and about whom (RFC 7519 §4.1, RFC 9068 §4, OpenID
+//! Connect Core §3.1.3.7).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::fault::Fault;
+use super::jwt::Members;
+use crate::config::OidcConfig;
+
+/// By how much the clocks of this machine and the identity provider may differ. RFC 7519 §4.1.4 allows "no more than a
+/// few minutes"; machines that keep time by NTP differ by less than a second, and a minute covers one that lost it for a
+/// while. All three times are judged with it.
+pub(super) const LEEWAY: Duration = Duration::from_secs(60);
+
+/// OpenID Connect Core §2: at most 255 ASCII characters.
+const MAX_SUBJECT: usize = 255;
+
+/// Claims that hold several words in one string (RFC 8693 §4.2, and the name that Entra ID gives the same).
+const WORD_CLAIMS: [&str; 2] = ["scope", "scp"];
+
+/// What the configuration wants of a token.
+#[derive(Debug)]
+pub(super) struct Expected {
+    issuer: String,
+    audience: Vec<String>,
+    require: Vec<(Arc<str>, Vec<String>)>,
+}
+
+/// What is taken from a token that holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Accepted {
+    pub(super) subject: Arc<str>,
+    /// By the wall clock.
+    pub(super) until: Duration,
+}
+
+impl Expected {
+    pub(super) fn new(config: &OidcConfig) -> Self {
+        let require = config.require.iter();
+        Self {
+            issuer: config.issuer.clone(),
+            audience: config.audience.clone(),
+            require: require
+                .map(|(claim, values)| (claim.as_str().into(), values.clone()))
+                .collect(),
+        }
+    }
+
+    /// Judges everything but the signature and the required claims.
+    pub(super) fn judge(&self, claims: &Members, now: Duration) -> Result<Accepted, Fault> {
+        if claims.get("iss").and_then(Value::as_str) != Some(&self.issuer) {
+            return Err(Fault::Issuer);
+        }
+        if !self
+            .audience
+            .iter()
+            .any(|audience| is_or_holds(claims.get("aud"), audience))
+        {
+            return Err(Fault::Audience);
+        }
+        let expires_at = time(claims, "exp")?.ok_or(Fault::Malformed)?;
+        let until = expires_at.saturating_add(LEEWAY);
+        if now >= until {
+            return Err(Fault::Expired);
+        }
+        let latest = now.saturating_add(LEEWAY);
+        if time(claims, "nbf")?.is_some_and(|not_before| not_before > latest) {
+            return Err(Fault::NotYetValid);
+        }
+        if time(claims, "iat")?.is_some_and(|issued_at| issued_at > latest) {
+            return Err(Fault::IssuedInFuture);
+        }
+        // Bound to a certificate or a DPoP key (RFC 8705 §3, RFC 9449 §6): who stole it must not get in by leaving the
+        // proof out.
+        if claims.get("cnf").is_some() {
+            return Err(Fault::Bound);
+        }
+        let subject = claims
+            .get("sub")
+            .and_then(Value::as_str)
+            .filter(|subject| is_subject(subject));
+        let subject = subject.ok_or(Fault::Subject)?.into();
+        Ok(Accepted { subject, until })
+    }
+
+    /// Returns the first required claim that is missing or has none of the values wanted.
+    pub(super) fn missing(&self, claims: &Members) -> Option<&Arc<str>> {
+        let is_met = |claim: &str, wanted: &String| {
+            let given = claims.get(claim);
+            is_or_holds(given, wanted)
+                || WORD_CLAIMS.contains(&claim)
+                    && given
+                        .and_then(Value::as_str)
+                        .is_some_and(|words| words.split_ascii_whitespace().any(|word| word == wanted))
+        };
+        let mut required = self.require.iter();
+        required
+            .find(|(claim, values)| !values.iter().any(|wanted| is_met(claim, wanted)))
+            .map(|(claim, _)| claim)
+    }
+}
+
+/// Says whether a claim is this string, or an array with it.
+fn is_or_holds(claim: Option<&Value>, wanted: &str) -> bool {
+    match claim {
+        Some(Value::String(given)) => given == wanted,
+        Some(Value::Array(given)) => given.iter().any(|given| given.as_str() == Some(wanted)),
+        _ => false,
+    }
+}
+
+/// RFC 7519 §2, `NumericDate`: seconds since the epoch, which may have a fraction. What is later than this clock can
+/// tell is the end of time.
+fn time(claims: &Members, name: &str) -> Result<Option<Duration>, Fault> {
+    let Some(value) = claims.get(name) else {
+        return Ok(None);
+    };
+    if let Some(seconds) = value.as_u64() {
+        return Ok(Some(Duration::from_secs(seconds)));
+    }
+    match value.as_f64() {
+        Some(seconds) if seconds >= 0.0 => Ok(Some(
+            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
+        )),
+        _ => Err(Fault::Malformed),
+    }
+}
+
+/// The subject becomes the caller's name, and that goes into logs: nothing in it may look like a line of its own.
+fn is_subject(subject: &str) -> bool {
+    (1..=MAX_SUBJECT).contains(&subject.len()) && subject.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}

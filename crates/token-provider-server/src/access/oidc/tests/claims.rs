@@ -1,0 +1,183 @@
+//! What a token says: every claim that counts, right and wrong.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use token_provider::TestClock;
+
+use super::support::{Answer, Bench, Key, claims, claims_with, config, config_requiring, header};
+use crate::access::oidc::claims::{Expected, LEEWAY};
+use crate::access::oidc::fault::Fault;
+use crate::access::oidc::jwt::Members;
+
+const NOW: u64 = TestClock::START.as_secs();
+
+#[tokio::test(start_paused = true)]
+async fn claims_are_judged_one_by_one() {
+    let key = Key::p256();
+    let bench = Bench::new(vec![key.jwk("a")]);
+    let leeway = LEEWAY.as_secs();
+    for (changes, expected) in [
+        (json!({}), None),
+        (json!({ "aud": ["elsewhere", "token-provider"] }), None),
+        (json!({ "exp": NOW - leeway + 1 }), None),
+        (json!({ "exp": (NOW + 10) as f64 + 0.5 }), None),
+        (json!({ "exp": 1e300 }), None),
+        (json!({ "nbf": NOW + leeway, "iat": NOW + leeway }), None),
+        (json!({ "iat": null }), None),
+        (json!({ "sub": "auth0|Abc 123/~" }), None),
+        (json!({ "sub": "x".repeat(255) }), None),
+        (json!({ "iss": "https://login.example.com/" }), Some(Fault::Issuer)),
+        (json!({ "iss": "https://login.example.com.evil.example" }), Some(Fault::Issuer)),
+        (json!({ "iss": "HTTPS://login.example.com" }), Some(Fault::Issuer)),
+        (json!({ "iss": ["https://login.example.com"] }), Some(Fault::Issuer)),
+        (json!({ "iss": null }), Some(Fault::Issuer)),
+        (json!({ "aud": "elsewhere" }), Some(Fault::Audience)),
+        (json!({ "aud": "token-provider token-provider" }), Some(Fault::Audience)),
+        (json!({ "aud": ["elsewhere"] }), Some(Fault::Audience)),
+        (json!({ "aud": [["token-provider"]] }), Some(Fault::Audience)),
+        (json!({ "aud": { "token-provider": true } }), Some(Fault::Audience)),
+        (json!({ "aud": [] }), Some(Fault::Audience)),
+        (json!({ "aud": "" }), Some(Fault::Audience)),
+        (json!({ "aud": null }), Some(Fault::Audience)),
+        (json!({ "exp": NOW - leeway }), Some(Fault::Expired)),
+        (json!({ "exp": 0 }), Some(Fault::Expired)),
+        (json!({ "exp": null }), Some(Fault::Malformed)),
+        (json!({ "exp": "9999999999" }), Some(Fault::Malformed)),
+        (json!({ "exp": -1 }), Some(Fault::Malformed)),
+        (json!({ "exp": [NOW + 10] }), Some(Fault::Malformed)),
+        (json!({ "nbf": NOW + leeway + 1 }), Some(Fault::NotYetValid)),
+        (json!({ "nbf": "now" }), Some(Fault::Malformed)),
+        (json!({ "iat": NOW + leeway + 1 }), Some(Fault::IssuedInFuture)),
+        (json!({ "iat": true }), Some(Fault::Malformed)),
+        (json!({ "cnf": { "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" } }), Some(Fault::Bound)),
+        (json!({ "sub": null }), Some(Fault::Subject)),
+        (json!({ "sub": "" }), Some(Fault::Subject)),
+        (json!({ "sub": 7 }), Some(Fault::Subject)),
+        (json!({ "sub": "x".repeat(256) }), Some(Fault::Subject)),
+        (json!({ "sub": "a\nb" }), Some(Fault::Subject)),
+        (json!({ "sub": "a\u{1b}[31m" }), Some(Fault::Subject)),
+        (json!({ "sub": "a\u{202e}b" }), Some(Fault::Subject)),
+        (json!({ "sub": "a\0" }), Some(Fault::Subject)),
+    ] {
+        let token = key.token(&header("ES256", "a"), &claims_with(&changes));
+        match expected {
+            None => assert!(bench.judge(&token).await.is_ok(), "{changes}"),
+            Some(fault) => assert_eq!(bench.refusal(&token).await, format!("401 {}", fault.as_str()), "{changes}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn genuine_token_without_a_required_claim_is_refused_by_name() {
+    let key = Key::p256();
+    let config = config_requiring(&[("groups", &["maps", "admin"]), ("scope", &["tiles"]), ("scp", &["tiles"])]);
+    let bench = Bench::with(&config, Answer::Keys(vec![key.jwk("a")]));
+    for (changes, missing) in [
+        (json!({ "groups": "maps", "scope": "tiles", "scp": "tiles" }), None),
+        (json!({ "groups": ["x", "admin"], "scope": "a tiles b", "scp": ["a", "tiles"] }), None),
+        (json!({ "scope": "tiles", "scp": "tiles" }), Some("groups")),
+        (json!({ "groups": [], "scope": "tiles", "scp": "tiles" }), Some("groups")),
+        // Only scopes are words in one string: the name of a group may have a space in it.
+        (json!({ "groups": "x maps", "scope": "tiles", "scp": "tiles" }), Some("groups")),
+        (json!({ "groups": "Maps", "scope": "tiles", "scp": "tiles" }), Some("groups")),
+        (json!({ "groups": { "maps": true }, "scope": "tiles", "scp": "tiles" }), Some("groups")),
+        (json!({ "groups": [["maps"]], "scope": "tiles", "scp": "tiles" }), Some("groups")),
+        (json!({ "groups": "maps", "scope": "tiles2", "scp": "tiles" }), Some("scope")),
+        (json!({ "groups": "maps", "scope": "tiles", "scp": "a,tiles" }), Some("scp")),
+        (json!({ "groups": "maps", "scope": "tiles" }), Some("scp")),
+    ] {
+        let token = key.token(&header("ES256", "a"), &claims_with(&changes));
+        let expected = missing.map(|claim| {
+            format!("403 claims: the token's `{claim}` has none of the values that access.oidc.require asks for")
+        });
+        // The second time it is a token that was seen before.
+        for _ in 0..2 {
+            match &expected {
+                None => assert!(bench.judge(&token).await.is_ok(), "{changes}"),
+                Some(text) => assert_eq!(bench.refusal(&token).await, *text, "{changes}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_required_is_told_to_bearers_of_genuine_tokens_only() {
+    let (key, stranger) = (Key::p256(), Key::p256());
+    let bench = Bench::with(&config_requiring(&[("groups", &["maps"])]), Answer::Keys(vec![key.jwk("a")]));
+    let forged = stranger.token(&header("ES256", "a"), &claims());
+    assert_eq!(bench.refusal(&forged).await, "401 the token's signature is wrong");
+}
+
+#[tokio::test(start_paused = true)]
+async fn remembered_token_expires_all_the_same() {
+    let key = Key::p256();
+    let bench = Bench::new(vec![key.jwk("a")]);
+    let token = key.token(&header("ES256", "a"), &claims_with(&json!({ "exp": NOW + 100 })));
+    assert!(bench.judge(&token).await.is_ok());
+    tokio::time::advance(Duration::from_secs(159)).await;
+    assert!(bench.judge(&token).await.is_ok());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(bench.refusal(&token).await, "401 the token has expired");
+    // A wall clock that is set back does not bring back what was remembered: the token is judged anew.
+    bench.clock.set_wall(-120);
+    assert!(bench.judge(&token).await.is_ok());
+    bench.clock.set_wall(3600);
+    assert_eq!(bench.refusal(&token).await, "401 the token has expired");
+}
+
+proptest! {
+    #[test]
+    fn token_is_good_between_its_times_and_the_leeway_round_them(
+        exp in 0_u64..1000, nbf in proptest::option::of(0_u64..1000), iat in proptest::option::of(0_u64..1000), now in 0_u64..1000,
+    ) {
+        let mut claims = claims_with(&json!({ "exp": exp, "iat": iat }));
+        if let Some(nbf) = nbf {
+            claims["nbf"] = nbf.into();
+        }
+        let verdict = Expected::new(&config()).judge(&Members::from(claims), Duration::from_secs(now));
+        let leeway = LEEWAY.as_secs();
+        let is_good = now < exp + leeway
+            && nbf.is_none_or(|nbf| nbf <= now + leeway)
+            && iat.is_none_or(|iat| iat <= now + leeway);
+        prop_assert_eq!(verdict.is_ok(), is_good);
+        if let Ok(accepted) = verdict {
+            prop_assert_eq!(accepted.until, Duration::from_secs(exp + leeway));
+        }
+    }
+
+    #[test]
+    fn subject_that_is_taken_is_one_line_of_ascii(subject in ".*") {
+        let claims = Members::from(claims_with(&json!({ "sub": subject })));
+        if let Ok(accepted) = Expected::new(&config()).judge(&claims, TestClock::START) {
+            prop_assert_eq!(&*accepted.subject, subject.as_str());
+            prop_assert!(subject.len() <= 255 && subject.chars().all(|c| c == ' ' || c.is_ascii_graphic()));
+        }
+    }
+
+    #[test]
+    fn no_claim_of_another_shape_brings_the_judge_down(name in "iss|aud|exp|nbf|iat|sub|cnf|groups", value in any_json()) {
+        let expected = Expected::new(&config_requiring(&[("groups", &["maps"])]));
+        let claims = Members::from(claims_with(&json!({ name: value })));
+        let _ = expected.judge(&claims, TestClock::START);
+        let _ = expected.missing(&claims);
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        ".*".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map(".*", inner, 0..4).prop_map(|map| map.into_iter().collect()),
+        ]
+    })
+}

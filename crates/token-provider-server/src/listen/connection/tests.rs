@@ -1,0 +1,240 @@
+//! A connection over a pipe, where time passes as fast as nothing happens.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Response;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+
+use super::*;
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+/// What the pipe holds before it is full.
+const PIPE: usize = 4 * 1024;
+
+/// One end of a connection; the server has the other.
+struct Caller {
+    stream: DuplexStream,
+    served: JoinHandle<Result<(), Ended>>,
+    stop: CancellationToken,
+    since: Instant,
+}
+
+impl Caller {
+    fn open<A, F>(answer: A) -> Self
+    where
+        A: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        Self::open_with(|stream, stop| async move { http1(stream, answer, &Limits::default(), &stop).await })
+    }
+
+    fn open_http2() -> Self {
+        Self::open_with(|stream, stop| async move { http2(stream, hello, &Limits::default(), &stop).await })
+    }
+
+    fn open_with<S, F>(serve: S) -> Self
+    where
+        S: FnOnce(DuplexStream, CancellationToken) -> F,
+        F: Future<Output = Result<(), Ended>> + Send + 'static,
+    {
+        let (stream, server) = duplex(PIPE);
+        let stop = CancellationToken::new();
+        let served = tokio::spawn(serve(server, stop.clone()));
+        Self { stream, served, stop, since: Instant::now() }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("the server reads");
+    }
+
+    /// Reads an answer without a body of more than one line.
+    async fn status(&mut self) -> u16 {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.stream.read_u8().await.expect("an answer comes"));
+        }
+        let head = String::from_utf8(head).expect("a head is text");
+        if head.contains("content-length: 5") {
+            let mut body = [0; 5];
+            self.stream.read_exact(&mut body).await.expect("the body comes");
+        }
+        head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("is an answer")
+    }
+
+    /// Waits until the server closes; says how many seconds since the last such question it took.
+    async fn seconds_until_closed(&mut self) -> u64 {
+        let since = self.since;
+        let mut rest = Vec::new();
+        let _ = self.stream.read_to_end(&mut rest).await;
+        assert_eq!(String::from_utf8_lossy(&rest), "", "closed without a word");
+        self.since = Instant::now();
+        since.elapsed().as_secs()
+    }
+
+    async fn result(self) -> Result<(), Ended> {
+        drop(self.stream);
+        self.served.await.expect("does not panic")
+    }
+
+    async fn pass(&mut self, seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        self.since = Instant::now();
+    }
+}
+
+async fn hello(_request: Request<Incoming>) -> Answer {
+    Response::new(Full::from("hello"))
+}
+
+async fn never(_request: Request<Incoming>) -> Answer {
+    std::future::pending().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_connection_is_closed_after_the_time_for_a_head() {
+    let mut caller = Caller::open(hello);
+    assert_eq!(caller.seconds_until_closed().await, 20);
+    assert!(matches!(caller.result().await, Err(Ended::Slow)));
+
+    let mut caller = Caller::open_http2();
+    // The server's settings come first.
+    let mut settings = [0; 9];
+    caller.stream.read_exact(&mut settings).await.expect("are sent at once");
+    let mut rest = Vec::new();
+    let _ = caller.stream.read_to_end(&mut rest).await;
+    assert_eq!(caller.since.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn head_that_trickles_is_not_waited_for() {
+    let mut caller = Caller::open(hello);
+    for byte in REQUEST.iter().take(10) {
+        caller.stream.write_all(&[*byte]).await.expect("is taken");
+        tokio::time::sleep(Duration::from_millis(1900)).await;
+    }
+    assert_eq!(caller.seconds_until_closed().await, 20, "from the opening");
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_kept_alive_has_its_own_time() {
+    let mut caller = Caller::open(hello);
+    for _ in 0..3 {
+        caller.send(REQUEST).await;
+        assert_eq!(caller.status().await, 200);
+        // Longer than a head may take: that counts from its first byte.
+        caller.pass(70).await;
+    }
+    caller.send(REQUEST).await;
+    assert_eq!(caller.status().await, 200);
+    assert_eq!(caller.seconds_until_closed().await, 75);
+    assert!(matches!(caller.result().await, Ok(())), "nobody did anything wrong");
+}
+
+#[tokio::test(start_paused = true)]
+async fn later_head_has_the_same_time_as_the_first() {
+    let mut caller = Caller::open(hello);
+    caller.send(REQUEST).await;
+    assert_eq!(caller.status().await, 200);
+    caller.pass(60).await;
+    caller.send(b"GET / ").await;
+    assert_eq!(caller.seconds_until_closed().await, 20);
+    assert!(matches!(caller.result().await, Err(Ended::Slow)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn answer_that_nobody_takes_in_does_not_hold_a_connection_for_ever() {
+    let large = |_request| async { Response::new(Full::from(vec![b'x'; 1024 * PIPE])) };
+    let mut caller = Caller::open(large);
+    caller.send(REQUEST).await;
+    let Caller { stream, served, since, .. } = caller;
+    let ended = served.await.expect("does not panic");
+    assert_eq!(since.elapsed().as_secs(), 75 + 5, "idle, and then not even a farewell");
+    assert!(ended.is_ok() || matches!(ended, Err(Ended::Slow)), "{ended:?}");
+    drop(stream);
+}
+
+#[tokio::test(start_paused = true)]
+async fn caller_that_is_still_talking_hears_that_its_head_is_too_large() {
+    let mut caller = Caller::open(hello);
+    caller.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Large: ").await;
+    // Blocks unless the server reads to the end, as the pipe holds little.
+    for _ in 0..256 {
+        caller.send(&[b'x'; 4096]).await;
+    }
+    assert_eq!(caller.status().await, 431);
+    assert_eq!(caller.seconds_until_closed().await, 0, "the server's side is closed at once");
+    assert!(matches!(caller.result().await, Err(Ended::Protocol(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn caller_that_never_stops_talking_is_left() {
+    let mut caller = Caller::open(hello);
+    caller.send(b"GET / HTTP/1.1\r\nX-Large: ").await;
+    let mut sent = 0;
+    while caller.stream.write_all(&[b'x'; 1024]).await.is_ok() {
+        sent += 1;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!((60..80).contains(&sent), "16 for the head, and five seconds more: {sent}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn unread_body_does_not_cost_the_caller_its_answer() {
+    let mut caller = Caller::open(hello);
+    caller.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048576\r\n\r\n").await;
+    for _ in 0..256 {
+        caller.send(&[b'x'; 4096]).await;
+    }
+    assert_eq!(caller.status().await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connections_are_closed_at_once_when_the_server_stops() {
+    let mut fresh = Caller::open(hello);
+    let mut used = Caller::open(hello);
+    used.send(REQUEST).await;
+    assert_eq!(used.status().await, 200);
+    for caller in [&mut fresh, &mut used] {
+        caller.pass(1).await;
+        caller.stop.cancel();
+        assert_eq!(caller.seconds_until_closed().await, 0);
+    }
+    assert!(fresh.result().await.is_ok() && used.result().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn answer_under_way_is_finished_when_the_server_stops() {
+    let slow = |request| async {
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        hello(request).await
+    };
+    let mut caller = Caller::open(slow);
+    caller.send(REQUEST).await;
+    caller.pass(1).await;
+    caller.stop.cancel();
+    assert_eq!(caller.status().await, 200);
+    assert_eq!(caller.since.elapsed().as_secs(), 10);
+    caller.pass(0).await;
+    assert_eq!(caller.seconds_until_closed().await, 0);
+    assert!(caller.result().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn answer_that_takes_too_long_is_cut_off_when_the_server_stops() {
+    let mut caller = Caller::open(never);
+    caller.send(REQUEST).await;
+    caller.pass(1).await;
+    caller.stop.cancel();
+    assert_eq!(caller.seconds_until_closed().await, 12);
+    assert!(matches!(caller.result().await, Err(Ended::CutOff)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn head_that_trickles_does_not_hold_up_a_stop() {
+    let mut caller = Caller::open(hello);
+    caller.send(b"GET / HTTP/1.1\r\n").await;
+    caller.pass(1).await;
+    caller.stop.cancel();
+    assert_eq!(caller.seconds_until_closed().await, 5);
+}

@@ -1,0 +1,78 @@
+//! `sandbox`: the offline account alone, and the credential file that leads to it.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use crate::support::program::{Folder, Running};
+
+const ANYWHERE: &str = "127.0.0.1:0";
+
+async fn start(folder: &Folder, file: &Path) -> Running {
+    let file = file.to_str().expect("is text");
+    let mut sandbox = folder.start(&["sandbox", "--listen", ANYWHERE, "--write-credentials", file]);
+    sandbox.logged("an offline HERE account at").await;
+    sandbox
+}
+
+#[tokio::test]
+async fn written_credentials_are_all_that_a_script_needs() {
+    let folder = Folder::new();
+    let file = folder.path("credentials.properties");
+    let sandbox = start(&folder, &file).await;
+    let mode = file.metadata().expect("is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "for the owner's eyes");
+    // The file says where the account is, and `token` finds the file.
+    let token = folder.run(&["token"]).await;
+    assert_eq!((token.code, token.stdout.split('.').count()), (Some(0), 3), "{token:?}");
+    sandbox.signal(Signal::TERM);
+    let (status, stdout, _) = sandbox.end().await;
+    assert_eq!((status.code(), stdout.as_str()), (Some(0), ""));
+}
+
+#[tokio::test]
+async fn file_that_is_there_is_not_replaced() {
+    let folder = Folder::new();
+    let file = folder.write("credentials.properties", "precious");
+    let arguments =
+        ["sandbox", "--listen", ANYWHERE, "--write-credentials", file.to_str().expect("is text")];
+    let outcome = folder.run(&arguments).await;
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
+    assert!(outcome.stderr.contains("credentials.properties"), "{outcome:?}");
+    assert_eq!(std::fs::read_to_string(&file).expect("is there"), "precious");
+}
+
+#[tokio::test]
+async fn link_is_not_followed_to_a_file_that_is_not_there() {
+    let folder = Folder::new();
+    let file = folder.path("credentials.properties");
+    std::os::unix::fs::symlink(folder.path("target"), &file).expect("can be made");
+    let arguments =
+        ["sandbox", "--listen", ANYWHERE, "--write-credentials", file.to_str().expect("is text")];
+    let outcome = folder.run(&arguments).await;
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(!folder.path("target").exists());
+}
+
+#[tokio::test]
+async fn interrupt_ends_it_well() {
+    let folder = Folder::new();
+    let sandbox = start(&folder, &folder.path("c")).await;
+    sandbox.signal(Signal::INT);
+    assert_eq!(sandbox.end().await.0.code(), Some(0));
+}
+
+#[tokio::test]
+async fn secret_is_in_the_file_alone() {
+    let folder = Folder::new();
+    let file = folder.path("c");
+    let sandbox = start(&folder, &file).await;
+    let text = std::fs::read_to_string(&file).expect("is there");
+    let secret = text.lines().find_map(|line| line.strip_prefix("here.access.key.secret = "));
+    let secret = secret.expect("is there").to_owned();
+    assert!(!sandbox.visible_arguments().contains(&secret));
+    sandbox.signal(Signal::TERM);
+    let (_, stdout, log) = sandbox.end().await;
+    assert!(!stdout.contains(&secret) && !log.iter().any(|line| line.contains(&secret)), "{log:#?}");
+}

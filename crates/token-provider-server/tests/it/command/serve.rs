@@ -1,0 +1,193 @@
+//! `serve`: from its start to SIGTERM.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use here_sandbox::Fault;
+use rustix::process::Signal;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::support::program::{Account, Folder, set_mode};
+use crate::support::wire::{get, request};
+
+const ANYWHERE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
+
+#[tokio::test]
+async fn tokens_are_served_until_sigterm() {
+    let (account, folder) = (Account::open().await, Folder::new());
+    folder.write("credentials.properties", &account.credentials());
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = folder.start(&ANYWHERE);
+        let address = server.address().await;
+        let reply = get(address, "/getToken?ttl=3600").await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert!(account.sandbox.verify_token(reply.text()).is_ok());
+        assert!(!server.visible_arguments().contains(&account.secret()));
+        server.signal(signal);
+        let (status, stdout, log) = server.end().await;
+        assert_eq!((status.code(), stdout.as_str()), (Some(0), ""), "{log:#?}");
+        let log = log.join("\n");
+        assert!(!log.contains(reply.text()) && !log.contains(&account.secret()), "{log}");
+        assert!(log.contains("credentials.properties"), "the place is named: {log}");
+    }
+}
+
+#[tokio::test]
+async fn localhost_is_both_of_its_addresses() {
+    let folder = Folder::new();
+    let mut server = folder.start(&["serve", "--sandbox", "--listen", "localhost:0"]);
+    let first = server.address().await;
+    assert_eq!(first.ip(), Ipv4Addr::LOCALHOST);
+    assert_eq!(get(first, "/getToken").await.status, 200);
+    // Some machines have no IPv6.
+    let second = SocketAddr::new("::1".parse().expect("is an address"), first.port());
+    if TcpListener::bind("[::1]:0").await.is_ok() {
+        assert_eq!(get(second, "/getToken").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn answer_under_way_finishes_after_sigterm() {
+    let (account, folder) = (Account::open().await, Folder::new());
+    folder.write("credentials.properties", &account.credentials());
+    let mut server = folder.start(&ANYWHERE);
+    let address = server.address().await;
+    assert_eq!(get(address, "/getToken").await.status, 200);
+    account.sandbox.faults().inject(Fault::new().with_delay(std::time::Duration::from_millis(500)));
+    let before = account.sandbox.stats().token_requests;
+    let under_way = tokio::spawn(async move { get(address, "/getToken?ttl=60").await.status });
+    while account.sandbox.stats().token_requests == before {
+        tokio::task::yield_now().await;
+    }
+    server.signal(Signal::TERM);
+    assert_eq!(under_way.await.expect("does not panic"), 200);
+    assert_eq!(server.end().await.0.code(), Some(0));
+}
+
+#[tokio::test]
+async fn sandbox_needs_nothing() {
+    let folder = Folder::new();
+    let mut server = folder.start(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]);
+    let origin = server.logged("an offline HERE account at").await;
+    let address = server.address().await;
+    let first = get(address, "/getToken?ttl=3600").await;
+    let second = get(address, "/getToken?ttl=3600").await;
+    assert_eq!((first.status, first.text()), (200, second.text()));
+    let page = get(address, "/").await;
+    let origin = origin.split(' ').find_map(|word| word.strip_prefix("http://")).unwrap_or_default();
+    let origin = format!("http://{}", origin.trim_end_matches([';', ',']));
+    assert!(page.text().contains(&origin), "{origin}: {page:?}");
+    assert!(page.header("content-security-policy").is_some_and(|policy| policy.contains(&origin)), "{page:?}");
+    // The demo's script can use the token at the account.
+    let account: SocketAddr = origin.strip_prefix("http://").unwrap_or_default().parse().expect("is an address");
+    let bearer = format!("Bearer {}", first.text());
+    let page_origin = format!("http://{address}");
+    let hello = request(account, "GET", "/hello", &[("Authorization", &bearer), ("Origin", &page_origin)]).await;
+    assert_eq!(hello.status, 200, "{hello:?}");
+    assert!(get(address, "/demo.js").await.text().contains("greeting"));
+    assert!(hello.json()["greeting"].is_string(), "what the demo shows: {hello:?}");
+}
+
+#[tokio::test]
+async fn sandbox_uses_the_scope_of_the_command_line() {
+    let folder = Folder::new();
+    let scope = "hrn:here:authorization::rlm:project/p1";
+    let mut server = folder.start(&["serve", "--sandbox", "--listen", "127.0.0.1:0", "--scope", scope]);
+    let address = server.address().await;
+    let reply = request(address, "GET", "/getToken", &[("Accept", "application/json")]).await;
+    assert_eq!(reply.json()["scope"], scope, "{reply:?}");
+}
+
+#[tokio::test]
+async fn server_starts_although_the_account_fails() {
+    let (account, folder) = (Account::open().await, Folder::new());
+    folder.write("credentials.properties", &account.credentials());
+    account.sandbox.faults().inject(Fault::new().with_status(500));
+    let mut server = folder.start(&ANYWHERE);
+    let address = server.address().await;
+    assert_eq!(get(address, "/livez").await.status, 200);
+    assert_eq!(get(address, "/readyz").await.status, 503);
+    account.sandbox.faults().clear();
+    while get(address, "/readyz").await.status != 200 {}
+    assert_eq!(get(address, "/getToken").await.status, 200);
+}
+
+#[tokio::test]
+async fn open_server_is_refused_with_three_ways_to_mend_it() {
+    let folder = Folder::new();
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        let outcome = folder.run(&["serve", "--sandbox", "--listen", address]).await;
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(78), ""), "{outcome:?}");
+        for way in ["localhost:3000", "access.api_keys", "--anonymous"] {
+            assert!(outcome.stderr.contains(way), "{way}: {outcome:?}");
+        }
+    }
+    // Each of the last two is a way out.
+    let mut server = folder.start(&["serve", "--sandbox", "--listen", "0.0.0.0:0", "--anonymous"]);
+    let port = server.address().await.port();
+    assert_eq!(get(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "/getToken").await.status, 200);
+    let key = format!("[[access.api_keys]]\nid = \"a\"\nsha256 = \"{}\"\n", "ab".repeat(32));
+    folder.write("token-provider.toml", &key);
+    let mut server = folder.start(&["serve", "--sandbox", "--listen", "0.0.0.0:0"]);
+    let port = server.address().await.port();
+    assert_eq!(get(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "/getToken").await.status, 401);
+}
+
+#[tokio::test]
+async fn allowed_origin_takes_the_place_of_the_usual_ones() {
+    let folder = Folder::new();
+    let allow = ["--allow-origin", "https://maps.example.com", "--allow-origin", "https://b.example"];
+    let mut server = folder.start(&[&["serve", "--sandbox", "--listen", "127.0.0.1:0"], &allow[..]].concat());
+    let address = server.address().await;
+    for (origin, status) in
+        [("https://maps.example.com", 200), ("https://b.example", 200), ("http://localhost:5173", 403)]
+    {
+        let reply = request(address, "GET", "/getToken", &[("Origin", origin)]).await;
+        assert_eq!(reply.status, status, "{origin}: {reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn port_that_is_taken_is_exit_code_1_and_says_so() {
+    let folder = Folder::new();
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = taken.local_addr().expect("is bound").to_string();
+    let outcome = folder.run(&["serve", "--sandbox", "--listen", &address]).await;
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(outcome.stderr.contains(&address) && outcome.stderr.contains("another process"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn configuration_is_judged_whole() {
+    let folder = Folder::new();
+    folder.write("token-provider.toml", "lisetn = 1\npublic_hosts = [\"https://x\"]\n[cors]\norigins = [\"null\"]\n");
+    let outcome = folder.run(&["serve"]).await;
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(78), ""), "{outcome:?}");
+    for key in ["lisetn", "public_hosts", "cors.origins"] {
+        assert!(outcome.stderr.contains(key), "{key}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn credential_that_others_can_read_gets_a_warning() {
+    let (account, folder) = (Account::open().await, Folder::new());
+    let file = folder.write("credentials.properties", &account.credentials());
+    set_mode(&file, 0o644);
+    let mut server = folder.start(&ANYWHERE);
+    let warning = server.logged("can read the credential file").await;
+    assert!(warning.contains("chmod 600"), "{warning}");
+    server.address().await;
+}
+
+#[tokio::test]
+async fn log_is_json_lines_where_nobody_watches() {
+    let folder = Folder::new();
+    let mut server = folder.start(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]);
+    server.address().await;
+    server.signal(Signal::TERM);
+    let (_, _, log) = server.end().await;
+    for line in log {
+        let entry: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(entry["level"].is_string() && entry["message"].is_string(), "{line}");
+    }
+}

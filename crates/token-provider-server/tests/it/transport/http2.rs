@@ -1,0 +1,227 @@
+//! HTTP/2 as frames (RFC 9113), for what no client library would send.
+
+use std::sync::Arc;
+
+use reqwest::StatusCode;
+use rustls::version::TLS13;
+use token_provider::TokenProvider;
+use token_provider_server::listen::Limits;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::TlsServer;
+use super::authority::Files;
+use crate::support::issuer::GatedIssuer;
+use crate::support::server::Setup;
+use crate::support::within;
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+const REFUSED_STREAM: u32 = 7;
+const CANCEL: u32 = 8;
+const ENHANCE_YOUR_CALM: u32 = 11;
+
+const MAX_CONCURRENT_STREAMS: u16 = 3;
+const MAX_HEADER_LIST_SIZE: u16 = 6;
+
+/// The client's side of a connection, and what it reads.
+struct Frames {
+    read: ReadHalf<TlsStream<TcpStream>>,
+    write: WriteHalf<TlsStream<TcpStream>>,
+}
+
+#[derive(Debug)]
+struct Frame {
+    kind: u8,
+    stream: u32,
+    payload: Vec<u8>,
+}
+
+impl Frames {
+    async fn open(server: &TlsServer) -> Self {
+        let mut config = server.client_config(&[&TLS13]);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let stream = server.try_connect(Arc::new(config)).await.expect("shakes hands");
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let (read, write) = split(stream);
+        let mut frames = Self { read, write };
+        let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        hello.extend(frame(SETTINGS, 0, 0, &[]));
+        frames.write.write_all(&hello).await.expect("is sent");
+        frames
+    }
+
+    /// Reads the next frame; none when the server has closed.
+    async fn next(&mut self) -> Option<Frame> {
+        let mut head = [0; 9];
+        within("a frame", self.read.read_exact(&mut head)).await.ok()?;
+        let [a, b, c, kind, _flags, stream @ ..] = head;
+        let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        let mut payload = vec![0; length];
+        within("a frame", self.read.read_exact(&mut payload)).await.ok()?;
+        Some(Frame { kind, stream: u32::from_be_bytes(stream), payload })
+    }
+
+    async fn next_of(&mut self, kind: u8) -> Option<Frame> {
+        loop {
+            let frame = self.next().await?;
+            if frame.kind == kind {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// Sends while reading, until the server ends it. Returns the code of its `GOAWAY`.
+    async fn flood(mut self, chunks: impl Iterator<Item = Vec<u8>>) -> (u32, usize) {
+        let mut sent = 0;
+        let mut write = self.write;
+        let sending = async {
+            for chunk in chunks {
+                if write.write_all(&chunk).await.is_err() {
+                    break;
+                }
+                sent += 1;
+            }
+        };
+        let reading = async {
+            let mut code = None;
+            let mut head = [0; 9];
+            while self.read.read_exact(&mut head).await.is_ok() {
+                let [a, b, c, kind, ..] = head;
+                let mut payload = vec![0; usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c)];
+                if self.read.read_exact(&mut payload).await.is_err() {
+                    break;
+                }
+                if kind == GOAWAY {
+                    code = number(&payload, 4);
+                }
+            }
+            code
+        };
+        let (code, ()) = within("the end of the connection", async { tokio::join!(reading, sending) }).await;
+        (code.expect("the server says why"), sent)
+    }
+}
+
+fn number(payload: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(payload.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("is short").to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// `GET`, as a header block (RFC 7541): indexed fields, and literals that are not remembered.
+fn get(path: &str) -> Vec<u8> {
+    let mut block = vec![0x82, 0x87];
+    for (name, value) in [(4, path), (1, "localhost")] {
+        block.push(name);
+        block.push(u8::try_from(value.len()).expect("is short"));
+        block.extend(value.as_bytes());
+    }
+    block
+}
+
+fn request(stream: u32, path: &str) -> Vec<u8> {
+    frame(HEADERS, END_STREAM | END_HEADERS, stream, &get(path))
+}
+
+async fn is_well(server: &TlsServer) {
+    let client = server.client().build().expect("is a client");
+    let answer = within("an answer", client.get(server.url("/getToken")).send()).await.expect("is answered");
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn limits_are_told_at_the_beginning() {
+    let server = TlsServer::start().await;
+    let mut frames = Frames::open(&server).await;
+    let settings = frames.next_of(SETTINGS).await.expect("comes first").payload;
+    let setting = |wanted: u16| {
+        settings
+            .chunks(6)
+            .find(|setting| setting.starts_with(&wanted.to_be_bytes()))
+            .and_then(|setting| number(setting, 2))
+    };
+    assert_eq!(setting(MAX_CONCURRENT_STREAMS), Some(100));
+    assert_eq!(setting(MAX_HEADER_LIST_SIZE), Some(16 * 1024));
+}
+
+#[tokio::test]
+async fn requests_that_are_reset_at_once_end_the_connection() {
+    const REQUESTS: u32 = 100_000;
+    let server = TlsServer::start().await;
+    let frames = Frames::open(&server).await;
+    // CVE-2023-44487: each request is cancelled before it can count.
+    let chunks = (0..REQUESTS / 100).map(|hundred| {
+        let streams = (0..100).map(|number| (hundred * 100 + number) * 2 + 1);
+        streams
+            .flat_map(|stream| {
+                let reset = frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes());
+                [request(stream, "/getToken?ttl=60"), reset].concat()
+            })
+            .collect()
+    });
+    let (code, sent) = frames.flood(chunks).await;
+    assert_eq!(code, ENHANCE_YOUR_CALM);
+    assert!(sent < 1000, "the server has stopped listening after {sent} of 1000");
+    is_well(&server).await;
+}
+
+#[tokio::test]
+async fn head_without_an_end_ends_the_connection() {
+    let server = TlsServer::start().await;
+    let frames = Frames::open(&server).await;
+    // The CONTINUATION flood: `x: xxx…`, never indexed, on and on.
+    let mut field = vec![0x10, 1, b'x', 0x7f, 0x81, 0x7c];
+    field.extend([b'x'; 16_000]);
+    let beginning = frame(HEADERS, END_STREAM, 1, &get("/getToken"));
+    let more = (0..4000).map(|_| frame(CONTINUATION, 0, 1, &field));
+    let (code, sent) = frames.flood(std::iter::once(beginning).chain(more)).await;
+    assert_ne!(code, 0, "it is an error");
+    assert!(sent < 4000, "64 MB were taken");
+    is_well(&server).await;
+}
+
+#[tokio::test]
+async fn head_that_is_too_large_is_431() {
+    let server = TlsServer::start().await;
+    let client = server.client().build().expect("is a client");
+    let request = client.get(server.url("/getToken")).header("x-large", "x".repeat(20 * 1024));
+    let answer = within("an answer", request.send()).await.expect("is answered");
+    assert_eq!(answer.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn requests_above_the_limit_are_refused_one_by_one() {
+    let issuer = Arc::new(GatedIssuer::new("planted.token.text"));
+    let limits = Limits { streams: 2, ..Limits::default() };
+    let setup = Setup::default().limits(limits).provider(TokenProvider::new(Arc::clone(&issuer)));
+    let server = TlsServer::start_with(setup, Files::new()).await;
+    let mut frames = Frames::open(&server).await;
+    // Before it can know the limit.
+    let requests = [1, 3, 5].map(|stream| request(stream, "/getToken"));
+    frames.write.write_all(&requests.concat()).await.expect("is sent");
+    let reset = frames.next_of(RST_STREAM).await.expect("is refused");
+    assert_eq!((reset.stream, number(&reset.payload, 0)), (5, Some(REFUSED_STREAM)));
+    issuer.answer();
+    let mut answered = [0; 2];
+    for stream in &mut answered {
+        *stream = frames.next_of(HEADERS).await.expect("is answered").stream;
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, [1, 3]);
+}

@@ -1,0 +1,92 @@
+//! Those who ask for tokens: steadily, in bursts, with long silences, and with little patience.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use token_provider::{TokenKey, TokenProvider};
+
+use super::World;
+use super::plan::Caller;
+
+/// Comes and goes until the horizon.
+pub(crate) async fn live(world: Arc<World>, provider: TokenProvider, caller: Caller, horizon: Duration) {
+    let mut rng = Rng::with_seed(caller.seed);
+    let mut visits = 0_u32;
+    loop {
+        let mut pause = Duration::from_secs_f64(rng.f64() * caller.every);
+        if let Some(silence) = caller.silence.filter(|_| visits == 0) {
+            visits = rng.u32(1..100);
+            pause += Duration::from_secs(rng.u64(..=silence));
+        }
+        visits = visits.saturating_sub(1);
+        let until = world.clocks.now().timer + pause;
+        if until >= horizon {
+            return;
+        }
+        world.clocks.until(until).await;
+        let (index, key) = &caller.keys[rng.usize(..caller.keys.len())];
+        if caller.burst > 1 && rng.u8(..4) == 0 {
+            let burst: Vec<_> = (0..rng.u32(1..=caller.burst))
+                .map(|_| {
+                    let (world, provider, key, index) =
+                        (Arc::clone(&world), provider.clone(), key.clone(), *index);
+                    let patience = patience(&mut rng, &caller);
+                    tokio::spawn(async move { call(&world, &provider, index, &key, patience).await })
+                })
+                .collect();
+            for one in burst {
+                one.await.expect("a caller does not panic");
+            }
+        } else {
+            let patience = patience(&mut rng, &caller);
+            call(&world, &provider, *index, key, patience).await;
+        }
+        if rng.u8(..16) == 0 {
+            world
+                .judge()
+                .slots_are(provider.status().len(), world.clocks.now());
+        }
+    }
+}
+
+fn patience(rng: &mut Rng, caller: &Caller) -> Option<Duration> {
+    (rng.u32(..caller.impatient) == 0).then(|| Duration::from_millis(rng.u64(..3000)))
+}
+
+/// Asks once, and has the judge look at the answer.
+async fn call(
+    world: &World,
+    provider: &TokenProvider,
+    index: usize,
+    key: &TokenKey,
+    patience: Option<Duration>,
+) -> bool {
+    let call = world.judge().call_begins(index, world.clocks.now());
+    let answer = match patience {
+        Some(patience) => tokio::time::timeout(patience, provider.token_for(key)).await.ok(),
+        None => Some(provider.token_for(key).await),
+    };
+    let now = world.clocks.now();
+    match answer {
+        Some(Ok(token)) => {
+            world.judge().handed_out(&call, &token, now);
+            true
+        }
+        Some(Err(error)) => {
+            world.judge().told(&call, &error, now);
+            false
+        }
+        None => {
+            world.judge().gave_up(&call, now);
+            false
+        }
+    }
+}
+
+/// Asks when nothing is wrong with the world any more.
+pub(crate) async fn call_and_succeed(world: &World, provider: &TokenProvider, index: usize, key: &TokenKey) {
+    if !call(world, provider, index, key, None).await {
+        world.judge().must_have_room(index, world.clocks.now());
+    }
+}

@@ -1,0 +1,409 @@
+//! Holds the provider to its promises. Every rule is written down here once more, from the contract and not from the
+//! library's code, and every moment is judged by the world's own clocks.
+
+use std::time::Duration;
+
+use token_provider::{AccessToken, Error, ErrorKind, SlotStatus};
+
+use super::clocks::Now;
+use super::trace::{Step, Trace};
+use super::{Counts, Report};
+
+mod file;
+
+use self::file::{File, Flight, Token};
+
+/// No token within this time of its true expiry is handed out.
+const MARGIN: Duration = Duration::from_secs(10);
+/// Timers fire on whole milliseconds, the next at the latest.
+const TICK: Duration = Duration::from_millis(2);
+/// How long a caller waits.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+/// Two successful requests for one key are this far apart.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// A failing request is repeated this often with nobody asking.
+const UNASKED: u32 = 10;
+/// After this long a failure may be forgotten.
+const MEMORY: Duration = Duration::from_secs(300);
+/// More violations than this say nothing new.
+const ENOUGH: usize = 5;
+
+pub(crate) struct Judge {
+    files: Vec<File>,
+    tokens: Vec<Token>,
+    max_slots: usize,
+    /// Which access key is in use, counted from 1.
+    credential: u64,
+    counts: Counts,
+    trace: Trace,
+    violations: Vec<String>,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy)]
+pub(crate) enum Answer {
+    Token {
+        counted_from: Duration,
+        expires_in: u64,
+    },
+    Failure {
+        is_refusal: bool,
+        retry_after: Option<u64>,
+    },
+}
+
+/// A caller, from asking to the answer.
+pub(crate) struct Call {
+    key: usize,
+    begun: Now,
+    /// Whether the provider must hold a usable token at this moment.
+    must_be_held: bool,
+}
+
+impl Judge {
+    pub(crate) fn new(keys: usize, max_slots: usize) -> Self {
+        Self {
+            files: (0..keys).map(|_| File::default()).collect(),
+            tokens: Vec::new(),
+            max_slots,
+            credential: 1,
+            counts: Counts::default(),
+            trace: Trace::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    pub(crate) fn credential(&self) -> u64 {
+        self.credential
+    }
+
+    pub(crate) fn report(&self, seed: u64, simulated: Duration) -> Report {
+        Report {
+            seed,
+            simulated,
+            counts: self.counts,
+            trace: self.trace.hash(),
+            violations: self.violations.clone(),
+        }
+    }
+
+    #[track_caller]
+    fn check(&mut self, is_kept: bool, key: usize, now: Now, promise: &str) {
+        if is_kept || self.violations.len() >= ENOUGH {
+            return;
+        }
+        let before = if self.violations.is_empty() {
+            self.trace.told()
+        } else {
+            String::new()
+        };
+        let at = now.timer.as_secs_f64();
+        self.violations
+            .push(format!("{promise} (key {key}, at {at:.3} s)\n{before}"));
+    }
+
+    // ---- the world ----
+
+    pub(crate) fn happened(&mut self, is_fault: bool, now: Now) {
+        self.counts.faults += u64::from(is_fault);
+        self.trace.note(now, Step::Event);
+    }
+
+    /// To be called before clocks change and after.
+    pub(crate) fn clocks_change(&mut self, now: Now) {
+        self.trace.note(now, Step::Clocks);
+        for file in &mut self.files {
+            file.grow_old(&self.tokens, now);
+        }
+    }
+
+    pub(crate) fn credential_changes(&mut self, now: Now) {
+        self.trace.note(now, Step::Rotation);
+        self.credential += 1;
+        for file in &mut self.files {
+            file.credential_changes(now);
+        }
+    }
+
+    // ---- requests ----
+
+    pub(crate) fn request_begins(&mut self, key: usize, now: Now) {
+        self.counts.requests += 1;
+        self.trace.note(now, Step::Request { key });
+        let file = &self.files[key];
+        let is_alone = file.flight.is_none();
+        let is_wanted = file.is_wanted(&self.tokens, now);
+        let is_in_time = file
+            .earliest_request(&self.tokens, now)
+            .is_none_or(|earliest| now.boot >= earliest);
+        self.check(is_alone, key, now, "one request at a time is in flight for a key");
+        self.check(
+            is_wanted,
+            key,
+            now,
+            "no request is made for a token that nobody asks for",
+        );
+        self.check(
+            is_in_time,
+            key,
+            now,
+            "the issuer is left alone until a token is due or a pause is over",
+        );
+        let credential = self.credential;
+        let file = &mut self.files[key];
+        file.forget_old_failures(now);
+        file.flight = Some(Flight {
+            begun: now,
+            credential,
+        });
+        file.last_begun = Some(now);
+    }
+
+    /// Returns the token's number.
+    pub(crate) fn request_ends(&mut self, key: usize, answer: Answer, now: Now) -> usize {
+        let number = self.tokens.len();
+        let flight = self.files[key].flight.take();
+        let Some(flight) = flight else {
+            // The second of two at a time, which is a violation already.
+            self.tokens.push(Token::nobodys(now));
+            return number;
+        };
+        match answer {
+            Answer::Token {
+                counted_from,
+                expires_in,
+            } => {
+                self.trace.note(
+                    now,
+                    Step::Token {
+                        key,
+                        token: number,
+                        expires_in,
+                    },
+                );
+                let token = Token::new(key, counted_from, expires_in, flight.begun, now);
+                let is_usable = token.left_by_clocks(now) > MARGIN;
+                self.tokens.push(token);
+                if is_usable {
+                    self.files[key].accept(number, flight.begun);
+                } else {
+                    // Cannot be handed out: a failure, by the contract.
+                    self.counts.faults += 1;
+                    self.files[key].fail(flight, false, None, now, self.credential);
+                }
+            }
+            Answer::Failure {
+                is_refusal,
+                retry_after,
+            } => {
+                self.trace.note(
+                    now,
+                    Step::Failure {
+                        key,
+                        is_refusal,
+                        retry_after,
+                    },
+                );
+                self.counts.faults += 1;
+                self.files[key].fail(flight, is_refusal, retry_after, now, self.credential);
+            }
+        }
+        number
+    }
+
+    // ---- callers ----
+
+    pub(crate) fn call_begins(&mut self, key: usize, now: Now) -> Call {
+        self.counts.calls += 1;
+        self.trace.note(now, Step::Call { key });
+        let file = &mut self.files[key];
+        file.grow_old(&self.tokens, now);
+        file.ask(now);
+        Call {
+            key,
+            begun: now,
+            must_be_held: file.must_be_held(),
+        }
+    }
+
+    pub(crate) fn handed_out(&mut self, call: &Call, token: &AccessToken, now: Now) {
+        self.counts.handouts += 1;
+        let key = call.key;
+        let number = token
+            .expose_secret()
+            .strip_prefix('t')
+            .and_then(|number| number.parse().ok());
+        let Some((number, token)) =
+            number.and_then(|number: usize| Some((number, *self.tokens.get(number)?)))
+        else {
+            return self.check(false, key, now, "a token that is handed out was issued");
+        };
+        self.trace.note(now, Step::HandOut { key, token: number });
+        let file = &self.files[key];
+        let left = token.true_left(now);
+        let is_newest = number >= file.newest_handed_out;
+        let has_quarter = 4 * left.as_millis() >= token.lifetime.as_millis()
+            || left > Duration::from_secs(365 * 86_400)
+            || file.excuses_an_old_token(&token, now);
+        self.check(
+            token.key == key,
+            key,
+            now,
+            "a token is handed out to those who asked for its kind",
+        );
+        self.check(
+            left > MARGIN,
+            key,
+            now,
+            "no token within 10 s of its expiry is handed out",
+        );
+        self.check(is_newest, key, now, "no token is handed out after a newer one");
+        self.check(
+            has_quarter,
+            key,
+            now,
+            "a quarter of the lifetime is left while the issuer answers",
+        );
+        self.judge_wait(call, now);
+        self.files[key].newest_handed_out = number;
+    }
+
+    pub(crate) fn told(&mut self, call: &Call, error: &Error, now: Now) {
+        let key = call.key;
+        self.trace.note(now, Step::Tell { key });
+        self.check(
+            !call.must_be_held,
+            key,
+            now,
+            "a usable token is handed out to whoever asks",
+        );
+        self.judge_wait(call, now);
+        let waited = now.timer.saturating_sub(call.begun.timer);
+        match error.kind() {
+            ErrorKind::TooManyTokens => {
+                let asked_for = self.files.iter().filter(|file| file.was_asked_for()).count();
+                self.check(
+                    asked_for > self.max_slots,
+                    key,
+                    now,
+                    "a new kind of token is refused for want of room alone",
+                );
+                self.check(
+                    waited.is_zero(),
+                    key,
+                    now,
+                    "a kind of token for which there is no room is refused at once",
+                );
+            }
+            ErrorKind::WaitedTooLong => {
+                let in_time = waited >= MAX_WAIT && waited <= MAX_WAIT + TICK;
+                self.check(in_time, key, now, "a caller waits for ten seconds");
+            }
+            _ => {
+                let last = self.files[key].failure();
+                let is_pausing = last.is_some_and(|failure| now.boot <= failure.latest_retry() + TICK);
+                self.check(
+                    is_pausing,
+                    key,
+                    now,
+                    "a failure is told while its pause lasts and no longer",
+                );
+                let is_fresh = waited.is_zero() || last.is_some_and(|failure| failure.at.timer == now.timer);
+                self.check(is_fresh, key, now, "a failure is told at once");
+                let longest = last.map(|failure| failure.latest_retry().saturating_sub(now.boot) + TICK);
+                let is_right = error
+                    .retry_after()
+                    .is_some_and(|left| longest.is_some_and(|longest| left <= longest));
+                self.check(
+                    is_right,
+                    key,
+                    now,
+                    "with a failure it is told when the next request will be",
+                );
+            }
+        }
+    }
+
+    pub(crate) fn gave_up(&mut self, call: &Call, now: Now) {
+        self.trace.note(now, Step::GiveUp { key: call.key });
+        self.judge_wait(call, now);
+    }
+
+    /// Judges whether a caller waited for a reason.
+    fn judge_wait(&mut self, call: &Call, now: Now) {
+        let key = call.key;
+        let waited = now.timer.saturating_sub(call.begun.timer);
+        if waited.is_zero() {
+            return;
+        }
+        self.check(
+            !call.must_be_held,
+            key,
+            now,
+            "nobody waits while a usable token is held",
+        );
+        let file = &self.files[key];
+        let is_asked_for = file.last_begun.is_some_and(|begun| {
+            begun.timer <= call.begun.timer + TICK || begun.boot <= file.shortest_until + TICK
+        });
+        let is_told = file
+            .last_failed
+            .is_none_or(|failed| failed.timer <= call.begun.timer || failed.timer >= now.timer);
+        self.check(
+            is_asked_for || waited <= TICK,
+            key,
+            now,
+            "a request is under way as soon as a caller waits for it",
+        );
+        self.check(is_told, key, now, "a failure is told to all who wait");
+    }
+
+    // ---- slots and tasks ----
+
+    pub(crate) fn slots_are(&mut self, count: usize, now: Now) {
+        self.check(
+            count <= self.max_slots,
+            0,
+            now,
+            "there is a bound on the tokens held",
+        );
+    }
+
+    /// A call at the end, in fair weather, brought no token.
+    pub(crate) fn must_have_room(&mut self, key: usize, now: Now) {
+        let asked_for = self.files.iter().filter(|file| file.was_asked_for()).count();
+        self.check(
+            asked_for > self.max_slots,
+            key,
+            now,
+            "when the trouble is over, tokens flow again",
+        );
+    }
+
+    /// Returns how long until every token has been let go, if nobody asks.
+    pub(crate) fn longest_keep(&self) -> Duration {
+        let tokens = self.files.iter().filter_map(|file| file.token);
+        let longest = tokens
+            .map(|number| self.tokens[number].lifetime.mul_f64(0.75))
+            .max();
+        // A token of many years is not waited for.
+        longest.unwrap_or_default().min(Duration::from_secs(86_400)) + Duration::from_secs(60)
+    }
+
+    pub(crate) fn slots_must_be_gone(&mut self, slots: &[SlotStatus], now: Now) {
+        let kept = self.files.iter().filter_map(|file| file.token);
+        let kept = kept
+            .filter(|&number| self.tokens[number].lifetime > Duration::from_secs(86_400))
+            .count();
+        self.check(
+            slots.len() <= kept,
+            0,
+            now,
+            "a token that nobody asks for is let go",
+        );
+    }
+
+    pub(crate) fn tasks_must_have_ended(&mut self, tasks: usize, now: Now) {
+        self.check(tasks == 0, 0, now, "all tasks end with the provider");
+    }
+}

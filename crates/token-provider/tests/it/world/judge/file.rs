@@ -1,0 +1,250 @@
+//! What the judge knows of one kind of token.
+
+use std::time::Duration;
+
+use super::{MARGIN, MEMORY, SHORTEST, TICK, UNASKED};
+use crate::world::clocks::Now;
+
+/// What the judge knows of one kind of token.
+#[derive(Default)]
+pub(super) struct File {
+    pub(super) flight: Option<Flight>,
+    pub(super) last_begun: Option<Now>,
+    pub(super) last_failed: Option<Now>,
+    /// The newest token that could be handed out when it came.
+    pub(super) token: Option<usize>,
+    pub(super) newest_handed_out: usize,
+    /// In boot time: before this a request would follow a successful one too closely.
+    pub(super) shortest_until: Duration,
+    /// How the last request ended, if it failed.
+    failure: Option<Failure>,
+    /// Whether anyone has asked since the last token came.
+    is_asked: bool,
+    /// Whether the provider may have let the token go, or found it expired.
+    may_be_gone: bool,
+    was_asked_for: bool,
+    failures_since_asked: u32,
+    /// Up to which jump of the clocks callers have come.
+    jumps_seen: u64,
+    /// When the first caller came after the last jump.
+    noticed: Option<Duration>,
+}
+
+/// A request in flight.
+#[derive(Clone, Copy)]
+pub(super) struct Flight {
+    pub(super) begun: Now,
+    pub(super) credential: u64,
+}
+
+/// A request that failed, and the pause after it.
+#[derive(Clone, Copy)]
+pub(super) struct Failure {
+    pub(super) at: Now,
+    /// How many have failed in a row: at least, for all that may have been forgotten, and at most.
+    at_least: u32,
+    at_most: u32,
+    is_refusal: bool,
+    asked: Duration,
+    /// When the credential changed, after the request was sent.
+    changed: Option<Duration>,
+}
+
+/// A token as issued.
+#[derive(Clone, Copy)]
+pub(super) struct Token {
+    pub(super) key: usize,
+    pub(super) lifetime: Duration,
+    expires: Duration,
+    sent: Now,
+    came: Now,
+}
+
+impl Token {
+    pub(super) fn new(key: usize, counted_from: Duration, expires_in: u64, sent: Now, came: Now) -> Self {
+        let lifetime = Duration::from_secs(expires_in);
+        Self {
+            key,
+            lifetime,
+            expires: counted_from + lifetime,
+            sent,
+            came,
+        }
+    }
+
+    /// One that must never be seen.
+    pub(super) fn nobodys(now: Now) -> Self {
+        Self::new(usize::MAX, now.truth, 0, now, now)
+    }
+
+    /// How long it will really be accepted.
+    pub(super) fn true_left(&self, now: Now) -> Duration {
+        self.expires.saturating_sub(now.truth)
+    }
+
+    /// How long a careful reader of both clocks takes it to live.
+    pub(super) fn left_by_clocks(&self, now: Now) -> Duration {
+        let boot = (self.sent.boot + self.lifetime).saturating_sub(now.boot);
+        let lifetime = i64::try_from(self.lifetime.as_millis()).unwrap_or(i64::MAX);
+        let wall = self.sent.wall.saturating_add(lifetime).saturating_sub(now.wall);
+        boot.min(Duration::from_millis(u64::try_from(wall).unwrap_or(0)))
+    }
+
+    /// How much is left when the successor is asked for at the earliest: at 70 % less 5 % of that; for a short life at
+    /// 85 % of what can be handed out, less 5 % of that.
+    fn most_left_when_due(&self) -> Duration {
+        let usable = self.lifetime.saturating_sub(MARGIN);
+        let age = self
+            .lifetime
+            .mul_f64(0.70 * 0.95)
+            .min(usable.mul_f64(0.85 * 0.95))
+            .max(SHORTEST);
+        // A thousandth of the life covers rounding.
+        self.lifetime.saturating_sub(age) + self.lifetime.mul_f64(0.001)
+    }
+}
+
+impl Failure {
+    /// The exponential part of a pause, without chance: 0.2 s doubled up to 20 s; a minute after a refusal.
+    fn step(&self, failures: u32) -> Duration {
+        if self.is_refusal {
+            return Duration::from_secs(60);
+        }
+        let doubled = Duration::from_millis(200) * 2_u32.pow(failures.saturating_sub(1).min(10));
+        doubled.min(Duration::from_secs(20))
+    }
+
+    /// The earliest that the request may be repeated, in boot time.
+    fn earliest_retry(&self) -> Duration {
+        let pause = self.at.boot + self.step(self.at_least).max(self.asked);
+        self.changed.map_or(pause, |changed| changed.min(pause))
+    }
+
+    /// The latest that it is repeated if anyone wants it, in boot time.
+    pub(super) fn latest_retry(&self) -> Duration {
+        let chance = if self.is_refusal { 1.1 } else { 1.5 };
+        let pause = self.at.boot
+            + self
+                .step(self.at_most)
+                .mul_f64(chance)
+                .max(self.asked.mul_f64(1.1));
+        self.changed.map_or(pause, |changed| changed.min(pause))
+    }
+}
+
+impl File {
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.failure
+    }
+
+    pub(super) fn was_asked_for(&self) -> bool {
+        self.was_asked_for
+    }
+
+    /// Notes what the provider may have done with a token on its own since the last look.
+    pub(super) fn grow_old(&mut self, tokens: &[Token], now: Now) {
+        let Some(token) = self.token.and_then(|number| tokens.get(number)) else {
+            return;
+        };
+        let left = token.left_by_clocks(now);
+        let may_be_let_go = !self.is_asked && left <= token.most_left_when_due();
+        self.may_be_gone |= left <= MARGIN || may_be_let_go;
+    }
+
+    pub(super) fn ask(&mut self, now: Now) {
+        self.is_asked = true;
+        self.was_asked_for = true;
+        self.failures_since_asked = 0;
+        if self.jumps_seen != now.jumps {
+            self.jumps_seen = now.jumps;
+            self.noticed = Some(now.timer);
+        }
+    }
+
+    pub(super) fn must_be_held(&self) -> bool {
+        self.token.is_some() && !self.may_be_gone
+    }
+
+    pub(super) fn credential_changes(&mut self, now: Now) {
+        if let Some(failure) = self.failure.as_mut().filter(|failure| failure.is_refusal) {
+            failure.changed = Some(now.boot);
+        }
+    }
+
+    /// Whether anyone can want a request now.
+    pub(super) fn is_wanted(&self, tokens: &[Token], now: Now) -> bool {
+        let Some(failure) = self.failure else {
+            return self.is_asked;
+        };
+        let token = self.token.and_then(|number| tokens.get(number));
+        let holds_one = token.is_some_and(|token| token.left_by_clocks(now) > MARGIN);
+        self.failures_since_asked <= UNASKED || holds_one || failure.changed.is_some()
+    }
+
+    /// The earliest that a request may be made, in boot time.
+    pub(super) fn earliest_request(&self, tokens: &[Token], now: Now) -> Option<Duration> {
+        if let Some(failure) = &self.failure {
+            return Some(failure.earliest_retry());
+        }
+        let token = tokens.get(self.token?)?;
+        let until_due = token
+            .left_by_clocks(now)
+            .saturating_sub(token.most_left_when_due());
+        Some(self.shortest_until.max(now.boot + until_due))
+    }
+
+    /// A request is about to be made: if the last failure is long ago, it may have been forgotten.
+    pub(super) fn forget_old_failures(&mut self, now: Now) {
+        if let Some(failure) = &mut self.failure
+            && now.boot >= failure.earliest_retry() + MEMORY
+        {
+            failure.at_least = 0;
+        }
+    }
+
+    pub(super) fn accept(&mut self, number: usize, sent: Now) {
+        self.token = Some(number);
+        self.failure = None;
+        self.is_asked = false;
+        self.may_be_gone = false;
+        self.failures_since_asked = 0;
+        self.shortest_until = sent.boot + SHORTEST;
+    }
+
+    pub(super) fn fail(
+        &mut self,
+        flight: Flight,
+        is_refusal: bool,
+        asked: Option<u64>,
+        now: Now,
+        credential: u64,
+    ) {
+        let before = self.failure;
+        self.failure = Some(Failure {
+            at: now,
+            at_least: before.map_or(0, |failure| failure.at_least) + 1,
+            at_most: before.map_or(0, |failure| failure.at_most) + 1,
+            is_refusal,
+            // More than five minutes are not believed.
+            asked: Duration::from_secs(asked.unwrap_or(0).min(300)),
+            // Refused with an access key that is out of use meanwhile: no reason to wait.
+            changed: (is_refusal && flight.credential != credential).then_some(now.boot),
+        });
+        self.last_failed = Some(now);
+        self.failures_since_asked += 1;
+    }
+
+    /// Whether there is a reason for a token with less than a quarter of its lifetime left.
+    pub(super) fn excuses_an_old_token(&self, token: &Token, now: Now) -> bool {
+        // The issuer is at it, or has just failed.
+        let is_under_way = self.flight.is_some();
+        let is_pausing = self
+            .failure
+            .is_some_and(|failure| now.boot <= failure.latest_retry() + TICK);
+        // The first who comes after a jump of the clocks finds the token as it is, and has it refreshed.
+        let is_first = self.noticed.is_some_and(|noticed| now.timer <= noticed + TICK);
+        // It was that old when it came; those who waited for it get it all the same.
+        let has_just_come = token.came.timer == now.timer;
+        is_under_way || is_pausing || is_first || has_just_come
+    }
+}

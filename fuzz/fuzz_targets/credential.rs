@@ -1,0 +1,5 @@
+//! See `src/credential.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| token_provider_fuzz::credential::run(data));

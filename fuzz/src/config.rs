@@ -1,0 +1,109 @@
+//! The configuration: a file, then NUL, then environment variables (`NAME=value`), then NUL, then flags (`listen …`),
+//! each on a line.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use token_provider_server::access::{Access, Handout};
+use token_provider_server::config::{Config, ConfigError, Environment, Overrides};
+
+use super::planted::{assert_hidden, plant};
+
+const FILE: &str = "c.toml";
+
+/// One run.
+pub fn run(data: &[u8]) {
+    let text = String::from_utf8_lossy(&plant(data)).into_owned();
+    let mut parts = text.splitn(3, '\0');
+    let file = parts.next().unwrap_or_default();
+    let pairs = parts.next().unwrap_or_default().lines().filter_map(|line| line.split_once('='));
+    let environment = Environment::from_pairs(pairs);
+    let overrides = overrides(parts.next().unwrap_or_default());
+    assert_hidden("the environment", &format!("{environment:?}"));
+
+    match Config::parse(Some((Path::new(FILE), file)), &environment, &overrides) {
+        Ok(config) => check_config(&config),
+        Err(error) => check_error(&error),
+    }
+}
+
+fn overrides(flags: &str) -> Overrides {
+    let mut overrides = Overrides::default();
+    for line in flags.lines() {
+        let (flag, value) = line.split_once(' ').unwrap_or((line, ""));
+        let value = value.to_owned();
+        match flag {
+            "listen" => overrides.listen.push(value),
+            "origin" => overrides.allow_origin.push(value),
+            "anonymous" => overrides.anonymous = true,
+            "profile" => overrides.profile = Some(value),
+            "scope" => overrides.scope = Some(value),
+            "credentials" => overrides.credentials = Some(value.into()),
+            "log" => overrides.log_format = Some(value),
+            _ => overrides.verbosity = value.parse().unwrap_or_default(),
+        }
+    }
+    overrides
+}
+
+/// Every problem says something, on one line, and shows no value.
+fn check_error(error: &ConfigError) {
+    assert_hidden("an error", &format!("{error} {error:?} {error:#?}"));
+    assert!(!error.problems().is_empty());
+    for problem in error.problems() {
+        let text = problem.to_string();
+        assert!(!text.is_empty() && !text.contains(char::is_control), "can be logged: {text:?}");
+    }
+}
+
+fn check_config(config: &Config) {
+    assert!(!config.listen.is_empty());
+    assert!(config.profiles.contains_key(&config.profile));
+    let lifetimes: Vec<_> = config.lifetimes.iter().collect();
+    assert!(lifetimes.is_sorted_by(|one, next| one < next), "{lifetimes:?}");
+    assert!(lifetimes.iter().all(|lifetime| (60..=86_400).contains(&lifetime.as_secs())), "{lifetimes:?}");
+    let keys = &config.access.api_keys;
+    assert_eq!(keys.iter().map(|key| &key.id).collect::<BTreeSet<_>>().len(), keys.len(), "each has a name of its own");
+    let policies = keys.iter().map(|key| &key.policy).chain([&config.access.anonymous_policy]);
+    for policy in policies {
+        assert!(!policy.profiles.is_empty());
+        assert!(policy.profiles.iter().all(|name| config.profiles.contains_key(name)), "{policy:?}");
+    }
+    match config.exposed_listener() {
+        Some(listen) => assert!(!listen.is_local() && !config.access.anonymous && !config.access.has_callers()),
+        None if config.access.anonymous || config.access.has_callers() => {}
+        None => assert!(config.listen.iter().all(|listen| listen.is_local())),
+    }
+    // What reads well can be put to use: rates, addresses and names included.
+    drop(Access::new(config, Handout::new([], &config.profile)));
+    check_shown(config);
+}
+
+/// What is shown of a listener, a host or an origin can be written into a configuration again.
+fn check_shown(config: &Config) {
+    let list = |items: Vec<String>| {
+        let mut text = String::new();
+        for item in items {
+            // TOML's basic strings are escaped as Rust's are, where no control characters are about.
+            let _ = write!(text, "{item:?}, ");
+        }
+        format!("[{text}]")
+    };
+    let listen = list(config.listen.iter().map(ToString::to_string).collect());
+    let hosts = list(config.public_hosts.iter().map(ToString::to_string).collect());
+    let origins = list(config.cors.origins.iter().map(ToString::to_string).collect());
+    if listen.contains("\\u{") {
+        return;
+    }
+    let text = format!("listen = {listen}\npublic_hosts = {hosts}\ncors.origins = {origins}\n");
+    let file = Some((Path::new(FILE), text.as_str()));
+    match Config::parse(file, &Environment::default(), &Overrides::default()) {
+        Ok(read) => {
+            assert_eq!(read.listen, config.listen, "{text}");
+            assert_eq!(read.public_hosts, config.public_hosts, "{text}");
+            assert_eq!(read.cors, config.cors, "{text}");
+        }
+        Err(error) => panic!("{error}\n{text}"),
+    }
+}

@@ -1,0 +1,141 @@
+//! A credential file: `p` and the text of a `.properties` file, `i` and that of an `.ini` file, or `s` and an access
+//! key that is stored the way Java does it and read back.
+
+use std::fmt::Write as _;
+
+use token_provider::{Credential, Error};
+
+use super::planted::{assert_hidden, plant};
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+/// What errors call the file.
+const NAME: &str = "the-file";
+
+/// One run.
+pub fn run(data: &[u8]) {
+    let Some((mode, data)) = data.split_first() else { return };
+    match mode {
+        b's' => read_back(data),
+        b'i' => check(&plant(data), |text| Credential::from_ini(text, "default", NAME)),
+        _ => {
+            let text = plant(data);
+            check(&text, |text| Credential::from_properties(text, NAME));
+            agree_as_ini(&text);
+        }
+    }
+}
+
+/// No error shows a value; byte-order mark and line ends make no difference.
+fn check(text: &[u8], read: impl Fn(&[u8]) -> Result<Credential, Error>) {
+    let result = read(text);
+    match &result {
+        Ok(credential) => check_credential(credential),
+        Err(error) => {
+            assert_hidden("an error", &format!("{error} {error:?} {error:#?} {:?}", error.causes()));
+            let message = error.to_string();
+            let problem = message.strip_prefix(NAME).and_then(|rest| rest.strip_prefix(": "));
+            assert!(problem.is_some_and(|problem| !problem.is_empty()), "names the file: {message}");
+            assert!(!message.contains(char::is_control), "can be logged: {message:?}");
+        }
+    }
+    let is_utf_16 = text.starts_with(&[0xFF, 0xFE]) || text.starts_with(&[0xFE, 0xFF]);
+    if !is_utf_16 && !text.starts_with(BOM) {
+        assert_same("with a byte-order mark", &result, &read(&[BOM, text].concat()));
+    }
+    if !text.contains(&b'\r') {
+        let mut with_crlf = Vec::with_capacity(text.len() + 16);
+        for byte in text {
+            if *byte == b'\n' {
+                with_crlf.push(b'\r');
+            }
+            with_crlf.push(*byte);
+        }
+        assert_same("with CRLF", &result, &read(&with_crlf));
+    }
+}
+
+fn check_credential(credential: &Credential) {
+    let id = credential.access_key_id();
+    assert!(!id.is_empty() && !id.contains(|c: char| c.is_control() && c != '\t'), "{id:?}");
+    let url = credential.token_endpoint_url();
+    let is_loopback = matches!(url.host_str(), Some("localhost" | "[::1]"))
+        || url.host_str().is_some_and(|host| host.starts_with("127."));
+    assert!(url.scheme() == "https" || (url.scheme() == "http" && is_loopback), "{url}");
+    assert!(url.username().is_empty() && url.password().is_none(), "{url}");
+    // What `Debug` shows is the same for any other access key.
+    let other = Credential::new("another-id", "another-secret".to_owned().into())
+        .and_then(|other| other.with_token_endpoint_url(url.as_str()))
+        .expect("was taken before")
+        .with_scope(credential.scope().cloned());
+    assert_eq!(format!("{credential:?} {credential:#?}"), format!("{other:?} {other:#?}"));
+}
+
+/// The two forms differ only in sections and doubled dots.
+fn agree_as_ini(text: &[u8]) {
+    if text.contains(&b'[') || text.windows(2).any(|pair| pair == b"..") || text.starts_with(BOM) {
+        return;
+    }
+    let Ok(credential) = Credential::from_properties(text, NAME) else { return };
+    let in_section = [b"[other]\nx=1\n[default]\n", text].concat();
+    let other = Credential::from_ini(&in_section, "default", NAME).expect("is the same in a section");
+    assert!(credential.is_same(&other));
+}
+
+#[track_caller]
+fn assert_same(what: &str, one: &Result<Credential, Error>, other: &Result<Credential, Error>) {
+    match (one, other) {
+        (Ok(one), Ok(other)) => assert!(one.is_same(other), "{what}: another credential"),
+        (Err(one), Err(other)) => assert_eq!(one.to_string(), other.to_string(), "{what}"),
+        _ => panic!("{what}: {one:?} became {other:?}"),
+    }
+}
+
+/// Id and secret, on a line each.
+fn read_back(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Some((id, secret)) = text.split_once('\n') else { return };
+    if !can_be_stored(id) || !can_be_stored(secret) {
+        return;
+    }
+    let expected = Credential::new(id, secret.to_owned().into()).expect("has no control character");
+    let mut file = String::from("#Java writes a comment first\n");
+    store(&mut file, "here.access.key.id", id);
+    store(&mut file, "here.access.key.secret", secret);
+    let read = Credential::from_properties(file.as_bytes(), NAME).expect("is well-formed");
+    assert!(read.is_same(&expected), "{file}");
+    // As commons-configuration writes it.
+    let mut file = String::from("[default]\n");
+    store(&mut file, "here..access..key..id", id);
+    store(&mut file, "here..access..key..secret", secret);
+    let read = Credential::from_ini(file.as_bytes(), "default", NAME).expect("is well-formed");
+    assert!(read.is_same(&expected), "{file}");
+}
+
+/// One that ends in a blank or stands in quotes is read without them, on purpose.
+fn can_be_stored(value: &str) -> bool {
+    let is_quoted = ['"', '\''].iter().any(|quote| value.starts_with(*quote) && value.ends_with(*quote));
+    let has_control = value.contains(|c: char| c.is_control() && c != '\t');
+    !value.is_empty() && !is_quoted && !has_control && !value.ends_with(' ')
+}
+
+/// Writes an entry as `java.util.Properties.store` does.
+fn store(file: &mut String, key: &str, value: &str) {
+    file.push_str(key);
+    file.push('=');
+    for (index, character) in value.chars().enumerate() {
+        match character {
+            ' ' if index == 0 => file.push_str("\\ "),
+            '\t' => file.push_str("\\t"),
+            '=' | ':' | '#' | '!' | '\\' => file.extend(['\\', character]),
+            ' '..='~' => file.push(character),
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    // Writing to a `String` cannot fail.
+                    let _ = write!(file, "\\u{unit:04X}");
+                }
+            }
+        }
+    }
+    file.push('\n');
+}

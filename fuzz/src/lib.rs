@@ -1,0 +1,22 @@
+//! What is fuzzed, and what must hold whatever the input.
+//!
+//! Each module is one target: `run` takes the fuzzer's bytes and panics when something does not hold. The server's
+//! tests replay `corpus/` through the same functions, on stable and without a fuzzer (`tests/it/corpus.rs` there).
+//!
+//! Inputs are readable text wherever possible, so that a corpus can be read and written by hand.
+
+pub mod answer;
+pub mod config;
+pub mod credential;
+pub mod host_origin;
+pub mod planted;
+pub mod request;
+
+/// The targets by the names of their corpus folders.
+pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+    ("answer", answer::run),
+    ("config", config::run),
+    ("credential", credential::run),
+    ("host_origin", host_origin::run),
+    ("request", request::run),
+];

@@ -1,0 +1,30 @@
+//! Secrets planted in the input, which must come out nowhere.
+//!
+//! The fuzzer plants one with a single byte: finding out by mutation where sixty letters have to stand would take it
+//! for ever.
+
+/// In the place of byte 0x01. No key that is shown holds a `!`, so wherever this comes out, a value was shown.
+pub const MARKED: &str = "planted!secret!0123456789";
+/// In the place of byte 0x02: as long and as plain as HERE's secrets, which no rule about characters catches.
+pub const PLAIN: &str = "PlantedPlainSecret0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUV0123456789";
+
+/// Puts the secrets where the input wants them.
+pub fn plant(data: &[u8]) -> Vec<u8> {
+    let mut planted = Vec::with_capacity(data.len());
+    for byte in data {
+        match byte {
+            1 => planted.extend_from_slice(MARKED.as_bytes()),
+            2 => planted.extend_from_slice(PLAIN.as_bytes()),
+            _ => planted.push(*byte),
+        }
+    }
+    planted
+}
+
+/// Panics when a planted secret, or a good part of one, shows in a text.
+#[track_caller]
+pub fn assert_hidden(what: &str, text: &str) {
+    for piece in ["planted!secret", "secret!01234", "PlantedPlain", "ghijklmnopqrst"] {
+        assert!(!text.contains(piece), "{what} shows a planted secret: {text}");
+    }
+}
