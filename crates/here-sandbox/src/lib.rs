@@ -58,6 +58,7 @@ mod access_key;
 mod base_url;
 mod clock;
 mod config;
+mod data;
 mod fault;
 mod grant;
 mod http;

@@ -63,6 +63,9 @@ pub enum Command {
     ///
     /// It has a token endpoint that checks signatures strictly, misbehaves on request (PUT /sandbox/faults), and a
     /// small resource to use a token at (GET /hello).
+    ///
+    /// With --credentials it has the access key in that file, and knows the tokens that it gave for it before; else a
+    /// new one each time.
     Sandbox {
         /// Write a ready credentials.properties for it (mode 0600). Refuses to replace a file.
         #[arg(long, value_name = "FILE")]

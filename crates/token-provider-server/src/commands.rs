@@ -107,8 +107,8 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Command::Check => check::run_command(&cli.common),
         Command::Sandbox { write_credentials } => {
-            let listen = cli.common.listen.clone();
-            with_runtime(&cli.common, move |_| sandbox::run(listen, write_credentials))
+            let (listen, credentials) = (cli.common.listen.clone(), cli.common.credentials.clone());
+            with_runtime(&cli.common, move |_| sandbox::run(listen, credentials, write_credentials))
         }
     };
     match result {

@@ -162,7 +162,9 @@ impl Config {
         if self.access.anonymous || self.access.has_callers() {
             return None;
         }
-        self.listen.iter().find(|listen| !listen.is_local())
+        // What systemd passes is only known once it is there: it is judged when it is bound.
+        let is_open = |listen: &&Listen| !listen.is_local() && !matches!(listen, Listen::Systemd(_));
+        self.listen.iter().find(is_open)
     }
 
     /// Reads the sections in an order in which each finds what it has to agree with.

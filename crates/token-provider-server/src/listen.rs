@@ -152,13 +152,16 @@ impl Server {
     async fn accept_all(self: Arc<Self>, listener: Listener) {
         let mut is_failing = false;
         loop {
-            // Never closed, so it cannot fail.
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
-                return;
+            // The end goes first: not one more is accepted then, and nobody waits for a place before that.
+            let next = async {
+                // Never closed, so there is a place in the end.
+                let place = Arc::clone(&self.places).acquire_owned().await.ok();
+                (place, accept(&listener).await)
             };
-            let accepted = tokio::select! {
+            let (place, accepted) = tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return,
-                accepted = accept(&listener) => accepted,
+                next = next => next,
             };
             match accepted {
                 Ok(stream) => {

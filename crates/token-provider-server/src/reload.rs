@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use self::stamp::Watched;
 use crate::config::{Config, Environment, Overrides};
 use crate::http::App;
+use crate::listen::Tls;
 
 pub use self::credential::Rotation;
 
@@ -27,6 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub struct Reloader {
     app: Arc<App>,
     rotations: Vec<Rotation>,
+    tls: Option<Arc<Tls>>,
     settings: Settings,
 }
 
@@ -43,8 +45,8 @@ pub struct Settings {
 
 impl Reloader {
     /// Looks after the files of a server.
-    pub fn new(app: Arc<App>, rotations: Vec<Rotation>, settings: Settings) -> Self {
-        Self { app, rotations, settings }
+    pub fn new(app: Arc<App>, rotations: Vec<Rotation>, tls: Option<Arc<Tls>>, settings: Settings) -> Self {
+        Self { app, rotations, tls, settings }
     }
 
     /// Runs until the task is dropped. Each message on `now` has everything looked at at once (SIGHUP).
@@ -61,6 +63,10 @@ impl Reloader {
                 && (file.has_changed().await || is_asked_to)
             {
                 self.reload_config();
+            }
+            if let Some(tls) = self.tls.clone() {
+                // Reads files; a file system that hangs must not hold up the server's threads.
+                let _ = tokio::task::spawn_blocking(move || tls.look()).await;
             }
             for rotation in &mut self.rotations {
                 rotation.look(is_asked_to, self.app.access().handout()).await;

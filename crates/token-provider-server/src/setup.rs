@@ -4,12 +4,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use secrecy::SecretString;
 use token_provider::{
-    Credential, CredentialSource, Error, HereIssuer, HereIssuerConfig, Lookup, Scope, TokenKey, TokenProvider,
+    Credential, CredentialSource, Error, HereIssuer, HereIssuerConfig, Issue, Lookup, RemoteIssuer, RemoteIssuerConfig,
+    Scope, TokenKey, TokenProvider,
 };
+use url::Url;
+use zeroize::Zeroizing;
 
 use crate::access::{Access, Handout, Profile};
 use crate::config::{Config, Environment, ProfileConfig};
+use crate::listen::{Listener, Tls, TlsError};
 use crate::reload::Rotation;
 
 /// Why a configuration that reads well cannot be used.
@@ -25,15 +30,20 @@ pub enum SetupError {
         source: Error,
     },
     /// A file that the configuration names cannot be read.
-    #[error("profile {profile}: ca: {}: cannot be read", file.display())]
-    Ca {
+    #[error("profile {profile}: {key}: {}: cannot be read", file.display())]
+    File {
         /// The profile's name.
         profile: String,
+        /// The key that names the file.
+        key: &'static str,
         /// The file.
         file: PathBuf,
         /// What the system said.
         source: io::Error,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Reachable from outside, and nobody has said who may ask.
     #[error(
         "{listen} can be reached from outside this machine, and nothing says who may ask. Either listen on \
@@ -65,6 +75,30 @@ pub fn check_exposure(config: &Config) -> Result<(), SetupError> {
         Some(listen) => Err(SetupError::Open { listen: listen.to_string() }),
         None => Ok(()),
     }
+}
+
+/// The same for sockets that are bound: what systemd passes is only known then.
+///
+/// # Errors
+///
+/// [`SetupError::Open`].
+pub fn check_listeners(config: &Config, listeners: &[Listener]) -> Result<(), SetupError> {
+    if config.access.anonymous || config.access.has_callers() {
+        return Ok(());
+    }
+    match listeners.iter().find(|listener| !listener.is_local()) {
+        Some(listener) => Err(SetupError::Open { listen: listener.to_string() }),
+        None => Ok(()),
+    }
+}
+
+/// Reads the certificate that TCP listeners show, where one is configured.
+///
+/// # Errors
+///
+/// [`SetupError::Tls`], with the file.
+pub fn tls(config: &Config) -> Result<Option<Arc<Tls>>, SetupError> {
+    Ok(config.tls.as_ref().map(Tls::load).transpose()?.map(Arc::new))
 }
 
 /// Finds and reads the credential of a profile.
@@ -115,14 +149,7 @@ pub fn issuer(name: &str, config: &Config, mut credential: Credential) -> Result
         credential = credential.with_scope(Some(scope));
     }
     let mut issuer = HereIssuerConfig::new(credential);
-    if let Some(file) = config.profiles.get(name).and_then(|profile| profile.ca.as_ref()) {
-        let pem = std::fs::read(file);
-        issuer.extra_ca_pem = Some(pem.map_err(|source| SetupError::Ca {
-            profile: name.to_owned(),
-            file: file.clone(),
-            source,
-        })?);
-    }
+    issuer.extra_ca_pem = extra_ca(name, config)?;
     HereIssuer::new(issuer).map_err(failed(name))
 }
 
@@ -135,7 +162,12 @@ pub fn issuer(name: &str, config: &Config, mut credential: Credential) -> Result
 pub fn access(config: &Config, environment: &Environment) -> Result<(Access, Vec<Rotation>), SetupError> {
     let mut profiles = Vec::new();
     let mut rotations = Vec::new();
-    for name in config.profiles.keys() {
+    for (name, profile_config) in &config.profiles {
+        if let Some(remote) = &profile_config.remote {
+            tracing::info!(profile = name, %remote, "tokens come from another token provider");
+            profiles.push(remote_profile(name, config, profile_config, remote)?);
+            continue;
+        }
         let FoundCredential { source, credential } = find_credential(name, config, environment)?;
         if source.is_readable_by_others() {
             tracing::warn!(
@@ -157,27 +189,63 @@ pub fn access(config: &Config, environment: &Environment) -> Result<(Access, Vec
     Ok((access_with(config, profiles), rotations))
 }
 
+/// Makes a profile whose tokens come from another token provider.
+fn remote_profile(
+    name: &str,
+    config: &Config,
+    profile: &ProfileConfig,
+    remote: &Url,
+) -> Result<Profile, SetupError> {
+    let mut issuer = if remote.scheme() == "unix" {
+        RemoteIssuerConfig::from_unix_socket(remote.path())
+    } else {
+        RemoteIssuerConfig::new(remote.as_str())
+    }
+    .map_err(failed(name))?;
+    issuer.extra_ca_pem = extra_ca(name, config)?;
+    if let Some(file) = &profile.api_key_file {
+        let text = std::fs::read_to_string(file).map(Zeroizing::new);
+        let text = text.map_err(unreadable(name, "api_key_file", file))?;
+        issuer = issuer.with_bearer(SecretString::from(text.trim()));
+    }
+    let issuer = RemoteIssuer::new(issuer).map_err(failed(name))?;
+    profile_of(name, config, issuer)
+}
+
+/// Reads the certificates that a profile's issuer is trusted by, beside the system's.
+fn extra_ca(name: &str, config: &Config) -> Result<Option<Vec<u8>>, SetupError> {
+    let file = config.profiles.get(name).and_then(|profile| profile.ca.as_ref());
+    file.map(|file| std::fs::read(file).map_err(unreadable(name, "ca", file))).transpose()
+}
+
 /// Makes a profile from its credential, and returns with it the issuer whose credential can be rotated.
 ///
 /// # Errors
 ///
 /// As for [`issuer`].
 pub fn profile(name: &str, config: &Config, credential: Credential) -> Result<(Profile, Arc<HereIssuer>), SetupError> {
+    let issuer = Arc::new(issuer(name, config, credential)?);
+    Ok((profile_of(name, config, Arc::clone(&issuer))?, issuer))
+}
+
+fn profile_of(name: &str, config: &Config, issuer: impl Issue) -> Result<Profile, SetupError> {
     let scopes = config.profiles.get(name).map(|profile| profile.scopes.as_slice()).unwrap_or_default();
     let scopes = scopes.iter().map(|scope| Scope::new(scope)).collect::<Result<_, _>>();
     let scopes = scopes.map_err(failed(name))?;
-    let issuer = Arc::new(issuer(name, config, credential)?);
     // What callers get who name no lifetime, so that the token fetched at the start is the one they ask for.
     let lifetime = config.lifetimes.round_down(3600).unwrap_or_else(|| config.lifetimes.shortest());
     let key = TokenKey::new(lifetime).map_err(failed(name))?;
-    let provider = TokenProvider::builder(Arc::clone(&issuer)).default_key(key).build();
-    Ok((Profile::new(name, scopes, provider), issuer))
+    Ok(Profile::new(name, scopes, TokenProvider::builder(issuer).default_key(key).build()))
 }
 
 /// Returns the scope that the configuration gives a profile's requests.
 fn default_scope(name: &str, config: &Config) -> Result<Option<Scope>, SetupError> {
     let scope = config.profiles.get(name).and_then(|profile| profile.scope.as_deref());
     scope.map(Scope::new).transpose().map_err(failed(name))
+}
+
+fn unreadable(profile: &str, key: &'static str, file: &Path) -> impl FnOnce(io::Error) -> SetupError {
+    move |source| SetupError::File { profile: profile.to_owned(), key, file: file.to_owned(), source }
 }
 
 fn failed(profile: &str) -> impl Fn(Error) -> SetupError {

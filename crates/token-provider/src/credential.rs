@@ -115,7 +115,8 @@ impl Credential {
         &self.access_key_id
     }
 
-    pub(crate) fn access_key_secret(&self) -> &SecretString {
+    /// Returns the access key secret, still hidden: for what signs with it, or checks signatures.
+    pub fn access_key_secret(&self) -> &SecretString {
         &self.access_key_secret
     }
 
@@ -188,7 +189,7 @@ impl fmt::Debug for Credential {
 }
 
 /// Reads the URL of a token endpoint (or of another token provider), and refuses one that would give secrets away.
-fn parse_endpoint(text: &str) -> Result<Url, Error> {
+pub(crate) fn parse_endpoint(text: &str) -> Result<Url, Error> {
     let refuse = |expected: &'static str| Err(Error::new(ErrorKind::CredentialInvalid, expected));
     let Ok(url) = Url::parse(text) else {
         return refuse("not a URL; expected something like https://account.api.here.com/oauth2/token");

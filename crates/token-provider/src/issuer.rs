@@ -1,9 +1,11 @@
 //! The seam to the party that issues tokens.
 //!
-//! [`HereIssuer`] asks HERE's token endpoint. Tests script an [`Issue`] of their own.
+//! [`HereIssuer`] asks HERE's token endpoint, [`RemoteIssuer`] another token provider. Tests script an [`Issue`] of their own.
 
 mod answer;
 mod here;
+mod http;
+mod remote;
 
 use std::fmt;
 use std::future::Future;
@@ -16,6 +18,7 @@ use crate::error::Error;
 use crate::token::{Scope, TokenKey};
 
 pub use self::here::{HereIssuer, HereIssuerConfig};
+pub use self::remote::{RemoteIssuer, RemoteIssuerConfig};
 
 /// What [`Issue::issue`] returns: boxed, so that a provider can hold any issuer.
 pub type IssueFuture<'a> = Pin<Box<dyn Future<Output = Result<Issued, Error>> + Send + 'a>>;

@@ -22,7 +22,7 @@ const PRIMARY: i32 = 6;
 const SECONDARY: i32 = 3;
 
 /// Half of the plan's width and height; beyond lies what has not been surveyed.
-const HALF: (f64, f64) = (3353.0, 2434.0);
+pub(crate) const HALF: (f64, f64) = (3353.0, 2434.0);
 
 /// A place in the grid: a crossing, or the block north-east of it.
 pub(crate) type Cell = (i32, i32);
@@ -171,7 +171,8 @@ pub(crate) fn usage(cell: Cell) -> Use {
     if !is_on_plan(place) || !corners(cell).into_iter().chain([place]).all(is_dry) {
         return Use::Nothing;
     }
-    if place.distance(Point::new(-640.0, -330.0)) < 560.0 || place.distance(Point::new(60.0, -640.0)) < 420.0 {
+    if place.distance(Point::new(-640.0, -330.0)) < 560.0 || place.distance(Point::new(60.0, -640.0)) < 420.0
+    {
         return Use::OldTown;
     }
     if place.distance(Point::new(-420.0, 660.0)) < 520.0 {
@@ -260,12 +261,7 @@ impl Park {
         let east = (bottom..top).map(|row| (right, row));
         let north = (left + 1..=right).rev().map(|column| (column, top));
         let west = (bottom + 1..=top).rev().map(|row| (left, row));
-        south
-            .chain(east)
-            .chain(north)
-            .chain(west)
-            .map(crossing)
-            .collect()
+        south.chain(east).chain(north).chain(west).map(crossing).collect()
     }
 }
 
@@ -298,7 +294,10 @@ mod tests {
     fn nothing_is_built_in_the_water_or_off_the_plan() {
         for cell in cells().filter(|&cell| usage(cell) != Use::Nothing && usage(cell) != Use::Park) {
             let place = middle(cell);
-            assert!(!is_sea(place, 0.0) && !is_river(place, 0.0) && is_on_plan(place), "{cell:?}");
+            assert!(
+                !is_sea(place, 0.0) && !is_river(place, 0.0) && is_on_plan(place),
+                "{cell:?}"
+            );
         }
     }
 
@@ -319,7 +318,9 @@ mod tests {
             let blocks = (park.to.0 - park.from.0 + park.to.1 - park.from.1) * 2;
             assert_eq!(i32::try_from(outline.len()), Ok(blocks), "{}", park.name);
             assert!(
-                outline.iter().all(|&point| !is_sea(point, 0.0) && !is_river(point, 0.0)),
+                outline
+                    .iter()
+                    .all(|&point| !is_sea(point, 0.0) && !is_river(point, 0.0)),
                 "{}",
                 park.name
             );

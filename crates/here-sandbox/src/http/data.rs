@@ -1,4 +1,12 @@
-//! The resources behind a token, open to web pages of any origin: the token is what protects them.
+//! The resources behind a token, open to web pages of any origin: the token is what protects them. `/hello`, and the
+//! part of HERE's Data API that reading a versioned layer takes.
+
+mod asked;
+mod blob;
+mod config;
+mod lookup;
+mod metadata;
+mod query;
 
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -28,6 +36,11 @@ struct Hello {
 pub(super) fn routes(sandbox: &Sandbox) -> Router<Sandbox> {
     Router::new()
         .route("/hello", get(hello))
+        .merge(lookup::routes())
+        .merge(config::routes())
+        .merge(metadata::routes())
+        .merge(query::routes())
+        .merge(blob::routes())
         .route_layer(middleware::from_fn_with_state(
             sandbox.clone(),
             bearer::require_token,

@@ -113,7 +113,7 @@ impl Sandbox {
         })
     }
 
-    fn base_url(&self, headers: &HeaderMap) -> Result<BaseUrl, Refusal> {
+    pub(crate) fn base_url(&self, headers: &HeaderMap) -> Result<BaseUrl, Refusal> {
         if let Some(public) = &self.inner.public_base_url {
             return Ok(public.clone());
         }

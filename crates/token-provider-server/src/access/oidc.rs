@@ -1,4 +1,4 @@
-//! Callers with an access token or ID token of the company's identity provider (OpenID Connect).
+//! Callers with an access token or ID token of the company's identity provider (`OpenID` Connect).
 //!
 //! What a token says is judged before its signature is checked: that is cheap, refuses most bad ones, and keeps tokens
 //! that are of no use anyway from having the provider asked for keys. Nothing is believed, and no required claim looked
@@ -47,17 +47,16 @@ impl Oidc {
     /// `previous` is what was in force before the configuration changed; its keys are kept if they are this provider's.
     pub(super) fn start(config: &OidcConfig, clock: Arc<dyn Clock>, previous: Option<&Self>) -> Self {
         let same = previous.filter(|previous| previous.provider.is(&config.issuer, &config.discovery));
-        let (provider, keeper) = match same {
-            Some(same) => (Arc::clone(&same.provider), Arc::clone(&same.keeper)),
-            None => {
-                let provider = Arc::new(Provider::new(config.issuer.clone(), config.discovery.clone()));
-                let asked = Arc::clone(&provider);
-                let fetch = move || {
-                    let asked = Arc::clone(&asked);
-                    async move { asked.fetch().await }
-                };
-                (provider, Arc::new(Keeper::start(fetch, Arc::clone(&clock))))
-            }
+        let (provider, keeper) = if let Some(same) = same {
+            (Arc::clone(&same.provider), Arc::clone(&same.keeper))
+        } else {
+            let provider = Arc::new(Provider::new(config.issuer.clone(), config.discovery.clone()));
+            let asked = Arc::clone(&provider);
+            let fetch = move || {
+                let asked = Arc::clone(&asked);
+                async move { asked.fetch().await }
+            };
+            (provider, Arc::new(Keeper::start(fetch, Arc::clone(&clock))))
         };
         Self::with_keeper(config, clock, provider, keeper)
     }

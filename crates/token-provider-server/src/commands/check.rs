@@ -76,6 +76,11 @@ async fn check(config: &Config, environment: &Environment, report: &mut Report) 
 }
 
 fn check_listeners(config: &Config, report: &mut Report) {
+    match setup::tls(config) {
+        Ok(None) => {}
+        Ok(Some(_)) => report.ok("tls", "certificate and key fit"),
+        Err(error) => report.failure("tls", with_causes(&error), EXIT_CONFIG),
+    }
     if let Err(error) = setup::check_exposure(config) {
         report.failure("access", error, EXIT_CONFIG);
     }
@@ -150,4 +155,10 @@ fn check_clock(issuer: &HereIssuer, report: &mut Report) {
         "clock",
         format_args!("this machine is {seconds} s {direction} HERE; requests are signed with HERE's time, but set the clock, by NTP best"),
     );
+}
+
+/// An error with its causes, on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use here_sandbox::{Sandbox, SandboxConfig};
+use token_provider::Credential;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,7 +13,18 @@ use super::Failure;
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 
-pub(super) async fn run(listen: Vec<String>, write_credentials: Option<PathBuf>) -> Result<(), Failure> {
+pub(super) async fn run(
+    listen: Vec<String>,
+    credentials: Option<PathBuf>,
+    write_credentials: Option<PathBuf>,
+) -> Result<(), Failure> {
+    let account = match credentials {
+        Some(file) => {
+            let credential = Credential::from_file(file)?;
+            SandboxConfig::new(credential.access_key_id(), credential.access_key_secret().clone())
+        }
+        None => SandboxConfig::generate(),
+    };
     let listen = listen.first().map_or(DEFAULT_LISTEN, String::as_str);
     let mut terminate =
         signal(SignalKind::terminate()).map_err(Failure::system("cannot listen for SIGTERM"))?;
@@ -25,7 +37,7 @@ pub(super) async fn run(listen: Vec<String>, write_credentials: Option<PathBuf>)
         .local_addr()
         .map_err(Failure::system(format!("cannot listen at {listen}")))?;
 
-    let sandbox = Sandbox::new(SandboxConfig::generate());
+    let sandbox = Sandbox::new(account);
     let text = sandbox.credentials_properties(&format!("http://{address}/oauth2/token"));
     if let Some(file) = write_credentials {
         write_new(&file, &text).map_err(Failure::system(format!("cannot write {}", file.display())))?;

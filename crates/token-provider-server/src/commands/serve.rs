@@ -13,7 +13,7 @@ use super::Failure;
 use crate::access::Access;
 use crate::config::Config;
 use crate::http::{App, Page};
-use crate::listen::{self, Listener};
+use crate::listen::{self, Listener, Tls};
 use crate::reload::{Reloader, Settings};
 use crate::setup;
 
@@ -21,14 +21,16 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
     let Settings { config, environment, .. } = &settings;
     setup::check_exposure(config)?;
     raise_file_limit();
-    // Both before anything is bound, so that no signal is missed once somebody knows that the server is there.
+    // Before anything is bound, so that no signal is missed once somebody knows that the server is there.
     let mut terminate =
         signal(SignalKind::terminate()).map_err(Failure::system("cannot listen for SIGTERM"))?;
     let mut interrupt =
         signal(SignalKind::interrupt()).map_err(Failure::system("cannot listen for SIGINT"))?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(Failure::system("cannot listen for SIGHUP"))?;
 
-    let listeners = bind_all(config)?;
+    let tls = setup::tls(config)?;
+    let listeners = bind_all(config, tls.as_ref())?;
+    setup::check_listeners(config, &listeners)?;
     let (access, rotations, page) = if sandbox {
         let (access, page) = with_sandbox(config).await?;
         (access, Vec::new(), page)
@@ -42,7 +44,7 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
     }
     let app = Arc::new(App::new(access, page));
     let (reload, reloads) = mpsc::channel(1);
-    let reloader = tokio::spawn(Reloader::new(Arc::clone(&app), rotations, settings).run(reloads));
+    let reloader = tokio::spawn(Reloader::new(Arc::clone(&app), rotations, tls, settings).run(reloads));
     listen::serve(app, listeners, async {
         loop {
             let name = tokio::select! {
@@ -64,11 +66,14 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
     Ok(())
 }
 
-pub(super) fn bind_all(config: &Config) -> Result<Vec<Listener>, Failure> {
+fn bind_all(config: &Config, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, Failure> {
     let mut listeners = Vec::new();
     for listen in &config.listen {
-        listeners
-            .extend(listen::bind(listen).map_err(Failure::system(format!("cannot listen at {listen}")))?);
+        let bound = listen::bind(listen).map_err(Failure::system(format!("cannot listen at {listen}")))?;
+        listeners.extend(bound.into_iter().map(|listener| match tls {
+            Some(tls) => listener.with_tls(Arc::clone(tls)),
+            None => listener,
+        }));
     }
     Ok(listeners)
 }

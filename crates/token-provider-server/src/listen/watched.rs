@@ -9,8 +9,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
 
-/// What is read in one go when nobody wants it any more.
+/// What is read in one go when nobody wants it any more, and in all: some heads of a mebibyte, but no flood.
 const DISCARD: usize = 8 * 1024;
+const DISCARD_ALL: usize = 4 * 1024 * 1024;
 
 /// The stream under an HTTP connection.
 #[derive(Debug)]
@@ -26,8 +27,8 @@ enum Farewell {
     None,
     /// The other side has said its last word.
     Heard,
-    /// We have said our last word and listen for theirs.
-    Lingering,
+    /// We have said our last word, and listen for theirs to this number of bytes.
+    Lingering(usize),
 }
 
 impl<S> Watched<S> {
@@ -80,23 +81,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     /// Says that nothing more will come, then reads what the other side still sends, for nobody (RFC 9112 §9.6).
     /// Closing a socket with something unread makes the system send a reset, and the other side may lose an answer for
-    /// it, such as the one that says that its head is too large. The connection's timer puts an end to it.
+    /// it, such as the one that says that its head is too large. The connection's timer puts an end to it, or too many
+    /// bytes do.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.farewell != Farewell::Lingering {
+        if !matches!(self.farewell, Farewell::Lingering(_)) {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             // Not where the other side has gone first, or where an idle connection is closed: nothing is on its way.
             if self.farewell == Farewell::Heard || self.activity.is_closing() {
                 return Poll::Ready(Ok(()));
             }
-            self.farewell = Farewell::Lingering;
+            self.farewell = Farewell::Lingering(DISCARD_ALL);
             self.activity.close();
         }
         let mut unwanted = [0; DISCARD];
         loop {
             let mut buffer = ReadBuf::new(&mut unwanted);
             let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
-            if read.is_err() || buffer.filled().is_empty() {
-                return Poll::Ready(Ok(()));
+            let count = buffer.filled().len();
+            if let Farewell::Lingering(left) = &mut self.farewell {
+                *left = left.saturating_sub(count);
+                if read.is_err() || count == 0 || *left == 0 {
+                    return Poll::Ready(Ok(()));
+                }
             }
         }
     }

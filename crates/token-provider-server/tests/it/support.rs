@@ -2,6 +2,7 @@
 //! the program itself.
 
 pub(crate) mod issuer;
+pub(crate) mod log;
 pub(crate) mod program;
 pub(crate) mod server;
 pub(crate) mod wire;

@@ -3,30 +3,27 @@
 //! Every attempt is signed anew, with a nonce and timestamp of its own. Redirects are not followed: a signature is for
 //! one URL.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use serde::{Deserialize, Serialize};
 use url::Url;
-use zeroize::Zeroizing;
 
+use super::http::{Exchange, Http, Settings};
 use super::{Issue, IssueFuture, Issued, answer};
 use crate::clock::{Clock, SystemClock};
-use crate::credential::{Credential, is_loopback};
+use crate::credential::Credential;
 use crate::error::{Error, ErrorKind};
 use crate::sign::{self, Parameters};
 use crate::token::{Scope, TokenKey};
 
-/// Token answers have about 1 KiB; more than this is something else.
-const MAX_BODY: usize = 64 * 1024;
 /// The end of every published token endpoint URL; `/timestamp` stands beside it.
 const TOKEN_PATH: &str = "/oauth2/token";
-const CORRELATION_ID: &str = "x-correlation-id";
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// What a [`HereIssuer`] is made from.
 #[derive(Clone, Debug)]
@@ -62,15 +59,11 @@ impl HereIssuerConfig {
 /// Connections are kept open between requests; `HTTPS_PROXY` and `NO_PROXY` are honoured, except for an endpoint on a
 /// loopback address.
 pub struct HereIssuer {
-    http: reqwest::Client,
-    /// The same without a proxy, for an endpoint on this very machine.
-    direct: reqwest::Client,
+    http: Http,
     credential: ArcSwap<Credential>,
     clock: Arc<dyn Clock>,
     /// The issuer's clock less ours, in seconds; learned from a refused timestamp.
     clock_offset: AtomicI64,
-    connect_timeout: Duration,
-    attempt_timeout: Duration,
 }
 
 /// RFC 6749 §4.4.2 in HERE's JSON spelling. A JSON body takes no part in the signature.
@@ -89,13 +82,6 @@ struct Timestamp {
     timestamp: u64,
 }
 
-/// What one exchange brought, before it is known whether it is good.
-struct Exchange {
-    status: u16,
-    headers: HeaderMap,
-    body: Zeroizing<Vec<u8>>,
-}
-
 impl HereIssuer {
     /// Prepares the connection; nothing is sent yet.
     ///
@@ -104,14 +90,18 @@ impl HereIssuer {
     /// [`ErrorKind::CredentialInvalid`] when the extra CA file holds no certificate;
     /// [`ErrorKind::Unreachable`] when TLS cannot be set up at all.
     pub fn new(config: HereIssuerConfig) -> Result<Self, Error> {
+        let settings = Settings {
+            extra_ca_pem: config.extra_ca_pem,
+            unix_socket: None,
+            connect_timeout: config.connect_timeout,
+            attempt_timeout: config.attempt_timeout,
+            address_setting: "here.token.endpoint.url",
+        };
         Ok(Self {
-            http: client(&config)?.build().map_err(no_tls)?,
-            direct: client(&config)?.no_proxy().build().map_err(no_tls)?,
+            http: Http::new(settings, config.credential.token_endpoint_url())?,
             credential: ArcSwap::from_pointee(config.credential),
             clock: config.clock,
             clock_offset: AtomicI64::new(0),
-            connect_timeout: config.connect_timeout,
-            attempt_timeout: config.attempt_timeout,
         })
     }
 
@@ -139,7 +129,7 @@ impl HereIssuer {
 
     async fn issue_with(&self, credential: &Credential, key: &TokenKey) -> Result<Issued, Error> {
         let exchange = self.exchange(credential, key).await?;
-        let result = exchange.read(self.wall_clock());
+        let result = read(&exchange, self.wall_clock());
         if result
             .as_ref()
             .is_err_and(|error| error.kind() == ErrorKind::ClockSkew)
@@ -148,7 +138,7 @@ impl HereIssuer {
                 return result;
             };
             self.note_server_time(server_time);
-            return self.exchange(credential, key).await?.read(self.wall_clock());
+            return read(&self.exchange(credential, key).await?, self.wall_clock());
         }
         result
     }
@@ -175,83 +165,24 @@ impl HereIssuer {
             Error::new(ErrorKind::InvalidRequest, "the request has no JSON form").with_source(error)
         })?;
         let request = self
-            .http(url)
+            .http
+            .client(url)
+            .await?
             .post(url.clone())
             .header(AUTHORIZATION, authorization)
             .header(CONTENT_TYPE, "application/json")
             // HERE logs and returns it: the thread that joins our log to HERE's support.
             .header(CORRELATION_ID, &nonce)
             .body(body);
-        let exchange = self.receive(request).await;
+        let exchange = self.http.receive(request).await;
         match &exchange {
             Ok(exchange) => {
-                tracing::debug!(correlation_id = %exchange.correlation_id(&nonce), status = exchange.status, "HERE answered");
+                let id = exchange.header(&CORRELATION_ID).unwrap_or(&nonce);
+                tracing::debug!(correlation_id = id, status = exchange.status, "HERE answered");
             }
             Err(error) => tracing::debug!(correlation_id = %nonce, %error, "HERE did not answer"),
         }
         exchange
-    }
-
-    /// Sends a request and reads the answer to its end.
-    async fn receive(&self, request: reqwest::RequestBuilder) -> Result<Exchange, Error> {
-        let mut response = request.send().await.map_err(|error| self.network_error(error))?;
-        let status = response.status().as_u16();
-        let headers = std::mem::take(response.headers_mut());
-        // Room for all that is read, so that growing leaves no copy of a token behind.
-        let mut body = Zeroizing::new(Vec::with_capacity(MAX_BODY));
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.network_error(error))?
-        {
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(Error::new(
-                    ErrorKind::InvalidAnswer { status },
-                    "the answer is larger than 64 KiB, so it is no token; check here.token.endpoint.url",
-                ));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Exchange {
-            status,
-            headers,
-            body,
-        })
-    }
-
-    fn network_error(&self, error: reqwest::Error) -> Error {
-        // The URL is left out: an endpoint of one's own may carry a key in its query.
-        let error = error.without_url();
-        let (kind, message) = if error.is_timeout() && error.is_connect() {
-            let limit = self.connect_timeout.as_secs_f64();
-            let message = format!(
-                "no connection to the token endpoint within {limit} s; check the network and HTTPS_PROXY"
-            );
-            (ErrorKind::TimedOut, message.into())
-        } else if error.is_timeout() {
-            let limit = self.attempt_timeout.as_secs_f64();
-            (
-                ErrorKind::TimedOut,
-                format!("no answer from the token endpoint within {limit} s").into(),
-            )
-        } else if error.is_connect() {
-            let message = "no connection to the token endpoint; check here.token.endpoint.url, the network and HTTPS_PROXY";
-            (ErrorKind::Unreachable, Cow::from(message))
-        } else {
-            (
-                ErrorKind::Unreachable,
-                "the connection to the token endpoint broke off".into(),
-            )
-        };
-        Error::new(kind, message).with_source(error)
-    }
-
-    fn http(&self, url: &Url) -> &reqwest::Client {
-        if is_loopback(url) {
-            &self.direct
-        } else {
-            &self.http
-        }
     }
 
     /// The time by the issuer's clock: the `Date` of its refusal, else what `/timestamp` says.
@@ -263,7 +194,8 @@ impl HereIssuer {
         let path = format!("{}/timestamp", url.path().strip_suffix(TOKEN_PATH)?);
         url.set_path(&path);
         url.set_query(None);
-        let exchange = self.receive(self.http(&url).get(url)).await.ok()?;
+        let request = self.http.client(&url).await.ok()?.get(url);
+        let exchange = self.http.receive(request).await.ok()?;
         if !(200..=299).contains(&exchange.status) {
             return None;
         }
@@ -300,33 +232,6 @@ impl HereIssuer {
     }
 }
 
-/// Sets up all that the two clients have in common.
-fn client(config: &HereIssuerConfig) -> Result<reqwest::ClientBuilder, Error> {
-    let builder = reqwest::Client::builder()
-        .connect_timeout(config.connect_timeout)
-        .timeout(config.attempt_timeout)
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("token-provider/", env!("CARGO_PKG_VERSION")));
-    let Some(pem) = &config.extra_ca_pem else {
-        return Ok(builder);
-    };
-    match reqwest::Certificate::from_pem_bundle(pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(builder.tls_certs_merge(certificates)),
-        _ => Err(Error::new(
-            ErrorKind::CredentialInvalid,
-            "the extra CA file holds no PEM certificate",
-        )),
-    }
-}
-
-fn no_tls(error: reqwest::Error) -> Error {
-    Error::new(
-        ErrorKind::Unreachable,
-        "TLS could not be set up; are the system's CA certificates installed?",
-    )
-    .with_source(error)
-}
-
 impl Issue for HereIssuer {
     fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
         Box::pin(async move {
@@ -342,17 +247,12 @@ impl HereIssuer {
     /// Reads an answer as if the network had brought it, and shows the token in it.
     pub fn read_answer(
         status: u16,
-        headers: HeaderMap,
+        headers: reqwest::header::HeaderMap,
         body: &[u8],
         now: SystemTime,
     ) -> Result<(String, Issued), Error> {
-        let body = Zeroizing::new(body.to_vec());
-        let issued = Exchange {
-            status,
-            headers,
-            body,
-        }
-        .read(now)?;
+        let body = zeroize::Zeroizing::new(body.to_vec());
+        let issued = read(&Exchange { status, headers, body }, now)?;
         Ok((issued.access_token.to_string(), issued))
     }
 }
@@ -366,34 +266,7 @@ impl fmt::Debug for HereIssuer {
     }
 }
 
-impl Exchange {
-    fn read(&self, now: SystemTime) -> Result<Issued, Error> {
-        answer::read(self.status, self.retry_after(now), &self.body)
-    }
-
-    fn date(&self) -> Option<SystemTime> {
-        httpdate::parse_http_date(self.headers.get(DATE)?.to_str().ok()?).ok()
-    }
-
-    /// RFC 9110 §10.2.3: seconds, or a date, which is taken against the answer's own `Date` where it has one.
-    fn retry_after(&self, now: SystemTime) -> Option<Duration> {
-        let value = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        if value.bytes().all(|byte| byte.is_ascii_digit()) {
-            // A number that does not fit is a long time all the same.
-            return (!value.is_empty()).then(|| Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
-        }
-        let until = httpdate::parse_http_date(value).ok()?;
-        Some(
-            until
-                .duration_since(self.date().unwrap_or(now))
-                .unwrap_or_default(),
-        )
-    }
-
-    fn correlation_id<'a>(&'a self, sent: &'a str) -> &'a str {
-        self.headers
-            .get(CORRELATION_ID)
-            .and_then(|id| id.to_str().ok())
-            .unwrap_or(sent)
-    }
+/// Reads an answer of the token endpoint.
+fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, Error> {
+    answer::read(exchange.status, exchange.retry_after(now), &exchange.body)
 }

@@ -1,4 +1,4 @@
-//! What a token must say: from whom it is, for whom, when it holds, and about whom (RFC 7519 §4.1, RFC 9068 §4, OpenID
+//! What a token must say: from whom it is, for whom, when it holds, and about whom (RFC 7519 §4.1, RFC 9068 §4, `OpenID`
 //! Connect Core §3.1.3.7).
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::config::OidcConfig;
 /// while. All three times are judged with it.
 pub(super) const LEEWAY: Duration = Duration::from_secs(60);
 
-/// OpenID Connect Core §2: at most 255 ASCII characters.
+/// `OpenID` Connect Core §2: at most 255 ASCII characters.
 const MAX_SUBJECT: usize = 255;
 
 /// Claims that hold several words in one string (RFC 8693 §4.2, and the name that Entra ID gives the same).

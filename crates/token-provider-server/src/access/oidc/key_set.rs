@@ -99,7 +99,7 @@ impl KeySet {
 
     /// Checks a token's signature, and returns the key that made it.
     ///
-    /// A token that does not name its key can have been signed with the only one that fits (OpenID Connect Core §10.1);
+    /// A token that does not name its key can have been signed with the only one that fits (`OpenID` Connect Core §10.1);
     /// where there are several, trying them all is not our work. If that only key did not sign it, it may be that there
     /// is a new one.
     pub(super) fn verify(&self, jwt: &Jwt<'_>) -> Result<KeyId, Fault> {

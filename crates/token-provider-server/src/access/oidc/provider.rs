@@ -1,4 +1,4 @@
-//! Asks the identity provider for its keys: the document in which it describes itself (OpenID Connect Discovery 1.0 §4),
+//! Asks the identity provider for its keys: the document in which it describes itself (`OpenID` Connect Discovery 1.0 §4),
 //! and the key set that this names.
 //!
 //! Both are read on every occasion, so that a key set that moves is followed and an issuer that changes its name is
@@ -59,10 +59,12 @@ pub(super) enum FetchError {
     Status { what: &'static str, status: u16 },
     #[error("the {what} is larger than 256 KiB")]
     TooLarge { what: &'static str },
-    #[error("the {what} is not what it should be")]
+    /// The place, and not the parser's words, which repeat what stands there.
+    #[error("the {what} is not what it should be, at line {line}, column {column}")]
     Malformed {
         what: &'static str,
-        source: serde_json::Error,
+        line: usize,
+        column: usize,
     },
     #[error(
         "the discovery document is of another issuer; access.oidc.issuer must be exactly what it says, final slash and all"
@@ -114,15 +116,14 @@ impl Provider {
     pub(super) async fn fetch(&self) -> Result<Fetched, FetchError> {
         let what = "discovery document";
         let (_, body) = self.get(what, self.discovery.clone()).await?;
-        let document: Discovery =
-            serde_json::from_slice(&body).map_err(|source| FetchError::Malformed { what, source })?;
+        let document: Discovery = serde_json::from_slice(&body).map_err(malformed(what))?;
         // Discovery §4.3: or one issuer could speak for another.
         if document.issuer != self.issuer {
             return Err(FetchError::OtherIssuer);
         }
         let what = "key set";
         let (headers, body) = self.get(what, self.keys_url(&document.jwks_uri)?).await?;
-        let keys = KeySet::parse(&body).map_err(|source| FetchError::Malformed { what, source })?;
+        let keys = KeySet::parse(&body).map_err(malformed(what))?;
         Ok(Fetched {
             keys,
             age: age(&headers),
@@ -182,6 +183,14 @@ impl Provider {
         };
         let http = builder.build().map_err(FetchError::NoTls)?;
         Ok(self.http.get_or_init(|| http))
+    }
+}
+
+fn malformed(what: &'static str) -> impl Fn(serde_json::Error) -> FetchError {
+    move |error| FetchError::Malformed {
+        what,
+        line: error.line(),
+        column: error.column(),
     }
 }
 

@@ -162,11 +162,11 @@ async fn limits_are_told_at_the_beginning() {
 
 #[tokio::test]
 async fn requests_that_are_reset_at_once_end_the_connection() {
-    const REQUESTS: u32 = 100_000;
+    const HUNDREDS: u32 = 10_000;
     let server = TlsServer::start().await;
     let frames = Frames::open(&server).await;
     // CVE-2023-44487: each request is cancelled before it can count.
-    let chunks = (0..REQUESTS / 100).map(|hundred| {
+    let chunks = (0..HUNDREDS).map(|hundred| {
         let streams = (0..100).map(|number| (hundred * 100 + number) * 2 + 1);
         streams
             .flat_map(|stream| {
@@ -177,7 +177,7 @@ async fn requests_that_are_reset_at_once_end_the_connection() {
     });
     let (code, sent) = frames.flood(chunks).await;
     assert_eq!(code, ENHANCE_YOUR_CALM);
-    assert!(sent < 1000, "the server has stopped listening after {sent} of 1000");
+    assert!(sent < HUNDREDS as usize, "a million requests were taken");
     is_well(&server).await;
 }
 

@@ -52,8 +52,8 @@ async fn older_versions_of_tls_are_refused() {
         stream.write_all(&client_hello(minor)).await.expect("is sent");
         let mut answer = Vec::new();
         within("the end", stream.read_to_end(&mut answer)).await.expect("ends in order");
-        // One record, an alert, fatal: protocol_version (RFC 8446 §6).
-        assert_eq!((answer.first(), answer.get(5..)), (Some(&21), Some(&[2, 70][..])), "3.{minor}");
+        // One record, a fatal alert: handshake_failure or protocol_version (RFC 8446 §6).
+        assert!(matches!(answer[..], [21, _, _, 0, 2, 2, 40 | 70]), "3.{minor}: {answer:?}");
     }
 }
 

@@ -15,14 +15,14 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use token_provider::{Clock as _, TestClock};
+use token_provider::TestClock;
 use url::Url;
 
 use crate::access::Caller;
+use crate::access::oidc::Oidc;
 use crate::access::oidc::keeper::Keeper;
 use crate::access::oidc::key_set::KeySet;
 use crate::access::oidc::provider::{FetchError, Fetched, Provider};
-use crate::access::oidc::Oidc;
 use crate::config::{OidcConfig, PolicyConfig};
 use crate::problem::Problem;
 
@@ -65,7 +65,8 @@ impl Key {
     pub(super) fn jwk(&self, kid: &str) -> Value {
         let mut jwk = match self {
             Self::Rsa(key) => {
-                let RsaPublicKeyComponents { n, e } = RsaPublicKeyComponents::<Vec<u8>>::from(key.public_key());
+                let RsaPublicKeyComponents { n, e } =
+                    RsaPublicKeyComponents::<Vec<u8>>::from(key.public_key());
                 json!({ "kty": "RSA", "n": encode(n), "e": encode(e) })
             }
             Self::Ec(key, curve) => {
@@ -100,7 +101,8 @@ impl Key {
                     _ => &RSA_PKCS1_SHA256,
                 };
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(encoding, &random, message, &mut signature).expect("can sign");
+                key.sign(encoding, &random, message, &mut signature)
+                    .expect("can sign");
                 signature
             }
             Self::Ec(key, _) => key.sign(&random, message).expect("can sign").as_ref().to_vec(),
@@ -138,17 +140,28 @@ pub(super) fn claims_with(changes: &Value) -> Value {
 pub(super) fn config() -> OidcConfig {
     OidcConfig {
         issuer: ISSUER.to_owned(),
-        discovery: Url::parse("https://login.example.com/.well-known/openid-configuration").expect("is a URL"),
+        discovery: Url::parse("https://login.example.com/.well-known/openid-configuration")
+            .expect("is a URL"),
         audience: vec![AUDIENCE.to_owned()],
         require: BTreeMap::new(),
-        policy: PolicyConfig { profiles: vec!["default".to_owned()], scopes: None, max_ttl: None, rate: None },
+        policy: PolicyConfig {
+            profiles: vec!["default".to_owned()],
+            scopes: None,
+            max_ttl: None,
+            rate: None,
+        },
     }
 }
 
 pub(super) fn config_requiring(require: &[(&str, &[&str])]) -> OidcConfig {
     let values = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
-    let require = require.iter().map(|(claim, wanted)| ((*claim).to_owned(), values(wanted)));
-    OidcConfig { require: require.collect(), ..config() }
+    let require = require
+        .iter()
+        .map(|(claim, wanted)| ((*claim).to_owned(), values(wanted)));
+    OidcConfig {
+        require: require.collect(),
+        ..config()
+    }
 }
 
 /// What a scripted provider does when it is asked.
@@ -171,7 +184,10 @@ pub(super) struct Script {
 
 impl Script {
     pub(super) fn new(answer: Answer) -> Self {
-        Self { answer: Arc::new(Mutex::new(answer)), asked: Arc::default() }
+        Self {
+            answer: Arc::new(Mutex::new(answer)),
+            asked: Arc::default(),
+        }
     }
 
     pub(super) fn set(&self, answer: Answer) {
@@ -188,7 +204,12 @@ impl Script {
         let answer = self.answer.lock().expect("is not poisoned").clone();
         let keys = match answer {
             Answer::Keys(keys) => keys,
-            Answer::Away => return Err(FetchError::Status { what: "key set", status: 503 }),
+            Answer::Away => {
+                return Err(FetchError::Status {
+                    what: "key set",
+                    status: 503,
+                });
+            }
             Answer::Slow(span, keys) => {
                 tokio::time::sleep(span).await;
                 keys
@@ -197,7 +218,10 @@ impl Script {
             Answer::Panic => panic!("as the test wants it"),
         };
         let json = json!({ "keys": keys }).to_string();
-        Ok(Fetched { keys: KeySet::parse(json.as_bytes()).expect("is a key set"), age: AGE })
+        Ok(Fetched {
+            keys: KeySet::parse(json.as_bytes()).expect("is a key set"),
+            age: AGE,
+        })
     }
 }
 
@@ -222,7 +246,12 @@ impl Bench {
         };
         let keeper = Keeper::start(fetch, Arc::new(clock.clone()));
         let provider = Provider::new(config.issuer.clone(), config.discovery.clone());
-        let oidc = Oidc::with_keeper(config, Arc::new(clock.clone()), Arc::new(provider), Arc::new(keeper));
+        let oidc = Oidc::with_keeper(
+            config,
+            Arc::new(clock.clone()),
+            Arc::new(provider),
+            Arc::new(keeper),
+        );
         Self { oidc, script, clock }
     }
 
@@ -237,24 +266,23 @@ impl Bench {
             Err(problem) => description(problem),
         }
     }
-
-    /// Seconds since the epoch.
-    pub(super) fn now(&self) -> u64 {
-        self.clock.now().wall.as_secs()
-    }
 }
 
 /// Status and description of a refusal, such as `401 the token has expired`.
 pub(super) fn description(problem: Problem) -> String {
     let status = problem.status().as_u16();
     let body = body(problem);
-    format!("{status} {}", body["error_description"].as_str().expect("is text"))
+    format!(
+        "{status} {}",
+        body["error_description"].as_str().expect("is text")
+    )
 }
 
 fn body(problem: Problem) -> Value {
     use http_body_util::BodyExt as _;
 
     let response = problem.into_response("-");
-    let body = futures_util::FutureExt::now_or_never(response.into_body().collect()).expect("is there at once");
+    let body =
+        futures_util::FutureExt::now_or_never(response.into_body().collect()).expect("is there at once");
     serde_json::from_slice(&body.expect("does not fail").to_bytes()).expect("is JSON")
 }

@@ -1,0 +1,125 @@
+//! What a request asks for, read; and what is said when that is not there.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use axum::Json;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::base_url::BaseUrl;
+use crate::data::{self, Catalog, LATEST_VERSION, Layer};
+use crate::percent;
+use crate::sandbox::Sandbox;
+
+/// The parameters of a query. HERE's SDKs add some of their own (`sentWith`, `billingTag`), which change nothing.
+pub(super) struct Parameters(Vec<(String, String)>);
+
+/// A request that cannot be answered, in the words and fields of HERE's data services. They number their reasons,
+/// too, but do not publish the numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    status: StatusCode,
+    cause: String,
+}
+
+impl Parameters {
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let matching = self.0.iter().filter(move |(candidate, _)| candidate == name);
+        matching.map(|(_, value)| value.as_str())
+    }
+
+    /// Reads a number that may be missing.
+    pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
+        let Some(value) = self.all(name).next() else {
+            return Ok(None);
+        };
+        let number = value.parse();
+        number
+            .map(Some)
+            .map_err(|_| Problem::bad(format_args!("{name} is not a number that it can be")))
+    }
+
+    /// Reads the version of the catalog, which is needed for a versioned layer.
+    pub(super) fn version(&self) -> Result<u32, Problem> {
+        let version = self.number("version")?;
+        published(version.ok_or_else(|| Problem::bad("version is needed for a versioned layer"))?)
+    }
+
+    /// Whether an optional field was asked for, as in `additionalFields=dataSize,checksum`.
+    pub(super) fn wants(&self, field: &str) -> bool {
+        self.all("additionalFields")
+            .flat_map(|list| list.split(','))
+            .any(|name| name == field)
+    }
+}
+
+/// Refuses versions that there are not.
+pub(super) fn published(version: u32) -> Result<u32, Problem> {
+    if version > LATEST_VERSION {
+        return Err(Problem::missing(format_args!("version {version} of the catalog")));
+    }
+    Ok(version)
+}
+
+/// Returns the address that the request came to.
+pub(super) fn base_url(sandbox: &Sandbox, headers: &HeaderMap) -> Result<BaseUrl, Problem> {
+    let base_url = sandbox.base_url(headers);
+    base_url.map_err(|_| Problem::bad("exactly one valid Host header is needed"))
+}
+
+pub(super) fn catalog(hrn: &str) -> Result<&'static Catalog, Problem> {
+    data::catalog(hrn).ok_or_else(|| Problem::missing(format_args!("catalog {hrn}")))
+}
+
+pub(super) fn layer(hrn: &str, id: &str) -> Result<&'static Layer, Problem> {
+    let layer = catalog(hrn)?.layer(id);
+    layer.ok_or_else(|| Problem::missing(format_args!("layer {id}")))
+}
+
+impl Problem {
+    pub(super) fn missing(what: impl Display) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            cause: format!("there is no {what}"),
+        }
+    }
+
+    pub(super) fn bad(cause: impl Display) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            cause: cause.to_string(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = json!({
+            "title": self.status.canonical_reason(),
+            "status": self.status.as_u16(),
+            "cause": self.cause,
+            "action": "Look the names up in the catalog's configuration, then try again.",
+        });
+        let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        (self.status, no_store, Json(body)).into_response()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Parameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = percent::form_pairs(query.as_bytes())
+            .ok_or_else(|| Problem::bad("the query has a broken escape"))?;
+        let text = |bytes| String::from_utf8(bytes).map_err(|_| Problem::bad("the query is not UTF-8"));
+        let pairs = pairs
+            .into_iter()
+            .map(|(name, value)| Ok((text(name)?, text(value)?)));
+        Ok(Self(pairs.collect::<Result<_, Problem>>()?))
+    }
+}

@@ -1,0 +1,238 @@
+//! The identity provider among the other ways to show who one is.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hyper::HeaderMap;
+use hyper::header::{AUTHORIZATION, HeaderValue};
+use serde_json::json;
+use token_provider::{Clock as _, SystemClock};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::support::{Key, claims_with, description, header};
+use crate::access::api_key;
+use crate::access::{Caller, ClientNames, Ends, Method, Rules};
+use crate::config::{Config, Environment, Overrides};
+use crate::problem::Problem;
+
+/// An identity provider on a port of its own; it counts how often it is asked for its keys.
+async fn issuer(key: &Key) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let origin = format!("http://{}", listener.local_addr().expect("is bound"));
+    let discovery = json!({ "issuer": origin, "jwks_uri": format!("{origin}/keys") }).to_string();
+    let keys = json!({ "keys": [key.jwk("a")] }).to_string();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let Ok(byte) = stream.read_u8().await else { break };
+                request.push(byte);
+            }
+            let is_keys = request.starts_with(b"GET /keys ");
+            count.fetch_add(usize::from(is_keys), Ordering::Relaxed);
+            let body = if is_keys { &keys } else { &discovery };
+            let length = body.len();
+            let answer =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    (origin, asked)
+}
+
+fn config(text: &str) -> Config {
+    Config::parse(
+        Some((Path::new("test.toml"), text)),
+        &Environment::default(),
+        &Overrides::default(),
+    )
+    .unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn oidc(issuer: &str) -> String {
+    format!("[access.oidc]\nissuer = \"{issuer}\"\naudience = [\"token-provider\"]\n")
+}
+
+fn token(key: &Key, issuer: &str) -> String {
+    let now = SystemClock.now().wall.as_secs();
+    key.token(
+        &header("ES256", "a"),
+        &claims_with(&json!({ "iss": issuer, "iat": now, "exp": now + 600 })),
+    )
+}
+
+async fn ask(rules: &Rules, bearer: Option<&str>, ends: &Ends) -> Result<Caller, Problem> {
+    let mut headers = HeaderMap::new();
+    if let Some(bearer) = bearer {
+        let value = HeaderValue::try_from(format!("Bearer {bearer}")).expect("is a header's value");
+        headers.insert(AUTHORIZATION, value);
+    }
+    rules.authenticate(&headers, ends).await
+}
+
+#[tokio::test]
+async fn any_configured_way_lets_a_caller_in() {
+    let key = Key::p256();
+    let (issuer, _) = issuer(&key).await;
+    let (api_key, hash) = api_key::generate().expect("there is randomness");
+    let text = format!(
+        "{}max_ttl = \"15m\"\n[[access.api_keys]]\nid = \"batch\"\nsha256 = \"{hash}\"\n\
+         [access.mtls]\nallow = [\"dashboard.example.com\"]\n[tls]\ncert = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\n",
+        oidc(&issuer)
+    );
+    let rules = Rules::new(&config(&text), None);
+    let certificate = ClientNames {
+        dns: vec!["dashboard.example.com".to_owned()],
+        uri: Vec::new(),
+    };
+    let (bare, mtls) = (
+        Ends::default(),
+        Ends {
+            client: Some(Arc::new(certificate)),
+            ..Ends::default()
+        },
+    );
+    let (good, forged) = (token(&key, &issuer), token(&Key::p256(), &issuer));
+    for (what, bearer, ends, expected) in [
+        (
+            "token",
+            Some(good.as_str()),
+            &bare,
+            Ok((Method::Oidc, "dashboard")),
+        ),
+        (
+            "API key",
+            Some(api_key.as_str()),
+            &bare,
+            Ok((Method::ApiKey, "batch")),
+        ),
+        (
+            "certificate",
+            None,
+            &mtls,
+            Ok((Method::Mtls, "dashboard.example.com")),
+        ),
+        (
+            "token and certificate",
+            Some(&good),
+            &mtls,
+            Ok((Method::Oidc, "dashboard")),
+        ),
+        // One good way is enough.
+        (
+            "forged token and certificate",
+            Some(&forged),
+            &mtls,
+            Ok((Method::Mtls, "dashboard.example.com")),
+        ),
+        (
+            "forged token",
+            Some(&forged),
+            &bare,
+            Err("401 the token's signature is wrong"),
+        ),
+        (
+            "what is no token",
+            Some("abc"),
+            &bare,
+            Err("401 the token is not a well-formed JWT"),
+        ),
+        (
+            "wrong API key",
+            Some("tp_x"),
+            &bare,
+            Err("401 the API key or token is not known here, or no longer good"),
+        ),
+    ] {
+        let verdict = ask(&rules, bearer, ends).await;
+        match expected {
+            Ok(expected) => {
+                let caller = verdict.unwrap_or_else(|problem| panic!("{what}: {problem:?}"));
+                assert_eq!((caller.method(), caller.name()), expected, "{what}");
+            }
+            Err(expected) => assert_eq!(description(verdict.expect_err(what)), expected, "{what}"),
+        }
+    }
+    let nothing = ask(&rules, None, &bare)
+        .await
+        .expect_err("nobody is let in for nothing");
+    assert_eq!(
+        nothing.into_response("-").headers()["www-authenticate"],
+        r#"Bearer realm="token-provider""#
+    );
+}
+
+#[tokio::test]
+async fn bad_token_is_refused_where_callers_without_one_are_let_in() {
+    let key = Key::p256();
+    let (issuer, _) = issuer(&key).await;
+    let rules = Rules::new(
+        &config(&format!("[access]\nanonymous = true\n{}", oidc(&issuer))),
+        None,
+    );
+    let ends = Ends::default();
+    assert_eq!(
+        ask(&rules, None, &ends).await.map(|caller| caller.method()).ok(),
+        Some(Method::Anonymous)
+    );
+    let named = ask(&rules, Some(&token(&key, &issuer)), &ends).await;
+    assert_eq!(named.map(|caller| caller.method()).ok(), Some(Method::Oidc));
+    let refused = ask(&rules, Some(&token(&Key::p256(), &issuer)), &ends)
+        .await
+        .expect_err("is forged");
+    assert_eq!(description(refused), "401 the token's signature is wrong");
+    // Without an identity provider the header is for somebody else, such as a proxy in front.
+    let rules = Rules::new(&config("[access]\nanonymous = true\n"), None);
+    assert!(ask(&rules, Some("abc"), &ends).await.is_ok());
+}
+
+#[tokio::test]
+async fn rate_of_the_configuration_holds_for_all_tokens_together() {
+    let key = Key::p256();
+    let (issuer, _) = issuer(&key).await;
+    let rules = Rules::new(&config(&format!("{}rate = \"2/h\"\n", oidc(&issuer))), None);
+    let token = token(&key, &issuer);
+    for _ in 0..2 {
+        assert!(ask(&rules, Some(&token), &Ends::default()).await.is_ok());
+    }
+    let refused = ask(&rules, Some(&token), &Ends::default())
+        .await
+        .expect_err("is too fast");
+    assert_eq!(refused.status(), 429);
+}
+
+#[tokio::test]
+async fn keys_survive_a_change_of_the_configuration_and_the_rules_do_not() {
+    let key = Key::p256();
+    let (issuer, asked) = issuer(&key).await;
+    let token = token(&key, &issuer);
+    let ends = Ends::default();
+    let first = Rules::new(&config(&oidc(&issuer)), None);
+    assert!(ask(&first, Some(&token), &ends).await.is_ok());
+
+    let stricter = format!("{}require = {{ groups = [\"maps\"] }}\n", oidc(&issuer));
+    let second = Rules::new(&config(&stricter), Some(&first));
+    drop(first);
+    let refused = ask(&second, Some(&token), &ends)
+        .await
+        .expect_err("has no groups");
+    assert!(description(refused).starts_with("403 claims: the token's `groups`"));
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "the keys were kept");
+
+    // Another provider has other keys.
+    let (other, other_asked) = self::issuer(&key).await;
+    let third = Rules::new(&config(&oidc(&other)), Some(&second));
+    let refused = ask(&third, Some(&token), &ends)
+        .await
+        .expect_err("is of another issuer");
+    assert_eq!(description(refused), "401 the token is from another issuer");
+    assert!(ask(&third, Some(&self::token(&key, &other)), &ends).await.is_ok());
+    assert_eq!(
+        (asked.load(Ordering::Relaxed), other_asked.load(Ordering::Relaxed)),
+        (1, 1)
+    );
+}

@@ -1,0 +1,167 @@
+//! Requests over HTTP, within limits: what the issuers that ask a server have in common.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use tokio::sync::OnceCell;
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::credential::is_loopback;
+use crate::error::{Error, ErrorKind};
+
+/// Token answers have about 1 KiB; more than this is something else.
+const MAX_BODY: usize = 64 * 1024;
+
+/// How a server is reached.
+#[derive(Clone)]
+pub(super) struct Settings {
+    /// PEM certificates to trust beside the system's.
+    pub(super) extra_ca_pem: Option<Vec<u8>>,
+    /// The Unix socket that stands for every host.
+    pub(super) unix_socket: Option<PathBuf>,
+    pub(super) connect_timeout: Duration,
+    pub(super) attempt_timeout: Duration,
+    /// The setting that an error about the address points to.
+    pub(super) address_setting: &'static str,
+}
+
+/// Keeps connections open between requests. Setting up TLS costs some milliseconds (the system's certificates are
+/// read), so each kind of client is made when it is first needed.
+pub(super) struct Http {
+    settings: Settings,
+    /// Honours `HTTPS_PROXY` and `NO_PROXY`.
+    proxied: OnceCell<reqwest::Client>,
+    /// Does not, for this very machine.
+    direct: OnceCell<reqwest::Client>,
+}
+
+/// What one exchange brought, before it is known whether it is good.
+pub(super) struct Exchange {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+impl Http {
+    /// Makes the client for this URL at once, so that what is wrong with the settings shows now.
+    pub(super) fn new(settings: Settings, url: &Url) -> Result<Self, Error> {
+        let is_direct = settings.is_direct(url);
+        let first = OnceCell::from(settings.client(is_direct)?);
+        let (proxied, direct) = if is_direct { (OnceCell::new(), first) } else { (first, OnceCell::new()) };
+        Ok(Self { settings, proxied, direct })
+    }
+
+    pub(super) async fn client(&self, url: &Url) -> Result<&reqwest::Client, Error> {
+        let is_direct = self.settings.is_direct(url);
+        let cell = if is_direct { &self.direct } else { &self.proxied };
+        cell.get_or_try_init(|| std::future::ready(self.settings.client(is_direct))).await
+    }
+
+    /// Sends a request and reads the answer to its end.
+    pub(super) async fn receive(&self, request: reqwest::RequestBuilder) -> Result<Exchange, Error> {
+        let mut response = request.send().await.map_err(|error| self.network_error(error))?;
+        let status = response.status().as_u16();
+        let headers = std::mem::take(response.headers_mut());
+        // Room for all that is read, so that growing leaves no copy of a token behind.
+        let mut body = Zeroizing::new(Vec::with_capacity(MAX_BODY));
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.network_error(error))? {
+            if body.len() + chunk.len() > MAX_BODY {
+                let setting = self.settings.address_setting;
+                return Err(Error::new(
+                    ErrorKind::InvalidAnswer { status },
+                    format!("the answer is larger than 64 KiB, so it is no token; check {setting}"),
+                ));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Exchange { status, headers, body })
+    }
+
+    fn network_error(&self, error: reqwest::Error) -> Error {
+        // The URL is left out: an endpoint of one's own may carry a key in its query.
+        let error = error.without_url();
+        let Settings { connect_timeout, attempt_timeout, address_setting, .. } = &self.settings;
+        let (kind, message) = if error.is_timeout() && error.is_connect() {
+            let limit = connect_timeout.as_secs_f64();
+            let message =
+                format!("no connection to the token endpoint within {limit} s; check the network and HTTPS_PROXY");
+            (ErrorKind::TimedOut, Cow::from(message))
+        } else if error.is_timeout() {
+            let limit = attempt_timeout.as_secs_f64();
+            (ErrorKind::TimedOut, format!("no answer from the token endpoint within {limit} s").into())
+        } else if error.is_connect() {
+            let message =
+                format!("no connection to the token endpoint; check {address_setting}, the network and HTTPS_PROXY");
+            (ErrorKind::Unreachable, message.into())
+        } else {
+            (ErrorKind::Unreachable, "the connection to the token endpoint broke off".into())
+        };
+        Error::new(kind, message).with_source(error)
+    }
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").field("unix_socket", &self.settings.unix_socket).finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    fn is_direct(&self, url: &Url) -> bool {
+        self.unix_socket.is_some() || is_loopback(url)
+    }
+
+    fn client(&self, is_direct: bool) -> Result<reqwest::Client, Error> {
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(self.connect_timeout)
+            .timeout(self.attempt_timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("token-provider/", env!("CARGO_PKG_VERSION")));
+        if is_direct {
+            builder = builder.no_proxy();
+        }
+        #[cfg(unix)]
+        if let Some(path) = &self.unix_socket {
+            builder = builder.unix_socket(path.as_path());
+        }
+        if let Some(pem) = &self.extra_ca_pem {
+            let certificates = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
+            if certificates.is_empty() {
+                return Err(Error::new(
+                    ErrorKind::CredentialInvalid,
+                    "the extra CA file holds no PEM certificate",
+                ));
+            }
+            builder = builder.tls_certs_merge(certificates);
+        }
+        builder.build().map_err(|error| {
+            let message = "TLS could not be set up; are the system's CA certificates installed?";
+            Error::new(ErrorKind::Unreachable, message).with_source(error)
+        })
+    }
+}
+
+impl Exchange {
+    pub(super) fn date(&self) -> Option<SystemTime> {
+        httpdate::parse_http_date(self.header(&DATE)?).ok()
+    }
+
+    /// RFC 9110 §10.2.3: seconds, or a date, which is taken against the answer's own `Date` where it has one.
+    pub(super) fn retry_after(&self, now: SystemTime) -> Option<Duration> {
+        let value = self.header(&RETRY_AFTER)?.trim();
+        if value.bytes().all(|byte| byte.is_ascii_digit()) {
+            // A number that does not fit is a long time all the same.
+            return (!value.is_empty()).then(|| Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+        }
+        let until = httpdate::parse_http_date(value).ok()?;
+        Some(until.duration_since(self.date().unwrap_or(now)).unwrap_or_default())
+    }
+
+    pub(super) fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}

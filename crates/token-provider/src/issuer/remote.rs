@@ -1,0 +1,249 @@
+//! Another token provider as the issuer: a Rust service gets its tokens from a running server through the same cache,
+//! single flight and refresh as HERE's own, and one server can stand in front of another.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+use super::http::{Exchange, Http, Settings};
+use super::{Issue, IssueFuture, Issued, answer};
+use crate::clock::{Clock, SystemClock};
+use crate::credential::parse_endpoint;
+use crate::error::{Error, ErrorKind};
+use crate::token::TokenKey;
+
+/// What a [`RemoteIssuer`] is made from.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct RemoteIssuerConfig {
+    /// The other server's `…/getToken`.
+    pub url: Url,
+    /// What to authenticate with: an API key, or a token of the company's identity provider.
+    pub bearer: Option<SecretString>,
+    /// The other server's Unix socket, in place of its host and port.
+    pub unix_socket: Option<PathBuf>,
+    /// The other server's profile; its default one when not set.
+    pub profile: Option<String>,
+    /// PEM certificates to trust beside the system's.
+    pub extra_ca_pem: Option<Vec<u8>>,
+    /// What tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// How long a connection may take. Default: 3 s.
+    pub connect_timeout: Duration,
+    /// How long one request may take in all. Default: 12 s, a little more than the other server lets its callers wait.
+    pub attempt_timeout: Duration,
+}
+
+/// Gets tokens from another token provider (`GET /getToken`).
+pub struct RemoteIssuer {
+    http: Http,
+    url: Url,
+    authorization: Option<HeaderValue>,
+    clock: Arc<dyn Clock>,
+}
+
+/// RFC 6749 §5.2; the description is left unread.
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
+
+impl RemoteIssuerConfig {
+    /// Takes the URL of the other server's `/getToken`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::CredentialInvalid`] unless it is an `https://` URL, or `http://` on a loopback address.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        Ok(Self {
+            url: parse_endpoint(url)?,
+            bearer: None,
+            unix_socket: None,
+            profile: None,
+            extra_ca_pem: None,
+            clock: Arc::new(SystemClock),
+            connect_timeout: Duration::from_secs(3),
+            attempt_timeout: Duration::from_secs(12),
+        })
+    }
+
+    /// Takes the path of the other server's Unix socket.
+    ///
+    /// # Errors
+    ///
+    /// None that can be seen here; the socket is looked for with each request.
+    pub fn from_unix_socket(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let mut config = Self::new("http://localhost/getToken")?;
+        config.unix_socket = Some(path.into());
+        Ok(config)
+    }
+
+    /// Authenticates with an API key, or another bearer token.
+    #[must_use]
+    pub fn with_bearer(mut self, bearer: SecretString) -> Self {
+        self.bearer = Some(bearer);
+        self
+    }
+}
+
+impl RemoteIssuer {
+    /// Prepares the connection; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::CredentialInvalid`] when the bearer token cannot stand in a header, or the extra CA file holds no
+    /// certificate; [`ErrorKind::Unreachable`] when TLS cannot be set up at all.
+    pub fn new(config: RemoteIssuerConfig) -> Result<Self, Error> {
+        let authorization = config.bearer.as_ref().map(header).transpose()?;
+        let mut url = config.url;
+        if let Some(profile) = &config.profile {
+            url.query_pairs_mut().append_pair("profile", profile);
+        }
+        let settings = Settings {
+            extra_ca_pem: config.extra_ca_pem,
+            unix_socket: config.unix_socket,
+            connect_timeout: config.connect_timeout,
+            attempt_timeout: config.attempt_timeout,
+            address_setting: "the other server's URL",
+        };
+        Ok(Self { http: Http::new(settings, &url)?, url, authorization, clock: config.clock })
+    }
+
+    async fn ask(&self, key: &TokenKey) -> Result<Issued, Error> {
+        let mut url = self.url.clone();
+        url.query_pairs_mut().append_pair("ttl", &key.lifetime().as_secs().to_string());
+        if let Some(scope) = key.scope() {
+            url.query_pairs_mut().append_pair("scope", scope.as_str());
+        }
+        let mut request =
+            self.http.client(&url).await?.get(url).header(ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        read(&self.http.receive(request).await?, self.clock.now().system_time())
+    }
+}
+
+/// The other server's answers are the standard's, so HERE's reader reads the good ones.
+fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, Error> {
+    let (status, retry_after) = (exchange.status, exchange.retry_after(now));
+    let refusal: Option<Refusal> = serde_json::from_slice(&exchange.body).ok();
+    let code = refusal.as_ref().map(|refusal| refusal.error.as_str());
+    let rejected = |message: &'static str| Error::new(ErrorKind::Rejected { status, code: None }, message);
+    let error = match (status, code) {
+        (401, Some(_)) => rejected("the other token provider does not know this caller (401): check its API key"),
+        (403, Some(_)) => rejected(
+            "the other token provider refused this caller (403): check its rules for host, profile and scope",
+        ),
+        (400, Some(_)) => {
+            rejected("the other token provider refused the request (400): check lifetime, profile and scope")
+        }
+        (429, _) => Error::new(ErrorKind::Throttled, "the other token provider said too many requests (429)"),
+        (502, Some("issuer_rejected")) => {
+            rejected("HERE refused the other token provider's credential (502): see that server's log")
+        }
+        (500..=599, Some(_)) => Error::new(
+            ErrorKind::Unavailable { status },
+            format!("the other token provider has no token to hand out ({status}); see that server's log"),
+        ),
+        _ => return answer::read(status, retry_after, &exchange.body),
+    };
+    Err(error.with_retry_after(retry_after))
+}
+
+fn header(bearer: &SecretString) -> Result<HeaderValue, Error> {
+    let text = zeroize::Zeroizing::new(format!("Bearer {}", bearer.expose_secret()));
+    let mut header = HeaderValue::from_str(&text).map_err(|_| {
+        Error::new(ErrorKind::CredentialInvalid, "the API key holds characters that a header cannot; copy it again")
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+impl Issue for RemoteIssuer {
+    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
+        Box::pin(self.ask(key))
+    }
+}
+
+impl fmt::Debug for RemoteIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteIssuer").field("url", &self.url.as_str()).field("http", &self.http).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RemoteIssuerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteIssuerConfig")
+            .field("url", &self.url.as_str())
+            .field("unix_socket", &self.unix_socket)
+            .field("profile", &self.profile)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderMap, RETRY_AFTER};
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::token::Scope;
+
+    fn answered(status: u16, retry_after: Option<&'static str>, body: &str) -> Result<Issued, Error> {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
+        }
+        let body = Zeroizing::new(body.as_bytes().to_vec());
+        read(&Exchange { status, headers, body }, SystemTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn token_is_read_with_the_time_it_has_left() {
+        let body = r#"{"access_token":"abc","token_type":"Bearer","expires_in":1234,"scope":"openid"}"#;
+        let issued = answered(200, None, body).expect("is a token");
+        assert_eq!(issued.expires_in(), Duration::from_secs(1234));
+        assert_eq!(issued.scope.as_ref().map(Scope::as_str), Some("openid"));
+    }
+
+    #[test]
+    fn refusals_are_sorted_by_what_to_do() {
+        let table = [
+            (401, "invalid_token", ErrorKind::Rejected { status: 401, code: None }),
+            (403, "access_denied", ErrorKind::Rejected { status: 403, code: None }),
+            (400, "invalid_request", ErrorKind::Rejected { status: 400, code: None }),
+            (429, "slow_down", ErrorKind::Throttled),
+            (502, "issuer_rejected", ErrorKind::Rejected { status: 502, code: None }),
+            (503, "temporarily_unavailable", ErrorKind::Unavailable { status: 503 }),
+            (504, "issuer_timeout", ErrorKind::Unavailable { status: 504 }),
+        ];
+        for (status, code, kind) in table {
+            let body = format!(r#"{{"error":"{code}","error_description":"planted-text"}}"#);
+            let error = answered(status, Some("7"), &body).expect_err("is a refusal");
+            assert_eq!(error.kind(), kind, "{status} {code}");
+            assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+            assert!(!format!("{error} {error:?}").contains("planted"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn page_of_something_else_is_no_refusal_of_a_token_provider() {
+        let error = answered(403, None, "<html>planted</html>").expect_err("is no token");
+        assert_eq!(error.kind(), ErrorKind::InvalidAnswer { status: 403 });
+    }
+
+    #[test]
+    fn key_is_in_no_debug() {
+        let config = RemoteIssuerConfig::new("https://tokens.example.com/getToken").expect("is a URL");
+        let config = config.with_bearer(SecretString::from("tp_planted"));
+        let shown = format!("{config:?} {:?}", RemoteIssuer::new(config.clone()));
+        assert!(!shown.contains("planted"), "{shown}");
+    }
+}
