@@ -129,8 +129,13 @@ pub struct Common {
     /// Where to listen: localhost:3000, 0.0.0.0:8443, unix:/run/token-provider.sock. May be repeated.
     #[arg(long, global = true, value_name = "ADDR")]
     pub listen: Vec<String>,
-    /// An origin whose web pages may ask, such as https://maps.example.com. May be repeated.
-    #[arg(long, global = true, value_name = "ORIGIN")]
+    /// Origins whose web pages may ask.
+    #[arg(
+        long,
+        global = true,
+        value_name = "ORIGIN",
+        help = "An origin whose web pages may ask, such as https://maps.example.com. May be repeated"
+    )]
     pub allow_origin: Vec<String>,
     /// Let anyone ask who can reach the server: something else protects it.
     #[arg(long, global = true)]
@@ -237,16 +242,17 @@ mod tests {
         let arguments = "token-provider serve --config a --credentials b --profile c --scope d --listen e --listen f \
                          --allow-origin g --anonymous --log-format json -vv";
         let cli = Cli::try_parse_from(arguments.split_whitespace()).expect("is well-formed");
-        let mut expected = Overrides::default();
-        expected.config = Some("a".into());
-        expected.credentials = Some("b".into());
-        expected.profile = Some("c".to_owned());
-        expected.scope = Some("d".to_owned());
-        expected.listen = vec!["e".to_owned(), "f".to_owned()];
-        expected.allow_origin = vec!["g".to_owned()];
-        expected.anonymous = true;
-        expected.log_format = Some("json".to_owned());
-        expected.verbosity = 2;
+        let expected = Overrides {
+            config: Some("a".into()),
+            credentials: Some("b".into()),
+            profile: Some("c".to_owned()),
+            scope: Some("d".to_owned()),
+            listen: vec!["e".to_owned(), "f".to_owned()],
+            allow_origin: vec!["g".to_owned()],
+            anonymous: true,
+            log_format: Some("json".to_owned()),
+            verbosity: 2,
+        };
         assert_eq!(cli.common.overrides(), expected);
     }
 

@@ -30,6 +30,10 @@ use super::{Caller, Method};
 use crate::config::OidcConfig;
 use crate::problem::Problem;
 
+/// How often one token is held against the keys: those at hand; those after a request that was under way, which may have
+/// been sent before its key was there; and those after a request of its own.
+const LOOKS: u32 = 3;
+
 /// The identity provider whose tokens let a caller in.
 #[derive(Debug)]
 pub(super) struct Oidc {
@@ -134,23 +138,27 @@ impl Oidc {
     /// Checks the signature, with other keys if the provider has some.
     async fn verify(&self, jwt: &Jwt<'_>) -> Result<KeyId, Problem> {
         let deadline = Instant::now() + CALLER_PATIENCE;
-        loop {
-            let usable = self
-                .keeper
-                .usable(self.clock.now())
-                .map(|keys| keys.set.verify(jwt));
-            let lack = match usable {
+        let mut lack = Lack::Keys;
+        let mut retry_after = CALLER_PATIENCE;
+        for look in 1..=LOOKS {
+            let keys = self.keeper.usable(self.clock.now());
+            lack = match keys.map(|keys| keys.set.verify(jwt)) {
                 Some(Err(Fault::UnknownKey)) => Lack::ThisKey,
                 Some(verdict) => return Ok(verdict?),
                 None => Lack::Keys,
             };
+            if look == LOOKS {
+                break;
+            }
             if let Err(not_now) = self.keeper.refresh(lack, deadline).await {
-                return Err(match lack {
-                    Lack::ThisKey => Fault::UnknownKey.into(),
-                    Lack::Keys => Problem::keys_unavailable(not_now.retry_after),
-                });
+                retry_after = not_now.retry_after;
+                break;
             }
         }
+        Err(match lack {
+            Lack::ThisKey => Fault::UnknownKey.into(),
+            Lack::Keys => Problem::keys_unavailable(retry_after),
+        })
     }
 }
 

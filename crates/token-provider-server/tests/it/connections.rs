@@ -157,10 +157,11 @@ async fn head_that_is_too_large_is_431() {
 async fn too_many_headers_are_431() {
     let server = Server::start().await;
     let mut connection = Connection::open(server.address).await;
-    let headers: String = (0..200).map(|number| format!("X-{number}: 1\r\n")).collect();
+    let headers: Vec<String> = (0..200).map(|number| format!("X-{number}: 1")).collect();
+    let headers = headers.join("\r\n");
     connection
         .send(format!(
-            "GET /getToken HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"
+            "GET /getToken HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\n"
         ))
         .await;
     assert_eq!(connection.reply().await.status, 431);

@@ -73,8 +73,11 @@ fn used_in(text: &str) -> BTreeSet<String> {
             let is_group = rest.starts_with('{');
             let parts = names.split(',').take(if is_group { usize::MAX } else { 1 });
             for part in parts {
-                let end = part.trim().find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-                used.insert(part.trim()[..end.unwrap_or(part.trim().len())].to_owned());
+                let name = part
+                    .trim()
+                    .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                    .next();
+                used.insert(name.unwrap_or_default().to_owned());
             }
         }
     }

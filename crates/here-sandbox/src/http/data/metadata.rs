@@ -25,10 +25,10 @@ pub(super) fn routes() -> Router<Sandbox> {
         .route(&catalog("/layers/{layer}/partitions"), get(partitions))
 }
 
-async fn latest(Path(hrn): Path<String>, asked: Parameters) -> Result<Json<Value>, Problem> {
+async fn latest(Path(hrn): Path<String>, parameters: Parameters) -> Result<Json<Value>, Problem> {
     asked::catalog(&hrn)?;
     // The version that the caller has already, or -1.
-    asked.number::<i64>("startVersion")?;
+    parameters.number::<i64>("startVersion")?;
     Ok(Json(json!({ "version": LATEST_VERSION })))
 }
 
@@ -38,10 +38,10 @@ async fn minimum(Path(hrn): Path<String>) -> Result<Json<Value>, Problem> {
 }
 
 /// From a version, exclusive, to a version, inclusive.
-async fn versions(Path(hrn): Path<String>, asked: Parameters) -> Result<Json<Value>, Problem> {
+async fn versions(Path(hrn): Path<String>, parameters: Parameters) -> Result<Json<Value>, Problem> {
     let catalog = asked::catalog(&hrn)?;
-    let after = asked.number::<i64>("startVersion")?.unwrap_or(-1);
-    let last = asked.number("endVersion")?.unwrap_or(LATEST_VERSION);
+    let after = parameters.number::<i64>("startVersion")?.unwrap_or(-1);
+    let last = parameters.number("endVersion")?.unwrap_or(LATEST_VERSION);
     asked::published(last)?;
     let wanted = (0..=last).filter(|&version| i64::from(version) > after);
     let versions = wanted.map(|version| {
@@ -62,9 +62,9 @@ async fn versions(Path(hrn): Path<String>, asked: Parameters) -> Result<Json<Val
     Ok(Json(json!({ "versions": versions.collect::<Vec<_>>() })))
 }
 
-async fn layer_versions(Path(hrn): Path<String>, asked: Parameters) -> Result<Json<Value>, Problem> {
+async fn layer_versions(Path(hrn): Path<String>, parameters: Parameters) -> Result<Json<Value>, Problem> {
     let catalog = asked::catalog(&hrn)?;
-    let version = asked.version()?;
+    let version = parameters.version()?;
     let layers = catalog.layers.iter().filter_map(|layer| {
         let changed = layer
             .at_version(version)
@@ -79,21 +79,21 @@ async fn layer_versions(Path(hrn): Path<String>, asked: Parameters) -> Result<Js
 
 async fn partitions(
     Path((hrn, layer)): Path<(String, String)>,
-    asked: Parameters,
+    parameters: Parameters,
 ) -> Result<Json<Value>, Problem> {
     let layer = asked::layer(&hrn, &layer)?;
-    let version = asked.version()?;
-    Ok(list(layer, layer.at_version(version), &asked))
+    let version = parameters.version()?;
+    Ok(list(layer, layer.at_version(version), &parameters))
 }
 
 /// Lists partitions as both this service and the query service do.
 pub(super) fn list<'a>(
     layer: &Layer,
     partitions: impl Iterator<Item = &'a Partition>,
-    asked: &Parameters,
+    parameters: &Parameters,
 ) -> Json<Value> {
     let partitions = partitions.map(|partition| {
-        let mut fields = describe(partition, asked);
+        let mut fields = describe(partition, parameters);
         fields.insert("partition".into(), partition.id().into());
         fields.insert("layer".into(), layer.id.into());
         Value::Object(fields)
@@ -102,14 +102,14 @@ pub(super) fn list<'a>(
 }
 
 /// What is told about a partition anywhere, its name aside.
-pub(super) fn describe(partition: &Partition, asked: &Parameters) -> Map<String, Value> {
+pub(super) fn describe(partition: &Partition, parameters: &Parameters) -> Map<String, Value> {
     let mut fields = Map::new();
     fields.insert("version".into(), partition.version.into());
     fields.insert("dataHandle".into(), partition.data_handle.clone().into());
-    if asked.wants("dataSize") {
+    if parameters.wants("dataSize") {
         fields.insert("dataSize".into(), partition.data.len().into());
     }
-    if asked.wants("checksum") {
+    if parameters.wants("checksum") {
         fields.insert("checksum".into(), partition.checksum.clone().into());
     }
     fields

@@ -26,11 +26,11 @@ pub(super) fn routes() -> Router<Sandbox> {
 /// Names that there are not are left out of the answer.
 async fn by_name(
     Path((hrn, layer)): Path<(String, String)>,
-    asked: Parameters,
+    parameters: Parameters,
 ) -> Result<Json<Value>, Problem> {
     let layer = asked::layer(&hrn, &layer)?;
-    let version = asked.version()?;
-    let names: Vec<_> = asked.all("partition").collect();
+    let version = parameters.version()?;
+    let names: Vec<_> = parameters.all("partition").collect();
     if names.is_empty() || names.len() > MAX_NAMES {
         return Err(Problem::bad(format_args!(
             "from 1 to {MAX_NAMES} partitions can be asked for"
@@ -39,13 +39,13 @@ async fn by_name(
     let named = layer
         .at_version(version)
         .filter(|partition| names.contains(&partition.id().as_str()));
-    Ok(metadata::list(layer, named, &asked))
+    Ok(metadata::list(layer, named, &parameters))
 }
 
 /// What a tile holds down to a depth, and which of the tiles above it hold something.
 async fn by_tile(
     Path((hrn, layer, version, quad_key, depth)): Path<(String, String, u32, u64, u32)>,
-    asked: Parameters,
+    parameters: Parameters,
 ) -> Result<Json<Value>, Problem> {
     let layer = asked::layer(&hrn, &layer)?;
     let version = asked::published(version)?;
@@ -55,7 +55,7 @@ async fn by_tile(
     }
     let (mut sub_quads, mut parent_quads) = (Vec::new(), Vec::new());
     for partition in layer.at_version(version) {
-        let mut fields = metadata::describe(partition, &asked);
+        let mut fields = metadata::describe(partition, &parameters);
         if let Some((below, sub_quad_key)) = partition.tile.below(root) {
             if below <= depth {
                 fields.insert("subQuadKey".into(), sub_quad_key.to_string().into());

@@ -112,12 +112,21 @@ async fn account_is_the_same_again_for_the_same_credentials() {
 
     let again = folder.path("again.properties");
     let paths = [&file, &again].map(|path| path.to_str().expect("is text"));
-    let arguments =
-        ["sandbox", "--listen", ANYWHERE, "--credentials", paths[0], "--write-credentials", paths[1]];
+    let arguments = [
+        "sandbox",
+        "--listen",
+        ANYWHERE,
+        "--credentials",
+        paths[0],
+        "--write-credentials",
+        paths[1],
+    ];
     let mut second = folder.start(&arguments);
     let message = second.logged("an offline HERE account at").await;
     let address = message.rsplit("http://").next().unwrap_or_default();
-    let address = address.parse().unwrap_or_else(|_| panic!("no address: {message}"));
+    let address = address
+        .parse()
+        .unwrap_or_else(|_| panic!("no address: {message}"));
     let bearer = format!("Bearer {}", token.trim());
     let hello = request(address, "GET", "/hello", &[("Authorization", &bearer)]).await;
     assert_eq!(hello.status, 200, "knows the first one's token: {hello:?}");
@@ -130,8 +139,17 @@ async fn account_needs_credentials_that_can_be_read() {
     let folder = Folder::new();
     let file = folder.write("c", "here.access.key.id = an-id\n");
     for path in [file.to_str().expect("is text"), "nothing"] {
-        let outcome = folder.run(&["sandbox", "--listen", ANYWHERE, "--credentials", path]).await;
-        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(78), ""), "{outcome:?}");
-        assert!(outcome.stderr.contains(path) && !outcome.stderr.contains("an-id"), "{outcome:?}");
+        let outcome = folder
+            .run(&["sandbox", "--listen", ANYWHERE, "--credentials", path])
+            .await;
+        assert_eq!(
+            (outcome.code, outcome.stdout.as_str()),
+            (Some(78), ""),
+            "{outcome:?}"
+        );
+        assert!(
+            outcome.stderr.contains(path) && !outcome.stderr.contains("an-id"),
+            "{outcome:?}"
+        );
     }
 }

@@ -193,11 +193,11 @@ pub(crate) async fn request(
     headers: &[(&str, &str)],
 ) -> Reply {
     let mut connection = Connection::open(address).await;
-    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    connection.send(head + "\r\n").await;
+    let mut lines = vec![format!(
+        "{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close"
+    )];
+    lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
+    connection.send(lines.join("\r\n") + "\r\n\r\n").await;
     let reply = connection.reply_to(method).await;
     assert!(
         connection.is_closed_by_server().await,

@@ -115,7 +115,8 @@ async fn live(seed: u64) -> Report {
         callers::call_and_succeed(&world, &provider, key, &plan.keys[key]).await;
     }
     if plan.ends_idle {
-        tokio::time::sleep(world.judge().longest_keep()).await;
+        let longest = world.judge().longest_keep();
+        tokio::time::sleep(longest).await;
         world
             .judge()
             .slots_must_be_gone(&provider.status(), world.clocks.now());
