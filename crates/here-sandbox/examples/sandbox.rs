@@ -4,14 +4,9 @@ use here_sandbox::{Sandbox, SandboxConfig};
 use tokio::net::TcpListener;
 
 #[tokio::main]
-#[expect(
-    clippy::print_stdout,
-    reason = "the credential file is what the example is for"
-)]
+#[expect(clippy::print_stdout, reason = "the credential file is what the example is for")]
 async fn main() -> std::io::Result<()> {
-    let address = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "127.0.0.1:8080".to_owned());
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let listener = TcpListener::bind(address).await?;
     let token_endpoint = format!("http://{}/oauth2/token", listener.local_addr()?);
 

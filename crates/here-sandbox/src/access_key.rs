@@ -55,10 +55,7 @@ impl AccessKeys {
     }
 
     pub(crate) fn secret(&self, id: &str) -> Option<SecretString> {
-        self.lock()
-            .iter()
-            .find(|key| key.id == id)
-            .map(|key| key.secret.clone())
+        self.lock().iter().find(|key| key.id == id).map(|key| key.secret.clone())
     }
 
     /// Writes the oldest key as two lines of a `.properties` file; nothing when every key is removed.
@@ -81,19 +78,13 @@ impl AccessKeys {
 
 impl fmt::Debug for AccessKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.lock().iter().map(|key| &key.id))
-            .finish()
+        f.debug_list().entries(self.lock().iter().map(|key| &key.id)).finish()
     }
 }
 
 /// Escapes what would not survive `java.util.Properties`. Nothing in the base64url keys that HERE makes.
 pub(crate) fn escape_property(value: &str) -> String {
-    let mut text = value
-        .replace('\\', "\\\\")
-        .replace('\n', "\\n")
-        .replace('\r', "\\r")
-        .replace('\t', "\\t");
+    let mut text = value.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
     if text.starts_with(' ') {
         text.insert(0, '\\');
     }
@@ -113,10 +104,7 @@ mod tests {
         let keys = keys();
         assert_eq!(keys.add("one".into(), "x".into()), Err(AccessKeyError::Exists));
         assert_eq!(keys.add("two".into(), "second".into()), Ok(()));
-        assert_eq!(
-            keys.add("three".into(), "third".into()),
-            Err(AccessKeyError::TooMany)
-        );
+        assert_eq!(keys.add("three".into(), "third".into()), Err(AccessKeyError::TooMany));
         assert!(keys.remove("one") && !keys.remove("one"));
         assert_eq!(keys.add("three".into(), "third".into()), Ok(()));
         assert!(keys.secret("one").is_none() && keys.secret("three").is_some());
@@ -126,15 +114,9 @@ mod tests {
     fn file_shows_the_oldest_key_that_is_left() {
         let keys = keys();
         keys.add("two".into(), "second".into()).unwrap();
-        assert_eq!(
-            keys.properties_lines(),
-            "here.access.key.id = one\nhere.access.key.secret = first\n"
-        );
+        assert_eq!(keys.properties_lines(), "here.access.key.id = one\nhere.access.key.secret = first\n");
         keys.remove("one");
-        assert_eq!(
-            keys.properties_lines(),
-            "here.access.key.id = two\nhere.access.key.secret = second\n"
-        );
+        assert_eq!(keys.properties_lines(), "here.access.key.id = two\nhere.access.key.secret = second\n");
         keys.remove("two");
         assert_eq!(keys.properties_lines(), "");
     }

@@ -51,9 +51,7 @@ impl BaseUrl {
             return true;
         }
         let address = self.host.trim_start_matches('[').trim_end_matches(']');
-        address
-            .parse::<IpAddr>()
-            .is_ok_and(|ip| ip.to_canonical().is_loopback())
+        address.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
     }
 
     fn new(scheme: Scheme, authority: &str) -> Option<Self> {
@@ -130,11 +128,7 @@ mod tests {
             ("http://[::1]:8080", "http://[::1]:8080"),
         ];
         for (text, expected) in cases {
-            assert_eq!(
-                text.parse::<BaseUrl>().map(|url| url.to_string()),
-                Ok(expected.into()),
-                "{text}"
-            );
+            assert_eq!(text.parse::<BaseUrl>().map(|url| url.to_string()), Ok(expected.into()), "{text}");
         }
     }
 
@@ -161,14 +155,7 @@ mod tests {
     #[test]
     fn loopback_is_decided_by_the_whole_host() {
         let is_loopback = |host| BaseUrl::from_host_header(host).is_some_and(|url| url.is_loopback());
-        for host in [
-            "localhost",
-            "LocalHost:1",
-            "app.localhost",
-            "127.0.0.1:3000",
-            "127.9.9.9",
-            "[::1]:1",
-        ] {
+        for host in ["localhost", "LocalHost:1", "app.localhost", "127.0.0.1:3000", "127.9.9.9", "[::1]:1"] {
             assert!(is_loopback(host), "{host}");
         }
         for host in [

@@ -23,10 +23,7 @@ pub struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
 
 impl Clock {
     /// Follows the machine's wall clock.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one room that may read the wall clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one room that may read the wall clock")]
     pub fn system() -> Self {
         Self::from_fn(SystemTime::now)
     }

@@ -77,15 +77,9 @@ impl SandboxConfig {
 /// Makes the id follow from the access key id, so that it is the same after a restart.
 fn derive_app_id(access_key_id: &str) -> String {
     const ALPHANUMERIC: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let hash = digest::digest(
-        &digest::SHA256,
-        format!("here-sandbox app id\n{access_key_id}").as_bytes(),
-    );
+    let hash = digest::digest(&digest::SHA256, format!("here-sandbox app id\n{access_key_id}").as_bytes());
     let bytes = hash.as_ref().iter().take(APP_ID_LENGTH);
-    bytes
-        .filter_map(|byte| ALPHANUMERIC.get(usize::from(byte % 62)))
-        .map(|&byte| char::from(byte))
-        .collect()
+    bytes.filter_map(|byte| ALPHANUMERIC.get(usize::from(byte % 62))).map(|&byte| char::from(byte)).collect()
 }
 
 #[cfg(test)]
@@ -97,10 +91,7 @@ mod tests {
     #[test]
     fn generated_key_looks_like_one_from_the_portal() {
         let config = SandboxConfig::generate();
-        let is_base64url = |text: &str| {
-            text.bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-        };
+        let is_base64url = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         assert_eq!(config.access_key_id.len(), 22);
         assert_eq!(config.access_key_secret.expose_secret().len(), 86);
         assert!(

@@ -85,34 +85,10 @@ fn city() -> Catalog {
         summary: "The city's land, roads, buildings and places.",
         tags: &["sandbox", "base map"],
         layers: vec![
-            layer(
-                "land",
-                "Land and water",
-                "Land, sea, river and parks.",
-                15,
-                layers::land,
-            ),
-            layer(
-                "roads",
-                "Roads",
-                "Road links from crossing to crossing.",
-                15,
-                layers::roads,
-            ),
-            layer(
-                "buildings",
-                "Buildings",
-                "Outlines, heights and addresses.",
-                15,
-                layers::buildings,
-            ),
-            layer(
-                "places",
-                "Places",
-                "Shops, schools, museums and the like.",
-                15,
-                layers::places,
-            ),
+            layer("land", "Land and water", "Land, sea, river and parks.", 15, layers::land),
+            layer("roads", "Roads", "Road links from crossing to crossing.", 15, layers::roads),
+            layer("buildings", "Buildings", "Outlines, heights and addresses.", 15, layers::buildings),
+            layer("places", "Places", "Shops, schools, museums and the like.", 15, layers::places),
         ],
     }
 }
@@ -124,13 +100,7 @@ fn mobility() -> Catalog {
         summary: "How to get around: tram lines and charging stations.",
         tags: &["sandbox", "mobility"],
         layers: vec![
-            layer(
-                "transit",
-                "Trams",
-                "Tram lines and their stops.",
-                14,
-                layers::transit,
-            ),
+            layer("transit", "Trams", "Tram lines and their stops.", 14, layers::transit),
             layer(
                 "charging",
                 "Charging stations",
@@ -158,10 +128,7 @@ fn layer(
         name,
         summary,
         level,
-        partitions: by_tile
-            .into_iter()
-            .map(|(tile, features)| Partition::new(id, tile, &features))
-            .collect(),
+        partitions: by_tile.into_iter().map(|(tile, features)| Partition::new(id, tile, &features)).collect(),
     }
 }
 
@@ -178,15 +145,11 @@ impl Catalog {
 impl Layer {
     /// The partitions that a version of the catalog has.
     pub(crate) fn at_version(&self, version: u32) -> impl Iterator<Item = &Partition> {
-        self.partitions
-            .iter()
-            .filter(move |partition| partition.version <= version)
+        self.partitions.iter().filter(move |partition| partition.version <= version)
     }
 
     pub(crate) fn blob(&self, data_handle: &str) -> Option<&Partition> {
-        self.partitions
-            .iter()
-            .find(|partition| partition.data_handle == data_handle)
+        self.partitions.iter().find(|partition| partition.data_handle == data_handle)
     }
 }
 
@@ -247,18 +210,11 @@ mod tests {
             assert!((6..40).contains(&count), "{}: {count}", layer.id);
             for partition in &layer.partitions {
                 assert!(!features(partition).is_empty(), "{}", layer.id);
-                assert!(
-                    partition.data.len() < 256 * 1024,
-                    "{}: {}",
-                    layer.id,
-                    partition.data.len()
-                );
+                assert!(partition.data.len() < 256 * 1024, "{}: {}", layer.id, partition.data.len());
             }
         }
-        let all: usize = layers()
-            .flat_map(|layer| &layer.partitions)
-            .map(|partition| partition.data.len())
-            .sum();
+        let all: usize =
+            layers().flat_map(|layer| &layer.partitions).map(|partition| partition.data.len()).sum();
         assert!((500_000..4_000_000).contains(&all), "{all} bytes in all");
     }
 
@@ -269,10 +225,8 @@ mod tests {
                 let bounds = partition.tile.bounds();
                 for feature in features(partition) {
                     let text = feature["geometry"]["coordinates"].to_string();
-                    let numbers: Vec<f64> = text
-                        .split(['[', ']', ','])
-                        .filter_map(|number| number.parse().ok())
-                        .collect();
+                    let numbers: Vec<f64> =
+                        text.split(['[', ']', ',']).filter_map(|number| number.parse().ok()).collect();
                     let close = numbers.chunks(2).any(|place| {
                         (bounds.west - 1e-5..=bounds.east + 1e-5).contains(&place[0])
                             && (bounds.south - 1e-5..=bounds.north + 1e-5).contains(&place[1])
@@ -306,13 +260,7 @@ mod tests {
         let mut all = digest::Context::new(&digest::SHA256);
         for partition in layers().flat_map(|layer| &layer.partitions) {
             all.update(
-                format!(
-                    "{} {} {}\n",
-                    partition.id(),
-                    partition.data_handle,
-                    partition.checksum
-                )
-                .as_bytes(),
+                format!("{} {} {}\n", partition.id(), partition.data_handle, partition.checksum).as_bytes(),
             );
         }
         assert_eq!(hex(all.finish().as_ref()), "0");
@@ -321,9 +269,8 @@ mod tests {
     #[test]
     fn later_versions_have_more() {
         for layer in layers() {
-            let counts: Vec<_> = (0..=LATEST_VERSION)
-                .map(|version| layer.at_version(version).count())
-                .collect();
+            let counts: Vec<_> =
+                (0..=LATEST_VERSION).map(|version| layer.at_version(version).count()).collect();
             assert!(counts[0] > 0 && counts.is_sorted(), "{}: {counts:?}", layer.id);
             assert_eq!(counts.last(), Some(&layer.partitions.len()));
         }

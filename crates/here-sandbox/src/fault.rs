@@ -117,20 +117,14 @@ impl Fault {
     /// Panics outside 200 to 599.
     #[must_use]
     pub fn with_status(self, status: u16) -> Self {
-        Self {
-            status: Some(wire::parse_status(status).expect("a status from 200 to 599")),
-            ..self
-        }
+        Self { status: Some(wire::parse_status(status).expect("a status from 200 to 599")), ..self }
     }
 
     /// Puts this number into the body of an error answer, instead of the one that HERE uses most with the
     /// status.
     #[must_use]
     pub fn with_error_code(self, error_code: u32) -> Self {
-        Self {
-            error_code: Some(error_code),
-            ..self
-        }
+        Self { error_code: Some(error_code), ..self }
     }
 
     /// Adds `Retry-After`, with a number of seconds or an HTTP date, sent as it is.
@@ -140,28 +134,19 @@ impl Fault {
     /// Panics for text that cannot be a header's value.
     #[must_use]
     pub fn with_retry_after(self, value: &str) -> Self {
-        Self {
-            retry_after: Some(HeaderValue::from_str(value).expect("the value of a header")),
-            ..self
-        }
+        Self { retry_after: Some(HeaderValue::from_str(value).expect("the value of a header")), ..self }
     }
 
     /// Replaces the body. Without a status of its own the answer is 200.
     #[must_use]
     pub fn with_body(self, body: FaultBody) -> Self {
-        Self {
-            body: Some(body),
-            ..self
-        }
+        Self { body: Some(body), ..self }
     }
 
     /// Waits before anything else.
     #[must_use]
     pub fn with_delay(self, delay: Duration) -> Self {
-        Self {
-            delay: Some(delay.min(MAX_DELAY)),
-            ..self
-        }
+        Self { delay: Some(delay.min(MAX_DELAY)), ..self }
     }
 
     /// Never answers. The connection stays open until the other side closes it or the sandbox is shut down.
@@ -173,10 +158,7 @@ impl Fault {
     /// Breaks off the connection at this point.
     #[must_use]
     pub fn with_hang_up(self, hang_up: HangUp) -> Self {
-        Self {
-            hang_up: Some(hang_up),
-            ..self
-        }
+        Self { hang_up: Some(hang_up), ..self }
     }
 
     /// Sets the sandbox's clock off by this many seconds for every route, whatever the target, for as long
@@ -184,37 +166,25 @@ impl Fault {
     /// years.
     #[must_use]
     pub fn with_clock_skew(self, seconds: i64) -> Self {
-        Self {
-            clock_skew_s: Some(seconds.clamp(-MAX_SKEW_SECONDS, MAX_SKEW_SECONDS)),
-            ..self
-        }
+        Self { clock_skew_s: Some(seconds.clamp(-MAX_SKEW_SECONDS, MAX_SKEW_SECONDS)), ..self }
     }
 
     /// Issues tokens with exactly this lifetime, and says so in the answer, whatever was asked for.
     #[must_use]
     pub fn with_lifetime(self, seconds: u32) -> Self {
-        Self {
-            lifetime_s: Some(seconds),
-            ..self
-        }
+        Self { lifetime_s: Some(seconds), ..self }
     }
 
     /// Issues tokens that have expired already, while the answer promises the usual lifetime.
     #[must_use]
     pub fn with_expired_token(self) -> Self {
-        Self {
-            expired: true,
-            ..self
-        }
+        Self { expired: true, ..self }
     }
 
     /// Applies to the next `count` requests only. 0 counts as 1.
     #[must_use]
     pub fn with_count(self, count: u32) -> Self {
-        Self {
-            count: Some(count.max(1)),
-            ..self
-        }
+        Self { count: Some(count.max(1)), ..self }
     }
 
     /// Whether the request is not handled at all, but answered by the fault.

@@ -35,31 +35,15 @@ struct Names {
     scope: &'static str,
 }
 
-const CAMEL_CASE: Names = Names {
-    grant_type: "grantType",
-    expires_in: "expiresIn",
-    scope: "scope",
-};
-const SNAKE_CASE: Names = Names {
-    grant_type: "grant_type",
-    expires_in: "expires_in",
-    scope: "scope",
-};
+const CAMEL_CASE: Names = Names { grant_type: "grantType", expires_in: "expiresIn", scope: "scope" };
+const SNAKE_CASE: Names = Names { grant_type: "grant_type", expires_in: "expires_in", scope: "scope" };
 
 impl TokenRequestBody {
     pub(crate) fn read(headers: &HeaderMap, body: Bytes) -> Result<Self, Refusal> {
         let mut content_types = headers.get_all(header::CONTENT_TYPE).iter();
         let (first, second) = (content_types.next(), content_types.next());
-        let content_type = first
-            .ok_or_else(Refusal::content_type_missing)?
-            .to_str()
-            .unwrap_or_default();
-        let media_type = content_type
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
+        let content_type = first.ok_or_else(Refusal::content_type_missing)?.to_str().unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match media_type.as_str() {
             _ if second.is_some() => Err(Refusal::content_type_unsupported()),
             "application/json" => Ok(Self::Json(body)),
@@ -89,19 +73,14 @@ impl TokenRequestBody {
         };
         let names = fields.names();
         let grant_type = read_grant_type(fields.value(names.grant_type), names.grant_type);
-        let lifetime = fields
-            .value(names.expires_in)
-            .map(|value| read_lifetime(&value, names.expires_in))
-            .transpose();
-        let scope = fields
-            .value(names.scope)
-            .map(|value| read_scope(value, names.scope, allowed))
-            .transpose();
+        let lifetime =
+            fields.value(names.expires_in).map(|value| read_lifetime(&value, names.expires_in)).transpose();
+        let scope =
+            fields.value(names.scope).map(|value| read_scope(value, names.scope, allowed)).transpose();
         match (grant_type, lifetime, scope) {
-            (Ok(()), Ok(lifetime), Ok(scope)) => Ok(Grant {
-                lifetime: lifetime.filter(|seconds| *seconds > 0),
-                scope,
-            }),
+            (Ok(()), Ok(lifetime), Ok(scope)) => {
+                Ok(Grant { lifetime: lifetime.filter(|seconds| *seconds > 0), scope })
+            }
             (grant_type, lifetime, scope) => {
                 let problems = [grant_type.err(), lifetime.err(), scope.err()];
                 Err(Refusal::fields_invalid(problems.into_iter().flatten().collect()))
@@ -144,10 +123,7 @@ fn read_grant_type(value: Option<Value>, name: &'static str) -> Result<(), Field
     if grant_type == CLIENT_CREDENTIALS {
         return Ok(());
     }
-    Err(FieldProblem {
-        error: "unsupported_grant_type",
-        ..illegal(name)
-    })
+    Err(FieldProblem { error: "unsupported_grant_type", ..illegal(name) })
 }
 
 /// A whole number, zero or more, in digits; HERE clamps large ones, so the size is no error.
@@ -164,10 +140,7 @@ fn read_scope(value: Value, name: &'static str, allowed: Option<&[String]>) -> R
     if scope::is_well_formed(&scope) && allowed.is_none_or(|list| list.contains(&scope)) {
         return Ok(scope);
     }
-    Err(FieldProblem {
-        error: "invalid_scope",
-        ..illegal(name)
-    })
+    Err(FieldProblem { error: "invalid_scope", ..illegal(name) })
 }
 
 fn read_text(value: Value, name: &'static str) -> Result<String, FieldProblem> {
@@ -204,10 +177,8 @@ fn illegal(name: &'static str) -> FieldProblem {
 /// A form has only text; digits alone become a number, as `expires_in` wants it. A field that is repeated
 /// or not UTF-8 becomes a value that no field can have.
 fn form_field(pairs: &[Pair], name: &str) -> Option<Value> {
-    let mut values = pairs
-        .iter()
-        .filter(|(candidate, _)| candidate == name.as_bytes())
-        .map(|(_, value)| value);
+    let mut values =
+        pairs.iter().filter(|(candidate, _)| candidate == name.as_bytes()).map(|(_, value)| value);
     let first = values.next()?;
     if values.next().is_some() {
         return Some(Value::String(format!("repeated {name}")));
@@ -215,11 +186,7 @@ fn form_field(pairs: &[Pair], name: &str) -> Option<Value> {
     let text = String::from_utf8(first.clone()).unwrap_or_else(|_| "not UTF-8".into());
     let is_number =
         name == SNAKE_CASE.expires_in && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    Some(if is_number {
-        text.parse().unwrap_or(u64::MAX).into()
-    } else {
-        Value::String(text)
-    })
+    Some(if is_number { text.parse().unwrap_or(u64::MAX).into() } else { Value::String(text) })
 }
 
 #[cfg(test)]

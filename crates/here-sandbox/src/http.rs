@@ -30,14 +30,9 @@ pub(crate) fn router(sandbox: &Sandbox) -> Router {
     let control = control::routes();
 
     let in_envelope = |routes: Router<Sandbox>, route: Route| {
-        let envelope = Envelope {
-            sandbox: sandbox.clone(),
-            route,
-        };
+        let envelope = Envelope { sandbox: sandbox.clone(), route };
         let layer = middleware::from_fn_with_state(envelope, envelope::envelope);
-        routes
-            .method_not_allowed_fallback(|| async { Refusal::method_not_allowed() })
-            .layer(layer)
+        routes.method_not_allowed_fallback(|| async { Refusal::method_not_allowed() }).layer(layer)
     };
     in_envelope(token, Route::Token)
         .merge(in_envelope(account, Route::Account))

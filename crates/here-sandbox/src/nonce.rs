@@ -88,10 +88,7 @@ mod tests {
     fn nonce_is_remembered_as_long_as_its_timestamp_can_be_accepted() {
         let mut memory = NonceMemory::new(300);
         assert!(memory.consume_at(1000, "key", 1300, "n"));
-        assert!(
-            !memory.consume_at(1600, "key", 1300, "n"),
-            "1300 is accepted until 1600"
-        );
+        assert!(!memory.consume_at(1600, "key", 1300, "n"), "1300 is accepted until 1600");
         assert!(memory.consume_at(1601, "key", 1300, "n"));
         assert_eq!(memory.order.len(), 1);
     }

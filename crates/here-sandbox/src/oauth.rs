@@ -28,10 +28,8 @@ impl Authorization {
     /// Accepts the parameters in any order, with or without white space around the commas: HERE's Java SDK
     /// writes a space, its C++ and JavaScript SDKs none.
     pub(crate) fn parse(header: &str) -> Result<Self, Malformed> {
-        let (scheme, parameters) = header
-            .trim()
-            .split_once(' ')
-            .ok_or_else(|| malformed("there are no parameters"))?;
+        let (scheme, parameters) =
+            header.trim().split_once(' ').ok_or_else(|| malformed("there are no parameters"))?;
         if !scheme.eq_ignore_ascii_case("OAuth") {
             return Err(malformed("the scheme is not OAuth"));
         }
@@ -67,9 +65,7 @@ fn split_parameters(text: &str) -> Result<Vec<(String, String)>, Malformed> {
     let mut parameters = Vec::new();
     let mut rest = text.trim_start();
     loop {
-        let (name, after_name) = rest
-            .split_once('=')
-            .ok_or_else(|| malformed("a parameter has no value"))?;
+        let (name, after_name) = rest.split_once('=').ok_or_else(|| malformed("a parameter has no value"))?;
         let quoted = after_name.strip_prefix('"').and_then(|text| text.split_once('"'));
         let (value, after_value) = quoted.ok_or_else(|| malformed("a value is not in quotes"))?;
         // RFC 5849 §3.4.1.3.1 leaves realm out of the signature; its value is free text.
@@ -112,9 +108,7 @@ fn parse_timestamp(text: &str) -> Result<i64, Malformed> {
 /// so it fails here.
 fn check_nonce(nonce: String) -> Result<String, Malformed> {
     if !nonce.bytes().all(percent::is_unreserved) {
-        return Err(malformed(
-            "oauth_nonce holds characters that need percent-encoding",
-        ));
+        return Err(malformed("oauth_nonce holds characters that need percent-encoding"));
     }
     if nonce.len() > MAX_NONCE {
         return Err(malformed("oauth_nonce is too long"));
@@ -142,10 +136,7 @@ mod tests {
     ];
 
     fn header(parameters: &[(&str, &str)], separator: &str) -> String {
-        let pairs: Vec<_> = parameters
-            .iter()
-            .map(|(name, value)| format!("{name}=\"{value}\""))
-            .collect();
+        let pairs: Vec<_> = parameters.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         format!("OAuth {}", pairs.join(separator))
     }
 
@@ -158,10 +149,7 @@ mod tests {
         let compact = Authorization::parse(&header(&GOOD, ",")).unwrap();
         assert_eq!(compact.consumer_key, "key+id");
         assert_eq!(compact.signature, "qTXW+=");
-        assert_eq!(
-            (compact.timestamp, compact.nonce.as_str()),
-            (1_456_945_283, "LIIpk4")
-        );
+        assert_eq!((compact.timestamp, compact.nonce.as_str()), (1_456_945_283, "LIIpk4"));
         assert_eq!(compact.signed.len(), 5);
 
         let mut reversed = GOOD;
@@ -201,10 +189,7 @@ mod tests {
         for empty in 0..5 {
             let mut parameters = GOOD;
             parameters[empty].1 = "";
-            assert_eq!(
-                why(&header(&parameters, ",")),
-                format!("{} is empty", parameters[empty].0)
-            );
+            assert_eq!(why(&header(&parameters, ",")), format!("{} is empty", parameters[empty].0));
         }
     }
 

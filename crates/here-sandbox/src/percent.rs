@@ -33,9 +33,7 @@ pub(crate) fn decode_strictly(text: &str) -> Option<String> {
 ///
 /// A segment without `=` is a name with an empty value; empty segments are nothing.
 pub(crate) fn form_pairs(text: &[u8]) -> Option<Vec<Pair>> {
-    let segments = text
-        .split(|&byte| byte == b'&')
-        .filter(|segment| !segment.is_empty());
+    let segments = text.split(|&byte| byte == b'&').filter(|segment| !segment.is_empty());
     segments
         .map(|segment| {
             let mut halves = segment.splitn(2, |&byte| byte == b'=');
@@ -69,9 +67,7 @@ fn decode(text: &[u8], plain: impl Fn(u8) -> Option<u8>) -> Option<Vec<u8>> {
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
@@ -83,10 +79,7 @@ mod tests {
     #[test]
     fn only_unreserved_characters_stay_plain() {
         assert_eq!(encode("aZ09-._~"), "aZ09-._~");
-        assert_eq!(
-            encode("a+b/c=d&e%f g*'ü"),
-            "a%2Bb%2Fc%3Dd%26e%25f%20g%2A%27%C3%BC"
-        );
+        assert_eq!(encode("a+b/c=d&e%f g*'ü"), "a%2Bb%2Fc%3Dd%26e%25f%20g%2A%27%C3%BC");
     }
 
     #[test]

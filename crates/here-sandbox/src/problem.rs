@@ -62,22 +62,12 @@ impl Refusal {
     }
 
     pub(crate) fn timestamp_outside(offset_seconds: i64) -> Self {
-        Self::unauthorized(
-            401_204,
-            "invalid_request",
-            "Time stamp is outside the valid period.",
-        )
-        .with_hint(format!(
-            "the request's offset from the server's clock is {offset_seconds} s"
-        ))
+        Self::unauthorized(401_204, "invalid_request", "Time stamp is outside the valid period.")
+            .with_hint(format!("the request's offset from the server's clock is {offset_seconds} s"))
     }
 
     pub(crate) fn signature_method_unsupported() -> Self {
-        Self::unauthorized(
-            401_205,
-            "invalid_request",
-            "Unsupported value for signature method.",
-        )
+        Self::unauthorized(401_205, "invalid_request", "Unsupported value for signature method.")
     }
 
     pub(crate) fn version_unsupported() -> Self {
@@ -120,12 +110,7 @@ impl Refusal {
     }
 
     pub(crate) fn json_invalid() -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            Some(400_002),
-            "invalid_request",
-            "Invalid JSON.",
-        )
+        Self::new(StatusCode::BAD_REQUEST, Some(400_002), "invalid_request", "Invalid JSON.")
     }
 
     pub(crate) fn content_type_missing() -> Self {
@@ -150,30 +135,15 @@ impl Refusal {
     }
 
     pub(crate) fn body_too_large() -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            None,
-            "invalid_request",
-            "The request body is too large.",
-        )
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, None, "invalid_request", "The request body is too large.")
     }
 
     pub(crate) fn body_unreadable() -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            None,
-            "invalid_request",
-            "The request body cannot be read.",
-        )
+        Self::new(StatusCode::BAD_REQUEST, None, "invalid_request", "The request body cannot be read.")
     }
 
     pub(crate) fn not_found() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            None,
-            "invalid_request",
-            "There is no such resource.",
-        )
+        Self::new(StatusCode::NOT_FOUND, None, "invalid_request", "There is no such resource.")
     }
 
     pub(crate) fn method_not_allowed() -> Self {
@@ -190,11 +160,7 @@ impl Refusal {
         let (known_code, error, message) = match status.as_u16() {
             400 => (Some(400_200), "invalid_request", FIELDS_MESSAGE),
             401 => (Some(401_300), "invalid_client", MISMATCH_MESSAGE),
-            404 => (
-                Some(404_000),
-                "invalid_request",
-                "User for the given access token cannot be found.",
-            ),
+            404 => (Some(404_000), "invalid_request", "User for the given access token cannot be found."),
             409 => (
                 Some(409_100),
                 "invalid_request",
@@ -208,11 +174,7 @@ impl Refusal {
             ),
             500 => (Some(500_203), "server_error", "Missing Thing Encrypted Secret."),
             503 | 504 => (None, "temporarily_unavailable", "Service unavailable."),
-            _ => (
-                None,
-                "server_error",
-                status.canonical_reason().unwrap_or("An error was asked for."),
-            ),
+            _ => (None, "server_error", status.canonical_reason().unwrap_or("An error was asked for.")),
         };
         let refusal = Self::new(status, code.or(known_code), error, message);
         refusal.with_hint("this answer is a fault that was asked for".to_owned())
@@ -230,14 +192,7 @@ impl Refusal {
     }
 
     fn new(status: StatusCode, code: Option<u32>, error: &'static str, message: &'static str) -> Self {
-        Self {
-            status,
-            code,
-            message,
-            error,
-            fields: Vec::new(),
-            hint: None,
-        }
+        Self { status, code, message, error, fields: Vec::new(), hint: None }
     }
 }
 

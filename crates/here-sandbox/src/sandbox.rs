@@ -62,9 +62,7 @@ impl Sandbox {
             faults: FaultControl::default(),
             stats: Mutex::default(),
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// Returns the whole HTTP face, to be served by other means than [`serve`](Self::serve).
@@ -92,10 +90,7 @@ impl Sandbox {
     /// The access key is the oldest one that is not removed. The text holds the secret.
     pub fn credentials_properties(&self, token_endpoint_url: &str) -> String {
         let app_id = &self.inner.app_id;
-        let hash = digest::digest(
-            &digest::SHA256,
-            format!("here-sandbox user id\n{app_id}").as_bytes(),
-        );
+        let hash = digest::digest(&digest::SHA256, format!("here-sandbox user id\n{app_id}").as_bytes());
         let user_id = random::format_uuid(hash.as_ref().first_chunk().copied().unwrap_or_default());
         format!(
             "here.user.id = HERE-{user_id}\nhere.client.id = {}\n{}here.token.endpoint.url = {}\n",
@@ -130,9 +125,7 @@ impl Sandbox {
     ///
     /// Says why the token is not accepted.
     pub fn verify_token(&self, token: &str) -> Result<TokenClaims, TokenRefusal> {
-        self.inner
-            .mint
-            .verify_at(self.now(self.inner.faults.skew()), token)
+        self.inner.mint.verify_at(self.now(self.inner.faults.skew()), token)
     }
 
     /// Makes the account misbehave.
@@ -199,10 +192,7 @@ mod tests {
             ]
         );
         assert_eq!(keys[1].1, sandbox.app_id());
-        assert_eq!(
-            (keys[2].1, keys[3].1, keys[4].1),
-            ("key-id", "planted-secret", url)
-        );
+        assert_eq!((keys[2].1, keys[3].1, keys[4].1), ("key-id", "planted-secret", url));
         assert_eq!(text, sandbox.credentials_properties(url));
     }
 

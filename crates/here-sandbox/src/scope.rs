@@ -16,9 +16,7 @@ pub(crate) fn is_well_formed(scope: &str) -> bool {
 }
 
 fn is_group_list(groups: &str) -> bool {
-    groups
-        .split(',')
-        .all(|group| group.strip_prefix("GROUP-").is_some_and(is_name))
+    groups.split(',').all(|group| group.strip_prefix("GROUP-").is_some_and(is_name))
 }
 
 fn is_project(hrn: &str) -> bool {
@@ -32,9 +30,7 @@ fn is_project(hrn: &str) -> bool {
 
 fn is_name(text: &str) -> bool {
     !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
 #[cfg(test)]

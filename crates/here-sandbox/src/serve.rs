@@ -99,14 +99,8 @@ async fn serve_connection(
 ) {
     // Small answers must not wait for the client's acknowledgement of the last one.
     let _ = stream.set_nodelay(true);
-    let connection = Connection {
-        writable: Arc::new(AtomicUsize::new(UNCUT)),
-        closing,
-    };
-    let io = TokioIo::new(CuttableStream {
-        stream,
-        writable: Arc::clone(&connection.writable),
-    });
+    let connection = Connection { writable: Arc::new(AtomicUsize::new(UNCUT)), closing };
+    let io = TokioIo::new(CuttableStream { stream, writable: Arc::clone(&connection.writable) });
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(connection.clone());
@@ -133,10 +127,7 @@ async fn serve_connection(
 /// The client gave up before it was accepted; the listener is as good as before.
 fn is_about_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 /// A stream that can be made to fail after a number of bytes, at whatever place in an answer that is. A

@@ -61,10 +61,7 @@ pub(crate) fn verify(
     secret: &str,
 ) -> Result<SignatureForm, Mismatch> {
     let base_string = base_string(request, header).ok_or(Mismatch::Query)?;
-    let key = hmac::Key::new(
-        hmac::HMAC_SHA256,
-        format!("{}&", percent::encode(secret)).as_bytes(),
-    );
+    let key = hmac::Key::new(hmac::HMAC_SHA256, format!("{}&", percent::encode(secret)).as_bytes());
     let signature = STANDARD.decode(&header.signature).unwrap_or_default();
     let signs = |text: &str| hmac::verify(&key, text.as_bytes(), &signature).is_ok();
     if signs(&base_string) {
@@ -79,16 +76,10 @@ pub(crate) fn verify(
 /// The signature base string of RFC 5849 §3.4.1.1; `None` if the query is not well-formed.
 fn base_string(request: &SignedRequest<'_>, header: &Authorization) -> Option<String> {
     let query = percent::form_pairs(request.query.unwrap_or_default().as_bytes())?;
-    let parameters = query
-        .iter()
-        .chain(request.form)
-        .map(|(name, value)| (percent::encode(name), percent::encode(value)));
+    let parameters =
+        query.iter().chain(request.form).map(|(name, value)| (percent::encode(name), percent::encode(value)));
     let base_url = format!("{}{}", request.base_url, request.path);
-    Some(join(
-        request.method,
-        &base_url,
-        &normalize(parameters.chain(header_parameters(header))),
-    ))
+    Some(join(request.method, &base_url, &normalize(parameters.chain(header_parameters(header)))))
 }
 
 /// The base strings that the C++ and the JavaScript SDK make for a URL with a query. Neither sends a form
@@ -100,34 +91,21 @@ fn query_in_base_url(request: &SignedRequest<'_>, header: &Authorization) -> Vec
     let parameters = normalize(header_parameters(header));
     let base_url = format!("{}{}?", request.base_url, request.path);
     let mut forms = vec![join(request.method, &format!("{base_url}{query}"), &parameters)];
-    if let Some((own, sent_with)) = query
-        .rsplit_once('&')
-        .filter(|(_, last)| last.starts_with(SENT_WITH))
-    {
-        forms.push(join(
-            request.method,
-            &format!("{base_url}{own}"),
-            &format!("{parameters}&{sent_with}"),
-        ));
+    if let Some((own, sent_with)) = query.rsplit_once('&').filter(|(_, last)| last.starts_with(SENT_WITH)) {
+        forms.push(join(request.method, &format!("{base_url}{own}"), &format!("{parameters}&{sent_with}")));
     }
     forms
 }
 
 fn header_parameters(header: &Authorization) -> impl Iterator<Item = (String, String)> {
-    header
-        .signed
-        .iter()
-        .map(|(name, value)| (percent::encode(name), percent::encode(value)))
+    header.signed.iter().map(|(name, value)| (percent::encode(name), percent::encode(value)))
 }
 
 /// RFC 5849 §3.4.1.3.2: sorted by encoded name, then by encoded value, in byte order.
 fn normalize(parameters: impl Iterator<Item = (String, String)>) -> String {
     let mut sorted: Vec<_> = parameters.collect();
     sorted.sort_unstable();
-    let joined: Vec<_> = sorted
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let joined: Vec<_> = sorted.iter().map(|(name, value)| format!("{name}={value}")).collect();
     joined.join("&")
 }
 

@@ -74,9 +74,7 @@ impl Mint {
     pub(crate) fn new(secret: &SecretString) -> Self {
         let extract = hmac::Key::new(hmac::HMAC_SHA512, secret.expose_secret().as_bytes());
         let derived = hmac::sign(&extract, b"here-sandbox access token signature 1");
-        Self {
-            key: hmac::Key::new(hmac::HMAC_SHA512, derived.as_ref()),
-        }
+        Self { key: hmac::Key::new(hmac::HMAC_SHA512, derived.as_ref()) }
     }
 
     pub(crate) fn issue(&self, claims: &TokenClaims) -> String {
@@ -89,28 +87,18 @@ impl Mint {
             exp: claims.expires_at,
             kid: "j1".into(),
         };
-        let signed = format!(
-            "{}.{}",
-            encode(to_json(&header)),
-            encode(inner_token(claims.scope.clone()))
-        );
+        let signed = format!("{}.{}", encode(to_json(&header)), encode(inner_token(claims.scope.clone())));
         let signature = encode(self.signature(&signed));
         format!("{signed}.{signature}")
     }
 
     pub(crate) fn verify_at(&self, now: i64, token: &str) -> Result<TokenClaims, TokenRefusal> {
         let (signed, signature) = token.rsplit_once('.').ok_or(TokenRefusal::Foreign)?;
-        let signature = URL_SAFE_NO_PAD
-            .decode(signature)
-            .map_err(|_| TokenRefusal::Foreign)?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenRefusal::Foreign)?;
         constant_time::verify_slices_are_equal(&self.signature(signed), &signature)
             .map_err(|_| TokenRefusal::Foreign)?;
         let claims = read(signed).ok_or(TokenRefusal::Foreign)?;
-        if claims.expires_at <= now {
-            Err(TokenRefusal::Expired)
-        } else {
-            Ok(claims)
-        }
+        if claims.expires_at <= now { Err(TokenRefusal::Expired) } else { Ok(claims) }
     }
 
     /// Four HMAC-SHA512 over the text and a counter: as long as an RSA signature with a 2048-bit key.
@@ -188,20 +176,14 @@ mod tests {
         let token = mint().issue(&claims(None));
         let parts: Vec<&str> = token.split('.').collect();
         // The lengths of the published test token (heremaps/here-data-sdk-cpp, SignInResultImplTest.cpp).
-        assert_eq!(
-            parts.iter().map(|part| part.len()).collect::<Vec<_>>(),
-            [152, 355, 342]
-        );
+        assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [152, 355, 342]);
         let header = String::from_utf8(URL_SAFE_NO_PAD.decode(parts[0]).unwrap()).unwrap();
         assert_eq!(
             header,
             r#"{"alg":"RS512","cty":"JWT","iss":"HERE","aid":"4GaUh8X9CpOax4CCC3of","iat":1578310114,"exp":1578313714,"kid":"j1"}"#
         );
         let inner = String::from_utf8(URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
-        assert_eq!(
-            inner.split('.').map(str::len).collect::<Vec<_>>(),
-            [47, 0, 22, 150, 43]
-        );
+        assert_eq!(inner.split('.').map(str::len).collect::<Vec<_>>(), [47, 0, 22, 150, 43]);
         let signature = URL_SAFE_NO_PAD.decode(parts[2]).unwrap();
         let blocks: HashSet<&[u8]> = signature.chunks(64).collect();
         assert_eq!((signature.len(), blocks.len()), (256, 4));

@@ -12,12 +12,7 @@ use crate::config::Overrides;
 
 /// Hands short-lived HERE access tokens to client applications; the long-lived credential stays here.
 #[derive(Debug, Parser)]
-#[command(
-    name = "token-provider",
-    version,
-    max_term_width = 100,
-    propagate_version = true
-)]
+#[command(name = "token-provider", version, max_term_width = 100, propagate_version = true)]
 #[command(
     after_help = "Exit codes: 0 done; 1 failed at run time; 2 bad usage; 78 bad configuration or credential."
 )]
@@ -259,7 +254,8 @@ mod tests {
     #[test]
     fn quiet_is_the_opposite_of_verbose() {
         for (flags, expected) in [("", 0), ("-v", 1), ("-vvv", 3), ("-q", -1), ("-qq", -2)] {
-            let cli = Cli::try_parse_from(["token-provider", "check"].into_iter().chain(flags.split_whitespace()));
+            let cli =
+                Cli::try_parse_from(["token-provider", "check"].into_iter().chain(flags.split_whitespace()));
             assert_eq!(cli.expect("is well-formed").common.overrides().verbosity, expected, "{flags}");
         }
     }

@@ -57,10 +57,7 @@ impl Failure {
         match self {
             Self::Config(_) | Self::Setup(_) => EXIT_CONFIG,
             Self::Token(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::CredentialInvalid | ErrorKind::CredentialNotFound
-                ) =>
+                if matches!(error.kind(), ErrorKind::CredentialInvalid | ErrorKind::CredentialNotFound) =>
             {
                 EXIT_CONFIG
             }
@@ -133,10 +130,7 @@ where
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder
-        .enable_all()
-        .build()
-        .map_err(Failure::system("cannot start the runtime"))
+    builder.enable_all().build().map_err(Failure::system("cannot start the runtime"))
 }
 
 #[cfg(test)]

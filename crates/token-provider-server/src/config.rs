@@ -100,13 +100,8 @@ impl Config {
     ///
     /// Lists everything that is wrong, each problem with its place.
     pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Self, ConfigError> {
-        let file = find_file(
-            overrides,
-            environment,
-            Path::new(LOCAL_FILE),
-            Path::new(SYSTEM_FILE),
-        )
-        .map_err(|problem| ConfigError::new(vec![problem]))?;
+        let file = find_file(overrides, environment, Path::new(LOCAL_FILE), Path::new(SYSTEM_FILE))
+            .map_err(|problem| ConfigError::new(vec![problem]))?;
         let file = file.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
         Self::parse(file, environment, overrides)
     }
@@ -143,11 +138,7 @@ impl Config {
         let mut problems = Vec::new();
         sources::lay_environment(&mut table, environment, &mut problems);
         sources::lay_overrides(&mut table, overrides, &mut problems);
-        let top = Place::File {
-            file: path,
-            line: 0,
-            column: None,
-        };
+        let top = Place::File { file: path, line: 0, column: None };
         let mut config = Section::walk(table, top, String::new(), &mut problems, Self::read);
         if !problems.is_empty() {
             return Err(ConfigError::new(problems));
@@ -170,45 +161,26 @@ impl Config {
     /// Reads the sections in an order in which each finds what it has to agree with.
     fn read(section: &mut Section<'_>) -> Self {
         let listen = section.list("listen", List::NotEmptyNumbers, listen::listen);
-        let listen = listen.unwrap_or_else(|| {
-            vec![Listen::Tcp {
-                host: Host::Localhost,
-                port: DEFAULT_PORT,
-            }]
-        });
-        let public_hosts = section
-            .list("public_hosts", List::Any, host::public_host)
-            .unwrap_or_default();
+        let listen =
+            listen.unwrap_or_else(|| vec![Listen::Tcp { host: Host::Localhost, port: DEFAULT_PORT }]);
+        let public_hosts = section.list("public_hosts", List::Any, host::public_host).unwrap_or_default();
         let lifetimes = lifetimes::read(section);
-        let profile = section
-            .text("profile", units::name)
-            .unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
+        let profile = section.text("profile", units::name).unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
         let profiles = section.section("profiles", profile::read_all).unwrap_or_default();
         let (tls, client_ca) = section
             .section("tls", |section| (tls::read(section), section.is_set("client_ca")))
             .map_or((None, false), |(tls, client_ca)| (Some(tls), client_ca));
 
-        let known = Known {
-            profiles: &profiles,
-            default_profile: &profile,
-            lifetimes: &lifetimes,
-        };
+        let known = Known { profiles: &profiles, default_profile: &profile, lifetimes: &lifetimes };
         let access = section.section_or_empty("access", |section| access::read(section, &known, client_ca));
         let ambient = match &access {
             AccessConfig { mtls: Some(_), .. } => Some("access.mtls"),
-            AccessConfig {
-                trusted_proxy: Some(_),
-                ..
-            } => Some("access.trusted_proxy"),
+            AccessConfig { trusted_proxy: Some(_), .. } => Some("access.trusted_proxy"),
             _ => None,
         };
-        let cors = section
-            .section("cors", |section| origin::read(section, ambient))
-            .unwrap_or_default();
+        let cors = section.section("cors", |section| origin::read(section, ambient)).unwrap_or_default();
 
-        let admin = section
-            .section("admin", |section| log::read_admin(section, &listen))
-            .unwrap_or_default();
+        let admin = section.section("admin", |section| log::read_admin(section, &listen)).unwrap_or_default();
         let log = section.section("log", log::read_log).unwrap_or_default();
         let audit = section.section("audit", log::read_audit).unwrap_or_default();
 
@@ -301,15 +273,7 @@ fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String, Problem> {
 }
 
 fn problem_with(path: &Path, line: usize, message: impl Into<String>) -> Problem {
-    Problem::new(
-        Place::File {
-            file: path.into(),
-            line,
-            column: None,
-        },
-        "",
-        message,
-    )
+    Problem::new(Place::File { file: path.into(), line, column: None }, "", message)
 }
 
 #[cfg(test)]

@@ -85,7 +85,13 @@ impl App {
         answer
     }
 
-    async fn route<B>(&self, request: &Parts, body: B, ends: &Ends, cors: &mut Cors) -> Result<Answer, Problem>
+    async fn route<B>(
+        &self,
+        request: &Parts,
+        body: B,
+        ends: &Ends,
+        cors: &mut Cors,
+    ) -> Result<Answer, Problem>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {

@@ -185,7 +185,10 @@ impl Server {
     fn spawn(self: &Arc<Self>, stream: Stream, place: impl Send + 'static) {
         let address = stream.peer().map(|peer| peer.ip());
         let Some(share) = self.peers.admit(address) else {
-            tracing::debug!(peer = address.map(tracing::field::display), "too many connections from one address");
+            tracing::debug!(
+                peer = address.map(tracing::field::display),
+                "too many connections from one address"
+            );
             return;
         };
         let held = (place, share);
@@ -273,7 +276,12 @@ impl Server {
 }
 
 /// Has a request answered, whatever may be stuck.
-async fn answer_within<B>(limit: Duration, app: &App, request: hyper::Request<B>, ends: &Ends) -> crate::http::Answer
+async fn answer_within<B>(
+    limit: Duration,
+    app: &App,
+    request: hyper::Request<B>,
+    ends: &Ends,
+) -> crate::http::Answer
 where
     B: hyper::body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {

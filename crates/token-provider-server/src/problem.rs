@@ -68,7 +68,11 @@ impl Problem {
 
     /// Another grant than the one there is (RFC 6749 §5.2).
     pub fn unsupported_grant_type() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "unsupported_grant_type", "grant_type: expected client_credentials")
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "unsupported_grant_type",
+            "grant_type: expected client_credentials",
+        )
     }
 
     /// The caller has shown nothing to say who it is. RFC 6750 §3.1: the challenge then has no error code.
@@ -99,7 +103,8 @@ impl Problem {
 
     /// A token cannot be judged: the identity provider's keys are not held, and it does not answer.
     pub fn keys_unavailable(retry_after: Duration) -> Self {
-        let description = "the identity provider cannot be asked for its keys, so its tokens cannot be judged";
+        let description =
+            "the identity provider cannot be asked for its keys, so its tokens cannot be judged";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", description)
             .with_retry_after(Some(retry_after))
     }
@@ -266,6 +271,9 @@ mod tests {
     #[test]
     fn method_that_is_not_allowed_names_those_that_are() {
         let answer = Problem::method_not_allowed("GET, HEAD").into_response("id");
-        assert_eq!((answer.status().as_u16(), &answer.headers()[ALLOW]), (405, &HeaderValue::from_static("GET, HEAD")));
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()[ALLOW]),
+            (405, &HeaderValue::from_static("GET, HEAD"))
+        );
     }
 }

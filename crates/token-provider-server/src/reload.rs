@@ -94,7 +94,9 @@ impl Reloader {
         // safe for.
         changed.listen.clone_from(&config.listen);
         if let Some(listen) = changed.exposed_listener() {
-            let problem = format!("{listen} can be reached from outside this machine, and nothing would say who may ask");
+            let problem = format!(
+                "{listen} can be reached from outside this machine, and nothing would say who may ask"
+            );
             tracing::error!(problem, "the changed configuration is not used");
             return;
         }
@@ -102,7 +104,10 @@ impl Reloader {
             tracing::warn!(keys = waiting.join(", "), "changed keys that take effect after a restart");
         }
         self.app.access().reload(&changed);
-        tracing::info!(config.file = file, "configuration reloaded: access rules, origins, hosts, lifetimes and limits");
+        tracing::info!(
+            config.file = file,
+            "configuration reloaded: access rules, origins, hosts, lifetimes and limits"
+        );
         *config = changed;
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use token_provider::{
-    Credential, CredentialSource, Error, HereIssuer, HereIssuerConfig, Issue, Lookup, RemoteIssuer, RemoteIssuerConfig,
-    Scope, TokenKey, TokenProvider,
+    Credential, CredentialSource, Error, HereIssuer, HereIssuerConfig, Issue, Lookup, RemoteIssuer,
+    RemoteIssuerConfig, Scope, TokenKey, TokenProvider,
 };
 use url::Url;
 use zeroize::Zeroizing;
@@ -112,9 +112,7 @@ pub fn find_credential(
     environment: &Environment,
 ) -> Result<FoundCredential, SetupError> {
     let profile = config.profiles.get(name).cloned().unwrap_or_default();
-    let source = lookup(name, config, &profile, environment)
-        .find()
-        .map_err(failed(name))?;
+    let source = lookup(name, config, &profile, environment).find().map_err(failed(name))?;
     let credential = source.load().map_err(failed(name))?;
     Ok(FoundCredential { source, credential })
 }
@@ -223,7 +221,11 @@ fn extra_ca(name: &str, config: &Config) -> Result<Option<Vec<u8>>, SetupError> 
 /// # Errors
 ///
 /// As for [`issuer`].
-pub fn profile(name: &str, config: &Config, credential: Credential) -> Result<(Profile, Arc<HereIssuer>), SetupError> {
+pub fn profile(
+    name: &str,
+    config: &Config,
+    credential: Credential,
+) -> Result<(Profile, Arc<HereIssuer>), SetupError> {
     let issuer = Arc::new(issuer(name, config, credential)?);
     Ok((profile_of(name, config, Arc::clone(&issuer))?, issuer))
 }

@@ -36,17 +36,8 @@ pub fn init(config: LogConfig, no_color: bool) {
     // An error means that a log is set up already, as in tests: that one goes on.
     let _ = if as_text {
         let ansi = io::stderr().is_terminal() && !no_color;
-        registry
-            .with(
-                fmt::layer()
-                    .with_writer(io::stderr)
-                    .with_ansi(ansi)
-                    .with_target(false),
-            )
-            .try_init()
+        registry.with(fmt::layer().with_writer(io::stderr).with_ansi(ansi).with_target(false)).try_init()
     } else {
-        registry
-            .with(fmt::layer().json().flatten_event(true).with_writer(io::stderr))
-            .try_init()
+        registry.with(fmt::layer().json().flatten_event(true).with_writer(io::stderr)).try_init()
     };
 }

@@ -64,11 +64,7 @@ fn main() -> ExitCode {
         Task::Many { first, seeds } => many(first, seeds),
     };
     sum.print();
-    if sum.broken.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if sum.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Task, String> {
@@ -109,16 +105,12 @@ fn many(first: u64, seeds: u64) -> Sum {
                 })
             })
             .collect();
-        let ended: Vec<_> = workers
-            .into_iter()
-            .map(std::thread::ScopedJoinHandle::join)
-            .collect();
+        let ended: Vec<_> = workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         is_done.store(true, Ordering::Relaxed);
         progress.thread().unpark();
         assert!(ended.iter().all(Result::is_ok), "a life panicked");
     });
-    sum.into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    sum.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn locked(sum: &Mutex<Sum>) -> std::sync::MutexGuard<'_, Sum> {
@@ -134,9 +126,7 @@ fn show_progress(sum: &Mutex<Sum>, seeds: u64, is_done: &AtomicBool) {
         std::thread::park_timeout(BEAT);
         let sum = locked(sum);
         let filled = WIDTH * sum.lives / seeds.max(1);
-        let bar: String = (0..WIDTH)
-            .map(|cell| if cell < filled { '#' } else { '.' })
-            .collect();
+        let bar: String = (0..WIDTH).map(|cell| if cell < filled { '#' } else { '.' }).collect();
         eprint!(
             "\r[{bar}] {}/{seeds} lives, {:.1} years, {} broken ",
             sum.lives,
@@ -166,12 +156,7 @@ impl Sum {
     }
 
     fn print(&self) {
-        let Counts {
-            calls,
-            handouts,
-            requests,
-            faults,
-        } = self.counts;
+        let Counts { calls, handouts, requests, faults } = self.counts;
         println!("lives            {}", self.lives);
         println!("simulated years  {:.1}", self.years());
         println!("faults injected  {faults}");
@@ -180,10 +165,7 @@ impl Sum {
         println!("handouts         {handouts}");
         println!(
             "violations       {}",
-            self.broken
-                .iter()
-                .map(|report| report.violations.len())
-                .sum::<usize>()
+            self.broken.iter().map(|report| report.violations.len()).sum::<usize>()
         );
         let mut broken: Vec<&Report> = self.broken.iter().collect();
         broken.sort_by_key(|report| report.seed);

@@ -68,11 +68,7 @@ enum Phase {
     Holding,
     /// The last request failed. No other is sent before `until`, a reading of the boot clock: setting the wall clock
     /// neither ends a pause nor prolongs it.
-    BackingOff {
-        error: Error,
-        failures: u32,
-        until: Duration,
-    },
+    BackingOff { error: Error, failures: u32, until: Duration },
     /// The keeper has ended; the slot is no longer in the table.
     Closed,
 }
@@ -179,13 +175,7 @@ impl Cache {
     /// Returns a look at every slot, sorted.
     pub(crate) fn status(&self) -> Vec<SlotStatus> {
         let now = self.now();
-        let mut status: Vec<SlotStatus> = self
-            .0
-            .slots
-            .load()
-            .values()
-            .map(|slot| slot.status(now))
-            .collect();
+        let mut status: Vec<SlotStatus> = self.0.slots.load().values().map(|slot| slot.status(now)).collect();
         let order = |key: &TokenKey| (key.scope().map(ToString::to_string), key.lifetime());
         status.sort_by_cached_key(|slot| order(&slot.key));
         status
@@ -241,28 +231,19 @@ impl Shared {
         };
         // Not under the lock: where the task cannot be started the keeper is dropped on the spot, and takes the slot
         // out of the table again.
-        drop(tokio::spawn(
-            Keeper::new(Arc::clone(self), Arc::clone(&slot)).run(),
-        ));
+        drop(tokio::spawn(Keeper::new(Arc::clone(self), Arc::clone(&slot)).run()));
         Ok(slot)
     }
 
     fn find(&self, key: &TokenKey) -> Option<Arc<Slot>> {
-        self.slots
-            .load()
-            .get(key)
-            .filter(|_| Rule::SingleFlight.is_kept())
-            .map(Arc::clone)
+        self.slots.load().get(key).filter(|_| Rule::SingleFlight.is_kept()).map(Arc::clone)
     }
 
     /// Takes a slot out of the table. The next caller starts anew.
     fn remove(&self, slot: &Arc<Slot>) {
         let _exchanging = self.exchange.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = self.slots.load();
-        if slots
-            .get(&slot.key)
-            .is_some_and(|current| Arc::ptr_eq(current, slot))
-        {
+        if slots.get(&slot.key).is_some_and(|current| Arc::ptr_eq(current, slot)) {
             let mut shrunk = HashMap::clone(&slots);
             shrunk.remove(&slot.key);
             self.slots.store(Arc::new(shrunk));
@@ -318,24 +299,15 @@ impl Slot {
     }
 
     fn state(&self, now: Moment) -> State {
-        self.held
-            .load()
-            .as_ref()
-            .map_or(State::Expired, |held| held.state(now))
+        self.held.load().as_ref().map_or(State::Expired, |held| held.state(now))
     }
 
     fn status(&self, now: Moment) -> SlotStatus {
         let token = self.usable(now);
         let (failures, last_error, retry_in) = match &*self.phase.borrow() {
-            Phase::BackingOff {
-                error,
-                failures,
-                until,
-            } => (
-                *failures,
-                Some(error.clone()),
-                Some(until.saturating_sub(now.boot)),
-            ),
+            Phase::BackingOff { error, failures, until } => {
+                (*failures, Some(error.clone()), Some(until.saturating_sub(now.boot)))
+            }
             _ => (0, None, None),
         };
         SlotStatus {

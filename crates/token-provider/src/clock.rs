@@ -22,26 +22,17 @@ impl Moment {
     /// Returns the moment `span` later, on both clocks.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
-        Self {
-            wall: self.wall.saturating_add(span),
-            boot: self.boot.saturating_add(span),
-        }
+        Self { wall: self.wall.saturating_add(span), boot: self.boot.saturating_add(span) }
     }
 
     /// Returns how long it is until `self`, seen from `now`: the shorter of what the two clocks say, zero when either
     /// has reached it.
     #[must_use]
     pub fn left_at(self, now: Self) -> Duration {
-        let wall = if Rule::WallClockCounts.is_kept() {
-            self.wall.saturating_sub(now.wall)
-        } else {
-            Duration::MAX
-        };
-        let boot = if Rule::BootClockCounts.is_kept() {
-            self.boot.saturating_sub(now.boot)
-        } else {
-            Duration::MAX
-        };
+        let wall =
+            if Rule::WallClockCounts.is_kept() { self.wall.saturating_sub(now.wall) } else { Duration::MAX };
+        let boot =
+            if Rule::BootClockCounts.is_kept() { self.boot.saturating_sub(now.boot) } else { Duration::MAX };
         wall.min(boot)
     }
 
@@ -72,17 +63,11 @@ impl Clock for SystemClock {
         // tokens are judged with a margin of ten seconds. The boot clock has no coarse twin.
         let wall = clock_gettime(ClockId::RealtimeCoarse);
         let boot = clock_gettime(ClockId::Boottime);
-        Moment {
-            wall: span(wall),
-            boot: span(boot),
-        }
+        Moment { wall: span(wall), boot: span(boot) }
     }
 
     #[cfg(not(target_os = "linux"))]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the room that may read the clocks"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the room that may read the clocks")]
     fn now(&self) -> Moment {
         use std::sync::LazyLock;
         use std::time::Instant;
@@ -127,27 +112,18 @@ impl TestClock {
 
     /// Makes a clock that reads [`TestClock::START`] now. Needs a Tokio runtime.
     pub fn new() -> Self {
-        Self {
-            start: tokio::time::Instant::now(),
-            shifts: std::sync::Arc::default(),
-        }
+        Self { start: tokio::time::Instant::now(), shifts: std::sync::Arc::default() }
     }
 
     /// Sets the wall clock forward (or back, when negative). The boot clock is not touched.
     pub fn set_wall(&self, by_seconds: i64) {
-        let mut shifts = self
-            .shifts
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut shifts = self.shifts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         shifts.wall_millis += by_seconds * 1000;
     }
 
     /// Suspends the machine: both clocks move on by `span`, Tokio's timers do not.
     pub fn suspend(&self, span: Duration) {
-        let mut shifts = self
-            .shifts
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut shifts = self.shifts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         shifts.suspended += span;
     }
 }
@@ -162,18 +138,11 @@ impl Default for TestClock {
 #[cfg(any(test, feature = "test-util"))]
 impl Clock for TestClock {
     fn now(&self) -> Moment {
-        let shifts = self
-            .shifts
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let shifts = self.shifts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let boot = self.start.elapsed() + shifts.suspended;
         let set_by = Duration::from_millis(shifts.wall_millis.unsigned_abs());
         let unset = Self::START + boot;
-        let wall = if shifts.wall_millis < 0 {
-            unset.saturating_sub(set_by)
-        } else {
-            unset + set_by
-        };
+        let wall = if shifts.wall_millis < 0 { unset.saturating_sub(set_by) } else { unset + set_by };
         Moment { wall, boot }
     }
 }
@@ -184,35 +153,21 @@ mod tests {
 
     #[test]
     fn system_clock_agrees_with_the_standard_library() {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the counterpart that the clock is compared with"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the counterpart that the clock is compared with")]
         let system = SystemTime::now();
         let ours = SystemClock.now().system_time();
-        let apart = system
-            .duration_since(ours)
-            .unwrap_or_else(|early| early.duration());
+        let apart = system.duration_since(ours).unwrap_or_else(|early| early.duration());
         assert!(apart < Duration::from_secs(1), "{apart:?}");
     }
 
     #[test]
     fn left_is_what_the_stricter_clock_says() {
-        let now = Moment {
-            wall: Duration::from_secs(100),
-            boot: Duration::from_secs(10),
-        };
+        let now = Moment { wall: Duration::from_secs(100), boot: Duration::from_secs(10) };
         let end = now.after(Duration::from_secs(60));
         assert_eq!(end.left_at(now), Duration::from_secs(60));
-        let wall_forward = Moment {
-            wall: Duration::from_secs(3700),
-            ..now
-        };
+        let wall_forward = Moment { wall: Duration::from_secs(3700), ..now };
         assert_eq!(end.left_at(wall_forward), Duration::ZERO);
-        let wall_back = Moment {
-            wall: Duration::ZERO,
-            boot: Duration::from_secs(69),
-        };
+        let wall_back = Moment { wall: Duration::ZERO, boot: Duration::from_secs(69) };
         assert_eq!(end.left_at(wall_back), Duration::from_secs(1));
     }
 
@@ -224,10 +179,7 @@ mod tests {
         assert_eq!(clock.now(), before.after(Duration::from_secs(5)));
         clock.set_wall(-3600);
         assert_eq!(clock.now().boot, Duration::from_secs(5));
-        assert_eq!(
-            clock.now().wall,
-            TestClock::START.saturating_sub(Duration::from_secs(3595))
-        );
+        assert_eq!(clock.now().wall, TestClock::START.saturating_sub(Duration::from_secs(3595)));
         clock.suspend(Duration::from_secs(60));
         assert_eq!(clock.now().boot, Duration::from_secs(65));
     }

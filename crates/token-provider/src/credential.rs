@@ -81,10 +81,7 @@ impl Credential {
     ///
     /// [`ErrorKind::CredentialInvalid`], with line and key.
     pub fn from_properties(text: &[u8], name: &str) -> Result<Self, Error> {
-        Self::from_entries(
-            &Entries::parse(text, None).map_err(|problem| invalid(name, &problem))?,
-            name,
-        )
+        Self::from_entries(&Entries::parse(text, None).map_err(|problem| invalid(name, &problem))?, name)
     }
 
     /// Reads a credential from a section of a `credentials.ini` file; `name` is what errors call it.
@@ -132,10 +129,7 @@ impl Credential {
 
     /// Returns whether both are the same in every part; takes the same time wherever the secrets differ.
     pub fn is_same(&self, other: &Self) -> bool {
-        let secrets = (
-            self.access_key_secret.expose_secret(),
-            other.access_key_secret.expose_secret(),
-        );
+        let secrets = (self.access_key_secret.expose_secret(), other.access_key_secret.expose_secret());
         self.access_key_id == other.access_key_id
             && self.token_endpoint_url == other.token_endpoint_url
             && self.scope == other.scope
@@ -165,9 +159,8 @@ impl Credential {
         check_text("it", &secret).map_err(|error| at(secret_line, KEY_SECRET, &error))?;
         let mut credential = Self::new(&id, SecretString::from(secret.as_str()))?;
         if let Some((line, url)) = entries.last(ENDPOINT).filter(|(_, url)| !url.is_empty()) {
-            credential = credential
-                .with_token_endpoint_url(&url)
-                .map_err(|error| at(line, ENDPOINT, &error))?;
+            credential =
+                credential.with_token_endpoint_url(&url).map_err(|error| at(line, ENDPOINT, &error))?;
         }
         if let Some((line, scope)) = entries.last(SCOPE).filter(|(_, scope)| !scope.is_empty()) {
             let scope = Scope::new(&scope).map_err(|error| at(line, SCOPE, &error))?;
@@ -222,10 +215,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 fn check_text(what: &str, text: &str) -> Result<(), Error> {
     let problem = if text.is_empty() {
         "is empty"
-    } else if text
-        .chars()
-        .any(|character| character.is_control() && character != '\t')
-    {
+    } else if text.chars().any(|character| character.is_control() && character != '\t') {
         "holds a line break or another control character"
     } else {
         return Ok(());

@@ -64,12 +64,7 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            retry_after: None,
-            source: None,
-        }
+        Self { kind, message: message.into(), retry_after: None, source: None }
     }
 
     pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
@@ -152,9 +147,7 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
 
@@ -168,13 +161,7 @@ mod tests {
             (ErrorKind::CredentialNotFound, false),
             (ErrorKind::CredentialInvalid, false),
             (ErrorKind::InvalidRequest, false),
-            (
-                ErrorKind::Rejected {
-                    status: 401,
-                    code: Some(401_300),
-                },
-                false,
-            ),
+            (ErrorKind::Rejected { status: 401, code: Some(401_300) }, false),
             (ErrorKind::ClockSkew, false),
             (ErrorKind::Throttled, true),
             (ErrorKind::Unavailable { status: 503 }, true),

@@ -47,11 +47,7 @@ pub struct Issued {
 impl Issued {
     /// Takes a token's text and the lifetime that the issuer granted, counted from the moment the request was sent.
     pub fn new(access_token: impl Into<String>, expires_in: Duration) -> Self {
-        Self {
-            access_token: Zeroizing::new(access_token.into()),
-            expires_in,
-            scope: None,
-        }
+        Self { access_token: Zeroizing::new(access_token.into()), expires_in, scope: None }
     }
 
     /// Returns the lifetime that the issuer granted.

@@ -56,7 +56,9 @@ pub use crate::clock::TestClock;
 pub use crate::clock::{Clock, Moment, SystemClock};
 pub use crate::credential::{Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, Lookup};
 pub use crate::error::{Error, ErrorKind};
-pub use crate::issuer::{HereIssuer, HereIssuerConfig, Issue, IssueFuture, Issued, RemoteIssuer, RemoteIssuerConfig};
+pub use crate::issuer::{
+    HereIssuer, HereIssuerConfig, Issue, IssueFuture, Issued, RemoteIssuer, RemoteIssuerConfig,
+};
 pub use crate::provider::{TokenProvider, TokenProviderBuilder};
 #[cfg(feature = "mutation")]
 #[doc(hidden)]

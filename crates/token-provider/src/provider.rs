@@ -80,17 +80,15 @@ impl TokenProvider {
         if let Some(token) = self.held(key) {
             return Ok(token);
         }
-        tokio::time::timeout(self.0.max_wait, self.0.cache.wait(key))
-            .await
-            .unwrap_or_else(|_elapsed| {
-                Err(Error::new(
-                    ErrorKind::WaitedTooLong,
-                    format!(
-                        "the issuer has not answered within {} s; the request goes on",
-                        self.0.max_wait.as_secs()
-                    ),
-                ))
-            })
+        tokio::time::timeout(self.0.max_wait, self.0.cache.wait(key)).await.unwrap_or_else(|_elapsed| {
+            Err(Error::new(
+                ErrorKind::WaitedTooLong,
+                format!(
+                    "the issuer has not answered within {} s; the request goes on",
+                    self.0.max_wait.as_secs()
+                ),
+            ))
+        })
     }
 
     /// Returns the token held for this key if it may be handed out; never waits, and takes no lock.
@@ -172,10 +170,6 @@ impl TokenProviderBuilder {
     /// Makes the provider. Nothing is asked for yet.
     pub fn build(self) -> TokenProvider {
         let cache = Cache::new(self.issuer, self.clock, self.max_tokens, self.seed);
-        TokenProvider(Arc::new(Inner {
-            cache,
-            default_key: self.default_key,
-            max_wait: self.max_wait,
-        }))
+        TokenProvider(Arc::new(Inner { cache, default_key: self.default_key, max_wait: self.max_wait }))
     }
 }

@@ -44,11 +44,7 @@ pub(crate) enum State {
 
 /// Judges a token that has `left` to live, and was due when it had `left_when_due`.
 pub(crate) fn state(left: Duration, left_when_due: Duration) -> State {
-    let margin = if Rule::ExpiryMargin.is_kept() {
-        EXPIRY_MARGIN
-    } else {
-        Duration::ZERO
-    };
+    let margin = if Rule::ExpiryMargin.is_kept() { EXPIRY_MARGIN } else { Duration::ZERO };
     if left <= margin {
         State::Expired
     } else if left <= left_when_due {
@@ -65,15 +61,8 @@ pub(crate) fn state(left: Duration, left_when_due: Duration) -> State {
 pub(crate) fn refresh_after(lifetime: Duration, chance: f64) -> Duration {
     let jitter = 1.0 + DUE_JITTER * (2.0 * chance - 1.0);
     let usable = lifetime.saturating_sub(EXPIRY_MARGIN);
-    let share = if Rule::RefreshInTime.is_kept() {
-        DUE_SHARE
-    } else {
-        0.9
-    };
-    lifetime
-        .mul_f64(share * jitter)
-        .min(usable.mul_f64(SHORT_DUE_SHARE * jitter))
-        .max(SHORTEST_REFRESH)
+    let share = if Rule::RefreshInTime.is_kept() { DUE_SHARE } else { 0.9 };
+    lifetime.mul_f64(share * jitter).min(usable.mul_f64(SHORT_DUE_SHARE * jitter)).max(SHORTEST_REFRESH)
 }
 
 /// Returns how long to wait after the given failure, the `failures`th in a row (from 1).
@@ -82,22 +71,14 @@ pub(crate) fn refresh_after(lifetime: Duration, chance: f64) -> Duration {
 /// since only a person can mend them.
 pub(crate) fn retry_after(error: &Error, failures: u32, chance: f64) -> Duration {
     let (step, jitter) = if error.is_transient() || !Rule::RefusedSlowly.is_kept() {
-        let doublings = if Rule::Backoff.is_kept() {
-            failures.saturating_sub(1).min(16)
-        } else {
-            0
-        };
-        (
-            FIRST_RETRY.saturating_mul(1 << doublings).min(LAST_RETRY),
-            RETRY_JITTER,
-        )
+        let doublings = if Rule::Backoff.is_kept() { failures.saturating_sub(1).min(16) } else { 0 };
+        (FIRST_RETRY.saturating_mul(1 << doublings).min(LAST_RETRY), RETRY_JITTER)
     } else {
         (REFUSED_RETRY, ASKED_JITTER)
     };
     let asked = error.retry_after().filter(|_| Rule::RetryAfter.is_kept());
     let asked = asked.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-    step.mul_f64(1.0 + jitter * chance)
-        .max(asked.mul_f64(1.0 + ASKED_JITTER * chance))
+    step.mul_f64(1.0 + jitter * chance).max(asked.mul_f64(1.0 + ASKED_JITTER * chance))
 }
 
 #[cfg(test)]

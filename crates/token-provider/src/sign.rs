@@ -15,11 +15,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 /// RFC 5849 §3.6: everything but RFC 3986's unreserved characters is encoded.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The only method that all three of HERE's SDKs can speak. (`HMAC-SHA1` is for old Java programs alone.)
 const SIGNATURE_METHOD: &str = "HMAC-SHA256";
@@ -83,17 +79,10 @@ fn parameter_string(url: &Url, form: &[(&str, &str)], parameters: &Parameters<'_
     let mut pairs: Vec<(String, String)> = url
         .query_pairs()
         .map(|(name, value)| (encode(&name).into(), encode(&value).into()))
-        .chain(
-            form.iter()
-                .chain(&oauth)
-                .map(|(name, value)| (encode(name).into(), encode(value).into())),
-        )
+        .chain(form.iter().chain(&oauth).map(|(name, value)| (encode(name).into(), encode(value).into())))
         .collect();
     pairs.sort();
-    let pairs: Vec<String> = pairs
-        .into_iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
+    let pairs: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     pairs.join("&")
 }
 
@@ -143,14 +132,8 @@ pub(crate) fn nonce() -> Result<String, getrandom::Error> {
         let mut bytes = [0_u8; 2 * NONCE_LENGTH];
         getrandom::fill(&mut bytes)?;
         // Six bits each; 62 and 63 are thrown away, so that every character is equally likely.
-        let characters = bytes
-            .iter()
-            .filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
-        nonce.extend(
-            characters
-                .map(|&character| char::from(character))
-                .take(NONCE_LENGTH - nonce.len()),
-        );
+        let characters = bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
+        nonce.extend(characters.map(|&character| char::from(character)).take(NONCE_LENGTH - nonce.len()));
     }
     Ok(nonce)
 }
@@ -193,11 +176,8 @@ mod tests {
         for vector in vectors.vectors {
             let name = &vector.name;
             let url = Url::parse(&vector.url).expect("the vector's URL is well-formed");
-            let form: Vec<(&str, &str)> = vector
-                .form
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str()))
-                .collect();
+            let form: Vec<(&str, &str)> =
+                vector.form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             let parameters = Parameters {
                 access_key_id: &vector.access_key_id,
                 nonce: &vector.nonce,

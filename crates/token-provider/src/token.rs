@@ -79,10 +79,7 @@ impl TokenKey {
                 "the lifetime is not between 1 and 86400 seconds",
             ));
         }
-        Ok(Self {
-            scope: None,
-            lifetime,
-        })
+        Ok(Self { scope: None, lifetime })
     }
 
     /// Asks for another scope than the credential's own.
@@ -106,10 +103,7 @@ impl TokenKey {
 impl Default for TokenKey {
     /// One hour, with the credential's own scope: what HERE's SDKs ask for.
     fn default() -> Self {
-        Self {
-            scope: None,
-            lifetime: Duration::from_secs(3600),
-        }
+        Self { scope: None, lifetime: Duration::from_secs(3600) }
     }
 }
 
@@ -245,15 +239,9 @@ mod tests {
     use super::*;
 
     fn token(text: &str, lifetime: u64) -> (AccessToken, Moment) {
-        let sent_at = Moment {
-            wall: Duration::from_secs(1000),
-            boot: Duration::from_secs(50),
-        };
+        let sent_at = Moment { wall: Duration::from_secs(1000), boot: Duration::from_secs(50) };
         let text = Zeroizing::new(text.to_owned());
-        (
-            AccessToken::new(text, None, Duration::from_secs(lifetime), sent_at),
-            sent_at,
-        )
+        (AccessToken::new(text, None, Duration::from_secs(lifetime), sent_at), sent_at)
     }
 
     #[test]
@@ -272,33 +260,20 @@ mod tests {
         assert!(token.is_usable_at(sent_at));
         assert!(token.is_usable_at(sent_at.after(Duration::from_millis(49_999))));
         assert!(!token.is_usable_at(sent_at.after(Duration::from_secs(50))));
-        let wall_forward = Moment {
-            wall: sent_at.wall + Duration::from_secs(3600),
-            boot: sent_at.boot,
-        };
+        let wall_forward = Moment { wall: sent_at.wall + Duration::from_secs(3600), boot: sent_at.boot };
         assert!(!token.is_usable_at(wall_forward));
-        let wall_back = Moment {
-            wall: Duration::ZERO,
-            boot: sent_at.boot + Duration::from_secs(55),
-        };
+        let wall_back = Moment { wall: Duration::ZERO, boot: sent_at.boot + Duration::from_secs(55) };
         assert!(!token.is_usable_at(wall_back));
     }
 
     #[test]
     fn scope_takes_what_rfc_6749_allows() {
-        for good in [
-            "openid",
-            "openid sdp:GROUP-1,GROUP-2",
-            "hrn:here:authorization::rlm:project/p1",
-        ] {
+        for good in ["openid", "openid sdp:GROUP-1,GROUP-2", "hrn:here:authorization::rlm:project/p1"] {
             assert_eq!(Scope::new(good).expect("is well-formed").as_str(), good);
         }
         let long = "x".repeat(1025);
         for bad in ["", " ", "a\"b", "a\\b", "a\nb", "ü", long.as_str()] {
-            assert_eq!(
-                Scope::new(bad).expect_err("is malformed").kind(),
-                ErrorKind::InvalidRequest
-            );
+            assert_eq!(Scope::new(bad).expect_err("is malformed").kind(), ErrorKind::InvalidRequest);
         }
     }
 

@@ -67,12 +67,7 @@ mod tests {
     #[test]
     fn same_place_throws_the_same() {
         assert_eq!(throws(1, -3, 7), throws(1, -3, 7));
-        for other in [
-            throws(2, -3, 7),
-            throws(1, -3, 8),
-            throws(1, 3, 7),
-            throws(1, 7, -3),
-        ] {
+        for other in [throws(2, -3, 7), throws(1, -3, 8), throws(1, 3, 7), throws(1, 7, -3)] {
             assert_ne!(throws(1, -3, 7), other);
         }
     }

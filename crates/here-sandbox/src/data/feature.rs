@@ -35,11 +35,7 @@ pub(crate) struct FeatureCollection<'a> {
 
 impl Feature {
     pub(crate) fn new(id: String, geometry: Geometry) -> Self {
-        Self {
-            id,
-            geometry,
-            properties: Properties::default(),
-        }
+        Self { id, geometry, properties: Properties::default() }
     }
 
     #[must_use]
@@ -73,10 +69,7 @@ impl Geometry {
 
 impl<'a> FeatureCollection<'a> {
     pub(crate) fn new(features: impl IntoIterator<Item = &'a Feature>) -> Self {
-        Self {
-            r#type: "FeatureCollection",
-            features: features.into_iter().collect(),
-        }
+        Self { r#type: "FeatureCollection", features: features.into_iter().collect() }
     }
 }
 
@@ -161,9 +154,8 @@ mod tests {
 
     #[test]
     fn properties_keep_their_order() {
-        let feature = Feature::new("p".into(), Geometry::Point(Point::new(0.0, 0.0)))
-            .with("zoo", 1)
-            .with("ape", 2);
+        let feature =
+            Feature::new("p".into(), Geometry::Point(Point::new(0.0, 0.0))).with("zoo", 1).with("ape", 2);
         let text = serde_json::to_string(&feature).unwrap();
         assert!(text.ends_with(r#""properties":{"zoo":1,"ape":2}}"#), "{text}");
     }

@@ -27,9 +27,8 @@ pub(crate) fn street(direction: Direction, number: i32) -> String {
     // Both strides share no factor with the number of words, so neighbours differ and few names come twice.
     let stride = if direction == Direction::North { 5 } else { 29 };
     let index = (number * stride).rem_euclid(68);
-    let word = STREETS
-        .get(usize::try_from(index).unwrap_or_default())
-        .expect("a remainder of the number of words");
+    let word =
+        STREETS.get(usize::try_from(index).unwrap_or_default()).expect("a remainder of the number of words");
     let kind = match (width(number), direction) {
         (Width::Primary, Direction::North) => "Boulevard",
         (Width::Primary, Direction::East) => "Avenue",
@@ -52,40 +51,20 @@ pub(crate) struct Business {
 pub(crate) fn business(dice: &mut Dice) -> Business {
     const KINDS: [(&str, &[&str], &str); 10] = [
         ("cafe", &["Coffee", "Café", "Tea Room"], "Mo-Su 07:00-18:00"),
-        (
-            "restaurant",
-            &["Kitchen", "Grill", "Noodle House"],
-            "Tu-Su 12:00-23:00",
-        ),
+        ("restaurant", &["Kitchen", "Grill", "Noodle House"], "Tu-Su 12:00-23:00"),
         ("bakery", &["Bakery", "Bread & Cake"], "Mo-Sa 06:00-17:00"),
         ("pharmacy", &["Pharmacy"], "Mo-Sa 08:00-20:00"),
-        (
-            "school",
-            &["Primary School", "Grammar School"],
-            "Mo-Fr 08:00-16:00",
-        ),
+        ("school", &["Primary School", "Grammar School"], "Mo-Fr 08:00-16:00"),
         ("library", &["Library", "Reading Room"], "Tu-Sa 10:00-19:00"),
-        (
-            "museum",
-            &["Museum", "Gallery", "Collection"],
-            "We-Su 10:00-18:00",
-        ),
+        ("museum", &["Museum", "Gallery", "Collection"], "We-Su 10:00-18:00"),
         ("hotel", &["Hotel", "Inn"], "24/7"),
         ("supermarket", &["Market", "Grocers"], "Mo-Sa 07:00-22:00"),
-        (
-            "workshop",
-            &["Boat Repair", "Bicycles", "Instruments"],
-            "Mo-Fr 09:00-18:00",
-        ),
+        ("workshop", &["Boat Repair", "Bicycles", "Instruments"], "Mo-Fr 09:00-18:00"),
     ];
     let kinds: Vec<_> = KINDS.iter().collect();
     let (category, words, hours) = dice.pick(&kinds);
     let name = format!("{} {}", dice.pick(&STREETS), dice.pick(words));
-    Business {
-        name,
-        category,
-        hours,
-    }
+    Business { name, category, hours }
 }
 
 #[cfg(test)]
@@ -111,10 +90,7 @@ mod tests {
     fn business_has_a_name_that_fits_its_category() {
         for i in 0..200 {
             let business = business(&mut Dice::new(3, i, 0));
-            assert!(
-                business.name.contains(' ') && !business.hours.is_empty(),
-                "{business:?}"
-            );
+            assert!(business.name.contains(' ') && !business.hours.is_empty(), "{business:?}");
             if business.category == "pharmacy" {
                 assert!(business.name.ends_with("Pharmacy"), "{business:?}");
             }

@@ -57,31 +57,11 @@ pub(crate) struct Park {
 }
 
 pub(crate) const PARKS: [Park; 5] = [
-    Park {
-        name: "Observatory Park",
-        from: (9, 3),
-        to: (15, 12),
-    },
-    Park {
-        name: "Sailmakers Green",
-        from: (-12, -3),
-        to: (-9, 2),
-    },
-    Park {
-        name: "Longitude Gardens",
-        from: (-6, 12),
-        to: (-2, 15),
-    },
-    Park {
-        name: "Lighthouse Point",
-        from: (-21, -6),
-        to: (-18, 0),
-    },
-    Park {
-        name: "Eastern Meadow",
-        from: (18, -9),
-        to: (23, -4),
-    },
+    Park { name: "Observatory Park", from: (9, 3), to: (15, 12) },
+    Park { name: "Sailmakers Green", from: (-12, -3), to: (-9, 2) },
+    Park { name: "Longitude Gardens", from: (-6, 12), to: (-2, 15) },
+    Park { name: "Lighthouse Point", from: (-21, -6), to: (-18, 0) },
+    Park { name: "Eastern Meadow", from: (18, -9), to: (23, -4) },
 ];
 
 /// The shore from west to east; the sea lies south of it.
@@ -242,11 +222,7 @@ pub(crate) fn river() -> Vec<Point> {
 
 /// The shore, moved inland: where a promenade runs.
 pub(crate) fn promenade() -> Vec<Point> {
-    COAST
-        .iter()
-        .map(|point| Point::new(point.x, point.y + 48.0))
-        .filter(|point| is_on_plan(*point))
-        .collect()
+    COAST.iter().map(|point| Point::new(point.x, point.y + 48.0)).filter(|point| is_on_plan(*point)).collect()
 }
 
 impl Park {
@@ -294,10 +270,7 @@ mod tests {
     fn nothing_is_built_in_the_water_or_off_the_plan() {
         for cell in cells().filter(|&cell| usage(cell) != Use::Nothing && usage(cell) != Use::Park) {
             let place = middle(cell);
-            assert!(
-                !is_sea(place, 0.0) && !is_river(place, 0.0) && is_on_plan(place),
-                "{cell:?}"
-            );
+            assert!(!is_sea(place, 0.0) && !is_river(place, 0.0) && is_on_plan(place), "{cell:?}");
         }
     }
 
@@ -318,9 +291,7 @@ mod tests {
             let blocks = (park.to.0 - park.from.0 + park.to.1 - park.from.1) * 2;
             assert_eq!(i32::try_from(outline.len()), Ok(blocks), "{}", park.name);
             assert!(
-                outline
-                    .iter()
-                    .all(|&point| !is_sea(point, 0.0) && !is_river(point, 0.0)),
+                outline.iter().all(|&point| !is_sea(point, 0.0) && !is_river(point, 0.0)),
                 "{}",
                 park.name
             );

@@ -6,10 +6,7 @@
 use super::tile::{Bounds, Tile};
 
 /// The middle of the city, in the Sargasso Sea: a corner of HERE tiles of level 15 and of level 14.
-const MIDDLE: (f64, f64) = (
-    12_744.0 * 360.0 / 32_768.0 - 180.0,
-    10_376.0 * 360.0 / 32_768.0 - 90.0,
-);
+const MIDDLE: (f64, f64) = (12_744.0 * 360.0 / 32_768.0 - 180.0, 10_376.0 * 360.0 / 32_768.0 - 90.0);
 
 /// Metres in a degree there, east and north.
 const METRES: (f64, f64) = (101_750.0, 110_780.0);
@@ -36,10 +33,7 @@ impl Point {
     /// Longitude and latitude with six digits, some ten centimetres.
     pub(crate) fn degrees(self) -> [f64; 2] {
         let round = |degrees: f64| (degrees * 1e6).round() / 1e6;
-        [
-            round(MIDDLE.0 + self.x / METRES.0),
-            round(MIDDLE.1 + self.y / METRES.1),
-        ]
+        [round(MIDDLE.0 + self.x / METRES.0), round(MIDDLE.1 + self.y / METRES.1)]
     }
 
     pub(crate) fn tile(self, level: u32) -> Tile {
@@ -49,10 +43,7 @@ impl Point {
 
     /// The point at this share of the way to `other`.
     pub(crate) fn towards(self, other: Self, share: f64) -> Self {
-        Self::new(
-            self.x + (other.x - self.x) * share,
-            self.y + (other.y - self.y) * share,
-        )
+        Self::new(self.x + (other.x - self.x) * share, self.y + (other.y - self.y) * share)
     }
 
     pub(crate) fn distance(self, other: Self) -> f64 {
@@ -75,22 +66,11 @@ impl Point {
 
 impl Frame {
     pub(crate) fn of(tile: Tile) -> Self {
-        let Bounds {
-            west,
-            south,
-            east,
-            north,
-        } = tile.bounds();
+        let Bounds { west, south, east, north } = tile.bounds();
         let metres = |longitude: f64, latitude: f64| {
-            Point::new(
-                (longitude - MIDDLE.0) * METRES.0,
-                (latitude - MIDDLE.1) * METRES.1,
-            )
+            Point::new((longitude - MIDDLE.0) * METRES.0, (latitude - MIDDLE.1) * METRES.1)
         };
-        Self {
-            from: metres(west, south),
-            to: metres(east, north),
-        }
+        Self { from: metres(west, south), to: metres(east, north) }
     }
 
     pub(crate) fn middle(self) -> Point {
@@ -130,12 +110,9 @@ pub(crate) fn smooth(through: &[Point], steps: u32) -> Vec<Point> {
     let at = |index: usize| through.get(index.min(through.len() - 1)).copied();
     let mut line = Vec::new();
     for index in 0..through.len().saturating_sub(1) {
-        let (Some(before), Some(a), Some(b), Some(after)) = (
-            at(index.saturating_sub(1)),
-            at(index),
-            at(index + 1),
-            at(index + 2),
-        ) else {
+        let (Some(before), Some(a), Some(b), Some(after)) =
+            (at(index.saturating_sub(1)), at(index), at(index + 1), at(index + 2))
+        else {
             break;
         };
         for step in 0..steps {
@@ -145,10 +122,7 @@ pub(crate) fn smooth(through: &[Point], steps: u32) -> Vec<Point> {
                 let cube = 3.0 * (a - b) + after - before;
                 a + 0.5 * t * (linear + t * (square + t * cube))
             };
-            line.push(Point::new(
-                curve(before.x, a.x, b.x, after.x),
-                curve(before.y, a.y, b.y, after.y),
-            ));
+            line.push(Point::new(curve(before.x, a.x, b.x, after.x), curve(before.y, a.y, b.y, after.y)));
         }
     }
     line.extend(through.last());
@@ -178,18 +152,11 @@ pub(crate) fn band(line: &[Point], width: impl Fn(f64) -> f64) -> Vec<Point> {
 mod tests {
     use super::*;
 
-    const SQUARE: [Point; 4] = [
-        Point::new(0.0, 0.0),
-        Point::new(10.0, 0.0),
-        Point::new(10.0, 10.0),
-        Point::new(0.0, 10.0),
-    ];
+    const SQUARE: [Point; 4] =
+        [Point::new(0.0, 0.0), Point::new(10.0, 0.0), Point::new(10.0, 10.0), Point::new(0.0, 10.0)];
 
     fn frame(from: (f64, f64), to: (f64, f64)) -> Frame {
-        Frame {
-            from: Point::new(from.0, from.1),
-            to: Point::new(to.0, to.1),
-        }
+        Frame { from: Point::new(from.0, from.1), to: Point::new(to.0, to.1) }
     }
 
     /// Twice the area, positive where the corners are in counter-clockwise order.
@@ -206,10 +173,7 @@ mod tests {
             assert_ne!(tile(1.0, -1.0), tile(1.0, 1.0), "{level}");
             assert_eq!(tile(0.0, 0.0), tile(1.0, 1.0), "{level}");
         }
-        assert_eq!(
-            format!("{:?}", Point::new(0.0, 0.0).degrees()),
-            "[-39.990234, 23.994141]"
-        );
+        assert_eq!(format!("{:?}", Point::new(0.0, 0.0).degrees()), "[-39.990234, 23.994141]");
     }
 
     #[test]
@@ -244,15 +208,8 @@ mod tests {
 
     #[test]
     fn band_is_as_wide_as_asked_for() {
-        let line = [
-            Point::new(0.0, 0.0),
-            Point::new(50.0, 0.0),
-            Point::new(100.0, 0.0),
-        ];
+        let line = [Point::new(0.0, 0.0), Point::new(50.0, 0.0), Point::new(100.0, 0.0)];
         let band = band(&line, |_| 3.0);
-        assert!(
-            (twice_the_area(&band).abs() - 2.0 * 100.0 * 6.0).abs() < 1e-9,
-            "{band:?}"
-        );
+        assert!((twice_the_area(&band).abs() - 2.0 * 100.0 * 6.0).abs() < 1e-9, "{band:?}");
     }
 }

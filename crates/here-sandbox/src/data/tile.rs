@@ -37,11 +37,7 @@ impl Tile {
             let index = index as u32;
             index
         };
-        Self {
-            level,
-            row: index(latitude + 90.0),
-            column: index(longitude + 180.0),
-        }
+        Self { level, row: index(latitude + 90.0), column: index(longitude + 180.0) }
     }
 
     /// Reads a quad key; `None` for a number that names no tile.
@@ -51,16 +47,9 @@ impl Tile {
         if bits % 2 == 1 || level > MAX_LEVEL {
             return None;
         }
-        let every_second = |from: u32| {
-            (0..level)
-                .map(|bit| u32::from(quad_key >> (2 * bit + from) & 1 == 1) << bit)
-                .sum()
-        };
-        Some(Self {
-            level,
-            row: every_second(1),
-            column: every_second(0),
-        })
+        let every_second =
+            |from: u32| (0..level).map(|bit| u32::from(quad_key >> (2 * bit + from) & 1 == 1) << bit).sum();
+        Some(Self { level, row: every_second(1), column: every_second(0) })
     }
 
     pub(crate) fn quad_key(self) -> u64 {
@@ -84,11 +73,7 @@ impl Tile {
     /// Returns the ancestor at this level, or the tile itself at its own; `None` below that.
     pub(crate) fn ancestor_at(self, level: u32) -> Option<Self> {
         let up = self.level.checked_sub(level)?;
-        Some(Self {
-            level,
-            row: self.row >> up,
-            column: self.column >> up,
-        })
+        Some(Self { level, row: self.row >> up, column: self.column >> up })
     }
 
     /// Returns how many levels this tile is below `ancestor`, and its quad key counted from there; 1 is the

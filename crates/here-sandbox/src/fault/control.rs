@@ -54,22 +54,13 @@ impl FaultControl {
     /// Finds out what a request gets, and uses up one of a counted fault.
     pub(crate) fn take(&self, route: Route) -> Applied {
         let mut list = self.lock();
-        let mut applied = Applied {
-            skew: skew(&list),
-            ..Applied::default()
-        };
+        let mut applied = Applied { skew: skew(&list), ..Applied::default() };
         let applies = |fault: &Fault| fault.target.covers(route);
-        for fault in list
-            .iter()
-            .filter(|fault| fault.count.is_none() && applies(fault))
-        {
+        for fault in list.iter().filter(|fault| fault.count.is_none() && applies(fault)) {
             applied.fault.overlay(fault);
             applied.any = true;
         }
-        if let Some(index) = list
-            .iter()
-            .position(|fault| fault.count.is_some() && applies(fault))
-        {
+        if let Some(index) = list.iter().position(|fault| fault.count.is_some() && applies(fault)) {
             if let Some(fault) = list.get_mut(index) {
                 applied.fault.overlay(fault);
                 applied.any = true;
@@ -106,10 +97,7 @@ impl Target {
 fn skew(list: &[Fault]) -> i64 {
     let counted = list.iter().filter(|fault| fault.count.is_some());
     let staying = list.iter().filter(|fault| fault.count.is_none()).rev();
-    counted
-        .chain(staying)
-        .find_map(|fault| fault.clock_skew_s)
-        .unwrap_or_default()
+    counted.chain(staying).find_map(|fault| fault.clock_skew_s).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -117,9 +105,7 @@ mod tests {
     use super::*;
 
     fn statuses(control: &FaultControl, route: Route, requests: usize) -> Vec<Option<u16>> {
-        (0..requests)
-            .map(|_| control.take(route).fault.status.map(|status| status.as_u16()))
-            .collect()
+        (0..requests).map(|_| control.take(route).fault.status.map(|status| status.as_u16())).collect()
     }
 
     #[test]
@@ -127,10 +113,7 @@ mod tests {
         let control = FaultControl::default();
         control.inject(Fault::new().with_status(503).with_count(2));
         control.inject(Fault::new().with_status(429).with_count(1));
-        assert_eq!(
-            statuses(&control, Route::Token, 4),
-            [Some(503), Some(503), Some(429), None]
-        );
+        assert_eq!(statuses(&control, Route::Token, 4), [Some(503), Some(503), Some(429), None]);
         assert_eq!(control.list(), []);
         assert_eq!(control.take(Route::Token), Applied::default());
     }
@@ -142,10 +125,7 @@ mod tests {
         control.inject(Fault::new().with_status(500).with_lifetime(6));
         control.inject(Fault::new().with_status(503).with_count(1));
         let first = control.take(Route::Token).fault;
-        assert_eq!(
-            (first.status.map(|s| s.as_u16()), first.lifetime_s),
-            (Some(503), Some(6))
-        );
+        assert_eq!((first.status.map(|s| s.as_u16()), first.lifetime_s), (Some(503), Some(6)));
         assert_eq!(statuses(&control, Route::Token, 2), [Some(500), Some(500)]);
         control.clear();
         assert_eq!(statuses(&control, Route::Token, 1), [None]);
@@ -163,13 +143,7 @@ mod tests {
             let control = FaultControl::default();
             control.inject(Fault::new().with_target(target).with_status(500));
             let hit = |route: &Route| control.take(*route).any;
-            assert_eq!(
-                [Token, Account, Data, Control]
-                    .into_iter()
-                    .filter(hit)
-                    .collect::<Vec<_>>(),
-                expected
-            );
+            assert_eq!([Token, Account, Data, Control].into_iter().filter(hit).collect::<Vec<_>>(), expected);
         }
     }
 

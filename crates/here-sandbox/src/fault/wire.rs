@@ -45,9 +45,7 @@ enum RetryAfter {
 
 /// Accepts the statuses that can end an exchange and that HTTP knows.
 pub(super) fn parse_status(status: u16) -> Result<StatusCode, FaultError> {
-    let in_range = StatusCode::from_u16(status)
-        .ok()
-        .filter(|_| (200..=599).contains(&status));
+    let in_range = StatusCode::from_u16(status).ok().filter(|_| (200..=599).contains(&status));
     in_range.ok_or_else(|| FaultError("status must be from 200 to 599".into()))
 }
 
@@ -63,23 +61,15 @@ impl TryFrom<Wire> for Fault {
         });
         let delay = wire.delay_ms.map(Duration::from_millis);
         if delay.is_some_and(|delay| delay > MAX_DELAY) {
-            return Err(FaultError(format!(
-                "delay_ms must be at most {}",
-                MAX_DELAY.as_millis()
-            )));
+            return Err(FaultError(format!("delay_ms must be at most {}", MAX_DELAY.as_millis())));
         }
-        if wire
-            .clock_skew_s
-            .is_some_and(|skew| skew.unsigned_abs() > MAX_SKEW_SECONDS.unsigned_abs())
-        {
+        if wire.clock_skew_s.is_some_and(|skew| skew.unsigned_abs() > MAX_SKEW_SECONDS.unsigned_abs()) {
             return Err(FaultError(format!(
                 "clock_skew_s must be from -{MAX_SKEW_SECONDS} to {MAX_SKEW_SECONDS}"
             )));
         }
         if wire.count == Some(0) {
-            return Err(FaultError(
-                "count must be 1 or more; leave it out for a fault that stays".into(),
-            ));
+            return Err(FaultError("count must be 1 or more; leave it out for a fault that stays".into()));
         }
         Ok(Self {
             target: wire.target,
@@ -102,8 +92,7 @@ impl From<Fault> for Wire {
     fn from(fault: Fault) -> Self {
         let retry_after = fault.retry_after.map(|value| {
             let text = value.to_str().unwrap_or_default();
-            text.parse()
-                .map_or_else(|_| RetryAfter::Text(text.to_owned()), RetryAfter::Seconds)
+            text.parse().map_or_else(|_| RetryAfter::Text(text.to_owned()), RetryAfter::Seconds)
         });
         Self {
             target: fault.target,
@@ -111,9 +100,7 @@ impl From<Fault> for Wire {
             error_code: fault.error_code,
             retry_after,
             body: fault.body,
-            delay_ms: fault
-                .delay
-                .map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
+            delay_ms: fault.delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
             hang: fault.hang,
             hang_up: fault.hang_up,
             clock_skew_s: fault.clock_skew_s,
@@ -124,10 +111,7 @@ impl From<Fault> for Wire {
     }
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes the field by reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
 }
@@ -148,10 +132,7 @@ mod tests {
         });
         let fault: Fault = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(serde_json::to_value(fault).unwrap(), json);
-        assert_eq!(
-            serde_json::to_value(Fault::new()).unwrap(),
-            serde_json::json!({ "target": "token" })
-        );
+        assert_eq!(serde_json::to_value(Fault::new()).unwrap(), serde_json::json!({ "target": "token" }));
     }
 
     #[test]
@@ -168,36 +149,18 @@ mod tests {
     #[test]
     fn nonsense_is_refused_in_words() {
         let cases = [
-            (
-                r#"{"statuss": 500}"#,
-                "unknown field `statuss`, expected one of `target`, `status`",
-            ),
+            (r#"{"statuss": 500}"#, "unknown field `statuss`, expected one of `target`, `status`"),
             (r#"{"status": 600}"#, "status must be from 200 to 599"),
             (r#"{"status": 100}"#, "status must be from 200 to 599"),
             (r#"{"status": "500"}"#, "invalid type: string"),
-            (
-                r#"{"retry_after": -1}"#,
-                "retry_after must be a number of seconds or text",
-            ),
-            (
-                r#"{"retry_after": "a\nb"}"#,
-                "retry_after must be the value of a header",
-            ),
+            (r#"{"retry_after": -1}"#, "retry_after must be a number of seconds or text"),
+            (r#"{"retry_after": "a\nb"}"#, "retry_after must be the value of a header"),
             (r#"{"delay_ms": 600001}"#, "delay_ms must be at most 600000"),
             (r#"{"clock_skew_s": 315360001}"#, "clock_skew_s must be from"),
-            (
-                r#"{"clock_skew_s": -9223372036854775808}"#,
-                "clock_skew_s must be from",
-            ),
+            (r#"{"clock_skew_s": -9223372036854775808}"#, "clock_skew_s must be from"),
             (r#"{"count": 0}"#, "count must be 1 or more"),
-            (
-                r#"{"body": "pdf"}"#,
-                "unknown variant `pdf`, expected one of `html`",
-            ),
-            (
-                r#"{"hang_up": "now"}"#,
-                "unknown variant `now`, expected one of `before_header`",
-            ),
+            (r#"{"body": "pdf"}"#, "unknown variant `pdf`, expected one of `html`"),
+            (r#"{"hang_up": "now"}"#, "unknown variant `now`, expected one of `before_header`"),
             (r#"{"target": "tokens"}"#, "unknown variant `tokens`"),
         ];
         for (json, expected) in cases {

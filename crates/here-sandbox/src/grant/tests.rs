@@ -22,9 +22,7 @@ fn form(body: &str) -> Result<Grant, Refusal> {
 }
 
 async fn body_of(refusal: Refusal) -> Value {
-    let bytes = axum::body::to_bytes(refusal.into_response().into_body(), 10_000)
-        .await
-        .unwrap();
+    let bytes = axum::body::to_bytes(refusal.into_response().into_body(), 10_000).await.unwrap();
     serde_json::from_slice(&bytes).unwrap()
 }
 
@@ -33,24 +31,15 @@ async fn fields_of(result: Result<Grant, Refusal>) -> Vec<String> {
     let body = body_of(result.expect_err("accepted")).await;
     assert_eq!(body["errorCode"], 400_200);
     let fields = body["errorFields"].as_array().unwrap();
-    fields
-        .iter()
-        .map(|field| format!("{} {}", field["name"].as_str().unwrap(), field["errorCode"]))
-        .collect()
+    fields.iter().map(|field| format!("{} {}", field["name"].as_str().unwrap(), field["errorCode"])).collect()
 }
 
 #[test]
 fn bodies_of_the_sdks_are_read() {
     let cases = [
+        (json(r#"{"grantType":"client_credentials","expiresIn":3600}"#), Some(3600), None),
         (
-            json(r#"{"grantType":"client_credentials","expiresIn":3600}"#),
-            Some(3600),
-            None,
-        ),
-        (
-            json(&format!(
-                r#"{{"grantType":"client_credentials","scope":"{PROJECT}","expiresIn":86400}}"#
-            )),
+            json(&format!(r#"{{"grantType":"client_credentials","scope":"{PROJECT}","expiresIn":86400}}"#)),
             Some(86400),
             Some(PROJECT),
         ),
@@ -61,11 +50,7 @@ fn bodies_of_the_sdks_are_read() {
             None,
         ),
         (form("grant_type=client_credentials"), None, None),
-        (
-            form("expires_in=15&grant_type=client_credentials&scope=openid"),
-            Some(15),
-            Some("openid"),
-        ),
+        (form("expires_in=15&grant_type=client_credentials&scope=openid"), Some(15), Some("openid")),
         (
             form("grant_type=client_credentials&scope=hrn%3Ahere%3Aauthorization%3A%3Ar%3Aproject%2Fp"),
             None,
@@ -73,34 +58,21 @@ fn bodies_of_the_sdks_are_read() {
         ),
     ];
     for (result, lifetime, scope) in cases {
-        assert_eq!(
-            result,
-            Ok(Grant {
-                lifetime,
-                scope: scope.map(str::to_owned)
-            })
-        );
+        assert_eq!(result, Ok(Grant { lifetime, scope: scope.map(str::to_owned) }));
     }
 }
 
 #[test]
 fn zero_asks_for_the_default_and_too_much_is_no_error() {
     let lifetime = |result: Result<Grant, Refusal>| result.unwrap().lifetime;
-    assert_eq!(
-        lifetime(json(r#"{"grantType":"client_credentials","expiresIn":0}"#)),
-        None
-    );
+    assert_eq!(lifetime(json(r#"{"grantType":"client_credentials","expiresIn":0}"#)), None);
     assert_eq!(lifetime(form("grant_type=client_credentials&expires_in=0")), None);
     assert_eq!(
-        lifetime(json(
-            r#"{"grantType":"client_credentials","expiresIn":18446744073709551615}"#
-        )),
+        lifetime(json(r#"{"grantType":"client_credentials","expiresIn":18446744073709551615}"#)),
         Some(u64::MAX)
     );
     assert_eq!(
-        lifetime(form(
-            "grant_type=client_credentials&expires_in=99999999999999999999"
-        )),
+        lifetime(form("grant_type=client_credentials&expires_in=99999999999999999999")),
         Some(u64::MAX)
     );
 }
@@ -114,63 +86,24 @@ async fn wrong_fields_are_named_with_heres_codes() {
         (json(r#"{"grantType":""}"#), "grantType 400202"),
         (json(r#"{"grantType":"password"}"#), "grantType 400203"),
         (json(r#"{"grantType":7}"#), "grantType 400217"),
-        (
-            json(r#"{"grantType":"client_credentials","expiresIn":-1}"#),
-            "expiresIn 400203",
-        ),
-        (
-            json(r#"{"grantType":"client_credentials","expiresIn":1.5}"#),
-            "expiresIn 400203",
-        ),
-        (
-            json(r#"{"grantType":"client_credentials","expiresIn":"3600"}"#),
-            "expiresIn 400203",
-        ),
-        (
-            json(r#"{"grantType":"client_credentials","expiresIn":""}"#),
-            "expiresIn 400202",
-        ),
-        (
-            json(r#"{"grantType":"client_credentials","scope":""}"#),
-            "scope 400202",
-        ),
-        (
-            json(r#"{"grantType":"client_credentials","scope":["openid"]}"#),
-            "scope 400217",
-        ),
-        (
-            json(r#"{"grantType":"client_credentials","scope":"test scope"}"#),
-            "scope 400203",
-        ),
+        (json(r#"{"grantType":"client_credentials","expiresIn":-1}"#), "expiresIn 400203"),
+        (json(r#"{"grantType":"client_credentials","expiresIn":1.5}"#), "expiresIn 400203"),
+        (json(r#"{"grantType":"client_credentials","expiresIn":"3600"}"#), "expiresIn 400203"),
+        (json(r#"{"grantType":"client_credentials","expiresIn":""}"#), "expiresIn 400202"),
+        (json(r#"{"grantType":"client_credentials","scope":""}"#), "scope 400202"),
+        (json(r#"{"grantType":"client_credentials","scope":["openid"]}"#), "scope 400217"),
+        (json(r#"{"grantType":"client_credentials","scope":"test scope"}"#), "scope 400203"),
         (form(""), "grant_type 400201"),
         (form("grantType=client_credentials"), "grant_type 400201"),
         (form("grant_type="), "grant_type 400202"),
-        (
-            form("grant_type=client_credentials&grant_type=client_credentials"),
-            "grant_type 400203",
-        ),
+        (form("grant_type=client_credentials&grant_type=client_credentials"), "grant_type 400203"),
         (form("grant_type=%ff"), "grant_type 400203"),
-        (
-            form("grant_type=client_credentials&expires_in=-1"),
-            "expires_in 400203",
-        ),
-        (
-            form("grant_type=client_credentials&expires_in=%2B1"),
-            "expires_in 400203",
-        ),
-        (
-            form("grant_type=client_credentials&expires_in="),
-            "expires_in 400202",
-        ),
-        (
-            form("grant_type=client_credentials&expires_in=1&expires_in=1"),
-            "expires_in 400203",
-        ),
+        (form("grant_type=client_credentials&expires_in=-1"), "expires_in 400203"),
+        (form("grant_type=client_credentials&expires_in=%2B1"), "expires_in 400203"),
+        (form("grant_type=client_credentials&expires_in="), "expires_in 400202"),
+        (form("grant_type=client_credentials&expires_in=1&expires_in=1"), "expires_in 400203"),
         (form("grant_type=client_credentials&scope="), "scope 400202"),
-        (
-            form("grant_type=client_credentials&scope=openid&scope=openid"),
-            "scope 400203",
-        ),
+        (form("grant_type=client_credentials&scope=openid&scope=openid"), "scope 400203"),
     ];
     for (result, expected) in cases {
         let shown = format!("{result:?}");
@@ -183,19 +116,10 @@ async fn wrong_fields_are_named_with_heres_codes() {
 #[tokio::test]
 async fn oauth_error_names_the_field() {
     let error = async |result: Result<Grant, Refusal>| {
-        body_of(result.unwrap_err()).await["error"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        body_of(result.unwrap_err()).await["error"].as_str().unwrap().to_owned()
     };
-    assert_eq!(
-        error(json(r#"{"grantType":"password"}"#)).await,
-        "unsupported_grant_type"
-    );
-    assert_eq!(
-        error(json(r#"{"grantType":"client_credentials","scope":"x"}"#)).await,
-        "invalid_scope"
-    );
+    assert_eq!(error(json(r#"{"grantType":"password"}"#)).await, "unsupported_grant_type");
+    assert_eq!(error(json(r#"{"grantType":"client_credentials","scope":"x"}"#)).await, "invalid_scope");
     assert_eq!(error(json("{}")).await, "invalid_request");
 }
 
@@ -211,33 +135,14 @@ fn scope_outside_the_list_is_refused() {
 
 #[test]
 fn content_type_decides_how_the_body_is_read() {
-    assert!(
-        read(
-            "application/json; charset=utf-8",
-            r#"{"grantType":"client_credentials"}"#
-        )
-        .is_ok()
-    );
-    assert!(
-        read(
-            "Application/X-WWW-Form-Urlencoded;charset=UTF-8",
-            "grant_type=client_credentials"
-        )
-        .is_ok()
-    );
+    assert!(read("application/json; charset=utf-8", r#"{"grantType":"client_credentials"}"#).is_ok());
+    assert!(read("Application/X-WWW-Form-Urlencoded;charset=UTF-8", "grant_type=client_credentials").is_ok());
     assert_eq!(read("text/plain", "{}"), Err(Refusal::content_type_unsupported()));
     assert_eq!(read("", "{}"), Err(Refusal::content_type_unsupported()));
-    assert_eq!(
-        read("application/x-www-form-urlencoded", "a=%zz"),
-        Err(Refusal::body_unreadable())
-    );
+    assert_eq!(read("application/x-www-form-urlencoded", "a=%zz"), Err(Refusal::body_unreadable()));
 
     let mut headers = HeaderMap::new();
-    let read = |headers: &HeaderMap| {
-        TokenRequestBody::read(headers, Bytes::new())
-            .map(|_| ())
-            .unwrap_err()
-    };
+    let read = |headers: &HeaderMap| TokenRequestBody::read(headers, Bytes::new()).map(|_| ()).unwrap_err();
     assert_eq!(read(&headers), Refusal::content_type_missing());
     headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -56,36 +56,15 @@ pub(super) async fn token(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
     let granted = sandbox.grant_token(&head, read(body)?, &applied)?;
-    let Granted {
-        token,
-        expires_in,
-        scope,
-        camel_case,
-    } = &granted;
+    let Granted { token, expires_in, scope, camel_case } = &granted;
     let (access_token, token_type, expires_in, scope) =
         (token.as_str(), "bearer", *expires_in, scope.as_deref());
     let answer = if *camel_case {
-        Json(CamelCaseAnswer {
-            access_token,
-            token_type,
-            expires_in,
-            scope,
-        })
-        .into_response()
+        Json(CamelCaseAnswer { access_token, token_type, expires_in, scope }).into_response()
     } else {
-        Json(SnakeCaseAnswer {
-            access_token,
-            token_type,
-            expires_in,
-            scope,
-        })
-        .into_response()
+        Json(SnakeCaseAnswer { access_token, token_type, expires_in, scope }).into_response()
     };
-    Ok((
-        [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))],
-        answer,
-    )
-        .into_response())
+    Ok(([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], answer).into_response())
 }
 
 /// `GET /timestamp`.
@@ -93,10 +72,7 @@ pub(super) async fn timestamp(
     State(sandbox): State<Sandbox>,
     Extension(applied): Extension<Applied>,
 ) -> Response {
-    Json(Timestamp {
-        timestamp: sandbox.now(applied.skew),
-    })
-    .into_response()
+    Json(Timestamp { timestamp: sandbox.now(applied.skew) }).into_response()
 }
 
 /// `POST /verify/accessToken`: both the token that authorizes the request and the one in its body must hold.

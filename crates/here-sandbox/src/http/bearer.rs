@@ -43,10 +43,7 @@ pub(super) fn token_of(headers: &HeaderMap) -> Option<&str> {
 /// RFC 6750 §3: a request without a token hears what is needed, and no error code.
 fn challenge(reason: Option<TokenRefusal>) -> Response {
     let (challenge, refusal) = match reason {
-        None => (
-            "Bearer realm=\"here-sandbox\"".to_owned(),
-            Refusal::authorization_missing(),
-        ),
+        None => ("Bearer realm=\"here-sandbox\"".to_owned(), Refusal::authorization_missing()),
         Some(reason) => (
             format!("Bearer realm=\"here-sandbox\", error=\"invalid_token\", error_description=\"{reason}\""),
             Refusal::access_token_invalid(reason.to_string()),

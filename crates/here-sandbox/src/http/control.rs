@@ -18,13 +18,8 @@ use crate::sandbox::Sandbox;
 use crate::stats::Stats;
 
 /// Headers that a reverse proxy adds: the peer on loopback is then not who asks.
-const FORWARDING: [&str; 5] = [
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-];
+const FORWARDING: [&str; 5] =
+    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
 
 /// Why a request to the control endpoint is turned away, in the order of the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -87,10 +82,7 @@ fn parse(body: &[u8]) -> Result<Vec<Fault>, serde_json::Error> {
 /// Keeps out other machines (peer), web sites that made a name point here (Host), and pages that merely
 /// send requests here (Origin).
 async fn local_only(request: Request, next: Next) -> Response {
-    let peer = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|info| info.0);
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
     match check(peer, request.headers()) {
         Ok(()) => next.run(request).await,
         Err(denied) => invalid(StatusCode::FORBIDDEN, &denied.to_string()),
@@ -106,41 +98,24 @@ fn check(peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Denied> {
     }
     let only = |name| {
         let mut values = headers.get_all(name).iter();
-        values
-            .next()
-            .filter(|_| values.next().is_none())
-            .and_then(|value| value.to_str().ok())
+        values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
     };
-    if !only(header::HOST)
-        .and_then(BaseUrl::from_host_header)
-        .is_some_and(|host| host.is_loopback())
-    {
+    if !only(header::HOST).and_then(BaseUrl::from_host_header).is_some_and(|host| host.is_loopback()) {
         return Err(Denied::Host);
     }
     let is_local = |origin: &str| origin.parse::<BaseUrl>().is_ok_and(|url| url.is_loopback());
     if headers.contains_key(header::ORIGIN) && !only(header::ORIGIN).is_some_and(is_local) {
         return Err(Denied::Origin);
     }
-    if headers
-        .get("sec-fetch-site")
-        .is_some_and(|site| site == "cross-site")
-    {
+    if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
         return Err(Denied::Origin);
     }
     Ok(())
 }
 
 fn invalid(status: StatusCode, description: &str) -> Response {
-    let error = if status == StatusCode::FORBIDDEN {
-        "access_denied"
-    } else {
-        "invalid_request"
-    };
-    (
-        status,
-        Json(json!({ "error": error, "error_description": description })),
-    )
-        .into_response()
+    let error = if status == StatusCode::FORBIDDEN { "access_denied" } else { "invalid_request" };
+    (status, Json(json!({ "error": error, "error_description": description }))).into_response()
 }
 
 #[cfg(test)]
@@ -150,10 +125,8 @@ mod tests {
     const GOOD: [(&str, &str); 1] = [("host", "127.0.0.1:8080")];
 
     fn outcome(peer: &str, headers: &[(&'static str, &'static str)]) -> Result<(), Denied> {
-        let headers: HeaderMap = headers
-            .iter()
-            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
-            .collect();
+        let headers: HeaderMap =
+            headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         check(Some(peer.parse().unwrap()), &headers)
     }
 
@@ -162,12 +135,7 @@ mod tests {
         for peer in ["127.0.0.1:1", "127.8.8.8:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
             assert_eq!(outcome(peer, &GOOD), Ok(()), "{peer}");
         }
-        for peer in [
-            "10.0.0.1:1",
-            "192.168.1.1:1",
-            "[fe80::1]:1",
-            "[::ffff:10.0.0.1]:1",
-        ] {
+        for peer in ["10.0.0.1:1", "192.168.1.1:1", "[fe80::1]:1", "[::ffff:10.0.0.1]:1"] {
             assert_eq!(outcome(peer, &GOOD), Err(Denied::Peer), "{peer}");
         }
         assert_eq!(check(None, &HeaderMap::new()), Err(Denied::Peer));
@@ -179,11 +147,7 @@ mod tests {
             assert_eq!(outcome("127.0.0.1:1", &[("host", host)]), Ok(()), "{host}");
         }
         for host in ["example.com", "localhost.example.com:8080", "10.0.0.1", ""] {
-            assert_eq!(
-                outcome("127.0.0.1:1", &[("host", host)]),
-                Err(Denied::Host),
-                "{host}"
-            );
+            assert_eq!(outcome("127.0.0.1:1", &[("host", host)]), Err(Denied::Host), "{host}");
         }
         assert_eq!(outcome("127.0.0.1:1", &[]), Err(Denied::Host));
         let twice = [("host", "localhost"), ("host", "localhost")];

@@ -41,10 +41,7 @@ pub(super) fn routes(sandbox: &Sandbox) -> Router<Sandbox> {
         .merge(metadata::routes())
         .merge(query::routes())
         .merge(blob::routes())
-        .route_layer(middleware::from_fn_with_state(
-            sandbox.clone(),
-            bearer::require_token,
-        ))
+        .route_layer(middleware::from_fn_with_state(sandbox.clone(), bearer::require_token))
         // Before the layer, so that it covers a preflight, whose method no route has.
         .method_not_allowed_fallback(|| async { Refusal::method_not_allowed() })
         .layer(middleware::from_fn(cors))
@@ -62,45 +59,28 @@ async fn hello(
         app_id: claims.app_id,
         scope: claims.scope,
     };
-    (
-        [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))],
-        Json(answer),
-    )
-        .into_response()
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(answer)).into_response()
 }
 
 async fn cors(request: Request, next: Next) -> Response {
     let is_preflight = request.method() == Method::OPTIONS
-        && request
-            .headers()
-            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let asks_private_network = request
-        .headers()
-        .contains_key("access-control-request-private-network");
-    let mut response = if is_preflight {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        next.run(request).await
-    };
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let asks_private_network = request.headers().contains_key("access-control-request-private-network");
+    let mut response =
+        if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
     let headers = response.headers_mut();
     let mut set =
         |name: &'static str, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
     set("access-control-allow-origin", "*");
     if is_preflight {
         set("access-control-allow-methods", "GET, HEAD");
-        set(
-            "access-control-allow-headers",
-            "Authorization, Content-Type, X-Correlation-ID",
-        );
+        set("access-control-allow-headers", "Authorization, Content-Type, X-Correlation-ID");
         set("access-control-max-age", "600");
         if asks_private_network {
             set("access-control-allow-private-network", "true");
         }
     } else {
-        set(
-            "access-control-expose-headers",
-            "WWW-Authenticate, X-Correlation-ID, Retry-After, Date",
-        );
+        set("access-control-expose-headers", "WWW-Authenticate, X-Correlation-ID, Retry-After, Date");
     }
     response
 }

@@ -31,10 +31,7 @@ pub(super) async fn envelope(State(envelope): State<Envelope>, mut request: Requ
     let correlation_id = correlation_id(request.headers());
     // A browser's preflight is not the request that a fault was asked for; it would use up the count.
     let applied = if request.method() == Method::OPTIONS {
-        Applied {
-            skew: sandbox.faults().skew(),
-            ..Applied::default()
-        }
+        Applied { skew: sandbox.faults().skew(), ..Applied::default() }
     } else {
         sandbox.faults().take(route)
     };
@@ -60,10 +57,7 @@ pub(super) async fn envelope(State(envelope): State<Envelope>, mut request: Requ
 
 fn note(sandbox: &Sandbox, request: &Request, correlation_id: &HeaderValue, fault: bool) {
     let text = |value: &HeaderValue| {
-        value
-            .to_str()
-            .ok()
-            .map(|text| text.chars().take(MAX_USER_AGENT).collect::<String>())
+        value.to_str().ok().map(|text| text.chars().take(MAX_USER_AGENT).collect::<String>())
     };
     let mut stats = sandbox.stats_mut();
     stats.token_requests += 1;
@@ -78,7 +72,5 @@ fn correlation_id(headers: &HeaderMap) -> HeaderValue {
         let bytes = value.as_bytes();
         !bytes.is_empty() && bytes.len() <= MAX_CORRELATION_ID && bytes.iter().all(u8::is_ascii_graphic)
     });
-    given
-        .cloned()
-        .unwrap_or_else(|| HeaderValue::from_str(&random::uuid()).expect("a UUID is ASCII"))
+    given.cloned().unwrap_or_else(|| HeaderValue::from_str(&random::uuid()).expect("a UUID is ASCII"))
 }

@@ -47,11 +47,7 @@ pub(super) async fn respond(fault: &Fault, mut request: Request, next: Next) -> 
         return broken_off(connection.as_ref(), 0);
     }
 
-    let mut response = if fault.replaces_answer() {
-        replacement(fault)
-    } else {
-        next.run(request).await
-    };
+    let mut response = if fault.replaces_answer() { replacement(fault) } else { next.run(request).await };
     if let Some(status) = fault.status.filter(|_| response.status().is_success()) {
         *response.status_mut() = status;
     }
@@ -99,9 +95,7 @@ fn replacement(fault: &Fault) -> Response {
 fn huge() -> Body {
     let filling = Bytes::from(vec![b'a'; CHUNK]);
     let start = std::iter::once(Bytes::from_static(b"{\"accessToken\":\""));
-    let end = std::iter::once(Bytes::from_static(
-        b"\",\"tokenType\":\"bearer\",\"expiresIn\":3599}",
-    ));
+    let end = std::iter::once(Bytes::from_static(b"\",\"tokenType\":\"bearer\",\"expiresIn\":3599}"));
     let chunks = start.chain(std::iter::repeat_n(filling, HUGE / CHUNK)).chain(end);
     Body::from_stream(stream::iter(chunks.map(Ok::<_, io::Error>)))
 }
@@ -112,8 +106,7 @@ async fn half(response: Response) -> Response {
     let Ok(whole) = to_bytes(body, usize::MAX).await else {
         return broken_off(None, 0);
     };
-    head.headers
-        .insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
+    head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
     let first_half = whole.slice(..whole.len() / 2);
     let broken_off = async {
         // The error ends the connection at once. Yielding first lets the half that was produced reach the

@@ -121,28 +121,21 @@ impl Sandbox {
         let (Some(host), None) = (hosts.next(), hosts.next()) else {
             return Err(Refusal::host_invalid());
         };
-        host.to_str()
-            .ok()
-            .and_then(BaseUrl::from_host_header)
-            .ok_or_else(Refusal::host_invalid)
+        host.to_str().ok().and_then(BaseUrl::from_host_header).ok_or_else(Refusal::host_invalid)
     }
 
     fn issue(&self, grant: Grant, camel_case: bool, applied: &Applied) -> Granted {
         let fault = &applied.fault;
-        let asked = grant.lifetime.map_or(self.inner.default_lifetime, |seconds| {
-            i64::try_from(seconds).unwrap_or(i64::MAX)
-        });
+        let asked = grant
+            .lifetime
+            .map_or(self.inner.default_lifetime, |seconds| i64::try_from(seconds).unwrap_or(i64::MAX));
         let usual = asked.min(self.inner.max_lifetime);
         // HERE says one second less than the token lives: 3599 for 3600.
         let (lifetime, expires_in) = match fault.lifetime_s.map(i64::from) {
             Some(lifetime) => (lifetime, lifetime),
             None => (usual, usual.saturating_sub(1)),
         };
-        let age = if fault.expired {
-            lifetime.saturating_add(1)
-        } else {
-            0
-        };
+        let age = if fault.expired { lifetime.saturating_add(1) } else { 0 };
         let issued_at = self.now(applied.skew).saturating_sub(age);
         let claims = TokenClaims {
             app_id: self.inner.app_id.clone(),
@@ -150,12 +143,7 @@ impl Sandbox {
             issued_at,
             expires_at: issued_at.saturating_add(lifetime),
         };
-        Granted {
-            token: self.inner.mint.issue(&claims),
-            expires_in,
-            scope: grant.scope,
-            camel_case,
-        }
+        Granted { token: self.inner.mint.issue(&claims), expires_in, scope: grant.scope, camel_case }
     }
 }
 
@@ -163,22 +151,14 @@ fn read_authorization(headers: &HeaderMap) -> Result<Authorization, Refusal> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().ok_or_else(Refusal::authorization_missing)?;
     if values.next().is_some() {
-        return Err(Refusal::header_malformed(
-            "there is more than one Authorization header".into(),
-        ));
+        return Err(Refusal::header_malformed("there is more than one Authorization header".into()));
     }
-    let text = value
-        .to_str()
-        .map_err(|_| Refusal::header_malformed("the header is not ASCII".into()))?;
+    let text = value.to_str().map_err(|_| Refusal::header_malformed("the header is not ASCII".into()))?;
     Authorization::parse(text).map_err(|Malformed(why)| Refusal::header_malformed(why))
 }
 
 /// RFC 5849 §3.5 lets OAuth parameters travel in one place only, here the header.
 fn repeats_oauth_parameter(request: &SignedRequest<'_>) -> bool {
     let query = percent::form_pairs(request.query.unwrap_or_default().as_bytes()).unwrap_or_default();
-    request
-        .form
-        .iter()
-        .chain(&query)
-        .any(|(name, _)| name.starts_with(b"oauth_"))
+    request.form.iter().chain(&query).any(|(name, _)| name.starts_with(b"oauth_"))
 }

@@ -61,10 +61,7 @@ impl Case {
 
     /// Signs with an HMAC computed here, over a base string that the test wrote.
     fn sign_over(&mut self, base_string: &str) {
-        let key = hmac::Key::new(
-            hmac::HMAC_SHA256,
-            format!("{}&", percent::encode(&self.secret)).as_bytes(),
-        );
+        let key = hmac::Key::new(hmac::HMAC_SHA256, format!("{}&", percent::encode(&self.secret)).as_bytes());
         self.header.signature = STANDARD.encode(hmac::sign(&key, base_string.as_bytes()));
     }
 }
@@ -82,11 +79,7 @@ impl Vector {
                 .expect("a base URL"),
             path: uri.path().to_owned(),
             query: (!query.is_empty()).then(|| query.join("&")),
-            form: self
-                .form
-                .iter()
-                .map(|(name, value)| (name.clone().into(), value.clone().into()))
-                .collect(),
+            form: self.form.iter().map(|(name, value)| (name.clone().into(), value.clone().into())).collect(),
             header: Authorization::parse(&self.header()).expect("a well-formed header"),
             secret: self.access_key_secret.clone(),
         }
@@ -96,11 +89,7 @@ impl Vector {
         if let Some(header) = &self.authorization {
             return header.clone();
         }
-        let signature = self
-            .signature
-            .as_ref()
-            .or(self.refused_signature.as_ref())
-            .expect("a signature");
+        let signature = self.signature.as_ref().or(self.refused_signature.as_ref()).expect("a signature");
         header_text(&self.access_key_id, &self.nonce, self.timestamp, signature)
     }
 }
@@ -154,18 +143,11 @@ fn single_changes(case: &Case) -> Vec<(String, Case)> {
         case.base_url = other.parse().unwrap();
     });
     change("host", &|case| {
-        case.base_url = case
-            .base_url
-            .to_string()
-            .replacen("://", "://x", 1)
-            .parse()
-            .unwrap();
+        case.base_url = case.base_url.to_string().replacen("://", "://x", 1).parse().unwrap();
     });
     change("port", &|case| {
         let url = case.base_url.to_string();
-        let without_port = url
-            .trim_end_matches(|c: char| c.is_ascii_digit())
-            .trim_end_matches(':');
+        let without_port = url.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(':');
         case.base_url = format!("{without_port}:9").parse().unwrap();
     });
     change("path", &|case| case.path.push('/'));
@@ -209,12 +191,7 @@ fn known_signatures_are_accepted_and_any_single_change_is_refused() {
             assert!(case.verify().is_err(), "{}", vector.name);
             continue;
         };
-        assert_eq!(
-            base_string(&case.request(), &case.header).as_ref(),
-            Some(expected),
-            "{}",
-            vector.name
-        );
+        assert_eq!(base_string(&case.request(), &case.header).as_ref(), Some(expected), "{}", vector.name);
         assert_eq!(case.verify(), Ok(SignatureForm::Rfc5849), "{}", vector.name);
         for (what, changed) in single_changes(&case) {
             assert!(changed.verify().is_err(), "{}: {what}", vector.name);
@@ -224,10 +201,7 @@ fn known_signatures_are_accepted_and_any_single_change_is_refused() {
 
 #[test]
 fn only_the_vector_that_must_fail_lacks_a_base_string() {
-    let without: Vec<_> = vectors()
-        .into_iter()
-        .filter(|vector| vector.base_string.is_none())
-        .collect();
+    let without: Vec<_> = vectors().into_iter().filter(|vector| vector.base_string.is_none()).collect();
     assert_eq!(without.len(), 1);
     assert!(without[0].refused_signature.is_some());
 }
@@ -236,9 +210,7 @@ fn only_the_vector_that_must_fail_lacks_a_base_string() {
 fn mismatch_shows_the_base_string_and_no_secret() {
     let mut case = a_case("/oauth2/token");
     case.secret = "planted".into();
-    let Err(Mismatch::Signature { base_string }) = case.verify() else {
-        panic!("accepted")
-    };
+    let Err(Mismatch::Signature { base_string }) = case.verify() else { panic!("accepted") };
     assert!(
         base_string.starts_with(
             "POST&http%3A%2F%2F127.0.0.1%3A8080%2Foauth2%2Ftoken&oauth_consumer_key%3Dkey-id%26"
@@ -270,9 +242,7 @@ fn query_left_in_the_base_url_is_accepted_as_the_cpp_sdk_writes_it() {
 fn query_left_in_the_base_url_is_accepted_as_the_javascript_sdk_writes_it() {
     let mut case = a_case("/oauth2/token?x=1&sentWith=OLP-TS-SDK-1.11.0");
     let url = "http%3A%2F%2F127.0.0.1%3A8080%2Foauth2%2Ftoken%3Fx%3D1";
-    case.sign_over(&format!(
-        "POST&{url}&{SDK_PARAMETERS}%26sentWith%3DOLP-TS-SDK-1.11.0"
-    ));
+    case.sign_over(&format!("POST&{url}&{SDK_PARAMETERS}%26sentWith%3DOLP-TS-SDK-1.11.0"));
     assert_eq!(case.verify(), Ok(SignatureForm::QueryInBaseUrl));
     for (what, changed) in single_changes(&case) {
         assert!(changed.verify().is_err(), "{what}");
@@ -286,17 +256,14 @@ fn query_left_in_the_base_url_is_accepted_as_the_javascript_sdk_writes_it() {
     // Without a query of its own the SDK's base string is the RFC's.
     let mut plain = a_case("/oauth2/token?sentWith=OLP-TS-SDK-1.11.0");
     let url = "http%3A%2F%2F127.0.0.1%3A8080%2Foauth2%2Ftoken";
-    plain.sign_over(&format!(
-        "POST&{url}&{SDK_PARAMETERS}%26sentWith%3DOLP-TS-SDK-1.11.0"
-    ));
+    plain.sign_over(&format!("POST&{url}&{SDK_PARAMETERS}%26sentWith%3DOLP-TS-SDK-1.11.0"));
     assert_eq!(plain.verify(), Ok(SignatureForm::Rfc5849));
 }
 
 #[test]
 fn form_body_is_never_left_out() {
     let mut case = a_case("/oauth2/token?x=1");
-    case.form
-        .push((b"grant_type".to_vec(), b"client_credentials".to_vec()));
+    case.form.push((b"grant_type".to_vec(), b"client_credentials".to_vec()));
     let url = "http%3A%2F%2F127.0.0.1%3A8080%2Foauth2%2Ftoken%3Fx%3D1";
     case.sign_over(&format!("POST&{url}&{SDK_PARAMETERS}"));
     assert!(case.verify().is_err());

@@ -5,14 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Running};
 
 async fn put(running: &Running, body: &str) -> Answer {
-    running
-        .send(
-            "PUT",
-            "/sandbox/faults",
-            &[("Content-Type", "application/json")],
-            body,
-        )
-        .await
+    running.send("PUT", "/sandbox/faults", &[("Content-Type", "application/json")], body).await
 }
 
 #[tokio::test]
@@ -21,30 +14,16 @@ async fn faults_are_put_shown_and_cleared() {
     assert_eq!(running.get("/sandbox/faults", &[]).await.json(), json!([]));
 
     let one = put(&running, r#"{"status": 503, "count": 2}"#).await;
-    assert_eq!(
-        (one.status, one.json()),
-        (200, json!([{ "target": "token", "status": 503, "count": 2 }]))
-    );
+    assert_eq!((one.status, one.json()), (200, json!([{ "target": "token", "status": 503, "count": 2 }])));
     assert_eq!(running.ask().await.status, 503);
     assert_eq!(running.get("/sandbox/faults", &[]).await.json()[0]["count"], 1);
 
-    let many = put(
-        &running,
-        r#"[{"status": 429, "retry_after": 1, "count": 1}, {"lifetime_s": 5}]"#,
-    )
-    .await;
-    assert_eq!(
-        many.json().as_array().unwrap().len(),
-        2,
-        "they take the place of the first"
-    );
+    let many = put(&running, r#"[{"status": 429, "retry_after": 1, "count": 1}, {"lifetime_s": 5}]"#).await;
+    assert_eq!(many.json().as_array().unwrap().len(), 2, "they take the place of the first");
     assert_eq!(running.ask().await.status, 429);
     assert_eq!(running.ask().await.json()["expiresIn"], 5);
 
-    assert_eq!(
-        running.send("DELETE", "/sandbox/faults", &[], "").await.status,
-        204
-    );
+    assert_eq!(running.send("DELETE", "/sandbox/faults", &[], "").await.status, 204);
     assert_eq!(running.get("/sandbox/faults", &[]).await.json(), json!([]));
     assert_eq!(running.ask().await.json()["expiresIn"], 3599);
 }
@@ -67,10 +46,7 @@ async fn what_is_not_understood_changes_nothing_and_is_named() {
         assert!(description.contains(expected), "{body}: {description}");
     }
     let too_large = put(&running, &" ".repeat(64 * 1024 + 1)).await;
-    assert_eq!(
-        (too_large.status, &too_large.json()["error"]),
-        (413, &"invalid_request".into())
-    );
+    assert_eq!((too_large.status, &too_large.json()["error"]), (413, &"invalid_request".into()));
     assert_eq!(running.get("/sandbox/faults", &[]).await.json()[0]["status"], 503);
 }
 
@@ -80,10 +56,7 @@ async fn stats_are_json_without_a_secret() {
     let token = running.token().await;
     let answer = running.get("/sandbox/stats", &[]).await;
     let stats = answer.json();
-    assert_eq!(
-        (&stats["token_requests"], &stats["tokens_issued"]),
-        (&1.into(), &1.into())
-    );
+    assert_eq!((&stats["token_requests"], &stats["tokens_issued"]), (&1.into(), &1.into()));
     assert_eq!(stats["last_signature_form"], "rfc5849");
     let text = String::from_utf8_lossy(&answer.body);
     assert!(!text.contains(crate::support::SECRET) && !text.contains(&token));
@@ -114,14 +87,8 @@ async fn other_hosts_and_foreign_pages_are_turned_away() {
     }
     assert!(running.sandbox.faults().list().is_empty());
     let own_page = format!("http://localhost:{port}");
-    let answer = running
-        .send(
-            "PUT",
-            "/sandbox/faults",
-            &[("Host", "localhost"), ("Origin", &own_page)],
-            "{}",
-        )
-        .await;
+    let answer =
+        running.send("PUT", "/sandbox/faults", &[("Host", "localhost"), ("Origin", &own_page)], "{}").await;
     assert_eq!(answer.status, 200);
 }
 
@@ -131,9 +98,6 @@ async fn control_endpoint_never_misbehaves() {
     put(&running, r#"{"target": "all", "status": 500}"#).await;
     assert_eq!(running.get("/sandbox/faults", &[]).await.status, 200);
     assert_eq!(running.get("/timestamp", &[]).await.status, 500);
-    assert_eq!(
-        running.send("DELETE", "/sandbox/faults", &[], "").await.status,
-        204
-    );
+    assert_eq!(running.send("DELETE", "/sandbox/faults", &[], "").await.status, 204);
     assert_eq!(running.get("/timestamp", &[]).await.status, 200);
 }

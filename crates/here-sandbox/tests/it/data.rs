@@ -10,9 +10,7 @@ async fn hello_greets_whoever_has_a_token() {
     let running = Running::start().await;
     let token = running.token().await;
     running.advance(100);
-    let answer = running
-        .get("/hello", &[("Authorization", &format!("Bearer {token}"))])
-        .await;
+    let answer = running.get("/hello", &[("Authorization", &format!("Bearer {token}"))]).await;
     assert_eq!(answer.status, 200);
     let expected = json!({
         "greeting": "Hello from the HERE sandbox", "appId": running.sandbox.app_id(), "secondsLeft": 3500
@@ -29,10 +27,7 @@ async fn hello_greets_whoever_has_a_token() {
         .await;
     let token = scoped.json()["accessToken"].as_str().unwrap().to_owned();
     assert_eq!(
-        running
-            .get("/hello", &[("Authorization", &format!("bearer {token}"))])
-            .await
-            .json()["scope"],
+        running.get("/hello", &[("Authorization", &format!("bearer {token}"))]).await.json()["scope"],
         "openid"
     );
 }
@@ -47,10 +42,7 @@ async fn hello_challenges_whoever_has_none() {
             Some("*"),
             "a page must be able to read the refusal"
         );
-        (
-            answer.refusal(),
-            answer.header("www-authenticate").unwrap().to_owned(),
-        )
+        (answer.refusal(), answer.header("www-authenticate").unwrap().to_owned())
     };
     let none = ((401, 401_200), "Bearer realm=\"here-sandbox\"".to_owned());
     assert_eq!(challenge(&[]).await, none);
@@ -70,21 +62,16 @@ async fn hello_challenges_whoever_has_none() {
     let expired = challenge(&[("Authorization", &bearer)]).await;
     assert_eq!(expired.0, (401, 400_601));
     assert!(expired.1.contains("expired"), "{}", expired.1);
-    assert_eq!(
-        challenge(&[("Authorization", &bearer), ("Authorization", &bearer)]).await,
-        none
-    );
+    assert_eq!(challenge(&[("Authorization", &bearer), ("Authorization", &bearer)]).await, none);
 }
 
 #[tokio::test]
 async fn preflight_lets_a_page_send_a_token() {
     let running = Running::start().await;
-    running.sandbox.faults().inject(
-        Fault::new()
-            .with_target(here_sandbox::Target::All)
-            .with_status(500)
-            .with_count(1),
-    );
+    running
+        .sandbox
+        .faults()
+        .inject(Fault::new().with_target(here_sandbox::Target::All).with_status(500).with_count(1));
     let headers = [
         ("Origin", "https://maps.example.com"),
         ("Access-Control-Request-Method", "GET"),
@@ -94,21 +81,9 @@ async fn preflight_lets_a_page_send_a_token() {
     let answer = running.send("OPTIONS", "/hello", &headers, "").await;
     assert_eq!((answer.status, answer.body.len()), (204, 0));
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
-    assert_eq!(
-        answer.header("access-control-allow-private-network"),
-        Some("true")
-    );
-    assert!(
-        answer
-            .header("access-control-allow-headers")
-            .unwrap()
-            .contains("Authorization")
-    );
-    assert_eq!(
-        running.sandbox.faults().list().len(),
-        1,
-        "a preflight uses up no fault"
-    );
+    assert_eq!(answer.header("access-control-allow-private-network"), Some("true"));
+    assert!(answer.header("access-control-allow-headers").unwrap().contains("Authorization"));
+    assert_eq!(running.sandbox.faults().list().len(), 1, "a preflight uses up no fault");
 }
 
 #[tokio::test]
@@ -139,14 +114,9 @@ async fn verify_accepts_a_token_that_holds_and_refuses_others() {
     let good = verify(&token, &body).await;
     assert_eq!((good.status, good.body.len()), (204, 0));
     assert_eq!(verify("other", &body).await.refusal(), (401, 400_601));
-    assert_eq!(
-        verify(&token, r#"{"token":"other"}"#).await.refusal(),
-        (401, 400_601)
-    );
+    assert_eq!(verify(&token, r#"{"token":"other"}"#).await.refusal(), (401, 400_601));
     assert_eq!(verify(&token, "{}").await.refusal(), (400, 400_002));
-    let anonymous = running
-        .send("POST", "/verify/accessToken", &[("Content-Type", JSON)], &body)
-        .await;
+    let anonymous = running.send("POST", "/verify/accessToken", &[("Content-Type", JSON)], &body).await;
     assert_eq!(anonymous.refusal(), (401, 401_200));
     running.advance(3600);
     assert_eq!(verify(&token, &body).await.refusal(), (401, 400_601));

@@ -30,15 +30,9 @@ async fn status_is_answered_in_heres_form_whatever_was_sent() {
     for (status, code) in cases {
         let running = with(Fault::new().with_status(status)).await;
         assert_eq!(running.ask().await.refusal(), (status, code));
-        assert_eq!(
-            running.post_token("nonsense", JSON, "").await.refusal(),
-            (status, code)
-        );
+        assert_eq!(running.post_token("nonsense", JSON, "").await.refusal(), (status, code));
         let stats = running.sandbox.stats();
-        assert_eq!(
-            (stats.token_requests, stats.faults_applied, stats.tokens_issued),
-            (2, 2, 0)
-        );
+        assert_eq!((stats.token_requests, stats.faults_applied, stats.tokens_issued), (2, 2, 0));
     }
 }
 
@@ -54,10 +48,7 @@ async fn success_of_another_status_is_still_a_token() {
     let answer = running.ask().await;
     assert_eq!(answer.status, 201);
     assert!(answer.json()["accessToken"].is_string());
-    assert_eq!(
-        running.post_token("nonsense", JSON, PLAIN_JSON).await.refusal(),
-        (401, 401_202)
-    );
+    assert_eq!(running.post_token("nonsense", JSON, PLAIN_JSON).await.refusal(), (401, 401_202));
 }
 
 #[tokio::test]
@@ -81,16 +72,10 @@ async fn retry_after_is_sent_as_it_is() {
 #[tokio::test]
 async fn bodies_are_what_a_client_must_survive() {
     let html = with(Fault::new().with_body(FaultBody::Html)).await.ask().await;
-    assert_eq!(
-        (html.status, html.header("content-type")),
-        (200, Some("text/html; charset=utf-8"))
-    );
+    assert_eq!((html.status, html.header("content-type")), (200, Some("text/html; charset=utf-8")));
     assert!(html.body.starts_with(b"<!DOCTYPE html>"));
 
-    let gateway = with(Fault::new().with_body(FaultBody::Html).with_status(502))
-        .await
-        .ask()
-        .await;
+    let gateway = with(Fault::new().with_body(FaultBody::Html).with_status(502)).await.ask().await;
     assert_eq!((gateway.status, gateway.body), (502, html.body));
 
     let garbage = with(Fault::new().with_body(FaultBody::Garbage)).await.ask().await;
@@ -112,10 +97,7 @@ async fn bodies_are_what_a_client_must_survive() {
 async fn client_that_stops_reading_a_huge_body_does_not_hold_up_others() {
     let running = with(Fault::new().with_body(FaultBody::Huge).with_count(1)).await;
     let mut reader = TcpStream::connect(running.address).await.unwrap();
-    reader
-        .write_all(running.token_request().as_bytes())
-        .await
-        .unwrap();
+    reader.write_all(running.token_request().as_bytes()).await.unwrap();
     let mut some = [0; 4096];
     reader.read_exact(&mut some).await.unwrap();
     assert_eq!(running.ask().await.status, 200);
@@ -132,12 +114,7 @@ async fn hang_up_before_the_header_sends_nothing() {
 #[tokio::test]
 async fn large_request_is_read_before_it_is_badly_answered() {
     let running = with(Fault::new().with_hang_up(HangUp::BeforeHeader).with_count(1)).await;
-    let request = running.request(
-        "POST",
-        "/oauth2/token",
-        &[("Content-Type", JSON)],
-        &" ".repeat(60_000),
-    );
+    let request = running.request("POST", "/oauth2/token", &[("Content-Type", JSON)], &" ".repeat(60_000));
     assert_eq!(running.raw(&request).await, b"", "an orderly end, not a reset");
     running.sandbox.faults().inject(Fault::new().with_status(503));
     assert!(running.raw(&request).await.starts_with(b"HTTP/1.1 503"));
@@ -149,18 +126,11 @@ async fn hang_up_mid_header_ends_within_a_header_line() {
     let raw = String::from_utf8(running.raw(&running.token_request()).await).unwrap();
     assert!(raw.starts_with("HTTP/1.1 200 OK\r\n"), "{raw:?}");
     assert!(!raw.contains("\r\n\r\n") && !raw.ends_with("\r\n"), "{raw:?}");
-    assert_eq!(
-        running.sandbox.stats().tokens_issued,
-        1,
-        "the token is lost on the way"
-    );
+    assert_eq!(running.sandbox.stats().tokens_issued, 1, "the token is lost on the way");
 
     running.sandbox.faults().inject(Fault::new().with_status(503));
     let raw = String::from_utf8(running.raw(&running.token_request()).await).unwrap();
-    assert!(
-        raw.starts_with("HTTP/1.1 503 Service Unavailable\r\n") && !raw.contains("\r\n\r\n"),
-        "{raw:?}"
-    );
+    assert!(raw.starts_with("HTTP/1.1 503 Service Unavailable\r\n") && !raw.contains("\r\n\r\n"), "{raw:?}");
 }
 
 #[tokio::test]
@@ -171,25 +141,16 @@ async fn hang_up_mid_body_announces_more_than_it_sends() {
     assert_eq!((answer.status, answer.body.len()), (200, announced / 2));
     assert!(answer.body.starts_with(b"{\"accessToken\":\"eyJ"));
 
-    running
-        .sandbox
-        .faults()
-        .inject(Fault::new().with_body(FaultBody::Empty));
+    running.sandbox.faults().inject(Fault::new().with_body(FaultBody::Empty));
     let answer = running.ask().await;
-    assert_eq!(
-        (answer.header("content-length"), answer.body.len()),
-        (Some("0"), 0)
-    );
+    assert_eq!((answer.header("content-length"), answer.body.len()), (Some("0"), 0));
 }
 
 #[tokio::test]
 async fn hang_never_answers_and_ends_with_the_connection() {
     let running = with(Fault::new().with_hang().with_count(1)).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
-    stream
-        .write_all(running.token_request().as_bytes())
-        .await
-        .unwrap();
+    stream.write_all(running.token_request().as_bytes()).await.unwrap();
     // The count says that the request has arrived and met the fault.
     until(|| running.sandbox.faults().list().is_empty()).await;
     assert_eq!(running.ask().await.status, 200, "others are served meanwhile");
@@ -205,25 +166,14 @@ async fn skewed_clock_is_skewed_everywhere() {
     assert_eq!(refused.refusal(), (401, 401_204));
     assert!(refused.json()["sandboxHint"].as_str().unwrap().contains("-600 s"));
     assert_eq!(refused.header("date"), Some("Fri, 15 Jan 2027 08:10:00 GMT"));
-    assert_eq!(
-        running.get("/timestamp", &[]).await.json()["timestamp"],
-        NOW + 600
-    );
+    assert_eq!(running.get("/timestamp", &[]).await.json()["timestamp"], NOW + 600);
 
-    let corrected = Signer {
-        timestamp: (NOW + 600).to_string(),
-        ..running.signer()
-    };
+    let corrected = Signer { timestamp: (NOW + 600).to_string(), ..running.signer() };
     let answer = running.post_token(&corrected.header(&[]), JSON, PLAIN_JSON).await;
     let token = answer.json()["accessToken"].as_str().unwrap().to_owned();
     let claims = running.sandbox.verify_token(&token).unwrap();
-    assert_eq!(
-        (claims.issued_at, claims.expires_at),
-        (NOW + 600, NOW + 600 + 3600)
-    );
-    let hello = running
-        .get("/hello", &[("Authorization", &format!("Bearer {token}"))])
-        .await;
+    assert_eq!((claims.issued_at, claims.expires_at), (NOW + 600, NOW + 600 + 3600));
+    let hello = running.get("/hello", &[("Authorization", &format!("Bearer {token}"))]).await;
     assert_eq!(hello.json()["secondsLeft"], 3600);
 }
 
@@ -243,21 +193,9 @@ async fn skewing_the_clock_forth_and_back_forgets_no_nonce() {
     let running = Running::start().await;
     let request = running.token_request();
     assert!(running.raw(&request).await.starts_with(b"HTTP/1.1 200"));
-    running
-        .sandbox
-        .faults()
-        .inject(Fault::new().with_clock_skew(10_000));
-    let later = Signer {
-        timestamp: (NOW + 10_000).to_string(),
-        ..running.signer()
-    };
-    assert_eq!(
-        running
-            .post_token(&later.header(&[]), JSON, PLAIN_JSON)
-            .await
-            .status,
-        200
-    );
+    running.sandbox.faults().inject(Fault::new().with_clock_skew(10_000));
+    let later = Signer { timestamp: (NOW + 10_000).to_string(), ..running.signer() };
+    assert_eq!(running.post_token(&later.header(&[]), JSON, PLAIN_JSON).await.status, 200);
     running.sandbox.faults().clear();
     assert!(String::from_utf8_lossy(&running.raw(&request).await).contains("401207"));
 }
@@ -268,9 +206,7 @@ async fn lifetime_is_overridden_exactly() {
         let running = with(Fault::new().with_lifetime(seconds)).await;
         let answer = running.ask().await.json();
         assert_eq!(answer["expiresIn"], seconds);
-        let verified = running
-            .sandbox
-            .verify_token(answer["accessToken"].as_str().unwrap());
+        let verified = running.sandbox.verify_token(answer["accessToken"].as_str().unwrap());
         assert_eq!(verified.is_ok(), seconds > 0);
     }
 }
@@ -281,13 +217,7 @@ async fn expired_token_comes_with_the_usual_promise() {
     let answer = running.ask().await.json();
     assert_eq!(answer["expiresIn"], 3599);
     let bearer = format!("Bearer {}", answer["accessToken"].as_str().unwrap());
-    assert_eq!(
-        running
-            .get("/hello", &[("Authorization", &bearer)])
-            .await
-            .refusal(),
-        (401, 400_601)
-    );
+    assert_eq!(running.get("/hello", &[("Authorization", &bearer)]).await.refusal(), (401, 400_601));
 }
 
 #[tokio::test]
@@ -296,9 +226,5 @@ async fn data_can_be_down_while_tokens_are_handed_out() {
     let bearer = format!("Bearer {}", running.token().await);
     let answer = running.get("/hello", &[("Authorization", &bearer)]).await;
     assert_eq!(answer.refusal(), (503, 0));
-    assert_eq!(
-        running.sandbox.stats().faults_applied,
-        0,
-        "these count token requests"
-    );
+    assert_eq!(running.sandbox.stats().faults_applied, 0, "these count token requests");
 }

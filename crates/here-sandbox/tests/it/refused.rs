@@ -22,10 +22,7 @@ async fn what_is_wrong_with_the_authorization_has_a_code_of_its_own() {
         (at(-301), 401_204),
         (at(301), 401_204),
         (at(1800), 401_204),
-        (
-            with(&|signer| signer.timestamp = "99999999999999999999".into()),
-            401_204,
-        ),
+        (with(&|signer| signer.timestamp = "99999999999999999999".into()), 401_204),
         (with(&|signer| signer.method = "HMAC-SHA1".into()), 401_205),
         (with(&|signer| signer.method = "PLAINTEXT".into()), 401_205),
         (with(&|signer| signer.version = "2.0".into()), 401_206),
@@ -42,11 +39,7 @@ async fn what_is_wrong_with_the_authorization_has_a_code_of_its_own() {
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
     for offset in [-300, 300] {
-        assert_eq!(
-            running.post_token(&at(offset), JSON, PLAIN_JSON).await.status,
-            200,
-            "{offset}"
-        );
+        assert_eq!(running.post_token(&at(offset), JSON, PLAIN_JSON).await.status, 200, "{offset}");
     }
     assert_eq!(running.sandbox.stats().refused.values().sum::<u64>(), 18);
 }
@@ -54,107 +47,48 @@ async fn what_is_wrong_with_the_authorization_has_a_code_of_its_own() {
 #[tokio::test]
 async fn missing_or_repeated_authorization_is_told_apart() {
     let running = Running::start().await;
-    let none = running
-        .send("POST", "/oauth2/token", &[("Content-Type", JSON)], PLAIN_JSON)
-        .await;
+    let none = running.send("POST", "/oauth2/token", &[("Content-Type", JSON)], PLAIN_JSON).await;
     assert_eq!(none.refusal(), (401, 401_200));
     let good = running.signer().header(&[]);
-    let twice = [
-        ("Authorization", &*good),
-        ("Authorization", &*good),
-        ("Content-Type", JSON),
-    ];
-    assert_eq!(
-        running
-            .send("POST", "/oauth2/token", &twice, PLAIN_JSON)
-            .await
-            .refusal(),
-        (401, 401_202)
-    );
+    let twice = [("Authorization", &*good), ("Authorization", &*good), ("Content-Type", JSON)];
+    assert_eq!(running.send("POST", "/oauth2/token", &twice, PLAIN_JSON).await.refusal(), (401, 401_202));
 }
 
 #[tokio::test]
 async fn nonce_is_good_for_one_request() {
     let running = Running::start().await;
     let authorization = running.signer().header(&[]);
-    assert_eq!(
-        running.post_token(&authorization, JSON, PLAIN_JSON).await.status,
-        200
-    );
-    assert_eq!(
-        running
-            .post_token(&authorization, JSON, PLAIN_JSON)
-            .await
-            .refusal(),
-        (401, 401_207)
-    );
+    assert_eq!(running.post_token(&authorization, JSON, PLAIN_JSON).await.status, 200);
+    assert_eq!(running.post_token(&authorization, JSON, PLAIN_JSON).await.refusal(), (401, 401_207));
     running.advance(300);
-    assert_eq!(
-        running
-            .post_token(&authorization, JSON, PLAIN_JSON)
-            .await
-            .refusal(),
-        (401, 401_207)
-    );
+    assert_eq!(running.post_token(&authorization, JSON, PLAIN_JSON).await.refusal(), (401, 401_207));
     running.advance(1);
-    assert_eq!(
-        running
-            .post_token(&authorization, JSON, PLAIN_JSON)
-            .await
-            .refusal(),
-        (401, 401_204)
-    );
+    assert_eq!(running.post_token(&authorization, JSON, PLAIN_JSON).await.refusal(), (401, 401_204));
 }
 
 #[tokio::test]
 async fn wrong_signature_uses_up_no_nonce() {
     let running = Running::start().await;
     let signer = running.signer();
-    let forged = Signer {
-        secret: "guess".into(),
-        ..signer.clone()
-    };
-    assert_eq!(
-        running
-            .post_token(&forged.header(&[]), JSON, PLAIN_JSON)
-            .await
-            .refusal(),
-        (401, 401_300)
-    );
-    assert_eq!(
-        running
-            .post_token(&signer.header(&[]), JSON, PLAIN_JSON)
-            .await
-            .status,
-        200
-    );
+    let forged = Signer { secret: "guess".into(), ..signer.clone() };
+    assert_eq!(running.post_token(&forged.header(&[]), JSON, PLAIN_JSON).await.refusal(), (401, 401_300));
+    assert_eq!(running.post_token(&signer.header(&[]), JSON, PLAIN_JSON).await.status, 200);
 }
 
 #[tokio::test]
 async fn form_fields_must_be_signed_and_json_must_not() {
     let running = Running::start().await;
     let fields = [("grant_type", "client_credentials")];
-    let unsigned = running
-        .post_token(
-            &running.signer().header(&[]),
-            FORM,
-            "grant_type=client_credentials",
-        )
-        .await;
+    let unsigned =
+        running.post_token(&running.signer().header(&[]), FORM, "grant_type=client_credentials").await;
     assert_eq!(unsigned.refusal(), (401, 401_300));
     let more = "grant_type=client_credentials&scope=openid";
     assert_eq!(
-        running
-            .post_token(&running.signer().header(&fields), FORM, more)
-            .await
-            .refusal(),
+        running.post_token(&running.signer().header(&fields), FORM, more).await.refusal(),
         (401, 401_300)
     );
     assert_eq!(
-        running
-            .post_token(&running.signer().header(&fields), JSON, PLAIN_JSON)
-            .await
-            .refusal(),
+        running.post_token(&running.signer().header(&fields), JSON, PLAIN_JSON).await.refusal(),
         (401, 401_300)
     );
 }
@@ -165,17 +99,12 @@ async fn oauth_parameters_belong_in_the_header_alone() {
     let fields = [("grant_type", "client_credentials"), ("oauth_nonce", "x")];
     let body = "grant_type=client_credentials&oauth_nonce=x";
     assert_eq!(
-        running
-            .post_token(&running.signer().header(&fields), FORM, body)
-            .await
-            .refusal(),
+        running.post_token(&running.signer().header(&fields), FORM, body).await.refusal(),
         (401, 401_202)
     );
     let authorization = running.signer().header(&[("oauth_token", "t")]);
     let headers = [("Authorization", authorization.as_str()), ("Content-Type", JSON)];
-    let answer = running
-        .send("POST", "/oauth2/token?oauth_token=t", &headers, PLAIN_JSON)
-        .await;
+    let answer = running.send("POST", "/oauth2/token?oauth_token=t", &headers, PLAIN_JSON).await;
     assert_eq!(answer.refusal(), (401, 401_202));
 }
 
@@ -183,29 +112,17 @@ async fn oauth_parameters_belong_in_the_header_alone() {
 async fn what_is_wrong_with_the_body_has_a_code_of_its_own() {
     let running = Running::start().await;
     let post = async |content_type: &str, body: &str| {
-        running
-            .post_token(&running.signer().header(&[]), content_type, body)
-            .await
+        running.post_token(&running.signer().header(&[]), content_type, body).await
     };
     assert_eq!(post(JSON, "{x\\}").await.refusal(), (400, 400_002));
     assert_eq!(post(JSON, "").await.refusal(), (400, 400_002));
     assert_eq!(post("text/plain", PLAIN_JSON).await.refusal(), (400, 400_004));
     let authorization = running.signer().header(&[]);
-    let no_type = running
-        .send(
-            "POST",
-            "/oauth2/token",
-            &[("Authorization", &authorization)],
-            PLAIN_JSON,
-        )
-        .await;
+    let no_type =
+        running.send("POST", "/oauth2/token", &[("Authorization", &authorization)], PLAIN_JSON).await;
     assert_eq!(no_type.refusal(), (400, 400_003));
 
-    let answer = post(
-        JSON,
-        r#"{"grantType":"password","expiresIn":-1,"scope":"anything"}"#,
-    )
-    .await;
+    let answer = post(JSON, r#"{"grantType":"password","expiresIn":-1,"scope":"anything"}"#).await;
     assert_eq!(answer.refusal(), (400, 400_200));
     let body = answer.json();
     let expected = serde_json::json!([
@@ -213,10 +130,7 @@ async fn what_is_wrong_with_the_body_has_a_code_of_its_own() {
         { "name": "expiresIn", "errorCode": 400_203, "message": "This field has an invalid value." },
         { "name": "scope", "errorCode": 400_203, "message": "This field has an invalid value." }
     ]);
-    assert_eq!(
-        (&body["errorFields"], &body["error"]),
-        (&expected, &"unsupported_grant_type".into())
-    );
+    assert_eq!((&body["errorFields"], &body["error"]), (&expected, &"unsupported_grant_type".into()));
 }
 
 #[tokio::test]
@@ -224,26 +138,17 @@ async fn scope_outside_the_list_is_refused() {
     let running = Running::start_with(|config| config.allowed_scopes = Some(vec!["openid".into()])).await;
     let ask = async |scope: &str| {
         let body = format!(r#"{{"grantType":"client_credentials","scope":"{scope}"}}"#);
-        running
-            .post_token(&running.signer().header(&[]), JSON, &body)
-            .await
+        running.post_token(&running.signer().header(&[]), JSON, &body).await
     };
     assert_eq!(ask("openid").await.json()["scope"], "openid");
-    assert_eq!(
-        ask("hrn:here:authorization::r:project/p").await.refusal(),
-        (400, 400_200)
-    );
+    assert_eq!(ask("hrn:here:authorization::r:project/p").await.refusal(), (400, 400_200));
 }
 
 #[tokio::test]
 async fn body_over_64_kib_is_refused() {
     let running = Running::start().await;
     let body = |size: usize| format!("{}{}", PLAIN_JSON, " ".repeat(size - PLAIN_JSON.len()));
-    let post = async |body: String| {
-        running
-            .post_token(&running.signer().header(&[]), JSON, &body)
-            .await
-    };
+    let post = async |body: String| running.post_token(&running.signer().header(&[]), JSON, &body).await;
     assert_eq!(post(body(64 * 1024)).await.status, 200);
     assert_eq!(post(body(64 * 1024 + 1)).await.refusal(), (413, 0));
 }
@@ -252,11 +157,7 @@ async fn body_over_64_kib_is_refused() {
 async fn host_must_be_one_and_valid() {
     let running = Running::start().await;
     let authorization = running.signer().header(&[]);
-    for hosts in [
-        vec![("Host", "a b")],
-        vec![("Host", "")],
-        vec![("Host", "a"), ("Host", "a")],
-    ] {
+    for hosts in [vec![("Host", "a b")], vec![("Host", "")], vec![("Host", "a"), ("Host", "a")]] {
         let mut headers = vec![("Authorization", authorization.as_str()), ("Content-Type", JSON)];
         headers.extend(&hosts);
         let answer = running.send("POST", "/oauth2/token", &headers, PLAIN_JSON).await;
@@ -271,28 +172,16 @@ async fn other_methods_and_paths_are_refused_in_heres_form() {
     assert_eq!(wrong_method.refusal(), (405, 0));
     assert_eq!(wrong_method.header("allow"), Some("POST"));
     assert_eq!(running.get("/oauth2", &[]).await.refusal(), (404, 0));
-    assert_eq!(
-        running.send("POST", "/oauth2/%74oken", &[], "").await.refusal(),
-        (404, 0)
-    );
+    assert_eq!(running.send("POST", "/oauth2/%74oken", &[], "").await.refusal(), (404, 0));
     assert_eq!(running.sandbox.stats().refused.len(), 0);
 }
 
 #[tokio::test]
 async fn mismatch_is_explained_without_the_secret() {
     let running = Running::start().await;
-    let signer = Signer {
-        secret: "wrong".into(),
-        nonce: "n0nce".into(),
-        ..running.signer()
-    };
+    let signer = Signer { secret: "wrong".into(), nonce: "n0nce".into(), ..running.signer() };
     let answer = running.post_token(&signer.header(&[]), JSON, PLAIN_JSON).await;
-    assert!(
-        answer.json()["sandboxHint"]
-            .as_str()
-            .unwrap()
-            .contains("last_mismatch")
-    );
+    assert!(answer.json()["sandboxHint"].as_str().unwrap().contains("last_mismatch"));
     let base_string = running.sandbox.stats().last_mismatch.unwrap();
     let host = running.address.to_string().replace(':', "%3A");
     assert_eq!(

@@ -18,10 +18,7 @@ const TIMESTAMP: &[u8] = b"GET /timestamp HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 async fn read_some(stream: &mut TcpStream) -> String {
     let mut buffer = vec![0; 4096];
-    let read = tokio::time::timeout(BOUND, stream.read(&mut buffer))
-        .await
-        .unwrap()
-        .unwrap_or(0);
+    let read = tokio::time::timeout(BOUND, stream.read(&mut buffer)).await.unwrap().unwrap_or(0);
     String::from_utf8_lossy(&buffer[..read]).into_owned()
 }
 
@@ -64,9 +61,7 @@ async fn shutdown_lets_a_running_request_finish_and_accepts_no_other() {
     let served = sandbox.clone();
     let server = tokio::spawn(async move { served.serve(listener, async { drop(signal.await) }).await });
 
-    sandbox
-        .faults()
-        .inject(Fault::new().with_delay(Duration::from_secs(1)).with_count(1));
+    sandbox.faults().inject(Fault::new().with_delay(Duration::from_secs(1)).with_count(1));
     let mut running = TcpStream::connect(address).await.unwrap();
     running
         .write_all(b"POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
@@ -95,18 +90,12 @@ async fn shutdown_does_not_wait_for_half_a_request() {
     let mut slow = TcpStream::connect(address).await.unwrap();
     slow.write_all(TIMESTAMP).await.unwrap();
     assert!(read_some(&mut slow).await.starts_with("HTTP/1.1 200"));
-    slow.write_all(b"GET /timestamp HTTP/1.1\r\nHost: loc")
-        .await
-        .unwrap();
+    slow.write_all(b"GET /timestamp HTTP/1.1\r\nHost: loc").await.unwrap();
 
     let before = tokio::time::Instant::now();
     shutdown.send(()).unwrap();
     server.await.unwrap().unwrap();
-    assert!(
-        before.elapsed() <= Duration::from_secs(6),
-        "{:?}",
-        before.elapsed()
-    );
+    assert!(before.elapsed() <= Duration::from_secs(6), "{:?}", before.elapsed());
     assert_eq!(read_some(&mut slow).await, "");
 }
 
@@ -129,17 +118,10 @@ async fn dropping_the_server_closes_kept_alive_connections() {
 async fn router_without_connections_keeps_its_control_endpoint_closed() {
     let sandbox = Sandbox::new(SandboxConfig::generate());
     let router = TowerToHyperService::new(sandbox.router());
-    let request = |target: &str| {
-        Request::get(target)
-            .header("host", "localhost")
-            .body(Body::empty())
-            .unwrap()
-    };
+    let request =
+        |target: &str| Request::get(target).header("host", "localhost").body(Body::empty()).unwrap();
     assert_eq!(router.call(request("/timestamp")).await.unwrap().status(), 200);
-    assert_eq!(
-        router.call(request("/sandbox/stats")).await.unwrap().status(),
-        403
-    );
+    assert_eq!(router.call(request("/sandbox/stats")).await.unwrap().status(), 403);
 
     for hang_up in [HangUp::BeforeHeader, HangUp::MidHeader] {
         sandbox.faults().replace(vec![Fault::new().with_hang_up(hang_up)]);
@@ -153,15 +135,10 @@ async fn router_without_connections_keeps_its_control_endpoint_closed() {
 async fn delay_is_waited_for() {
     let sandbox = Sandbox::new(SandboxConfig::generate());
     let router = TowerToHyperService::new(sandbox.router());
-    sandbox
-        .faults()
-        .inject(Fault::new().with_delay(Duration::from_secs(60)).with_count(1));
+    sandbox.faults().inject(Fault::new().with_delay(Duration::from_secs(60)).with_count(1));
     let before = tokio::time::Instant::now();
     let ask = async || {
-        let request = Request::post("/oauth2/token")
-            .header("host", "localhost")
-            .body(Body::empty())
-            .unwrap();
+        let request = Request::post("/oauth2/token").header("host", "localhost").body(Body::empty()).unwrap();
         router.call(request).await.unwrap().status()
     };
     assert_eq!(ask().await, 401, "a delay alone changes nothing else");

@@ -57,12 +57,7 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let served = sandbox.clone();
         let task = tokio::spawn(async move { served.serve(listener, std::future::pending()).await });
-        Self {
-            sandbox,
-            address,
-            clock,
-            task,
-        }
+        Self { sandbox, address, clock, task }
     }
 
     pub(crate) fn advance(&self, seconds: i64) {
@@ -80,16 +75,12 @@ impl Running {
 
     /// Sends a properly signed JSON request.
     pub(crate) async fn ask(&self) -> Answer {
-        self.post_token(&self.signer().header(&[]), JSON, PLAIN_JSON)
-            .await
+        self.post_token(&self.signer().header(&[]), JSON, PLAIN_JSON).await
     }
 
     /// Gets a token, in any case.
     pub(crate) async fn token(&self) -> String {
-        self.ask().await.json()["accessToken"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        self.ask().await.json()["accessToken"].as_str().unwrap().to_owned()
     }
 
     pub(crate) async fn post_token(&self, authorization: &str, content_type: &str, body: &str) -> Answer {
@@ -141,15 +132,10 @@ impl Running {
             let mut stream = TcpStream::connect(self.address).await.unwrap();
             stream.write_all(request.as_bytes()).await.unwrap();
             let mut answer = Vec::new();
-            stream
-                .read_to_end(&mut answer)
-                .await
-                .expect("an orderly end of the connection");
+            stream.read_to_end(&mut answer).await.expect("an orderly end of the connection");
             answer
         };
-        tokio::time::timeout(BOUND, exchange)
-            .await
-            .expect("an answer in time")
+        tokio::time::timeout(BOUND, exchange).await.expect("an answer in time")
     }
 }
 
@@ -189,11 +175,7 @@ impl Answer {
             let (name, value) = line.split_once(": ").expect("a header");
             (name.to_ascii_lowercase(), value.to_owned())
         });
-        Some(Self {
-            status,
-            headers: headers.collect(),
-            body: body[4..].to_vec(),
-        })
+        Some(Self { status, headers: headers.collect(), body: body[4..].to_vec() })
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -214,15 +196,8 @@ impl Answer {
         let message = body["message"].as_str().unwrap();
         assert_eq!(body["httpStatus"], self.status, "{body}");
         let id = body["errorId"].as_str().unwrap().strip_prefix("ERROR-").unwrap();
-        assert_eq!(
-            id.split('-').map(str::len).collect::<Vec<_>>(),
-            [8, 4, 4, 4, 12],
-            "{body}"
-        );
-        assert!(
-            body["error"].as_str().is_some_and(|error| !error.is_empty()),
-            "{body}"
-        );
+        assert_eq!(id.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12], "{body}");
+        assert!(body["error"].as_str().is_some_and(|error| !error.is_empty()), "{body}");
         let description = body["error_description"].as_str().unwrap();
         match code {
             0 => assert_eq!(description, message),
@@ -261,9 +236,7 @@ impl Signer {
     /// The header in the layout of HERE's C++ and JavaScript SDKs; `signed` are the form fields and query
     /// parameters.
     pub(crate) fn header(&self, signed: &[(&str, &str)]) -> String {
-        self.header_parts(signed)
-            .join(",")
-            .replacen("oauth", "OAuth oauth", 1)
+        self.header_parts(signed).join(",").replacen("oauth", "OAuth oauth", 1)
     }
 
     /// The parameters of the header, one by one, the signature last.
@@ -278,16 +251,11 @@ impl Signer {
         let encoded = |(name, value): &(&str, &str)| (encode(name), encode(value));
         let mut pairs: Vec<_> = own.iter().chain(signed).map(encoded).collect();
         pairs.sort();
-        let parameters: Vec<_> = pairs
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let parameters: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let base_string = format!("POST&{}&{}", encode(&self.url), encode(&parameters.join("&")));
         let signature = self.sign_base_string(&base_string);
-        let mut parts: Vec<_> = own
-            .iter()
-            .map(|(name, value)| format!("{name}=\"{}\"", encode(value)))
-            .collect();
+        let mut parts: Vec<_> =
+            own.iter().map(|(name, value)| format!("{name}=\"{}\"", encode(value))).collect();
         parts.push(format!("oauth_signature=\"{}\"", encode(&signature)));
         parts
     }
@@ -300,13 +268,5 @@ impl Signer {
 
 pub(crate) fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|b| {
-            if plain(b) {
-                char::from(b).to_string()
-            } else {
-                format!("%{b:02X}")
-            }
-        })
-        .collect()
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }

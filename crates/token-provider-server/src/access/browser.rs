@@ -44,9 +44,7 @@ pub enum Cors {
 
 impl BrowserRules {
     pub(super) fn new(config: &Config) -> Self {
-        Self {
-            origins: config.cors.origins.clone(),
-        }
+        Self { origins: config.cors.origins.clone() }
     }
 
     pub(super) fn admit(&self, headers: &HeaderMap, host: &str) -> Result<Cors, Problem> {
@@ -105,22 +103,10 @@ impl Cors {
 
     /// Writes the headers of a preflight's answer (Fetch standard, "CORS-preflight fetch").
     pub fn apply_preflight(&self, request: &HeaderMap, headers: &mut HeaderMap) {
-        headers.insert(
-            ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static(ALLOWED_METHODS),
-        );
-        headers.insert(
-            ACCESS_CONTROL_ALLOW_HEADERS,
-            HeaderValue::from_static(ALLOWED_HEADERS),
-        );
-        headers.insert(
-            ACCESS_CONTROL_MAX_AGE,
-            HeaderValue::from_static(PREFLIGHT_MAX_AGE),
-        );
-        if request
-            .get(REQUEST_PRIVATE_NETWORK)
-            .is_some_and(|value| value == "true")
-        {
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(ALLOWED_METHODS));
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_HEADERS));
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_MAX_AGE));
+        if request.get(REQUEST_PRIVATE_NETWORK).is_some_and(|value| value == "true") {
             headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
         }
     }

@@ -25,11 +25,7 @@ pub struct Handout {
 impl Profile {
     /// Puts a profile together. Callers may ask for the listed scopes and no other.
     pub fn new(name: &str, scopes: Vec<Scope>, provider: TokenProvider) -> Self {
-        Self {
-            name: name.into(),
-            scopes,
-            provider,
-        }
+        Self { name: name.into(), scopes, provider }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -49,14 +45,8 @@ impl Profile {
 impl Handout {
     /// Takes the profiles, and the name of the one for callers that name none.
     pub fn new(profiles: impl IntoIterator<Item = Profile>, default: &str) -> Self {
-        let profiles = profiles
-            .into_iter()
-            .map(|profile| (profile.name.clone(), profile))
-            .collect();
-        Self {
-            profiles,
-            default: default.into(),
-        }
+        let profiles = profiles.into_iter().map(|profile| (profile.name.clone(), profile)).collect();
+        Self { profiles, default: default.into() }
     }
 
     /// Returns the token that was permitted, if it is held.
@@ -108,9 +98,7 @@ impl Handout {
 
     /// Returns a look at every token held, by profile.
     pub fn status(&self) -> impl Iterator<Item = (&str, Vec<SlotStatus>)> {
-        self.profiles
-            .values()
-            .map(|profile| (profile.name(), profile.provider.status()))
+        self.profiles.values().map(|profile| (profile.name(), profile.provider.status()))
     }
 
     pub(super) fn profile(&self, name: Option<&str>) -> Result<&Profile, Problem> {

@@ -18,7 +18,8 @@ pub(super) struct HostRules {
 impl HostRules {
     pub(super) fn new(config: &Config) -> Self {
         let loopback = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
-        let public = config.public_hosts.iter().filter(|host| host.port.is_none()).map(|host| host.name.clone());
+        let public =
+            config.public_hosts.iter().filter(|host| host.port.is_none()).map(|host| host.name.clone());
         Self { public: config.public_hosts.clone(), plain: loopback.into_iter().chain(public).collect() }
     }
 
@@ -58,7 +59,8 @@ impl HostRules {
 
     /// Compares without bringing the name to its one spelling: a no says nothing yet.
     fn is_plainly_ours(&self, text: &str) -> bool {
-        let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+        let is_port =
+            |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
         let name = match text.rsplit_once(':') {
             Some((name, port)) if is_port(port) => name,
             _ => text,

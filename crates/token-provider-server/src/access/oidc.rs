@@ -96,11 +96,7 @@ impl Oidc {
             None => Box::pin(self.judge(token, hash)).await?,
         };
         match known.missing {
-            None => Ok(Caller::named(
-                Method::Oidc,
-                known.subject,
-                Arc::clone(&self.policy),
-            )),
+            None => Ok(Caller::named(Method::Oidc, known.subject, Arc::clone(&self.policy))),
             Some(claim) => Err(Problem::access_denied(
                 "claims",
                 &format!("the token's `{claim}` has none of the values that access.oidc.require asks for"),

@@ -34,7 +34,10 @@ impl Policy {
         if self.profiles.iter().any(|allowed| allowed == profile) {
             return Ok(());
         }
-        Err(Problem::access_denied("profile", "this caller may not use this profile; the configuration lists its profiles"))
+        Err(Problem::access_denied(
+            "profile",
+            "this caller may not use this profile; the configuration lists its profiles",
+        ))
     }
 
     pub(super) fn admit_scope(&self, scope: &str) -> Result<(), Problem> {

@@ -128,7 +128,9 @@ impl Rules {
         let presented = self.presented(headers);
         let shown = match (presented, &self.oidc) {
             (Presented::Nothing, _) => None,
-            (Presented::ApiKey(key), _) => Some(self.api_keys.authenticate(key).ok_or_else(Problem::invalid_token)),
+            (Presented::ApiKey(key), _) => {
+                Some(self.api_keys.authenticate(key).ok_or_else(Problem::invalid_token))
+            }
             (Presented::Token(token), Some(oidc)) => Some(oidc.authenticate(token).await),
             (Presented::Token(_), None) => Some(Err(Problem::invalid_token())),
         };
@@ -164,7 +166,11 @@ impl Rules {
         let address = ends.peer.map(|peer| peer.ip().to_canonical());
         let named = match secret {
             Some((id, secret)) => self.api_keys.authenticate_as(id, secret),
-            None => self.mtls.as_ref().zip(ends.client.as_deref()).and_then(|(mtls, names)| mtls.authenticate(names)),
+            None => self
+                .mtls
+                .as_ref()
+                .zip(ends.client.as_deref())
+                .and_then(|(mtls, names)| mtls.authenticate(names)),
         };
         if let Some(caller) = named {
             caller.policy.admit_rate()?;
@@ -205,7 +211,9 @@ impl Rules {
                 ttl.parse().unwrap_or(u64::MAX)
             }
             Some(_) => {
-                return Err(Problem::invalid_request("ttl: expected whole seconds in decimal digits, 60 or more"));
+                return Err(Problem::invalid_request(
+                    "ttl: expected whole seconds in decimal digits, 60 or more",
+                ));
             }
         };
         if seconds < MIN_TTL {
@@ -234,8 +242,12 @@ impl Rules {
         if let Some(key) = headers.get(X_API_KEY) {
             return Presented::ApiKey(key.as_bytes());
         }
-        let Some(value) = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes) else { return Presented::Nothing };
-        let Some((scheme, token)) = value.split_at_checked("Bearer ".len()) else { return Presented::Nothing };
+        let Some(value) = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes) else {
+            return Presented::Nothing;
+        };
+        let Some((scheme, token)) = value.split_at_checked("Bearer ".len()) else {
+            return Presented::Nothing;
+        };
         if !scheme.eq_ignore_ascii_case(b"Bearer ") {
             return Presented::Nothing;
         }

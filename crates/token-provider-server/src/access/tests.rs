@@ -28,17 +28,12 @@ fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
 
 fn at(local: &str) -> Ends {
     let local: SocketAddr = local.parse().expect("is an address");
-    Ends {
-        local: Some(local),
-        ..Ends::default()
-    }
+    Ends { local: Some(local), ..Ends::default() }
 }
 
 /// 200 where the request goes on, else the status of the refusal.
 fn status<T>(result: &Result<T, Problem>) -> u16 {
-    result
-        .as_ref()
-        .map_or_else(|problem| problem.status().as_u16(), |_| 200)
+    result.as_ref().map_or_else(|problem| problem.status().as_u16(), |_| 200)
 }
 
 fn host_status(rules: &Rules, host: &str, local: &str) -> u16 {
@@ -101,10 +96,7 @@ fn host_is_named_once() {
     };
     assert_eq!(admit(&[], None), 400);
     assert_eq!(admit(&[("host", "localhost"), ("host", "localhost")], None), 400);
-    assert_eq!(
-        admit(&[("host", "localhost"), ("host", "localhost")], Some("localhost")),
-        400
-    );
+    assert_eq!(admit(&[("host", "localhost"), ("host", "localhost")], Some("localhost")), 400);
     // HTTP/2 has `:authority` and no Host; a whole URL in HTTP/1.1 counts before Host (RFC 9112 §3.2.2).
     assert_eq!(admit(&[], Some("localhost:3000")), 200);
     assert_eq!(admit(&[("host", "localhost")], Some("evil.example")), 403);
@@ -143,10 +135,7 @@ fn admit_page(rules: &Rules, lines: &[(&'static str, &str)]) -> Result<Cors, Pro
 }
 
 fn page_status(rules: &Rules, lines: &[(&'static str, &str)]) -> u16 {
-    status(&admit_page(
-        rules,
-        &[&[("host", "localhost:3000")], lines].concat(),
-    ))
+    status(&admit_page(rules, &[&[("host", "localhost:3000")], lines].concat()))
 }
 
 #[test]
@@ -231,46 +220,30 @@ fn origin_is_repeated_as_the_browser_wrote_it_and_cookies_are_never_asked_for() 
     let written = |cors: &Cors| {
         let mut answer = HeaderMap::new();
         cors.apply(&mut answer);
-        assert!(
-            !answer.contains_key("access-control-allow-credentials"),
-            "{cors:?}"
-        );
+        assert!(!answer.contains_key("access-control-allow-credentials"), "{cors:?}");
         // Also where no page asked: a cache must not give the answer to one.
         assert_eq!(answer["vary"], "Origin, Accept");
-        answer
-            .get("access-control-allow-origin")
-            .map(|value| value.to_str().unwrap_or_default().to_owned())
+        answer.get("access-control-allow-origin").map(|value| value.to_str().unwrap_or_default().to_owned())
     };
     let ask = |config, origin| {
         let lines = [("host", "localhost:3000"), ("origin", origin)];
         written(&admit_page(&rules(config), &lines).expect("may ask"))
     };
-    assert_eq!(
-        ask("", "HTTP://Localhost:5173").as_deref(),
-        Some("HTTP://Localhost:5173")
-    );
-    assert_eq!(
-        ask("[cors]\norigins = [\"*\"]", "https://a.example").as_deref(),
-        Some("*")
-    );
+    assert_eq!(ask("", "HTTP://Localhost:5173").as_deref(), Some("HTTP://Localhost:5173"));
+    assert_eq!(ask("[cors]\norigins = [\"*\"]", "https://a.example").as_deref(), Some("*"));
     assert_eq!(written(&Cors::None), None);
 }
 
 #[test]
 fn preflight_allows_private_networks_only_when_asked() {
-    for (asked, expected) in [
-        (None, None),
-        (Some("true"), Some("true")),
-        (Some("false"), None),
-        (Some(""), None),
-    ] {
+    for (asked, expected) in
+        [(None, None), (Some("true"), Some("true")), (Some("false"), None), (Some(""), None)]
+    {
         let name = "access-control-request-private-network";
         let request = headers(&asked.map(|asked| (name, asked)).into_iter().collect::<Vec<_>>());
         let mut answer = HeaderMap::new();
         Cors::Any.apply_preflight(&request, &mut answer);
-        let allowed = answer
-            .get("access-control-allow-private-network")
-            .map(|value| value.to_str());
+        let allowed = answer.get("access-control-allow-private-network").map(|value| value.to_str());
         assert_eq!(allowed.transpose().ok().flatten(), expected, "{asked:?}");
     }
 }

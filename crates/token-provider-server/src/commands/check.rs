@@ -54,14 +54,8 @@ pub(super) fn run_command(common: &Common) -> Result<(), Failure> {
         }
     }
     let text = report.lines.join("\n") + "\n";
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(Failure::system("cannot write to stdout"))?;
-    if report.exit_code == 0 {
-        Ok(())
-    } else {
-        Err(Failure::Reported(report.exit_code))
-    }
+    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::system("cannot write to stdout"))?;
+    if report.exit_code == 0 { Ok(()) } else { Err(Failure::Reported(report.exit_code)) }
 }
 
 async fn check(config: &Config, environment: &Environment, report: &mut Report) {
@@ -99,10 +93,7 @@ async fn check_profile(name: &str, config: &Config, environment: &Environment, r
     };
     report.ok("credential", format_args!("profile {name}: {}", found.source));
     if found.source.is_readable_by_others() {
-        report.warning(
-            "permissions",
-            format_args!("{}: others can read it; chmod 600 it", found.source),
-        );
+        report.warning("permissions", format_args!("{}: others can read it; chmod 600 it", found.source));
     } else if found.source.path().is_some() {
         report.ok("permissions", "others cannot read the credential file");
     }
@@ -115,19 +106,14 @@ async fn check_profile(name: &str, config: &Config, environment: &Environment, r
         Ok(issued) => {
             report.ok("issuer", format_args!("{endpoint} answers"));
             check_clock(&issuer, report);
-            report.ok(
-                "token",
-                format_args!("HERE gave one for {} s", issued.expires_in().as_secs()),
-            );
+            report.ok("token", format_args!("HERE gave one for {} s", issued.expires_in().as_secs()));
         }
         Err(error) => check_failed_request(&error, &issuer, &endpoint, report),
     }
 }
 
 fn check_failed_request(error: &Error, issuer: &HereIssuer, endpoint: &impl Display, report: &mut Report) {
-    let caused_by = error
-        .causes()
-        .map_or_else(String::new, |causes| format!(" (caused by: {causes})"));
+    let caused_by = error.causes().map_or_else(String::new, |causes| format!(" (caused by: {causes})"));
     match error.kind() {
         ErrorKind::Rejected { .. } => {
             report.ok("issuer", format_args!("{endpoint} answers"));
@@ -147,10 +133,7 @@ fn check_clock(issuer: &HereIssuer, report: &mut Report) {
     if offset.unsigned_abs() < NOTABLE_OFFSET_SECONDS {
         return report.ok("clock", "HERE accepts this machine's time");
     }
-    let (seconds, direction) = (
-        offset.unsigned_abs(),
-        if offset > 0 { "behind" } else { "ahead of" },
-    );
+    let (seconds, direction) = (offset.unsigned_abs(), if offset > 0 { "behind" } else { "ahead of" });
     report.warning(
         "clock",
         format_args!("this machine is {seconds} s {direction} HERE; requests are signed with HERE's time, but set the clock, by NTP best"),

@@ -30,12 +30,9 @@ pub(super) async fn run(
         signal(SignalKind::terminate()).map_err(Failure::system("cannot listen for SIGTERM"))?;
     let mut interrupt =
         signal(SignalKind::interrupt()).map_err(Failure::system("cannot listen for SIGINT"))?;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(Failure::system(format!("cannot listen at {listen}")))?;
-    let address = listener
-        .local_addr()
-        .map_err(Failure::system(format!("cannot listen at {listen}")))?;
+    let listener =
+        TcpListener::bind(listen).await.map_err(Failure::system(format!("cannot listen at {listen}")))?;
+    let address = listener.local_addr().map_err(Failure::system(format!("cannot listen at {listen}")))?;
 
     let sandbox = Sandbox::new(account);
     let text = sandbox.credentials_properties(&format!("http://{address}/oauth2/token"));
@@ -47,10 +44,7 @@ pub(super) async fn run(
     let shutdown = async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     };
-    sandbox
-        .serve(listener, shutdown)
-        .await
-        .map_err(Failure::system("the sandbox stopped"))
+    sandbox.serve(listener, shutdown).await.map_err(Failure::system("the sandbox stopped"))
 }
 
 /// Never replaces a file: it may be the real credential, which cannot be downloaded a second time.

@@ -86,9 +86,7 @@ async fn with_sandbox(config: &Config) -> Result<(Access, Page), Failure> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
         .await
         .map_err(Failure::system("cannot listen for the sandbox"))?;
-    let address = listener
-        .local_addr()
-        .map_err(Failure::system("cannot listen for the sandbox"))?;
+    let address = listener.local_addr().map_err(Failure::system("cannot listen for the sandbox"))?;
     let origin = format!("http://{address}");
     let credential =
         Credential::new(&id, secret)?.with_token_endpoint_url(&format!("{origin}/oauth2/token"))?;
@@ -100,12 +98,7 @@ async fn with_sandbox(config: &Config) -> Result<(Access, Page), Failure> {
     for name in config.profiles.keys() {
         profiles.push(setup::profile(name, config, credential.clone())?.0);
     }
-    Ok((
-        setup::access_with(config, profiles),
-        Page::Demo {
-            sandbox_origin: origin,
-        },
-    ))
+    Ok((setup::access_with(config, profiles), Page::Demo { sandbox_origin: origin }))
 }
 
 /// A connection is a file descriptor: takes as many as the system allows, rather than the 1,024 that many shells do.

@@ -25,15 +25,12 @@ pub(super) async fn run(settings: Settings, format: TokenFormat, ttl: u64) -> Re
     let Settings { config, environment, .. } = settings;
     let found = setup::find_credential(&config.profile, &config, &environment)?;
     let issuer = setup::issuer(&config.profile, &config, found.credential)?;
-    let provider = TokenProvider::builder(issuer)
-        .default_key(TokenKey::new(Duration::from_secs(ttl))?)
-        .build();
+    let provider =
+        TokenProvider::builder(issuer).default_key(TokenKey::new(Duration::from_secs(ttl))?).build();
     let token = provider.token().await?;
     let left = token.left_at(provider.now()).as_secs();
     let text = render(&token, left, format);
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(Failure::system("cannot write to stdout"))
+    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::system("cannot write to stdout"))
 }
 
 fn render(token: &AccessToken, left: u64, format: TokenFormat) -> Zeroizing<String> {
@@ -45,12 +42,7 @@ fn render(token: &AccessToken, left: u64, format: TokenFormat) -> Zeroizing<Stri
         TokenFormat::Env => format!("HERE_ACCESS_TOKEN={secret}\n"),
         TokenFormat::Json => {
             let scope = token.scope().map(token_provider::Scope::as_str);
-            let json = Json {
-                access_token: secret,
-                token_type: "Bearer",
-                expires_in: left,
-                scope,
-            };
+            let json = Json { access_token: secret, token_type: "Bearer", expires_in: left, scope };
             // Strings and a number always have a JSON form.
             serde_json::to_string(&json).unwrap_or_default() + "\n"
         }

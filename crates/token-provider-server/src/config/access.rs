@@ -11,14 +11,8 @@ use super::read::{List, Section};
 use super::units::name;
 
 /// Headers that hold a secret or belong to the connection: the caller's name, which is logged, is in none of them.
-const NO_CALLER_IN: [&str; 6] = [
-    "authorization",
-    "cookie",
-    "host",
-    "origin",
-    "proxy-authorization",
-    "x-api-key",
-];
+const NO_CALLER_IN: [&str; 6] =
+    ["authorization", "cookie", "host", "origin", "proxy-authorization", "x-api-key"];
 
 /// Who may ask. Any of the configured ways lets a caller in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,19 +103,10 @@ pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>, client_ca: bool
     let anonymous_policy = policy::read(section, "anonymous_", known);
     let lists_profiles = section.is_set("anonymous_profiles");
     let api_keys = read_api_keys(section, known);
-    let oidc = section
-        .section("oidc", |section| read_oidc(section, known))
-        .flatten();
+    let oidc = section.section("oidc", |section| read_oidc(section, known)).flatten();
     let mtls = section.section("mtls", |section| read_mtls(section, known, client_ca));
     let trusted_proxy = section.section("trusted_proxy", |section| read_trusted_proxy(section, known));
-    let mut access = AccessConfig {
-        anonymous,
-        anonymous_policy,
-        api_keys,
-        oidc,
-        mtls,
-        trusted_proxy,
-    };
+    let mut access = AccessConfig { anonymous, anonymous_policy, api_keys, oidc, mtls, trusted_proxy };
     // Where nobody has to say who they are, whoever wrote down several profiles means all of them to be asked for.
     if !access.has_callers() && !lists_profiles {
         access.anonymous_policy.profiles = known.all_profiles();
@@ -143,20 +128,13 @@ fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConf
         let sha256 = section.text("sha256", sha256);
         let policy = policy::read(section, "", known);
         if let Some(first) = id.clone().and_then(|id| earlier(&mut ids, id, index)) {
-            section.problem(
-                "id",
-                format!("the same as in access.api_keys[{first}]: each key has its own"),
-            );
+            section.problem("id", format!("the same as in access.api_keys[{first}]: each key has its own"));
         }
         if let Some(first) = sha256.and_then(|hash| earlier(&mut hashes, hash, index)) {
             section.problem("sha256", format!("the same key as access.api_keys[{first}]"));
         }
         index += 1;
-        Some(ApiKeyConfig {
-            id: id?,
-            sha256: sha256?,
-            policy,
-        })
+        Some(ApiKeyConfig { id: id?, sha256: sha256?, policy })
     })
 }
 
@@ -167,10 +145,7 @@ fn earlier<K: Ord>(seen: &mut BTreeMap<K, usize>, value: K, index: usize) -> Opt
 }
 
 fn read_oidc(section: &mut Section<'_>, known: &Known<'_>) -> Option<OidcConfig> {
-    section.need(&[
-        ("issuer", "the identity provider's URL"),
-        ("audience", "what its tokens have as `aud`"),
-    ]);
+    section.need(&[("issuer", "the identity provider's URL"), ("audience", "what its tokens have as `aud`")]);
     let issuer = section.text("issuer", issuer);
     let audience = section.list("audience", List::NotEmpty, filled);
     let require = section.section("require", |claims| {
@@ -180,13 +155,7 @@ fn read_oidc(section: &mut Section<'_>, known: &Known<'_>) -> Option<OidcConfig>
     });
     let policy = policy::read(section, "", known);
     let (issuer, discovery) = issuer?;
-    Some(OidcConfig {
-        issuer,
-        discovery,
-        audience: audience?,
-        require: require.unwrap_or_default(),
-        policy,
-    })
+    Some(OidcConfig { issuer, discovery, audience: audience?, require: require.unwrap_or_default(), policy })
 }
 
 fn read_mtls(section: &mut Section<'_>, known: &Known<'_>, client_ca: bool) -> MtlsConfig {
@@ -195,9 +164,7 @@ fn read_mtls(section: &mut Section<'_>, known: &Known<'_>, client_ca: bool) -> M
         section.problem_here("needs tls.client_ca: without it no caller is asked for a certificate");
     }
     MtlsConfig {
-        allow: section
-            .list("allow", List::NotEmpty, subject_name)
-            .unwrap_or_default(),
+        allow: section.list("allow", List::NotEmpty, subject_name).unwrap_or_default(),
         policy: policy::read(section, "", known),
     }
 }
@@ -229,9 +196,7 @@ fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
     }
     for (byte, pair) in hash.iter_mut().zip(pairs) {
         let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
-        let value = high
-            .zip(low)
-            .and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+        let value = high.zip(low).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
         *byte = value.ok_or(EXPECTED)?;
     }
     Ok(hash)
@@ -240,19 +205,12 @@ fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
 fn issuer(text: &str) -> Result<(String, Url), &'static str> {
     service_url(text)?;
     // The issuer is cut at its final slash for this and for nothing else (Discovery 1.0 §4.1).
-    let discovery = format!(
-        "{}/.well-known/openid-configuration",
-        text.strip_suffix('/').unwrap_or(text)
-    );
+    let discovery = format!("{}/.well-known/openid-configuration", text.strip_suffix('/').unwrap_or(text));
     Ok((text.to_owned(), service_url(&discovery)?))
 }
 
 fn filled(text: &str) -> Result<String, &'static str> {
-    if text.is_empty() {
-        Err("expected a string that is not empty")
-    } else {
-        Ok(text.to_owned())
-    }
+    if text.is_empty() { Err("expected a string that is not empty") } else { Ok(text.to_owned()) }
 }
 
 fn subject_name(text: &str) -> Result<SubjectName, &'static str> {
@@ -261,16 +219,9 @@ fn subject_name(text: &str) -> Result<SubjectName, &'static str> {
     if text.contains("://") {
         let is_whole =
             Url::parse(text).is_ok() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'*');
-        return if is_whole {
-            Ok(SubjectName::Uri(text.to_owned()))
-        } else {
-            Err(EXPECTED)
-        };
+        return if is_whole { Ok(SubjectName::Uri(text.to_owned())) } else { Err(EXPECTED) };
     }
-    normal(text)
-        .filter(|_| !text.contains('['))
-        .map(SubjectName::Dns)
-        .ok_or(EXPECTED)
+    normal(text).filter(|_| !text.contains('[')).map(SubjectName::Dns).ok_or(EXPECTED)
 }
 
 fn header(text: &str) -> Result<String, &'static str> {

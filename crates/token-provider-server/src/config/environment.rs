@@ -98,9 +98,7 @@ impl Environment {
 
     /// The user's home directory.
     pub fn home(&self) -> Option<&Path> {
-        self.variable("HOME")
-            .or_else(|| self.variable("USERPROFILE"))
-            .map(Path::new)
+        self.variable("HOME").or_else(|| self.variable("USERPROFILE")).map(Path::new)
     }
 
     /// One of the variables that are no secret: those above, those of systemd (`NOTIFY_SOCKET`, `LISTEN_FDS`,
@@ -116,9 +114,7 @@ impl Environment {
 
     /// Variables that set a key, by name.
     pub(super) fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.settings
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Variables that should be text and are not.
@@ -138,9 +134,7 @@ impl Environment {
             }
             return;
         }
-        let secret = [ACCESS_KEY_SECRET, CREDENTIALS_STRING]
-            .into_iter()
-            .find(|secret| *secret == name);
+        let secret = [ACCESS_KEY_SECRET, CREDENTIALS_STRING].into_iter().find(|secret| *secret == name);
         let setting = name.strip_prefix(PREFIX);
         if secret.is_none() && setting.is_none() {
             return;
@@ -168,15 +162,8 @@ impl Environment {
 /// Names only: a value may be a secret, or be taken for one by whoever reads a log.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self
-            .settings
-            .keys()
-            .chain(self.kept.keys())
-            .chain(&self.unreadable)
-            .map(String::as_str);
-        f.debug_set()
-            .entries(names.chain(self.secrets.keys().copied()))
-            .finish()
+        let names = self.settings.keys().chain(self.kept.keys()).chain(&self.unreadable).map(String::as_str);
+        f.debug_set().entries(names.chain(self.secrets.keys().copied())).finish()
     }
 }
 
@@ -188,9 +175,7 @@ fn is_service_link(rest: &str, value: &str) -> bool {
         return false;
     }
     // Of another Service, the rest of whose name comes first.
-    let rest = ["SERVICE_", "PORT"]
-        .iter()
-        .find_map(|word| rest.find(word).and_then(|at| rest.get(at..)));
+    let rest = ["SERVICE_", "PORT"].iter().find_map(|word| rest.find(word).and_then(|at| rest.get(at..)));
     let Some(rest) = rest else { return false };
     if rest == "SERVICE_HOST" || rest == "SERVICE_PORT" || rest.starts_with("SERVICE_PORT_") {
         return true;
@@ -199,14 +184,10 @@ fn is_service_link(rest: &str, value: &str) -> bool {
         return value.contains("://");
     }
     let mut words = rest.split('_').skip(1);
-    let number = words
-        .next()
-        .is_some_and(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()));
+    let number =
+        words.next().is_some_and(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()));
     let protocol = matches!(words.next(), Some("TCP" | "UDP" | "SCTP"));
-    let part = matches!(
-        (words.next(), words.next()),
-        (None | Some("ADDR" | "PORT" | "PROTO"), None)
-    );
+    let part = matches!((words.next(), words.next()), (None | Some("ADDR" | "PORT" | "PROTO"), None));
     number && protocol && part
 }
 
@@ -238,44 +219,24 @@ mod tests {
         assert_eq!(environment.credentials_directory(), Some(Path::new("/directory")));
         assert_eq!(environment.home(), Some(Path::new("/home/x")));
         assert_eq!(environment.config_file(), Some(Path::new("/config")));
-        assert_eq!(
-            environment.variable("NOTIFY_SOCKET"),
-            Some(OsStr::new("/run/notify"))
-        );
+        assert_eq!(environment.variable("NOTIFY_SOCKET"), Some(OsStr::new("/run/notify")));
         assert_eq!(environment.variable("PATH"), None);
-        assert_eq!(
-            environment.variable("HERE_ACCESS_KEY_SECRET"),
-            None,
-            "secrets have their own way out"
-        );
-        assert_eq!(
-            environment.settings().collect::<Vec<_>>(),
-            [("TOKEN_PROVIDER_LISTEN", "localhost:1")]
-        );
+        assert_eq!(environment.variable("HERE_ACCESS_KEY_SECRET"), None, "secrets have their own way out");
+        assert_eq!(environment.settings().collect::<Vec<_>>(), [("TOKEN_PROVIDER_LISTEN", "localhost:1")]);
     }
 
     #[test]
     fn empty_variables_are_not_set() {
-        let environment = Environment::from_pairs(
-            KEPT.iter()
-                .chain(&["TOKEN_PROVIDER_LISTEN"])
-                .map(|name| (*name, "")),
-        );
+        let environment =
+            Environment::from_pairs(KEPT.iter().chain(&["TOKEN_PROVIDER_LISTEN"]).map(|name| (*name, "")));
         assert_eq!(format!("{environment:?}"), "{}");
     }
 
     #[test]
     fn debug_shows_names_and_no_values() {
-        let names = [
-            "HERE_ACCESS_KEY_ID",
-            "HERE_ACCESS_KEY_SECRET",
-            "HERE_CREDENTIALS_STRING",
-            "TOKEN_PROVIDER_X",
-        ];
-        let shown = format!(
-            "{:?}",
-            Environment::from_pairs(names.map(|name| (name, "planted")))
-        );
+        let names =
+            ["HERE_ACCESS_KEY_ID", "HERE_ACCESS_KEY_SECRET", "HERE_CREDENTIALS_STRING", "TOKEN_PROVIDER_X"];
+        let shown = format!("{:?}", Environment::from_pairs(names.map(|name| (name, "planted"))));
         assert!(!shown.contains("planted"), "{shown}");
         assert!(names.iter().all(|name| shown.contains(name)), "{shown}");
     }
@@ -285,22 +246,13 @@ mod tests {
     fn what_is_no_text_is_reported_and_paths_may_be_anything() {
         use std::os::unix::ffi::OsStringExt;
 
-        let names = [
-            "HERE_ACCESS_KEY_SECRET",
-            "HERE_ACCESS_KEY_ID",
-            "TOKEN_PROVIDER_LISTEN",
-            "HOME",
-            "OTHER",
-        ];
+        let names =
+            ["HERE_ACCESS_KEY_SECRET", "HERE_ACCESS_KEY_ID", "TOKEN_PROVIDER_LISTEN", "HOME", "OTHER"];
         let environment =
             Environment::from_pairs(names.map(|name| (name, OsString::from_vec(vec![b'/', 0xff]))));
         assert_eq!(
             environment.unreadable().collect::<Vec<_>>(),
-            [
-                "HERE_ACCESS_KEY_ID",
-                "HERE_ACCESS_KEY_SECRET",
-                "TOKEN_PROVIDER_LISTEN"
-            ]
+            ["HERE_ACCESS_KEY_ID", "HERE_ACCESS_KEY_SECRET", "TOKEN_PROVIDER_LISTEN"]
         );
         assert!(environment.home().is_some());
     }

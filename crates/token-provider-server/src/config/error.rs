@@ -48,11 +48,7 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn new(place: Place, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            place,
-            path: path.into(),
-            message: message.into(),
-        }
+        Self { place, path: path.into(), message: message.into() }
     }
 }
 
@@ -97,16 +93,8 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { file, line: 0, .. } => write!(f, "{}", file.display()),
-            Self::File {
-                file,
-                line,
-                column: None,
-            } => write!(f, "{}:{line}", file.display()),
-            Self::File {
-                file,
-                line,
-                column: Some(column),
-            } => {
+            Self::File { file, line, column: None } => write!(f, "{}:{line}", file.display()),
+            Self::File { file, line, column: Some(column) } => {
                 write!(f, "{}:{line}:{column}", file.display())
             }
             Self::Variable(name) => f.write_str(name),
@@ -120,10 +108,7 @@ pub(super) const PREFIX: &str = "TOKEN_PROVIDER_";
 
 /// The variable that sets a key: `tls.client_ca` is `TOKEN_PROVIDER_TLS__CLIENT_CA`.
 pub(super) fn variable_name(path: &str) -> String {
-    format!(
-        "{PREFIX}{}",
-        path.replace('.', "__").replace('-', "_").to_uppercase()
-    )
+    format!("{PREFIX}{}", path.replace('.', "__").replace('-', "_").to_uppercase())
 }
 
 /// The one of `known` that was probably meant: nearest, and near enough.

@@ -23,10 +23,7 @@ impl PublicHost {
             Some(port) => Some(parse_port(port)?),
             None => None,
         };
-        Some(Self {
-            name: normal(name)?,
-            port,
-        })
+        Some(Self { name: normal(name)?, port })
     }
 
     /// Says whether the name can only be this machine.
@@ -60,11 +57,8 @@ pub(super) fn public_host(text: &str) -> Result<PublicHost, &'static str> {
 
 /// Separates `host:port`; an IPv6 address must stand in brackets.
 pub(super) fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
-    let host_end = if text.starts_with('[') {
-        text.find(']')? + 1
-    } else {
-        text.find(':').unwrap_or(text.len())
-    };
+    let host_end =
+        if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
     let (host, rest) = text.split_at_checked(host_end)?;
     match rest.strip_prefix(':') {
         Some(port) => Some((host, Some(port))),
@@ -74,10 +68,7 @@ pub(super) fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
 
 /// Reads a port's digits: `parse` alone would take `+80`.
 pub(super) fn parse_port(text: &str) -> Option<u16> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// Brings a host to its one spelling, the way browsers do. `None` for what is not one whole host, such as `*.a.b`.
@@ -91,9 +82,7 @@ pub(super) fn normal(host: &str) -> Option<String> {
             let name = name.strip_suffix('.').unwrap_or(&name);
             let label = |label: &str| {
                 (1..=63).contains(&label.len())
-                    && label
-                        .bytes()
-                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+                    && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
             };
             (name.len() <= 253 && name.split('.').all(label)).then(|| name.to_owned())
         }
@@ -150,14 +139,7 @@ mod tests {
             ("[::1]:3000", "[::1]", Some(3000)),
             ("[0:0:0:0:0:0:0:1]", "[::1]", None),
         ] {
-            assert_eq!(
-                PublicHost::parse(text),
-                Some(PublicHost {
-                    name: name.to_owned(),
-                    port
-                }),
-                "{text}"
-            );
+            assert_eq!(PublicHost::parse(text), Some(PublicHost { name: name.to_owned(), port }), "{text}");
         }
     }
 
@@ -223,11 +205,7 @@ mod tests {
             ("example.com", "10.0.0.1", false),
         ] {
             let host = PublicHost::parse(host).unwrap();
-            assert_eq!(
-                host.is_address(address.parse().unwrap()),
-                expected,
-                "{host} {address}"
-            );
+            assert_eq!(host.is_address(address.parse().unwrap()), expected, "{host} {address}");
         }
     }
 

@@ -7,9 +7,7 @@ use super::units::lifetime;
 
 /// Used when the configuration lists none, in seconds. Few, as each one in use is one more token to keep fresh; the
 /// largest is the longest that HERE gives.
-const DEFAULT: [u64; 11] = [
-    60, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400,
-];
+const DEFAULT: [u64; 11] = [60, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400];
 
 /// The lifetimes that tokens are asked for with: shortest first, each once, one at least.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,28 +38,19 @@ impl Lifetimes {
         lifetimes.sort_unstable();
         lifetimes.dedup();
         let (shortest, longer) = lifetimes.split_first()?;
-        Some(Self {
-            shortest: *shortest,
-            longer: longer.to_vec(),
-        })
+        Some(Self { shortest: *shortest, longer: longer.to_vec() })
     }
 }
 
 impl Default for Lifetimes {
     fn default() -> Self {
         let [shortest, longer @ ..] = DEFAULT.map(Duration::from_secs);
-        Self {
-            shortest,
-            longer: longer.into(),
-        }
+        Self { shortest, longer: longer.into() }
     }
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> Lifetimes {
-    section
-        .list("lifetimes", List::NotEmptyNumbers, lifetime)
-        .and_then(Lifetimes::new)
-        .unwrap_or_default()
+    section.list("lifetimes", List::NotEmptyNumbers, lifetime).and_then(Lifetimes::new).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -83,11 +72,7 @@ mod tests {
             (86_400, Some(86_400)),
             (u64::MAX, Some(86_400)),
         ] {
-            assert_eq!(
-                lifetimes.round_down(wish),
-                expected.map(Duration::from_secs),
-                "{wish}"
-            );
+            assert_eq!(lifetimes.round_down(wish), expected.map(Duration::from_secs), "{wish}");
         }
     }
 

@@ -41,15 +41,8 @@ impl Listen {
     /// Says whether only this machine can reach it. A socket from systemd has to be looked at to know.
     pub fn is_local(&self) -> bool {
         match self {
-            Self::Tcp {
-                host: Host::Localhost,
-                ..
-            }
-            | Self::Unix(_) => true,
-            Self::Tcp {
-                host: Host::Ip(address),
-                ..
-            } => address.to_canonical().is_loopback(),
+            Self::Tcp { host: Host::Localhost, .. } | Self::Unix(_) => true,
+            Self::Tcp { host: Host::Ip(address), .. } => address.to_canonical().is_loopback(),
             Self::Systemd(_) => false,
         }
     }
@@ -69,14 +62,8 @@ impl Listen {
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp {
-                host: Host::Localhost,
-                port,
-            } => write!(f, "localhost:{port}"),
-            Self::Tcp {
-                host: Host::Ip(address),
-                port,
-            } => write!(f, "{}", SocketAddr::new(*address, *port)),
+            Self::Tcp { host: Host::Localhost, port } => write!(f, "localhost:{port}"),
+            Self::Tcp { host: Host::Ip(address), port } => write!(f, "{}", SocketAddr::new(*address, *port)),
             Self::Unix(place) => place.fmt(f),
             Self::Systemd(None) => f.write_str("systemd"),
             Self::Systemd(Some(name)) => write!(f, "systemd:{name}"),
@@ -106,28 +93,19 @@ pub(super) fn listen(text: &str) -> Result<Listen, &'static str> {
 fn tcp(text: &str) -> Option<Listen> {
     let port = |text| super::host::parse_port(text);
     if let Some(port) = port(text) {
-        return Some(Listen::Tcp {
-            host: Host::Localhost,
-            port,
-        });
+        return Some(Listen::Tcp { host: Host::Localhost, port });
     }
     let (host, digits) = text.rsplit_once(':')?;
     let port = port(digits)?;
     if host.eq_ignore_ascii_case("localhost") {
-        return Some(Listen::Tcp {
-            host: Host::Localhost,
-            port,
-        });
+        return Some(Listen::Tcp { host: Host::Localhost, port });
     }
     // As an address and not as a socket address: that would lose the zone in `[fe80::1%2]:80`.
     let address = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(inner) => IpAddr::V6(inner.parse().ok()?),
         None => IpAddr::V4(host.parse().ok()?),
     };
-    Some(Listen::Tcp {
-        host: Host::Ip(address),
-        port,
-    })
+    Some(Listen::Tcp { host: Host::Ip(address), port })
 }
 
 fn systemd(sockets: &str) -> Result<Listen, &'static str> {
@@ -153,62 +131,13 @@ mod tests {
         let any_v4 = Host::Ip("0.0.0.0".parse().unwrap());
         let six = Host::Ip("::1".parse().unwrap());
         for (text, expected, local) in [
-            (
-                "localhost:3000",
-                Listen::Tcp {
-                    host: Host::Localhost,
-                    port: 3000,
-                },
-                true,
-            ),
-            (
-                "LOCALHOST:0",
-                Listen::Tcp {
-                    host: Host::Localhost,
-                    port: 0,
-                },
-                true,
-            ),
-            (
-                "3000",
-                Listen::Tcp {
-                    host: Host::Localhost,
-                    port: 3000,
-                },
-                true,
-            ),
-            (
-                "0.0.0.0:8443",
-                Listen::Tcp {
-                    host: any_v4,
-                    port: 8443,
-                },
-                false,
-            ),
-            (
-                "127.0.0.2:1",
-                Listen::Tcp {
-                    host: Host::Ip("127.0.0.2".parse().unwrap()),
-                    port: 1,
-                },
-                true,
-            ),
-            (
-                "[::1]:3000",
-                Listen::Tcp {
-                    host: six,
-                    port: 3000,
-                },
-                true,
-            ),
-            (
-                "[::]:3000",
-                Listen::Tcp {
-                    host: Host::Ip("::".parse().unwrap()),
-                    port: 3000,
-                },
-                false,
-            ),
+            ("localhost:3000", Listen::Tcp { host: Host::Localhost, port: 3000 }, true),
+            ("LOCALHOST:0", Listen::Tcp { host: Host::Localhost, port: 0 }, true),
+            ("3000", Listen::Tcp { host: Host::Localhost, port: 3000 }, true),
+            ("0.0.0.0:8443", Listen::Tcp { host: any_v4, port: 8443 }, false),
+            ("127.0.0.2:1", Listen::Tcp { host: Host::Ip("127.0.0.2".parse().unwrap()), port: 1 }, true),
+            ("[::1]:3000", Listen::Tcp { host: six, port: 3000 }, true),
+            ("[::]:3000", Listen::Tcp { host: Host::Ip("::".parse().unwrap()), port: 3000 }, false),
             ("unix:/run/x.sock", Listen::Unix(PathBuf::from("/run/x.sock").into()), true),
             ("systemd", Listen::Systemd(None), false),
             ("systemd:http", Listen::Systemd(Some("http".to_owned())), false),

@@ -48,24 +48,12 @@ pub enum LogLevel {
 
 impl LogLevel {
     /// From silent to talkative: the steps that `-v` and `-q` take.
-    const STEPS: [Self; 6] = [
-        Self::Off,
-        Self::Error,
-        Self::Warn,
-        Self::Info,
-        Self::Debug,
-        Self::Trace,
-    ];
+    const STEPS: [Self; 6] = [Self::Off, Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
 
     /// Takes steps towards more, or less where negative, and stops at the ends.
     pub(super) fn shifted(self, steps: i8) -> Self {
-        let index = Self::STEPS
-            .iter()
-            .position(|step| *step == self)
-            .unwrap_or_default();
-        let index = index
-            .saturating_add_signed(isize::from(steps))
-            .min(Self::STEPS.len() - 1);
+        let index = Self::STEPS.iter().position(|step| *step == self).unwrap_or_default();
+        let index = index.saturating_add_signed(isize::from(steps)).min(Self::STEPS.len() - 1);
         Self::STEPS.get(index).copied().unwrap_or(self)
     }
 }
@@ -75,11 +63,7 @@ pub(super) fn read_log(section: &mut Section<'_>) -> LogConfig {
         "format",
         one_of(
             "expected \"auto\", \"text\" or \"json\"",
-            &[
-                ("auto", LogFormat::Auto),
-                ("text", LogFormat::Text),
-                ("json", LogFormat::Json),
-            ],
+            &[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)],
         ),
     );
     let level = section.text(
@@ -96,10 +80,7 @@ pub(super) fn read_log(section: &mut Section<'_>) -> LogConfig {
             ],
         ),
     );
-    LogConfig {
-        format: format.unwrap_or_default(),
-        level: level.unwrap_or_default(),
-    }
+    LogConfig { format: format.unwrap_or_default(), level: level.unwrap_or_default() }
 }
 
 /// Where the audit events go.
@@ -128,11 +109,7 @@ fn audit(text: &str) -> Result<AuditConfig, Fault> {
     }
     one_of(
         "expected \"log\", \"stdout\", \"off\" or the absolute path of a file",
-        &[
-            ("log", AuditConfig::Log),
-            ("stdout", AuditConfig::Stdout),
-            ("off", AuditConfig::Off),
-        ],
+        &[("log", AuditConfig::Log), ("stdout", AuditConfig::Stdout), ("off", AuditConfig::Off)],
     )(text)
 }
 
@@ -149,10 +126,8 @@ pub(super) fn read_admin(section: &mut Section<'_>, taken: &[Listen]) -> AdminCo
     if let Some(listen) = &listen
         && taken.iter().any(|other| other.collides_with(listen))
     {
-        section.problem(
-            "listen",
-            "is also in the list of places where callers are answered: it needs its own",
-        );
+        section
+            .problem("listen", "is also in the list of places where callers are answered: it needs its own");
     }
     AdminConfig { listen }
 }

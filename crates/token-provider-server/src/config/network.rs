@@ -68,9 +68,7 @@ fn first_bits(address: IpAddr, prefix: u8) -> u128 {
         IpAddr::V6(address) => u128::from(address),
     };
     let rest = 128_u32.saturating_sub(u32::from(prefix));
-    bits.checked_shr(rest)
-        .and_then(|bits| bits.checked_shl(rest))
-        .unwrap_or(0)
+    bits.checked_shr(rest).and_then(|bits| bits.checked_shl(rest)).unwrap_or(0)
 }
 
 #[cfg(test)]

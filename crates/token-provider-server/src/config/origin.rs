@@ -15,13 +15,9 @@ pub struct CorsConfig {
 impl Default for CorsConfig {
     /// Pages that this machine serves over plain http, on any port: development servers.
     fn default() -> Self {
-        let any_port = |host: &str| OriginPattern::AnyPort {
-            scheme: "http".to_owned(),
-            host: host.to_owned(),
-        };
-        Self {
-            origins: ["localhost", "127.0.0.1", "[::1]"].map(any_port).into(),
-        }
+        let any_port =
+            |host: &str| OriginPattern::AnyPort { scheme: "http".to_owned(), host: host.to_owned() };
+        Self { origins: ["localhost", "127.0.0.1", "[::1]"].map(any_port).into() }
     }
 }
 
@@ -42,11 +38,7 @@ impl Origin {
             Some(port) => Some(parse_port(port)?),
             None => default_port(&scheme),
         };
-        Some(Self {
-            scheme,
-            host: normal(host)?,
-            port,
-        })
+        Some(Self { scheme, host: normal(host)?, port })
     }
 
     /// Says whether the origin is that of pages at this host, as a `Host` header names it.
@@ -242,11 +234,7 @@ mod tests {
             ("http://[::1]:*", "http://[::1]:1", true),
         ] {
             let rule = pattern(rule).unwrap();
-            assert_eq!(
-                rule.matches(&Origin::parse(origin).unwrap()),
-                expected,
-                "{rule} {origin}"
-            );
+            assert_eq!(rule.matches(&Origin::parse(origin).unwrap()), expected, "{rule} {origin}");
         }
     }
 
@@ -261,11 +249,7 @@ mod tests {
             ("http://localhost:3001", "localhost:3000", false),
         ] {
             let host = PublicHost::parse(host).unwrap();
-            assert_eq!(
-                Origin::parse(origin).unwrap().is_at(&host),
-                expected,
-                "{origin} {host}"
-            );
+            assert_eq!(Origin::parse(origin).unwrap().is_at(&host), expected, "{origin} {host}");
         }
     }
 
@@ -285,12 +269,7 @@ mod tests {
 
     #[test]
     fn shown_rules_read_back() {
-        for text in [
-            "*",
-            "https://a.example",
-            "http://127.0.0.1:*",
-            "http://a.example:8080",
-        ] {
+        for text in ["*", "https://a.example", "http://127.0.0.1:*", "http://a.example:8080"] {
             assert_eq!(pattern(text).unwrap().to_string(), text);
         }
     }

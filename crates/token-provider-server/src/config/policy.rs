@@ -72,9 +72,7 @@ pub(super) fn read(section: &mut Section<'_>, prefix: &str, known: &Known<'_>) -
             .any(|profile| profile.scopes.iter().any(|listed| listed == scope))
     };
     let scopes = section.list(&key("scopes"), List::NotEmpty, |scope| {
-        listed(scope)
-            .then(|| scope.to_owned())
-            .ok_or("expected a scope that a profile of this caller lists")
+        listed(scope).then(|| scope.to_owned()).ok_or("expected a scope that a profile of this caller lists")
     });
 
     let max_ttl = section.text_or_number(&key("max_ttl"), lifetime);
@@ -85,12 +83,7 @@ pub(super) fn read(section: &mut Section<'_>, prefix: &str, known: &Known<'_>) -
         );
     }
 
-    PolicyConfig {
-        profiles,
-        scopes,
-        max_ttl,
-        rate: read_rate(section, &key("rate"), &key("burst")),
-    }
+    PolicyConfig { profiles, scopes, max_ttl, rate: read_rate(section, &key("rate"), &key("burst")) }
 }
 
 fn read_rate(section: &mut Section<'_>, rate_key: &str, burst_key: &str) -> Option<RateConfig> {
@@ -99,9 +92,5 @@ fn read_rate(section: &mut Section<'_>, rate_key: &str, burst_key: &str) -> Opti
     if section.is_set(burst_key) && !section.is_set(rate_key) {
         section.problem(burst_key, format!("needs {rate_key} beside it"));
     }
-    rate.map(|(count, per)| RateConfig {
-        count,
-        per,
-        burst: burst.unwrap_or(count),
-    })
+    rate.map(|(count, per)| RateConfig { count, per, burst: burst.unwrap_or(count) })
 }

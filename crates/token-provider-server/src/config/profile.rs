@@ -58,16 +58,11 @@ fn read(section: &mut Section<'_>) -> ProfileConfig {
         profile.scopes.push(scope.clone());
     }
     if profile.credentials.is_some() && profile.remote.is_some() {
-        section.problem(
-            "remote",
-            "cannot be combined with credentials: the tokens come from one or the other",
-        );
+        section
+            .problem("remote", "cannot be combined with credentials: the tokens come from one or the other");
     }
     if section.is_set("api_key_file") && !section.is_set("remote") {
-        section.problem(
-            "api_key_file",
-            "is for another token provider, and none is named as remote",
-        );
+        section.problem("api_key_file", "is for another token provider, and none is named as remote");
     }
     profile
 }

@@ -17,10 +17,7 @@ pub(super) enum Fault {
     /// The whole message.
     Is(&'static str),
     /// The value is none of a known set.
-    NotOneOf {
-        message: &'static str,
-        known: Vec<String>,
-    },
+    NotOneOf { message: &'static str, known: Vec<String> },
 }
 
 impl From<&'static str> for Fault {
@@ -60,13 +57,7 @@ impl Section<'_> {
         problems: &mut Vec<Problem>,
         read: impl FnOnce(&mut Section<'_>) -> T,
     ) -> T {
-        let mut section = Section {
-            table,
-            place,
-            path,
-            asked: BTreeMap::new(),
-            problems,
-        };
+        let mut section = Section { table, place, path, asked: BTreeMap::new(), problems };
         let value = read(&mut section);
         section.report_unknown();
         value
@@ -126,15 +117,9 @@ impl Section<'_> {
                 .split(',')
                 .map(str::trim)
                 .filter(|item| !item.is_empty())
-                .map(|item| Entry {
-                    place: place.clone(),
-                    node: Node::Text(item.to_owned()),
-                })
+                .map(|item| Entry { place: place.clone(), node: Node::Text(item.to_owned()) })
                 .collect(),
-            Node::Text(_) | Node::Number(_) => vec![Entry {
-                place: place.clone(),
-                node,
-            }],
+            Node::Text(_) | Node::Number(_) => vec![Entry { place: place.clone(), node }],
             other => {
                 self.report(place, path, format!("expected a list, not {}", other.kind()));
                 return None;
@@ -146,12 +131,7 @@ impl Section<'_> {
         }
         let mut values = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            values.extend(self.one(
-                &format!("{path}[{index}]"),
-                item,
-                list == List::NotEmptyNumbers,
-                &parse,
-            ));
+            values.extend(self.one(&format!("{path}[{index}]"), item, list == List::NotEmptyNumbers, &parse));
         }
         Some(values)
     }
@@ -197,13 +177,7 @@ impl Section<'_> {
     /// Reads a table below this one, or an empty one in its place.
     pub(super) fn section_or_empty<T>(&mut self, key: &str, read: impl Fn(&mut Section<'_>) -> T) -> T {
         self.section(key, &read).unwrap_or_else(|| {
-            Section::walk(
-                Table::new(),
-                self.place.clone(),
-                self.path_of(key),
-                self.problems,
-                &read,
-            )
+            Section::walk(Table::new(), self.place.clone(), self.path_of(key), self.problems, &read)
         })
     }
 
@@ -229,11 +203,7 @@ impl Section<'_> {
                 Vec::new()
             }
             other => {
-                self.report(
-                    place,
-                    path,
-                    format!("expected a list of tables, not {}", other.kind()),
-                );
+                self.report(place, path, format!("expected a list of tables, not {}", other.kind()));
                 Vec::new()
             }
         }
@@ -251,8 +221,7 @@ impl Section<'_> {
 
     fn take(&mut self, key: &str) -> Option<Entry> {
         let entry = self.table.remove(key);
-        self.asked
-            .insert(key.to_owned(), entry.as_ref().map(|entry| entry.place.clone()));
+        self.asked.insert(key.to_owned(), entry.as_ref().map(|entry| entry.place.clone()));
         entry
     }
 
@@ -281,11 +250,7 @@ impl Section<'_> {
             Node::Text(text) | Node::Raw(text) => text,
             Node::Number(digits) if numbers => digits,
             other => {
-                let expected = if numbers {
-                    "a string or a number"
-                } else {
-                    "a string"
-                };
+                let expected = if numbers { "a string or a number" } else { "a string" };
                 let message = format!("expected {expected}, not {}", other.kind());
                 self.report(entry.place.clone(), path, message);
                 return None;
@@ -319,8 +284,7 @@ impl Section<'_> {
                 }
                 _ => unknown_key(key, &known),
             };
-            self.problems
-                .push(Problem::new(entry.place.clone(), path, message));
+            self.problems.push(Problem::new(entry.place.clone(), path, message));
         }
     }
 
@@ -341,13 +305,8 @@ pub(super) fn one_of<T: Clone>(
     choices: &[(&str, T)],
 ) -> impl Fn(&str) -> Result<T, Fault> {
     move |text| {
-        choices
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, value)| value.clone())
-            .ok_or_else(|| Fault::NotOneOf {
-                message,
-                known: choices.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            })
+        choices.iter().find(|(name, _)| *name == text).map(|(_, value)| value.clone()).ok_or_else(|| {
+            Fault::NotOneOf { message, known: choices.iter().map(|(name, _)| (*name).to_owned()).collect() }
+        })
     }
 }

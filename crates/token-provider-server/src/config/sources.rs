@@ -34,23 +34,14 @@ pub struct Overrides {
 pub(super) fn lay_environment(table: &mut Table, environment: &Environment, problems: &mut Vec<Problem>) {
     for (name, value) in environment.settings() {
         let place = Place::Variable(name.to_owned());
-        let keys: Vec<String> = name
-            .strip_prefix(PREFIX)
-            .unwrap_or(name)
-            .to_lowercase()
-            .split("__")
-            .map(str::to_owned)
-            .collect();
+        let keys: Vec<String> =
+            name.strip_prefix(PREFIX).unwrap_or(name).to_lowercase().split("__").map(str::to_owned).collect();
         if let Err(problem) = set(table, &keys, from_variable(place, value)) {
             problems.push(problem);
         }
     }
     for name in environment.unreadable() {
-        problems.push(Problem::new(
-            Place::Variable(name.to_owned()),
-            "",
-            "expected UTF-8 text",
-        ));
+        problems.push(Problem::new(Place::Variable(name.to_owned()), "", "expected UTF-8 text"));
     }
 }
 
@@ -87,9 +78,7 @@ pub(super) fn lay_overrides(table: &mut Table, overrides: &Overrides, problems: 
     };
     if let Some(path) = &overrides.credentials {
         // `Other` is refused by whoever reads it: a path that is no text cannot be in the tree.
-        let node = path
-            .to_str()
-            .map_or(Node::Other, |path| Node::Text(path.to_owned()));
+        let node = path.to_str().map_or(Node::Other, |path| Node::Text(path.to_owned()));
         lay("--credentials", "credentials", node);
     }
     if let Some(scope) = &overrides.scope {
@@ -98,10 +87,7 @@ pub(super) fn lay_overrides(table: &mut Table, overrides: &Overrides, problems: 
 }
 
 fn list(flag: &'static str, values: &[String]) -> Node {
-    let item = |value: &String| Entry {
-        place: Place::Flag(flag),
-        node: Node::Text(value.clone()),
-    };
+    let item = |value: &String| Entry { place: Place::Flag(flag), node: Node::Text(value.clone()) };
     Node::List(values.iter().map(item).collect())
 }
 

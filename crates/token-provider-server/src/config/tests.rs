@@ -17,11 +17,7 @@ const FILE: &str = "c.toml";
 
 /// Reads a file and nothing else.
 fn parse(text: &str) -> Result<Config, ConfigError> {
-    Config::parse(
-        Some((Path::new(FILE), text)),
-        &Environment::default(),
-        &Overrides::default(),
-    )
+    Config::parse(Some((Path::new(FILE), text)), &Environment::default(), &Overrides::default())
 }
 
 /// Reads a file under variables and flags.

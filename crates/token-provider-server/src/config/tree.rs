@@ -51,30 +51,20 @@ impl Node {
 pub(super) fn from_toml(file: &Arc<Path>, text: &str) -> Result<Table, Vec<Problem>> {
     let (document, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
-        let at = |offset| Place::File {
-            file: Arc::clone(file),
-            line: line(text, offset).0,
-            column: None,
-        };
+        let at = |offset| Place::File { file: Arc::clone(file), line: line(text, offset).0, column: None };
         return Ok(table(document.get_ref(), &at));
     }
     // Only `message` is used of the error: its `Display` prints the line, which may hold a secret.
     let mut by_line = BTreeMap::new();
     for error in &errors {
         let (line, column) = line(text, error.span().map_or(0, |span| span.start));
-        by_line
-            .entry(line)
-            .or_insert_with(|| (column, syntax_message(error.message())));
+        by_line.entry(line).or_insert_with(|| (column, syntax_message(error.message())));
     }
     Err(by_line
         .into_iter()
         .take(MOST_SYNTAX_PROBLEMS)
         .map(|(line, (column, message))| {
-            let place = Place::File {
-                file: Arc::clone(file),
-                line,
-                column: Some(column),
-            };
+            let place = Place::File { file: Arc::clone(file), line, column: Some(column) };
             Problem::new(place, "", message)
         })
         .collect())
@@ -88,10 +78,7 @@ pub(super) fn from_variable(place: Place, text: &str) -> Entry {
         return entry(place.clone(), value.get_ref(), &|_| place.clone());
     }
     // Also `[::1]:3000`, which is no list.
-    Entry {
-        place,
-        node: Node::Raw(text.to_owned()),
-    }
+    Entry { place, node: Node::Raw(text.to_owned()) }
 }
 
 /// Sets one key, making the tables on the way to it. Fails where something else than a table is in the way.
@@ -114,10 +101,9 @@ fn descend(table: &mut Table, keys: &[String], entry: Entry) -> Result<(), Place
         table.insert(name, entry);
         return Ok(());
     }
-    let below = table.entry(name).or_insert_with(|| Entry {
-        place: entry.place.clone(),
-        node: Node::Table(Table::new()),
-    });
+    let below = table
+        .entry(name)
+        .or_insert_with(|| Entry { place: entry.place.clone(), node: Node::Table(Table::new()) });
     match &mut below.node {
         Node::Table(table) => descend(table, rest, entry),
         _ => Err(entry.place),
@@ -131,11 +117,7 @@ fn name_in(table: &Table, key: &str) -> String {
     if table.contains_key(key) {
         return key.to_owned();
     }
-    table
-        .keys()
-        .find(|name| plain(name) == plain(key))
-        .cloned()
-        .unwrap_or_else(|| key.to_owned())
+    table.keys().find(|name| plain(name) == plain(key)).cloned().unwrap_or_else(|| key.to_owned())
 }
 
 fn table(table: &DeTable<'_>, at: &dyn Fn(usize) -> Place) -> Table {
@@ -151,12 +133,9 @@ fn table(table: &DeTable<'_>, at: &dyn Fn(usize) -> Place) -> Table {
 fn entry(place: Place, value: &DeValue<'_>, at: &dyn Fn(usize) -> Place) -> Entry {
     let node = match value {
         DeValue::Table(value) => Node::Table(table(value, at)),
-        DeValue::Array(items) => Node::List(
-            items
-                .iter()
-                .map(|item| entry(at(item.span().start), item.get_ref(), at))
-                .collect(),
-        ),
+        DeValue::Array(items) => {
+            Node::List(items.iter().map(|item| entry(at(item.span().start), item.get_ref(), at)).collect())
+        }
         DeValue::String(text) => Node::Text(text.to_string()),
         DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
             .map_or(Node::Other, |number| Node::Number(number.to_string())),

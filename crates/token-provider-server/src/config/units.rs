@@ -47,10 +47,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
 
 /// Decimal digits only: `parse` alone would take `+5`.
 fn whole_number(text: &str) -> Option<u64> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// Reads `10/s`, `100/m` or `1000/h`: so many, in this span.
@@ -89,10 +86,7 @@ pub(super) fn name(text: &str) -> Result<String, &'static str> {
 /// Reads a scope: words of RFC 6749's `scope-token`, separated by single spaces.
 pub(super) fn scope(text: &str) -> Result<String, &'static str> {
     let word = |word: &str| {
-        !word.is_empty()
-            && word
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
     };
     if text.len() > LONGEST_SCOPE || !text.split(' ').all(word) {
         return Err("expected a scope such as \"hrn:here:authorization::myrealm:project/p1\"");
@@ -107,14 +101,7 @@ pub(super) fn known_name(
     known: impl Fn() -> Vec<String>,
 ) -> impl Fn(&str) -> Result<String, Fault> {
     move |text| {
-        if is_known(text) {
-            Ok(text.to_owned())
-        } else {
-            Err(Fault::NotOneOf {
-                message,
-                known: known(),
-            })
-        }
+        if is_known(text) { Ok(text.to_owned()) } else { Err(Fault::NotOneOf { message, known: known() }) }
     }
 }
 
@@ -174,13 +161,7 @@ mod tests {
 
     #[test]
     fn lifetimes_have_bounds() {
-        for (text, good) in [
-            ("59s", false),
-            ("60", true),
-            ("24h", true),
-            ("24h1s", false),
-            ("0", false),
-        ] {
+        for (text, good) in [("59s", false), ("60", true), ("24h", true), ("24h1s", false), ("0", false)] {
             assert_eq!(lifetime(text).is_ok(), good, "{text}");
         }
     }
@@ -204,21 +185,14 @@ mod tests {
         for text in texts {
             assert!(rate(text).is_err(), "{text}");
         }
-        assert_eq!(
-            rate("4294967295/h"),
-            Ok((NonZeroU32::MAX, Duration::from_secs(3600)))
-        );
+        assert_eq!(rate("4294967295/h"), Ok((NonZeroU32::MAX, Duration::from_secs(3600))));
     }
 
     #[test]
     fn names_and_scopes_are_plain_text() {
-        for (text, good) in [
-            ("default", true),
-            ("my-maps.v2_x", true),
-            ("", false),
-            ("a b", false),
-            ("ä", false),
-        ] {
+        for (text, good) in
+            [("default", true), ("my-maps.v2_x", true), ("", false), ("a b", false), ("ä", false)]
+        {
             assert_eq!(name(text).is_ok(), good, "{text}");
         }
         assert!(name(&"a".repeat(64)).is_ok());

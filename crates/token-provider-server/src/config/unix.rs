@@ -38,12 +38,7 @@ pub enum Owner {
 
 impl From<PathBuf> for UnixPlace {
     fn from(path: PathBuf) -> Self {
-        Self {
-            path,
-            mode: DEFAULT_MODE,
-            user: None,
-            group: None,
-        }
+        Self { path, mode: DEFAULT_MODE, user: None, group: None }
     }
 }
 
@@ -91,7 +86,11 @@ pub(super) fn place(text: &str) -> Result<UnixPlace, &'static str> {
                 place.group = Some(owner(value)?);
                 2
             }
-            _ => return Err("expected `mode=0660`, `user=NAME` or `group=NAME` after the comma; a path has none"),
+            _ => {
+                return Err(
+                    "expected `mode=0660`, `user=NAME` or `group=NAME` after the comma; a path has none",
+                );
+            }
         };
         if let Some(is_given) = is_given.get_mut(index)
             && std::mem::replace(is_given, true)
@@ -142,12 +141,7 @@ mod tests {
             ("/run/x.sock,group=33,mode=0770", 0o770, None, Some(Owner::Id(33))),
             ("/run/x.sock,user=root,group=0", 0o660, name("root"), Some(Owner::Id(0))),
         ] {
-            let expected = UnixPlace {
-                path: "/run/x.sock".into(),
-                mode,
-                user,
-                group,
-            };
+            let expected = UnixPlace { path: "/run/x.sock".into(), mode, user, group };
             assert_eq!(place(text).as_ref(), Ok(&expected), "{text}");
             let shown = expected.to_string();
             let shown = shown.strip_prefix("unix:").unwrap();

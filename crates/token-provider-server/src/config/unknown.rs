@@ -9,16 +9,8 @@ const LONGEST_SHOWN_KEY: usize = 64;
 pub(super) fn key_path(section: &str, key: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-:/".contains(c);
     let showable = key.len() <= LONGEST_SHOWN_KEY && !key.starts_with("tp_") && key.chars().all(plain);
-    let key = if showable {
-        key
-    } else {
-        "(a key that is not shown)"
-    };
-    if section.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{section}.{key}")
-    }
+    let key = if showable { key } else { "(a key that is not shown)" };
+    if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
 }
 
 /// The message for a key in the file, or inside a value.
@@ -32,23 +24,19 @@ pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
 
 /// The message for a variable that would set a key of this section.
 pub(super) fn unknown_variable(section: &str, key: &str, known: &[&str]) -> String {
-    let guess = did_you_mean(key, known.iter().copied())
-        .map(|name| key_path(section, name))
-        .or_else(|| {
-            // `TLS_CERT`: one underscore is a part of a key's name, two go into a table.
-            let nested = |name: &&&str| key.strip_prefix(**name).is_some_and(|rest| rest.starts_with('_'));
-            let name = known.iter().filter(nested).max_by_key(|name| name.len())?;
-            let rest = key.strip_prefix(name)?.strip_prefix('_')?;
-            Some(format!("{}.{rest}", key_path(section, name)))
-        });
+    let guess = did_you_mean(key, known.iter().copied()).map(|name| key_path(section, name)).or_else(|| {
+        // `TLS_CERT`: one underscore is a part of a key's name, two go into a table.
+        let nested = |name: &&&str| key.strip_prefix(**name).is_some_and(|rest| rest.starts_with('_'));
+        let name = known.iter().filter(nested).max_by_key(|name| name.len())?;
+        let rest = key.strip_prefix(name)?.strip_prefix('_')?;
+        Some(format!("{}.{rest}", key_path(section, name)))
+    });
     match (guess, secret_hint(key)) {
         (Some(path), _) => format!("unknown variable; did you mean {}?", variable_name(&path)),
         (None, Some(hint)) => format!("unknown variable; {hint}"),
         (None, None) => {
-            let names: Vec<String> = known
-                .iter()
-                .map(|name| variable_name(&key_path(section, name)))
-                .collect();
+            let names: Vec<String> =
+                known.iter().map(|name| variable_name(&key_path(section, name))).collect();
             format!("unknown variable; expected one of: {}", names.join(", "))
         }
     }
@@ -69,10 +57,7 @@ fn secret_hint(key: &str) -> Option<&'static str> {
              goes into access.api_keys",
         );
     }
-    if ["secret", "password", "passwd"]
-        .iter()
-        .any(|word| key.contains(word))
-    {
+    if ["secret", "password", "passwd"].iter().any(|word| key.contains(word)) {
         return Some("secrets do not belong here: settings hold names of files and hashes only");
     }
     None

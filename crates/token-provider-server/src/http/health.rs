@@ -29,10 +29,7 @@ pub(super) async fn ready(access: &Access) -> Result<Answer, Problem> {
 fn text(body: &'static str) -> Answer {
     let mut answer = Answer::new(Full::new(Bytes::from_static(body.as_bytes())));
     let headers = answer.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

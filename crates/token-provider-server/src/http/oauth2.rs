@@ -66,10 +66,11 @@ pub(super) async fn answer<B>(
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
 {
-    let is_form = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-        let essence = value.split(';').next().unwrap_or_default();
-        essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    });
+    let is_form =
+        request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+            let essence = value.split(';').next().unwrap_or_default();
+            essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        });
     if !is_form {
         return Err(Problem::invalid_request("Content-Type: expected application/x-www-form-urlencoded"));
     }
@@ -169,8 +170,10 @@ impl Basic {
     /// RFC 7617, with both halves in form encoding (RFC 6749 §2.3.1).
     fn of(request: &Parts) -> Result<Option<Self>, Problem> {
         let Some(value) = request.headers.get(AUTHORIZATION) else { return Ok(None) };
-        let malformed = || Problem::invalid_request("Authorization: expected Basic with a client id and secret");
-        let (scheme, encoded) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(malformed)?;
+        let malformed =
+            || Problem::invalid_request("Authorization: expected Basic with a client id and secret");
+        let (scheme, encoded) =
+            value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(malformed)?;
         if !scheme.eq_ignore_ascii_case("basic") {
             return Err(malformed());
         }

@@ -35,10 +35,9 @@ impl Page {
     pub(super) fn file(&self, path: &str) -> Option<Answer> {
         let (content_type, text) = match (path, self) {
             ("/", Self::Plain) => ("text/html; charset=utf-8", PLAIN.to_owned()),
-            ("/", Self::Demo { sandbox_origin }) => (
-                "text/html; charset=utf-8",
-                DEMO.replace("{{sandbox_origin}}", sandbox_origin),
-            ),
+            ("/", Self::Demo { sandbox_origin }) => {
+                ("text/html; charset=utf-8", DEMO.replace("{{sandbox_origin}}", sandbox_origin))
+            }
             ("/demo.js", Self::Demo { .. }) => ("text/javascript; charset=utf-8", SCRIPT.to_owned()),
             ("/page.css", _) => ("text/css; charset=utf-8", STYLE.to_owned()),
             _ => return None,
@@ -86,7 +85,10 @@ mod tests {
         let strict = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'none'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
         assert_eq!(policy(&plain), strict);
-        assert_eq!(policy(&demo), strict.replace("connect-src 'none'", "connect-src 'self' http://127.0.0.1:8080"));
+        assert_eq!(
+            policy(&demo),
+            strict.replace("connect-src 'none'", "connect-src 'self' http://127.0.0.1:8080")
+        );
     }
 
     #[test]
@@ -95,7 +97,10 @@ mod tests {
             for inline in ["<style", "style=", " onclick", " onload", "javascript:"] {
                 assert!(!html.contains(inline), "{inline}");
             }
-            assert!(html.matches("<script").all(|_| html.contains("<script type=\"module\" src=\"/")), "inline script");
+            assert!(
+                html.matches("<script").all(|_| html.contains("<script type=\"module\" src=\"/")),
+                "inline script"
+            );
             assert!(!html.contains("//cdn") && !html.contains("https://"), "another host");
         }
     }

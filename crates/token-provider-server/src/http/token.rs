@@ -37,14 +37,16 @@ struct Query<'a> {
     scope: Option<Cow<'a, str>>,
 }
 
-pub(super) async fn answer(access: &Access, rules: &Rules, request: &Parts, ends: &Ends) -> Result<Answer, Problem> {
+pub(super) async fn answer(
+    access: &Access,
+    rules: &Rules,
+    request: &Parts,
+    ends: &Ends,
+) -> Result<Answer, Problem> {
     let caller = rules.authenticate(&request.headers, ends).await?;
     let query = Query::parse(request.uri.query().unwrap_or_default())?;
-    let wish = Wish {
-        ttl: query.ttl.as_deref(),
-        profile: query.profile.as_deref(),
-        scope: query.scope.as_deref(),
-    };
+    let wish =
+        Wish { ttl: query.ttl.as_deref(), profile: query.profile.as_deref(), scope: query.scope.as_deref() };
     let (token, left) = hand_out(access, rules, &caller, &wish).await?;
     Ok(if prefers_json(&request.headers) { json(&token, left) } else { text(&token, left) })
 }
@@ -72,16 +74,11 @@ fn text(token: &AccessToken, left: u64) -> Answer {
 
 pub(super) fn json(token: &AccessToken, left: u64) -> Answer {
     let scope = token.scope().map(token_provider::Scope::as_str);
-    let body = TokenBody {
-        access_token: token.expose_secret(),
-        token_type: "Bearer",
-        expires_in: left,
-        scope,
-    };
+    let body =
+        TokenBody { access_token: token.expose_secret(), token_type: "Bearer", expires_in: left, scope };
     // Room for all of it at once, so that growing leaves no copy of the token behind.
-    let mut json = Zeroizing::new(Vec::with_capacity(
-        body.access_token.len() + scope.map_or(0, str::len) + 256,
-    ));
+    let mut json =
+        Zeroizing::new(Vec::with_capacity(body.access_token.len() + scope.map_or(0, str::len) + 256));
     // Strings and a number always have a JSON form, and writing to a `Vec` does not fail.
     let _ = serde_json::to_writer(&mut *json, &body);
     with_headers(Bytes::from_owner(json), "application/json", left)
@@ -160,16 +157,9 @@ fn quality(range: &str) -> (String, u16) {
         let (name, value) = part.split_once('=')?;
         name.trim().eq_ignore_ascii_case("q").then_some(value)
     });
-    let q = q
-        .and_then(|value| value.trim().parse::<f32>().ok())
-        .unwrap_or(1.0)
-        .clamp(0.0, 1.0);
+    let q = q.and_then(|value| value.trim().parse::<f32>().ok()).unwrap_or(1.0).clamp(0.0, 1.0);
     // 0 to 1000: the cast cannot truncate.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "clamped to 0..=1000 above"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=1000 above")]
     let thousandths = (q * 1000.0).round() as u16;
     (name, thousandths)
 }
@@ -207,18 +197,9 @@ mod tests {
     fn parameters_are_decoded_and_given_once() {
         let query = Query::parse("ttl=60&scope=hrn%3Ahere%3Aa+b&_=123")
             .map(|query| (query.ttl, query.scope, query.profile));
-        let expected = (
-            Some(Cow::Borrowed("60")),
-            Some(Cow::Borrowed("hrn:here:a b")),
-            None,
-        );
+        let expected = (Some(Cow::Borrowed("60")), Some(Cow::Borrowed("hrn:here:a b")), None);
         assert_eq!(query.ok(), Some(expected));
-        for twice in [
-            "ttl=60&ttl=61",
-            "ttl=60&t%74l=60",
-            "profile=a&profile=a",
-            "scope=&scope=",
-        ] {
+        for twice in ["ttl=60&ttl=61", "ttl=60&t%74l=60", "profile=a&profile=a", "scope=&scope="] {
             assert!(Query::parse(twice).is_err(), "{twice}");
         }
     }

@@ -27,7 +27,8 @@ pub fn bind(listen: &Listen) -> io::Result<Vec<Listener>> {
             Ok(vec![Listener::Tcp(bind_tcp(SocketAddr::new(*address, *port))?)])
         }
         Listen::Unix(place) => {
-            let bound = UnixSocket::bind(place).map_err(|error| named(&error, listen, unix_hint(error.kind())))?;
+            let bound =
+                UnixSocket::bind(place).map_err(|error| named(&error, listen, unix_hint(error.kind())))?;
             Ok(vec![Listener::Unix(bound)])
         }
         Listen::Systemd(name) => systemd::take(name.as_deref()).map_err(|error| named(&error, listen, "")),

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -29,7 +29,7 @@ const CONNECTION_WINDOW: u32 = 65_535;
 /// Answers to one stream that wait for the other side to take them in.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Requests that were reset before they were looked at, and streams that we had to reset for an error: with more of
-/// either, the connection is closed (ENHANCE_YOUR_CALM). The first is h2's default, CVE-2023-44487; the second is far
+/// either, the connection is closed (`ENHANCE_YOUR_CALM`). The first is h2's default, CVE-2023-44487; the second is far
 /// below its own, as no decent client sends even one such stream (RUSTSEC-2024-0003).
 const RESET_EARLY: usize = 20;
 const RESET_FOR_ERRORS: usize = 32;
@@ -140,7 +140,8 @@ where
             }
             // The timer is set back only when it fires: most requests do not touch it. An earlier end, as of a head
             // that has begun on an idle connection, does.
-            let due = stop_at.map_or_else(|| activity.due(limits), |at: Instant| at.min(activity.due(limits)));
+            let due =
+                stop_at.map_or_else(|| activity.due(limits), |at: Instant| at.min(activity.due(limits)));
             if due < timer.deadline() {
                 timer.as_mut().reset(due);
             }

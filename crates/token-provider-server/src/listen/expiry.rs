@@ -53,9 +53,9 @@ fn time(text: &[u8], year_digits: usize) -> Option<SystemTime> {
     let mut number = |count| {
         let (taken, rest) = digits.split_at_checked(count)?;
         digits = rest;
-        taken.iter().try_fold(0_u64, |sum, byte| {
-            byte.is_ascii_digit().then(|| sum * 10 + u64::from(byte - b'0'))
-        })
+        taken
+            .iter()
+            .try_fold(0_u64, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + u64::from(byte - b'0')))
     };
     let year = match (number(year_digits)?, year_digits) {
         (year, 2) if year < 50 => 2000 + year,

@@ -1,9 +1,8 @@
-//! Sockets that systemd has opened for the process (socket activation, sd_listen_fds(3)): ports below 1024 without a
+//! Sockets that systemd has opened for the process (socket activation, `sd_listen_fds(3)`): ports below 1024 without a
 //! permission for them, a start on the first request, no connection lost in a restart.
 
 use std::io;
 use std::mem;
-use std::os::fd::OwnedFd;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use socket2::{Socket, Type};
@@ -25,7 +24,8 @@ struct Passed {
 /// Takes the sockets of this name, or all of them.
 pub(super) fn take(name: Option<&str>) -> io::Result<Vec<Listener>> {
     let passed = PASSED.get_or_init(|| passed().map(Mutex::new).map_err(|error| error.to_string()));
-    let passed = passed.as_ref().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.clone()))?;
+    let passed =
+        passed.as_ref().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.clone()))?;
     let mut passed = passed.lock().unwrap_or_else(PoisonError::into_inner);
     let (taken, left): (Vec<_>, Vec<_>) =
         mem::take(&mut *passed).into_iter().partition(|passed| name.is_none_or(|name| passed.name == name));
@@ -44,11 +44,12 @@ pub(super) fn take(name: Option<&str>) -> io::Result<Vec<Listener>> {
 }
 
 fn passed() -> io::Result<Vec<Passed>> {
-    let sockets = sd_listen_fds::get()
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "LISTEN_FDS or LISTEN_PID is not a number"))?;
+    let sockets = sd_listen_fds::get().map_err(|_| {
+        io::Error::new(io::ErrorKind::InvalidInput, "LISTEN_FDS or LISTEN_PID is not a number")
+    })?;
     let mut passed = Vec::new();
     for (name, descriptor) in sockets {
-        let socket = Socket::from(OwnedFd::from(descriptor.into_std()));
+        let socket = Socket::from(descriptor.into_std());
         // Also tells whether there is such a descriptor, and a socket. If not, it is not ours to close: variables that
         // lie may mean one that this process has opened since.
         match is_listening(&socket) {
@@ -62,7 +63,10 @@ fn passed() -> io::Result<Vec<Passed>> {
             }
             Err(error) => {
                 mem::forget(socket);
-                return Err(io::Error::new(error.kind(), format!("not a socket, as LISTEN_FDS has it: {error}")));
+                return Err(io::Error::new(
+                    error.kind(),
+                    format!("not a socket, as LISTEN_FDS has it: {error}"),
+                ));
             }
         }
     }

@@ -141,7 +141,10 @@ impl Tls {
 /// Without the key.
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("files", &self.files).field("not_after", &self.not_after()).finish_non_exhaustive()
+        f.debug_struct("Tls")
+            .field("files", &self.files)
+            .field("not_after", &self.not_after())
+            .finish_non_exhaustive()
     }
 }
 
@@ -185,7 +188,8 @@ impl Contents {
     }
 
     fn into_current(self, files: &TlsConfig) -> Result<Current, TlsError> {
-        let unusable = |source| TlsError::Unusable { cert: files.cert.clone(), key: files.key.clone(), source };
+        let unusable =
+            |source| TlsError::Unusable { cert: files.cert.clone(), key: files.key.clone(), source };
         let chain = certificates("cert", &files.cert, &self.cert)?;
         let not_after = chain.first().and_then(|certificate| expiry::not_after(certificate));
         let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| TlsError::Pem {
@@ -244,7 +248,8 @@ fn certificates(
     pem: &[u8],
 ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let wrong = |expected| TlsError::Pem { key, file: file.to_owned(), expected };
-    let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| wrong(NOT_PEM))?;
+    let chain =
+        CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| wrong(NOT_PEM))?;
     if chain.is_empty() {
         return Err(wrong("expected a certificate in PEM form"));
     }

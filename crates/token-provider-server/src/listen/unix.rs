@@ -34,8 +34,8 @@ struct SocketFile {
 impl UnixSocket {
     /// Binds, in place of a socket that a process which is gone left behind.
     pub(super) fn bind(place: &UnixPlace) -> io::Result<Self> {
-        let user = place.user.as_ref().map(|user| user_id(user)).transpose()?;
-        let group = place.group.as_ref().map(|group| group_id(group)).transpose()?;
+        let user = place.user.as_ref().map(user_id).transpose()?;
+        let group = place.group.as_ref().map(group_id).transpose()?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         let address = SockAddr::unix(&place.path)?;
@@ -126,7 +126,8 @@ mod tests {
     #[test]
     fn names_are_found_in_the_systems_lists() {
         let list = "root:x:0:\n# note\nwww:x:8\nwww-data:x:33:proxy,www\nbroken\nbad:x:y:\n";
-        let table = [("root", Some(0)), ("www-data", Some(33)), ("www", Some(8)), ("proxy", None), ("bad", None)];
+        let table =
+            [("root", Some(0)), ("www-data", Some(33)), ("www", Some(8)), ("proxy", None), ("bad", None)];
         for (name, expected) in table {
             assert_eq!(find(name, list), expected, "{name}");
         }

@@ -44,7 +44,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let (is_wanted, result) = (buffer.remaining() > 0, ready!(Pin::new(&mut self.stream).poll_read(cx, buffer)));
+        let (is_wanted, result) =
+            (buffer.remaining() > 0, ready!(Pin::new(&mut self.stream).poll_read(cx, buffer)));
         if buffer.filled().len() > before {
             self.activity.has_read();
         } else if is_wanted {

@@ -28,7 +28,12 @@ pub struct Rotation {
 impl Rotation {
     /// Takes the source that the issuer's credential was read from; `scope` is the configuration's, which beats the
     /// file's.
-    pub fn new(profile: &str, source: CredentialSource, scope: Option<Scope>, issuer: Arc<HereIssuer>) -> Self {
+    pub fn new(
+        profile: &str,
+        source: CredentialSource,
+        scope: Option<Scope>,
+        issuer: Arc<HereIssuer>,
+    ) -> Self {
         let file = source.path().map(|path| Watched::new(path.to_owned()));
         Self { profile: profile.to_owned(), source, scope, issuer, file, pending: None }
     }

@@ -12,11 +12,7 @@ use super::support::within;
 const REQUEST: &str = "GET /getToken HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 fn quick() -> Limits {
-    Limits {
-        head: Duration::from_millis(250),
-        idle: Duration::from_millis(250),
-        ..Limits::default()
-    }
+    Limits { head: Duration::from_millis(250), idle: Duration::from_millis(250), ..Limits::default() }
 }
 
 /// A thousand connections are two thousand descriptors in this process, where many shells allow 1,024.
@@ -33,10 +29,7 @@ async fn a_thousand_callers_of_a_cold_server_lead_to_one_request() {
     raise_file_limit();
     let server = Server::start().await;
     // All of them are there while the one request is under way.
-    server
-        .sandbox
-        .faults()
-        .inject(Fault::new().with_delay(Duration::from_millis(500)));
+    server.sandbox.faults().inject(Fault::new().with_delay(Duration::from_millis(500)));
     let mut connections = Vec::new();
     for _ in 0..CALLERS {
         connections.push(Connection::open(server.address).await);
@@ -59,10 +52,7 @@ async fn a_thousand_callers_of_a_cold_server_lead_to_one_request() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_lifetime_is_one_request_however_many_ask() {
     let server = Server::start().await;
-    server
-        .sandbox
-        .faults()
-        .inject(Fault::new().with_delay(Duration::from_millis(100)));
+    server.sandbox.faults().inject(Fault::new().with_delay(Duration::from_millis(100)));
     let asks: Vec<_> = (0..200)
         .map(|number| {
             // 60 to 359 s: the lifetimes 60 and 300.
@@ -104,9 +94,7 @@ async fn pipelined_requests_are_answered_in_order() {
 async fn http_1_0_is_answered_and_closed() {
     let server = Server::start().await;
     let mut connection = Connection::open(server.address).await;
-    connection
-        .send("GET /getToken HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        .await;
+    connection.send("GET /getToken HTTP/1.0\r\nHost: localhost\r\n\r\n").await;
     let reply = connection.reply().await;
     assert_eq!(reply.status, 200, "{reply:?}");
     assert!(server.sandbox.verify_token(reply.text()).is_ok());
@@ -159,11 +147,7 @@ async fn too_many_headers_are_431() {
     let mut connection = Connection::open(server.address).await;
     let headers: Vec<String> = (0..200).map(|number| format!("X-{number}: 1")).collect();
     let headers = headers.join("\r\n");
-    connection
-        .send(format!(
-            "GET /getToken HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\n"
-        ))
-        .await;
+    connection.send(format!("GET /getToken HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\n")).await;
     assert_eq!(connection.reply().await.status, 431);
 }
 
@@ -173,15 +157,9 @@ async fn url_of_a_mebibyte_is_refused_and_not_read_to_the_end() {
     let mut connection = Connection::open(server.address).await;
     let target = "x".repeat(1024 * 1024);
     // The server may stop reading at any point, and a client that goes on writing sees the connection reset.
-    let _ = connection
-        .try_send(format!(
-            "GET /getToken?x={target} HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        ))
-        .await;
-    assert!(
-        connection.is_refused_with(&[414, 431]).await,
-        "neither refused nor closed"
-    );
+    let _ =
+        connection.try_send(format!("GET /getToken?x={target} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
+    assert!(connection.is_refused_with(&[414, 431]).await, "neither refused nor closed");
     assert_eq!(get(server.address, "/livez").await.status, 200);
 }
 
@@ -198,10 +176,7 @@ async fn body_is_not_read() {
             .await;
         let reply = connection.reply().await;
         assert_eq!(reply.status, expected, "{method}: {reply:?}");
-        assert!(
-            connection.is_closed_by_server().await,
-            "what is left of the body is not read"
-        );
+        assert!(connection.is_closed_by_server().await, "what is left of the body is not read");
     }
 }
 
@@ -211,17 +186,10 @@ async fn body_that_is_there_does_not_pass_for_the_next_request() {
     let smuggled = "GET /getToken HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut connection = Connection::open(server.address).await;
     let head = "GET /livez HTTP/1.1\r\nHost: localhost\r\n";
-    connection
-        .send(format!(
-            "{head}Content-Length: {}\r\n\r\n{smuggled}",
-            smuggled.len()
-        ))
-        .await;
+    connection.send(format!("{head}Content-Length: {}\r\n\r\n{smuggled}", smuggled.len())).await;
     assert_eq!(connection.reply().await.text(), "live\n");
     // The connection is good for another one, or closed; the body was not taken for a request.
-    let _ = connection
-        .try_send("GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await;
+    let _ = connection.try_send("GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(connection.is_refused_with(&[404]).await);
     assert_eq!(server.sandbox.stats().token_requests, 0);
 }
@@ -289,10 +257,7 @@ async fn slow_callers_take_nothing_from_others() {
 
 #[tokio::test]
 async fn connections_above_the_limit_wait_for_a_place() {
-    let limits = Limits {
-        connections: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { connections: 2, ..Limits::default() };
     let server = Setup::default().limits(limits).start().await;
     let mut first = Connection::open(server.address).await;
     let mut second = Connection::open(server.address).await;
@@ -315,10 +280,7 @@ async fn connections_above_the_limit_wait_for_a_place() {
 #[tokio::test]
 async fn caller_that_goes_away_leaves_its_request_to_others() {
     let server = Server::start().await;
-    server
-        .sandbox
-        .faults()
-        .inject(Fault::new().with_delay(Duration::from_millis(200)).with_count(1));
+    server.sandbox.faults().inject(Fault::new().with_delay(Duration::from_millis(200)).with_count(1));
     let mut gone = Connection::open(server.address).await;
     gone.send(REQUEST).await;
     // It has been understood once it is on its way to the account.

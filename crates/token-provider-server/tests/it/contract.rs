@@ -71,11 +71,7 @@ impl Text {
             Self::Exact(text) => with_port(text, port) == found,
             Self::Pattern { matches } => Regex::new(matches).expect("is a pattern").is_match(found),
         };
-        if fits {
-            Ok(())
-        } else {
-            Err(format!("expected {self:?}, found {found:?}"))
-        }
+        if fits { Ok(()) } else { Err(format!("expected {self:?}, found {found:?}")) }
     }
 }
 
@@ -118,9 +114,9 @@ impl Expected {
         }
         for (name, expected) in &self.headers {
             match (expected, reply.header(name)) {
-                (Some(expected), Some(found)) => expected
-                    .compare(found, port)
-                    .map_err(|problem| format!("{name}: {problem}"))?,
+                (Some(expected), Some(found)) => {
+                    expected.compare(found, port).map_err(|problem| format!("{name}: {problem}"))?
+                }
                 (None, None) => {}
                 (Some(_), None) => return Err(format!("{name}: is not there")),
                 (None, Some(found)) => return Err(format!("{name}: is there: {found:?}")),
@@ -134,10 +130,7 @@ impl Expected {
             compare_fields(fields, &reply.json(), port)?;
         }
         if let Some(lifetime) = self.json_token {
-            compare_token(
-                reply.json()["access_token"].as_str().unwrap_or_default(),
-                lifetime,
-            )?;
+            compare_token(reply.json()["access_token"].as_str().unwrap_or_default(), lifetime)?;
         }
         if let Some(lifetime) = self.token {
             compare_token(reply.text(), lifetime)?;
@@ -154,9 +147,7 @@ fn compare_fields(fields: &BTreeMap<String, Text>, found: &Value, port: u16) -> 
     for (name, expected) in fields {
         let value = &found[name];
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        expected
-            .compare(&text, port)
-            .map_err(|problem| format!("{name}: {problem}"))?;
+        expected.compare(&text, port).map_err(|problem| format!("{name}: {problem}"))?;
     }
     Ok(())
 }
@@ -165,22 +156,14 @@ fn compare_fields(fields: &BTreeMap<String, Text>, found: &Value, port: u16) -> 
 fn compare_token(token: &str, lifetime: u64) -> Result<(), String> {
     let parts: Vec<&str> = token.split('.').collect();
     let is_base64url = |part: &&str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
     if parts.len() != 3 || !parts.iter().all(is_base64url) {
         return Err("expected a token and nothing else".to_owned());
     }
-    let header = URL_SAFE_NO_PAD
-        .decode(parts[0])
-        .map_err(|error| error.to_string())?;
+    let header = URL_SAFE_NO_PAD.decode(parts[0]).map_err(|error| error.to_string())?;
     let header: Value = serde_json::from_slice(&header).map_err(|error| error.to_string())?;
-    let found = header["exp"]
-        .as_u64()
-        .zip(header["iat"].as_u64())
-        .map(|(exp, iat)| exp - iat);
+    let found = header["exp"].as_u64().zip(header["iat"].as_u64()).map(|(exp, iat)| exp - iat);
     if found == Some(lifetime) {
         Ok(())
     } else {
@@ -212,10 +195,7 @@ fn compare_common(reply: &Reply, method: &str) -> Result<(), String> {
         return Ok(());
     }
     let body = reply.json();
-    let fields: Vec<&String> = body
-        .as_object()
-        .map(|fields| fields.keys().collect())
-        .unwrap_or_default();
+    let fields: Vec<&String> = body.as_object().map(|fields| fields.keys().collect()).unwrap_or_default();
     if fields != ["error", "error_description", "request_id"] {
         return Err(format!("expected the three fields of an error, found {fields:?}"));
     }
@@ -227,12 +207,10 @@ fn compare_common(reply: &Reply, method: &str) -> Result<(), String> {
 
 fn case_files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/http");
-    let entries = fs::read_dir(folder)
-        .expect("is a folder")
-        .map(|entry| entry.expect("can be listed").path());
-    let mut files: Vec<PathBuf> = entries
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect();
+    let entries =
+        fs::read_dir(folder).expect("is a folder").map(|entry| entry.expect("can be listed").path());
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect();
     files.sort();
     files
 }
@@ -246,9 +224,7 @@ async fn run_case(case: &Case, server: &Server) -> Result<(), String> {
         return Err(format!("more came after the answer {reply:?}"));
     }
     let described = |problem| format!("{problem}\n    {reply:?}");
-    case.answer
-        .compare(&reply, method, server.address.port())
-        .map_err(described)?;
+    case.answer.compare(&reply, method, server.address.port()).map_err(described)?;
     // The account itself agrees that it made the token.
     if case.answer.token.is_some() {
         let verified = server.sandbox.verify_token(reply.text());
@@ -273,12 +249,7 @@ async fn every_case_of_the_contract_holds() {
             }
         }
     }
-    assert!(
-        failures.is_empty(),
-        "{} cases fail:\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} cases fail:\n{}", failures.len(), failures.join("\n"));
 }
 
 #[test]
@@ -286,16 +257,12 @@ fn comparing_finds_what_is_wrong() {
     let expected = |text: &str| serde_json::from_str::<Expected>(text).expect("is well-formed");
     let reply = |status, headers: &[(&str, &str)], body: &str| Reply {
         status,
-        headers: [
-            ("X-Content-Type-Options", "nosniff"),
-            ("Vary", "Origin, Accept"),
-            ("X-Request-ID", "1"),
-        ]
-        .iter()
-        .chain(headers)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .chain([("Content-Length".to_owned(), body.len().to_string())])
-        .collect(),
+        headers: [("X-Content-Type-Options", "nosniff"), ("Vary", "Origin, Accept"), ("X-Request-ID", "1")]
+            .iter()
+            .chain(headers)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .chain([("Content-Length".to_owned(), body.len().to_string())])
+            .collect(),
         body: body.as_bytes().to_vec(),
     };
     let good = reply(200, &[("A", "1")], r#"{"n":5}"#);
@@ -320,25 +287,11 @@ fn comparing_finds_what_is_wrong() {
     ] {
         assert!(expected(text).compare(&good, "GET", 1).is_err(), "{text}");
     }
-    let json = [
-        ("Content-Type", "application/json"),
-        ("Cache-Control", "no-store"),
-    ];
+    let json = [("Content-Type", "application/json"), ("Cache-Control", "no-store")];
     let body = r#"{"error":"e","error_description":"d","request_id":"1"}"#;
     let refused = expected(r#"{"status": 400}"#);
     assert_eq!(refused.compare(&reply(400, &json, body), "GET", 1), Ok(()));
-    assert!(
-        refused.compare(&reply(400, &json[..1], body), "GET", 1).is_err(),
-        "may be stored"
-    );
-    assert!(
-        refused
-            .compare(&reply(400, &json, &body.replace('1', "2")), "GET", 1)
-            .is_err(),
-        "another id"
-    );
-    assert!(
-        refused.compare(&reply(400, &json, "{}"), "GET", 1).is_err(),
-        "no fields"
-    );
+    assert!(refused.compare(&reply(400, &json[..1], body), "GET", 1).is_err(), "may be stored");
+    assert!(refused.compare(&reply(400, &json, &body.replace('1', "2")), "GET", 1).is_err(), "another id");
+    assert!(refused.compare(&reply(400, &json, "{}"), "GET", 1).is_err(), "no fields");
 }

@@ -5,18 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From what rests on nothing to what rests on everything.
-const ROOMS: [&str; 10] = [
-    "problem",
-    "config",
-    "telemetry",
-    "access",
-    "http",
-    "listen",
-    "reload",
-    "setup",
-    "cli",
-    "commands",
-];
+const ROOMS: [&str; 10] =
+    ["problem", "config", "telemetry", "access", "http", "listen", "reload", "setup", "cli", "commands"];
 
 /// The only files that a token or a secret is shown in.
 const SHOWS_SECRETS: [&str; 2] = ["http/token.rs", "commands/token.rs"];
@@ -39,23 +29,13 @@ fn files() -> Vec<(String, String)> {
     }
     let mut found = Vec::new();
     walk(&source(), &mut found);
-    let below = |path: &PathBuf| {
-        path.strip_prefix(source())
-            .expect("is below")
-            .display()
-            .to_string()
-    };
+    let below = |path: &PathBuf| path.strip_prefix(source()).expect("is below").display().to_string();
     let is_test = |name: &str| name.split(['/', '.']).any(|part| part == "tests");
     let mut files: Vec<_> = found
         .iter()
         .map(|path| (below(path), fs::read_to_string(path).expect("is text")))
         .filter(|(name, _)| !is_test(name))
-        .map(|(name, text)| {
-            (
-                name,
-                text.split("#[cfg(test)]").next().unwrap_or_default().to_owned(),
-            )
-        })
+        .map(|(name, text)| (name, text.split("#[cfg(test)]").next().unwrap_or_default().to_owned()))
         .collect();
     files.sort();
     files
@@ -67,16 +47,12 @@ fn used_in(text: &str) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     for line in code {
         for rest in line.split("crate::").skip(1) {
-            let names = rest
-                .strip_prefix('{')
-                .map_or(rest, |names| names.split('}').next().unwrap_or_default());
+            let names =
+                rest.strip_prefix('{').map_or(rest, |names| names.split('}').next().unwrap_or_default());
             let is_group = rest.starts_with('{');
             let parts = names.split(',').take(if is_group { usize::MAX } else { 1 });
             for part in parts {
-                let name = part
-                    .trim()
-                    .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                    .next();
+                let name = part.trim().split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next();
                 used.insert(name.unwrap_or_default().to_owned());
             }
         }
@@ -109,26 +85,17 @@ fn a_module_uses_only_those_before_it() {
 #[test]
 fn the_library_lists_its_rooms_in_their_order() {
     let text = fs::read_to_string(source().join("lib.rs")).expect("is text");
-    let listed: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
-        .collect();
+    let listed: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
     assert_eq!(listed, ROOMS);
 }
 
 #[test]
 fn tokens_and_secrets_are_shown_in_few_places() {
     let shows = |text: &str| text.contains("expose_secret");
-    let found: Vec<_> = files()
-        .into_iter()
-        .filter(|(_, text)| shows(text))
-        .map(|(name, _)| name)
-        .collect();
+    let found: Vec<_> = files().into_iter().filter(|(_, text)| shows(text)).map(|(name, _)| name).collect();
     let expected: BTreeSet<_> = SHOWS_SECRETS.into_iter().collect();
-    assert_eq!(
-        found.iter().map(String::as_str).collect::<BTreeSet<_>>(),
-        expected
-    );
+    assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), expected);
 }
 
 #[test]

@@ -13,9 +13,7 @@ use super::support::wire::{Reply, get, request};
 
 /// A pause that the issuer asks for is lengthened by up to a tenth, and said in whole seconds.
 fn retry_after(reply: &Reply) -> u64 {
-    let text = reply
-        .header("retry-after")
-        .unwrap_or_else(|| panic!("no Retry-After: {reply:?}"));
+    let text = reply.header("retry-after").unwrap_or_else(|| panic!("no Retry-After: {reply:?}"));
     text.parse().unwrap_or_else(|_| panic!("no number: {text}"))
 }
 
@@ -31,89 +29,43 @@ async fn refused_credential_is_502_with_heres_number_and_the_remedy() {
     // The second one is told from memory: nobody can make the server ask with a refused credential.
     for _ in 0..2 {
         let reply = get(server.address, "/getToken").await;
-        assert_eq!(
-            (reply.status, reply.error().as_str()),
-            (502, "issuer_rejected"),
-            "{reply:?}"
-        );
+        assert_eq!((reply.status, reply.error().as_str()), (502, "issuer_rejected"), "{reply:?}");
         let description = reply.description();
         assert!(description.contains("401300"), "{description}");
         assert!(description.contains("here.access.key.secret"), "{description}");
-        assert!(
-            (50..=66).contains(&retry_after(&reply)),
-            "once a minute: {reply:?}"
-        );
+        assert!((50..=66).contains(&retry_after(&reply)), "once a minute: {reply:?}");
     }
     assert_eq!(server.sandbox.stats().token_requests, 1);
 }
 
 #[tokio::test]
 async fn each_number_of_heres_is_given() {
-    for (status, code) in [
-        (400, 400_200),
-        (401, 401_302),
-        (401, 401_310),
-        (403, 403_000),
-        (404, 404_000),
-    ] {
+    for (status, code) in [(400, 400_200), (401, 401_302), (401, 401_310), (403, 403_000), (404, 404_000)] {
         let reply = ask_with(Fault::new().with_status(status).with_error_code(code)).await;
-        assert_eq!(
-            (reply.status, reply.error().as_str()),
-            (502, "issuer_rejected"),
-            "{code}: {reply:?}"
-        );
-        assert!(
-            reply.description().contains(&code.to_string()),
-            "{code}: {reply:?}"
-        );
+        assert_eq!((reply.status, reply.error().as_str()), (502, "issuer_rejected"), "{code}: {reply:?}");
+        assert!(reply.description().contains(&code.to_string()), "{code}: {reply:?}");
     }
 }
 
 #[tokio::test]
 async fn nonsense_is_502() {
-    for body in [
-        FaultBody::Html,
-        FaultBody::Garbage,
-        FaultBody::Empty,
-        FaultBody::Huge,
-    ] {
+    for body in [FaultBody::Html, FaultBody::Garbage, FaultBody::Empty, FaultBody::Huge] {
         let reply = ask_with(Fault::new().with_body(body)).await;
-        assert_eq!(
-            (reply.status, reply.error().as_str()),
-            (502, "issuer_rejected"),
-            "{body:?}: {reply:?}"
-        );
+        assert_eq!((reply.status, reply.error().as_str()), (502, "issuer_rejected"), "{body:?}: {reply:?}");
         let description = reply.description();
-        assert!(
-            description.contains("here.token.endpoint.url"),
-            "{body:?}: {description}"
-        );
-        assert!(
-            !description.contains("sign in"),
-            "the issuer's body is kept to itself: {description}"
-        );
+        assert!(description.contains("here.token.endpoint.url"), "{body:?}: {description}");
+        assert!(!description.contains("sign in"), "the issuer's body is kept to itself: {description}");
     }
     let redirect = ask_with(Fault::new().with_status(302)).await;
-    assert_eq!(
-        (redirect.status, redirect.error().as_str()),
-        (502, "issuer_rejected"),
-        "{redirect:?}"
-    );
+    assert_eq!((redirect.status, redirect.error().as_str()), (502, "issuer_rejected"), "{redirect:?}");
 }
 
 #[tokio::test]
 async fn clock_that_cannot_be_put_right_is_502() {
     // Refused as out of time, whatever time the request is signed with.
     let reply = ask_with(Fault::new().with_status(401).with_error_code(401_204)).await;
-    assert_eq!(
-        (reply.status, reply.error().as_str()),
-        (502, "issuer_rejected"),
-        "{reply:?}"
-    );
-    assert!(
-        reply.description().contains("401204") && reply.description().contains("clock"),
-        "{reply:?}"
-    );
+    assert_eq!((reply.status, reply.error().as_str()), (502, "issuer_rejected"), "{reply:?}");
+    assert!(reply.description().contains("401204") && reply.description().contains("clock"), "{reply:?}");
 }
 
 #[tokio::test]
@@ -139,11 +91,7 @@ async fn failing_issuer_is_503_and_says_when_to_come_back() {
     for fault in faults {
         let reply = ask_with(fault.clone()).await;
         let found = (reply.status, reply.error());
-        assert_eq!(
-            found,
-            (503, "temporarily_unavailable".to_owned()),
-            "{fault:?}: {reply:?}"
-        );
+        assert_eq!(found, (503, "temporarily_unavailable".to_owned()), "{fault:?}: {reply:?}");
         // 0.2 s to 0.3 s after the first failure; never "0", which would be an invitation.
         assert_eq!(retry_after(&reply), 1, "{fault:?}: {reply:?}");
     }
@@ -153,11 +101,7 @@ async fn failing_issuer_is_503_and_says_when_to_come_back() {
 async fn issuers_own_pause_is_passed_on() {
     for status in [429, 503] {
         let reply = ask_with(Fault::new().with_status(status).with_retry_after("40")).await;
-        assert_eq!(
-            (reply.status, reply.error().as_str()),
-            (503, "temporarily_unavailable"),
-            "{reply:?}"
-        );
+        assert_eq!((reply.status, reply.error().as_str()), (503, "temporarily_unavailable"), "{reply:?}");
         assert!((40..=44).contains(&retry_after(&reply)), "{status}: {reply:?}");
     }
 }
@@ -165,10 +109,7 @@ async fn issuers_own_pause_is_passed_on() {
 #[tokio::test]
 async fn nobody_waits_and_nobody_asks_during_the_pause() {
     let server = Server::start().await;
-    server
-        .sandbox
-        .faults()
-        .inject(Fault::new().with_status(429).with_retry_after("100"));
+    server.sandbox.faults().inject(Fault::new().with_status(429).with_retry_after("100"));
     for _ in 0..20 {
         assert_eq!(get(server.address, "/getToken").await.status, 503);
     }
@@ -185,11 +126,7 @@ async fn unreachable_issuer_is_503() {
     let provider = TokenProvider::new(issuer.expect("can be set up"));
     let server = Setup::default().provider(provider).start().await;
     let reply = get(server.address, "/getToken").await;
-    assert_eq!(
-        (reply.status, reply.error().as_str()),
-        (503, "temporarily_unavailable"),
-        "{reply:?}"
-    );
+    assert_eq!((reply.status, reply.error().as_str()), (503, "temporarily_unavailable"), "{reply:?}");
     assert_eq!(retry_after(&reply), 1);
 }
 
@@ -198,11 +135,7 @@ async fn token_that_expires_at_once_is_503_and_not_a_token() {
     for lifetime in [0, 1, 9, 10] {
         let reply = ask_with(Fault::new().with_lifetime(lifetime)).await;
         let found = (reply.status, reply.error());
-        assert_eq!(
-            found,
-            (503, "temporarily_unavailable".to_owned()),
-            "{lifetime}: {reply:?}"
-        );
+        assert_eq!(found, (503, "temporarily_unavailable".to_owned()), "{lifetime}: {reply:?}");
         assert!(reply.header("retry-after").is_some() && reply.header("token-expires-in").is_none());
     }
     // A second is enough to be handed out in.
@@ -213,16 +146,11 @@ async fn token_that_expires_at_once_is_503_and_not_a_token() {
 #[tokio::test]
 async fn wait_that_ends_first_is_504_and_the_request_goes_on() {
     let issuer = std::sync::Arc::new(GatedIssuer::new("planted.token.text"));
-    let provider = TokenProvider::builder(std::sync::Arc::clone(&issuer))
-        .max_wait(Duration::from_millis(1))
-        .build();
+    let provider =
+        TokenProvider::builder(std::sync::Arc::clone(&issuer)).max_wait(Duration::from_millis(1)).build();
     let server = Setup::default().provider(provider).start().await;
     let reply = get(server.address, "/getToken").await;
-    assert_eq!(
-        (reply.status, reply.error().as_str()),
-        (504, "issuer_timeout"),
-        "{reply:?}"
-    );
+    assert_eq!((reply.status, reply.error().as_str()), (504, "issuer_timeout"), "{reply:?}");
     issuer.asked().await;
     issuer.answer();
     // The answer to the one request that was made is there for whoever comes next.
@@ -237,46 +165,27 @@ async fn wait_that_ends_first_is_504_and_the_request_goes_on() {
 
 #[tokio::test]
 async fn issuer_that_panics_is_503_and_the_server_lives_on() {
-    let server = Setup::default()
-        .provider(TokenProvider::new(PanickingIssuer))
-        .start()
-        .await;
+    let server = Setup::default().provider(TokenProvider::new(PanickingIssuer)).start().await;
     let reply = get(server.address, "/getToken").await;
-    assert_eq!(
-        (reply.status, reply.error().as_str()),
-        (503, "temporarily_unavailable"),
-        "{reply:?}"
-    );
+    assert_eq!((reply.status, reply.error().as_str()), (503, "temporarily_unavailable"), "{reply:?}");
     assert!(!reply.description().contains("planted"), "{reply:?}");
     assert_eq!(get(server.address, "/livez").await.status, 200);
 }
 
 #[tokio::test]
 async fn handler_that_panics_is_500_and_the_connection_lives_on() {
-    let provider = TokenProvider::builder(PanickingIssuer)
-        .clock(BreakingClock::after(0))
-        .build();
+    let provider = TokenProvider::builder(PanickingIssuer).clock(BreakingClock::after(0)).build();
     let server = Setup::default().provider(provider).start().await;
     let origin = [("Origin", "http://localhost:5173")];
     listen_in();
     let reply = request(server.address, "GET", "/getToken", &origin).await;
     let log = heard();
-    assert_eq!(
-        (reply.status, reply.error().as_str()),
-        (500, "server_error"),
-        "{reply:?}"
-    );
+    assert_eq!((reply.status, reply.error().as_str()), (500, "server_error"), "{reply:?}");
     assert!(!reply.description().contains("planted"), "{reply:?}");
-    assert_eq!(
-        reply.header("access-control-allow-origin"),
-        Some("http://localhost:5173")
-    );
+    assert_eq!(reply.header("access-control-allow-origin"), Some("http://localhost:5173"));
     let id = reply.header("x-request-id").expect("is there");
     assert_eq!(reply.json()["request_id"], id);
-    let line = log
-        .lines()
-        .find(|line| line.contains("a handler panicked"))
-        .expect("the log has the report");
+    let line = log.lines().find(|line| line.contains("a handler panicked")).expect("the log has the report");
     assert!(line.contains("ERROR") && line.contains(id), "{line}");
     assert_eq!(get(server.address, "/livez").await.status, 200);
 }
@@ -284,16 +193,9 @@ async fn handler_that_panics_is_500_and_the_connection_lives_on() {
 #[tokio::test]
 async fn readiness_follows_the_default_token() {
     let server = Server::start().await;
-    server
-        .sandbox
-        .faults()
-        .inject(Fault::new().with_status(500).with_count(1));
+    server.sandbox.faults().inject(Fault::new().with_status(500).with_count(1));
     let reply = get(server.address, "/readyz").await;
-    assert_eq!(
-        (reply.status, reply.error().as_str()),
-        (503, "temporarily_unavailable"),
-        "{reply:?}"
-    );
+    assert_eq!((reply.status, reply.error().as_str()), (503, "temporarily_unavailable"), "{reply:?}");
     assert!(reply.description().contains("500"), "says why: {reply:?}");
     let again = loop {
         let reply = get(server.address, "/readyz").await;
@@ -308,17 +210,10 @@ async fn readiness_follows_the_default_token() {
 #[tokio::test]
 async fn readiness_does_not_keep_a_probe_waiting() {
     let issuer = std::sync::Arc::new(GatedIssuer::new("planted.token.text"));
-    let server = Setup::default()
-        .provider(TokenProvider::new(std::sync::Arc::clone(&issuer)))
-        .start()
-        .await;
+    let server = Setup::default().provider(TokenProvider::new(std::sync::Arc::clone(&issuer))).start().await;
     let asked = tokio::time::Instant::now();
     let reply = get(server.address, "/readyz").await;
-    assert_eq!(
-        (reply.status, reply.error().as_str()),
-        (503, "temporarily_unavailable"),
-        "{reply:?}"
-    );
+    assert_eq!((reply.status, reply.error().as_str()), (503, "temporarily_unavailable"), "{reply:?}");
     // Kubernetes gives up after a second.
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     assert_eq!(reply.description(), "the first token has not come yet");

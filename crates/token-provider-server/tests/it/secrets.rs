@@ -13,11 +13,7 @@ use super::support::wire::{Reply, get, request};
 /// What must be nowhere, and parts of it that are long enough to be of use.
 fn pieces(secret: &str) -> Vec<String> {
     let characters: Vec<char> = secret.chars().collect();
-    characters
-        .chunks(16)
-        .filter(|chunk| chunk.len() == 16)
-        .map(|chunk| chunk.iter().collect())
-        .collect()
+    characters.chunks(16).filter(|chunk| chunk.len() == 16).map(|chunk| chunk.iter().collect()).collect()
 }
 
 #[track_caller]
@@ -37,24 +33,11 @@ fn rendered(reply: &Reply) -> String {
 async fn use_it(server: &Server) -> (String, Vec<Reply>) {
     let token = get(server.address, "/getToken?ttl=3600").await;
     assert_eq!(token.status, 200, "{token:?}");
-    let json = request(
-        server.address,
-        "GET",
-        "/getToken",
-        &[("Accept", "application/json")],
-    )
-    .await;
+    let json = request(server.address, "GET", "/getToken", &[("Accept", "application/json")]).await;
     assert_eq!(json.json()["access_token"], token.text());
     let mut others = Vec::new();
-    for target in [
-        "/",
-        "/page.css",
-        "/livez",
-        "/readyz",
-        "/nothing",
-        "/getToken?ttl=1",
-        "/getToken?scope=x",
-    ] {
+    for target in ["/", "/page.css", "/livez", "/readyz", "/nothing", "/getToken?ttl=1", "/getToken?scope=x"]
+    {
         others.push(get(server.address, target).await);
     }
     let head = request(server.address, "HEAD", "/getToken", &[]).await;
@@ -86,20 +69,14 @@ async fn no_secret_is_in_logs_debug_or_other_answers() {
     let refused = others.iter().filter(|reply| reply.status >= 500).count();
     assert!(refused >= 4, "the faults have come through: {others:?}");
     let secrets = [ACCESS_KEY_SECRET, token.as_str()];
-    for reply in others
-        .iter()
-        .filter(|reply| reply.status != 200 || reply.body.len() < 200)
-    {
+    for reply in others.iter().filter(|reply| reply.status != 200 || reply.body.len() < 200) {
         assert_hidden("an answer", &rendered(reply), &secrets);
     }
     assert_hidden("Debug of App", &format!("{:?} {0:#?}", server.app), &secrets);
     assert_hidden("Debug of Access", &format!("{:?}", server.app.access()), &secrets);
     assert_hidden("Debug of the account", &format!("{:?}", server.sandbox), &secrets);
 
-    assert!(
-        text.contains("token received") && text.contains("no token received"),
-        "is a log: {text}"
-    );
+    assert!(text.contains("token received") && text.contains("no token received"), "is a log: {text}");
     assert!(text.contains("a quiet word"), "is heard at every level: {text}");
     assert_hidden("the log", &text, &secrets);
     // Signatures are no secrets, but single-use proofs of one; they are no one's business either.
@@ -125,19 +102,11 @@ async fn what_callers_send_is_not_logged() {
     listen_in();
     let server = Server::start().await;
     let basic = format!("Bearer {KEY}");
-    for headers in [
-        [("X-API-Key", KEY)],
-        [("Authorization", basic.as_str())],
-        [("Cookie", KEY)],
-    ] {
+    for headers in [[("X-API-Key", KEY)], [("Authorization", basic.as_str())], [("Cookie", KEY)]] {
         let reply = request(server.address, "GET", "/getToken", &headers).await;
         assert_hidden("an answer", &rendered(&reply), &[KEY]);
     }
-    let in_query = get(
-        server.address,
-        &format!("/getToken?api_key={KEY}&ttl={KEY}&scope={KEY}"),
-    )
-    .await;
+    let in_query = get(server.address, &format!("/getToken?api_key={KEY}&ttl={KEY}&scope={KEY}")).await;
     assert_eq!(in_query.status, 400);
     assert_hidden("an answer", &rendered(&in_query), &[KEY]);
     assert_hidden("the log", &heard(), &[KEY]);
@@ -146,21 +115,10 @@ async fn what_callers_send_is_not_logged() {
 #[test]
 fn debug_of_configuration_and_environment_shows_no_secret() {
     const SECRET: &str = "planted-in-the-environment-0123456789-0123456789";
-    let names = [
-        "HERE_ACCESS_KEY_ID",
-        "HERE_ACCESS_KEY_SECRET",
-        "HERE_CREDENTIALS_STRING",
-    ];
+    let names = ["HERE_ACCESS_KEY_ID", "HERE_ACCESS_KEY_SECRET", "HERE_CREDENTIALS_STRING"];
     let environment = Environment::from_pairs(names.map(|name| (name, SECRET)));
-    let file = (
-        Path::new("c.toml"),
-        "[profiles.default]\ncredentials = \"/etc/here\"\n",
-    );
+    let file = (Path::new("c.toml"), "[profiles.default]\ncredentials = \"/etc/here\"\n");
     let config = Config::parse(Some(file), &environment, &Overrides::default()).expect("is well-formed");
-    assert_hidden(
-        "Debug of Environment",
-        &format!("{environment:?} {environment:#?}"),
-        &[SECRET],
-    );
+    assert_hidden("Debug of Environment", &format!("{environment:?} {environment:#?}"), &[SECRET]);
     assert_hidden("Debug of Config", &format!("{config:?} {config:#?}"), &[SECRET]);
 }

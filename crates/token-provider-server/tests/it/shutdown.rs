@@ -17,10 +17,7 @@ const REQUEST: &str = "GET /getToken HTTP/1.1\r\nHost: localhost\r\n\r\n";
 async fn gated(limits: Limits) -> (Server, Arc<GatedIssuer>) {
     let issuer = Arc::new(GatedIssuer::new("planted.token.text"));
     let provider = TokenProvider::new(Arc::clone(&issuer));
-    (
-        Setup::default().provider(provider).limits(limits).start().await,
-        issuer,
-    )
+    (Setup::default().provider(provider).limits(limits).start().await, issuer)
 }
 
 /// Waits until the port is nobody's.
@@ -40,11 +37,7 @@ async fn answer_under_way_finishes_and_new_connections_are_refused() {
     issuer.answer();
     let reply = under_way.reply().await;
     assert_eq!((reply.status, reply.text()), (200, "planted.token.text"));
-    assert_eq!(
-        reply.header("connection"),
-        Some("close"),
-        "the caller is told not to come back this way"
-    );
+    assert_eq!(reply.header("connection"), Some("close"), "the caller is told not to come back this way");
     assert!(under_way.is_closed_by_server().await);
     server.ended().await;
 }
@@ -69,11 +62,7 @@ async fn idle_connections_are_closed_at_once() {
 
 #[tokio::test]
 async fn answer_that_takes_too_long_is_cut_off() {
-    let (mut server, issuer) = gated(Limits {
-        grace: Duration::from_millis(20),
-        ..Limits::default()
-    })
-    .await;
+    let (mut server, issuer) = gated(Limits { grace: Duration::from_millis(20), ..Limits::default() }).await;
     let mut under_way = Connection::open(server.address).await;
     under_way.send(REQUEST).await;
     issuer.asked().await;
@@ -84,10 +73,7 @@ async fn answer_that_takes_too_long_is_cut_off() {
 
 #[tokio::test]
 async fn nobody_is_let_in_who_waited_for_a_place() {
-    let limits = Limits {
-        connections: 1,
-        ..Limits::default()
-    };
+    let limits = Limits { connections: 1, ..Limits::default() };
     let (mut server, issuer) = gated(limits).await;
     let mut only = Connection::open(server.address).await;
     only.send(REQUEST).await;

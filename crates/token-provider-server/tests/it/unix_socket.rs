@@ -32,9 +32,7 @@ async fn tokens_come_through_a_unix_socket() {
     let path = folder.path().join("x.sock");
     let server = start(&path).await;
     let mut connection = connect(&path).await;
-    connection
-        .send("GET /getToken HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await;
+    connection.send("GET /getToken HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     let reply = connection.reply().await;
     assert_eq!(reply.status, 200, "{reply:?}");
     assert!(server.sandbox.verify_token(reply.text()).is_ok());
@@ -45,21 +43,11 @@ async fn any_host_will_do_where_no_page_can_come_from() {
     let folder = tempfile::tempdir().expect("can be made");
     let path = folder.path().join("x.sock");
     let _server = start(&path).await;
-    assert_eq!(
-        status_of(&path, "GET /getToken HTTP/1.1\r\nHost: token-provider").await,
-        200
-    );
-    assert_eq!(
-        status_of(&path, "GET /getToken HTTP/1.1\r\nHost: a\r\nHost: b").await,
-        400
-    );
+    assert_eq!(status_of(&path, "GET /getToken HTTP/1.1\r\nHost: token-provider").await, 200);
+    assert_eq!(status_of(&path, "GET /getToken HTTP/1.1\r\nHost: a\r\nHost: b").await, 400);
     // A proxy in front passes on what pages send: their origins are looked at all the same.
     assert_eq!(
-        status_of(
-            &path,
-            "GET /getToken HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example"
-        )
-        .await,
+        status_of(&path, "GET /getToken HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example").await,
         403
     );
 }
@@ -71,10 +59,7 @@ async fn socket_of_a_process_that_is_gone_is_replaced_and_one_in_use_is_not() {
     let mut server = start(&path).await;
     let busy = listen::bind(&Listen::Unix(path.clone().into())).expect_err("somebody listens there");
     assert_eq!(busy.kind(), io::ErrorKind::AddrInUse);
-    assert!(
-        busy.to_string().contains("another process listens there"),
-        "{busy}"
-    );
+    assert!(busy.to_string().contains("another process listens there"), "{busy}");
     server.begin_shutdown();
     server.ended().await;
     // What a process leaves behind that was killed.

@@ -61,13 +61,7 @@ enum Next {
 impl Keeper {
     pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>) -> Self {
         let credential_changes = shared.credential_changes.subscribe();
-        Self {
-            shared,
-            slot,
-            credential_changes,
-            failures: 0,
-            unasked_failures: 0,
-        }
+        Self { shared, slot, credential_changes, failures: 0, unasked_failures: 0 }
     }
 
     pub(super) async fn run(mut self) {
@@ -108,19 +102,13 @@ impl Keeper {
         let answer = match tokio::time::timeout(LONGEST_ATTEMPT, attempt).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_panic)) => Err(Error::new(ErrorKind::Unreachable, "the issuer panicked")),
-            Err(_elapsed) => Err(Error::new(
-                ErrorKind::TimedOut,
-                "the issuer did not come to an end",
-            )),
+            Err(_elapsed) => Err(Error::new(ErrorKind::TimedOut, "the issuer did not come to an end")),
         };
         if !Rule::RotationInFlight.is_kept() {
             self.credential_changes.mark_unchanged();
         }
-        let counted_from = if Rule::LifetimeFromSending.is_kept() {
-            sent_at
-        } else {
-            self.shared.clock.now()
-        };
+        let counted_from =
+            if Rule::LifetimeFromSending.is_kept() { sent_at } else { self.shared.clock.now() };
         match answer.and_then(|issued| self.take(issued, counted_from)) {
             Ok(()) => Ok(sent_at),
             Err(error) => Err(self.fail(error)),
@@ -152,9 +140,7 @@ impl Keeper {
         // In this order, so that whoever gets the new token has asked for it.
         self.slot.asked.store(false, Ordering::Relaxed);
         let left_when_due = lifetime.saturating_sub(refresh_after);
-        self.slot
-            .held
-            .store(Some(Arc::new(Held { token, left_when_due })));
+        self.slot.held.store(Some(Arc::new(Held { token, left_when_due })));
         self.slot.phase.send_replace(Phase::Holding);
         Ok(())
     }
@@ -163,11 +149,7 @@ impl Keeper {
     fn fail(&mut self, error: Error) -> Pause {
         self.failures = self.failures.saturating_add(1);
         let is_asked = self.slot.asked.swap(false, Ordering::Relaxed);
-        self.unasked_failures = if is_asked {
-            0
-        } else {
-            self.unasked_failures.saturating_add(1)
-        };
+        self.unasked_failures = if is_asked { 0 } else { self.unasked_failures.saturating_add(1) };
         let now = self.shared.clock.now();
         let span = schedule::retry_after(&error, self.failures, self.shared.chance());
         tracing::warn!(
@@ -235,9 +217,11 @@ impl Keeper {
     }
 
     fn until_due(&self, now: Moment) -> Duration {
-        self.slot.held.load().as_ref().map_or(Duration::ZERO, |held| {
-            held.token.left_at(now).saturating_sub(held.left_when_due)
-        })
+        self.slot
+            .held
+            .load()
+            .as_ref()
+            .map_or(Duration::ZERO, |held| held.token.left_at(now).saturating_sub(held.left_when_due))
     }
 }
 

@@ -35,9 +35,7 @@ impl Scripted {
     /// Seconds between one request and the next.
     fn gaps(&self) -> Vec<f64> {
         let log = self.log.lock().expect("no test panics with it");
-        log.windows(2)
-            .map(|pair| (pair[1] - pair[0]).as_secs_f64())
-            .collect()
+        log.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect()
     }
 }
 
@@ -49,10 +47,7 @@ impl fmt::Debug for Scripted {
 
 impl Issue for Scripted {
     fn issue<'a>(&'a self, _key: &'a TokenKey) -> IssueFuture<'a> {
-        self.log
-            .lock()
-            .expect("no test panics with it")
-            .push(Instant::now());
+        self.log.lock().expect("no test panics with it").push(Instant::now());
         let step = (self.script)(self.count());
         assert!(!matches!(step, Step::PanicBeforeTheFuture), "planted panic");
         Box::pin(async move {
@@ -81,10 +76,7 @@ impl Bench {
     }
 
     fn with_slots(max_slots: usize, script: impl Fn(usize) -> Step + Send + Sync + 'static) -> Self {
-        let issuer = Arc::new(Scripted {
-            script: Box::new(script),
-            log: Mutex::default(),
-        });
+        let issuer = Arc::new(Scripted { script: Box::new(script), log: Mutex::default() });
         let clock = TestClock::new();
         let shared: Arc<dyn Issue> = Arc::clone(&issuer) as _;
         let cache = Arc::new(Cache::new(shared, Arc::new(clock.clone()), max_slots, Some(1)));
@@ -127,10 +119,7 @@ fn token(expires_in: u64) -> Step {
 /// A token whose text tells when it was made, answered after so many seconds.
 fn token_after(seconds: f64, expires_in: u64) -> Step {
     let text = format!("planted.{:?}", Instant::now());
-    Step::Answer(
-        Duration::from_secs_f64(seconds),
-        Ok(Issued::new(text, Duration::from_secs(expires_in))),
-    )
+    Step::Answer(Duration::from_secs_f64(seconds), Ok(Issued::new(text, Duration::from_secs(expires_in))))
 }
 
 fn failure(kind: ErrorKind) -> Step {
@@ -138,10 +127,7 @@ fn failure(kind: ErrorKind) -> Step {
 }
 
 const DOWN: ErrorKind = ErrorKind::Unreachable;
-const REFUSED: ErrorKind = ErrorKind::Rejected {
-    status: 401,
-    code: Some(401_300),
-};
+const REFUSED: ErrorKind = ErrorKind::Rejected { status: 401, code: Some(401_300) };
 
 /// Lets tasks run that are ready, without time passing.
 async fn settle() {

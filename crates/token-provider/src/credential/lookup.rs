@@ -64,16 +64,10 @@ impl Lookup {
             return Ok(CredentialSource(Source::Text(text.clone())));
         }
         let files = [
-            self.credentials_directory
-                .as_ref()
-                .map(|directory| directory.join("here-credentials")),
-            self.working_directory
-                .as_ref()
-                .map(|directory| directory.join("credentials.properties")),
+            self.credentials_directory.as_ref().map(|directory| directory.join("here-credentials")),
+            self.working_directory.as_ref().map(|directory| directory.join("credentials.properties")),
             self.home.as_ref().map(|home| home.join(".here/credentials.ini")),
-            self.home
-                .as_ref()
-                .map(|home| home.join(".here/credentials.properties")),
+            self.home.as_ref().map(|home| home.join(".here/credentials.properties")),
         ];
         // A file that is there but may not be read is the one that is meant: say so, rather than take another.
         files.into_iter().flatten().find(|file| file.symlink_metadata().is_ok()).map_or_else(
@@ -119,30 +113,17 @@ pub struct CredentialSource(Source);
 #[derive(Clone)]
 enum Source {
     Properties(PathBuf),
-    Ini {
-        path: PathBuf,
-        section: String,
-    },
-    Variables {
-        id: String,
-        secret: SecretString,
-        url: Option<String>,
-        scope: Option<String>,
-    },
+    Ini { path: PathBuf, section: String },
+    Variables { id: String, secret: SecretString, url: Option<String>, scope: Option<String> },
     Text(SecretString),
 }
 
 impl CredentialSource {
     pub(super) fn from_path(path: &Path, section: Option<&str>) -> Self {
-        let is_ini = path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("ini"));
+        let is_ini = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("ini"));
         let section = section.unwrap_or("default").to_owned();
         Self(if is_ini {
-            Source::Ini {
-                path: path.to_owned(),
-                section,
-            }
+            Source::Ini { path: path.to_owned(), section }
         } else {
             Source::Properties(path.to_owned())
         })
@@ -172,27 +153,18 @@ impl CredentialSource {
             Source::Text(text) => {
                 Credential::from_properties(text.expose_secret().as_bytes(), "HERE_CREDENTIALS_STRING")
             }
-            Source::Variables {
-                id,
-                secret,
-                url,
-                scope,
-            } => {
+            Source::Variables { id, secret, url, scope } => {
                 let named = |variable: &'static str| {
                     move |error: Error| invalid("environment", &format!("{variable}: {error}"))
                 };
                 let mut credential = Credential::new(id, secret.clone())
                     .map_err(named("HERE_ACCESS_KEY_ID and HERE_ACCESS_KEY_SECRET"))?;
                 if let Some(url) = url {
-                    credential = credential
-                        .with_token_endpoint_url(url)
-                        .map_err(named("HERE_TOKEN_ENDPOINT_URL"))?;
+                    credential =
+                        credential.with_token_endpoint_url(url).map_err(named("HERE_TOKEN_ENDPOINT_URL"))?;
                 }
-                let scope = scope
-                    .as_deref()
-                    .map(Scope::new)
-                    .transpose()
-                    .map_err(named("HERE_TOKEN_SCOPE"))?;
+                let scope =
+                    scope.as_deref().map(Scope::new).transpose().map_err(named("HERE_TOKEN_SCOPE"))?;
                 Ok(credential.with_scope(scope))
             }
         }
@@ -240,10 +212,9 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let failed = |error: std::io::Error| {
         let (kind, hint) = match error.kind() {
             std::io::ErrorKind::NotFound => (ErrorKind::CredentialNotFound, "there is no such file"),
-            std::io::ErrorKind::PermissionDenied => (
-                ErrorKind::CredentialInvalid,
-                "this user may not read it; give it the file, mode 0600",
-            ),
+            std::io::ErrorKind::PermissionDenied => {
+                (ErrorKind::CredentialInvalid, "this user may not read it; give it the file, mode 0600")
+            }
             _ => (ErrorKind::CredentialInvalid, "it cannot be read"),
         };
         Error::new(kind, format!("{name}: {hint}")).with_source(error)
@@ -253,17 +224,10 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
         return Err(invalid(&name.to_string(), "it is a directory; name the file"));
     }
     // Room for the whole file at once, so that growing leaves no copy of the secret behind.
-    let mut text = Zeroizing::new(Vec::with_capacity(
-        usize::try_from(MAX_FILE_SIZE + 1).unwrap_or(0),
-    ));
-    file.take(MAX_FILE_SIZE + 1)
-        .read_to_end(&mut text)
-        .map_err(failed)?;
+    let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(MAX_FILE_SIZE + 1).unwrap_or(0)));
+    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut text).map_err(failed)?;
     if text.len() as u64 > MAX_FILE_SIZE {
-        return Err(invalid(
-            &name.to_string(),
-            "it is larger than 64 KiB, so it is no credential file",
-        ));
+        return Err(invalid(&name.to_string(), "it is larger than 64 KiB, so it is no credential file"));
     }
     Ok(text)
 }

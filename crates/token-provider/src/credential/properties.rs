@@ -39,11 +39,7 @@ impl Entries {
                     // commons-configuration, which HERE's Java SDK writes these files with, doubles the dots.
                     key = Zeroizing::new(key.replace("..", "."));
                 }
-                entries.push(Entry {
-                    line,
-                    key,
-                    value: unquote(unescape(trim_end(value))),
-                });
+                entries.push(Entry { line, key, value: unquote(unescape(trim_end(value))) });
             }
         }
         match section {
@@ -60,11 +56,7 @@ impl Entries {
 
     /// Returns the line of an entry whose key differs only in case, for the error message.
     pub(super) fn line_in_other_case(&self, key: &str) -> Option<usize> {
-        let entry = self
-            .0
-            .iter()
-            .rev()
-            .find(|entry| entry.key.eq_ignore_ascii_case(key))?;
+        let entry = self.0.iter().rev().find(|entry| entry.key.eq_ignore_ascii_case(key))?;
         Some(entry.line)
     }
 }
@@ -90,9 +82,7 @@ fn decode(text: &[u8]) -> Result<Zeroizing<String>, String> {
 /// Lines that hold an entry, continuations joined, each with its first line's number from 1.
 fn logical_lines(text: &str) -> Vec<(usize, Zeroizing<String>)> {
     let mut lines = Vec::new();
-    let mut natural = natural_lines(text)
-        .map(|line| line.trim_start_matches(is_blank))
-        .enumerate();
+    let mut natural = natural_lines(text).map(|line| line.trim_start_matches(is_blank)).enumerate();
     while let Some((index, first)) = natural.next() {
         if first.is_empty() || first.starts_with(['#', '!', ';']) {
             continue;
@@ -112,19 +102,14 @@ fn logical_lines(text: &str) -> Vec<(usize, Zeroizing<String>)> {
 
 /// CRLF, LF and a lone CR all end a line, as in Java.
 fn natural_lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split('\n')
-        .flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
 /// Returns the line without the backslash that continues it on the next. An even number of backslashes at the end is
 /// that many halves of an escaped backslash, and continues nothing.
 fn without_continuation(line: &str) -> Option<&str> {
     let backslashes = line.bytes().rev().take_while(|&byte| byte == b'\\').count();
-    if backslashes % 2 == 1 {
-        line.strip_suffix('\\')
-    } else {
-        None
-    }
+    if backslashes % 2 == 1 { line.strip_suffix('\\') } else { None }
 }
 
 fn is_blank(character: char) -> bool {
@@ -142,10 +127,7 @@ fn trim_end(value: &str) -> &str {
 }
 
 fn header_of(line: &str) -> Option<&str> {
-    line.trim_end_matches(is_blank)
-        .strip_prefix('[')?
-        .strip_suffix(']')
-        .map(str::trim)
+    line.trim_end_matches(is_blank).strip_prefix('[')?.strip_suffix(']').map(str::trim)
 }
 
 /// Splits at the first `=`, `:` or blank that no backslash escapes; blanks round one separator belong to it.
@@ -156,9 +138,7 @@ fn split(line: &str) -> (&str, &str) {
         escaped = !escaped && character == '\\';
         separates
     });
-    let (key, rest) = end
-        .and_then(|end| line.split_at_checked(end))
-        .unwrap_or((line, ""));
+    let (key, rest) = end.and_then(|end| line.split_at_checked(end)).unwrap_or((line, ""));
     let rest = rest.trim_start_matches(is_blank);
     let value = rest.strip_prefix(['=', ':']).unwrap_or(rest);
     (key, value.trim_start_matches(is_blank))
@@ -216,9 +196,7 @@ fn unicode_escape(text: &str) -> Option<(char, &str)> {
 
 /// HERE's JavaScript README shows quoted values; no key of HERE's begins and ends in a quote.
 fn unquote(value: Zeroizing<String>) -> Zeroizing<String> {
-    let inner = ['"', '\'']
-        .iter()
-        .find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote));
+    let inner = ['"', '\''].iter().find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote));
     match inner {
         Some(inner) => Zeroizing::new(inner.to_owned()),
         None => value,

@@ -34,9 +34,7 @@ struct Expected {
 }
 
 fn latin1(text: &str) -> Vec<u8> {
-    text.chars()
-        .map(|character| u8::try_from(character).expect("the sample is Latin-1"))
-        .collect()
+    text.chars().map(|character| u8::try_from(character).expect("the sample is Latin-1")).collect()
 }
 
 fn parts(credential: &Credential) -> Expected {
@@ -65,13 +63,7 @@ fn sample_files_are_read() {
     assert_eq!(files.cases.len(), 15);
     for file in files.cases {
         let read = Credential::from_properties(&latin1(&file.bytes_latin1), "file");
-        assert_eq!(
-            read.as_ref().ok().map(parts),
-            file.expected,
-            "{}: {:?}",
-            file.name,
-            read.err()
-        );
+        assert_eq!(read.as_ref().ok().map(parts), file.expected, "{}: {:?}", file.name, read.err());
     }
 }
 
@@ -119,11 +111,7 @@ fn keys_end_at_equals_sign_colon_or_blank() {
         let text = format!("here.access.key.id{separator}id\n  here.access.key.secret{separator}sec");
         let credential = Credential::from_properties(text.as_bytes(), "file").expect(separator);
         assert_eq!(credential.access_key_id(), "id", "{separator:?}");
-        assert_eq!(
-            credential.access_key_secret().expose_secret(),
-            "sec",
-            "{separator:?}"
-        );
+        assert_eq!(credential.access_key_secret().expose_secret(), "sec", "{separator:?}");
     }
 }
 
@@ -140,22 +128,13 @@ fn scope_and_endpoint_are_read_and_may_be_empty() {
                 here.token.endpoint.url=http\\://[::1]:8080/oauth2/token\n\
                 here.token.scope=hrn:here:authorization::rlm:project/p1\nhere.user.id=ignored\n";
     let credential = Credential::from_properties(text.as_bytes(), "file").expect("is well-formed");
-    assert_eq!(
-        credential.token_endpoint_url().as_str(),
-        "http://[::1]:8080/oauth2/token"
-    );
-    assert_eq!(
-        credential.scope().map(Scope::as_str),
-        Some("hrn:here:authorization::rlm:project/p1")
-    );
+    assert_eq!(credential.token_endpoint_url().as_str(), "http://[::1]:8080/oauth2/token");
+    assert_eq!(credential.scope().map(Scope::as_str), Some("hrn:here:authorization::rlm:project/p1"));
 
     let text =
         "here.access.key.id=i\nhere.access.key.secret=s\nhere.token.endpoint.url=\nhere.token.scope=\n";
     let credential = Credential::from_properties(text.as_bytes(), "file").expect("is well-formed");
-    assert_eq!(
-        credential.token_endpoint_url().as_str(),
-        DEFAULT_TOKEN_ENDPOINT_URL
-    );
+    assert_eq!(credential.token_endpoint_url().as_str(), DEFAULT_TOKEN_ENDPOINT_URL);
     assert_eq!(credential.scope(), None);
 }
 
@@ -167,27 +146,18 @@ fn ini_sections_are_kept_apart_and_doubled_dots_undone() {
                  here..token..endpoint..url = https\\://example.com/oauth2/token\n\
                  [default]\nhere.token.scope = openid\n";
     let default = Credential::from_ini(text, "default", "file").expect("is well-formed");
-    assert_eq!(
-        (default.access_key_id(), default.scope().map(Scope::as_str)),
-        ("id-d", Some("openid"))
-    );
+    assert_eq!((default.access_key_id(), default.scope().map(Scope::as_str)), ("id-d", Some("openid")));
     assert_eq!(default.token_endpoint_url().as_str(), DEFAULT_TOKEN_ENDPOINT_URL);
     let maps = Credential::from_ini(text, "maps", "file").expect("is well-formed");
     assert_eq!((maps.access_key_id(), maps.scope()), ("id-m", None));
-    assert_eq!(
-        maps.token_endpoint_url().as_str(),
-        "https://example.com/oauth2/token"
-    );
+    assert_eq!(maps.token_endpoint_url().as_str(), "https://example.com/oauth2/token");
 
     let error = Credential::from_ini(text, "other", "c.ini").expect_err("has no such section");
     assert_eq!(error.to_string(), "c.ini: there is no section [other]");
     // As a `.properties` file the headers are odd keys, and dots stay as written.
     let error =
         Credential::from_properties(b"[default]\nhere..access..key..id = x\n", "c").expect_err("has no key");
-    assert!(
-        error.to_string().starts_with("c: here.access.key.id is missing;"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("c: here.access.key.id is missing;"), "{error}");
 }
 
 #[test]
@@ -286,10 +256,7 @@ fn a_file_of_many_short_lines_takes_no_memory_to_speak_of() {
     let credential = Credential::from_properties(text.as_bytes(), "c").expect("is well-formed");
     assert_eq!(credential.access_key_id(), "i");
     // And one line with as many continuations is as good.
-    let text = format!(
-        "here.access.key.id=i\nhere.access.key.secret={}",
-        "a\\\n".repeat(20_000)
-    );
+    let text = format!("here.access.key.id=i\nhere.access.key.secret={}", "a\\\n".repeat(20_000));
     let credential = Credential::from_properties(text.as_bytes(), "c").expect("is well-formed");
     assert_eq!(credential.access_key_secret().expose_secret().len(), 20_000);
 }
@@ -345,10 +312,7 @@ fn same_is_same_in_every_part() {
     assert!(!one.is_same(&credential("b", "s")));
     assert!(!one.is_same(&credential("a", "t")));
     assert!(!one.is_same(&credential("a", "ss")));
-    let elsewhere = one
-        .clone()
-        .with_token_endpoint_url("https://example.com/")
-        .expect("is a URL");
+    let elsewhere = one.clone().with_token_endpoint_url("https://example.com/").expect("is a URL");
     assert!(!one.is_same(&elsewhere));
     assert!(!one.is_same(&one.clone().with_scope(Scope::new("openid").ok())));
 }

@@ -103,30 +103,20 @@ fn success(status: u16, body: &[u8]) -> Result<Issued, Error> {
         return Err(invalid("is not the JSON of a token"));
     };
     // Wiped from here on; camelCase wins where both are there, as in HERE's C++ SDK.
-    let access_token = answer
-        .access_token
-        .or(answer.access_token_snake)
-        .map(Zeroizing::new);
+    let access_token = answer.access_token.or(answer.access_token_snake).map(Zeroizing::new);
     let Some(access_token) = access_token else {
         return Err(invalid("holds no access token"));
     };
     if !is_b64token(&access_token) {
-        return Err(invalid(
-            "holds an access token that is not well-formed (RFC 6750 §2.1)",
-        ));
+        return Err(invalid("holds an access token that is not well-formed (RFC 6750 §2.1)"));
     }
-    if answer
-        .token_type
-        .or(answer.token_type_snake)
-        .is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer"))
+    if answer.token_type.or(answer.token_type_snake).is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer"))
     {
         return Err(invalid("holds a token of another type than Bearer"));
     }
     let expires_in = answer.expires_in.or(answer.expires_in_snake);
     let Some(expires_in) = expires_in.as_ref().and_then(seconds) else {
-        return Err(invalid(
-            "does not say in whole seconds when the token expires (expires_in)",
-        ));
+        return Err(invalid("does not say in whole seconds when the token expires (expires_in)"));
     };
     Ok(Issued {
         access_token,

@@ -130,10 +130,7 @@ impl HereIssuer {
     async fn issue_with(&self, credential: &Credential, key: &TokenKey) -> Result<Issued, Error> {
         let exchange = self.exchange(credential, key).await?;
         let result = read(&exchange, self.wall_clock());
-        if result
-            .as_ref()
-            .is_err_and(|error| error.kind() == ErrorKind::ClockSkew)
-        {
+        if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ClockSkew) {
             let Some(server_time) = self.server_time(credential, &exchange).await else {
                 return result;
             };
@@ -204,13 +201,8 @@ impl HereIssuer {
     }
 
     fn note_server_time(&self, server_time: SystemTime) {
-        let server = server_time
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
-        let offset = server
-            .cast_signed()
-            .saturating_sub(self.clock.now().wall.as_secs().cast_signed());
+        let server = server_time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let offset = server.cast_signed().saturating_sub(self.clock.now().wall.as_secs().cast_signed());
         self.clock_offset.store(offset, Ordering::Relaxed);
         tracing::warn!(
             clock.offset_seconds = offset,
@@ -220,11 +212,7 @@ impl HereIssuer {
 
     /// Seconds since the epoch, by the issuer's clock as far as it is known.
     fn timestamp(&self) -> u64 {
-        self.clock
-            .now()
-            .wall
-            .as_secs()
-            .saturating_add_signed(self.clock_offset())
+        self.clock.now().wall.as_secs().saturating_add_signed(self.clock_offset())
     }
 
     fn wall_clock(&self) -> SystemTime {

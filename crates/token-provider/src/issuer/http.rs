@@ -87,15 +87,17 @@ impl Http {
         let Settings { connect_timeout, attempt_timeout, address_setting, .. } = &self.settings;
         let (kind, message) = if error.is_timeout() && error.is_connect() {
             let limit = connect_timeout.as_secs_f64();
-            let message =
-                format!("no connection to the token endpoint within {limit} s; check the network and HTTPS_PROXY");
+            let message = format!(
+                "no connection to the token endpoint within {limit} s; check the network and HTTPS_PROXY"
+            );
             (ErrorKind::TimedOut, Cow::from(message))
         } else if error.is_timeout() {
             let limit = attempt_timeout.as_secs_f64();
             (ErrorKind::TimedOut, format!("no answer from the token endpoint within {limit} s").into())
         } else if error.is_connect() {
-            let message =
-                format!("no connection to the token endpoint; check {address_setting}, the network and HTTPS_PROXY");
+            let message = format!(
+                "no connection to the token endpoint; check {address_setting}, the network and HTTPS_PROXY"
+            );
             (ErrorKind::Unreachable, message.into())
         } else {
             (ErrorKind::Unreachable, "the connection to the token endpoint broke off".into())

@@ -121,8 +121,12 @@ impl RemoteIssuer {
         if let Some(scope) = key.scope() {
             url.query_pairs_mut().append_pair("scope", scope.as_str());
         }
-        let mut request =
-            self.http.client(&url).await?.get(url).header(ACCEPT, HeaderValue::from_static("application/json"));
+        let mut request = self
+            .http
+            .client(&url)
+            .await?
+            .get(url)
+            .header(ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -137,7 +141,9 @@ fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, Error> {
     let code = refusal.as_ref().map(|refusal| refusal.error.as_str());
     let rejected = |message: &'static str| Error::new(ErrorKind::Rejected { status, code: None }, message);
     let error = match (status, code) {
-        (401, Some(_)) => rejected("the other token provider does not know this caller (401): check its API key"),
+        (401, Some(_)) => {
+            rejected("the other token provider does not know this caller (401): check its API key")
+        }
         (403, Some(_)) => rejected(
             "the other token provider refused this caller (403): check its rules for host, profile and scope",
         ),
@@ -160,7 +166,10 @@ fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, Error> {
 fn header(bearer: &SecretString) -> Result<HeaderValue, Error> {
     let text = zeroize::Zeroizing::new(format!("Bearer {}", bearer.expose_secret()));
     let mut header = HeaderValue::from_str(&text).map_err(|_| {
-        Error::new(ErrorKind::CredentialInvalid, "the API key holds characters that a header cannot; copy it again")
+        Error::new(
+            ErrorKind::CredentialInvalid,
+            "the API key holds characters that a header cannot; copy it again",
+        )
     })?;
     header.set_sensitive(true);
     Ok(header)
@@ -174,7 +183,10 @@ impl Issue for RemoteIssuer {
 
 impl fmt::Debug for RemoteIssuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RemoteIssuer").field("url", &self.url.as_str()).field("http", &self.http).finish_non_exhaustive()
+        f.debug_struct("RemoteIssuer")
+            .field("url", &self.url.as_str())
+            .field("http", &self.http)
+            .finish_non_exhaustive()
     }
 }
 

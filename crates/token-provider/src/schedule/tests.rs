@@ -6,10 +6,7 @@ use super::*;
 use crate::error::ErrorKind;
 
 const TRANSIENT: ErrorKind = ErrorKind::Unreachable;
-const REFUSED: ErrorKind = ErrorKind::Rejected {
-    status: 401,
-    code: Some(401_300),
-};
+const REFUSED: ErrorKind = ErrorKind::Rejected { status: 401, code: Some(401_300) };
 
 fn seconds(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
@@ -29,11 +26,7 @@ fn refresh_points() {
         (0.0, 0.5, 1.0),
     ];
     for (lifetime, chance, point) in table {
-        assert_eq!(
-            refresh_after(seconds(lifetime), chance),
-            seconds(point),
-            "{lifetime} {chance}"
-        );
+        assert_eq!(refresh_after(seconds(lifetime), chance), seconds(point), "{lifetime} {chance}");
     }
 }
 
@@ -50,9 +43,7 @@ fn states_change_at_their_points() {
 #[test]
 fn backoff_doubles_to_its_bound() {
     let error = Error::new(TRANSIENT, "x");
-    let waits: Vec<f64> = (1..=9)
-        .map(|failures| retry_after(&error, failures, 0.0).as_secs_f64())
-        .collect();
+    let waits: Vec<f64> = (1..=9).map(|failures| retry_after(&error, failures, 0.0).as_secs_f64()).collect();
     assert_eq!(waits, [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 20.0, 20.0]);
     assert_eq!(retry_after(&error, u32::MAX, 1.0), seconds(30.0));
 }
@@ -78,10 +69,7 @@ fn refused_credential_is_tried_once_a_minute() {
 /// How many of a thousand points fall into the busiest span of this length.
 fn busiest(points: &[Duration], span: Duration) -> usize {
     let within = |from: Duration| {
-        points
-            .iter()
-            .filter(|&&point| point >= from && point < from.saturating_add(span))
-            .count()
+        points.iter().filter(|&&point| point >= from && point < from.saturating_add(span)).count()
     };
     points.iter().map(|&from| within(from)).max().unwrap_or(0)
 }
@@ -90,9 +78,7 @@ fn busiest(points: &[Duration], span: Duration) -> usize {
 fn a_thousand_instances_spread() {
     let chances = || (0..1000).map(|index| f64::from(index) / 1000.0);
     // 252 s of spread for 1,000 refreshes: about four a second.
-    let refreshes: Vec<Duration> = chances()
-        .map(|chance| refresh_after(seconds(3600.0), chance))
-        .collect();
+    let refreshes: Vec<Duration> = chances().map(|chance| refresh_after(seconds(3600.0), chance)).collect();
     assert!(busiest(&refreshes, seconds(1.0)) <= 5);
     // 10 s of spread after a long outage: a hundred a second, where all at once would be a thousand.
     let down = Error::new(TRANSIENT, "x");
@@ -100,9 +86,7 @@ fn a_thousand_instances_spread() {
     assert!(busiest(&retries, seconds(1.0)) <= 101);
     // And after a pause that all of them were told.
     let throttled = Error::new(ErrorKind::Throttled, "x").with_retry_after(Some(seconds(120.0)));
-    let told: Vec<Duration> = chances()
-        .map(|chance| retry_after(&throttled, 1, chance))
-        .collect();
+    let told: Vec<Duration> = chances().map(|chance| retry_after(&throttled, 1, chance)).collect();
     assert!(busiest(&told, seconds(1.0)) <= 85);
 }
 

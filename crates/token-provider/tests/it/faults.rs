@@ -34,26 +34,13 @@ fn text(error: &Error) -> String {
 async fn request_has_the_form_that_here_documents() {
     let (answer, requests) = once(|| Reply::Close(token(3599))).await;
     assert!(answer.is_ok());
-    let [request] = requests.as_slice() else {
-        panic!("one call is one attempt")
-    };
-    assert!(
-        request.head.starts_with("POST /oauth2/token HTTP/1.1\r\n"),
-        "{}",
-        request.head
-    );
-    assert_eq!(
-        request.body,
-        r#"{"grantType":"client_credentials","expiresIn":3600}"#
-    );
+    let [request] = requests.as_slice() else { panic!("one call is one attempt") };
+    assert!(request.head.starts_with("POST /oauth2/token HTTP/1.1\r\n"), "{}", request.head);
+    assert_eq!(request.body, r#"{"grantType":"client_credentials","expiresIn":3600}"#);
     assert_eq!(request.header("content-type"), "application/json");
     assert!(request.header("user-agent").starts_with("token-provider/"));
     assert!(!request.header("x-correlation-id").is_empty());
-    assert!(
-        request
-            .header("authorization")
-            .starts_with("OAuth oauth_consumer_key=\"key-id\", ")
-    );
+    assert!(request.header("authorization").starts_with("OAuth oauth_consumer_key=\"key-id\", "));
 }
 
 #[tokio::test]
@@ -63,15 +50,8 @@ async fn scope_of_the_request_beats_that_of_the_credential() {
     let issuer =
         endpoint.issuer_with(|config| config.credential = config.credential.clone().with_scope(scope("one")));
     issuer.issue(&hour()).await.expect("a token came");
-    issuer
-        .issue(&hour().with_scope(scope("two")))
-        .await
-        .expect("a token came");
-    let bodies: Vec<String> = endpoint
-        .signed_requests()
-        .into_iter()
-        .map(|request| request.body)
-        .collect();
+    issuer.issue(&hour().with_scope(scope("two"))).await.expect("a token came");
+    let bodies: Vec<String> = endpoint.signed_requests().into_iter().map(|request| request.body).collect();
     assert_eq!(
         bodies,
         [
@@ -96,12 +76,7 @@ async fn both_spellings_are_read() {
         body.len()
     );
     assert!(once(move || Reply::Close(chunked.clone())).await.0.is_ok());
-    assert!(
-        once(move || Reply::Close(format!("HTTP/1.1 200 OK\r\n\r\n{body}")))
-            .await
-            .0
-            .is_ok()
-    );
+    assert!(once(move || Reply::Close(format!("HTTP/1.1 200 OK\r\n\r\n{body}"))).await.0.is_ok());
 }
 
 #[tokio::test]
@@ -112,11 +87,7 @@ async fn connection_that_breaks_off_is_transient() {
     for end in [0, 1, in_head, in_body] {
         let part: String = whole.chars().take(end).collect();
         let error = failure(move || Reply::Close(part.clone())).await;
-        assert_eq!(
-            error.kind(),
-            ErrorKind::Unreachable,
-            "after {end} bytes: {error:?}"
-        );
+        assert_eq!(error.kind(), ErrorKind::Unreachable, "after {end} bytes: {error:?}");
         assert_eq!(text(&error), "the connection to the token endpoint broke off");
         assert!(error.is_transient() && error.causes().is_some());
     }
@@ -149,26 +120,14 @@ async fn pages_of_a_proxy_are_no_tokens() {
         ("200 OK", ErrorKind::InvalidAnswer { status: 200 }, true),
         ("502 Bad Gateway", ErrorKind::Unavailable { status: 502 }, true),
         ("403 Forbidden", ErrorKind::InvalidAnswer { status: 403 }, false),
-        (
-            "407 Proxy Authentication Required",
-            ErrorKind::InvalidAnswer { status: 407 },
-            true,
-        ),
+        ("407 Proxy Authentication Required", ErrorKind::InvalidAnswer { status: 407 }, true),
     ] {
         let reply = answer(status, "Content-Type: text/html\r\n", &page);
         let error = failure(move || Reply::Close(reply.clone())).await;
-        assert_eq!(
-            (error.kind(), error.is_transient()),
-            (kind, is_transient),
-            "{error:?}"
-        );
+        assert_eq!((error.kind(), error.is_transient()), (kind, is_transient), "{error:?}");
     }
     let error = failure(|| Reply::Close(format!("{BODY}\r\n\r\n"))).await;
-    assert_eq!(
-        error.kind(),
-        ErrorKind::Unreachable,
-        "what speaks no HTTP is no token endpoint: {error:?}"
-    );
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "what speaks no HTTP is no token endpoint: {error:?}");
 }
 
 #[tokio::test]
@@ -179,14 +138,8 @@ async fn retry_after_is_read_in_both_forms() {
         ("Retry-After: 0\r\n", Some(0)),
         ("Retry-After: 99999999999999999999999\r\n", Some(u64::MAX)),
         // By the answer's own clock, whatever ours says.
-        (
-            "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\nRetry-After: Wed, 21 Oct 2015 07:29:30 GMT\r\n",
-            Some(90),
-        ),
-        (
-            "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\nRetry-After: Wed, 21 Oct 2015 07:00:00 GMT\r\n",
-            Some(0),
-        ),
+        ("Date: Wed, 21 Oct 2015 07:28:00 GMT\r\nRetry-After: Wed, 21 Oct 2015 07:29:30 GMT\r\n", Some(90)),
+        ("Date: Wed, 21 Oct 2015 07:28:00 GMT\r\nRetry-After: Wed, 21 Oct 2015 07:00:00 GMT\r\n", Some(0)),
         ("Retry-After: Wed, 21 Oct 2015 07:29:30 GMT\r\n", Some(0)),
         ("Retry-After: soon\r\n", None),
         ("Retry-After: -5\r\n", None),
@@ -200,11 +153,7 @@ async fn retry_after_is_read_in_both_forms() {
             let reply = answer(status, fields, BODY);
             let error = failure(move || Reply::Close(reply.clone())).await;
             assert_eq!(error.kind(), kind);
-            assert_eq!(
-                error.retry_after(),
-                expected.map(Duration::from_secs),
-                "{fields:?}"
-            );
+            assert_eq!(error.retry_after(), expected.map(Duration::from_secs), "{fields:?}");
         }
     }
 }
@@ -212,18 +161,12 @@ async fn retry_after_is_read_in_both_forms() {
 #[tokio::test]
 async fn body_of_a_mebibyte_is_not_taken_in() {
     let padded = |size: usize| {
-        let body = format!(
-            r#"{{"accessToken":"{TOKEN}","expiresIn":3599,"x":"{}"}}"#,
-            "x".repeat(size)
-        );
+        let body = format!(r#"{{"accessToken":"{TOKEN}","expiresIn":3599,"x":"{}"}}"#, "x".repeat(size));
         answer("200 OK", "", &body)
     };
     let error = failure(move || Reply::Close(padded(1024 * 1024))).await;
     assert_eq!(error.kind(), ErrorKind::InvalidAnswer { status: 200 });
-    assert!(
-        text(&error).starts_with("the answer is larger than 64 KiB"),
-        "{error}"
-    );
+    assert!(text(&error).starts_with("the answer is larger than 64 KiB"), "{error}");
     // Without an announced length, it is counted.
     let endless = format!("HTTP/1.1 200 OK\r\n\r\n{{\"x\":\"{}", "x".repeat(1024 * 1024));
     let error = failure(move || Reply::Close(endless.clone())).await;
@@ -234,18 +177,10 @@ async fn body_of_a_mebibyte_is_not_taken_in() {
 #[tokio::test]
 async fn redirect_is_not_followed() {
     let elsewhere = Endpoint::start(|_, _| Reply::Close(token(3599))).await;
-    for status in [
-        "301 Moved",
-        "302 Found",
-        "307 Temporary Redirect",
-        "308 Permanent Redirect",
-    ] {
+    for status in ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
         let reply = answer(status, &format!("Location: {}\r\n", elsewhere.url), "");
         let error = failure(move || Reply::Close(reply.clone())).await;
-        assert!(
-            matches!(error.kind(), ErrorKind::InvalidAnswer { status: 301..=308 }),
-            "{error:?}"
-        );
+        assert!(matches!(error.kind(), ErrorKind::InvalidAnswer { status: 301..=308 }), "{error:?}");
     }
     assert!(elsewhere.requests().is_empty(), "a signature is for one URL");
 }
@@ -255,13 +190,7 @@ async fn refusal_says_what_to_do() {
     let body = format!(r#"{{"errorId":"{BODY}","httpStatus":401,"errorCode":401300,"message":"{BODY}"}}"#);
     let reply = answer("401 Unauthorized", "", &body);
     let error = failure(move || Reply::Close(reply.clone())).await;
-    assert_eq!(
-        error.kind(),
-        ErrorKind::Rejected {
-            status: 401,
-            code: Some(401_300)
-        }
-    );
+    assert_eq!(error.kind(), ErrorKind::Rejected { status: 401, code: Some(401_300) });
     assert_eq!(
         text(&error),
         "HERE refused the access key (401300): check here.access.key.secret in credentials.properties"
@@ -272,11 +201,7 @@ async fn refusal_says_what_to_do() {
 async fn repeated_nonce_is_worth_repeating() {
     let body = r#"{"errorCode":401207,"message":"nonce already consumed"}"#;
     let endpoint = Endpoint::start(move |number, _| {
-        Reply::Keep(if number == 1 {
-            answer("401 Unauthorized", "", body)
-        } else {
-            token(3599)
-        })
+        Reply::Keep(if number == 1 { answer("401 Unauthorized", "", body) } else { token(3599) })
     })
     .await;
     let issuer = endpoint.issuer();

@@ -19,9 +19,7 @@ struct Log;
 
 impl io::Write for Log {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        LOG.lock()
-            .expect("no test panics with it")
-            .extend_from_slice(text);
+        LOG.lock().expect("no test panics with it").extend_from_slice(text);
         Ok(text.len())
     }
 
@@ -34,11 +32,7 @@ impl io::Write for Log {
 pub(crate) fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::TRACE)
-            .with_writer(|| Log)
-            .finish()
-            .init();
+        tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(|| Log).finish().init();
     });
 }
 
@@ -89,11 +83,7 @@ async fn provider_shows_no_secret_whatever_happens() {
         3 => Reply::Keep(answer("503 Oops", &format!("X-Note: {BODY}\r\n"), BODY)),
         4 => Reply::Close(format!("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{BODY}")),
         5 => Reply::Close(format!("{BODY} {TOKEN}\r\n\r\n")),
-        _ => Reply::Keep(answer(
-            "200 OK",
-            "",
-            &format!(r#"{{"accessToken":"{TOKEN}\n","expiresIn":1}}"#),
-        )),
+        _ => Reply::Keep(answer("200 OK", "", &format!(r#"{{"accessToken":"{TOKEN}\n","expiresIn":1}}"#))),
     })
     .await;
     let issuer = std::sync::Arc::new(endpoint.issuer());
@@ -105,10 +95,7 @@ async fn provider_shows_no_secret_whatever_happens() {
             Ok(issued) => assert_hidden(&format!("{issued:?} {issued:#?}")),
             Err(error) => assert_hidden(&rendered(&error)),
         }
-        assert_hidden(&format!(
-            "{provider:?} {provider:#?} {issuer:?} {:?} {held:?}",
-            provider.status()
-        ));
+        assert_hidden(&format!("{provider:?} {provider:#?} {issuer:?} {:?} {held:?}", provider.status()));
     }
     assert_nothing_logged();
     assert!(logged().contains("HERE answered"));
@@ -124,10 +111,7 @@ async fn url_of_an_endpoint_of_ones_own_is_not_shown_with_its_query() {
     let config = HereIssuerConfig::new(credential.expect("is on loopback"));
     assert_hidden(&format!("{config:?}"));
     let issuer = token_provider::HereIssuer::new(config).expect("TLS can be set up");
-    let error = issuer
-        .issue(&hour())
-        .await
-        .expect_err("the connection breaks off");
+    let error = issuer.issue(&hour()).await.expect_err("the connection breaks off");
     assert!(endpoint.requests()[0].head.contains(SECRET));
     assert_hidden(&rendered(&error));
     assert_hidden(&format!("{issuer:?}"));

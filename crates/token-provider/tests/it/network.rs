@@ -28,31 +28,20 @@ async fn failure(url: &str) -> Error {
 #[tokio::test]
 async fn refused_connection_says_what_to_check() {
     let socket = TcpSocket::new_v4().expect("can be made");
-    socket
-        .bind("127.0.0.1:0".parse().expect("is an address"))
-        .expect("loopback has a free port");
+    socket.bind("127.0.0.1:0".parse().expect("is an address")).expect("loopback has a free port");
     // Bound, so that nobody else takes the port, and not listening.
-    let error = failure(&format!(
-        "http://{}/oauth2/token",
-        socket.local_addr().expect("is bound")
-    ))
-    .await;
+    let error = failure(&format!("http://{}/oauth2/token", socket.local_addr().expect("is bound"))).await;
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert_eq!(
         error.to_string(),
         "no connection to the token endpoint; check here.token.endpoint.url, the network and HTTPS_PROXY"
     );
-    assert!(
-        error.causes().is_some_and(|causes| causes.contains("refused")),
-        "{error:?}"
-    );
+    assert!(error.causes().is_some_and(|causes| causes.contains("refused")), "{error:?}");
 }
 
 #[tokio::test]
 async fn endpoint_that_speaks_no_tls_is_unreachable() {
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("loopback has a free port");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
     let address = listener.local_addr().expect("is bound");
     let answered = async {
         let (mut connection, _) = listener.accept().await?;
@@ -70,9 +59,7 @@ async fn endpoint_that_speaks_no_tls_is_unreachable() {
 async fn connection_that_does_not_come_about_is_given_up() {
     // Linux drops what would overflow a listener's queue, which looks like a host that is not there.
     let socket = TcpSocket::new_v4().expect("can be made");
-    socket
-        .bind("127.0.0.1:0".parse().expect("is an address"))
-        .expect("loopback has a free port");
+    socket.bind("127.0.0.1:0".parse().expect("is an address")).expect("loopback has a free port");
     let listener = socket.listen(0).expect("can be listened on");
     let address = listener.local_addr().expect("is bound");
     let _queued = TcpStream::connect(address).await.expect("is queued");
@@ -87,11 +74,7 @@ async fn connection_that_does_not_come_about_is_given_up() {
 #[tokio::test]
 async fn extra_ca_that_is_none_is_refused() {
     let endpoint = Endpoint::start(|_, _| Reply::Close(token(3599))).await;
-    for pem in [
-        "",
-        "no certificate",
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    ] {
+    for pem in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         let mut config = HereIssuerConfig::new(endpoint.credential());
         config.extra_ca_pem = Some(pem.into());
         let error = HereIssuer::new(config).err();
@@ -106,10 +89,7 @@ const ENDPOINT_VARIABLE: &str = "TOKEN_PROVIDER_TEST_ENDPOINT";
 /// The other half of the next test: asks once, in an environment of its own.
 #[tokio::test]
 async fn asks_as_its_environment_says() {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how the other half of the test tells this one what to do"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "how the other half of the test tells this one what to do")]
     let Ok(url) = std::env::var(ENDPOINT_VARIABLE) else {
         return;
     };
@@ -142,21 +122,12 @@ async fn environment_decides_on_the_proxy() {
             .envs([("HTTPS_PROXY", &proxy_url), ("HTTP_PROXY", &proxy_url)])
             .env_remove("NO_PROXY")
             .env_remove("no_proxy");
-        let output = tokio::task::spawn_blocking(move || child.output())
-            .await
-            .expect("did not panic");
+        let output = tokio::task::spawn_blocking(move || child.output()).await.expect("did not panic");
         let output = output.expect("is this very program");
         assert!(output.status.success(), "{output:?}");
     }
     let heads: Vec<String> = proxy.requests().into_iter().map(|request| request.head).collect();
-    assert_eq!(
-        heads.len(),
-        1,
-        "the endpoint on loopback is asked directly: {heads:?}"
-    );
-    assert!(
-        heads[0].starts_with("CONNECT account.api.here.invalid:443 HTTP/1.1\r\n"),
-        "{heads:?}"
-    );
+    assert_eq!(heads.len(), 1, "the endpoint on loopback is asked directly: {heads:?}");
+    assert!(heads[0].starts_with("CONNECT account.api.here.invalid:443 HTTP/1.1\r\n"), "{heads:?}");
     assert_eq!(endpoint.requests().len(), 1);
 }

@@ -81,10 +81,7 @@ async fn failed_request_is_repeated_behind_the_callers_and_signed_anew() {
     let token = provider.token().await.expect("is handed out");
     assert_eq!(token.expose_secret(), TOKEN);
     let requests = endpoint.signed_requests();
-    let signatures: Vec<_> = requests
-        .iter()
-        .map(|request| request.oauth("oauth_signature"))
-        .collect();
+    let signatures: Vec<_> = requests.iter().map(|request| request.oauth("oauth_signature")).collect();
     assert!(
         signatures[0] != signatures[1] && signatures[1] != signatures[2] && signatures[0] != signatures[2]
     );
@@ -132,85 +129,48 @@ async fn rotated_credential_is_tried_before_it_is_used_and_ends_the_pause() {
     .await;
     let credential = |id| {
         let new = Credential::new(id, SecretString::from("secret"));
-        new.and_then(|new| new.with_token_endpoint_url(&endpoint.url))
-            .expect("is well-formed")
+        new.and_then(|new| new.with_token_endpoint_url(&endpoint.url)).expect("is well-formed")
     };
     let issuer = Arc::new(endpoint.issuer());
     let provider = TokenProvider::new(Arc::clone(&issuer));
-    assert!(matches!(
-        provider.token().await.expect_err("is refused").kind(),
-        ErrorKind::Rejected { .. }
-    ));
+    assert!(matches!(provider.token().await.expect_err("is refused").kind(), ErrorKind::Rejected { .. }));
 
-    let error = issuer
-        .rotate(credential("bad"), &hour())
-        .await
-        .expect_err("is refused, too");
-    assert!(matches!(
-        error.kind(),
-        ErrorKind::Rejected {
-            status: 401,
-            code: Some(401_300)
-        }
-    ));
+    let error = issuer.rotate(credential("bad"), &hour()).await.expect_err("is refused, too");
+    assert!(matches!(error.kind(), ErrorKind::Rejected { status: 401, code: Some(401_300) }));
     assert_eq!(issuer.credential().access_key_id(), "key-id");
 
-    issuer
-        .rotate(credential("good"), &hour())
-        .await
-        .expect("is accepted");
+    issuer.rotate(credential("good"), &hour()).await.expect("is accepted");
     assert_eq!(issuer.credential().access_key_id(), "good");
-    assert!(
-        provider.token().await.is_err(),
-        "the pause of a minute goes on until the provider is told"
-    );
+    assert!(provider.token().await.is_err(), "the pause of a minute goes on until the provider is told");
     provider.credential_changed();
     // The keeper's turn comes first; then its request is under way, and this caller waits for it.
     tokio::task::yield_now().await;
     provider.token().await.expect("is handed out");
-    let ids: Vec<_> = endpoint
-        .signed_requests()
-        .iter()
-        .filter_map(|request| request.oauth("oauth_consumer_key"))
-        .collect();
+    let ids: Vec<_> =
+        endpoint.signed_requests().iter().filter_map(|request| request.oauth("oauth_consumer_key")).collect();
     assert_eq!(ids, ["key-id", "bad", "good", "good"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn caller_waits_ten_seconds_and_the_request_goes_on() {
-    let provider = TokenProvider::builder(After(seconds(12)))
-        .clock(TestClock::new())
-        .build();
+    let provider = TokenProvider::builder(After(seconds(12))).clock(TestClock::new()).build();
     let asked_at = tokio::time::Instant::now();
     let error = provider.token().await.expect_err("takes too long");
-    assert_eq!(
-        (error.kind(), asked_at.elapsed()),
-        (ErrorKind::WaitedTooLong, seconds(10))
-    );
-    assert_eq!(
-        error.to_string(),
-        "the issuer has not answered within 10 s; the request goes on"
-    );
+    assert_eq!((error.kind(), asked_at.elapsed()), (ErrorKind::WaitedTooLong, seconds(10)));
+    assert_eq!(error.to_string(), "the issuer has not answered within 10 s; the request goes on");
     provider.token().await.expect("the request went on");
     assert_eq!(asked_at.elapsed(), seconds(12));
 
-    let hasty = TokenProvider::builder(After(seconds(12)))
-        .max_wait(seconds(1))
-        .build();
-    assert_eq!(
-        hasty.token().await.expect_err("takes too long").kind(),
-        ErrorKind::WaitedTooLong
-    );
+    let hasty = TokenProvider::builder(After(seconds(12))).max_wait(seconds(1)).build();
+    assert_eq!(hasty.token().await.expect_err("takes too long").kind(), ErrorKind::WaitedTooLong);
     assert_eq!(asked_at.elapsed(), seconds(13));
 }
 
 #[tokio::test(start_paused = true)]
 async fn warm_provider_has_a_token_before_the_first_caller() {
     let key = TokenKey::new(seconds(600)).expect("is in range");
-    let provider = TokenProvider::builder(After(seconds(1)))
-        .clock(TestClock::new())
-        .default_key(key.clone())
-        .build();
+    let provider =
+        TokenProvider::builder(After(seconds(1))).clock(TestClock::new()).default_key(key.clone()).build();
     assert!(provider.status().is_empty());
     provider.warm();
     tokio::time::sleep(seconds(2)).await;
@@ -218,10 +178,7 @@ async fn warm_provider_has_a_token_before_the_first_caller() {
     assert_eq!(provider.default_key(), &key);
     assert_eq!(token.left_at(provider.now()), seconds(3598));
     let [status] = provider.status().try_into().expect("there is one slot");
-    assert_eq!(
-        (status.key, status.left, status.is_due, status.failures),
-        (key, seconds(3598), false, 0)
-    );
+    assert_eq!((status.key, status.left, status.is_due, status.failures), (key, seconds(3598), false, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,10 +190,7 @@ async fn background_tasks_end_with_the_last_clone() {
     drop(provider);
     clone.token().await.expect("is still handed out");
     let other = TokenKey::new(seconds(60)).expect("is in range");
-    assert_eq!(
-        clone.token_for(&other).await.expect_err("is one too many").kind(),
-        ErrorKind::TooManyTokens
-    );
+    assert_eq!(clone.token_for(&other).await.expect_err("is one too many").kind(), ErrorKind::TooManyTokens);
     drop(clone);
     tokio::task::yield_now().await;
     tokio::task::yield_now().await;

@@ -20,10 +20,7 @@ struct Stopped;
 
 impl Clock for Stopped {
     fn now(&self) -> Moment {
-        Moment {
-            wall: Duration::from_secs(OURS),
-            boot: Duration::ZERO,
-        }
+        Moment { wall: Duration::from_secs(OURS), boot: Duration::ZERO }
     }
 }
 
@@ -33,11 +30,7 @@ fn issuer(endpoint: &Endpoint) -> HereIssuer {
 
 fn timestamps(endpoint: &Endpoint) -> Vec<u64> {
     let requests = endpoint.signed_requests();
-    requests
-        .iter()
-        .filter(|request| request.head.starts_with("POST"))
-        .map(Request::timestamp)
-        .collect()
+    requests.iter().filter(|request| request.head.starts_with("POST")).map(Request::timestamp).collect()
 }
 
 /// Accepts timestamps that are right to within five minutes, like HERE.
@@ -75,11 +68,7 @@ async fn without_a_date_the_time_is_asked_for() {
     assert_eq!(issuer.clock_offset(), 1800);
     let requests = endpoint.requests();
     assert_eq!(requests.len(), 3);
-    assert!(
-        requests[1].head.starts_with("GET /timestamp HTTP/1.1\r\n"),
-        "{}",
-        requests[1].head
-    );
+    assert!(requests[1].head.starts_with("GET /timestamp HTTP/1.1\r\n"), "{}", requests[1].head);
     assert_eq!(requests[1].header("authorization"), "", "the time is no secret");
     assert_eq!(timestamps(&endpoint), [OURS, THEIRS]);
 }
@@ -87,10 +76,7 @@ async fn without_a_date_the_time_is_asked_for() {
 #[tokio::test]
 async fn second_refusal_ends_the_attempt() {
     let endpoint = Endpoint::start(|_, _| Reply::Keep(timestamp_refused(THEIR_DATE))).await;
-    let error = issuer(&endpoint)
-        .issue(&hour())
-        .await
-        .expect_err("is refused twice");
+    let error = issuer(&endpoint).issue(&hour()).await.expect_err("is refused twice");
     assert_eq!(error.kind(), ErrorKind::ClockSkew);
     assert_eq!(
         error.to_string(),
@@ -111,10 +97,7 @@ async fn other_failure_of_the_second_attempt_is_what_is_told() {
     })
     .await;
     let error = issuer(&endpoint).issue(&hour()).await.expect_err("is throttled");
-    assert_eq!(
-        (error.kind(), error.retry_after()),
-        (ErrorKind::Throttled, Some(Duration::from_secs(9)))
-    );
+    assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Throttled, Some(Duration::from_secs(9))));
     assert_eq!(endpoint.requests().len(), 2);
 }
 
@@ -128,11 +111,7 @@ async fn time_that_cannot_be_had_changes_nothing() {
         answer("200 OK", "Date: yesterday\r\n", "{}"),
     ] {
         let endpoint = Endpoint::start(move |number, _| {
-            Reply::Keep(if number == 1 {
-                timestamp_refused("Date: yesterday\r\n")
-            } else {
-                reply.clone()
-            })
+            Reply::Keep(if number == 1 { timestamp_refused("Date: yesterday\r\n") } else { reply.clone() })
         })
         .await;
         let issuer = issuer(&endpoint);
@@ -147,11 +126,7 @@ async fn endpoint_of_ones_own_without_a_date_is_not_asked_for_the_time() {
     let endpoint = Endpoint::start(|_, _| Reply::Keep(timestamp_refused(""))).await;
     let issuer = endpoint.issuer_with(|config| {
         let url = endpoint.url.replace("/oauth2/token", "/other");
-        config.credential = config
-            .credential
-            .clone()
-            .with_token_endpoint_url(&url)
-            .expect("is on loopback");
+        config.credential = config.credential.clone().with_token_endpoint_url(&url).expect("is on loopback");
     });
     let error = issuer.issue(&hour()).await.expect_err("is refused");
     assert_eq!(error.kind(), ErrorKind::ClockSkew);
@@ -167,11 +142,7 @@ async fn offset_is_learned_anew_when_our_clock_is_set_right() {
         } else {
             (OURS, "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n")
         };
-        Reply::Keep(if request.timestamp() == theirs {
-            token(3599)
-        } else {
-            timestamp_refused(date)
-        })
+        Reply::Keep(if request.timestamp() == theirs { token(3599) } else { timestamp_refused(date) })
     })
     .await;
     let issuer = issuer(&endpoint);
@@ -187,19 +158,9 @@ async fn rotation_corrects_the_clock_like_any_request() {
     let issuer = issuer(&endpoint);
     let new = Credential::new("new-id", SecretString::from("new"))
         .and_then(|new| new.with_token_endpoint_url(&endpoint.url));
-    issuer
-        .rotate(new.expect("is well-formed"), &hour())
-        .await
-        .expect("the second attempt succeeds");
+    issuer.rotate(new.expect("is well-formed"), &hour()).await.expect("the second attempt succeeds");
     assert_eq!(timestamps(&endpoint), [OURS, THEIRS]);
-    assert_eq!(
-        (issuer.clock_offset(), issuer.credential().access_key_id()),
-        (1800, "new-id")
-    );
+    assert_eq!((issuer.clock_offset(), issuer.credential().access_key_id()), (1800, "new-id"));
     let requests = endpoint.requests();
-    assert!(
-        requests
-            .iter()
-            .all(|request| request.oauth("oauth_consumer_key").as_deref() == Some("new-id"))
-    );
+    assert!(requests.iter().all(|request| request.oauth("oauth_consumer_key").as_deref() == Some("new-id")));
 }

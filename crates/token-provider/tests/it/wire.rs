@@ -45,9 +45,7 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// Listens on loopback; `reply` is told the request and its number, from 1.
     pub(crate) async fn start(reply: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("loopback has a free port");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("is bound");
         let requests = Arc::<Mutex<Vec<Request>>>::default();
         let log = Arc::clone(&requests);
@@ -79,10 +77,8 @@ impl Endpoint {
     /// Returns the requests, and makes sure that each was signed for itself alone.
     pub(crate) fn signed_requests(&self) -> Vec<Request> {
         let requests = self.requests();
-        let mut nonces: Vec<String> = requests
-            .iter()
-            .filter_map(|request| request.oauth("oauth_nonce"))
-            .collect();
+        let mut nonces: Vec<String> =
+            requests.iter().filter_map(|request| request.oauth("oauth_nonce")).collect();
         let count = nonces.len();
         nonces.sort();
         nonces.dedup();
@@ -119,9 +115,7 @@ impl Request {
     /// Returns the value of a header field, or "" where there is none.
     pub(crate) fn header(&self, name: &str) -> &str {
         let mut fields = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
-        fields
-            .find(|(field, _)| field.eq_ignore_ascii_case(name))
-            .map_or("", |(_, value)| value)
+        fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
     }
 
     /// Returns a parameter of the `Authorization` header.
@@ -131,9 +125,7 @@ impl Request {
     }
 
     pub(crate) fn timestamp(&self) -> u64 {
-        self.oauth("oauth_timestamp")
-            .and_then(|text| text.parse().ok())
-            .expect("is signed")
+        self.oauth("oauth_timestamp").and_then(|text| text.parse().ok()).expect("is signed")
     }
 }
 
@@ -181,10 +173,7 @@ async fn receive(connection: &mut TcpStream) -> Option<Request> {
     loop {
         let read = String::from_utf8_lossy(&text);
         if let Some((head, body)) = read.split_once("\r\n\r\n") {
-            let request = Request {
-                head: head.to_owned(),
-                body: body.to_owned(),
-            };
+            let request = Request { head: head.to_owned(), body: body.to_owned() };
             if body.len() >= request.header("content-length").parse().unwrap_or(0) {
                 return Some(request);
             }
@@ -197,10 +186,7 @@ async fn receive(connection: &mut TcpStream) -> Option<Request> {
 
 /// An answer with a body and its length.
 pub(crate) fn answer(status: &str, fields: &str, body: &str) -> String {
-    format!(
-        "HTTP/1.1 {status}\r\n{fields}Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
+    format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
 /// HERE's answer to a good request.

@@ -122,15 +122,9 @@ fn shape(
     let mut outline = vec![at(left, bottom), at(right, bottom), at(right, top), at(left, top)];
     if dice.one_in(3) {
         let part = |from: f64, to: f64, share: f64| from + (to - from) * share;
-        let (notch_left, notch_bottom) = (
-            part(left, right, 0.4 + 0.3 * dice.share()),
-            part(bottom, top, 0.35 + 0.3 * dice.share()),
-        );
-        let notch = [
-            at(right, notch_bottom),
-            at(notch_left, notch_bottom),
-            at(notch_left, top),
-        ];
+        let (notch_left, notch_bottom) =
+            (part(left, right, 0.4 + 0.3 * dice.share()), part(bottom, top, 0.35 + 0.3 * dice.share()));
+        let notch = [at(right, notch_bottom), at(notch_left, notch_bottom), at(notch_left, top)];
         outline.splice(2..3, notch);
     }
     outline

@@ -27,25 +27,9 @@ fn station(cell: Cell, dice: &mut Dice) -> crate::data::feature::Feature {
     let is_fast = power.len() > 2 || power == "50";
     let points = dice.between(1, 4) * 2;
     point_feature("charging", cell, 0, (0.5, 0.9))
-        .with(
-            "name",
-            format!("{} Charging", names::street(Direction::North, cell.0)),
-        )
-        .with(
-            "operator",
-            dice.pick(&["Noon Power", "Trade Wind Energy", "City Works"]),
-        )
+        .with("name", format!("{} Charging", names::street(Direction::North, cell.0)))
+        .with("operator", dice.pick(&["Noon Power", "Trade Wind Energy", "City Works"]))
         .with("power_kw", power.parse::<u32>().unwrap_or_default())
-        .with(
-            "connectors",
-            if is_fast {
-                json!(["CCS", "Type 2"])
-            } else {
-                json!(["Type 2"])
-            },
-        )
-        .with(
-            "points",
-            json!({ "total": points, "free": dice.below(points + 1) }),
-        )
+        .with("connectors", if is_fast { json!(["CCS", "Type 2"]) } else { json!(["Type 2"]) })
+        .with("points", json!({ "total": points, "free": dice.below(points + 1) }))
 }

@@ -29,10 +29,7 @@ fn business(cell: Cell, dice: &mut Dice) -> crate::data::feature::Feature {
     point_feature("place", cell, 0, at)
         .with("name", business.name)
         .with("category", business.category)
-        .with(
-            "address",
-            format!("{} {street}", (cell.0 + 40).unsigned_abs() * 10 + 1),
-        )
+        .with("address", format!("{} {street}", (cell.0 + 40).unsigned_abs() * 10 + 1))
         .with("opening_hours", business.hours)
         .with("wheelchair", dice.pick(&["yes", "yes", "limited", "no"]))
         .with("rating", f64::from(dice.between(28, 50)) / 10.0)

@@ -8,9 +8,7 @@ use crate::data::plane::Point;
 
 pub(crate) fn roads(level: u32) -> Placed {
     let streets = plan::cells().flat_map(|cell| {
-        [Direction::North, Direction::East]
-            .into_iter()
-            .filter_map(move |direction| street(cell, direction))
+        [Direction::North, Direction::East].into_iter().filter_map(move |direction| street(cell, direction))
     });
     place(level, streets.chain(promenade()))
 }
@@ -30,9 +28,7 @@ fn street((column, row): Cell, direction: Direction) -> Option<Feature> {
     if ends.iter().any(|point| plan::is_sea(*point, 30.0)) || uses == [Use::Park; 2] {
         return None;
     }
-    let leads_to_something = uses
-        .iter()
-        .any(|usage| !matches!(usage, Use::Nothing | Use::Park));
+    let leads_to_something = uses.iter().any(|usage| !matches!(usage, Use::Nothing | Use::Park));
     let is_wanted = match width {
         // Wide streets cross the river, and run through what little is not built up between.
         Width::Primary | Width::Secondary => leads_to_something || on_bridge,
@@ -47,11 +43,7 @@ fn street((column, row): Cell, direction: Direction) -> Option<Feature> {
         Width::Residential => ("residential", 30, 1),
     };
     let is_oneway = width == Width::Residential && uses.contains(&Use::OldTown);
-    let kind = if direction == Direction::North {
-        "street-n"
-    } else {
-        "street-e"
-    };
+    let kind = if direction == Direction::North { "street-n" } else { "street-e" };
     let feature = Feature::new(id(kind, (column, row), 0), Geometry::Line(ends.to_vec()))
         .with("class", class)
         .with("name", names::street(direction, number))
@@ -72,10 +64,8 @@ fn promenade() -> Vec<Feature> {
         Some((ends, plan::is_river(middle, 0.0)))
     });
     let features = (0..).zip(stretches).map(|(number, (ends, on_bridge))| {
-        let length: f64 = ends
-            .windows(2)
-            .filter_map(|pair| Some(pair.first()?.distance(*pair.last()?)))
-            .sum();
+        let length: f64 =
+            ends.windows(2).filter_map(|pair| Some(pair.first()?.distance(*pair.last()?))).sum();
         Feature::new(format!("promenade-{number}"), Geometry::Line(ends.to_vec()))
             .with("class", "secondary")
             .with("name", "Promenade")

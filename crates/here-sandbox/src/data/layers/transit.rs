@@ -61,9 +61,7 @@ const STOPS: i32 = 3;
 pub(crate) fn transit(level: u32) -> Placed {
     let features = LINES.iter().flat_map(|line| {
         let stretches = (line.from..line.to).step_by(3).map(move |at| stretch(line, at));
-        let stops = (line.from..=line.to)
-            .filter(|at| at % STOPS == 0)
-            .map(move |at| stop(line, at));
+        let stops = (line.from..=line.to).filter(|at| at % STOPS == 0).map(move |at| stop(line, at));
         stretches.chain(stops)
     });
     place(level, features)
@@ -80,15 +78,12 @@ impl Line {
 
 fn stretch(line: &Line, at: i32) -> Feature {
     let track = (at..=(at + 3).min(line.to)).map(|at| plan::crossing(line.crossing(at)));
-    Feature::new(
-        format!("tram-{}-{}", line.name, at + 50),
-        Geometry::Line(track.collect()),
-    )
-    .with("class", "tram")
-    .with("line", line.name)
-    .with("color", line.color)
-    .with("street", names::street(line.direction, line.street))
-    .with("every_minutes", line.every_minutes)
+    Feature::new(format!("tram-{}-{}", line.name, at + 50), Geometry::Line(track.collect()))
+        .with("class", "tram")
+        .with("line", line.name)
+        .with("color", line.color)
+        .with("street", names::street(line.direction, line.street))
+        .with("every_minutes", line.every_minutes)
 }
 
 fn stop(line: &Line, at: i32) -> Feature {
@@ -98,14 +93,11 @@ fn stop(line: &Line, at: i32) -> Feature {
         Direction::East => names::street(Direction::North, at),
     };
     let is_terminus = at - line.from < STOPS || line.to - at < STOPS;
-    Feature::new(
-        format!("stop-{}-{}", line.name, at + 50),
-        Geometry::Point(plan::crossing(crossing)),
-    )
-    .with("class", "stop")
-    .with("name", across)
-    .with("line", line.name)
-    .with("color", line.color)
-    .with("terminus", is_terminus)
-    .with("shelter", at % 2 == 0)
+    Feature::new(format!("stop-{}-{}", line.name, at + 50), Geometry::Point(plan::crossing(crossing)))
+        .with("class", "stop")
+        .with("name", across)
+        .with("line", line.name)
+        .with("color", line.color)
+        .with("terminus", is_terminus)
+        .with("shelter", at % 2 == 0)
 }

@@ -38,9 +38,7 @@ impl Parameters {
             return Ok(None);
         };
         let number = value.parse();
-        number
-            .map(Some)
-            .map_err(|_| Problem::bad(format_args!("{name} is not a number that it can be")))
+        number.map(Some).map_err(|_| Problem::bad(format_args!("{name} is not a number that it can be")))
     }
 
     /// Reads the version of the catalog, which is needed for a versioned layer.
@@ -51,9 +49,7 @@ impl Parameters {
 
     /// Whether an optional field was asked for, as in `additionalFields=dataSize,checksum`.
     pub(super) fn wants(&self, field: &str) -> bool {
-        self.all("additionalFields")
-            .flat_map(|list| list.split(','))
-            .any(|name| name == field)
+        self.all("additionalFields").flat_map(|list| list.split(',')).any(|name| name == field)
     }
 }
 
@@ -82,17 +78,11 @@ pub(super) fn layer(hrn: &str, id: &str) -> Result<&'static Layer, Problem> {
 
 impl Problem {
     pub(super) fn missing(what: impl Display) -> Self {
-        Self {
-            status: StatusCode::NOT_FOUND,
-            cause: format!("there is no {what}"),
-        }
+        Self { status: StatusCode::NOT_FOUND, cause: format!("there is no {what}") }
     }
 
     pub(super) fn bad(cause: impl Display) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            cause: cause.to_string(),
-        }
+        Self { status: StatusCode::BAD_REQUEST, cause: cause.to_string() }
     }
 }
 
@@ -117,9 +107,7 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
         let pairs = percent::form_pairs(query.as_bytes())
             .ok_or_else(|| Problem::bad("the query has a broken escape"))?;
         let text = |bytes| String::from_utf8(bytes).map_err(|_| Problem::bad("the query is not UTF-8"));
-        let pairs = pairs
-            .into_iter()
-            .map(|(name, value)| Ok((text(name)?, text(value)?)));
+        let pairs = pairs.into_iter().map(|(name, value)| Ok((text(name)?, text(value)?)));
         Ok(Self(pairs.collect::<Result<_, Problem>>()?))
     }
 }

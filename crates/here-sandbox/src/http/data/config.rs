@@ -11,9 +11,7 @@ use crate::data::{self, Catalog, Layer};
 use crate::sandbox::Sandbox;
 
 pub(super) fn routes() -> Router<Sandbox> {
-    Router::new()
-        .route("/config/v1/catalogs", get(list))
-        .route("/config/v1/catalogs/{hrn}", get(show))
+    Router::new().route("/config/v1/catalogs", get(list)).route("/config/v1/catalogs/{hrn}", get(show))
 }
 
 async fn list(

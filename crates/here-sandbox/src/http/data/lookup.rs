@@ -14,11 +14,7 @@ use crate::sandbox::Sandbox;
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("private, max-age=3600");
 
 /// The services that know about one catalog, and the first part of their paths.
-const OF_A_CATALOG: [(&str, &str); 3] = [
-    ("blob", "blobstore"),
-    ("metadata", "metadata"),
-    ("query", "query"),
-];
+const OF_A_CATALOG: [(&str, &str); 3] = [("blob", "blobstore"), ("metadata", "metadata"), ("query", "query")];
 
 const VERSION: &str = "v1";
 
@@ -38,10 +34,7 @@ pub(super) fn routes() -> Router<Sandbox> {
         .route("/lookup/v1/platform/apis", get(of_platform))
         .route("/lookup/v1/platform/apis/{api}/{version}", get(one_of_platform))
         .route("/lookup/v1/resources/{hrn}/apis", get(of_catalog))
-        .route(
-            "/lookup/v1/resources/{hrn}/apis/{api}/{version}",
-            get(one_of_catalog),
-        )
+        .route("/lookup/v1/resources/{hrn}/apis/{api}/{version}", get(one_of_catalog))
 }
 
 async fn of_platform(State(sandbox): State<Sandbox>, headers: HeaderMap) -> Result<Response, Problem> {
@@ -86,10 +79,7 @@ fn catalog(sandbox: &Sandbox, headers: &HeaderMap, hrn: &str) -> Result<Vec<Api>
 }
 
 fn one(apis: Vec<Api>, name: &str, version: &str) -> Result<Response, Problem> {
-    let apis: Vec<_> = apis
-        .into_iter()
-        .filter(|api| api.name == name && api.version == version)
-        .collect();
+    let apis: Vec<_> = apis.into_iter().filter(|api| api.name == name && api.version == version).collect();
     if apis.is_empty() {
         return Err(Problem::missing(format_args!("API {name} {version} here")));
     }
@@ -102,11 +92,6 @@ fn answer(apis: Vec<Api>) -> Response {
 
 impl Api {
     fn new(name: &'static str, base_url: String) -> Self {
-        Self {
-            name,
-            version: VERSION,
-            base_url,
-            parameters: Map::new(),
-        }
+        Self { name, version: VERSION, base_url, parameters: Map::new() }
     }
 }

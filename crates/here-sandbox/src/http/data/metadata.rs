@@ -45,13 +45,8 @@ async fn versions(Path(hrn): Path<String>, parameters: Parameters) -> Result<Jso
     asked::published(last)?;
     let wanted = (0..=last).filter(|&version| i64::from(version) > after);
     let versions = wanted.map(|version| {
-        let counts = catalog
-            .layers
-            .iter()
-            .map(|layer| (layer.id, layer.at_version(version).count()));
-        let counts: Map<_, _> = counts
-            .map(|(layer, count)| (layer.to_owned(), count.into()))
-            .collect();
+        let counts = catalog.layers.iter().map(|layer| (layer.id, layer.at_version(version).count()));
+        let counts: Map<_, _> = counts.map(|(layer, count)| (layer.to_owned(), count.into())).collect();
         json!({
             "version": version,
             "timestamp": published_at(version),
@@ -66,15 +61,10 @@ async fn layer_versions(Path(hrn): Path<String>, parameters: Parameters) -> Resu
     let catalog = asked::catalog(&hrn)?;
     let version = parameters.version()?;
     let layers = catalog.layers.iter().filter_map(|layer| {
-        let changed = layer
-            .at_version(version)
-            .map(|partition| partition.version)
-            .max()?;
+        let changed = layer.at_version(version).map(|partition| partition.version).max()?;
         Some(json!({ "layer": layer.id, "version": changed, "timestamp": published_at(changed) }))
     });
-    Ok(Json(
-        json!({ "version": version, "layerVersions": layers.collect::<Vec<_>>() }),
-    ))
+    Ok(Json(json!({ "version": version, "layerVersions": layers.collect::<Vec<_>>() })))
 }
 
 async fn partitions(

@@ -17,10 +17,9 @@ const MAX_DEPTH: u32 = 4;
 
 pub(super) fn routes() -> Router<Sandbox> {
     let layer = |path: &str| format!("/query/v1/catalogs/{{hrn}}/layers/{{layer}}{path}");
-    Router::new().route(&layer("/partitions"), get(by_name)).route(
-        &layer("/versions/{version}/quadkeys/{quad_key}/depths/{depth}"),
-        get(by_tile),
-    )
+    Router::new()
+        .route(&layer("/partitions"), get(by_name))
+        .route(&layer("/versions/{version}/quadkeys/{quad_key}/depths/{depth}"), get(by_tile))
 }
 
 /// Names that there are not are left out of the answer.
@@ -32,13 +31,9 @@ async fn by_name(
     let version = parameters.version()?;
     let names: Vec<_> = parameters.all("partition").collect();
     if names.is_empty() || names.len() > MAX_NAMES {
-        return Err(Problem::bad(format_args!(
-            "from 1 to {MAX_NAMES} partitions can be asked for"
-        )));
+        return Err(Problem::bad(format_args!("from 1 to {MAX_NAMES} partitions can be asked for")));
     }
-    let named = layer
-        .at_version(version)
-        .filter(|partition| names.contains(&partition.id().as_str()));
+    let named = layer.at_version(version).filter(|partition| names.contains(&partition.id().as_str()));
     Ok(metadata::list(layer, named, &parameters))
 }
 
@@ -66,7 +61,5 @@ async fn by_tile(
             parent_quads.push(fields);
         }
     }
-    Ok(Json(
-        json!({ "subQuads": sub_quads, "parentQuads": parent_quads }),
-    ))
+    Ok(Json(json!({ "subQuads": sub_quads, "parentQuads": parent_quads })))
 }

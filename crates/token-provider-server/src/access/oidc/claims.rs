@@ -43,9 +43,7 @@ impl Expected {
         Self {
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),
-            require: require
-                .map(|(claim, values)| (claim.as_str().into(), values.clone()))
-                .collect(),
+            require: require.map(|(claim, values)| (claim.as_str().into(), values.clone())).collect(),
         }
     }
 
@@ -54,11 +52,7 @@ impl Expected {
         if claims.get("iss").and_then(Value::as_str) != Some(&self.issuer) {
             return Err(Fault::Issuer);
         }
-        if !self
-            .audience
-            .iter()
-            .any(|audience| is_or_holds(claims.get("aud"), audience))
-        {
+        if !self.audience.iter().any(|audience| is_or_holds(claims.get("aud"), audience)) {
             return Err(Fault::Audience);
         }
         let expires_at = time(claims, "exp")?.ok_or(Fault::Malformed)?;
@@ -78,10 +72,7 @@ impl Expected {
         if claims.get("cnf").is_some() {
             return Err(Fault::Bound);
         }
-        let subject = claims
-            .get("sub")
-            .and_then(Value::as_str)
-            .filter(|subject| is_subject(subject));
+        let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| is_subject(subject));
         let subject = subject.ok_or(Fault::Subject)?.into();
         Ok(Accepted { subject, until })
     }
@@ -122,9 +113,9 @@ fn time(claims: &Members, name: &str) -> Result<Option<Duration>, Fault> {
         return Ok(Some(Duration::from_secs(seconds)));
     }
     match value.as_f64() {
-        Some(seconds) if seconds >= 0.0 => Ok(Some(
-            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
-        )),
+        Some(seconds) if seconds >= 0.0 => {
+            Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
+        }
         _ => Err(Fault::Malformed),
     }
 }

@@ -114,9 +114,7 @@ impl Keeper {
     /// Returns the keys, unless there are none that may be used any more.
     pub(super) fn usable(&self, now: Moment) -> Option<Guard<Arc<Held>>> {
         let held = self.shared.held.load();
-        let is_usable = held
-            .usable_until
-            .is_some_and(|until| !until.left_at(now).is_zero());
+        let is_usable = held.usable_until.is_some_and(|until| !until.left_at(now).is_zero());
         is_usable.then_some(held)
     }
 
@@ -145,9 +143,7 @@ impl Keeper {
         };
         match tokio::time::timeout_at(deadline, ended.changed()).await {
             Ok(_) => Ok(()),
-            Err(_elapsed) => Err(NotNow {
-                retry_after: FIRST_PAUSE,
-            }),
+            Err(_elapsed) => Err(NotNow { retry_after: FIRST_PAUSE }),
         }
     }
 }
@@ -160,9 +156,7 @@ impl Drop for Keeper {
 
 impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keeper")
-            .field("held", &self.shared.held.load())
-            .finish_non_exhaustive()
+        f.debug_struct("Keeper").field("held", &self.shared.held.load()).finish_non_exhaustive()
     }
 }
 
@@ -181,18 +175,10 @@ impl Shared {
                 "the identity provider has no key that can be used: none of its tokens is accepted"
             );
         } else if new + gone > 0 {
-            tracing::info!(
-                keys = keys.len(),
-                new,
-                gone,
-                "the identity provider's keys were received"
-            );
+            tracing::info!(keys = keys.len(), new, gone, "the identity provider's keys were received");
         }
         let usable_until = sent_at.after(age).after(STALE_FOR);
-        self.held.store(Arc::new(Held {
-            set: keys,
-            usable_until: Some(usable_until),
-        }));
+        self.held.store(Arc::new(Held { set: keys, usable_until: Some(usable_until) }));
     }
 
     fn end(&self, retry_at: Duration) {
@@ -268,8 +254,7 @@ fn due_in(age: Duration, chance: f64) -> Duration {
 /// How long to leave the provider alone after so many failures: twice as long each time, and somewhere in the upper half
 /// of that.
 fn pause(failures: u32, chance: f64) -> Duration {
-    let longest = FIRST_PAUSE
-        .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)))
-        .min(LONGEST_PAUSE);
+    let longest =
+        FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(LONGEST_PAUSE);
     longest.mul_f64(0.5 + chance / 2.0)
 }

@@ -68,16 +68,11 @@ impl KeySet {
         let mut keys = Vec::new();
         for jwk in set.keys.into_iter().take(MAX_KEYS) {
             let name = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
-            match serde_json::from_value::<Jwk>(jwk)
-                .map_err(|_| "not well-formed")
-                .and_then(Key::new)
-            {
+            match serde_json::from_value::<Jwk>(jwk).map_err(|_| "not well-formed").and_then(Key::new) {
                 Ok(key) => keys.push(key),
-                Err(reason) => tracing::debug!(
-                    key.id = name,
-                    reason,
-                    "a key of the identity provider is left out"
-                ),
+                Err(reason) => {
+                    tracing::debug!(key.id = name, reason, "a key of the identity provider is left out")
+                }
             }
         }
         Ok(Self(keys))
@@ -104,11 +99,7 @@ impl KeySet {
     /// is a new one.
     pub(super) fn verify(&self, jwt: &Jwt<'_>) -> Result<KeyId, Fault> {
         let named: Vec<&Key> = match &jwt.key_id {
-            Some(name) => self
-                .0
-                .iter()
-                .filter(|key| key.name.as_ref() == Some(name))
-                .collect(),
+            Some(name) => self.0.iter().filter(|key| key.name.as_ref() == Some(name)).collect(),
             None => self.0.iter().filter(|key| key.fits(jwt.algorithm)).collect(),
         };
         if named.is_empty() {
@@ -138,10 +129,7 @@ impl Key {
         if jwk.purpose.is_some_and(|purpose| purpose != "sig") {
             return Err("not for signatures");
         }
-        if jwk
-            .key_ops
-            .is_some_and(|operations| !operations.iter().any(|operation| operation == "verify"))
-        {
+        if jwk.key_ops.is_some_and(|operations| !operations.iter().any(|operation| operation == "verify")) {
             return Err("not for checking signatures");
         }
         let (family, public, material) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
@@ -166,13 +154,7 @@ impl Key {
         id.update(&material);
         let mut hash = KeyId::default();
         hash.copy_from_slice(id.finish().as_ref());
-        Ok(Self {
-            id: hash,
-            name: jwk.kid,
-            family,
-            algorithm,
-            public,
-        })
+        Ok(Self { id: hash, name: jwk.kid, family, algorithm, public })
     }
 
     fn fits(&self, algorithm: Algorithm) -> bool {
@@ -180,13 +162,8 @@ impl Key {
     }
 
     fn has_signed(&self, jwt: &Jwt<'_>) -> bool {
-        jsonwebtoken::crypto::verify(
-            jwt.signature,
-            jwt.signed.as_bytes(),
-            &self.public,
-            jwt.algorithm.into(),
-        )
-        .unwrap_or(false)
+        jsonwebtoken::crypto::verify(jwt.signature, jwt.signed.as_bytes(), &self.public, jwt.algorithm.into())
+            .unwrap_or(false)
     }
 }
 
@@ -194,9 +171,7 @@ type Parts = (Family, DecodingKey, Vec<u8>);
 
 fn rsa(modulus: Option<&str>, exponent: Option<&str>) -> Result<Parts, &'static str> {
     let (modulus, exponent) = (number(modulus)?, number(exponent)?);
-    let bits = modulus
-        .first()
-        .map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize);
+    let bits = modulus.first().map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize);
     if bits < MIN_RSA_BITS {
         return Err("an RSA key of less than 2048 bits");
     }
@@ -210,11 +185,7 @@ fn rsa(modulus: Option<&str>, exponent: Option<&str>) -> Result<Parts, &'static 
     let public = DecodingKey::from_rsa_raw_components(&modulus, &exponent);
     // The one length says where the other begins.
     let length = modulus.len().to_be_bytes();
-    Ok((
-        Family::Rsa,
-        public,
-        [&length, modulus.as_slice(), exponent.as_slice()].concat(),
-    ))
+    Ok((Family::Rsa, public, [&length, modulus.as_slice(), exponent.as_slice()].concat()))
 }
 
 /// RFC 7518 §6.2.1: both coordinates in full length. The library wants them as a point (SEC 1 §2.3.3), and checks that

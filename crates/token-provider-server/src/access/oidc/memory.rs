@@ -35,9 +35,7 @@ pub(super) struct Remembered {
 
 impl Memory {
     pub(super) fn new() -> Self {
-        Self {
-            shards: std::array::from_fn(|_| RwLock::default()),
-        }
+        Self { shards: std::array::from_fn(|_| RwLock::default()) }
     }
 
     pub(super) fn recall(&self, hash: &TokenHash, now: Moment) -> Option<Remembered> {

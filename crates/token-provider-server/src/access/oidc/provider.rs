@@ -51,21 +51,14 @@ pub(super) enum FetchError {
     #[error("TLS could not be set up; are the system's CA certificates installed?")]
     NoTls(#[source] reqwest::Error),
     #[error("no answer to the request for the {what}; check access.oidc.issuer, the network and HTTPS_PROXY")]
-    NoAnswer {
-        what: &'static str,
-        source: reqwest::Error,
-    },
+    NoAnswer { what: &'static str, source: reqwest::Error },
     #[error("the request for the {what} was answered with status {status}")]
     Status { what: &'static str, status: u16 },
     #[error("the {what} is larger than 256 KiB")]
     TooLarge { what: &'static str },
     /// The place, and not the parser's words, which repeat what stands there.
     #[error("the {what} is not what it should be, at line {line}, column {column}")]
-    Malformed {
-        what: &'static str,
-        line: usize,
-        column: usize,
-    },
+    Malformed { what: &'static str, line: usize, column: usize },
     #[error(
         "the discovery document is of another issuer; access.oidc.issuer must be exactly what it says, final slash and all"
     )]
@@ -100,11 +93,7 @@ impl FetchError {
 
 impl Provider {
     pub(super) fn new(issuer: String, discovery: Url) -> Self {
-        Self {
-            issuer,
-            discovery,
-            http: OnceLock::new(),
-        }
+        Self { issuer, discovery, http: OnceLock::new() }
     }
 
     /// Says whether it is this one.
@@ -124,10 +113,7 @@ impl Provider {
         let what = "key set";
         let (headers, body) = self.get(what, self.keys_url(&document.jwks_uri)?).await?;
         let keys = KeySet::parse(&body).map_err(malformed(what))?;
-        Ok(Fetched {
-            keys,
-            age: age(&headers),
-        })
+        Ok(Fetched { keys, age: age(&headers) })
     }
 
     /// Some have their keys on another host. But keys that came in the clear are anybody's, except on this machine, and
@@ -143,17 +129,11 @@ impl Provider {
 
     async fn get(&self, what: &'static str, url: Url) -> Result<(HeaderMap, Vec<u8>), FetchError> {
         // A URL may have anything in its query, and errors go to the log.
-        let no_answer = |source: reqwest::Error| FetchError::NoAnswer {
-            what,
-            source: source.without_url(),
-        };
+        let no_answer = |source: reqwest::Error| FetchError::NoAnswer { what, source: source.without_url() };
         let request = self.http()?.get(url).header(ACCEPT, "application/json");
         let mut response = request.send().await.map_err(no_answer)?;
         if response.status() != reqwest::StatusCode::OK {
-            return Err(FetchError::Status {
-                what,
-                status: response.status().as_u16(),
-            });
+            return Err(FetchError::Status { what, status: response.status().as_u16() });
         }
         let headers = std::mem::take(response.headers_mut());
         let mut body = Vec::new();
@@ -176,22 +156,14 @@ impl Provider {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("token-provider/", env!("CARGO_PKG_VERSION")));
         // `HTTPS_PROXY` and `NO_PROXY` are honoured, except for a provider on this very machine.
-        let builder = if is_loopback(&self.discovery) {
-            builder.no_proxy()
-        } else {
-            builder
-        };
+        let builder = if is_loopback(&self.discovery) { builder.no_proxy() } else { builder };
         let http = builder.build().map_err(FetchError::NoTls)?;
         Ok(self.http.get_or_init(|| http))
     }
 }
 
 fn malformed(what: &'static str) -> impl Fn(serde_json::Error) -> FetchError {
-    move |error| FetchError::Malformed {
-        what,
-        line: error.line(),
-        column: error.column(),
-    }
+    move |error| FetchError::Malformed { what, line: error.line(), column: error.column() }
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -205,10 +177,7 @@ fn is_loopback(url: &Url) -> bool {
 
 /// How long an answer is good (RFC 9111 §5.2.2), within bounds.
 fn age(headers: &HeaderMap) -> Duration {
-    let texts = headers
-        .get_all(CACHE_CONTROL)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let texts = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
     let mut said = None;
     for directive in texts.flat_map(|text| text.split(',')) {
         let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
@@ -220,10 +189,7 @@ fn age(headers: &HeaderMap) -> Duration {
     }
     let Some(said) = said else { return USUAL_AGE };
     // It has been in a cache on the way for a while.
-    let passed = headers
-        .get(AGE)
-        .and_then(|age| seconds(age.to_str().ok()?.trim()))
-        .unwrap_or_default();
+    let passed = headers.get(AGE).and_then(|age| seconds(age.to_str().ok()?.trim())).unwrap_or_default();
     said.saturating_sub(passed).clamp(SHORTEST_AGE, LONGEST_AGE)
 }
 
@@ -263,39 +229,19 @@ mod tests {
             for (name, value) in [(CACHE_CONTROL, cache_control), (AGE, passed)] {
                 value.map(|value| headers.insert(name, HeaderValue::from_static(value)));
             }
-            assert_eq!(
-                age(&headers),
-                Duration::from_secs(expected),
-                "{cache_control:?} {passed:?}"
-            );
+            assert_eq!(age(&headers), Duration::from_secs(expected), "{cache_control:?} {passed:?}");
         }
     }
 
     #[test]
     fn keys_come_over_https_and_a_stranger_does_not_send_us_to_this_machine() {
         let table = [
-            (
-                "https://login.example.com",
-                "https://login.example.com/keys",
-                true,
-            ),
-            (
-                "https://login.example.com",
-                "https://keys.example.net/v3/certs?x=1",
-                true,
-            ),
-            (
-                "https://login.example.com",
-                "http://login.example.com/keys",
-                false,
-            ),
+            ("https://login.example.com", "https://login.example.com/keys", true),
+            ("https://login.example.com", "https://keys.example.net/v3/certs?x=1", true),
+            ("https://login.example.com", "http://login.example.com/keys", false),
             ("https://login.example.com", "http://127.0.0.1:9000/keys", false),
             ("https://login.example.com", "https://localhost/keys", false),
-            (
-                "https://login.example.com",
-                "https://[::ffff:127.0.0.1]/keys",
-                false,
-            ),
+            ("https://login.example.com", "https://[::ffff:127.0.0.1]/keys", false),
             ("https://login.example.com", "file:///etc/keys", false),
             ("https://login.example.com", "/keys", false),
             ("https://login.example.com", "", false),

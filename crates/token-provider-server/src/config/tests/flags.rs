@@ -15,12 +15,7 @@ fn each_flag_sets_its_key() {
         scope: Some("s".to_owned()),
         ..Overrides::default()
     };
-    let config = with(
-        "access.anonymous = false\nprofiles.maps.scopes = ['t']",
-        &[],
-        &flags,
-    )
-    .unwrap();
+    let config = with("access.anonymous = false\nprofiles.maps.scopes = ['t']", &[], &flags).unwrap();
     assert_eq!(config.cors.origins.len(), 2);
     assert!(config.access.anonymous);
     assert_eq!(config.profile, "maps");
@@ -34,24 +29,14 @@ fn each_flag_sets_its_key() {
 
 #[test]
 fn flags_speak_of_the_profile_in_use() {
-    let flags = Overrides {
-        scope: Some("s".to_owned()),
-        ..Overrides::default()
-    };
+    let flags = Overrides { scope: Some("s".to_owned()), ..Overrides::default() };
     for (file, variables, profile) in [
         ("", &[][..], "default"),
         ("profile = 'maps'", &[], "maps"),
-        (
-            "profile = 'maps'",
-            &[("TOKEN_PROVIDER_PROFILE", "other")],
-            "other",
-        ),
+        ("profile = 'maps'", &[("TOKEN_PROVIDER_PROFILE", "other")], "other"),
     ] {
         let config = with(file, variables, &flags).unwrap();
-        assert_eq!(
-            (&*config.profile, config.profiles[profile].scope.as_deref()),
-            (profile, Some("s"))
-        );
+        assert_eq!((&*config.profile, config.profiles[profile].scope.as_deref()), (profile, Some("s")));
     }
 }
 
@@ -60,47 +45,17 @@ fn what_is_wrong_with_a_flag_names_the_flag() {
     let none = Overrides::default;
     for (flags, expected) in [
         (
-            Overrides {
-                listen: vec!["1".into(), "x".into()],
-                ..none()
-            },
+            Overrides { listen: vec!["1".into(), "x".into()], ..none() },
             "--listen: listen[1]: expected \"localhost",
         ),
         (
-            Overrides {
-                allow_origin: vec!["x".into()],
-                ..none()
-            },
+            Overrides { allow_origin: vec!["x".into()], ..none() },
             "--allow-origin: cors.origins[0]: expected an origin",
         ),
-        (
-            Overrides {
-                credentials: Some("".into()),
-                ..none()
-            },
-            "--credentials: expected a path",
-        ),
-        (
-            Overrides {
-                profile: Some("a b".into()),
-                ..none()
-            },
-            "--profile: expected a name of up to 64",
-        ),
-        (
-            Overrides {
-                scope: Some(String::new()),
-                ..none()
-            },
-            "--scope: expected a scope such as",
-        ),
-        (
-            Overrides {
-                log_format: Some("xml".into()),
-                ..none()
-            },
-            "--log-format: expected \"auto\"",
-        ),
+        (Overrides { credentials: Some("".into()), ..none() }, "--credentials: expected a path"),
+        (Overrides { profile: Some("a b".into()), ..none() }, "--profile: expected a name of up to 64"),
+        (Overrides { scope: Some(String::new()), ..none() }, "--scope: expected a scope such as"),
+        (Overrides { log_format: Some("xml".into()), ..none() }, "--log-format: expected \"auto\""),
     ] {
         let found = with("", &[], &flags).unwrap_err().to_string();
         assert!(found.starts_with(expected), "{found}");
@@ -109,16 +64,10 @@ fn what_is_wrong_with_a_flag_names_the_flag() {
     let found = with(
         "[profiles.default]\nremote = 'https://a'",
         &[],
-        &Overrides {
-            credentials: Some("x".into()),
-            ..none()
-        },
+        &Overrides { credentials: Some("x".into()), ..none() },
     );
     assert!(
-        found
-            .unwrap_err()
-            .to_string()
-            .starts_with("c.toml:2: profiles.default.remote: cannot be combined")
+        found.unwrap_err().to_string().starts_with("c.toml:2: profiles.default.remote: cannot be combined")
     );
 }
 
@@ -133,10 +82,7 @@ fn verbosity_starts_from_what_is_configured() {
         ("info", -2, LogLevel::Error),
         ("info", i8::MIN, LogLevel::Off),
     ] {
-        let flags = Overrides {
-            verbosity,
-            ..Overrides::default()
-        };
+        let flags = Overrides { verbosity, ..Overrides::default() };
         let config = with(&format!("log.level = '{level}'"), &[], &flags).unwrap();
         assert_eq!(config.log.level, expected, "{level} {verbosity}");
     }

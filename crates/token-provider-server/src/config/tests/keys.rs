@@ -98,11 +98,7 @@ fn scope(project: &str) -> String {
 }
 
 fn seconds(config: &Config) -> Vec<u64> {
-    config
-        .lifetimes
-        .iter()
-        .map(|lifetime| lifetime.as_secs())
-        .collect()
+    config.lifetimes.iter().map(|lifetime| lifetime.as_secs()).collect()
 }
 
 #[test]
@@ -112,16 +108,7 @@ fn what_the_file_says_is_what_comes_out() {
     assert_eq!(config.file.as_deref(), Some(Path::new("c.toml")));
     let any = Host::Ip("0.0.0.0".parse().unwrap());
     let socket = PathBuf::from("/run/token-provider/http.sock");
-    assert_eq!(
-        config.listen,
-        [
-            Listen::Tcp {
-                host: any,
-                port: 8443
-            },
-            Listen::Unix(socket.into())
-        ]
-    );
+    assert_eq!(config.listen, [Listen::Tcp { host: any, port: 8443 }, Listen::Unix(socket.into())]);
     let hosts: Vec<String> = config.public_hosts.iter().map(ToString::to_string).collect();
     assert_eq!(hosts, ["tokens.example.com", "tokens.example.com:8443"]);
     assert_eq!(seconds(&config), [300, 900, 3600], "sorted, each once");
@@ -129,48 +116,23 @@ fn what_the_file_says_is_what_comes_out() {
     let tls = config.tls.unwrap();
     assert_eq!(tls.cert, Path::new("/etc/token-provider/tls.crt"));
     assert_eq!(tls.key, Path::new("tls.key"));
-    assert_eq!(
-        tls.client_ca.as_deref(),
-        Some(Path::new("certificates/clients.pem"))
-    );
+    assert_eq!(tls.client_ca.as_deref(), Some(Path::new("certificates/clients.pem")));
 
     assert_eq!(config.profile, "maps");
     let [far, maps] = ["far", "maps"].map(|name| &config.profiles[name]);
     assert_eq!(config.profiles.len(), 2);
-    assert_eq!(
-        maps.credentials.as_deref(),
-        Some(Path::new("/etc/token-provider/credentials.properties"))
-    );
-    assert_eq!(
-        maps.scopes,
-        [scope("p1"), scope("p2")],
-        "the default scope may be asked for"
-    );
+    assert_eq!(maps.credentials.as_deref(), Some(Path::new("/etc/token-provider/credentials.properties")));
+    assert_eq!(maps.scopes, [scope("p1"), scope("p2")], "the default scope may be asked for");
     assert_eq!(maps.scope, Some(scope("p2")));
     assert_eq!(maps.ca.as_deref(), Some(Path::new("/etc/ssl/here.pem")));
-    assert_eq!(
-        far.remote.as_ref().map(url::Url::as_str),
-        Some("https://tokens.example.com/getToken")
-    );
-    assert_eq!(
-        far.api_key_file.as_deref(),
-        Some(Path::new("/etc/token-provider/far.key"))
-    );
+    assert_eq!(far.remote.as_ref().map(url::Url::as_str), Some("https://tokens.example.com/getToken"));
+    assert_eq!(far.api_key_file.as_deref(), Some(Path::new("/etc/token-provider/far.key")));
 
     let origins: Vec<String> = config.cors.origins.iter().map(ToString::to_string).collect();
     assert_eq!(origins, ["https://maps.example.com", "http://[::1]:*"]);
-    assert_eq!(
-        config.admin.listen.map(|listen| listen.to_string()).as_deref(),
-        Some("127.0.0.1:9464")
-    );
-    assert_eq!(
-        (config.log.format, config.log.level),
-        (LogFormat::Json, LogLevel::Debug)
-    );
-    assert_eq!(
-        config.audit,
-        AuditConfig::File("/var/log/token-provider/audit.jsonl".into())
-    );
+    assert_eq!(config.admin.listen.map(|listen| listen.to_string()).as_deref(), Some("127.0.0.1:9464"));
+    assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LogLevel::Debug));
+    assert_eq!(config.audit, AuditConfig::File("/var/log/token-provider/audit.jsonl".into()));
 }
 
 #[test]
@@ -183,65 +145,31 @@ fn each_way_to_authenticate_has_its_own_policy() {
     assert_eq!(policy.profiles, ["far"]);
     assert_eq!(policy.scopes, Some(vec![scope("p1")]));
     assert_eq!(policy.max_ttl, Some(Duration::from_secs(300)));
-    assert_eq!(
-        (rate.count.get(), rate.per.as_secs(), rate.burst.get()),
-        (1, 1, 5)
-    );
+    assert_eq!((rate.count.get(), rate.per.as_secs(), rate.burst.get()), (1, 1, 5));
 
-    let [dashboard, batch] = &access.api_keys[..] else {
-        panic!("two keys")
-    };
+    let [dashboard, batch] = &access.api_keys[..] else { panic!("two keys") };
     assert_eq!(dashboard.id, "dashboard");
     assert!(dashboard.sha256.iter().copied().eq(0..32));
     assert_eq!(dashboard.policy.profiles, ["maps", "far"]);
     assert_eq!(dashboard.policy.scopes, Some(vec![scope("p1")]));
     assert_eq!(dashboard.policy.max_ttl, Some(Duration::from_secs(900)));
-    assert_eq!(
-        dashboard
-            .policy
-            .rate
-            .map(|rate| (rate.count.get(), rate.burst.get())),
-        Some((10, 20))
-    );
+    assert_eq!(dashboard.policy.rate.map(|rate| (rate.count.get(), rate.burst.get())), Some((10, 20)));
     assert_eq!((&*batch.id, batch.sha256), ("batch", [0xff; 32]));
-    assert_eq!(
-        batch.policy.profiles,
-        ["maps"],
-        "the default profile, where none is named"
-    );
-    assert_eq!(
-        (&batch.policy.scopes, batch.policy.max_ttl, batch.policy.rate),
-        (&None, None, None)
-    );
+    assert_eq!(batch.policy.profiles, ["maps"], "the default profile, where none is named");
+    assert_eq!((&batch.policy.scopes, batch.policy.max_ttl, batch.policy.rate), (&None, None, None));
 
     let oidc = access.oidc.unwrap();
     assert_eq!(oidc.issuer, "https://login.example.com/");
-    assert_eq!(
-        oidc.discovery.as_str(),
-        "https://login.example.com/.well-known/openid-configuration"
-    );
+    assert_eq!(oidc.discovery.as_str(), "https://login.example.com/.well-known/openid-configuration");
     assert_eq!(oidc.audience, ["token-provider"]);
     assert_eq!(oidc.require["groups"], ["maps", "admins"]);
     assert_eq!(oidc.require["https://example.com/role"], ["reader"]);
-    assert_eq!(
-        oidc.policy
-            .rate
-            .map(|rate| (rate.per.as_secs(), rate.burst.get())),
-        Some((60, 7))
-    );
+    assert_eq!(oidc.policy.rate.map(|rate| (rate.per.as_secs(), rate.burst.get())), Some((60, 7)));
 
     let mtls = access.mtls.unwrap();
     let uri = SubjectName::Uri("spiffe://example.com/inspector".to_owned());
-    assert_eq!(
-        mtls.allow,
-        [uri, SubjectName::Dns("dashboard.example.com".to_owned())]
-    );
-    assert_eq!(
-        mtls.policy
-            .rate
-            .map(|rate| (rate.per.as_secs(), rate.burst.get())),
-        Some((3600, 8))
-    );
+    assert_eq!(mtls.allow, [uri, SubjectName::Dns("dashboard.example.com".to_owned())]);
+    assert_eq!(mtls.policy.rate.map(|rate| (rate.per.as_secs(), rate.burst.get())), Some((3600, 8)));
 
     let proxy = access.trusted_proxy.unwrap();
     let from: Vec<String> = proxy.from.iter().map(ToString::to_string).collect();
@@ -254,34 +182,17 @@ fn each_way_to_authenticate_has_its_own_policy() {
 fn without_a_file_the_server_is_on_loopback_and_closed() {
     let config = Config::parse(None, &Environment::default(), &Overrides::default()).unwrap();
     assert_eq!(config.file, None);
-    assert_eq!(
-        config.listen,
-        [Listen::Tcp {
-            host: Host::Localhost,
-            port: 3000
-        }]
-    );
+    assert_eq!(config.listen, [Listen::Tcp { host: Host::Localhost, port: 3000 }]);
     assert_eq!(config.public_hosts, []);
-    assert_eq!(
-        seconds(&config),
-        [
-            60, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400
-        ]
-    );
+    assert_eq!(seconds(&config), [60, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400]);
     assert_eq!(config.tls, None);
     assert_eq!(config.profiles.keys().collect::<Vec<_>>(), ["default"]);
     let origins: Vec<String> = config.cors.origins.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        origins,
-        ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"]
-    );
+    assert_eq!(origins, ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"]);
     assert!(!config.access.anonymous && !config.access.has_callers());
     assert_eq!(config.access.anonymous_policy.profiles, ["default"]);
     assert_eq!(config.admin.listen, None);
-    assert_eq!(
-        (config.log.format, config.log.level),
-        (LogFormat::Auto, LogLevel::Info)
-    );
+    assert_eq!((config.log.format, config.log.level), (LogFormat::Auto, LogLevel::Info));
     assert_eq!(config.audit, AuditConfig::Log);
     assert_eq!(parsed("").listen, config.listen, "an empty file says nothing");
 }
@@ -297,13 +208,7 @@ fn lists_that_may_be_empty_are() {
 #[test]
 fn a_lone_value_is_a_list_of_one() {
     let config = parsed("listen = 8080\nlifetimes = '10m'\npublic_hosts = 'a.example'");
-    assert_eq!(
-        config.listen,
-        [Listen::Tcp {
-            host: Host::Localhost,
-            port: 8080
-        }]
-    );
+    assert_eq!(config.listen, [Listen::Tcp { host: Host::Localhost, port: 8080 }]);
     assert_eq!(seconds(&config), [600]);
     assert_eq!(config.public_hosts.len(), 1);
 }
@@ -326,18 +231,12 @@ fn words_for_logging_are_all_known() {
     ] {
         assert_eq!(parsed(&format!("log.level = '{word}'")).log.level, level);
     }
-    for (word, format) in [
-        ("auto", LogFormat::Auto),
-        ("text", LogFormat::Text),
-        ("json", LogFormat::Json),
-    ] {
+    for (word, format) in [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)] {
         assert_eq!(parsed(&format!("log.format = '{word}'")).log.format, format);
     }
-    for (word, audit) in [
-        ("log", AuditConfig::Log),
-        ("stdout", AuditConfig::Stdout),
-        ("off", AuditConfig::Off),
-    ] {
+    for (word, audit) in
+        [("log", AuditConfig::Log), ("stdout", AuditConfig::Stdout), ("off", AuditConfig::Off)]
+    {
         assert_eq!(parsed(&format!("audit.to = '{word}'")).audit, audit);
     }
 }
@@ -346,7 +245,8 @@ fn words_for_logging_are_all_known() {
 fn without_callers_every_profile_may_be_asked_for() {
     let open = parsed("[profiles.maps]\n[profiles.traffic]").access.anonymous_policy.profiles;
     assert_eq!(open, ["maps", "traffic", "default"]);
-    let listed = parsed("[profiles.maps]\n[access]\nanonymous_profiles = 'maps'").access.anonymous_policy.profiles;
+    let listed =
+        parsed("[profiles.maps]\n[access]\nanonymous_profiles = 'maps'").access.anonymous_policy.profiles;
     assert_eq!(listed, ["maps"]);
     let key = "0".repeat(64);
     let named = format!("[profiles.maps]\n[[access.api_keys]]\nid = 'a'\nsha256 = '{key}'");

@@ -46,10 +46,7 @@ c.toml:16: log.level: expected a string, not a list"
 fn near_names_are_suggested() {
     for (text, expected) in [
         ("Listen = 1", "Listen: unknown key; did you mean \"listen\"?"),
-        (
-            "public-hosts = 1",
-            "public-hosts: unknown key; did you mean \"public_hosts\"?",
-        ),
+        ("public-hosts = 1", "public-hosts: unknown key; did you mean \"public_hosts\"?"),
         ("[profile]\n", "profile: expected a string, not a table"),
         (
             "profiles.default.credential = 1",
@@ -59,33 +56,18 @@ fn near_names_are_suggested() {
             "tls.client-ca = 1\ntls.cert = 'a'\ntls.key = 'b'",
             "tls.client-ca: unknown key; did you mean \"client_ca\"?",
         ),
-        (
-            "[[access.api_key]]",
-            "access.api_key: unknown key; did you mean \"api_keys\"?",
-        ),
-        (
-            "access.anonimous = 1",
-            "access.anonimous: unknown key; did you mean \"anonymous\"?",
-        ),
-        (
-            "access.oicd = 1",
-            "access.oicd: unknown key; did you mean \"oidc\"?",
-        ),
+        ("[[access.api_key]]", "access.api_key: unknown key; did you mean \"api_keys\"?"),
+        ("access.anonimous = 1", "access.anonimous: unknown key; did you mean \"anonymous\"?"),
+        ("access.oicd = 1", "access.oicd: unknown key; did you mean \"oidc\"?"),
         ("log.leval = 1", "log.leval: unknown key; did you mean \"level\"?"),
-        (
-            "admin.listn = 1",
-            "admin.listn: unknown key; did you mean \"listen\"?",
-        ),
+        ("admin.listn = 1", "admin.listn: unknown key; did you mean \"listen\"?"),
         (
             "profiles.maps = {}\naccess.anonymous_profiles = ['mpas']",
             "access.anonymous_profiles[0]: expected the name of a configured profile; did you mean \"maps\"?",
         ),
     ] {
         let found = problems(text);
-        let (_, message) = found
-            .strip_prefix("c.toml:")
-            .and_then(|rest| rest.split_once(": "))
-            .unwrap();
+        let (_, message) = found.strip_prefix("c.toml:").and_then(|rest| rest.split_once(": ")).unwrap();
         assert_eq!(message, expected, "{text}");
     }
 }
@@ -93,58 +75,31 @@ fn near_names_are_suggested() {
 #[test]
 fn each_table_says_which_keys_it_has() {
     for (path, keys) in [
-        (
-            "",
-            "access, admin, audit, cors, lifetimes, listen, log, profile, profiles, public_hosts, tls",
-        ),
+        ("", "access, admin, audit, cors, lifetimes, listen, log, profile, profiles, public_hosts, tls"),
         ("tls", "cert, client_ca, key"),
-        (
-            "profiles.maps",
-            "api_key_file, ca, credentials, remote, scope, scopes",
-        ),
+        ("profiles.maps", "api_key_file, ca, credentials, remote, scope, scopes"),
         ("cors", "origins"),
         (
             "access",
             "anonymous, anonymous_burst, anonymous_max_ttl, anonymous_profiles, anonymous_rate, anonymous_scopes, \
              api_keys, mtls, oidc, trusted_proxy",
         ),
-        (
-            "access.oidc",
-            "audience, burst, issuer, max_ttl, profiles, rate, require, scopes",
-        ),
+        ("access.oidc", "audience, burst, issuer, max_ttl, profiles, rate, require, scopes"),
         ("access.mtls", "allow, burst, max_ttl, profiles, rate, scopes"),
-        (
-            "access.trusted_proxy",
-            "burst, from, header, max_ttl, profiles, rate, scopes",
-        ),
+        ("access.trusted_proxy", "burst, from, header, max_ttl, profiles, rate, scopes"),
         ("admin", "listen"),
         ("log", "format, level"),
         ("audit", "to"),
     ] {
-        let header = if path.is_empty() {
-            String::new()
-        } else {
-            format!("[{path}]\n")
-        };
+        let header = if path.is_empty() { String::new() } else { format!("[{path}]\n") };
         let dot = if path.is_empty() { "" } else { "." };
         let expected = format!(": {path}{dot}qqqqqq: unknown key; expected one of: {keys}");
         let found = problems(&format!("{header}qqqqqq = 1"));
-        assert!(
-            found.lines().any(|line| line.ends_with(&expected)),
-            "no line ends in {expected}\n{found}"
-        );
+        assert!(found.lines().any(|line| line.ends_with(&expected)), "no line ends in {expected}\n{found}");
         // The file that other tests start from leaves no key out.
         for key in keys.split(", ") {
-            let set = [
-                format!("\n{key} = "),
-                format!("[{key}]"),
-                format!("{dot}{key}]"),
-                format!("[{key}."),
-            ];
-            assert!(
-                set.iter().any(|set| EVERY_KEY.contains(set)),
-                "{key} is not in EVERY_KEY"
-            );
+            let set = [format!("\n{key} = "), format!("[{key}]"), format!("{dot}{key}]"), format!("[{key}.")];
+            assert!(set.iter().any(|set| EVERY_KEY.contains(set)), "{key} is not in EVERY_KEY");
         }
     }
 }
@@ -153,16 +108,10 @@ fn each_table_says_which_keys_it_has() {
 fn syntax_is_reported_by_line_and_column() {
     for (text, expected) in [
         ("listen = ", "c.toml:1:10: not TOML: "),
-        (
-            "a = 1\nlisten = \"ab\n",
-            "c.toml:2:13: not TOML: invalid basic string, expected `\"`",
-        ),
+        ("a = 1\nlisten = \"ab\n", "c.toml:2:13: not TOML: invalid basic string, expected `\"`"),
         ("ä = 1", "c.toml:1:1: not TOML: "),
         ("[tls", "c.toml:1:5: not TOML: unclosed table, expected `]`"),
-        (
-            "[log]\nlevel = \"a\"\nlevel = \"b\"",
-            "c.toml:3:1: not TOML: duplicate key",
-        ),
+        ("[log]\nlevel = \"a\"\nlevel = \"b\"", "c.toml:3:1: not TOML: duplicate key"),
         (
             "[log]\nformat = text",
             "c.toml:2:10: not TOML: invalid boolean, expected `true`, or text in double quotes",
@@ -172,10 +121,7 @@ fn syntax_is_reported_by_line_and_column() {
             "c.toml:1:10: not TOML: string values must be quoted, expected literal string",
         ),
         ("max = 1h", "c.toml:1:7: not TOML: "),
-        (
-            "\r\nlisten\r\n",
-            "c.toml:2:7: not TOML: key with no value, expected `=`",
-        ),
+        ("\r\nlisten\r\n", "c.toml:2:7: not TOML: key with no value, expected `=`"),
     ] {
         let found = problems(text);
         assert!(found.starts_with(expected), "{text}\n{found}");
@@ -189,26 +135,14 @@ fn several_slips_in_syntax_are_listed_but_not_their_echo() {
     assert_eq!(lines, ["c.toml:1:5", "c.toml:3:7", "c.toml:4:3"]);
     // An open bracket turns every line below it into an error of its own.
     let found = problems(&format!("a = [1, 2\n{}", "b = 1\n".repeat(100)));
-    assert!(
-        found.starts_with("c.toml:2:1: not TOML: missing comma"),
-        "{found}"
-    );
+    assert!(found.starts_with("c.toml:2:1: not TOML: missing comma"), "{found}");
     assert_eq!(found.lines().count(), 5);
 }
 
 #[test]
 fn a_byte_order_mark_and_windows_lines_do_no_harm() {
-    assert_eq!(
-        parsed("\u{feff}lifetimes = [60]\r\n[log]\r\nlevel = 'off'\r\n")
-            .lifetimes
-            .iter()
-            .count(),
-        1
-    );
-    assert_eq!(
-        problems("\u{feff}[log]\r\n\r\nlevl = 1").split(": ").next(),
-        Some("c.toml:3")
-    );
+    assert_eq!(parsed("\u{feff}lifetimes = [60]\r\n[log]\r\nlevel = 'off'\r\n").lifetimes.iter().count(), 1);
+    assert_eq!(problems("\u{feff}[log]\r\n\r\nlevl = 1").split(": ").next(), Some("c.toml:3"));
 }
 
 #[test]
@@ -220,21 +154,9 @@ fn astray_secrets_get_a_hint() {
     let hash = "a".repeat(64);
     for (text, path, hint) in [
         ("here.access.key.secret = 'x'".to_owned(), "here", HERE),
-        (
-            "'here.access.key.secret' = 'x'".to_owned(),
-            "here.access.key.secret",
-            HERE,
-        ),
-        (
-            "[profiles.default]\nhere.access.key.id = 'x'".to_owned(),
-            "profiles.default.here",
-            HERE,
-        ),
-        (
-            "profiles.default.access_key_secret = 'x'".to_owned(),
-            "profiles.default.access_key_secret",
-            HERE,
-        ),
+        ("'here.access.key.secret' = 'x'".to_owned(), "here.access.key.secret", HERE),
+        ("[profiles.default]\nhere.access.key.id = 'x'".to_owned(), "profiles.default.here", HERE),
+        ("profiles.default.access_key_secret = 'x'".to_owned(), "profiles.default.access_key_secret", HERE),
         ("password = 'x'".to_owned(), "password", SECRET),
         (
             "access.oidc = { client_secret = 'x', issuer = 'https://a', audience = 'a' }".to_owned(),
@@ -242,40 +164,20 @@ fn astray_secrets_get_a_hint() {
             SECRET,
         ),
         (format!("{key}{hash}'\nkey = 'x'"), "access.api_keys[0].key", KEY),
-        (
-            format!("{key}{hash}'\nsecret = 'x'"),
-            "access.api_keys[0].secret",
-            SECRET,
-        ),
-        (
-            "access.tp_AbCdEf = 'x'".to_owned(),
-            "access.(a key that is not shown)",
-            KEY,
-        ),
+        (format!("{key}{hash}'\nsecret = 'x'"), "access.api_keys[0].secret", SECRET),
+        ("access.tp_AbCdEf = 'x'".to_owned(), "access.(a key that is not shown)", KEY),
     ] {
         let found = problems(&text);
         let expected = format!(": {path}: unknown key; {hint}");
-        assert!(
-            found.contains(&expected),
-            "{text}\n  gives {found}\n  not   {expected}"
-        );
+        assert!(found.contains(&expected), "{text}\n  gives {found}\n  not   {expected}");
     }
 }
 
 #[test]
 fn keys_that_may_be_values_are_not_shown() {
     let long = "aB3-".repeat(20);
-    for key in [
-        long.as_str(),
-        "tp_AbCdEf",
-        "\"with space\"",
-        "\"line\\nbreak\"",
-        "\"\\u001b[31m\"",
-    ] {
+    for key in [long.as_str(), "tp_AbCdEf", "\"with space\"", "\"line\\nbreak\"", "\"\\u001b[31m\""] {
         let found = problems(&format!("{key} = 1"));
-        assert!(
-            found.starts_with("c.toml:1: (a key that is not shown): unknown key; "),
-            "{found:?}"
-        );
+        assert!(found.starts_with("c.toml:1: (a key that is not shown): unknown key; "), "{found:?}");
     }
 }

@@ -9,162 +9,69 @@ fn wrong_values_are_refused_in_words_that_help() {
     for (text, expected) in [
         ("listen = []", "listen: expected a list with at least one entry"),
         ("listen = true", "listen: expected a list, not true or false"),
-        (
-            "listen = [1.5]",
-            "listen[0]: expected a string or a number, not another kind of value",
-        ),
-        (
-            "listen = ['localhost:1', ':1']",
-            "listen[1]: expected an address before the port",
-        ),
-        (
-            "listen = ['unix:x']",
-            "listen[0]: expected an absolute path after `unix:`",
-        ),
-        (
-            "public_hosts = [1]",
-            "public_hosts[0]: expected a string, not a number",
-        ),
-        (
-            "public_hosts = ['https://a']",
-            "public_hosts[0]: expected a host name alone, without `https://`",
-        ),
-        (
-            "public_hosts = ['*.a']",
-            "public_hosts[0]: expected a host name such as",
-        ),
-        (
-            "lifetimes = []",
-            "lifetimes: expected a list with at least one entry",
-        ),
-        (
-            "lifetimes = ['1 hour']",
-            "lifetimes[0]: expected a span of time such as",
-        ),
-        (
-            "lifetimes = [59]",
-            "lifetimes[0]: expected a lifetime from 60s to 24h",
-        ),
-        (
-            "lifetimes = [-60]",
-            "lifetimes[0]: expected a span of time such as",
-        ),
+        ("listen = [1.5]", "listen[0]: expected a string or a number, not another kind of value"),
+        ("listen = ['localhost:1', ':1']", "listen[1]: expected an address before the port"),
+        ("listen = ['unix:x']", "listen[0]: expected an absolute path after `unix:`"),
+        ("public_hosts = [1]", "public_hosts[0]: expected a string, not a number"),
+        ("public_hosts = ['https://a']", "public_hosts[0]: expected a host name alone, without `https://`"),
+        ("public_hosts = ['*.a']", "public_hosts[0]: expected a host name such as"),
+        ("lifetimes = []", "lifetimes: expected a list with at least one entry"),
+        ("lifetimes = ['1 hour']", "lifetimes[0]: expected a span of time such as"),
+        ("lifetimes = [59]", "lifetimes[0]: expected a lifetime from 60s to 24h"),
+        ("lifetimes = [-60]", "lifetimes[0]: expected a span of time such as"),
         ("lifetimes = {}", "lifetimes: expected a list, not a table"),
         ("profile = 'a b'", "profile: expected a name of up to 64 letters"),
         ("profile = 1", "profile: expected a string, not a number"),
         ("profiles = []", "profiles: expected a table, not a list"),
         ("profiles.a = 'x'", "profiles.a: expected a table, not a string"),
-        (
-            "profiles.'a:b' = {}",
-            "profiles.a:b: expected a name of up to 64 letters",
-        ),
-        (
-            "profiles.a.credentials = ''",
-            "profiles.a.credentials: expected a path",
-        ),
-        (
-            "profiles.a.credentials = '~/x'",
-            "profiles.a.credentials: expected a path written in full",
-        ),
+        ("profiles.'a:b' = {}", "profiles.a:b: expected a name of up to 64 letters"),
+        ("profiles.a.credentials = ''", "profiles.a.credentials: expected a path"),
+        ("profiles.a.credentials = '~/x'", "profiles.a.credentials: expected a path written in full"),
         (
             "profiles.a.credentials = \"a\\u0000\"",
             "profiles.a.credentials: expected a path without a NUL character",
         ),
-        (
-            "profiles.a.ca = 5",
-            "profiles.a.ca: expected a string, not a number",
-        ),
-        (
-            "profiles.a.scope = ''",
-            "profiles.a.scope: expected a scope such as",
-        ),
-        (
-            "profiles.a.scopes = ['x', 'é']",
-            "profiles.a.scopes[1]: expected a scope such as",
-        ),
+        ("profiles.a.ca = 5", "profiles.a.ca: expected a string, not a number"),
+        ("profiles.a.scope = ''", "profiles.a.scope: expected a scope such as"),
+        ("profiles.a.scopes = ['x', 'é']", "profiles.a.scopes[1]: expected a scope such as"),
         (
             "profiles.a.remote = 'http://a.example'",
             "profiles.a.remote: expected https: plain http is accepted",
         ),
-        (
-            "profiles.a.remote = 'x'",
-            "profiles.a.remote: expected a URL such as",
-        ),
+        ("profiles.a.remote = 'x'", "profiles.a.remote: expected a URL such as"),
         (
             "profiles.a = { remote = 'https://a', credentials = 'b' }",
             "profiles.a.remote: cannot be combined with",
         ),
-        (
-            "profiles.a.api_key_file = 'b'",
-            "profiles.a.api_key_file: is for another token provider",
-        ),
+        ("profiles.a.api_key_file = 'b'", "profiles.a.api_key_file: is for another token provider"),
         ("tls = 1", "tls: expected a table, not a number"),
         ("tls.cert = 'a'", "tls.key: missing"),
         ("tls.key = 'a'", "tls.cert: missing"),
-        (
-            "tls = { cert = 'a', key = 'b', client_ca = [] }",
-            "tls.client_ca: expected a string, not a list",
-        ),
-        (
-            "cors.origins = ['null']",
-            "cors.origins[0]: `null` is the origin of any sandboxed page",
-        ),
+        ("tls = { cert = 'a', key = 'b', client_ca = [] }", "tls.client_ca: expected a string, not a list"),
+        ("cors.origins = ['null']", "cors.origins[0]: `null` is the origin of any sandboxed page"),
         (
             "cors.origins = ['https://a/']",
             "cors.origins[0]: expected an origin, which ends after host and port",
         ),
-        (
-            "cors.origins = ['https://*.a']",
-            "cors.origins[0]: expected whole origins, one by one",
-        ),
-        (
-            "cors.origins = ['https://a:*']",
-            "cors.origins[0]: `:*` is for loopback hosts only",
-        ),
-        (
-            "cors.origins = ['a.example']",
-            "cors.origins[0]: expected an origin such as",
-        ),
-        (
-            "cors.origins = ['*', 'https://a']",
-            "cors.origins: `*` stands for every origin: list it alone",
-        ),
+        ("cors.origins = ['https://*.a']", "cors.origins[0]: expected whole origins, one by one"),
+        ("cors.origins = ['https://a:*']", "cors.origins[0]: `:*` is for loopback hosts only"),
+        ("cors.origins = ['a.example']", "cors.origins[0]: expected an origin such as"),
+        ("cors.origins = ['*', 'https://a']", "cors.origins: `*` stands for every origin: list it alone"),
         (
             "access.anonymous = 'true'",
             "access.anonymous: expected true or false, without quotes, not a string",
         ),
-        (
-            "access.anonymous = 1",
-            "access.anonymous: expected true or false, without quotes, not a number",
-        ),
-        (
-            "access.anonymous_burst = 5",
-            "access.anonymous_burst: needs anonymous_rate beside it",
-        ),
-        (
-            "access.api_keys = 'x'",
-            "access.api_keys: expected a list of tables, not a string",
-        ),
-        (
-            "access.api_keys = ['x']",
-            "access.api_keys[0]: expected a table, not a string",
-        ),
+        ("access.anonymous = 1", "access.anonymous: expected true or false, without quotes, not a number"),
+        ("access.anonymous_burst = 5", "access.anonymous_burst: needs anonymous_rate beside it"),
+        ("access.api_keys = 'x'", "access.api_keys: expected a list of tables, not a string"),
+        ("access.api_keys = ['x']", "access.api_keys[0]: expected a table, not a string"),
         (
             "[access.api_keys]\nid = 'x'",
             "access.api_keys: expected a list of tables: write [[access.api_keys]]",
         ),
-        (
-            &format!("[[access.api_keys]]\nsha256 = '{hash}'"),
-            "access.api_keys[0].id: missing",
-        ),
-        (
-            "[[access.api_keys]]\nid = 'a'",
-            "access.api_keys[0].sha256: missing",
-        ),
-        (
-            &format!("{key}{hash}0'"),
-            "access.api_keys[0].sha256: expected 64 hexadecimal digits",
-        ),
+        (&format!("[[access.api_keys]]\nsha256 = '{hash}'"), "access.api_keys[0].id: missing"),
+        ("[[access.api_keys]]\nid = 'a'", "access.api_keys[0].sha256: missing"),
+        (&format!("{key}{hash}0'"), "access.api_keys[0].sha256: expected 64 hexadecimal digits"),
         (
             &format!("{key}{}'", hash.replacen('0', "g", 1)),
             "access.api_keys[0].sha256: expected 64 hexadecimal digits",
@@ -189,35 +96,20 @@ fn wrong_values_are_refused_in_words_that_help() {
             &format!("{key}{hash}'\nmax_ttl = '25h'"),
             "access.api_keys[0].max_ttl: expected a lifetime from 60s",
         ),
-        (
-            &format!("{key}{hash}'\nrate = 10"),
-            "access.api_keys[0].rate: expected a string, not a number",
-        ),
-        (
-            &format!("{key}{hash}'\nrate = '10'"),
-            "access.api_keys[0].rate: expected a rate such as",
-        ),
+        (&format!("{key}{hash}'\nrate = 10"), "access.api_keys[0].rate: expected a string, not a number"),
+        (&format!("{key}{hash}'\nrate = '10'"), "access.api_keys[0].rate: expected a rate such as"),
         (
             &format!("{key}{hash}'\nrate = '1/s'\nburst = 0"),
             "access.api_keys[0].burst: expected a whole number from",
         ),
-        (
-            &format!("{key}{hash}'\nburst = 1"),
-            "access.api_keys[0].burst: needs rate beside it",
-        ),
-        (
-            "access.oidc.issuer = 'https://a'",
-            "access.oidc.audience: missing",
-        ),
+        (&format!("{key}{hash}'\nburst = 1"), "access.api_keys[0].burst: needs rate beside it"),
+        ("access.oidc.issuer = 'https://a'", "access.oidc.audience: missing"),
         ("access.oidc.audience = 'a'", "access.oidc.issuer: missing"),
         (
             "access.oidc = { issuer = 'https://a?x', audience = 'a' }",
             "access.oidc.issuer: expected a URL without",
         ),
-        (
-            "access.oidc = { issuer = 'http://a', audience = 'a' }",
-            "access.oidc.issuer: expected https",
-        ),
+        ("access.oidc = { issuer = 'http://a', audience = 'a' }", "access.oidc.issuer: expected https"),
         (
             "access.oidc = { issuer = 'https://a', audience = [] }",
             "access.oidc.audience: expected a list with at",
@@ -234,14 +126,8 @@ fn wrong_values_are_refused_in_words_that_help() {
             "access.oidc = { issuer = 'https://a', audience = 'a', require = ['x'] }",
             "access.oidc.require: expected a table, not a list",
         ),
-        (
-            "access.trusted_proxy.header = 'X-User'",
-            "access.trusted_proxy.from: missing",
-        ),
-        (
-            "access.trusted_proxy.from = '10.0.0.1'",
-            "access.trusted_proxy.header: missing",
-        ),
+        ("access.trusted_proxy.header = 'X-User'", "access.trusted_proxy.from: missing"),
+        ("access.trusted_proxy.from = '10.0.0.1'", "access.trusted_proxy.header: missing"),
         (
             "access.trusted_proxy = { from = ['10.0.0.1/8'], header = 'X-User' }",
             "access.trusted_proxy.from[0]: has bits set behind its prefix",
@@ -259,14 +145,8 @@ fn wrong_values_are_refused_in_words_that_help() {
             "access.trusted_proxy.header: expected a header that is the proxy's own",
         ),
         ("admin.listen = 'x'", "admin.listen: expected \"localhost:3000\""),
-        (
-            "admin.listen = ['x']",
-            "admin.listen: expected a string or a number, not a list",
-        ),
-        (
-            "log.format = 'xml'",
-            "log.format: expected \"auto\", \"text\" or \"json\"",
-        ),
+        ("admin.listen = ['x']", "admin.listen: expected a string or a number, not a list"),
+        ("log.format = 'xml'", "log.format: expected \"auto\", \"text\" or \"json\""),
         ("log.level = 'warning'", "log.level: expected \"error\", \"warn\""),
         (
             "audit.to = 'audit.log'",
@@ -274,10 +154,8 @@ fn wrong_values_are_refused_in_words_that_help() {
         ),
     ] {
         let found = problems(text);
-        let line = found
-            .strip_prefix("c.toml:")
-            .and_then(|rest| rest.split_once(": "))
-            .map(|(_, message)| message);
+        let line =
+            found.strip_prefix("c.toml:").and_then(|rest| rest.split_once(": ")).map(|(_, message)| message);
         assert!(
             line.is_some_and(|line| line.starts_with(expected)),
             "{text}\n  gives {found}\n  not   {expected}"

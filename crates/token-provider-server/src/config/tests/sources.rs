@@ -6,11 +6,7 @@ use super::with;
 use crate::config::{Config, ConfigError, Environment, LogFormat, Overrides};
 
 fn with_variables(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    Config::parse(
-        None,
-        &Environment::from_pairs(pairs.iter().copied()),
-        &Overrides::default(),
-    )
+    Config::parse(None, &Environment::from_pairs(pairs.iter().copied()), &Overrides::default())
 }
 
 fn listens(config: &Config) -> Vec<String> {
@@ -20,10 +16,7 @@ fn listens(config: &Config) -> Vec<String> {
 #[test]
 fn flags_beat_variables_beat_the_file_beats_defaults() {
     let file = "listen = ['localhost:1', 'localhost:2']\n[log]\nformat = 'json'";
-    let variables = [
-        ("TOKEN_PROVIDER_LISTEN", "localhost:3"),
-        ("TOKEN_PROVIDER_LOG__FORMAT", "text"),
-    ];
+    let variables = [("TOKEN_PROVIDER_LISTEN", "localhost:3"), ("TOKEN_PROVIDER_LOG__FORMAT", "text")];
     let flags = Overrides {
         listen: vec!["localhost:4".to_owned(), "localhost:5".to_owned()],
         log_format: Some("auto".to_owned()),
@@ -34,13 +27,7 @@ fn flags_beat_variables_beat_the_file_beats_defaults() {
         ("", &[][..], &none, &["localhost:3000"][..], LogFormat::Auto),
         (file, &[], &none, &["localhost:1", "localhost:2"], LogFormat::Json),
         (file, &variables, &none, &["localhost:3"], LogFormat::Text),
-        (
-            file,
-            &variables,
-            &flags,
-            &["localhost:4", "localhost:5"],
-            LogFormat::Auto,
-        ),
+        (file, &variables, &flags, &["localhost:4", "localhost:5"], LogFormat::Auto),
     ] {
         let config = with(file, variables, flags).unwrap();
         assert_eq!(
@@ -63,15 +50,8 @@ fn a_variable_replaces_its_key_and_leaves_the_neighbours() {
         (default.scope.as_deref(), &*default.scopes),
         (Some("d"), &["b".to_owned(), "d".to_owned()][..])
     );
-    assert_eq!(
-        (maps.scope.as_deref(), maps.ca.as_deref()),
-        (Some("c"), Some(Path::new("/ca.pem")))
-    );
-    assert_eq!(
-        config.profiles.len(),
-        2,
-        "no third one by the variable's spelling"
-    );
+    assert_eq!((maps.scope.as_deref(), maps.ca.as_deref()), (Some("c"), Some(Path::new("/ca.pem"))));
+    assert_eq!(config.profiles.len(), 2, "no third one by the variable's spelling");
 }
 
 #[test]
@@ -102,31 +82,14 @@ fn variables_hold_lists_numbers_and_words() {
     ])
     .unwrap();
     assert_eq!(listens(&config), ["[::1]:3000", "unix:/run/x.sock"]);
-    assert_eq!(
-        config
-            .lifetimes
-            .iter()
-            .map(|lifetime| lifetime.as_secs())
-            .collect::<Vec<_>>(),
-        [300, 900]
-    );
+    assert_eq!(config.lifetimes.iter().map(|lifetime| lifetime.as_secs()).collect::<Vec<_>>(), [300, 900]);
     assert_eq!(config.public_hosts.len(), 2);
-    assert_eq!(
-        config.tls.unwrap().cert,
-        Path::new("tls.crt"),
-        "relative to the working directory"
-    );
-    assert_eq!(
-        config.profiles["default"].credentials,
-        Some(PathBuf::from("/c.properties"))
-    );
+    assert_eq!(config.tls.unwrap().cert, Path::new("tls.crt"), "relative to the working directory");
+    assert_eq!(config.profiles["default"].credentials, Some(PathBuf::from("/c.properties")));
     assert!(config.cors.origins.is_empty());
     let access = config.access;
     assert!(access.anonymous);
-    assert_eq!(
-        access.anonymous_policy.max_ttl.map(|ttl| ttl.as_secs()),
-        Some(900)
-    );
+    assert_eq!(access.anonymous_policy.max_ttl.map(|ttl| ttl.as_secs()), Some(900));
     assert_eq!(access.anonymous_policy.rate.map(|rate| rate.burst.get()), Some(6));
     assert_eq!(access.api_keys.len(), 1);
     let oidc = access.oidc.unwrap();
@@ -139,82 +102,39 @@ fn variables_hold_lists_numbers_and_words() {
 #[test]
 fn what_is_wrong_with_a_variable_names_the_variable() {
     for (name, value, expected) in [
-        (
-            "LISTN",
-            "x",
-            "unknown variable; did you mean TOKEN_PROVIDER_LISTEN?",
-        ),
-        (
-            "CORS__ORGINS",
-            "x",
-            "unknown variable; did you mean TOKEN_PROVIDER_CORS__ORIGINS?",
-        ),
-        (
-            "CORS_ORIGINS",
-            "x",
-            "unknown variable; did you mean TOKEN_PROVIDER_CORS__ORIGINS?",
-        ),
+        ("LISTN", "x", "unknown variable; did you mean TOKEN_PROVIDER_LISTEN?"),
+        ("CORS__ORGINS", "x", "unknown variable; did you mean TOKEN_PROVIDER_CORS__ORIGINS?"),
+        ("CORS_ORIGINS", "x", "unknown variable; did you mean TOKEN_PROVIDER_CORS__ORIGINS?"),
         ("PUBLIC__HOSTS", "x", "public: unknown key; expected one of: "),
-        (
-            "COLOUR",
-            "x",
-            "unknown variable; expected one of: TOKEN_PROVIDER_ACCESS, ",
-        ),
-        (
-            "HERE_ACCESS_KEY_SECRET",
-            "x",
-            "unknown variable; HERE's access key does not belong here",
-        ),
+        ("COLOUR", "x", "unknown variable; expected one of: TOKEN_PROVIDER_ACCESS, "),
+        ("HERE_ACCESS_KEY_SECRET", "x", "unknown variable; HERE's access key does not belong here"),
         ("", "x", "unknown variable; expected one of: "),
-        (
-            "LISTEN",
-            "localhost:1,x",
-            "listen[1]: expected \"localhost:3000\"",
-        ),
+        ("LISTEN", "localhost:1,x", "listen[1]: expected \"localhost:3000\""),
         ("LISTEN", ",", "expected a list with at least one entry"),
         ("ACCESS__ANONYMOUS", "yes", "expected true or false"),
         ("LOG", "json", "expected a table, not a string"),
         ("LOG__FORMAT", "[1]", "expected a string, not a list"),
         ("LISTEN__0", "x", "listen: expected a list, not a table"),
-        (
-            "ACCESS__API_KEYS",
-            "[{ id = 'a' }]",
-            "access.api_keys[0].sha256: missing",
-        ),
-        (
-            "ACCESS__API_KEYS",
-            "[{ idd = 'a' }]",
-            "access.api_keys[0].idd: unknown key; did you mean \"id\"?",
-        ),
+        ("ACCESS__API_KEYS", "[{ id = 'a' }]", "access.api_keys[0].sha256: missing"),
+        ("ACCESS__API_KEYS", "[{ idd = 'a' }]", "access.api_keys[0].idd: unknown key; did you mean \"id\"?"),
         (
             "ACCESS__API_KEYS__0__ID",
             "a",
             "access.api_keys: expected a list of tables: write [[access.api_keys]], with two brackets",
         ),
-        (
-            "ACCESS__OIDC__ISSUER",
-            "https://a.example",
-            "access.oidc.audience: missing",
-        ),
+        ("ACCESS__OIDC__ISSUER", "https://a.example", "access.oidc.audience: missing"),
     ] {
         let name = format!("TOKEN_PROVIDER_{name}");
         let found = with_variables(&[(&name, value)]).unwrap_err().to_string();
         let expected = format!("{name}: {expected}");
-        assert!(
-            found.lines().any(|line| line.starts_with(&expected)),
-            "{found}\n  has no {expected}"
-        );
+        assert!(found.lines().any(|line| line.starts_with(&expected)), "{found}\n  has no {expected}");
     }
 }
 
 #[test]
 fn a_variable_cannot_set_a_part_of_what_is_not_a_table() {
-    let found = with(
-        "log = 5",
-        &[("TOKEN_PROVIDER_LOG__FORMAT", "json")],
-        &Overrides::default(),
-    )
-    .unwrap_err();
+    let found =
+        with("log = 5", &[("TOKEN_PROVIDER_LOG__FORMAT", "json")], &Overrides::default()).unwrap_err();
     assert_eq!(
         found.to_string(),
         "c.toml:1: log: expected a table, not a number\n\
@@ -231,13 +151,8 @@ fn empty_variables_and_service_links_say_nothing() {
         ("TOKEN_PROVIDER_SERVICE_HOST", "10.0.0.1"),
     ]);
     assert_eq!(listens(&config.unwrap()), ["localhost:3000"]);
-    let found = with_variables(&[("TOKEN_PROVIDER_PORT", "3000")])
-        .unwrap_err()
-        .to_string();
-    assert!(
-        found.starts_with("TOKEN_PROVIDER_PORT: unknown variable"),
-        "{found}"
-    );
+    let found = with_variables(&[("TOKEN_PROVIDER_PORT", "3000")]).unwrap_err().to_string();
+    assert!(found.starts_with("TOKEN_PROVIDER_PORT: unknown variable"), "{found}");
 }
 
 #[cfg(unix)]

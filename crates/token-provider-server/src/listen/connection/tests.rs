@@ -1,6 +1,5 @@
 //! A connection over a pipe, where time passes as fast as nothing happens.
 
-use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Response;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};

@@ -20,22 +20,11 @@ async fn at_home() -> (Account, Folder) {
 fn assert_outcome(outcome: &Outcome, code: i32, lines: &[(&str, &str)]) {
     assert_eq!(outcome.code, Some(code), "{outcome:?}");
     for (beginning, part) in lines {
-        let found = outcome
-            .stdout
-            .lines()
-            .any(|line| line.starts_with(beginning) && line.contains(part));
+        let found = outcome.stdout.lines().any(|line| line.starts_with(beginning) && line.contains(part));
         assert!(found, "no line {beginning:?} … {part:?}: {outcome:#?}");
     }
-    let failures = outcome
-        .stdout
-        .lines()
-        .filter(|line| line.starts_with("FAILURE"))
-        .count();
-    assert_eq!(
-        failures > 0,
-        code != 0,
-        "failures and exit code agree: {outcome:#?}"
-    );
+    let failures = outcome.stdout.lines().filter(|line| line.starts_with("FAILURE")).count();
+    assert_eq!(failures > 0, code != 0, "failures and exit code agree: {outcome:#?}");
     assert_eq!(outcome.stderr, "", "the report is data, and all there is");
 }
 
@@ -62,54 +51,28 @@ async fn missing_file_is_named() {
     let folder = Folder::new();
     let nowhere = ("FAILURE  credential: ", "no HERE credential found");
     assert_outcome(&check(&folder).await, 78, &[nowhere]);
-    let outcome = folder
-        .run(&[
-            "check",
-            "--listen",
-            "127.0.0.1:0",
-            "--credentials",
-            "nowhere.properties",
-        ])
-        .await;
-    assert_outcome(
-        &outcome,
-        78,
-        &[(
-            "FAILURE  credential: ",
-            "nowhere.properties: there is no such file",
-        )],
-    );
+    let outcome =
+        folder.run(&["check", "--listen", "127.0.0.1:0", "--credentials", "nowhere.properties"]).await;
+    assert_outcome(&outcome, 78, &[("FAILURE  credential: ", "nowhere.properties: there is no such file")]);
 }
 
 #[tokio::test]
 async fn missing_key_is_named() {
     let (account, folder) = at_home().await;
-    let text = account
-        .credentials()
-        .replace("here.access.key.secret", "here.access.key.sceret");
+    let text = account.credentials().replace("here.access.key.secret", "here.access.key.sceret");
     folder.write("credentials.properties", &text);
     let outcome = check(&folder).await;
-    assert_outcome(
-        &outcome,
-        78,
-        &[("FAILURE  credential: ", "here.access.key.secret is missing")],
-    );
+    assert_outcome(&outcome, 78, &[("FAILURE  credential: ", "here.access.key.secret is missing")]);
     assert!(!outcome.stdout.contains(&account.secret()), "{outcome:?}");
 }
 
 #[tokio::test]
 async fn wrong_secret_is_told_from_a_wrong_address() {
     let (account, folder) = at_home().await;
-    let text = account
-        .credentials()
-        .replace(&account.secret(), "planted-wrong-secret");
+    let text = account.credentials().replace(&account.secret(), "planted-wrong-secret");
     folder.write("credentials.properties", &text);
     let outcome = check(&folder).await;
-    assert_outcome(
-        &outcome,
-        1,
-        &[("ok       issuer: ", "answers"), ("FAILURE  token: ", "401300")],
-    );
+    assert_outcome(&outcome, 1, &[("ok       issuer: ", "answers"), ("FAILURE  token: ", "401300")]);
     assert!(!outcome.stdout.contains("planted"), "{outcome:?}");
 }
 
@@ -117,21 +80,10 @@ async fn wrong_secret_is_told_from_a_wrong_address() {
 async fn skewed_clock_is_a_warning_with_its_size_and_direction() {
     for (seconds, direction) in [(3600, "behind HERE"), (-3600, "ahead of HERE")] {
         let (account, folder) = at_home().await;
-        account
-            .sandbox
-            .faults()
-            .inject(Fault::new().with_clock_skew(seconds));
+        account.sandbox.faults().inject(Fault::new().with_clock_skew(seconds));
         let outcome = check(&folder).await;
-        assert_outcome(
-            &outcome,
-            0,
-            &[("warning  clock: ", direction), ("ok       token: ", "")],
-        );
-        let size = outcome
-            .stdout
-            .split("this machine is ")
-            .nth(1)
-            .and_then(|rest| rest.split(' ').next());
+        assert_outcome(&outcome, 0, &[("warning  clock: ", direction), ("ok       token: ", "")]);
+        let size = outcome.stdout.split("this machine is ").nth(1).and_then(|rest| rest.split(' ').next());
         let size: i64 = size.and_then(|size| size.parse().ok()).expect("says how much");
         // Some seconds may pass between reading one clock and the other.
         assert!((3590..=3610).contains(&size), "{outcome:?}");
@@ -141,10 +93,7 @@ async fn skewed_clock_is_a_warning_with_its_size_and_direction() {
 #[tokio::test]
 async fn clock_that_cannot_be_put_right_is_a_failure() {
     let (account, folder) = at_home().await;
-    account
-        .sandbox
-        .faults()
-        .inject(Fault::new().with_status(401).with_error_code(401_204));
+    account.sandbox.faults().inject(Fault::new().with_status(401).with_error_code(401_204));
     assert_outcome(&check(&folder).await, 1, &[("FAILURE  clock: ", "401204")]);
 }
 
@@ -154,23 +103,13 @@ async fn unreachable_host_is_a_failure_of_the_issuer() {
     let text = "here.access.key.id = a\nhere.access.key.secret = b\nhere.token.endpoint.url = http://127.0.0.1:1/oauth2/token\n";
     folder.write("credentials.properties", text);
     let outcome = check(&folder).await;
-    assert_outcome(
-        &outcome,
-        1,
-        &[(
-            "FAILURE  issuer: ",
-            "http://127.0.0.1:1/oauth2/token: no connection",
-        )],
-    );
+    assert_outcome(&outcome, 1, &[("FAILURE  issuer: ", "http://127.0.0.1:1/oauth2/token: no connection")]);
 }
 
 #[tokio::test]
 async fn page_of_a_proxy_is_a_failure_of_the_issuer() {
     let (account, folder) = at_home().await;
-    account
-        .sandbox
-        .faults()
-        .inject(Fault::new().with_body(FaultBody::Html));
+    account.sandbox.faults().inject(Fault::new().with_body(FaultBody::Html));
     assert_outcome(&check(&folder).await, 1, &[("FAILURE  issuer: ", "proxy")]);
 }
 
@@ -178,11 +117,7 @@ async fn page_of_a_proxy_is_a_failure_of_the_issuer() {
 async fn file_that_others_can_read_is_a_warning() {
     let (_account, folder) = at_home().await;
     set_mode(&folder.path("credentials.properties"), 0o644);
-    assert_outcome(
-        &check(&folder).await,
-        0,
-        &[("warning  permissions: ", "chmod 600")],
-    );
+    assert_outcome(&check(&folder).await, 0, &[("warning  permissions: ", "chmod 600")]);
 }
 
 #[tokio::test]
@@ -191,25 +126,15 @@ async fn port_that_is_taken_is_a_failure() {
     let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let address = taken.local_addr().expect("is bound").to_string();
     let outcome = folder.run(&["check", "--listen", &address]).await;
-    assert_outcome(
-        &outcome,
-        1,
-        &[("FAILURE  listener: ", &address), ("ok       token: ", "")],
-    );
+    assert_outcome(&outcome, 1, &[("FAILURE  listener: ", &address), ("ok       token: ", "")]);
 }
 
 #[tokio::test]
 async fn exposed_listener_is_a_failure() {
     let (_account, folder) = at_home().await;
     let outcome = folder.run(&["check", "--listen", "0.0.0.0:0"]).await;
-    assert_outcome(
-        &outcome,
-        78,
-        &[("FAILURE  access: ", "--anonymous"), ("ok       token: ", "")],
-    );
-    let outcome = folder
-        .run(&["check", "--listen", "0.0.0.0:0", "--anonymous"])
-        .await;
+    assert_outcome(&outcome, 78, &[("FAILURE  access: ", "--anonymous"), ("ok       token: ", "")]);
+    let outcome = folder.run(&["check", "--listen", "0.0.0.0:0", "--anonymous"]).await;
     assert_outcome(&outcome, 0, &[]);
 }
 
@@ -226,10 +151,7 @@ async fn unix_socket_is_left_as_it_was() {
 #[tokio::test]
 async fn each_problem_of_the_configuration_is_a_line() {
     let (_account, folder) = at_home().await;
-    folder.write(
-        "token-provider.toml",
-        "lisetn = 1\n[cors]\norigins = [\"null\"]\n",
-    );
+    folder.write("token-provider.toml", "lisetn = 1\n[cors]\norigins = [\"null\"]\n");
     let lines = [
         ("FAILURE  configuration: ", "token-provider.toml:1: lisetn"),
         ("FAILURE  configuration: ", "token-provider.toml:3: cors.origins"),
@@ -240,18 +162,11 @@ async fn each_problem_of_the_configuration_is_a_line() {
 #[tokio::test]
 async fn every_profile_is_looked_at() {
     let (account, folder) = at_home().await;
-    let other = folder.write(
-        "other",
-        &account
-            .credentials()
-            .replace(&account.secret(), "planted-wrong-secret"),
-    );
+    let other =
+        folder.write("other", &account.credentials().replace(&account.secret(), "planted-wrong-secret"));
     folder.write(
         "token-provider.toml",
-        &format!(
-            "[profiles.default]\n[profiles.maps]\ncredentials = {:?}\n",
-            other.display().to_string()
-        ),
+        &format!("[profiles.default]\n[profiles.maps]\ncredentials = {:?}\n", other.display().to_string()),
     );
     let outcome = check(&folder).await;
     let lines = [

@@ -17,17 +17,12 @@ fn is_to_be_updated() -> bool {
 /// Compares with a file, in which the version is written as `VERSION`: a release changes no help.
 fn differs(name: &str, text: &str) -> Option<String> {
     let text = text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("testdata/cli")
-        .join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/cli").join(name);
     if is_to_be_updated() {
         fs::write(&path, &text).expect("can be written");
     }
     let expected = fs::read_to_string(&path).unwrap_or_default();
-    let line = text
-        .lines()
-        .zip(expected.lines())
-        .find(|(found, expected)| found != expected);
+    let line = text.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
     (text != expected)
         .then(|| format!("{name}: run with UPDATE_EXPECTED=1 if this is meant; first: {line:#?}"))
 }
@@ -54,11 +49,7 @@ async fn help_is_as_written_down() {
         ("completions.fish", &["completions", "fish"]),
     ] {
         let outcome = folder.run(arguments).await;
-        assert_eq!(
-            (outcome.code, outcome.stderr.as_str()),
-            (Some(0), ""),
-            "{outcome:?}"
-        );
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
         different.extend(differs(name, &outcome.stdout));
     }
     assert!(different.is_empty(), "{}", different.join("\n"));
@@ -86,12 +77,7 @@ async fn help_names_every_command_and_exit_code() {
 #[tokio::test]
 async fn no_option_takes_a_secret() {
     let folder = Folder::new();
-    for arguments in [
-        &["--help"][..],
-        &["serve", "--help"],
-        &["token", "--help"],
-        &["sandbox", "--help"],
-    ] {
+    for arguments in [&["--help"][..], &["serve", "--help"], &["token", "--help"], &["sandbox", "--help"]] {
         let help = folder.run(arguments).await.stdout.to_lowercase();
         for option in ["--secret", "--access-key", "--password", "--api-key", "--token "] {
             assert!(!help.contains(option), "{option}: {help}");

@@ -26,11 +26,7 @@ async fn written_credentials_are_all_that_a_script_needs() {
     assert_eq!(mode & 0o777, 0o600, "for the owner's eyes");
     // The file says where the account is, and `token` finds the file.
     let token = folder.run(&["token"]).await;
-    assert_eq!(
-        (token.code, token.stdout.split('.').count()),
-        (Some(0), 3),
-        "{token:?}"
-    );
+    assert_eq!((token.code, token.stdout.split('.').count()), (Some(0), 3), "{token:?}");
     sandbox.signal(Signal::TERM);
     let (status, stdout, _) = sandbox.end().await;
     assert_eq!((status.code(), stdout.as_str()), (Some(0), ""));
@@ -40,19 +36,9 @@ async fn written_credentials_are_all_that_a_script_needs() {
 async fn file_that_is_there_is_not_replaced() {
     let folder = Folder::new();
     let file = folder.write("credentials.properties", "precious");
-    let arguments = [
-        "sandbox",
-        "--listen",
-        ANYWHERE,
-        "--write-credentials",
-        file.to_str().expect("is text"),
-    ];
+    let arguments = ["sandbox", "--listen", ANYWHERE, "--write-credentials", file.to_str().expect("is text")];
     let outcome = folder.run(&arguments).await;
-    assert_eq!(
-        (outcome.code, outcome.stdout.as_str()),
-        (Some(1), ""),
-        "{outcome:?}"
-    );
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
     assert!(outcome.stderr.contains("credentials.properties"), "{outcome:?}");
     assert_eq!(std::fs::read_to_string(&file).expect("is there"), "precious");
 }
@@ -62,13 +48,7 @@ async fn link_is_not_followed_to_a_file_that_is_not_there() {
     let folder = Folder::new();
     let file = folder.path("credentials.properties");
     std::os::unix::fs::symlink(folder.path("target"), &file).expect("can be made");
-    let arguments = [
-        "sandbox",
-        "--listen",
-        ANYWHERE,
-        "--write-credentials",
-        file.to_str().expect("is text"),
-    ];
+    let arguments = ["sandbox", "--listen", ANYWHERE, "--write-credentials", file.to_str().expect("is text")];
     let outcome = folder.run(&arguments).await;
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     assert!(!folder.path("target").exists());
@@ -88,17 +68,12 @@ async fn secret_is_in_the_file_alone() {
     let file = folder.path("c");
     let sandbox = start(&folder, &file).await;
     let text = std::fs::read_to_string(&file).expect("is there");
-    let secret = text
-        .lines()
-        .find_map(|line| line.strip_prefix("here.access.key.secret = "));
+    let secret = text.lines().find_map(|line| line.strip_prefix("here.access.key.secret = "));
     let secret = secret.expect("is there").to_owned();
     assert!(!sandbox.visible_arguments().contains(&secret));
     sandbox.signal(Signal::TERM);
     let (_, stdout, log) = sandbox.end().await;
-    assert!(
-        !stdout.contains(&secret) && !log.iter().any(|line| line.contains(&secret)),
-        "{log:#?}"
-    );
+    assert!(!stdout.contains(&secret) && !log.iter().any(|line| line.contains(&secret)), "{log:#?}");
 }
 
 #[tokio::test]
@@ -112,21 +87,12 @@ async fn account_is_the_same_again_for_the_same_credentials() {
 
     let again = folder.path("again.properties");
     let paths = [&file, &again].map(|path| path.to_str().expect("is text"));
-    let arguments = [
-        "sandbox",
-        "--listen",
-        ANYWHERE,
-        "--credentials",
-        paths[0],
-        "--write-credentials",
-        paths[1],
-    ];
+    let arguments =
+        ["sandbox", "--listen", ANYWHERE, "--credentials", paths[0], "--write-credentials", paths[1]];
     let mut second = folder.start(&arguments);
     let message = second.logged("an offline HERE account at").await;
     let address = message.rsplit("http://").next().unwrap_or_default();
-    let address = address
-        .parse()
-        .unwrap_or_else(|_| panic!("no address: {message}"));
+    let address = address.parse().unwrap_or_else(|_| panic!("no address: {message}"));
     let bearer = format!("Bearer {}", token.trim());
     let hello = request(address, "GET", "/hello", &[("Authorization", &bearer)]).await;
     assert_eq!(hello.status, 200, "knows the first one's token: {hello:?}");
@@ -139,17 +105,8 @@ async fn account_needs_credentials_that_can_be_read() {
     let folder = Folder::new();
     let file = folder.write("c", "here.access.key.id = an-id\n");
     for path in [file.to_str().expect("is text"), "nothing"] {
-        let outcome = folder
-            .run(&["sandbox", "--listen", ANYWHERE, "--credentials", path])
-            .await;
-        assert_eq!(
-            (outcome.code, outcome.stdout.as_str()),
-            (Some(78), ""),
-            "{outcome:?}"
-        );
-        assert!(
-            outcome.stderr.contains(path) && !outcome.stderr.contains("an-id"),
-            "{outcome:?}"
-        );
+        let outcome = folder.run(&["sandbox", "--listen", ANYWHERE, "--credentials", path]).await;
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(78), ""), "{outcome:?}");
+        assert!(outcome.stderr.contains(path) && !outcome.stderr.contains("an-id"), "{outcome:?}");
     }
 }

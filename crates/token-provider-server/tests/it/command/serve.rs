@@ -27,14 +27,8 @@ async fn tokens_are_served_until_sigterm() {
         let (status, stdout, log) = server.end().await;
         assert_eq!((status.code(), stdout.as_str()), (Some(0), ""), "{log:#?}");
         let log = log.join("\n");
-        assert!(
-            !log.contains(reply.text()) && !log.contains(&account.secret()),
-            "{log}"
-        );
-        assert!(
-            log.contains("credentials.properties"),
-            "the place is named: {log}"
-        );
+        assert!(!log.contains(reply.text()) && !log.contains(&account.secret()), "{log}");
+        assert!(log.contains("credentials.properties"), "the place is named: {log}");
     }
 }
 
@@ -59,10 +53,7 @@ async fn answer_under_way_finishes_after_sigterm() {
     let mut server = folder.start(&ANYWHERE);
     let address = server.address().await;
     assert_eq!(get(address, "/getToken").await.status, 200);
-    account
-        .sandbox
-        .faults()
-        .inject(Fault::new().with_delay(std::time::Duration::from_millis(500)));
+    account.sandbox.faults().inject(Fault::new().with_delay(std::time::Duration::from_millis(500)));
     let before = account.sandbox.stats().token_requests;
     let under_way = tokio::spawn(async move { get(address, "/getToken?ttl=60").await.status });
     while account.sandbox.stats().token_requests == before {
@@ -83,38 +74,23 @@ async fn sandbox_needs_nothing() {
     let second = get(address, "/getToken?ttl=3600").await;
     assert_eq!((first.status, first.text()), (200, second.text()));
     let page = get(address, "/").await;
-    let origin = origin
-        .split(' ')
-        .find_map(|word| word.strip_prefix("http://"))
-        .unwrap_or_default();
+    let origin = origin.split(' ').find_map(|word| word.strip_prefix("http://")).unwrap_or_default();
     let origin = format!("http://{}", origin.trim_end_matches([';', ',']));
     assert!(page.text().contains(&origin), "{origin}: {page:?}");
     assert!(
-        page.header("content-security-policy")
-            .is_some_and(|policy| policy.contains(&origin)),
+        page.header("content-security-policy").is_some_and(|policy| policy.contains(&origin)),
         "{page:?}"
     );
     // The demo's script can use the token at the account.
-    let account: SocketAddr = origin
-        .strip_prefix("http://")
-        .unwrap_or_default()
-        .parse()
-        .expect("is an address");
+    let account: SocketAddr =
+        origin.strip_prefix("http://").unwrap_or_default().parse().expect("is an address");
     let bearer = format!("Bearer {}", first.text());
     let page_origin = format!("http://{address}");
-    let hello = request(
-        account,
-        "GET",
-        "/hello",
-        &[("Authorization", &bearer), ("Origin", &page_origin)],
-    )
-    .await;
+    let hello =
+        request(account, "GET", "/hello", &[("Authorization", &bearer), ("Origin", &page_origin)]).await;
     assert_eq!(hello.status, 200, "{hello:?}");
     assert!(get(address, "/demo.js").await.text().contains("greeting"));
-    assert!(
-        hello.json()["greeting"].is_string(),
-        "what the demo shows: {hello:?}"
-    );
+    assert!(hello.json()["greeting"].is_string(), "what the demo shows: {hello:?}");
 }
 
 #[tokio::test]
@@ -146,11 +122,7 @@ async fn open_server_is_refused_with_three_ways_to_mend_it() {
     let folder = Folder::new();
     for address in ["0.0.0.0:0", "[::]:0"] {
         let outcome = folder.run(&["serve", "--sandbox", "--listen", address]).await;
-        assert_eq!(
-            (outcome.code, outcome.stdout.as_str()),
-            (Some(78), ""),
-            "{outcome:?}"
-        );
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(78), ""), "{outcome:?}");
         for way in ["localhost:3000", "access.api_keys", "--anonymous"] {
             assert!(outcome.stderr.contains(way), "{way}: {outcome:?}");
         }
@@ -158,43 +130,23 @@ async fn open_server_is_refused_with_three_ways_to_mend_it() {
     // Each of the last two is a way out.
     let mut server = folder.start(&["serve", "--sandbox", "--listen", "0.0.0.0:0", "--anonymous"]);
     let port = server.address().await.port();
-    assert_eq!(
-        get(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "/getToken")
-            .await
-            .status,
-        200
-    );
-    let key = format!(
-        "[[access.api_keys]]\nid = \"a\"\nsha256 = \"{}\"\n",
-        "ab".repeat(32)
-    );
+    assert_eq!(get(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "/getToken").await.status, 200);
+    let key = format!("[[access.api_keys]]\nid = \"a\"\nsha256 = \"{}\"\n", "ab".repeat(32));
     folder.write("token-provider.toml", &key);
     let mut server = folder.start(&["serve", "--sandbox", "--listen", "0.0.0.0:0"]);
     let port = server.address().await.port();
-    assert_eq!(
-        get(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "/getToken")
-            .await
-            .status,
-        401
-    );
+    assert_eq!(get(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "/getToken").await.status, 401);
 }
 
 #[tokio::test]
 async fn allowed_origin_takes_the_place_of_the_usual_ones() {
     let folder = Folder::new();
-    let allow = [
-        "--allow-origin",
-        "https://maps.example.com",
-        "--allow-origin",
-        "https://b.example",
-    ];
+    let allow = ["--allow-origin", "https://maps.example.com", "--allow-origin", "https://b.example"];
     let mut server = folder.start(&[&["serve", "--sandbox", "--listen", "127.0.0.1:0"], &allow[..]].concat());
     let address = server.address().await;
-    for (origin, status) in [
-        ("https://maps.example.com", 200),
-        ("https://b.example", 200),
-        ("http://localhost:5173", 403),
-    ] {
+    for (origin, status) in
+        [("https://maps.example.com", 200), ("https://b.example", 200), ("http://localhost:5173", 403)]
+    {
         let reply = request(address, "GET", "/getToken", &[("Origin", origin)]).await;
         assert_eq!(reply.status, status, "{origin}: {reply:?}");
     }
@@ -207,10 +159,7 @@ async fn port_that_is_taken_is_exit_code_1_and_says_so() {
     let address = taken.local_addr().expect("is bound").to_string();
     let outcome = folder.run(&["serve", "--sandbox", "--listen", &address]).await;
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
-    assert!(
-        outcome.stderr.contains(&address) && outcome.stderr.contains("another process"),
-        "{outcome:?}"
-    );
+    assert!(outcome.stderr.contains(&address) && outcome.stderr.contains("another process"), "{outcome:?}");
 }
 
 #[tokio::test]
@@ -221,11 +170,7 @@ async fn configuration_is_judged_whole() {
         "lisetn = 1\npublic_hosts = [\"https://x\"]\n[cors]\norigins = [\"null\"]\n",
     );
     let outcome = folder.run(&["serve"]).await;
-    assert_eq!(
-        (outcome.code, outcome.stdout.as_str()),
-        (Some(78), ""),
-        "{outcome:?}"
-    );
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(78), ""), "{outcome:?}");
     for key in ["lisetn", "public_hosts", "cors.origins"] {
         assert!(outcome.stderr.contains(key), "{key}: {outcome:?}");
     }
@@ -251,20 +196,14 @@ async fn log_is_json_lines_where_nobody_watches() {
     let (_, _, log) = server.end().await;
     for line in log {
         let entry: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        assert!(
-            entry["level"].is_string() && entry["message"].is_string(),
-            "{line}"
-        );
+        assert!(entry["level"].is_string() && entry["message"].is_string(), "{line}");
     }
 }
 
 #[tokio::test]
 async fn open_listener_stays_closed_whatever_order_a_configuration_is_changed_in() {
     let folder = Folder::new();
-    let key = format!(
-        "[[access.api_keys]]\nid = \"a\"\nsha256 = \"{}\"\n",
-        "ab".repeat(32)
-    );
+    let key = format!("[[access.api_keys]]\nid = \"a\"\nsha256 = \"{}\"\n", "ab".repeat(32));
     let write = |listen: &str, rest: &str| {
         folder.write("token-provider.toml", &format!("listen = [\"{listen}\"]\n{rest}"))
     };

@@ -21,37 +21,19 @@ async fn each_format_is_what_its_reader_expects() {
     assert_eq!(claims.expires_at - claims.issued_at, 3600);
 
     let header = folder.run(&["token", "--format", "header"]).await.stdout;
-    let token = header
-        .strip_prefix("Authorization: Bearer ")
-        .and_then(|rest| rest.strip_suffix('\n'));
-    assert!(
-        account.sandbox.verify_token(token.unwrap_or_default()).is_ok(),
-        "{header}"
-    );
+    let token = header.strip_prefix("Authorization: Bearer ").and_then(|rest| rest.strip_suffix('\n'));
+    assert!(account.sandbox.verify_token(token.unwrap_or_default()).is_ok(), "{header}");
 
     let env = folder.run(&["token", "--format", "env"]).await.stdout;
-    let token = env
-        .strip_prefix("HERE_ACCESS_TOKEN=")
-        .and_then(|rest| rest.strip_suffix('\n'));
-    assert!(
-        account.sandbox.verify_token(token.unwrap_or_default()).is_ok(),
-        "{env}"
-    );
+    let token = env.strip_prefix("HERE_ACCESS_TOKEN=").and_then(|rest| rest.strip_suffix('\n'));
+    assert!(account.sandbox.verify_token(token.unwrap_or_default()).is_ok(), "{env}");
 
-    let json = folder
-        .run(&["token", "--format", "json", "--ttl", "120"])
-        .await
-        .stdout;
+    let json = folder.run(&["token", "--format", "json", "--ttl", "120"]).await.stdout;
     let json: Value = serde_json::from_str(&json).expect("is JSON");
-    let claims = account
-        .sandbox
-        .verify_token(json["access_token"].as_str().unwrap_or_default());
+    let claims = account.sandbox.verify_token(json["access_token"].as_str().unwrap_or_default());
     assert_eq!(claims.map(|claims| claims.expires_at - claims.issued_at), Ok(120));
     assert_eq!(json["token_type"], "Bearer");
-    assert!(
-        (60..120).contains(&json["expires_in"].as_u64().unwrap_or_default()),
-        "{json}"
-    );
+    assert!((60..120).contains(&json["expires_in"].as_u64().unwrap_or_default()), "{json}");
     assert_eq!(json.as_object().map(serde_json::Map::len), Some(3), "{json}");
 }
 
@@ -62,13 +44,8 @@ async fn scope_is_asked_for() {
     let outcome = folder.run(&["token", "--format", "json", "--scope", scope]).await;
     let json: Value = serde_json::from_str(&outcome.stdout).expect("is JSON");
     assert_eq!(json["scope"], scope);
-    let claims = account
-        .sandbox
-        .verify_token(json["access_token"].as_str().unwrap_or_default());
-    assert_eq!(
-        claims.ok().and_then(|claims| claims.scope).as_deref(),
-        Some(scope)
-    );
+    let claims = account.sandbox.verify_token(json["access_token"].as_str().unwrap_or_default());
+    assert_eq!(claims.ok().and_then(|claims| claims.scope).as_deref(), Some(scope));
 }
 
 #[tokio::test]
@@ -76,18 +53,13 @@ async fn credential_is_found_in_each_place() {
     let account = Account::open().await;
     let text = account.credentials();
     let value = |key: &str| {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
         line.expect("is there").to_owned()
     };
     let assert_found = async |folder: &Folder, arguments: &[&str], what: &str| {
         let outcome = folder.run(arguments).await;
         assert_eq!(outcome.code, Some(0), "{what}: {outcome:?}");
-        assert!(
-            account.sandbox.verify_token(outcome.stdout.trim_end()).is_ok(),
-            "{what}"
-        );
+        assert!(account.sandbox.verify_token(outcome.stdout.trim_end()).is_ok(), "{what}");
     };
 
     let folder = Folder::new();
@@ -119,47 +91,27 @@ async fn credential_is_found_in_each_place() {
     std::fs::create_dir(folder.path(".here")).expect("can be made");
     folder.write(".here/credentials.properties", &text);
     assert_found(&folder, &["token"], "~/.here/credentials.properties").await;
-    folder.write(
-        ".here/credentials.ini",
-        &format!("[other]\nx = 1\n[default]\n{text}"),
-    );
+    folder.write(".here/credentials.ini", &format!("[other]\nx = 1\n[default]\n{text}"));
     folder.write(".here/credentials.properties", "not = read\n");
     assert_found(&folder, &["token"], "~/.here/credentials.ini").await;
 
     let folder = Folder::new();
     let file = folder.write("elsewhere", &text);
-    let config = format!(
-        "[profiles.default]\ncredentials = {:?}\n",
-        file.display().to_string()
-    );
+    let config = format!("[profiles.default]\ncredentials = {:?}\n", file.display().to_string());
     folder.write("token-provider.toml", &config);
     assert_found(&folder, &["token"], "the configuration").await;
     let config = folder.write("other.toml", &config);
-    folder.write(
-        "token-provider.toml",
-        "[profiles.default]\ncredentials = \"/nowhere\"\n",
-    );
-    assert_found(
-        &folder,
-        &["token", "--config", config.to_str().expect("is text")],
-        "--config",
-    )
-    .await;
+    folder.write("token-provider.toml", "[profiles.default]\ncredentials = \"/nowhere\"\n");
+    assert_found(&folder, &["token", "--config", config.to_str().expect("is text")], "--config").await;
 }
 
 #[tokio::test]
 async fn refused_credential_is_exit_code_1_with_the_remedy() {
     let (account, folder) = at_home().await;
-    let wrong = account
-        .credentials()
-        .replace(&account.secret(), "planted-wrong-secret");
+    let wrong = account.credentials().replace(&account.secret(), "planted-wrong-secret");
     folder.write("credentials.properties", &wrong);
     let outcome = folder.run(&["token"]).await;
-    assert_eq!(
-        (outcome.code, outcome.stdout.as_str()),
-        (Some(1), ""),
-        "{outcome:?}"
-    );
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
     assert!(outcome.stderr.contains("error: "), "{outcome:?}");
     assert!(
         outcome.stderr.contains("401300") && outcome.stderr.contains("here.access.key.secret"),
@@ -173,11 +125,7 @@ async fn failing_account_is_exit_code_1() {
     let (account, folder) = at_home().await;
     account.sandbox.faults().inject(Fault::new().with_status(503));
     let outcome = folder.run(&["token"]).await;
-    assert_eq!(
-        (outcome.code, outcome.stdout.as_str()),
-        (Some(1), ""),
-        "{outcome:?}"
-    );
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
     assert!(outcome.stderr.contains("503"), "{outcome:?}");
 }
 
@@ -185,28 +133,15 @@ async fn failing_account_is_exit_code_1() {
 async fn credential_that_is_absent_or_broken_is_exit_code_78() {
     let folder = Folder::new();
     let outcome = folder.run(&["token"]).await;
-    assert_eq!(
-        (outcome.code, outcome.stdout.as_str()),
-        (Some(78), ""),
-        "{outcome:?}"
-    );
-    assert!(
-        outcome.stderr.contains("credentials.properties"),
-        "says what to do: {outcome:?}"
-    );
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(78), ""), "{outcome:?}");
+    assert!(outcome.stderr.contains("credentials.properties"), "says what to do: {outcome:?}");
 
     folder.write("credentials.properties", "here.access.key.id = x\n");
     let outcome = folder.run(&["token"]).await;
     assert_eq!(outcome.code, Some(78), "{outcome:?}");
-    assert!(
-        outcome.stderr.contains("here.access.key.secret is missing"),
-        "{outcome:?}"
-    );
+    assert!(outcome.stderr.contains("here.access.key.secret is missing"), "{outcome:?}");
     assert_eq!(
-        outcome
-            .stderr
-            .matches("here.access.key.secret is missing")
-            .count(),
+        outcome.stderr.matches("here.access.key.secret is missing").count(),
         1,
         "said once: {outcome:?}"
     );
@@ -231,11 +166,7 @@ async fn usage_that_makes_no_sense_is_exit_code_2() {
         &["serve", "x"],
     ] {
         let outcome = folder.run(arguments).await;
-        assert_eq!(
-            (outcome.code, outcome.stdout.as_str()),
-            (Some(2), ""),
-            "{arguments:?}: {outcome:?}"
-        );
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{arguments:?}: {outcome:?}");
     }
 }
 

@@ -15,11 +15,7 @@ pub(crate) struct GatedIssuer {
 
 impl GatedIssuer {
     pub(crate) fn new(token: &str) -> Self {
-        Self {
-            asked: Semaphore::new(0),
-            gate: Semaphore::new(0),
-            token: token.to_owned(),
-        }
+        Self { asked: Semaphore::new(0), gate: Semaphore::new(0), token: token.to_owned() }
     }
 
     /// Waits until a request has come in.
@@ -66,9 +62,7 @@ impl BreakingClock {
 
 impl Clock for BreakingClock {
     fn now(&self) -> Moment {
-        let left = self
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        let left = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         assert!(left.is_ok(), "planted panic of a clock");
         SystemClock.now()
     }

@@ -41,10 +41,7 @@ pub(crate) struct Running {
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().expect("can be made"),
-            environment: Vec::new(),
-        }
+        Self { folder: tempfile::tempdir().expect("can be made"), environment: Vec::new() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -81,9 +78,7 @@ impl Folder {
     /// Runs the program to its end.
     pub(crate) async fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Outcome {
         let child = self.command(arguments).spawn().expect("starts");
-        let output = within("the program's end", child.wait_with_output())
-            .await
-            .expect("can be waited for");
+        let output = within("the program's end", child.wait_with_output()).await.expect("can be waited for");
         Outcome {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("is text"),
@@ -95,11 +90,7 @@ impl Folder {
     pub(crate) fn start<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Running {
         let mut child = self.command(arguments).spawn().expect("starts");
         let stderr = child.stderr.take().expect("is piped");
-        Running {
-            child,
-            log: BufReader::new(stderr).lines(),
-            logged: Vec::new(),
-        }
+        Running { child, log: BufReader::new(stderr).lines(), logged: Vec::new() }
     }
 }
 
@@ -107,12 +98,8 @@ impl Running {
     /// Waits for a line of the log that holds this text, and returns its message.
     pub(crate) async fn logged(&mut self, text: &str) -> String {
         loop {
-            let line = within("a line of the log", self.log.next_line())
-                .await
-                .expect("can be read");
-            let Some(line) = line else {
-                panic!("ended without {text:?}: {:#?}", self.logged)
-            };
+            let line = within("a line of the log", self.log.next_line()).await.expect("can be read");
+            let Some(line) = line else { panic!("ended without {text:?}: {:#?}", self.logged) };
             self.logged.push(line.clone());
             let message = serde_json::from_str::<Value>(&line).ok();
             let message = message.and_then(|entry| Some(entry["message"].as_str()?.to_owned()));
@@ -126,17 +113,11 @@ impl Running {
     pub(crate) async fn address(&mut self) -> std::net::SocketAddr {
         let message = self.logged("listening on http://").await;
         let address = message.rsplit("http://").next().unwrap_or_default();
-        address
-            .parse()
-            .unwrap_or_else(|_| panic!("no address: {message}"))
+        address.parse().unwrap_or_else(|_| panic!("no address: {message}"))
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = self
-            .child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         kill_process(id.expect("is running"), signal).expect("can be signalled");
     }
 
@@ -144,18 +125,11 @@ impl Running {
     pub(crate) async fn end(mut self) -> (ExitStatus, String, Vec<String>) {
         let mut stdout = String::new();
         let mut pipe = self.child.stdout.take().expect("is piped");
-        within("the end of stdout", pipe.read_to_string(&mut stdout))
-            .await
-            .expect("is text");
-        while let Some(line) = within("the log's end", self.log.next_line())
-            .await
-            .expect("can be read")
-        {
+        within("the end of stdout", pipe.read_to_string(&mut stdout)).await.expect("is text");
+        while let Some(line) = within("the log's end", self.log.next_line()).await.expect("can be read") {
             self.logged.push(line);
         }
-        let status = within("the program's end", self.child.wait())
-            .await
-            .expect("can be waited for");
+        let status = within("the program's end", self.child.wait()).await.expect("can be waited for");
         (status, stdout, self.logged)
     }
 
@@ -187,16 +161,13 @@ impl Account {
 
     /// What the portal would offer for download.
     pub(crate) fn credentials(&self) -> String {
-        self.sandbox
-            .credentials_properties(&format!("{}/oauth2/token", self.origin))
+        self.sandbox.credentials_properties(&format!("{}/oauth2/token", self.origin))
     }
 
     /// The secret in it.
     pub(crate) fn secret(&self) -> String {
         let text = self.credentials();
-        let value = text
-            .lines()
-            .find_map(|line| line.strip_prefix("here.access.key.secret = "));
+        let value = text.lines().find_map(|line| line.strip_prefix("here.access.key.secret = "));
         value.expect("is there").to_owned()
     }
 }

@@ -53,35 +53,24 @@ impl Server {
 
     /// Waits until the server has come to its end.
     pub(crate) async fn ended(&mut self) {
-        within("the server's end", &mut self.served)
-            .await
-            .expect("does not panic");
+        within("the server's end", &mut self.served).await.expect("does not panic");
     }
 }
 
 impl Setup {
     /// The text of a configuration file. Its listeners are left out of account.
     pub(crate) fn config(self, text: &str) -> Self {
-        Self {
-            config: text.to_owned(),
-            ..self
-        }
+        Self { config: text.to_owned(), ..self }
     }
 
     /// Signs with this secret, which is not the account's.
     pub(crate) fn wrong_secret(self, secret: &str) -> Self {
-        Self {
-            secret: Some(secret.to_owned()),
-            ..self
-        }
+        Self { secret: Some(secret.to_owned()), ..self }
     }
 
     /// Takes the default profile's tokens from here, not from the sandbox.
     pub(crate) fn provider(self, provider: TokenProvider) -> Self {
-        Self {
-            provider: Some(provider),
-            ..self
-        }
+        Self { provider: Some(provider), ..self }
     }
 
     pub(crate) fn limits(self, limits: Limits) -> Self {
@@ -98,8 +87,7 @@ impl Setup {
     pub(crate) async fn start_at_unix(self, path: &Path) -> Server {
         let listener = listen::bind(&Listen::Unix(path.to_owned().into())).expect("can be bound");
         let listener = listener.into_iter().next().expect("is one");
-        self.start_at(listener, SocketAddr::from(([127, 0, 0, 1], 0)))
-            .await
+        self.start_at(listener, SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
     pub(crate) async fn start_at(self, listener: Listener, address: SocketAddr) -> Server {
@@ -117,23 +105,14 @@ impl Setup {
             .expect("is well-formed");
         let profile = |name: &String| match &self.provider {
             Some(provider) if *name == config.profile => Profile::new(name, Vec::new(), provider.clone()),
-            _ => {
-                setup::profile(name, &config, credential.clone())
-                    .expect("can be set up")
-                    .0
-            }
+            _ => setup::profile(name, &config, credential.clone()).expect("can be set up").0,
         };
         let handout = Handout::new(config.profiles.keys().map(profile), &config.profile);
         let access = token_provider_server::access::Access::new(&config, handout);
         let app = Arc::new(App::new(access, Page::Plain));
         let shutdown = CancellationToken::new();
         let until = shutdown.clone().cancelled_owned();
-        let served = tokio::spawn(listen::serve_with(
-            self.limits,
-            Arc::clone(&app),
-            vec![listener],
-            until,
-        ));
+        let served = tokio::spawn(listen::serve_with(self.limits, Arc::clone(&app), vec![listener], until));
         Server {
             address,
             sandbox,

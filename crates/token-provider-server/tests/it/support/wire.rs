@@ -20,10 +20,7 @@ pub(crate) struct Reply {
 impl Reply {
     /// The value of a header that is there once at most.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let mut values = self
-            .headers
-            .iter()
-            .filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        let mut values = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
         let value = values.next().map(|(_, value)| value.as_str());
         assert!(values.next().is_none(), "{name} is given twice: {self:?}");
         value
@@ -43,10 +40,7 @@ impl Reply {
     }
 
     pub(crate) fn description(&self) -> String {
-        self.json()["error_description"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+        self.json()["error_description"].as_str().unwrap_or_default().to_owned()
     }
 }
 
@@ -69,9 +63,7 @@ pub(crate) struct Connection<S> {
 
 impl Connection<TcpStream> {
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        let stream = within("a connection", TcpStream::connect(address))
-            .await
-            .expect("connects");
+        let stream = within("a connection", TcpStream::connect(address)).await.expect("connects");
         Self::new(stream)
     }
 
@@ -85,16 +77,11 @@ impl Connection<TcpStream> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self {
-            stream,
-            read: Vec::new(),
-        }
+        Self { stream, read: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        within("sending", self.stream.write_all(bytes.as_ref()))
-            .await
-            .expect("is sent");
+        within("sending", self.stream.write_all(bytes.as_ref())).await.expect("is sent");
     }
 
     /// Sends what the server may not want to read to the end.
@@ -113,25 +100,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 break end;
             }
             let more = self.more().await;
-            assert!(
-                more,
-                "closed before an answer: {:?}",
-                String::from_utf8_lossy(&self.read)
-            );
+            assert!(more, "closed before an answer: {:?}", String::from_utf8_lossy(&self.read));
         };
         let head: Vec<u8> = self.read.drain(..end + 4).take(end).collect();
         let head = String::from_utf8(head).expect("a head is ASCII");
         let mut lines = head.split("\r\n");
         let status_line = lines.next().unwrap_or_default();
-        let status = status_line
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok());
+        let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
         let headers = lines
-            .map(|line| {
-                line.split_once(": ")
-                    .unwrap_or_else(|| panic!("no header: {line}"))
-            })
+            .map(|line| line.split_once(": ").unwrap_or_else(|| panic!("no header: {line}")))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         let mut reply = Reply {
@@ -139,18 +116,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             headers,
             body: Vec::new(),
         };
-        assert_eq!(
-            reply.header("transfer-encoding"),
-            None,
-            "every answer says how long it is"
-        );
+        assert_eq!(reply.header("transfer-encoding"), None, "every answer says how long it is");
         let has_body = method != "HEAD" && !matches!(reply.status, 204 | 304);
         if has_body {
-            let length = reply
-                .header("content-length")
-                .unwrap_or("0")
-                .parse()
-                .expect("is a length");
+            let length = reply.header("content-length").unwrap_or("0").parse().expect("is a length");
             while self.read.len() < length {
                 assert!(self.more().await, "closed within a body: {reply:?}");
             }
@@ -193,15 +162,10 @@ pub(crate) async fn request(
     headers: &[(&str, &str)],
 ) -> Reply {
     let mut connection = Connection::open(address).await;
-    let mut lines = vec![format!(
-        "{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close"
-    )];
+    let mut lines = vec![format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close")];
     lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
     connection.send(lines.join("\r\n") + "\r\n\r\n").await;
     let reply = connection.reply_to(method).await;
-    assert!(
-        connection.is_closed_by_server().await,
-        "asked to close: {reply:?}"
-    );
+    assert!(connection.is_closed_by_server().await, "asked to close: {reply:?}");
     reply
 }

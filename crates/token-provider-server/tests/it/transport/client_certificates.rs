@@ -7,9 +7,9 @@ use rustls::HandshakeKind;
 use rustls::client::Resumption;
 use rustls::version::{TLS12, TLS13};
 
+use super::TlsServer;
 use super::authority::{Authority, Files, Leaf};
 use super::tls::kind;
-use super::TlsServer;
 use crate::support::server::Setup;
 use crate::support::within;
 

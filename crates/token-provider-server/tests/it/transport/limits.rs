@@ -41,7 +41,8 @@ async fn silence_after_the_handshake_ends_the_connection() {
 async fn idle_connection_ends_with_a_proper_farewell() {
     let limits = Limits { idle: SHORT, ..Limits::default() };
     let server = TlsServer::start_with(Setup::default().limits(limits), Files::new()).await;
-    let mut stream = server.try_connect(Arc::new(server.client_config(&[&TLS13]))).await.expect("shakes hands");
+    let mut stream =
+        server.try_connect(Arc::new(server.client_config(&[&TLS13]))).await.expect("shakes hands");
     stream.write_all(REQUEST.as_bytes()).await.expect("is sent");
     let mut answer = Vec::new();
     // Without `close_notify`, rustls would report that the end may be somebody else's doing.

@@ -39,7 +39,12 @@ async fn unix_socket_is_for_its_owner_and_group_unless_said_otherwise() {
     drop(bound);
 
     let (user, group) = (getuid().as_raw(), getgid().as_raw());
-    let place = UnixPlace { mode: 0o606, user: Some(Owner::Id(user)), group: Some(Owner::Id(group)), path: path.clone() };
+    let place = UnixPlace {
+        mode: 0o606,
+        user: Some(Owner::Id(user)),
+        group: Some(Owner::Id(group)),
+        path: path.clone(),
+    };
     let _bound = bind(place).expect("can be bound");
     let metadata = fs::metadata(&path).expect("is there");
     assert_eq!((mode(&path), metadata.uid(), metadata.gid()), (0o606, user, group));

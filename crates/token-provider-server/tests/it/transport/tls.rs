@@ -166,7 +166,8 @@ fn files_that_cannot_be_used_are_named_with_the_reason() {
         let error = Tls::load(&files.config()).expect_err(expected);
         let text = format!("{error}; {:?}; {error:?}", error.source().map(ToString::to_string));
         assert!(text.contains(expected) && text.contains(file), "{expected}: {text}");
-        assert!(!text.contains(&key.lines().nth(1).unwrap_or("no key")[..]) || key == encrypted, "{text}");
+        let planted = key.lines().nth(1).filter(|line| line.len() > 8).unwrap_or("no key");
+        assert!(!text.contains(planted), "{text}");
     }
     let files = Files::new();
     let error = Tls::load(&files.config()).expect_err("there are none");

@@ -81,22 +81,13 @@ async fn first_caller_after_a_suspend_gets_the_due_token_and_has_it_refreshed() 
     settle().await;
     assert_eq!(bench.issuer.count(), 2, "in flight with no time passed");
     pass(seconds(0.5)).await;
-    assert_ne!(
-        bench.ask_at_once(&hour()).await.expect("is held").fingerprint(),
-        first.fingerprint()
-    );
+    assert_ne!(bench.ask_at_once(&hour()).await.expect("is held").fingerprint(), first.fingerprint());
     assert_eq!(bench.issuer.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_a_suspend_a_pause_that_is_over_holds_nobody_up() {
-    let bench = Bench::new(|request| {
-        if request == 1 {
-            failure(REFUSED)
-        } else {
-            token(3600)
-        }
-    });
+    let bench = Bench::new(|request| if request == 1 { failure(REFUSED) } else { token(3600) });
     bench.ask(&hour()).await.expect_err("is refused");
     bench.clock.suspend(HOUR);
     bench.ask_at_once(&hour()).await.expect("is handed out");
@@ -109,10 +100,7 @@ async fn wall_clock_set_forward_during_the_request_is_a_failure_and_is_repeated(
     bench.cache.want(&hour()).expect("there is room");
     advance(seconds(1.0)).await;
     bench.clock.set_wall(86_400);
-    let error = bench
-        .ask(&hour())
-        .await
-        .expect_err("is expired on arrival, for all the clocks say");
+    let error = bench.ask(&hour()).await.expect_err("is expired on arrival, for all the clocks say");
     assert_eq!(error.kind(), ErrorKind::ExpiresTooSoon);
     pass(seconds(2.5)).await;
     bench.ask_at_once(&hour()).await.expect("is held");

@@ -14,10 +14,7 @@ async fn failure_is_told_to_all_who_wait_at_once() {
         .collect();
     for caller in callers {
         let error = caller.await.expect("did not panic").expect_err("no token came");
-        assert_eq!(
-            (error.kind(), error.to_string().as_str()),
-            (DOWN, "planted failure")
-        );
+        assert_eq!((error.kind(), error.to_string().as_str()), (DOWN, "planted failure"));
         let retry_after = error.retry_after().expect("is known").as_secs_f64();
         assert!((0.2..=0.3).contains(&retry_after), "{retry_after}");
     }
@@ -63,16 +60,9 @@ async fn held_token_is_handed_out_through_an_outage_and_not_a_second_longer() {
         pass(seconds(0.5)).await;
     }
     let status = &bench.cache.status()[0];
-    assert!(
-        status.token.is_none() && status.failures > 30 && status.left.is_zero(),
-        "{status:?}"
-    );
+    assert!(status.token.is_none() && status.failures > 30 && status.left.is_zero(), "{status:?}");
     // The last quarter of an hour at one request in 20 to 30 s.
-    assert!(
-        (40..=70).contains(&bench.issuer.count()),
-        "{}",
-        bench.issuer.count()
-    );
+    assert!((40..=70).contains(&bench.issuer.count()), "{}", bench.issuer.count());
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,10 +75,7 @@ async fn tokens_flow_again_when_the_issuer_is_back() {
     pass(seconds(30.0)).await;
     bench.ask_at_once(&hour()).await.expect("came with nobody asking");
     let status = &bench.cache.status()[0];
-    assert_eq!(
-        (status.failures, status.last_error.is_none(), status.retry_in),
-        (0, true, None)
-    );
+    assert_eq!((status.failures, status.last_error.is_none(), status.retry_in), (0, true, None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,11 +86,7 @@ async fn nobody_asking_the_request_is_given_up_and_the_slot_let_go() {
     // One for the caller and ten out of patience.
     assert_eq!((bench.issuer.count(), bench.slots()), (11, 1));
     pass(seconds(250.0)).await;
-    assert_eq!(
-        (bench.issuer.count(), bench.slots()),
-        (11, 1),
-        "remembered for the sake of the backoff"
-    );
+    assert_eq!((bench.issuer.count(), bench.slots()), (11, 1), "remembered for the sake of the backoff");
 
     // A caller who comes back causes one request, and finds the pause as long as it was.
     bench.ask(&hour()).await.expect_err("no token came");
@@ -126,31 +109,18 @@ async fn retry_after_is_honoured() {
     pass(seconds(119.0)).await;
     bench.cache.credential_changed();
     settle().await;
-    assert_eq!(
-        bench.issuer.count(),
-        1,
-        "another credential is no reason to ask sooner"
-    );
+    assert_eq!(bench.issuer.count(), 1, "another credential is no reason to ask sooner");
     pass(seconds(14.0)).await;
     assert_eq!(bench.issuer.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn refused_credential_is_tried_again_after_a_minute_and_at_once_when_changed() {
-    let bench = Bench::new(|request| {
-        if request < 3 {
-            failure(REFUSED)
-        } else {
-            token(3600)
-        }
-    });
+    let bench = Bench::new(|request| if request < 3 { failure(REFUSED) } else { token(3600) });
     bench.ask(&hour()).await.expect_err("is refused");
     pass(seconds(59.0)).await;
     assert_eq!(bench.issuer.count(), 1);
-    assert_eq!(
-        bench.ask_at_once(&hour()).await.expect_err("is refused").kind(),
-        REFUSED
-    );
+    assert_eq!(bench.ask_at_once(&hour()).await.expect_err("is refused").kind(), REFUSED);
     pass(seconds(8.0)).await;
     assert_eq!(bench.issuer.count(), 2);
     bench.cache.credential_changed();
@@ -169,11 +139,7 @@ async fn credential_that_changed_during_the_request_is_tried_at_once() {
     pass(seconds(1.0)).await;
     bench.cache.credential_changed();
     pass(seconds(1.1)).await;
-    assert_eq!(
-        bench.issuer.count(),
-        2,
-        "the refusal was about the old credential"
-    );
+    assert_eq!(bench.issuer.count(), 2, "the refusal was about the old credential");
     bench.ask_at_once(&hour()).await.expect("is held");
     pass(seconds(100.0)).await;
     assert_eq!(bench.issuer.count(), 2);
@@ -189,11 +155,7 @@ async fn token_that_arrives_expired_is_a_failure_and_no_hot_loop() {
             pass(seconds(1.0)).await;
         }
         // Seven steps up to 20 s, then one in 20 to 30 s.
-        assert!(
-            (24..=38).contains(&bench.issuer.count()),
-            "{expires_in}: {}",
-            bench.issuer.count()
-        );
+        assert!((24..=38).contains(&bench.issuer.count()), "{expires_in}: {}", bench.issuer.count());
     }
 }
 
@@ -204,10 +166,7 @@ async fn worse_token_does_not_take_a_good_ones_place() {
     bench.ask_at_once(&hour()).await.expect("is held");
     pass(seconds(3000.0)).await;
     assert!(bench.issuer.count() > 2);
-    assert_eq!(
-        bench.ask_at_once(&hour()).await.expect("is held").fingerprint(),
-        first.fingerprint()
-    );
+    assert_eq!(bench.ask_at_once(&hour()).await.expect("is held").fingerprint(), first.fingerprint());
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,11 +179,7 @@ async fn shortest_tokens_are_a_second_apart() {
         }
         let shortest = bench.issuer.gaps().into_iter().fold(f64::INFINITY, f64::min);
         assert!(shortest >= 1.0, "{expires_in}: {shortest}");
-        assert!(
-            bench.issuer.count() >= 15,
-            "{expires_in}: {}",
-            bench.issuer.count()
-        );
+        assert!(bench.issuer.count() >= 15, "{expires_in}: {}", bench.issuer.count());
     }
 }
 
@@ -242,13 +197,7 @@ async fn issuer_that_panics_has_failed_like_any_other() {
             (ErrorKind::Unreachable, "the issuer panicked")
         );
         assert_eq!((bench.issuer.count(), bench.slots()), (failures, 1));
-        pass(
-            error
-                .retry_after()
-                .expect("is known")
-                .saturating_sub(seconds(0.001)),
-        )
-        .await;
+        pass(error.retry_after().expect("is known").saturating_sub(seconds(0.001))).await;
         assert_eq!(bench.issuer.count(), failures);
         pass(seconds(0.002)).await;
     }

@@ -44,13 +44,7 @@ async fn cancelled_waiter_does_not_cancel_the_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn due_token_is_handed_out_while_refreshing() {
-    let bench = Bench::new(|request| {
-        if request == 1 {
-            token(3600)
-        } else {
-            token_after(8.0, 3600)
-        }
-    });
+    let bench = Bench::new(|request| if request == 1 { token(3600) } else { token_after(8.0, 3600) });
     let first = bench.ask(&hour()).await.expect("is handed out");
     bench.ask_at_once(&hour()).await.expect("is held");
     while bench.issuer.count() == 1 {
@@ -105,11 +99,7 @@ async fn token_asked_for_once_since_its_refresh_is_kept() {
     pass(seconds(2700.0)).await;
     assert_eq!((bench.slots(), bench.issuer.count()), (1, 2));
     pass(seconds(2700.0)).await;
-    assert_eq!(
-        (bench.slots(), bench.issuer.count()),
-        (0, 2),
-        "and let go when nobody asked for the second"
-    );
+    assert_eq!((bench.slots(), bench.issuer.count()), (0, 2), "and let go when nobody asked for the second");
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,10 +110,7 @@ async fn slots_are_bounded_and_room_comes_back() {
     let error = bench.ask_at_once(&key(62)).await.expect_err("is one too many");
     assert_eq!(error.kind(), ErrorKind::TooManyTokens);
     assert_eq!((bench.slots(), bench.issuer.count()), (2, 2));
-    bench
-        .ask_at_once(&key(60))
-        .await
-        .expect("those held are handed out as ever");
+    bench.ask_at_once(&key(60)).await.expect("those held are handed out as ever");
     pass(HOUR).await;
     bench.ask(&key(62)).await.expect("an idle one was let go");
     assert_eq!(bench.slots(), 2);
@@ -157,12 +144,7 @@ async fn keepers_end_with_the_cache() {
 
 #[test]
 fn a_new_runtime_starts_anew_where_the_old_one_was_shut_down() {
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-    };
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let first = runtime().expect("can be built");
     let bench = first.block_on(async {
         let bench = Bench::new(|_| token(3600));

@@ -69,9 +69,7 @@ fn first_place_wins_and_the_next_steps_in() {
     let error = lookup.find().expect_err("there is none left");
     assert_eq!(error.kind(), ErrorKind::CredentialNotFound);
     assert!(
-        error
-            .to_string()
-            .starts_with("no HERE credential found: put the credentials.properties"),
+        error.to_string().starts_with("no HERE credential found: put the credentials.properties"),
         "{error}"
     );
 }
@@ -79,87 +77,47 @@ fn first_place_wins_and_the_next_steps_in() {
 #[test]
 fn variables_bring_endpoint_and_scope_along() {
     let directory = TempDir::new().expect("can be made");
-    let lookup = Lookup {
-        file: None,
-        ..everywhere(&directory)
-    };
-    let credential = lookup
-        .find()
-        .and_then(|source| source.load())
-        .expect("is well-formed");
-    assert_eq!(
-        credential.token_endpoint_url().as_str(),
-        "https://example.com/oauth2/token"
-    );
+    let lookup = Lookup { file: None, ..everywhere(&directory) };
+    let credential = lookup.find().and_then(|source| source.load()).expect("is well-formed");
+    assert_eq!(credential.token_endpoint_url().as_str(), "https://example.com/oauth2/token");
     assert_eq!(credential.scope().map(Scope::as_str), Some("openid"));
     // Without the access key they are of no account.
-    let lookup = Lookup {
-        access_key_id: None,
-        access_key_secret: None,
-        ..lookup
-    };
-    let credential = lookup
-        .find()
-        .and_then(|source| source.load())
-        .expect("is well-formed");
-    assert_eq!(
-        credential.token_endpoint_url().as_str(),
-        DEFAULT_TOKEN_ENDPOINT_URL
-    );
+    let lookup = Lookup { access_key_id: None, access_key_secret: None, ..lookup };
+    let credential = lookup.find().and_then(|source| source.load()).expect("is well-formed");
+    assert_eq!(credential.token_endpoint_url().as_str(), DEFAULT_TOKEN_ENDPOINT_URL);
 }
 
 #[test]
 fn half_set_variables_are_an_error_and_not_passed_over() {
     let directory = TempDir::new().expect("can be made");
-    let all = Lookup {
-        file: None,
-        ..everywhere(&directory)
-    };
+    let all = Lookup { file: None, ..everywhere(&directory) };
     let table = [
         (
-            Lookup {
-                access_key_secret: None,
-                ..all.clone()
-            },
+            Lookup { access_key_secret: None, ..all.clone() },
             "environment: HERE_ACCESS_KEY_ID is set and HERE_ACCESS_KEY_SECRET is not; set both or neither",
         ),
         (
-            Lookup {
-                access_key_id: None,
-                ..all.clone()
-            },
+            Lookup { access_key_id: None, ..all.clone() },
             "environment: HERE_ACCESS_KEY_SECRET is set and HERE_ACCESS_KEY_ID is not; set both or neither",
         ),
         (
-            Lookup {
-                access_key_id: Some(String::new()),
-                ..all.clone()
-            },
+            Lookup { access_key_id: Some(String::new()), ..all.clone() },
             "environment: HERE_ACCESS_KEY_ID and HERE_ACCESS_KEY_SECRET: the access key id is empty; copy it again from \
              the HERE portal",
         ),
         (
-            Lookup {
-                token_endpoint_url: Some(format!("http://{MARKER}.example.com/")),
-                ..all.clone()
-            },
+            Lookup { token_endpoint_url: Some(format!("http://{MARKER}.example.com/")), ..all.clone() },
             "environment: HERE_TOKEN_ENDPOINT_URL: the token endpoint is plain http://, where anyone on the way can \
              read the token; use https://",
         ),
         (
-            Lookup {
-                scope: Some(format!("\"{MARKER}\"")),
-                ..all
-            },
+            Lookup { scope: Some(format!("\"{MARKER}\"")), ..all },
             "environment: HERE_TOKEN_SCOPE: the scope is not well-formed: expected printable ASCII without quotes and \
              backslashes (RFC 6749 §3.3), such as hrn:here:authorization::myrealm:project/my-project",
         ),
     ];
     for (lookup, expected) in table {
-        let error = lookup
-            .find()
-            .and_then(|source| source.load())
-            .expect_err(expected);
+        let error = lookup.find().and_then(|source| source.load()).expect_err(expected);
         assert_eq!(error.kind(), ErrorKind::CredentialInvalid);
         assert_eq!(error.to_string(), expected);
         assert!(!shown(&error).contains(MARKER), "{error:?}");
@@ -171,19 +129,10 @@ fn a_place_that_is_there_and_will_not_do_is_not_passed_over() {
     let directory = TempDir::new().expect("can be made");
     let lookup = everywhere(&directory);
 
-    let absent = Lookup {
-        file: Some(directory.path().join("absent")),
-        ..lookup.clone()
-    };
-    let error = absent
-        .find()
-        .and_then(|source| source.load())
-        .expect_err("there is no such file");
+    let absent = Lookup { file: Some(directory.path().join("absent")), ..lookup.clone() };
+    let error = absent.find().and_then(|source| source.load()).expect_err("there is no such file");
     assert_eq!(error.kind(), ErrorKind::CredentialNotFound);
-    assert!(
-        error.to_string().ends_with("absent: there is no such file"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("absent: there is no such file"), "{error}");
 
     let text = format!("here.access.key.secret={MARKER}");
     let string = Lookup {
@@ -194,14 +143,9 @@ fn a_place_that_is_there_and_will_not_do_is_not_passed_over() {
         credentials_string: Some(SecretString::from(text)),
         ..lookup.clone()
     };
-    let error = string
-        .find()
-        .and_then(|source| source.load())
-        .expect_err("is incomplete");
+    let error = string.find().and_then(|source| source.load()).expect_err("is incomplete");
     assert!(
-        error
-            .to_string()
-            .starts_with("HERE_CREDENTIALS_STRING: here.access.key.id is missing"),
+        error.to_string().starts_with("HERE_CREDENTIALS_STRING: here.access.key.id is missing"),
         "{error}"
     );
     assert!(!shown(&error).contains(MARKER), "{error:?}");
@@ -212,15 +156,9 @@ fn a_place_that_is_there_and_will_not_do_is_not_passed_over() {
         let link = directory.path().join("work/credentials.properties");
         fs::remove_file(&link).expect("is there");
         std::os::unix::fs::symlink("/nonexistent/target", &link).expect("can be made");
-        let linked = Lookup {
-            working_directory: lookup.working_directory,
-            home: lookup.home,
-            ..Lookup::default()
-        };
-        let error = linked
-            .find()
-            .and_then(|source| source.load())
-            .expect_err("leads nowhere");
+        let linked =
+            Lookup { working_directory: lookup.working_directory, home: lookup.home, ..Lookup::default() };
+        let error = linked.find().and_then(|source| source.load()).expect_err("leads nowhere");
         assert_eq!(error.kind(), ErrorKind::CredentialNotFound);
     }
 }
@@ -230,10 +168,7 @@ fn directories_and_huge_files_are_refused() {
     let directory = TempDir::new().expect("can be made");
     let error = Credential::from_file(directory.path()).expect_err("is a directory");
     assert_eq!(error.kind(), ErrorKind::CredentialInvalid);
-    assert!(
-        error.to_string().ends_with("it is a directory; name the file"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("it is a directory; name the file"), "{error}");
 
     let path = directory.path().join("c.properties");
     let mut text = format!("here.access.key.id=i\nhere.access.key.secret={MARKER}\n#");
@@ -243,12 +178,7 @@ fn directories_and_huge_files_are_refused() {
     text.push('x');
     fs::write(&path, &text).expect("can be written");
     let error = Credential::from_file(&path).expect_err("is too large");
-    assert!(
-        error
-            .to_string()
-            .ends_with("it is larger than 64 KiB, so it is no credential file"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("it is larger than 64 KiB, so it is no credential file"), "{error}");
     assert!(!shown(&error).contains(MARKER), "{error:?}");
     #[cfg(target_os = "linux")]
     assert_eq!(
@@ -261,12 +191,7 @@ fn directories_and_huge_files_are_refused() {
 fn file_name_decides_the_form() {
     let directory = TempDir::new().expect("can be made");
     let text = "[default]\nhere..access..key..id=i\nhere..access..key..secret=s\n";
-    for (name, reads) in [
-        ("c.ini", true),
-        ("c.INI", true),
-        ("c.properties", false),
-        ("credentials", false),
-    ] {
+    for (name, reads) in [("c.ini", true), ("c.INI", true), ("c.properties", false), ("credentials", false)] {
         let path = directory.path().join(name);
         fs::write(&path, text).expect("can be written");
         assert_eq!(Credential::from_file(&path).is_ok(), reads, "{name}");
@@ -281,13 +206,7 @@ fn file_that_everyone_can_read_is_noticed() {
     let directory = TempDir::new().expect("can be made");
     let lookup = everywhere(&directory);
     let path = lookup.file.clone().expect("is set");
-    for (mode, expected) in [
-        (0o600, false),
-        (0o400, false),
-        (0o640, false),
-        (0o644, true),
-        (0o604, true),
-    ] {
+    for (mode, expected) in [(0o600, false), (0o400, false), (0o640, false), (0o644, true), (0o604, true)] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("is ours");
         let source = lookup.find().expect("there is one");
         assert_eq!(source.is_readable_by_others(), expected, "{mode:o}");
@@ -310,11 +229,7 @@ fn sources_are_named_and_never_shown() {
     look(&lookup);
     lookup.file = None;
     look(&lookup);
-    (
-        lookup.access_key_id,
-        lookup.access_key_secret,
-        lookup.credentials_file,
-    ) = (None, None, None);
+    (lookup.access_key_id, lookup.access_key_secret, lookup.credentials_file) = (None, None, None);
     look(&lookup);
     lookup.credentials_string = None;
     lookup.file = Some(directory.path().join("home/.here/credentials.ini"));
@@ -322,10 +237,7 @@ fn sources_are_named_and_never_shown() {
     let path = |path: &str| format!("file {}", directory.path().join(path).display());
     let expected = [
         (path("named.properties"), true),
-        (
-            "environment HERE_ACCESS_KEY_ID, HERE_ACCESS_KEY_SECRET".to_owned(),
-            false,
-        ),
+        ("environment HERE_ACCESS_KEY_ID, HERE_ACCESS_KEY_SECRET".to_owned(), false),
         ("environment HERE_CREDENTIALS_STRING".to_owned(), false),
         (format!("{} [default]", path("home/.here/credentials.ini")), true),
     ];

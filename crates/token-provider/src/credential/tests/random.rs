@@ -53,9 +53,7 @@ fn store(key: &str, value: &str) -> String {
 /// quotes is read without them, on purpose.
 fn value() -> impl Strategy<Value = String> {
     "[\\PC\t]{1,60}".prop_filter("is read as written", |value| {
-        let in_quotes = ['"', '\'']
-            .iter()
-            .any(|quote| value.starts_with(*quote) && value.ends_with(*quote));
+        let in_quotes = ['"', '\''].iter().any(|quote| value.starts_with(*quote) && value.ends_with(*quote));
         !in_quotes && !value.ends_with(' ')
     })
 }

@@ -65,18 +65,10 @@ fn published_tokens_are_read() {
                     expected["expires_in"].as_u64().expect("is a number"),
                     "{case}"
                 );
-                assert_eq!(
-                    issued.scope.as_ref().map(Scope::as_str),
-                    expected["scope"].as_str(),
-                    "{case}"
-                );
+                assert_eq!(issued.scope.as_ref().map(Scope::as_str), expected["scope"].as_str(), "{case}");
             }
             Some(_invalid) => {
-                assert_eq!(
-                    read.expect_err(&case).kind(),
-                    ErrorKind::InvalidAnswer { status: 200 },
-                    "{case}"
-                );
+                assert_eq!(read.expect_err(&case).kind(), ErrorKind::InvalidAnswer { status: 200 }, "{case}");
             }
             None => assert_eq!(*read.expect(&case).access_token, "password_grant_token"),
         }
@@ -87,29 +79,17 @@ fn published_tokens_are_read() {
 fn published_errors_keep_their_number() {
     let cases = published().errors;
     assert_eq!(cases.len(), 13);
-    for ErrorCase {
-        name,
-        http_status,
-        body,
-        error_code,
-    } in cases
-    {
+    for ErrorCase { name, http_status, body, error_code } in cases {
         let error = read_err(http_status, &body);
         let expected = match (http_status, error_code) {
             (_, 401_204) => ErrorKind::ClockSkew,
             (429, _) => ErrorKind::Throttled,
             (500.., _) => ErrorKind::Unavailable { status: http_status },
-            _ => ErrorKind::Rejected {
-                status: http_status,
-                code: Some(error_code),
-            },
+            _ => ErrorKind::Rejected { status: http_status, code: Some(error_code) },
         };
         assert_eq!(error.kind(), expected, "{name}");
         if http_status != 429 {
-            assert!(
-                error.to_string().contains(&error_code.to_string()),
-                "{name}: {error}"
-            );
+            assert!(error.to_string().contains(&error_code.to_string()), "{name}: {error}");
         }
     }
 }
@@ -134,12 +114,7 @@ fn text_that_would_split_a_header_is_no_token() {
         let body = format!(r#"{{"access_token":"{text}","token_type":"bearer","expires_in":3599}}"#);
         let error = read_err(200, &body);
         assert_eq!(error.kind(), ErrorKind::InvalidAnswer { status: 200 }, "{body}");
-        assert!(
-            error
-                .to_string()
-                .contains("holds an access token that is not well-formed"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("holds an access token that is not well-formed"), "{error}");
     }
 }
 
@@ -159,39 +134,13 @@ fn lifetime_is_whole_seconds_and_cut_down_to_a_month() {
         let issued = read_ok(&format!(r#"{{"accessToken":"t","expiresIn":{written}}}"#));
         assert_eq!(issued.expires_in.as_secs(), expected, "{written}");
     }
-    for written in [
-        "-1",
-        "-0.5",
-        "3599.5",
-        "1e400",
-        "null",
-        "true",
-        "[]",
-        r#""""#,
-        r#""-1""#,
-        r#""soon""#,
-    ] {
+    for written in ["-1", "-0.5", "3599.5", "1e400", "null", "true", "[]", r#""""#, r#""-1""#, r#""soon""#] {
         let body = format!(r#"{{"accessToken":"t","expiresIn":{written}}}"#);
-        assert_eq!(
-            read_err(200, &body).kind(),
-            ErrorKind::InvalidAnswer { status: 200 },
-            "{written}"
-        );
+        assert_eq!(read_err(200, &body).kind(), ErrorKind::InvalidAnswer { status: 200 }, "{written}");
     }
     // Too large for 64 bits: no number of seconds that anyone means.
-    assert!(
-        read(
-            200,
-            None,
-            br#"{"accessToken":"t","expiresIn":99999999999999999999}"#
-        )
-        .is_err()
-    );
-    assert!(
-        read_err(200, r#"{"accessToken":"t"}"#)
-            .to_string()
-            .contains("(expires_in)")
-    );
+    assert!(read(200, None, br#"{"accessToken":"t","expiresIn":99999999999999999999}"#).is_err());
+    assert!(read_err(200, r#"{"accessToken":"t"}"#).to_string().contains("(expires_in)"));
 }
 
 #[test]
@@ -199,26 +148,15 @@ fn other_fields_do_no_harm() {
     let issued = read_ok(
         r#"{"accessToken":"camel","access_token":"snake","expiresIn":1,"expires_in":2,"scope":"a\"b","x":[{}],"userId":null}"#,
     );
-    assert_eq!(
-        (issued.access_token.as_str(), issued.expires_in.as_secs()),
-        ("camel", 1)
-    );
+    assert_eq!((issued.access_token.as_str(), issued.expires_in.as_secs()), ("camel", 1));
     assert_eq!(issued.scope, None, "a scope that is not well-formed is left out");
     assert_eq!(
-        read_ok(r#"{"access_token":"t","token_type":"BEARER","expires_in":1}"#)
-            .access_token
-            .as_str(),
+        read_ok(r#"{"access_token":"t","token_type":"BEARER","expires_in":1}"#).access_token.as_str(),
         "t"
     );
     for kind in ["mac", "", "bearer "] {
-        let error = read_err(
-            200,
-            &format!(r#"{{"access_token":"t","token_type":"{kind}","expires_in":1}}"#),
-        );
-        assert!(
-            error.to_string().contains("of another type than Bearer"),
-            "{error}"
-        );
+        let error = read_err(200, &format!(r#"{{"access_token":"t","token_type":"{kind}","expires_in":1}}"#));
+        assert!(error.to_string().contains("of another type than Bearer"), "{error}");
     }
 }
 

@@ -43,9 +43,7 @@ pub(crate) async fn live(world: Arc<World>, provider: TokenProvider, caller: Cal
             call(&world, &provider, *index, key, patience).await;
         }
         if rng.u8(..16) == 0 {
-            world
-                .judge()
-                .slots_are(provider.status().len(), world.clocks.now());
+            world.judge().slots_are(provider.status().len(), world.clocks.now());
         }
     }
 }

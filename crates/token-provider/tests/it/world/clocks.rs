@@ -43,11 +43,7 @@ fn millis(span: Duration) -> i64 {
 
 impl Clocks {
     pub(crate) fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            provider: TestClock::new(),
-            state: Mutex::default(),
-        }
+        Self { start: Instant::now(), provider: TestClock::new(), state: Mutex::default() }
     }
 
     /// The clock to give to the provider.
@@ -61,13 +57,7 @@ impl Clocks {
         let boot = timer + state.suspended;
         let truth = boot + state.frozen;
         let wall = millis(truth) + state.wall_ahead * 1000;
-        Now {
-            timer,
-            boot,
-            wall,
-            truth,
-            jumps: state.jumps,
-        }
+        Now { timer, boot, wall, truth, jumps: state.jumps }
     }
 
     /// Waits until timers say so.
@@ -88,11 +78,7 @@ impl Clocks {
     }
 
     pub(crate) fn set_wall_right(&self) {
-        let ahead = self
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .wall_ahead;
+        let ahead = self.state.lock().unwrap_or_else(PoisonError::into_inner).wall_ahead;
         self.set_wall_by(-ahead);
     }
 

@@ -24,11 +24,7 @@ pub(crate) struct Sky {
 
 impl Sky {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            weather: Weather::Fair,
-            revoked: None,
-            rng: Rng::with_seed(seed ^ 0x534b_59),
-        }
+        Self { weather: Weather::Fair, revoked: None, rng: Rng::with_seed(seed ^ 0x534b_59) }
     }
 
     /// Decides what becomes of one request.
@@ -40,56 +36,26 @@ impl Sky {
             weather => weather.clone(),
         };
         let quick = Duration::from_millis(rng.u64(1..=400));
-        let failure = |kind| Fate {
-            after: quick,
-            end: End::Fail(kind, None),
-        };
+        let failure = |kind| Fate { after: quick, end: End::Fail(kind, None) };
         match weather {
             // A shower within a shower is a dry spell.
-            Weather::Fair | Weather::Flaky(_) => Fate {
-                after: quick,
-                end: End::Grant(None),
-            },
-            Weather::Slow => Fate {
-                after: Duration::from_millis(rng.u64(500..9900)),
-                end: End::Grant(None),
-            },
-            Weather::Lifetime(lifetime) => Fate {
-                after: quick,
-                end: End::Grant(Some(lifetime)),
-            },
+            Weather::Fair | Weather::Flaky(_) => Fate { after: quick, end: End::Grant(None) },
+            Weather::Slow => Fate { after: Duration::from_millis(rng.u64(500..9900)), end: End::Grant(None) },
+            Weather::Lifetime(lifetime) => Fate { after: quick, end: End::Grant(Some(lifetime)) },
             Weather::Down => failure(ErrorKind::Unreachable),
-            Weather::Hanging => Fate {
-                after: ATTEMPT_LIMIT,
-                end: End::Fail(ErrorKind::TimedOut, None),
-            },
-            Weather::Lost => Fate {
-                after: quick,
-                end: End::Never,
-            },
-            Weather::Panicking => Fate {
-                after: quick,
-                end: End::Panic,
-            },
-            Weather::Refusing => failure(ErrorKind::Rejected {
-                status: 403,
-                code: None,
-            }),
+            Weather::Hanging => Fate { after: ATTEMPT_LIMIT, end: End::Fail(ErrorKind::TimedOut, None) },
+            Weather::Lost => Fate { after: quick, end: End::Never },
+            Weather::Panicking => Fate { after: quick, end: End::Panic },
+            Weather::Refusing => failure(ErrorKind::Rejected { status: 403, code: None }),
             Weather::Garbage => {
                 let status = [200, 302, 403, 404][rng.usize(..4)];
                 failure(ErrorKind::InvalidAnswer { status })
             }
             Weather::Failing(asked) => {
                 let status = [408, 500, 502, 503][rng.usize(..4)];
-                Fate {
-                    after: quick,
-                    end: End::Fail(ErrorKind::Unavailable { status }, asked),
-                }
+                Fate { after: quick, end: End::Fail(ErrorKind::Unavailable { status }, asked) }
             }
-            Weather::Throttled(asked) => Fate {
-                after: quick,
-                end: End::Fail(ErrorKind::Throttled, asked),
-            },
+            Weather::Throttled(asked) => Fate { after: quick, end: End::Fail(ErrorKind::Throttled, asked) },
         }
     }
 }
@@ -124,11 +90,8 @@ impl Issuer {
     }
 
     async fn answer(&self, key: &TokenKey) -> Result<Issued, Error> {
-        let index = self
-            .keys
-            .iter()
-            .position(|known| known == key)
-            .expect("callers ask for the plan's keys alone");
+        let index =
+            self.keys.iter().position(|known| known == key).expect("callers ask for the plan's keys alone");
         let credential = self.world.judge().credential();
         let mut flight = Flight::begin(&self.world, index);
         let (fate, way_there) = {
@@ -138,20 +101,12 @@ impl Issuer {
         // Somewhere on the way there and back the issuer starts to count.
         sleep(fate.after.mul_f64(way_there)).await;
         let counted_from = self.world.clocks.now().truth;
-        let is_revoked = self
-            .world
-            .sky()
-            .revoked
-            .is_some_and(|revoked| credential <= revoked);
+        let is_revoked = self.world.sky().revoked.is_some_and(|revoked| credential <= revoked);
         sleep(fate.after.mul_f64(1.0 - way_there)).await;
         match fate.end {
-            End::Grant(_) if is_revoked => flight.fail(
-                ErrorKind::Rejected {
-                    status: 401,
-                    code: Some(401_300),
-                },
-                None,
-            ),
+            End::Grant(_) if is_revoked => {
+                flight.fail(ErrorKind::Rejected { status: 401, code: Some(401_300) }, None)
+            }
             End::Grant(lifetime) => {
                 let asked = key.lifetime().as_secs();
                 let expires_in = match lifetime {
@@ -187,25 +142,16 @@ struct Flight<'a> {
 impl<'a> Flight<'a> {
     fn begin(world: &'a World, key: usize) -> Self {
         world.judge().request_begins(key, world.clocks.now());
-        Self {
-            world,
-            key,
-            has_landed: false,
-        }
+        Self { world, key, has_landed: false }
     }
 
     fn land(&mut self, answer: Answer) -> usize {
         self.has_landed = true;
-        self.world
-            .judge()
-            .request_ends(self.key, answer, self.world.clocks.now())
+        self.world.judge().request_ends(self.key, answer, self.world.clocks.now())
     }
 
     fn grant(&mut self, counted_from: Duration, expires_in: u64) -> String {
-        let number = self.land(Answer::Token {
-            counted_from,
-            expires_in,
-        });
+        let number = self.land(Answer::Token { counted_from, expires_in });
         format!("t{number}")
     }
 
@@ -213,15 +159,9 @@ impl<'a> Flight<'a> {
         // The contract's own words: 400, 401 and 403 are refusals, wherever they come from.
         let is_refusal = matches!(
             kind,
-            ErrorKind::Rejected { .. }
-                | ErrorKind::InvalidAnswer {
-                    status: 400 | 401 | 402 | 403
-                }
+            ErrorKind::Rejected { .. } | ErrorKind::InvalidAnswer { status: 400 | 401 | 402 | 403 }
         );
-        self.land(Answer::Failure {
-            is_refusal,
-            retry_after: asked,
-        });
+        self.land(Answer::Failure { is_refusal, retry_after: asked });
         let asked = asked.map(Duration::from_secs);
         Err(Error::from_issuer(kind, "the weather").with_retry_after(asked))
     }
@@ -230,10 +170,7 @@ impl<'a> Flight<'a> {
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
         if !self.has_landed {
-            self.land(Answer::Failure {
-                is_refusal: false,
-                retry_after: None,
-            });
+            self.land(Answer::Failure { is_refusal: false, retry_after: None });
         }
     }
 }

@@ -42,14 +42,8 @@ pub(crate) struct Judge {
 /// How a request ended.
 #[derive(Clone, Copy)]
 pub(crate) enum Answer {
-    Token {
-        counted_from: Duration,
-        expires_in: u64,
-    },
-    Failure {
-        is_refusal: bool,
-        retry_after: Option<u64>,
-    },
+    Token { counted_from: Duration, expires_in: u64 },
+    Failure { is_refusal: bool, retry_after: Option<u64> },
 }
 
 /// A caller, from asking to the answer.
@@ -92,14 +86,9 @@ impl Judge {
         if is_kept || self.violations.len() >= ENOUGH {
             return;
         }
-        let before = if self.violations.is_empty() {
-            self.trace.told()
-        } else {
-            String::new()
-        };
+        let before = if self.violations.is_empty() { self.trace.told() } else { String::new() };
         let at = now.timer.as_secs_f64();
-        self.violations
-            .push(format!("{promise} (key {key}, at {at:.3} s)\n{before}"));
+        self.violations.push(format!("{promise} (key {key}, at {at:.3} s)\n{before}"));
     }
 
     // ---- the world ----
@@ -133,29 +122,14 @@ impl Judge {
         let file = &self.files[key];
         let is_alone = file.flight.is_none();
         let is_wanted = file.is_wanted(&self.tokens, now);
-        let is_in_time = file
-            .earliest_request(&self.tokens, now)
-            .is_none_or(|earliest| now.boot >= earliest);
+        let is_in_time = file.earliest_request(&self.tokens, now).is_none_or(|earliest| now.boot >= earliest);
         self.check(is_alone, key, now, "one request at a time is in flight for a key");
-        self.check(
-            is_wanted,
-            key,
-            now,
-            "no request is made for a token that nobody asks for",
-        );
-        self.check(
-            is_in_time,
-            key,
-            now,
-            "the issuer is left alone until a token is due or a pause is over",
-        );
+        self.check(is_wanted, key, now, "no request is made for a token that nobody asks for");
+        self.check(is_in_time, key, now, "the issuer is left alone until a token is due or a pause is over");
         let credential = self.credential;
         let file = &mut self.files[key];
         file.forget_old_failures(now);
-        file.flight = Some(Flight {
-            begun: now,
-            credential,
-        });
+        file.flight = Some(Flight { begun: now, credential });
         file.last_begun = Some(now);
     }
 
@@ -169,18 +143,8 @@ impl Judge {
             return number;
         };
         match answer {
-            Answer::Token {
-                counted_from,
-                expires_in,
-            } => {
-                self.trace.note(
-                    now,
-                    Step::Token {
-                        key,
-                        token: number,
-                        expires_in,
-                    },
-                );
+            Answer::Token { counted_from, expires_in } => {
+                self.trace.note(now, Step::Token { key, token: number, expires_in });
                 let token = Token::new(key, counted_from, expires_in, flight.begun, now);
                 let is_usable = token.left_by_clocks(now) > MARGIN;
                 self.tokens.push(token);
@@ -192,18 +156,8 @@ impl Judge {
                     self.files[key].fail(flight, false, None, now, self.credential);
                 }
             }
-            Answer::Failure {
-                is_refusal,
-                retry_after,
-            } => {
-                self.trace.note(
-                    now,
-                    Step::Failure {
-                        key,
-                        is_refusal,
-                        retry_after,
-                    },
-                );
+            Answer::Failure { is_refusal, retry_after } => {
+                self.trace.note(now, Step::Failure { key, is_refusal, retry_after });
                 self.counts.faults += 1;
                 self.files[key].fail(flight, is_refusal, retry_after, now, self.credential);
             }
@@ -219,20 +173,13 @@ impl Judge {
         let file = &mut self.files[key];
         file.grow_old(&self.tokens, now);
         file.ask(now);
-        Call {
-            key,
-            begun: now,
-            must_be_held: file.must_be_held(),
-        }
+        Call { key, begun: now, must_be_held: file.must_be_held() }
     }
 
     pub(crate) fn handed_out(&mut self, call: &Call, token: &AccessToken, now: Now) {
         self.counts.handouts += 1;
         let key = call.key;
-        let number = token
-            .expose_secret()
-            .strip_prefix('t')
-            .and_then(|number| number.parse().ok());
+        let number = token.expose_secret().strip_prefix('t').and_then(|number| number.parse().ok());
         let Some((number, token)) =
             number.and_then(|number: usize| Some((number, *self.tokens.get(number)?)))
         else {
@@ -245,25 +192,10 @@ impl Judge {
         let has_quarter = 4 * left.as_millis() >= token.lifetime.as_millis()
             || left > Duration::from_secs(365 * 86_400)
             || file.excuses_an_old_token(&token, now);
-        self.check(
-            token.key == key,
-            key,
-            now,
-            "a token is handed out to those who asked for its kind",
-        );
-        self.check(
-            left > MARGIN,
-            key,
-            now,
-            "no token within 10 s of its expiry is handed out",
-        );
+        self.check(token.key == key, key, now, "a token is handed out to those who asked for its kind");
+        self.check(left > MARGIN, key, now, "no token within 10 s of its expiry is handed out");
         self.check(is_newest, key, now, "no token is handed out after a newer one");
-        self.check(
-            has_quarter,
-            key,
-            now,
-            "a quarter of the lifetime is left while the issuer answers",
-        );
+        self.check(has_quarter, key, now, "a quarter of the lifetime is left while the issuer answers");
         self.judge_wait(call, now);
         self.files[key].newest_handed_out = number;
     }
@@ -271,12 +203,7 @@ impl Judge {
     pub(crate) fn told(&mut self, call: &Call, error: &Error, now: Now) {
         let key = call.key;
         self.trace.note(now, Step::Tell { key });
-        self.check(
-            !call.must_be_held,
-            key,
-            now,
-            "a usable token is handed out to whoever asks",
-        );
+        self.check(!call.must_be_held, key, now, "a usable token is handed out to whoever asks");
         self.judge_wait(call, now);
         let waited = now.timer.saturating_sub(call.begun.timer);
         match error.kind() {
@@ -302,24 +229,13 @@ impl Judge {
             _ => {
                 let last = self.files[key].failure();
                 let is_pausing = last.is_some_and(|failure| now.boot <= failure.latest_retry() + TICK);
-                self.check(
-                    is_pausing,
-                    key,
-                    now,
-                    "a failure is told while its pause lasts and no longer",
-                );
+                self.check(is_pausing, key, now, "a failure is told while its pause lasts and no longer");
                 let is_fresh = waited.is_zero() || last.is_some_and(|failure| failure.at.timer == now.timer);
                 self.check(is_fresh, key, now, "a failure is told at once");
                 let longest = last.map(|failure| failure.latest_retry().saturating_sub(now.boot) + TICK);
-                let is_right = error
-                    .retry_after()
-                    .is_some_and(|left| longest.is_some_and(|longest| left <= longest));
-                self.check(
-                    is_right,
-                    key,
-                    now,
-                    "with a failure it is told when the next request will be",
-                );
+                let is_right =
+                    error.retry_after().is_some_and(|left| longest.is_some_and(|longest| left <= longest));
+                self.check(is_right, key, now, "with a failure it is told when the next request will be");
             }
         }
     }
@@ -336,12 +252,7 @@ impl Judge {
         if waited.is_zero() {
             return;
         }
-        self.check(
-            !call.must_be_held,
-            key,
-            now,
-            "nobody waits while a usable token is held",
-        );
+        self.check(!call.must_be_held, key, now, "nobody waits while a usable token is held");
         let file = &self.files[key];
         let is_asked_for = file.last_begun.is_some_and(|begun| {
             begun.timer <= call.begun.timer + TICK || begun.boot <= file.shortest_until + TICK
@@ -361,46 +272,27 @@ impl Judge {
     // ---- slots and tasks ----
 
     pub(crate) fn slots_are(&mut self, count: usize, now: Now) {
-        self.check(
-            count <= self.max_slots,
-            0,
-            now,
-            "there is a bound on the tokens held",
-        );
+        self.check(count <= self.max_slots, 0, now, "there is a bound on the tokens held");
     }
 
     /// A call at the end, in fair weather, brought no token.
     pub(crate) fn must_have_room(&mut self, key: usize, now: Now) {
         let asked_for = self.files.iter().filter(|file| file.was_asked_for()).count();
-        self.check(
-            asked_for > self.max_slots,
-            key,
-            now,
-            "when the trouble is over, tokens flow again",
-        );
+        self.check(asked_for > self.max_slots, key, now, "when the trouble is over, tokens flow again");
     }
 
     /// Returns how long until every token has been let go, if nobody asks.
     pub(crate) fn longest_keep(&self) -> Duration {
         let tokens = self.files.iter().filter_map(|file| file.token);
-        let longest = tokens
-            .map(|number| self.tokens[number].lifetime.mul_f64(0.75))
-            .max();
+        let longest = tokens.map(|number| self.tokens[number].lifetime.mul_f64(0.75)).max();
         // A token of many years is not waited for.
         longest.unwrap_or_default().min(Duration::from_secs(86_400)) + Duration::from_secs(60)
     }
 
     pub(crate) fn slots_must_be_gone(&mut self, slots: &[SlotStatus], now: Now) {
         let kept = self.files.iter().filter_map(|file| file.token);
-        let kept = kept
-            .filter(|&number| self.tokens[number].lifetime > Duration::from_secs(86_400))
-            .count();
-        self.check(
-            slots.len() <= kept,
-            0,
-            now,
-            "a token that nobody asks for is let go",
-        );
+        let kept = kept.filter(|&number| self.tokens[number].lifetime > Duration::from_secs(86_400)).count();
+        self.check(slots.len() <= kept, 0, now, "a token that nobody asks for is let go");
     }
 
     pub(crate) fn tasks_must_have_ended(&mut self, tasks: usize, now: Now) {

@@ -65,13 +65,8 @@ impl World {
 
 /// Lives one life from beginning to end.
 pub(crate) fn run(seed: u64) -> Report {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build();
-    runtime
-        .expect("a runtime without input and output needs nothing")
-        .block_on(live(seed))
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime without input and output needs nothing").block_on(live(seed))
 }
 
 async fn live(seed: u64) -> Report {
@@ -92,12 +87,7 @@ async fn live(seed: u64) -> Report {
         .callers
         .iter()
         .map(|caller| {
-            tokio::spawn(callers::live(
-                Arc::clone(&world),
-                provider.clone(),
-                caller.clone(),
-                plan.horizon,
-            ))
+            tokio::spawn(callers::live(Arc::clone(&world), provider.clone(), caller.clone(), plan.horizon))
         })
         .collect();
     for (at, event) in &plan.events {
@@ -117,9 +107,7 @@ async fn live(seed: u64) -> Report {
     if plan.ends_idle {
         let longest = world.judge().longest_keep();
         tokio::time::sleep(longest).await;
-        world
-            .judge()
-            .slots_must_be_gone(&provider.status(), world.clocks.now());
+        world.judge().slots_must_be_gone(&provider.status(), world.clocks.now());
     }
     drop(provider);
     settle().await;
@@ -163,18 +151,12 @@ fn happen(world: &World, provider: &TokenProvider, event: &Event) {
         _ => {}
     }
     world.judge().happened(event.is_fault(), world.clocks.now());
-    world
-        .judge()
-        .slots_are(provider.status().len(), world.clocks.now());
+    world.judge().slots_are(provider.status().len(), world.clocks.now());
 }
 
 /// Ends all trouble: from here on the provider has no excuse.
 fn make_good(world: &World, provider: &TokenProvider) {
-    for event in [
-        Event::SetWallRight,
-        Event::Weather(plan::Weather::Fair),
-        Event::Rotate,
-    ] {
+    for event in [Event::SetWallRight, Event::Weather(plan::Weather::Fair), Event::Rotate] {
         happen(world, provider, &event);
     }
 }

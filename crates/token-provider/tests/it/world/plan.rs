@@ -10,23 +10,8 @@ const HOUR: u64 = 3600;
 const DAY: u64 = 86_400;
 
 /// Lifetimes that callers ask for: what servers offer, and some that are awkward.
-const LIFETIMES: [u64; 15] = [
-    20,
-    30,
-    45,
-    60,
-    100,
-    300,
-    600,
-    900,
-    1800,
-    HOUR,
-    2 * HOUR,
-    4 * HOUR,
-    8 * HOUR,
-    12 * HOUR,
-    DAY,
-];
+const LIFETIMES: [u64; 15] =
+    [20, 30, 45, 60, 100, 300, 600, 900, 1800, HOUR, 2 * HOUR, 4 * HOUR, 8 * HOUR, 12 * HOUR, DAY];
 
 pub(crate) struct Plan {
     /// When callers and trouble end, in timer time.
@@ -117,11 +102,7 @@ enum Regime {
 fn spread(rng: &mut Rng, low: u64, high: u64) -> u64 {
     #[expect(clippy::cast_precision_loss, reason = "a rough number is wanted")]
     let (low, high) = (low as f64, high as f64);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "is between the bounds"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "is between the bounds")]
     let number = (low * (high / low).powf(rng.f64())) as u64;
     number
 }
@@ -136,24 +117,11 @@ impl Plan {
         events.extend(jumps(&mut rng, horizon));
         events.extend(rotations(&mut rng, horizon));
         events.sort_by_key(|(at, _)| *at);
-        let callers = (0..rng.usize(1..=5))
-            .map(|_| Caller::new(&mut rng, &keys, horizon))
-            .collect();
+        let callers = (0..rng.usize(1..=5)).map(|_| Caller::new(&mut rng, &keys, horizon)).collect();
         // Now and then there is room for fewer tokens than are wanted.
-        let max_tokens = if rng.u8(..8) == 0 {
-            rng.usize(1..=keys.len())
-        } else {
-            512
-        };
+        let max_tokens = if rng.u8(..8) == 0 { rng.usize(1..=keys.len()) } else { 512 };
         let ends_idle = rng.u8(..4) == 0;
-        Self {
-            horizon: Duration::from_secs(horizon),
-            keys,
-            max_tokens,
-            events,
-            callers,
-            ends_idle,
-        }
+        Self { horizon: Duration::from_secs(horizon), keys, max_tokens, events, callers, ends_idle }
     }
 }
 
@@ -174,17 +142,10 @@ fn keys(rng: &mut Rng) -> Vec<TokenKey> {
 fn weather(rng: &mut Rng, horizon: u64) -> Vec<(Duration, Event)> {
     let mut events = Vec::new();
     let roughness = spread(rng, 2 * MINUTE, 12 * HOUR);
-    let mut at = if rng.u8(..3) == 0 {
-        0
-    } else {
-        spread(rng, 1, roughness)
-    };
+    let mut at = if rng.u8(..3) == 0 { 0 } else { spread(rng, 1, roughness) };
     while at < horizon {
         let millis = rng.u64(..1000);
-        events.push((
-            Duration::from_millis(at * 1000 + millis),
-            Event::Weather(Weather::foul(rng)),
-        ));
+        events.push((Duration::from_millis(at * 1000 + millis), Event::Weather(Weather::foul(rng))));
         at += spread(rng, 1, 2 * HOUR);
         events.push((Duration::from_secs(at), Event::Weather(Weather::Fair)));
         at += spread(rng, 1, roughness);
@@ -304,10 +265,7 @@ impl Caller {
 
 impl Event {
     pub(crate) fn is_about_clocks(&self) -> bool {
-        matches!(
-            self,
-            Self::SetWall(_) | Self::SetWallRight | Self::Suspend(_) | Self::Freeze(_)
-        )
+        matches!(self, Self::SetWall(_) | Self::SetWallRight | Self::Suspend(_) | Self::Freeze(_))
     }
 
     /// Whether this is trouble in itself. (Weather is counted by the requests that it spoils.)

@@ -16,32 +16,13 @@ pub(crate) struct Trace {
 /// One thing that happens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
-    Call {
-        key: usize,
-    },
-    HandOut {
-        key: usize,
-        token: usize,
-    },
-    Tell {
-        key: usize,
-    },
-    GiveUp {
-        key: usize,
-    },
-    Request {
-        key: usize,
-    },
-    Token {
-        key: usize,
-        token: usize,
-        expires_in: u64,
-    },
-    Failure {
-        key: usize,
-        is_refusal: bool,
-        retry_after: Option<u64>,
-    },
+    Call { key: usize },
+    HandOut { key: usize, token: usize },
+    Tell { key: usize },
+    GiveUp { key: usize },
+    Request { key: usize },
+    Token { key: usize, token: usize, expires_in: u64 },
+    Failure { key: usize, is_refusal: bool, retry_after: Option<u64> },
     Clocks,
     Rotation,
     Event,
@@ -49,10 +30,7 @@ pub(crate) enum Step {
 
 impl Trace {
     pub(crate) fn new() -> Self {
-        Self {
-            hash: 0xcbf2_9ce4_8422_2325,
-            last: VecDeque::with_capacity(TOLD),
-        }
+        Self { hash: 0xcbf2_9ce4_8422_2325, last: VecDeque::with_capacity(TOLD) }
     }
 
     pub(crate) fn note(&mut self, now: Now, step: Step) {
@@ -62,23 +40,10 @@ impl Trace {
             Step::Tell { key } => (3, [key as u64, 0, 0]),
             Step::GiveUp { key } => (4, [key as u64, 0, 0]),
             Step::Request { key } => (5, [key as u64, 0, 0]),
-            Step::Token {
-                key,
-                token,
-                expires_in,
-            } => (6, [key as u64, token as u64, expires_in]),
-            Step::Failure {
-                key,
-                is_refusal,
-                retry_after,
-            } => (
-                7,
-                [
-                    key as u64,
-                    u64::from(is_refusal),
-                    retry_after.map_or(u64::MAX, |asked| asked),
-                ],
-            ),
+            Step::Token { key, token, expires_in } => (6, [key as u64, token as u64, expires_in]),
+            Step::Failure { key, is_refusal, retry_after } => {
+                (7, [key as u64, u64::from(is_refusal), retry_after.map_or(u64::MAX, |asked| asked)])
+            }
             Step::Clocks => (8, [now.wall.cast_unsigned(), now.jumps, 0]),
             Step::Rotation => (9, [0; 3]),
             Step::Event => (10, [0; 3]),

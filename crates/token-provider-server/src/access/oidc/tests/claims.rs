@@ -28,31 +28,16 @@ async fn claims_are_judged_one_by_one() {
         (json!({ "iat": null }), None),
         (json!({ "sub": "auth0|Abc 123/~" }), None),
         (json!({ "sub": "x".repeat(255) }), None),
-        (
-            json!({ "iss": "https://login.example.com/" }),
-            Some(Fault::Issuer),
-        ),
-        (
-            json!({ "iss": "https://login.example.com.evil.example" }),
-            Some(Fault::Issuer),
-        ),
+        (json!({ "iss": "https://login.example.com/" }), Some(Fault::Issuer)),
+        (json!({ "iss": "https://login.example.com.evil.example" }), Some(Fault::Issuer)),
         (json!({ "iss": "HTTPS://login.example.com" }), Some(Fault::Issuer)),
-        (
-            json!({ "iss": ["https://login.example.com"] }),
-            Some(Fault::Issuer),
-        ),
+        (json!({ "iss": ["https://login.example.com"] }), Some(Fault::Issuer)),
         (json!({ "iss": null }), Some(Fault::Issuer)),
         (json!({ "aud": "elsewhere" }), Some(Fault::Audience)),
-        (
-            json!({ "aud": "token-provider token-provider" }),
-            Some(Fault::Audience),
-        ),
+        (json!({ "aud": "token-provider token-provider" }), Some(Fault::Audience)),
         (json!({ "aud": ["elsewhere"] }), Some(Fault::Audience)),
         (json!({ "aud": [["token-provider"]] }), Some(Fault::Audience)),
-        (
-            json!({ "aud": { "token-provider": true } }),
-            Some(Fault::Audience),
-        ),
+        (json!({ "aud": { "token-provider": true } }), Some(Fault::Audience)),
         (json!({ "aud": [] }), Some(Fault::Audience)),
         (json!({ "aud": "" }), Some(Fault::Audience)),
         (json!({ "aud": null }), Some(Fault::Audience)),
@@ -66,10 +51,7 @@ async fn claims_are_judged_one_by_one() {
         (json!({ "nbf": "now" }), Some(Fault::Malformed)),
         (json!({ "iat": NOW + leeway + 1 }), Some(Fault::IssuedInFuture)),
         (json!({ "iat": true }), Some(Fault::Malformed)),
-        (
-            json!({ "cnf": { "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" } }),
-            Some(Fault::Bound),
-        ),
+        (json!({ "cnf": { "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" } }), Some(Fault::Bound)),
         (json!({ "sub": null }), Some(Fault::Subject)),
         (json!({ "sub": "" }), Some(Fault::Subject)),
         (json!({ "sub": 7 }), Some(Fault::Subject)),
@@ -82,11 +64,9 @@ async fn claims_are_judged_one_by_one() {
         let token = key.token(&header("ES256", "a"), &claims_with(&changes));
         match expected {
             None => assert!(bench.judge(&token).await.is_ok(), "{changes}"),
-            Some(fault) => assert_eq!(
-                bench.refusal(&token).await,
-                format!("401 {}", fault.as_str()),
-                "{changes}"
-            ),
+            Some(fault) => {
+                assert_eq!(bench.refusal(&token).await, format!("401 {}", fault.as_str()), "{changes}")
+            }
         }
     }
 }
@@ -94,51 +74,21 @@ async fn claims_are_judged_one_by_one() {
 #[tokio::test(start_paused = true)]
 async fn genuine_token_without_a_required_claim_is_refused_by_name() {
     let key = Key::p256();
-    let config = config_requiring(&[
-        ("groups", &["maps", "admin"]),
-        ("scope", &["tiles"]),
-        ("scp", &["tiles"]),
-    ]);
+    let config =
+        config_requiring(&[("groups", &["maps", "admin"]), ("scope", &["tiles"]), ("scp", &["tiles"])]);
     let bench = Bench::with(&config, Answer::Keys(vec![key.jwk("a")]));
     for (changes, missing) in [
-        (
-            json!({ "groups": "maps", "scope": "tiles", "scp": "tiles" }),
-            None,
-        ),
-        (
-            json!({ "groups": ["x", "admin"], "scope": "a tiles b", "scp": ["a", "tiles"] }),
-            None,
-        ),
+        (json!({ "groups": "maps", "scope": "tiles", "scp": "tiles" }), None),
+        (json!({ "groups": ["x", "admin"], "scope": "a tiles b", "scp": ["a", "tiles"] }), None),
         (json!({ "scope": "tiles", "scp": "tiles" }), Some("groups")),
-        (
-            json!({ "groups": [], "scope": "tiles", "scp": "tiles" }),
-            Some("groups"),
-        ),
+        (json!({ "groups": [], "scope": "tiles", "scp": "tiles" }), Some("groups")),
         // Only scopes are words in one string: the name of a group may have a space in it.
-        (
-            json!({ "groups": "x maps", "scope": "tiles", "scp": "tiles" }),
-            Some("groups"),
-        ),
-        (
-            json!({ "groups": "Maps", "scope": "tiles", "scp": "tiles" }),
-            Some("groups"),
-        ),
-        (
-            json!({ "groups": { "maps": true }, "scope": "tiles", "scp": "tiles" }),
-            Some("groups"),
-        ),
-        (
-            json!({ "groups": [["maps"]], "scope": "tiles", "scp": "tiles" }),
-            Some("groups"),
-        ),
-        (
-            json!({ "groups": "maps", "scope": "tiles2", "scp": "tiles" }),
-            Some("scope"),
-        ),
-        (
-            json!({ "groups": "maps", "scope": "tiles", "scp": "a,tiles" }),
-            Some("scp"),
-        ),
+        (json!({ "groups": "x maps", "scope": "tiles", "scp": "tiles" }), Some("groups")),
+        (json!({ "groups": "Maps", "scope": "tiles", "scp": "tiles" }), Some("groups")),
+        (json!({ "groups": { "maps": true }, "scope": "tiles", "scp": "tiles" }), Some("groups")),
+        (json!({ "groups": [["maps"]], "scope": "tiles", "scp": "tiles" }), Some("groups")),
+        (json!({ "groups": "maps", "scope": "tiles2", "scp": "tiles" }), Some("scope")),
+        (json!({ "groups": "maps", "scope": "tiles", "scp": "a,tiles" }), Some("scp")),
         (json!({ "groups": "maps", "scope": "tiles" }), Some("scp")),
     ] {
         let token = key.token(&header("ES256", "a"), &claims_with(&changes));
@@ -160,10 +110,7 @@ async fn genuine_token_without_a_required_claim_is_refused_by_name() {
 #[tokio::test(start_paused = true)]
 async fn what_is_required_is_told_to_bearers_of_genuine_tokens_only() {
     let (key, stranger) = (Key::p256(), Key::p256());
-    let bench = Bench::with(
-        &config_requiring(&[("groups", &["maps"])]),
-        Answer::Keys(vec![key.jwk("a")]),
-    );
+    let bench = Bench::with(&config_requiring(&[("groups", &["maps"])]), Answer::Keys(vec![key.jwk("a")]));
     let forged = stranger.token(&header("ES256", "a"), &claims());
     assert_eq!(bench.refusal(&forged).await, "401 the token's signature is wrong");
 }

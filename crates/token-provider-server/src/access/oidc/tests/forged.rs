@@ -20,19 +20,14 @@ async fn token_without_signature_is_refused() {
     for alg in ["none", "None", "NONE", "nOnE", "", "null", "ES256 ", "es256"] {
         let header = encode(header(alg, "a").to_string());
         let signed = format!("{header}.{}", encode(claims().to_string()));
-        for token in [
-            format!("{signed}."),
-            format!("{signed}.{}", encode(key.sign("ES256", signed.as_bytes()))),
-        ] {
+        for token in
+            [format!("{signed}."), format!("{signed}.{}", encode(key.sign("ES256", signed.as_bytes())))]
+        {
             assert_eq!(bench.refusal(&token).await, WRONG_ALGORITHM, "{alg:?}");
         }
     }
     // The right name, and nothing behind it.
-    let signed = format!(
-        "{}.{}",
-        encode(header("ES256", "a").to_string()),
-        encode(claims().to_string())
-    );
+    let signed = format!("{}.{}", encode(header("ES256", "a").to_string()), encode(claims().to_string()));
     assert_eq!(bench.refusal(&format!("{signed}.")).await, WRONG_SIGNATURE);
 }
 
@@ -41,26 +36,15 @@ async fn public_key_is_no_shared_secret() {
     let key = Key::rsa();
     let jwk = key.jwk("a");
     let bench = Bench::new(vec![jwk.clone()]);
-    let Key::Rsa(pair) = &key else {
-        unreachable!("made above")
-    };
-    let public: PublicKeyX509Der<'_> = aws_lc_rs::signature::KeyPair::public_key(pair)
-        .as_der()
-        .expect("has a form");
+    let Key::Rsa(pair) = &key else { unreachable!("made above") };
+    let public: PublicKeyX509Der<'_> =
+        aws_lc_rs::signature::KeyPair::public_key(pair).as_der().expect("has a form");
     let base64 = STANDARD.encode(public.as_ref());
-    let lines: Vec<&str> = base64
-        .as_bytes()
-        .chunks(64)
-        .map(|line| str::from_utf8(line).expect("is ASCII"))
-        .collect();
-    let pem = format!(
-        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-        lines.join("\n")
-    );
+    let lines: Vec<&str> =
+        base64.as_bytes().chunks(64).map(|line| str::from_utf8(line).expect("is ASCII")).collect();
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"));
     let text = |name: &str| jwk[name].as_str().expect("is text").to_owned();
-    let modulus = base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .decode(text("n"))
-        .expect("is base64url");
+    let modulus = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text("n")).expect("is base64url");
     let secrets = [
         pem.clone().into_bytes(),
         pem.trim_end().as_bytes().to_vec(),
@@ -78,39 +62,19 @@ async fn public_key_is_no_shared_secret() {
             // The same signature under a name that is accepted.
             ("RS256", hmac::HMAC_SHA256),
         ] {
-            let signed = format!(
-                "{}.{}",
-                encode(header(name, "a").to_string()),
-                encode(claims().to_string())
-            );
+            let signed =
+                format!("{}.{}", encode(header(name, "a").to_string()), encode(claims().to_string()));
             let signature = hmac::sign(&hmac::Key::new(algorithm, &secret), signed.as_bytes());
-            let expected = if name == "RS256" {
-                WRONG_SIGNATURE
-            } else {
-                WRONG_ALGORITHM
-            };
-            assert_eq!(
-                bench.refusal(&format!("{signed}.{}", encode(signature))).await,
-                expected,
-                "{name}"
-            );
+            let expected = if name == "RS256" { WRONG_SIGNATURE } else { WRONG_ALGORITHM };
+            assert_eq!(bench.refusal(&format!("{signed}.{}", encode(signature))).await, expected, "{name}");
         }
     }
     // A set with a shared secret in it does not make one of it either.
     let secret = b"0123456789abcdef0123456789abcdef";
-    let bench = Bench::new(vec![
-        json!({ "kty": "oct", "k": encode(secret), "kid": "a", "alg": "HS256" }),
-    ]);
-    let signed = format!(
-        "{}.{}",
-        encode(header("HS256", "a").to_string()),
-        encode(claims().to_string())
-    );
+    let bench = Bench::new(vec![json!({ "kty": "oct", "k": encode(secret), "kid": "a", "alg": "HS256" })]);
+    let signed = format!("{}.{}", encode(header("HS256", "a").to_string()), encode(claims().to_string()));
     let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), signed.as_bytes());
-    assert_eq!(
-        bench.refusal(&format!("{signed}.{}", encode(signature))).await,
-        WRONG_ALGORITHM
-    );
+    assert_eq!(bench.refusal(&format!("{signed}.{}", encode(signature))).await, WRONG_ALGORITHM);
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,17 +92,10 @@ async fn key_that_comes_with_the_token_is_not_looked_at() {
         for (kid, expected) in [("a", WRONG_SIGNATURE), ("own", "401 the token's key is unknown")] {
             let mut header = header("ES256", kid);
             header[place] = value.clone();
-            assert_eq!(
-                bench.refusal(&stranger.token(&header, &claims())).await,
-                expected,
-                "{place} {kid}"
-            );
+            assert_eq!(bench.refusal(&stranger.token(&header, &claims())).await, expected, "{place} {kid}");
             // Nor does it make a token bad that the provider has signed.
             header["kid"] = "a".into();
-            assert!(
-                bench.judge(&key.token(&header, &claims())).await.is_ok(),
-                "{place}"
-            );
+            assert!(bench.judge(&key.token(&header, &claims())).await.is_ok(), "{place}");
         }
     }
 }
@@ -151,14 +108,8 @@ async fn parts_of_two_tokens_make_no_third() {
     let yours = key.token(&header("ES256", "a"), &claims_with(&json!({ "sub": "admin" })));
     let parts = |token: &str| token.split('.').map(str::to_owned).collect::<Vec<_>>();
     let (mine, yours) = (parts(&mine), parts(&yours));
-    assert_eq!(
-        bench.refusal(&[&*mine[0], &yours[1], &mine[2]].join(".")).await,
-        WRONG_SIGNATURE
-    );
-    assert_eq!(
-        bench.refusal(&[&*mine[0], &mine[1], &yours[2]].join(".")).await,
-        WRONG_SIGNATURE
-    );
+    assert_eq!(bench.refusal(&[&*mine[0], &yours[1], &mine[2]].join(".")).await, WRONG_SIGNATURE);
+    assert_eq!(bench.refusal(&[&*mine[0], &mine[1], &yours[2]].join(".")).await, WRONG_SIGNATURE);
 }
 
 /// The psychic signature of CVE-2022-21449, and its relatives.
@@ -167,24 +118,12 @@ async fn signature_of_zeros_is_refused() {
     let (key, ed) = (Key::p256(), Key::ed25519());
     let bench = Bench::new(vec![key.jwk("a"), ed.jwk("b")]);
     for (alg, kid) in [("ES256", "a"), ("EdDSA", "b")] {
-        let signed = format!(
-            "{}.{}",
-            encode(header(alg, kid).to_string()),
-            encode(claims().to_string())
-        );
-        for signature in [
-            vec![0; 64],
-            vec![0xff; 64],
-            vec![0; 63],
-            vec![0; 65],
-            vec![0x30, 6, 2, 1, 0, 2, 1, 0],
-        ] {
+        let signed = format!("{}.{}", encode(header(alg, kid).to_string()), encode(claims().to_string()));
+        for signature in
+            [vec![0; 64], vec![0xff; 64], vec![0; 63], vec![0; 65], vec![0x30, 6, 2, 1, 0, 2, 1, 0]]
+        {
             let token = format!("{signed}.{}", encode(&signature));
-            assert_eq!(
-                bench.refusal(&token).await,
-                WRONG_SIGNATURE,
-                "{alg} {signature:?}"
-            );
+            assert_eq!(bench.refusal(&token).await, WRONG_SIGNATURE, "{alg} {signature:?}");
         }
     }
 }
@@ -203,10 +142,7 @@ async fn refusal_says_what_is_wrong_and_nothing_of_the_token() {
         response.headers()["www-authenticate"],
         r#"Bearer realm="token-provider", error="invalid_token", error_description="the token has expired""#
     );
-    for part in token
-        .split('.')
-        .chain(["planted", "token-provider/", "login.example.com"])
-    {
+    for part in token.split('.').chain(["planted", "token-provider/", "login.example.com"]) {
         assert!(!debug.contains(part), "{part}: {debug}");
     }
 }
@@ -233,11 +169,7 @@ fn every_fault_has_a_text_of_its_own_that_fits_into_a_header() {
     ];
     let mut texts: Vec<&str> = faults.iter().map(|fault| fault.as_str()).collect();
     for text in &texts {
-        assert!(
-            text.bytes()
-                .all(|byte| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~')),
-            "{text}"
-        );
+        assert!(text.bytes().all(|byte| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~')), "{text}");
     }
     texts.sort_unstable();
     texts.dedup();

@@ -55,9 +55,7 @@ async fn keys_are_refreshed_ahead_of_their_end_behind_the_callers() {
     tokio::time::sleep(AGE.mul_f64(0.74)).await;
     assert_eq!(bench.script.asked(), 1);
     // The next answer takes long, and nobody waits for it.
-    bench
-        .script
-        .set(Answer::Slow(Duration::from_secs(8), jwks(&[(&key, "a")])));
+    bench.script.set(Answer::Slow(Duration::from_secs(8), jwks(&[(&key, "a")])));
     tokio::time::sleep(AGE.mul_f64(0.12)).await;
     assert_eq!(bench.script.asked(), 2);
     let before = tokio::time::Instant::now();
@@ -65,11 +63,7 @@ async fn keys_are_refreshed_ahead_of_their_end_behind_the_callers() {
     assert_eq!(before.elapsed(), Duration::ZERO);
     // And so on, with nobody asking.
     tokio::time::sleep(AGE * 10).await;
-    assert!(
-        (12..=15).contains(&bench.script.asked()),
-        "{} requests",
-        bench.script.asked()
-    );
+    assert!((12..=15).contains(&bench.script.asked()), "{} requests", bench.script.asked());
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,15 +73,8 @@ async fn provider_that_is_away_at_the_start_is_asked_less_and_less_and_found_whe
     let token = token(&key, "a");
     assert_eq!(bench.refusal(&token).await, NO_KEYS);
     let problem = bench.judge(&token).await.expect_err("there are no keys");
-    assert_eq!(
-        (problem.status().as_u16(), problem.code()),
-        (503, "temporarily_unavailable")
-    );
-    assert!(
-        problem
-            .retry_after()
-            .is_some_and(|after| after <= Duration::from_secs(1))
-    );
+    assert_eq!((problem.status().as_u16(), problem.code()), (503, "temporarily_unavailable"));
+    assert!(problem.retry_after().is_some_and(|after| after <= Duration::from_secs(1)));
 
     // Callers come all the time; they are told at once, and change nothing.
     for _ in 0..600 {
@@ -96,11 +83,7 @@ async fn provider_that_is_away_at_the_start_is_asked_less_and_less_and_found_whe
         assert_eq!(before.elapsed(), Duration::ZERO);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    assert!(
-        (12..=32).contains(&bench.script.asked()),
-        "{} requests in 10 minutes",
-        bench.script.asked()
-    );
+    assert!((12..=32).contains(&bench.script.asked()), "{} requests in 10 minutes", bench.script.asked());
 
     bench.script.set(keys(&[(&key, "a")]));
     tokio::time::sleep(Duration::from_secs(61)).await;
@@ -132,17 +115,13 @@ async fn flood_of_unknown_keys_has_the_provider_asked_once_in_a_cool_down() {
     assert!(bench.judge(&token(&key, "a")).await.is_ok());
     assert_eq!(bench.script.asked(), 1);
     for round in 0..5 {
-        let flood: Vec<String> = (0..200)
-            .map(|number| token(&stranger, &format!("{round}-{number}")))
-            .collect();
+        let flood: Vec<String> =
+            (0..200).map(|number| token(&stranger, &format!("{round}-{number}"))).collect();
         let at_once = join_all(flood.iter().map(|token| bench.refusal(token))).await;
         assert!(at_once.iter().all(|refusal| refusal == UNKNOWN_KEY));
         for token in &flood {
             assert_eq!(bench.refusal(token).await, UNKNOWN_KEY);
-            assert!(
-                bench.judge(&lasting(&key, "a")).await.is_ok(),
-                "others are served meanwhile"
-            );
+            assert!(bench.judge(&lasting(&key, "a")).await.is_ok(), "others are served meanwhile");
         }
         assert_eq!(bench.script.asked(), 2 + round);
         tokio::time::sleep(COOL_DOWN).await;
@@ -160,16 +139,10 @@ async fn token_that_would_be_refused_anyway_has_nobody_asked() {
         serde_json::json!({ "iss": "x" }),
     ] {
         let token = stranger.token(&header("ES256", "unknown"), &claims_with(&changes));
-        assert!(
-            bench.refusal(&token).await.starts_with("401 the token "),
-            "{changes}"
-        );
+        assert!(bench.refusal(&token).await.starts_with("401 the token "), "{changes}");
     }
     // A known key and a wrong signature are no reason either.
-    assert_eq!(
-        bench.refusal(&token(&stranger, "a")).await,
-        "401 the token's signature is wrong"
-    );
+    assert_eq!(bench.refusal(&token(&stranger, "a")).await, "401 the token's signature is wrong");
     assert_eq!(bench.script.asked(), 1);
 }
 

@@ -8,19 +8,11 @@ use super::support::{Bench, Key, claims, header};
 use crate::access::oidc::memory::{Memory, Remembered, hash};
 
 fn at(seconds: u64) -> Moment {
-    Moment {
-        wall: Duration::from_secs(1_000_000 + seconds),
-        boot: Duration::from_secs(seconds),
-    }
+    Moment { wall: Duration::from_secs(1_000_000 + seconds), boot: Duration::from_secs(seconds) }
 }
 
 fn until(seconds: u64) -> Remembered {
-    Remembered {
-        subject: "somebody".into(),
-        key: [7; 32],
-        missing: None,
-        until: at(seconds),
-    }
+    Remembered { subject: "somebody".into(), key: [7; 32], missing: None, until: at(seconds) }
 }
 
 #[test]
@@ -31,10 +23,7 @@ fn token_is_known_until_its_time_on_either_clock() {
     assert_eq!(memory.recall(&token, at(9)), Some(until(10)));
     assert_eq!(memory.recall(&hash(b"b"), at(9)), None);
     assert_eq!(memory.recall(&token, at(10)), None);
-    let wall_set_back = Moment {
-        wall: Duration::ZERO,
-        ..at(10)
-    };
+    let wall_set_back = Moment { wall: Duration::ZERO, ..at(10) };
     assert_eq!(memory.recall(&token, wall_set_back), None);
     memory.forget(&token);
     assert_eq!(memory.recall(&token, at(0)), None);
@@ -43,17 +32,12 @@ fn token_is_known_until_its_time_on_either_clock() {
 #[test]
 fn only_so_many_tokens_are_kept_and_those_of_most_use() {
     let memory = Memory::new();
-    let hashes: Vec<_> = (0..40_000_u64)
-        .map(|number| hash(&number.to_be_bytes()))
-        .collect();
+    let hashes: Vec<_> = (0..40_000_u64).map(|number| hash(&number.to_be_bytes())).collect();
     // The later, the longer they hold; none has expired.
     for (number, token) in (0..).zip(&hashes) {
         memory.remember(*token, until(1000 + number), at(0));
     }
-    let kept: Vec<bool> = hashes
-        .iter()
-        .map(|token| memory.recall(token, at(0)).is_some())
-        .collect();
+    let kept: Vec<bool> = hashes.iter().map(|token| memory.recall(token, at(0)).is_some()).collect();
     let count = kept.iter().filter(|kept| **kept).count();
     assert_eq!(count, 16 * 1024);
     assert!(kept[39_000..].iter().all(|kept| *kept), "the newest are kept");

@@ -39,17 +39,11 @@ impl Wire {
                 let request = String::from_utf8(request).expect("is ASCII");
                 let is_discovery = request.starts_with("GET /.well-known/openid-configuration ");
                 // A client that has seen enough hangs up.
-                let _ = stream
-                    .write_all(if is_discovery { &discovery } else { &keys })
-                    .await;
+                let _ = stream.write_all(if is_discovery { &discovery } else { &keys }).await;
                 let _ = note.send(request);
             }
         });
-        Self {
-            origin,
-            requests,
-            _task: task,
-        }
+        Self { origin, requests, _task: task }
     }
 
     async fn fetch(&self) -> Result<Fetched, FetchError> {
@@ -87,22 +81,14 @@ fn chunked(size: usize) -> Vec<u8> {
 async fn keys_are_found_through_the_discovery_document() {
     let keys = json!({ "keys": [Key::p256().jwk("a"), Key::ed25519().jwk("b")] }).to_string();
     let mut wire = Wire::start(|origin| {
-        [
-            ok(&discovery(origin)),
-            answer("200 OK", "cache-control: public, max-age=1200\r\n", &keys),
-        ]
+        [ok(&discovery(origin)), answer("200 OK", "cache-control: public, max-age=1200\r\n", &keys)]
     })
     .await;
     let fetched = wire.fetch().await.expect("is well-formed");
     assert_eq!((fetched.keys.len(), fetched.age), (2, Duration::from_secs(1200)));
     let asked = wire.asked();
-    let [first, second] = asked.as_slice() else {
-        panic!("{asked:?}")
-    };
-    assert!(
-        first.starts_with("GET /.well-known/openid-configuration HTTP/1.1\r\n"),
-        "{first}"
-    );
+    let [first, second] = asked.as_slice() else { panic!("{asked:?}") };
+    assert!(first.starts_with("GET /.well-known/openid-configuration HTTP/1.1\r\n"), "{first}");
     assert!(second.starts_with("GET /keys HTTP/1.1\r\n"), "{second}");
     for request in [first, second] {
         assert!(request.contains("accept: application/json\r\n"), "{request}");
@@ -123,10 +109,7 @@ async fn bad_answer_is_an_error_that_repeats_nothing_of_it() {
         (
             "another issuer",
             Box::new(|origin| {
-                [
-                    ok(&discovery(origin).replace(origin, "https://planted-secret.example")),
-                    ok(""),
-                ]
+                [ok(&discovery(origin).replace(origin, "https://planted-secret.example")), ok("")]
             }),
             "the discovery document is of another issuer; access.oidc.issuer must be exactly what it says, final slash and all",
             1,
@@ -135,10 +118,8 @@ async fn bad_answer_is_an_error_that_repeats_nothing_of_it() {
             "an issuer with a slash",
             Box::new(|origin| {
                 [
-                    ok(
-                        &json!({ "issuer": format!("{origin}/"), "jwks_uri": format!("{origin}/keys") })
-                            .to_string(),
-                    ),
+                    ok(&json!({ "issuer": format!("{origin}/"), "jwks_uri": format!("{origin}/keys") })
+                        .to_string()),
                     ok(""),
                 ]
             }),
@@ -147,12 +128,7 @@ async fn bad_answer_is_an_error_that_repeats_nothing_of_it() {
         ),
         (
             "no issuer",
-            Box::new(|origin| {
-                [
-                    ok(&json!({ "jwks_uri": format!("{origin}/keys") }).to_string()),
-                    ok(""),
-                ]
-            }),
+            Box::new(|origin| [ok(&json!({ "jwks_uri": format!("{origin}/keys") }).to_string()), ok("")]),
             "the discovery document is not what it should be",
             1,
         ),
@@ -165,10 +141,7 @@ async fn bad_answer_is_an_error_that_repeats_nothing_of_it() {
         (
             "a redirect",
             Box::new(|origin| {
-                [
-                    answer("302 Found", &format!("location: {origin}/keys\r\n"), ""),
-                    ok("{\"keys\":[]}"),
-                ]
+                [answer("302 Found", &format!("location: {origin}/keys\r\n"), ""), ok("{\"keys\":[]}")]
             }),
             "the request for the discovery document was answered with status 302",
             1,
@@ -178,11 +151,7 @@ async fn bad_answer_is_an_error_that_repeats_nothing_of_it() {
             Box::new(|origin| {
                 [
                     ok(&discovery(origin)),
-                    answer(
-                        "307 Temporary Redirect",
-                        "location: http://127.0.0.1:1/keys\r\n",
-                        "",
-                    ),
+                    answer("307 Temporary Redirect", "location: http://127.0.0.1:1/keys\r\n", ""),
                 ]
             }),
             "the request for the key set was answered with status 307",
@@ -192,10 +161,8 @@ async fn bad_answer_is_an_error_that_repeats_nothing_of_it() {
             "keys in the clear",
             Box::new(|origin| {
                 [
-                    ok(
-                        &json!({ "issuer": origin, "jwks_uri": "http://planted-secret.example/" })
-                            .to_string(),
-                    ),
+                    ok(&json!({ "issuer": origin, "jwks_uri": "http://planted-secret.example/" })
+                        .to_string()),
                     ok(""),
                 ]
             }),
@@ -229,10 +196,7 @@ async fn bad_answer_is_an_error_that_repeats_nothing_of_it() {
         (
             "half an answer",
             Box::new(|origin| {
-                [
-                    ok(&discovery(origin)),
-                    b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"keys\":".to_vec(),
-                ]
+                [ok(&discovery(origin)), b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"keys\":".to_vec()]
             }),
             "no answer to the request for the key set; check access.oidc.issuer, the network and HTTPS_PROXY",
             2,
@@ -268,11 +232,7 @@ async fn provider_that_is_not_there_is_an_error() {
     let origin = format!("http://{}", listener.local_addr().expect("is bound"));
     drop(listener);
     let discovery = Url::parse(&format!("{origin}/.well-known/openid-configuration")).expect("is a URL");
-    let error = Provider::new(origin, discovery)
-        .fetch()
-        .await
-        .map(drop)
-        .expect_err("nobody listens");
+    let error = Provider::new(origin, discovery).fetch().await.map(drop).expect_err("nobody listens");
     assert!(matches!(error, FetchError::NoAnswer { .. }), "{error:?}");
     assert!(!error.causes().is_empty());
 }

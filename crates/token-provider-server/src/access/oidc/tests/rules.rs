@@ -45,12 +45,8 @@ async fn issuer(key: &Key) -> (String, Arc<AtomicUsize>) {
 }
 
 fn config(text: &str) -> Config {
-    Config::parse(
-        Some((Path::new("test.toml"), text)),
-        &Environment::default(),
-        &Overrides::default(),
-    )
-    .unwrap_or_else(|error| panic!("{error}"))
+    Config::parse(Some((Path::new("test.toml"), text)), &Environment::default(), &Overrides::default())
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn oidc(issuer: &str) -> String {
@@ -59,10 +55,7 @@ fn oidc(issuer: &str) -> String {
 
 fn token(key: &Key, issuer: &str) -> String {
     let now = SystemClock.now().wall.as_secs();
-    key.token(
-        &header("ES256", "a"),
-        &claims_with(&json!({ "iss": issuer, "iat": now, "exp": now + 600 })),
-    )
+    key.token(&header("ES256", "a"), &claims_with(&json!({ "iss": issuer, "iat": now, "exp": now + 600 })))
 }
 
 async fn ask(rules: &Rules, bearer: Option<&str>, ends: &Ends) -> Result<Caller, Problem> {
@@ -85,62 +78,18 @@ async fn any_configured_way_lets_a_caller_in() {
         oidc(&issuer)
     );
     let rules = Rules::new(&config(&text), None);
-    let certificate = ClientNames {
-        dns: vec!["dashboard.example.com".to_owned()],
-        uri: Vec::new(),
-    };
-    let (bare, mtls) = (
-        Ends::default(),
-        Ends {
-            client: Some(Arc::new(certificate)),
-            ..Ends::default()
-        },
-    );
+    let certificate = ClientNames { dns: vec!["dashboard.example.com".to_owned()], uri: Vec::new() };
+    let (bare, mtls) = (Ends::default(), Ends { client: Some(Arc::new(certificate)), ..Ends::default() });
     let (good, forged) = (token(&key, &issuer), token(&Key::p256(), &issuer));
     for (what, bearer, ends, expected) in [
-        (
-            "token",
-            Some(good.as_str()),
-            &bare,
-            Ok((Method::Oidc, "dashboard")),
-        ),
-        (
-            "API key",
-            Some(api_key.as_str()),
-            &bare,
-            Ok((Method::ApiKey, "batch")),
-        ),
-        (
-            "certificate",
-            None,
-            &mtls,
-            Ok((Method::Mtls, "dashboard.example.com")),
-        ),
-        (
-            "token and certificate",
-            Some(&good),
-            &mtls,
-            Ok((Method::Oidc, "dashboard")),
-        ),
+        ("token", Some(good.as_str()), &bare, Ok((Method::Oidc, "dashboard"))),
+        ("API key", Some(api_key.as_str()), &bare, Ok((Method::ApiKey, "batch"))),
+        ("certificate", None, &mtls, Ok((Method::Mtls, "dashboard.example.com"))),
+        ("token and certificate", Some(&good), &mtls, Ok((Method::Oidc, "dashboard"))),
         // One good way is enough.
-        (
-            "forged token and certificate",
-            Some(&forged),
-            &mtls,
-            Ok((Method::Mtls, "dashboard.example.com")),
-        ),
-        (
-            "forged token",
-            Some(&forged),
-            &bare,
-            Err("401 the token's signature is wrong"),
-        ),
-        (
-            "what is no token",
-            Some("abc"),
-            &bare,
-            Err("401 the token is not a well-formed JWT"),
-        ),
+        ("forged token and certificate", Some(&forged), &mtls, Ok((Method::Mtls, "dashboard.example.com"))),
+        ("forged token", Some(&forged), &bare, Err("401 the token's signature is wrong")),
+        ("what is no token", Some("abc"), &bare, Err("401 the token is not a well-formed JWT")),
         (
             "wrong API key",
             Some("tp_x"),
@@ -157,33 +106,20 @@ async fn any_configured_way_lets_a_caller_in() {
             Err(expected) => assert_eq!(description(verdict.expect_err(what)), expected, "{what}"),
         }
     }
-    let nothing = ask(&rules, None, &bare)
-        .await
-        .expect_err("nobody is let in for nothing");
-    assert_eq!(
-        nothing.into_response("-").headers()["www-authenticate"],
-        r#"Bearer realm="token-provider""#
-    );
+    let nothing = ask(&rules, None, &bare).await.expect_err("nobody is let in for nothing");
+    assert_eq!(nothing.into_response("-").headers()["www-authenticate"], r#"Bearer realm="token-provider""#);
 }
 
 #[tokio::test]
 async fn bad_token_is_refused_where_callers_without_one_are_let_in() {
     let key = Key::p256();
     let (issuer, _) = issuer(&key).await;
-    let rules = Rules::new(
-        &config(&format!("[access]\nanonymous = true\n{}", oidc(&issuer))),
-        None,
-    );
+    let rules = Rules::new(&config(&format!("[access]\nanonymous = true\n{}", oidc(&issuer))), None);
     let ends = Ends::default();
-    assert_eq!(
-        ask(&rules, None, &ends).await.map(|caller| caller.method()).ok(),
-        Some(Method::Anonymous)
-    );
+    assert_eq!(ask(&rules, None, &ends).await.map(|caller| caller.method()).ok(), Some(Method::Anonymous));
     let named = ask(&rules, Some(&token(&key, &issuer)), &ends).await;
     assert_eq!(named.map(|caller| caller.method()).ok(), Some(Method::Oidc));
-    let refused = ask(&rules, Some(&token(&Key::p256(), &issuer)), &ends)
-        .await
-        .expect_err("is forged");
+    let refused = ask(&rules, Some(&token(&Key::p256(), &issuer)), &ends).await.expect_err("is forged");
     assert_eq!(description(refused), "401 the token's signature is wrong");
     // Without an identity provider the header is for somebody else, such as a proxy in front.
     let rules = Rules::new(&config("[access]\nanonymous = true\n"), None);
@@ -199,9 +135,7 @@ async fn rate_of_the_configuration_holds_for_all_tokens_together() {
     for _ in 0..2 {
         assert!(ask(&rules, Some(&token), &Ends::default()).await.is_ok());
     }
-    let refused = ask(&rules, Some(&token), &Ends::default())
-        .await
-        .expect_err("is too fast");
+    let refused = ask(&rules, Some(&token), &Ends::default()).await.expect_err("is too fast");
     assert_eq!(refused.status(), 429);
 }
 
@@ -217,22 +151,15 @@ async fn keys_survive_a_change_of_the_configuration_and_the_rules_do_not() {
     let stricter = format!("{}require = {{ groups = [\"maps\"] }}\n", oidc(&issuer));
     let second = Rules::new(&config(&stricter), Some(&first));
     drop(first);
-    let refused = ask(&second, Some(&token), &ends)
-        .await
-        .expect_err("has no groups");
+    let refused = ask(&second, Some(&token), &ends).await.expect_err("has no groups");
     assert!(description(refused).starts_with("403 claims: the token's `groups`"));
     assert_eq!(asked.load(Ordering::Relaxed), 1, "the keys were kept");
 
     // Another provider has other keys.
     let (other, other_asked) = self::issuer(&key).await;
     let third = Rules::new(&config(&oidc(&other)), Some(&second));
-    let refused = ask(&third, Some(&token), &ends)
-        .await
-        .expect_err("is of another issuer");
+    let refused = ask(&third, Some(&token), &ends).await.expect_err("is of another issuer");
     assert_eq!(description(refused), "401 the token is from another issuer");
     assert!(ask(&third, Some(&self::token(&key, &other)), &ends).await.is_ok());
-    assert_eq!(
-        (asked.load(Ordering::Relaxed), other_asked.load(Ordering::Relaxed)),
-        (1, 1)
-    );
+    assert_eq!((asked.load(Ordering::Relaxed), other_asked.load(Ordering::Relaxed)), (1, 1));
 }

@@ -9,29 +9,19 @@ use crate::access::oidc::key_set::KeySet;
 #[tokio::test(start_paused = true)]
 async fn token_of_every_accepted_algorithm_lets_its_caller_in() {
     let keys = [
-        (
-            Key::rsa(),
-            ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"].as_slice(),
-        ),
+        (Key::rsa(), ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"].as_slice()),
         (Key::p256(), &["ES256"]),
         (Key::p384(), &["ES384"]),
         (Key::ed25519(), &["EdDSA", "Ed25519"]),
     ];
-    let published = keys
-        .iter()
-        .enumerate()
-        .map(|(number, (key, _))| key.jwk(&number.to_string()));
+    let published = keys.iter().enumerate().map(|(number, (key, _))| key.jwk(&number.to_string()));
     let bench = Bench::new(published.collect());
     for (number, (key, algorithms)) in keys.iter().enumerate() {
         for algorithm in *algorithms {
             let token = key.token(&header(algorithm, &number.to_string()), &claims());
             let caller = bench.judge(&token).await;
             let caller = caller.unwrap_or_else(|problem| panic!("{algorithm}: {problem:?}"));
-            assert_eq!(
-                (caller.name(), caller.method()),
-                (SUBJECT, Method::Oidc),
-                "{algorithm}"
-            );
+            assert_eq!((caller.name(), caller.method()), (SUBJECT, Method::Oidc), "{algorithm}");
         }
     }
 }
@@ -41,57 +31,17 @@ async fn algorithm_must_be_one_that_the_key_is_for() {
     let (rsa, p256, p384) = (Key::rsa(), Key::p256(), Key::p384());
     let mut only_rs256 = rsa.jwk("only RS256");
     only_rs256["alg"] = "RS256".into();
-    let bench = Bench::new(vec![
-        rsa.jwk("any RSA"),
-        only_rs256,
-        p256.jwk("P-256"),
-        p384.jwk("P-384"),
-    ]);
+    let bench = Bench::new(vec![rsa.jwk("any RSA"), only_rs256, p256.jwk("P-256"), p384.jwk("P-384")]);
     for (key, algorithm, kid, expected) in [
         (&rsa, "PS256", "any RSA", None),
         (&rsa, "RS256", "only RS256", None),
-        (
-            &rsa,
-            "PS256",
-            "only RS256",
-            Some("the token's signature algorithm is not accepted"),
-        ),
-        (
-            &rsa,
-            "RS512",
-            "only RS256",
-            Some("the token's signature algorithm is not accepted"),
-        ),
-        (
-            &rsa,
-            "RS256",
-            "P-256",
-            Some("the token's signature algorithm is not accepted"),
-        ),
-        (
-            &p256,
-            "ES256",
-            "any RSA",
-            Some("the token's signature algorithm is not accepted"),
-        ),
-        (
-            &p256,
-            "ES256",
-            "P-384",
-            Some("the token's signature algorithm is not accepted"),
-        ),
-        (
-            &p384,
-            "ES384",
-            "P-256",
-            Some("the token's signature algorithm is not accepted"),
-        ),
-        (
-            &p256,
-            "EdDSA",
-            "P-256",
-            Some("the token's signature algorithm is not accepted"),
-        ),
+        (&rsa, "PS256", "only RS256", Some("the token's signature algorithm is not accepted")),
+        (&rsa, "RS512", "only RS256", Some("the token's signature algorithm is not accepted")),
+        (&rsa, "RS256", "P-256", Some("the token's signature algorithm is not accepted")),
+        (&p256, "ES256", "any RSA", Some("the token's signature algorithm is not accepted")),
+        (&p256, "ES256", "P-384", Some("the token's signature algorithm is not accepted")),
+        (&p384, "ES384", "P-256", Some("the token's signature algorithm is not accepted")),
+        (&p256, "EdDSA", "P-256", Some("the token's signature algorithm is not accepted")),
         // Signed by the key's owner, but in another way than the header says.
         (&p384, "ES256", "P-256", Some("the token's signature is wrong")),
         (&p256, "RS256", "any RSA", Some("the token's signature is wrong")),
@@ -99,11 +49,9 @@ async fn algorithm_must_be_one_that_the_key_is_for() {
         let token = key.token(&header(algorithm, kid), &claims());
         match expected {
             None => assert!(bench.judge(&token).await.is_ok(), "{algorithm} {kid}"),
-            Some(reason) => assert_eq!(
-                bench.refusal(&token).await,
-                format!("401 {reason}"),
-                "{algorithm} {kid}"
-            ),
+            Some(reason) => {
+                assert_eq!(bench.refusal(&token).await, format!("401 {reason}"), "{algorithm} {kid}")
+            }
         }
     }
 }
@@ -118,18 +66,10 @@ async fn token_without_key_id_is_checked_with_the_only_key_that_fits() {
 
     let bench = Bench::new(vec![old.jwk("1"), new.jwk("2")]);
     for key in [&old, &new] {
-        assert_eq!(
-            bench.refusal(&without(key)).await,
-            "401 the token does not say which key signed it"
-        );
+        assert_eq!(bench.refusal(&without(key)).await, "401 the token does not say which key signed it");
     }
     // The ids stand in the key set, so a token that has one is still judged by it.
-    assert!(
-        bench
-            .judge(&new.token(&header("ES256", "2"), &claims()))
-            .await
-            .is_ok()
-    );
+    assert!(bench.judge(&new.token(&header("ES256", "2"), &claims())).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,13 +77,7 @@ async fn keys_of_different_kinds_may_share_an_id() {
     let (p256, p384, again) = (Key::p256(), Key::p384(), Key::p256());
     let bench = Bench::new(vec![p256.jwk("one"), p384.jwk("one"), again.jwk("one")]);
     for (key, algorithm) in [(&p256, "ES256"), (&p384, "ES384"), (&again, "ES256")] {
-        assert!(
-            bench
-                .judge(&key.token(&header(algorithm, "one"), &claims()))
-                .await
-                .is_ok(),
-            "{algorithm}"
-        );
+        assert!(bench.judge(&key.token(&header(algorithm, "one"), &claims())).await.is_ok(), "{algorithm}");
     }
 }
 
@@ -173,19 +107,11 @@ fn only_keys_that_may_be_used_are_taken_from_a_key_set() {
         ("for checking", with(&rsa, "key_ops", json!(["verify"])), 1),
         ("for signing", with(&rsa, "key_ops", json!(["sign"])), 0),
         ("for HMAC", with(&rsa, "alg", "HS256".into()), 0),
-        (
-            "for encryption by its algorithm",
-            with(&rsa, "alg", "RSA-OAEP".into()),
-            0,
-        ),
+        ("for encryption by its algorithm", with(&rsa, "alg", "RSA-OAEP".into()), 0),
         ("for another kind of key", with(&rsa, "alg", "ES256".into()), 0),
         ("for its kind of key", with(&ed, "alg", "EdDSA".into()), 1),
         ("with its private half", with(&p256, "d", "AAAA".into()), 0),
-        (
-            "a secret",
-            json!({ "kty": "oct", "k": "c2VjcmV0", "kid": "a" }),
-            0,
-        ),
+        ("a secret", json!({ "kty": "oct", "k": "c2VjcmV0", "kid": "a" }), 0),
         ("2048 bits", modulus(256, 0x80), 1),
         ("2047 bits", modulus(256, 0x7f), 0),
         ("1024 bits", modulus(128, 0xff), 0),
@@ -203,11 +129,7 @@ fn only_keys_that_may_be_used_are_taken_from_a_key_set() {
         ("another curve", with(&p256, "crv", "P-384".into()), 0),
         ("unknown curve", with(&ed, "crv", "Ed448".into()), 0),
         ("key agreement", with(&ed, "crv", "X25519".into()), 0),
-        (
-            "unknown kind",
-            json!({ "kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA" }),
-            0,
-        ),
+        ("unknown kind", json!({ "kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA" }), 0),
         ("no kind", json!({ "kid": "a" }), 0),
         ("no object", json!("key"), 0),
     ] {
@@ -217,16 +139,7 @@ fn only_keys_that_may_be_used_are_taken_from_a_key_set() {
 
 #[test]
 fn key_set_that_is_none_is_refused_and_one_with_a_strange_key_is_not() {
-    for text in [
-        "",
-        "{}",
-        "[]",
-        "null",
-        r#"{"keys":{}}"#,
-        r#"{"keys":null}"#,
-        "<html>",
-        r#"{"keys":[]"#,
-    ] {
+    for text in ["", "{}", "[]", "null", r#"{"keys":{}}"#, r#"{"keys":null}"#, "<html>", r#"{"keys":[]"#] {
         assert!(KeySet::parse(text.as_bytes()).is_err(), "{text}");
     }
     let json = json!({ "keys": [1, {}, Key::p256().jwk("a"), { "kty": 7 }], "more": true }).to_string();
@@ -234,9 +147,7 @@ fn key_set_that_is_none_is_refused_and_one_with_a_strange_key_is_not() {
     assert_eq!(KeySet::parse(br#"{"keys":[]}"#).expect("is a key set").len(), 0);
     let many: Vec<Value> = vec![Key::p256().jwk("a"); 1000];
     assert_eq!(
-        KeySet::parse(json!({ "keys": many }).to_string().as_bytes())
-            .expect("is a key set")
-            .len(),
+        KeySet::parse(json!({ "keys": many }).to_string().as_bytes()).expect("is a key set").len(),
         100
     );
 }

@@ -101,8 +101,7 @@ impl Key {
                     _ => &RSA_PKCS1_SHA256,
                 };
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(encoding, &random, message, &mut signature)
-                    .expect("can sign");
+                key.sign(encoding, &random, message, &mut signature).expect("can sign");
                 signature
             }
             Self::Ec(key, _) => key.sign(&random, message).expect("can sign").as_ref().to_vec(),
@@ -155,13 +154,8 @@ pub(super) fn config() -> OidcConfig {
 
 pub(super) fn config_requiring(require: &[(&str, &[&str])]) -> OidcConfig {
     let values = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
-    let require = require
-        .iter()
-        .map(|(claim, wanted)| ((*claim).to_owned(), values(wanted)));
-    OidcConfig {
-        require: require.collect(),
-        ..config()
-    }
+    let require = require.iter().map(|(claim, wanted)| ((*claim).to_owned(), values(wanted)));
+    OidcConfig { require: require.collect(), ..config() }
 }
 
 /// What a scripted provider does when it is asked.
@@ -184,10 +178,7 @@ pub(super) struct Script {
 
 impl Script {
     pub(super) fn new(answer: Answer) -> Self {
-        Self {
-            answer: Arc::new(Mutex::new(answer)),
-            asked: Arc::default(),
-        }
+        Self { answer: Arc::new(Mutex::new(answer)), asked: Arc::default() }
     }
 
     pub(super) fn set(&self, answer: Answer) {
@@ -205,10 +196,7 @@ impl Script {
         let keys = match answer {
             Answer::Keys(keys) => keys,
             Answer::Away => {
-                return Err(FetchError::Status {
-                    what: "key set",
-                    status: 503,
-                });
+                return Err(FetchError::Status { what: "key set", status: 503 });
             }
             Answer::Slow(span, keys) => {
                 tokio::time::sleep(span).await;
@@ -218,10 +206,7 @@ impl Script {
             Answer::Panic => panic!("as the test wants it"),
         };
         let json = json!({ "keys": keys }).to_string();
-        Ok(Fetched {
-            keys: KeySet::parse(json.as_bytes()).expect("is a key set"),
-            age: AGE,
-        })
+        Ok(Fetched { keys: KeySet::parse(json.as_bytes()).expect("is a key set"), age: AGE })
     }
 }
 
@@ -246,12 +231,7 @@ impl Bench {
         };
         let keeper = Keeper::start(fetch, Arc::new(clock.clone()));
         let provider = Provider::new(config.issuer.clone(), config.discovery.clone());
-        let oidc = Oidc::with_keeper(
-            config,
-            Arc::new(clock.clone()),
-            Arc::new(provider),
-            Arc::new(keeper),
-        );
+        let oidc = Oidc::with_keeper(config, Arc::new(clock.clone()), Arc::new(provider), Arc::new(keeper));
         Self { oidc, script, clock }
     }
 
@@ -272,10 +252,7 @@ impl Bench {
 pub(super) fn description(problem: Problem) -> String {
     let status = problem.status().as_u16();
     let body = body(problem);
-    format!(
-        "{status} {}",
-        body["error_description"].as_str().expect("is text")
-    )
+    format!("{status} {}", body["error_description"].as_str().expect("is text"))
 }
 
 fn body(problem: Problem) -> Value {

@@ -53,18 +53,8 @@ fn every_code_says_what_to_do() {
             "HERE could not read the signature (401206): something on the way changes the Authorization header, most \
              often a proxy",
         ),
-        (
-            400,
-            400_200,
-            None,
-            "HERE refused what was asked for (400200): check the scope and the lifetime",
-        ),
-        (
-            400,
-            400_217,
-            None,
-            "HERE refused what was asked for (400217): check the scope and the lifetime",
-        ),
+        (400, 400_200, None, "HERE refused what was asked for (400200): check the scope and the lifetime"),
+        (400, 400_217, None, "HERE refused what was asked for (400217): check the scope and the lifetime"),
         (
             400,
             400_002,
@@ -98,10 +88,7 @@ fn every_code_says_what_to_do() {
         ),
     ];
     for (status, code, kind, text) in table {
-        let kind = kind.unwrap_or(ErrorKind::Rejected {
-            status,
-            code: Some(code),
-        });
+        let kind = kind.unwrap_or(ErrorKind::Rejected { status, code: Some(code) });
         // The spellings of HERE's old and new services, and of gateways that are loose with JSON.
         for body in [
             format!(r#"{{"errorCode":{code},"message":"{MARKER}"}}"#),
@@ -119,31 +106,11 @@ fn every_code_says_what_to_do() {
 #[test]
 fn refusals_without_a_number_name_the_status() {
     for (status, body, start) in [
-        (
-            401,
-            r#"{"message":"no"}"#,
-            "HERE refused the access key (status 401)",
-        ),
-        (
-            400,
-            r#"{"errorCode":-1}"#,
-            "HERE refused the request (status 400)",
-        ),
-        (
-            400,
-            r#"{"errorCode":99999999999}"#,
-            "HERE refused the request (status 400)",
-        ),
-        (
-            400,
-            r#"{"errorCode":[1]}"#,
-            "HERE refused the request (status 400)",
-        ),
-        (
-            400,
-            r#"{"error_description":"errorCode: 'x'"}"#,
-            "HERE refused the request (status 400)",
-        ),
+        (401, r#"{"message":"no"}"#, "HERE refused the access key (status 401)"),
+        (400, r#"{"errorCode":-1}"#, "HERE refused the request (status 400)"),
+        (400, r#"{"errorCode":99999999999}"#, "HERE refused the request (status 400)"),
+        (400, r#"{"errorCode":[1]}"#, "HERE refused the request (status 400)"),
+        (400, r#"{"error_description":"errorCode: 'x'"}"#, "HERE refused the request (status 400)"),
     ] {
         let error = read_err(status, body);
         assert_eq!(error.kind(), ErrorKind::Rejected { status, code: None }, "{body}");
@@ -157,30 +124,10 @@ fn what_is_not_json_comes_from_something_else() {
     let cut = format!(r#"{{"errorCode":401300,"message":"{MARKER}"#);
     let table = [
         // status, kind, transient, part of the text
-        (
-            200,
-            ErrorKind::InvalidAnswer { status: 200 },
-            true,
-            "is not the JSON of a token",
-        ),
-        (
-            204,
-            ErrorKind::InvalidAnswer { status: 204 },
-            true,
-            "is not the JSON of a token",
-        ),
-        (
-            301,
-            ErrorKind::InvalidAnswer { status: 301 },
-            true,
-            "a redirect (301), which is not followed",
-        ),
-        (
-            302,
-            ErrorKind::InvalidAnswer { status: 302 },
-            true,
-            "a redirect (302), which is not followed",
-        ),
+        (200, ErrorKind::InvalidAnswer { status: 200 }, true, "is not the JSON of a token"),
+        (204, ErrorKind::InvalidAnswer { status: 204 }, true, "is not the JSON of a token"),
+        (301, ErrorKind::InvalidAnswer { status: 301 }, true, "a redirect (301), which is not followed"),
+        (302, ErrorKind::InvalidAnswer { status: 302 }, true, "a redirect (302), which is not followed"),
         (
             400,
             ErrorKind::InvalidAnswer { status: 400 },
@@ -211,54 +158,22 @@ fn what_is_not_json_comes_from_something_else() {
             true,
             "there is no token endpoint at this address (405)",
         ),
-        (
-            407,
-            ErrorKind::InvalidAnswer { status: 407 },
-            true,
-            "a proxy wants to be logged in to (407)",
-        ),
-        (
-            408,
-            ErrorKind::Unavailable { status: 408 },
-            true,
-            "is failing (408)",
-        ),
+        (407, ErrorKind::InvalidAnswer { status: 407 }, true, "a proxy wants to be logged in to (407)"),
+        (408, ErrorKind::Unavailable { status: 408 }, true, "is failing (408)"),
         (429, ErrorKind::Throttled, true, "too many requests (429)"),
-        (
-            500,
-            ErrorKind::Unavailable { status: 500 },
-            true,
-            "is failing (500)",
-        ),
-        (
-            502,
-            ErrorKind::Unavailable { status: 502 },
-            true,
-            "is failing (502)",
-        ),
-        (
-            599,
-            ErrorKind::Unavailable { status: 599 },
-            true,
-            "is failing (599)",
-        ),
+        (500, ErrorKind::Unavailable { status: 500 }, true, "is failing (500)"),
+        (502, ErrorKind::Unavailable { status: 502 }, true, "is failing (502)"),
+        (599, ErrorKind::Unavailable { status: 599 }, true, "is failing (599)"),
     ];
     for (status, kind, is_transient, part) in table {
         for body in ["", &page, &cut, "null", "[]", "\u{FEFF}"] {
             let error = read_err(status, body);
-            assert_eq!(
-                (error.kind(), error.is_transient()),
-                (kind, is_transient),
-                "{status} {body}"
-            );
+            assert_eq!((error.kind(), error.is_transient()), (kind, is_transient), "{status} {body}");
             assert!(error.to_string().contains(part), "{error}");
             assert!(!shown(&error).contains(MARKER), "{error:?}");
         }
     }
-    let failing = read_err(
-        500,
-        r#"{"errorCode":500203,"message":"Missing Thing Encrypted Secret."}"#,
-    );
+    let failing = read_err(500, r#"{"errorCode":500203,"message":"Missing Thing Encrypted Secret."}"#);
     assert!(failing.to_string().contains("(500, 500203)"), "{failing}");
 }
 

@@ -63,13 +63,7 @@ pub(super) struct Token {
 impl Token {
     pub(super) fn new(key: usize, counted_from: Duration, expires_in: u64, sent: Now, came: Now) -> Self {
         let lifetime = Duration::from_secs(expires_in);
-        Self {
-            key,
-            lifetime,
-            expires: counted_from + lifetime,
-            sent,
-            came,
-        }
+        Self { key, lifetime, expires: counted_from + lifetime, sent, came }
     }
 
     /// One that must never be seen.
@@ -94,11 +88,7 @@ impl Token {
     /// 85 % of what can be handed out, less 5 % of that.
     fn most_left_when_due(&self) -> Duration {
         let usable = self.lifetime.saturating_sub(MARGIN);
-        let age = self
-            .lifetime
-            .mul_f64(0.70 * 0.95)
-            .min(usable.mul_f64(0.85 * 0.95))
-            .max(SHORTEST);
+        let age = self.lifetime.mul_f64(0.70 * 0.95).min(usable.mul_f64(0.85 * 0.95)).max(SHORTEST);
         // A thousandth of the life covers rounding.
         self.lifetime.saturating_sub(age) + self.lifetime.mul_f64(0.001)
     }
@@ -123,11 +113,7 @@ impl Failure {
     /// The latest that it is repeated if anyone wants it, in boot time.
     pub(super) fn latest_retry(&self) -> Duration {
         let chance = if self.is_refusal { 1.1 } else { 1.5 };
-        let pause = self.at.boot
-            + self
-                .step(self.at_most)
-                .mul_f64(chance)
-                .max(self.asked.mul_f64(1.1));
+        let pause = self.at.boot + self.step(self.at_most).mul_f64(chance).max(self.asked.mul_f64(1.1));
         self.changed.map_or(pause, |changed| changed.min(pause))
     }
 }
@@ -187,9 +173,7 @@ impl File {
             return Some(failure.earliest_retry());
         }
         let token = tokens.get(self.token?)?;
-        let until_due = token
-            .left_by_clocks(now)
-            .saturating_sub(token.most_left_when_due());
+        let until_due = token.left_by_clocks(now).saturating_sub(token.most_left_when_due());
         Some(self.shortest_until.max(now.boot + until_due))
     }
 
@@ -238,9 +222,7 @@ impl File {
     pub(super) fn excuses_an_old_token(&self, token: &Token, now: Now) -> bool {
         // The issuer is at it, or has just failed.
         let is_under_way = self.flight.is_some();
-        let is_pausing = self
-            .failure
-            .is_some_and(|failure| now.boot <= failure.latest_retry() + TICK);
+        let is_pausing = self.failure.is_some_and(|failure| now.boot <= failure.latest_retry() + TICK);
         // The first who comes after a jump of the clocks finds the token as it is, and has it refreshed.
         let is_first = self.noticed.is_some_and(|noticed| now.timer <= noticed + TICK);
         // It was that old when it came; those who waited for it get it all the same.
