@@ -57,7 +57,7 @@ pub(crate) struct Park {
 }
 
 pub(crate) const PARKS: [Park; 5] = [
-    Park { name: "Observatory Park", from: (9, 3), to: (15, 12) },
+    Park { name: "Observatory Park", from: (12, 5), to: (17, 12) },
     Park { name: "Sailmakers Green", from: (-12, -3), to: (-9, 2) },
     Park { name: "Longitude Gardens", from: (-6, 12), to: (-2, 15) },
     Park { name: "Lighthouse Point", from: (-21, -6), to: (-18, 0) },
