@@ -184,6 +184,10 @@ impl Asked {
         let (&[app, from], data) = data.split_first_chunk()?;
         let app = APPS.iter().position(|(name, _)| *name == app)?;
         let data = plant(data);
+        // The fuzzer finds out what is compared with the body, and sends it as its request's id.
+        if shows_token(&data) {
+            return None;
+        }
         let end = data.windows(2).position(|pair| pair == b"\n\n").unwrap_or(data.len());
         let (head, rest) = data.split_at(end);
         let mut lines = head.split(|byte| *byte == b'\n');
@@ -222,6 +226,10 @@ fn ends(from: u8) -> Option<Ends> {
     })
 }
 
+fn shows_token(data: &[u8]) -> bool {
+    data.windows(TOKEN.len()).any(|piece| piece == TOKEN.as_bytes())
+}
+
 impl Answer {
     fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
@@ -235,7 +243,7 @@ impl Answer {
     }
 
     fn holds_token(&self) -> bool {
-        self.body.windows(TOKEN.len()).any(|piece| piece == TOKEN.as_bytes())
+        shows_token(&self.body)
     }
 
     /// What every answer must be, whatever was asked.

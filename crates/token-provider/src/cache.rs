@@ -8,7 +8,7 @@ mod keeper;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -46,12 +46,16 @@ struct Slot {
     held: ArcSwapOption<Held>,
     /// Whether anyone has asked since the last answer from the issuer.
     asked: AtomicBool,
-    /// Whether the keeper sleeps until the token is due.
-    dozing: AtomicBool,
+    /// From when on a caller that finds the token due should wake the keeper, in milliseconds of the boot clock;
+    /// [`AWAKE`] while it does not sleep.
+    wake_from: AtomicU64,
     phase: watch::Sender<Phase>,
     /// Wakes the keeper: a caller found no usable token, or one that was due before the keeper knew.
     wanted: Notify,
 }
+
+/// See [`Slot::wake_from`].
+const AWAKE: u64 = u64::MAX;
 
 struct Held {
     token: AccessToken,
@@ -262,7 +266,7 @@ impl Slot {
             key,
             held: ArcSwapOption::empty(),
             asked: AtomicBool::new(true),
-            dozing: AtomicBool::new(false),
+            wake_from: AtomicU64::new(AWAKE),
             phase: watch::Sender::new(Phase::Fetching),
             wanted: Notify::new(),
         }
@@ -281,16 +285,22 @@ impl Slot {
         let held = self.held.load();
         let held = held.as_ref()?;
         let state = held.state(now);
-        // The keeper's timer stands still while the machine is suspended, so a caller may be the first to see that
-        // the token is due. One caller wakes the keeper; the others pass by.
-        if state == State::Due
-            && self.dozing.load(Ordering::Relaxed)
-            && self.dozing.swap(false, Ordering::Relaxed)
-            && Rule::DueIsNoticed.is_kept()
+        if state == State::Due && Rule::DueIsNoticed.is_kept() {
+            self.wake_keeper(now);
+        }
+        held.token_at(now)
+    }
+
+    /// A due token is about to be refreshed, unless the keeper does not know: its timer stands still while the machine
+    /// is suspended, so a caller may be the first to see that it is time. One caller wakes the keeper; the others pass
+    /// by.
+    fn wake_keeper(&self, now: Moment) {
+        let is_time = |wake_from| now.boot.as_millis() >= u128::from(wake_from);
+        if is_time(self.wake_from.load(Ordering::Relaxed))
+            && is_time(self.wake_from.swap(AWAKE, Ordering::Relaxed))
         {
             self.wanted.notify_one();
         }
-        held.token_at(now)
     }
 
     /// Returns the held token if it may be handed out, for those who do not ask for it.

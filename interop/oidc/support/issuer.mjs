@@ -119,6 +119,7 @@ function configuration(keys, secret, cookieKey) {
   return {
     clients: [...Object.keys(SERVICES).map(service), page],
     jwks: { keys },
+    enabledJWA: { idTokenSigningAlgValues: Object.keys(KINDS) },
     cookies: { keys: [cookieKey] },
     findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
     extraTokenClaims: (_context, token) => SERVICES[token.clientId],

@@ -185,8 +185,17 @@ pub(crate) fn is_river(place: Point, margin: f64) -> bool {
     place.distance_to_line(&RIVER) < river_half_width(0.7) + margin
 }
 
+/// Whether what stands at a place lies within the plan as a whole.
 fn is_on_plan(place: Point) -> bool {
-    place.x.abs() < HALF.0 && place.y.abs() < HALF.1
+    /// Half a block, corner to corner.
+    const MARGIN: f64 = 80.0;
+    place.x.abs() < HALF.0 - MARGIN && place.y.abs() < HALF.1 - MARGIN
+}
+
+/// Whether a place is so far in town that a bridge there is worth its price.
+pub(crate) fn is_in_town(cell: Cell) -> bool {
+    const METRES: f64 = 1850.0;
+    middle(cell).distance(Point::new(0.0, 0.0)) < METRES
 }
 
 /// How far north the shore lies.

@@ -227,6 +227,9 @@ impl Contents {
         };
         let mut config = builder.with_single_cert(chain, key).map_err(unusable)?;
         config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
+        // All suites are good ones, and an answer has a kilobyte: what a phone would save by choosing is not worth the
+        // question of every scanner's reader.
+        config.ignore_client_order = true;
         if files.client_ca.is_some() {
             // A session that is taken up again brings its certificate along, unchecked: it may have run out, or its
             // authority may have been struck off the list.

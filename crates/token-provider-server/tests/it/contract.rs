@@ -115,7 +115,7 @@ impl Expected {
         for (name, expected) in &self.headers {
             match (expected, reply.header(name)) {
                 (Some(expected), Some(found)) => {
-                    expected.compare(found, port).map_err(|problem| format!("{name}: {problem}"))?
+                    expected.compare(found, port).map_err(|problem| format!("{name}: {problem}"))?;
                 }
                 (None, None) => {}
                 (Some(_), None) => return Err(format!("{name}: is not there")),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
-use super::{Held, Phase, Shared, Slot};
+use super::{AWAKE, Held, Phase, Shared, Slot};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::issuer::Issued;
@@ -185,9 +185,7 @@ impl Keeper {
                 let is_asked = self.slot.asked.load(Ordering::Relaxed) || !Rule::IdleLetGo.is_kept();
                 return if is_asked { Next::Ask } else { Next::LetGo };
             }
-            self.slot.dozing.store(state == State::Fresh, Ordering::Relaxed);
-            sleep(&self.slot, pause.max(self.until_due(now))).await;
-            self.slot.dozing.store(false, Ordering::Relaxed);
+            sleep(&self.slot, pause.max(self.until_due(now)), earliest).await;
         }
     }
 
@@ -211,7 +209,7 @@ impl Keeper {
             tokio::select! {
                 biased;
                 Ok(()) = self.credential_changes.changed(), if pause.is_refusal => return Next::Ask,
-                () = sleep(&self.slot, span) => {}
+                () = sleep(&self.slot, span, pause.until) => {}
             }
         }
     }
@@ -226,13 +224,17 @@ impl Keeper {
 }
 
 /// Sleeps, but not so long that a clock that was set or a suspended machine would go unnoticed, and not while a
-/// caller waits without a token.
-async fn sleep(slot: &Slot, span: Duration) {
+/// caller waits without a token. From `wake_from` on, by the boot clock, callers wake it who find the token due.
+async fn sleep(slot: &Slot, span: Duration, wake_from: Duration) {
+    // Not before its time, so the fraction of a millisecond is rounded up.
+    let wake_from = u64::try_from(wake_from.as_millis().saturating_add(1)).unwrap_or(AWAKE);
+    slot.wake_from.store(wake_from, Ordering::Relaxed);
     tokio::select! {
         biased;
         () = slot.wanted.notified() => {}
         () = tokio::time::sleep(span.min(LONGEST_SLEEP)) => {}
     }
+    slot.wake_from.store(AWAKE, Ordering::Relaxed);
 }
 
 impl Drop for Keeper {

@@ -46,8 +46,8 @@ fn custom(usage: Use) -> Option<Custom> {
             built: (1895, 2010),
         },
         Use::Suburb => Custom {
-            lots: (3, 2),
-            free: (18, 31),
+            lots: (2, 2),
+            free: (16, 30),
             storeys: (1, 3),
             gaps: 4,
             classes: &["residential"],

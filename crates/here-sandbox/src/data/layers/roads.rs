@@ -30,9 +30,8 @@ fn street((column, row): Cell, direction: Direction) -> Option<Feature> {
     }
     let leads_to_something = uses.iter().any(|usage| !matches!(usage, Use::Nothing | Use::Park));
     let is_wanted = match width {
-        // Wide streets cross the river, and run through what little is not built up between.
-        Width::Primary | Width::Secondary => leads_to_something || on_bridge,
-        Width::Residential => leads_to_something && !on_bridge,
+        Width::Primary if on_bridge => plan::is_in_town((column, row)),
+        _ => leads_to_something && !on_bridge,
     };
     if !is_wanted {
         return None;

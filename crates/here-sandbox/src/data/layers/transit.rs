@@ -31,7 +31,7 @@ const LINES: [Line; 4] = [
         color: "#2f6fb0",
         direction: Direction::North,
         street: -6,
-        from: -7,
+        from: -5,
         to: 20,
         every_minutes: 7,
     },

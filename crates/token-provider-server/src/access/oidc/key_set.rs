@@ -71,7 +71,7 @@ impl KeySet {
             match serde_json::from_value::<Jwk>(jwk).map_err(|_| "not well-formed").and_then(Key::new) {
                 Ok(key) => keys.push(key),
                 Err(reason) => {
-                    tracing::debug!(key.id = name, reason, "a key of the identity provider is left out")
+                    tracing::debug!(key.id = name, reason, "a key of the identity provider is left out");
                 }
             }
         }

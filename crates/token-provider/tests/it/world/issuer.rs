@@ -24,7 +24,7 @@ pub(crate) struct Sky {
 
 impl Sky {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { weather: Weather::Fair, revoked: None, rng: Rng::with_seed(seed ^ 0x534b_59) }
+        Self { weather: Weather::Fair, revoked: None, rng: Rng::with_seed(seed ^ 0x0053_4b59) }
     }
 
     /// Decides what becomes of one request.
@@ -157,10 +157,8 @@ impl<'a> Flight<'a> {
 
     fn fail(&mut self, kind: ErrorKind, asked: Option<u64>) -> Result<Issued, Error> {
         // The contract's own words: 400, 401 and 403 are refusals, wherever they come from.
-        let is_refusal = matches!(
-            kind,
-            ErrorKind::Rejected { .. } | ErrorKind::InvalidAnswer { status: 400 | 401 | 402 | 403 }
-        );
+        let is_refusal =
+            matches!(kind, ErrorKind::Rejected { .. } | ErrorKind::InvalidAnswer { status: 400..=403 });
         self.land(Answer::Failure { is_refusal, retry_after: asked });
         let asked = asked.map(Duration::from_secs);
         Err(Error::from_issuer(kind, "the weather").with_retry_after(asked))

@@ -31,6 +31,8 @@ const ENOUGH: usize = 5;
 pub(crate) struct Judge {
     files: Vec<File>,
     tokens: Vec<Token>,
+    /// The lifetimes that are asked for.
+    lifetimes: Vec<Duration>,
     max_slots: usize,
     /// Which access key is in use, counted from 1.
     credential: u64,
@@ -55,9 +57,10 @@ pub(crate) struct Call {
 }
 
 impl Judge {
-    pub(crate) fn new(keys: usize, max_slots: usize) -> Self {
+    pub(crate) fn new(lifetimes: Vec<Duration>, max_slots: usize) -> Self {
         Self {
-            files: (0..keys).map(|_| File::default()).collect(),
+            files: lifetimes.iter().map(|_| File::default()).collect(),
+            lifetimes,
             tokens: Vec::new(),
             max_slots,
             credential: 1,
@@ -283,10 +286,12 @@ impl Judge {
 
     /// Returns how long until every token has been let go, if nobody asks.
     pub(crate) fn longest_keep(&self) -> Duration {
-        let tokens = self.files.iter().filter_map(|file| file.token);
-        let longest = tokens.map(|number| self.tokens[number].lifetime.mul_f64(0.75)).max();
-        // A token of many years is not waited for.
-        longest.unwrap_or_default().min(Duration::from_secs(86_400)) + Duration::from_secs(60)
+        let day = Duration::from_secs(86_400);
+        let tokens = self.files.iter().filter_map(|file| file.token).map(|number| self.tokens[number]);
+        // One that was asked for is refreshed once more, and kept for as long as its successor. A token of many years
+        // is not waited for.
+        let spans = tokens.map(|token| (token.lifetime.min(day) + self.lifetimes[token.key]).mul_f64(0.75));
+        spans.max().unwrap_or_default() + Duration::from_secs(60)
     }
 
     pub(crate) fn slots_must_be_gone(&mut self, slots: &[SlotStatus], now: Now) {

@@ -4,6 +4,11 @@
 //! Everything follows from a seed: the plan, each answer of the issuer, the provider's own jitter. Time is Tokio's
 //! paused time, so a day takes milliseconds, and nothing depends on the machine that this runs on.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a test's own tables; an index that is wrong should panic, in the example as in the tests"
+)]
+
 mod callers;
 mod clocks;
 mod issuer;
@@ -14,7 +19,7 @@ mod trace;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use token_provider::TokenProvider;
+use token_provider::{TokenKey, TokenProvider};
 
 use self::clocks::Clocks;
 use self::issuer::{Issuer, Sky};
@@ -74,7 +79,7 @@ async fn live(seed: u64) -> Report {
     let world = Arc::new(World {
         clocks: Clocks::new(),
         sky: Mutex::new(Sky::new(seed)),
-        judge: Mutex::new(Judge::new(plan.keys.len(), plan.max_tokens)),
+        judge: Mutex::new(Judge::new(plan.keys.iter().map(TokenKey::lifetime).collect(), plan.max_tokens)),
     });
     let issuer = Arc::new(Issuer::new(Arc::clone(&world), plan.keys.clone()));
     let provider = TokenProvider::builder(Arc::clone(&issuer))

@@ -65,7 +65,7 @@ async fn claims_are_judged_one_by_one() {
         match expected {
             None => assert!(bench.judge(&token).await.is_ok(), "{changes}"),
             Some(fault) => {
-                assert_eq!(bench.refusal(&token).await, format!("401 {}", fault.as_str()), "{changes}")
+                assert_eq!(bench.refusal(&token).await, format!("401 {}", fault.as_str()), "{changes}");
             }
         }
     }

@@ -50,7 +50,7 @@ async fn algorithm_must_be_one_that_the_key_is_for() {
         match expected {
             None => assert!(bench.judge(&token).await.is_ok(), "{algorithm} {kid}"),
             Some(reason) => {
-                assert_eq!(bench.refusal(&token).await, format!("401 {reason}"), "{algorithm} {kid}")
+                assert_eq!(bench.refusal(&token).await, format!("401 {reason}"), "{algorithm} {kid}");
             }
         }
     }

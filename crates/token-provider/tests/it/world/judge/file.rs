@@ -173,6 +173,10 @@ impl File {
             return Some(failure.earliest_retry());
         }
         let token = tokens.get(self.token?)?;
+        if self.may_be_gone {
+            // A clock was set forward, which made the token look old, and back again.
+            return Some(self.shortest_until);
+        }
         let until_due = token.left_by_clocks(now).saturating_sub(token.most_left_when_due());
         Some(self.shortest_until.max(now.boot + until_due))
     }
@@ -214,7 +218,8 @@ impl File {
             // Refused with an access key that is out of use meanwhile: no reason to wait.
             changed: (is_refusal && flight.credential != credential).then_some(now.boot),
         });
-        self.last_failed = Some(now);
+        // Repeated at once, such a failure may pass its waiters by, who are soon told better news.
+        self.last_failed = self.failure.filter(|failure| failure.changed.is_none()).map(|failure| failure.at);
         self.failures_since_asked += 1;
     }
 
