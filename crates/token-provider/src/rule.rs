@@ -58,6 +58,31 @@ thread_local! {
 }
 
 impl Rule {
+    /// Every rule there is.
+    #[cfg(feature = "mutation")]
+    pub const ALL: &[Self] = &[
+        Self::ExpiryMargin,
+        Self::WallClockCounts,
+        Self::BootClockCounts,
+        Self::LifetimeFromSending,
+        Self::ExpiredOnArrival,
+        Self::RefreshInTime,
+        Self::RefreshBehindCallers,
+        Self::DueIsNoticed,
+        Self::WaiterWakesKeeper,
+        Self::SingleFlight,
+        Self::FailureIsTold,
+        Self::Backoff,
+        Self::RetryAfter,
+        Self::RefusedSlowly,
+        Self::FailureMemory,
+        Self::Patience,
+        Self::RotationEndsPause,
+        Self::RotationInFlight,
+        Self::IdleLetGo,
+        Self::SlotBound,
+    ];
+
     /// Breaks a rule on this thread, or (`None`) has all of them kept again.
     #[cfg(feature = "mutation")]
     pub fn break_on_this_thread(rule: Option<Self>) {

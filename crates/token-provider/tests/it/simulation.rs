@@ -44,11 +44,44 @@ fn no_promise_is_broken_in_three_hundred_lives() {
     assert!(calls > handouts && requests < calls, "{calls} {handouts} {requests}");
 }
 
+/// For each rule the promise that is seen to be broken when it is.
+const NOTICED: [(Rule, &str); 20] = [
+    (Rule::ExpiryMargin, "no token within 10 s of its expiry is handed out"),
+    (Rule::WallClockCounts, "no token within 10 s of its expiry is handed out"),
+    (Rule::BootClockCounts, "no token within 10 s of its expiry is handed out"),
+    (Rule::LifetimeFromSending, "no token within 10 s of its expiry is handed out"),
+    (Rule::ExpiredOnArrival, "the issuer is left alone until a token is due or a pause is over"),
+    (Rule::RefreshInTime, "a quarter of the lifetime is left while the issuer answers"),
+    (Rule::RefreshBehindCallers, "nobody waits while a usable token is held"),
+    (Rule::DueIsNoticed, "a quarter of the lifetime is left while the issuer answers"),
+    (Rule::WaiterWakesKeeper, "a request is under way as soon as a caller waits for it"),
+    (Rule::SingleFlight, "one request at a time is in flight for a key"),
+    (Rule::FailureIsTold, "a failure is told to all who wait"),
+    (Rule::Backoff, "the issuer is left alone until a token is due or a pause is over"),
+    (Rule::RetryAfter, "the issuer is left alone until a token is due or a pause is over"),
+    (Rule::RefusedSlowly, "the issuer is left alone until a token is due or a pause is over"),
+    (Rule::FailureMemory, "the issuer is left alone until a token is due or a pause is over"),
+    (Rule::Patience, "no request is made for a token that nobody asks for"),
+    (Rule::RotationEndsPause, "a failure is told while its pause lasts and no longer"),
+    (Rule::RotationInFlight, "a failure is told while its pause lasts and no longer"),
+    (Rule::IdleLetGo, "no request is made for a token that nobody asks for"),
+    (Rule::SlotBound, "there is a bound on the tokens held"),
+];
+
 #[test]
-fn seed_reproduces_a_life_exactly() {
-    for seed in 0..20 {
-        let (one, two) = (world::run(seed), world::run(seed));
-        assert_eq!((one.trace, one.simulated), (two.trace, two.simulated), "seed {seed}");
+fn every_broken_rule_is_noticed() {
+    assert!(
+        Rule::ALL.iter().all(|rule| NOTICED.iter().any(|(noticed, _)| noticed == rule)),
+        "a rule has no promise"
+    );
+    for (rule, promise) in NOTICED {
+        Rule::break_on_this_thread(Some(rule));
+        let noticed = (0..200).find(|&seed| {
+            let report = world::run(seed);
+            report.violations.iter().any(|violation| violation.starts_with(promise))
+        });
+        Rule::break_on_this_thread(None);
+        eprintln!("{rule:?} is noticed at seed {noticed:?}");
+        assert!(noticed.is_some(), "{rule:?} was broken, and nobody noticed");
     }
-    assert_ne!(world::run(1).trace, world::run(2).trace);
 }

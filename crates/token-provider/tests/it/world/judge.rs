@@ -25,6 +25,8 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const UNASKED: u32 = 10;
 /// After this long a failure may be forgotten.
 const MEMORY: Duration = Duration::from_secs(300);
+/// After this long at most a keeper looks at the clocks.
+const KEEPERS_SLEEP: Duration = Duration::from_secs(31);
 /// More violations than this say nothing new.
 const ENOUGH: usize = 5;
 
@@ -295,8 +297,8 @@ impl Judge {
     }
 
     pub(crate) fn slots_must_be_gone(&mut self, slots: &[SlotStatus], now: Now) {
-        let kept = self.files.iter().filter_map(|file| file.token);
-        let kept = kept.filter(|&number| self.tokens[number].lifetime > Duration::from_secs(86_400)).count();
+        let tokens = self.files.iter().filter_map(|file| file.token).map(|number| self.tokens[number]);
+        let kept = tokens.filter(|token| !token.is_overdue(now)).count();
         self.check(slots.len() <= kept, 0, now, "a token that nobody asks for is let go");
     }
 

@@ -195,7 +195,13 @@ fn rotations(rng: &mut Rng, horizon: u64) -> Vec<(Duration, Event)> {
             events.push((Duration::from_millis(at * 1000 + millis), Event::Revoke));
             at += spread(rng, 1, 2 * HOUR);
         }
-        events.push((Duration::from_millis(at * 1000 + rng.u64(..1000)), Event::Rotate));
+        // A file that is written in pieces, or looked at too often, is a change several times over.
+        let changes = if rng.u8(..3) == 0 { rng.u64(2..=12) } else { 1 };
+        let mut millis = at * 1000 + rng.u64(..1000);
+        for _ in 0..changes {
+            events.push((Duration::from_millis(millis), Event::Rotate));
+            millis += rng.u64(..400);
+        }
         at += spread(rng, MINUTE, 12 * HOUR);
     }
     events

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{MARGIN, MEMORY, SHORTEST, TICK, UNASKED};
+use super::{KEEPERS_SLEEP, MARGIN, MEMORY, SHORTEST, TICK, UNASKED};
 use crate::world::clocks::Now;
 
 /// What the judge knows of one kind of token.
@@ -91,6 +91,12 @@ impl Token {
         let age = self.lifetime.mul_f64(0.70 * 0.95).min(usable.mul_f64(0.85 * 0.95)).max(SHORTEST);
         // A thousandth of the life covers rounding.
         self.lifetime.saturating_sub(age) + self.lifetime.mul_f64(0.001)
+    }
+
+    /// Whether the keeper, at its slowest, has seen by now that the token is due.
+    pub(super) fn is_overdue(&self, now: Now) -> bool {
+        let age = self.lifetime.mul_f64(0.70 * 1.05).max(SHORTEST) + KEEPERS_SLEEP;
+        self.left_by_clocks(now) + age <= self.lifetime
     }
 }
 
