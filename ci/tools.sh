@@ -4,7 +4,6 @@
 # The one place that names the version.
 readonly CARGO_DENY_VERSION=0.20.2
 readonly CARGO_DENY="$CARGO_TARGET_DIR/tools/bin/cargo-deny"
-readonly VENV="$CARGO_TARGET_DIR/venv"
 readonly MIN_NODE=20
 
 # rustup's own place, which a shell that was open before has not in its PATH.
@@ -71,14 +70,16 @@ npm_ci() {
     printf '%s\n' "$wanted" >node_modules/.installed
 }
 
-# need_venv FILE: a Python environment with what FILE lists, by hash.
+# need_venv FOLDER: a Python environment with what FOLDER/requirements.txt lists, by hash. Sets PYTHON to its interpreter.
 need_venv() {
-    "$VENV/bin/python" -c '' 2>/dev/null && cmp -s "$1" "$VENV/requirements.txt" && return
+    local venv="$CARGO_TARGET_DIR/venv/${1//\//-}" wanted="$1/requirements.txt"
+    PYTHON="$venv/bin/python"
+    "$PYTHON" -c '' 2>/dev/null && cmp -s "$wanted" "$venv/requirements.txt" && return
     # Debian has ensurepip, which venv cannot do without, in a package of its own.
     python3 -c 'import ensurepip, venv' 2>/dev/null || apt python3 python3-venv
-    python3 -m venv --clear "$VENV"
-    "$VENV/bin/pip" install --quiet --no-input --disable-pip-version-check --require-hashes --only-binary :all: -r "$1"
-    cp "$1" "$VENV/requirements.txt"
+    python3 -m venv --clear "$venv"
+    "$PYTHON" -m pip install --quiet --no-input --disable-pip-version-check --require-hashes --only-binary :all: -r "$wanted"
+    cp "$wanted" "$venv/requirements.txt"
 }
 
 # bounded SECONDS COMMAND…: nothing that hangs keeps the rest from being told.
