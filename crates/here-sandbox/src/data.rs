@@ -265,7 +265,7 @@ mod tests {
         }
         assert_eq!(
             hex(all.finish().as_ref()),
-            "8a8d9ed5e2d815f0fdb323b4234eea657013a98ff0a7a2713d72c210ae412027"
+            "f851a2ce3e3a4757f81a67e2ce2d9e8cbecd41076e821c12f640b662f50c7128"
         );
     }
 

@@ -36,7 +36,7 @@ pub(crate) fn router(sandbox: &Sandbox) -> Router {
     };
     in_envelope(token, Route::Token)
         .merge(in_envelope(account, Route::Account))
-        .merge(in_envelope(data, Route::Data))
+        .merge(in_envelope(data, Route::Data).layer(middleware::from_fn(data::cors)))
         .merge(in_envelope(control, Route::Control))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(sandbox.clone())

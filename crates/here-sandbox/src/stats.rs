@@ -10,7 +10,7 @@ use crate::signature::SignatureForm;
 /// How much of a base string is kept: more than any honest one, and a bound for the others.
 const MAX_BASE_STRING: usize = 4096;
 
-/// Counts and last values of token requests. Holds no secret of the sandbox and no token.
+/// Counts and last values of requests. Holds no secret of the sandbox and no token.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
@@ -20,6 +20,10 @@ pub struct Stats {
     pub tokens_issued: u64,
     /// Token requests answered or spoiled by a fault.
     pub faults_applied: u64,
+    /// Requests for what lies behind a token, those answered by a fault included; preflights are not counted.
+    pub data_requests: u64,
+    /// Those of them that were not answered with success.
+    pub data_failures: u64,
     /// Token requests refused on their merits, by HERE's error code; 0 stands for reasons without one.
     pub refused: BTreeMap<u32, u64>,
     /// The access key id of the last request with a well-formed `Authorization` header.

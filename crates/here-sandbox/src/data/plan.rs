@@ -1,6 +1,7 @@
 //! The plan of Port Meridian, a city that is not there: its coast, its river, and a bent grid of streets with what
 //! stands between them.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::dice::Dice;
@@ -142,6 +143,13 @@ pub(crate) fn width(number: i32) -> Width {
 
 /// What a block is used for.
 pub(crate) fn usage(cell: Cell) -> Use {
+    // Every layer asks about every block, and about its neighbours, too.
+    static USES: LazyLock<HashMap<Cell, Use>> =
+        LazyLock::new(|| cells().map(|cell| (cell, decide(cell))).collect());
+    USES.get(&cell).copied().unwrap_or(Use::Nothing)
+}
+
+fn decide(cell: Cell) -> Use {
     if PARKS.iter().any(|park| park.has(cell)) {
         return Use::Park;
     }
@@ -252,8 +260,6 @@ impl Park {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::base_url::BaseUrl;
 use crate::fault::Fault;
+use crate::problem::Refusal;
 use crate::sandbox::Sandbox;
 use crate::stats::Stats;
 
@@ -38,7 +39,9 @@ pub(super) fn routes() -> Router<Sandbox> {
     Router::new()
         .route("/sandbox/faults", get(list).put(replace).delete(clear))
         .route("/sandbox/stats", get(stats))
-        .route_layer(middleware::from_fn(local_only))
+        // Before the layer, so that it covers a preflight, whose method no route has.
+        .method_not_allowed_fallback(|| async { Refusal::method_not_allowed() })
+        .layer(middleware::from_fn(local_only))
 }
 
 async fn list(State(sandbox): State<Sandbox>) -> Json<Vec<Fault>> {
@@ -80,13 +83,29 @@ fn parse(body: &[u8]) -> Result<Vec<Fault>, serde_json::Error> {
 }
 
 /// Keeps out other machines (peer), web sites that made a name point here (Host), and pages that merely
-/// send requests here (Origin).
+/// send requests here (Origin). Pages of this machine, such as the demonstration's, may read the answers.
 async fn local_only(request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-    match check(peer, request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(denied) => invalid(StatusCode::FORBIDDEN, &denied.to_string()),
+    if let Err(denied) = check(peer, request.headers()) {
+        return invalid(StatusCode::FORBIDDEN, &denied.to_string());
     }
+    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
+        return next.run(request).await;
+    };
+    let is_preflight = request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response =
+        if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    if is_preflight {
+        let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
+        set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, PUT, DELETE");
+        set(header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type");
+        set(header::ACCESS_CONTROL_MAX_AGE, "600");
+    }
+    response
 }
 
 fn check(peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Denied> {
@@ -104,13 +123,14 @@ fn check(peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Denied> {
         return Err(Denied::Host);
     }
     let is_local = |origin: &str| origin.parse::<BaseUrl>().is_ok_and(|url| url.is_loopback());
-    if headers.contains_key(header::ORIGIN) && !only(header::ORIGIN).is_some_and(is_local) {
-        return Err(Denied::Origin);
-    }
-    if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
-        return Err(Denied::Origin);
-    }
-    Ok(())
+    let may_ask = if headers.contains_key(header::ORIGIN) {
+        only(header::ORIGIN).is_some_and(is_local)
+    } else {
+        // A browser that names no origin still says whether another site is behind the request. With an origin that
+        // is not the question: to a page at `localhost`, `127.0.0.1` is another site.
+        headers.get("sec-fetch-site").is_none_or(|site| site != "cross-site")
+    };
+    if may_ask { Ok(()) } else { Err(Denied::Origin) }
 }
 
 fn invalid(status: StatusCode, description: &str) -> Response {
@@ -176,6 +196,12 @@ mod tests {
         }
         assert_eq!(with("sec-fetch-site", "cross-site"), Err(Denied::Origin));
         assert_eq!(with("sec-fetch-site", "same-origin"), Ok(()));
+        let from = |origin| {
+            let headers = [GOOD[0], ("origin", origin), ("sec-fetch-site", "cross-site")];
+            outcome("127.0.0.1:1", &headers)
+        };
+        assert_eq!(from("http://localhost:3000"), Ok(()), "a page of this machine");
+        assert_eq!(from("https://example.com"), Err(Denied::Origin));
         for name in FORWARDING {
             assert_eq!(with(name, "127.0.0.1"), Err(Denied::Forwarded), "{name}");
         }

@@ -18,7 +18,6 @@ use serde::Serialize;
 
 use super::bearer;
 use crate::fault::Applied;
-use crate::problem::Refusal;
 use crate::sandbox::Sandbox;
 use crate::token::TokenClaims;
 
@@ -32,7 +31,6 @@ struct Hello {
     seconds_left: i64,
 }
 
-/// CORS is the outer layer: a preflight carries no token, and a page must be able to read why it was refused.
 pub(super) fn routes(sandbox: &Sandbox) -> Router<Sandbox> {
     Router::new()
         .route("/hello", get(hello))
@@ -42,9 +40,6 @@ pub(super) fn routes(sandbox: &Sandbox) -> Router<Sandbox> {
         .merge(query::routes())
         .merge(blob::routes())
         .route_layer(middleware::from_fn_with_state(sandbox.clone(), bearer::require_token))
-        // Before the layer, so that it covers a preflight, whose method no route has.
-        .method_not_allowed_fallback(|| async { Refusal::method_not_allowed() })
-        .layer(middleware::from_fn(cors))
 }
 
 /// `GET /hello`.
@@ -62,7 +57,9 @@ async fn hello(
     ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(answer)).into_response()
 }
 
-async fn cors(request: Request, next: Next) -> Response {
+/// The outermost layer: a preflight carries no token, and a page must be able to read why it was refused, or what a
+/// fault made of the answer.
+pub(super) async fn cors(request: Request, next: Next) -> Response {
     let is_preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let asks_private_network = request.headers().contains_key("access-control-request-private-network");

@@ -35,6 +35,7 @@ pub(super) async fn envelope(State(envelope): State<Envelope>, mut request: Requ
     } else {
         sandbox.faults().take(route)
     };
+    let is_data = route == Route::Data && request.method() != Method::OPTIONS;
     if route == Route::Token {
         note(&sandbox, &request, &correlation_id, applied.any);
     }
@@ -48,6 +49,12 @@ pub(super) async fn envelope(State(envelope): State<Envelope>, mut request: Requ
     );
     request.extensions_mut().insert(applied.clone());
     let mut response = misbehave::respond(&applied.fault, request, next).await;
+
+    if is_data {
+        let mut stats = sandbox.stats_mut();
+        stats.data_requests += 1;
+        stats.data_failures += u64::from(!response.status().is_success());
+    }
 
     let date = HeaderValue::from_str(&clock::http_date(sandbox.now(skew))).expect("a date is ASCII");
     response.headers_mut().insert(header::DATE, date);

@@ -93,6 +93,30 @@ async fn other_hosts_and_foreign_pages_are_turned_away() {
 }
 
 #[tokio::test]
+async fn page_of_this_machine_may_make_and_end_faults() {
+    let running = Running::start().await;
+    // What a browser says of a page at `localhost` that asks `127.0.0.1`.
+    let from = [("Origin", "http://localhost:3000"), ("Sec-Fetch-Site", "cross-site")];
+    let preflight =
+        [("Access-Control-Request-Method", "PUT"), ("Access-Control-Request-Headers", "content-type")];
+    let answer = running.send("OPTIONS", "/sandbox/faults", &[&from[..], &preflight].concat(), "").await;
+    assert_eq!((answer.status, answer.body.len()), (204, 0));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("http://localhost:3000"));
+    assert_eq!(answer.header("access-control-allow-methods"), Some("GET, PUT, DELETE"));
+    assert_eq!(answer.header("access-control-allow-headers"), Some("Content-Type"));
+
+    let answer = running.send("PUT", "/sandbox/faults", &from, r#"{"status": 503}"#).await;
+    assert_eq!((answer.status, answer.header("vary")), (200, Some("Origin")));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("http://localhost:3000"));
+    assert_eq!(running.sandbox.faults().list().len(), 1);
+    assert_eq!(running.send("POST", "/sandbox/faults", &from, "").await.refusal(), (405, 0));
+
+    let foreign = [("Origin", "https://maps.example.com"), preflight[0], preflight[1]];
+    let answer = running.send("OPTIONS", "/sandbox/faults", &foreign, "").await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (403, None));
+}
+
+#[tokio::test]
 async fn control_endpoint_never_misbehaves() {
     let running = Running::start().await;
     put(&running, r#"{"target": "all", "status": 500}"#).await;

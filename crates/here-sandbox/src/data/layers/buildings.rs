@@ -42,7 +42,15 @@ fn custom(usage: Use) -> Option<Custom> {
             free: (7, 17),
             storeys: (3, 6),
             gaps: 9,
-            classes: &["residential", "residential", "residential", "retail", "school"],
+            classes: &[
+                "residential",
+                "residential",
+                "residential",
+                "residential",
+                "residential",
+                "retail",
+                "school",
+            ],
             built: (1895, 2010),
         },
         Use::Suburb => Custom {

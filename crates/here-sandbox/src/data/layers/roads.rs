@@ -23,14 +23,17 @@ fn street((column, row): Cell, direction: Direction) -> Option<Feature> {
     let ends = [(column, row), end].map(plan::crossing);
     let uses = [(column, row), beside].map(plan::usage);
     let middle = ends[0].towards(ends[1], 0.5);
+    let leads_to_something = uses.iter().any(|usage| !matches!(usage, Use::Nothing | Use::Park));
+    if !(leads_to_something || width == Width::Primary && plan::is_in_town((column, row))) {
+        return None;
+    }
     let is_wet = |point: &Point| plan::is_river(*point, 0.0);
     let on_bridge = ends.iter().chain([&middle]).any(is_wet);
     if ends.iter().any(|point| plan::is_sea(*point, 30.0)) || uses == [Use::Park; 2] {
         return None;
     }
-    let leads_to_something = uses.iter().any(|usage| !matches!(usage, Use::Nothing | Use::Park));
     let is_wanted = match width {
-        Width::Primary if on_bridge => plan::is_in_town((column, row)),
+        Width::Primary if plan::is_in_town((column, row)) => true,
         _ => leads_to_something && !on_bridge,
     };
     if !is_wanted {
