@@ -1,10 +1,11 @@
 //! One slot per kind of token: who asks gets what is held, and a task of the slot's own keeps it fresh.
 //!
 //! Readers take no lock: a held token is behind an [`ArcSwapOption`], the table of slots behind an [`ArcSwap`]. Only a
-//! caller that finds no usable token waits, on a `watch` channel. All requests to the issuer for a slot are made by its
+//! caller that finds no usable token waits, for the keeper's next step. All requests to the issuer for a slot are made by its
 //! one *keeper* task, so there is never more than one in flight, and a caller that goes away ends nothing.
 
 mod keeper;
+mod signal;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,9 +14,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use self::keeper::Keeper;
+use self::signal::Signal;
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, ErrorKind};
 use crate::issuer::Issue;
@@ -35,9 +37,9 @@ struct Shared {
     exchange: Mutex<()>,
     max_slots: usize,
     chance: Mutex<fastrand::Rng>,
-    /// Counts changes of the credential; keepers that wait after a refusal try again at once.
-    credential_changes: watch::Sender<u64>,
-    closed: watch::Sender<bool>,
+    /// Changes of the credential; keepers that wait after a refusal try again at once.
+    credential_changes: Signal,
+    closed: Signal,
 }
 
 /// Where one kind of token is held.
@@ -49,7 +51,9 @@ struct Slot {
     /// From when on a caller that finds the token due should wake the keeper, in milliseconds of the boot clock;
     /// [`AWAKE`] while it does not sleep.
     wake_from: AtomicU64,
-    phase: watch::Sender<Phase>,
+    phase: ArcSwap<Phase>,
+    /// Changes of the phase.
+    turns: Signal,
     /// Wakes the keeper: a caller found no usable token, or one that was due before the keeper knew.
     wanted: Notify,
 }
@@ -111,8 +115,8 @@ impl Cache {
             exchange: Mutex::default(),
             max_slots,
             chance: Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
-            credential_changes: watch::Sender::new(0),
-            closed: watch::Sender::new(false),
+            credential_changes: Signal::default(),
+            closed: Signal::default(),
         }))
     }
 
@@ -147,19 +151,20 @@ impl Cache {
     /// Follows what a slot's keeper does, until there is an answer; `None` when the keeper ended.
     async fn follow(&self, slot: &Slot) -> Option<Result<AccessToken, Error>> {
         slot.note_asked();
-        let mut phase = slot.phase.subscribe();
         loop {
-            let seen = phase.borrow_and_update().clone();
+            let turns = slot.turns.count();
+            let phase = slot.phase.load_full();
             let now = self.now();
             // Not as one who asks again: this caller's wish is what the token was fetched for.
             if let Some(token) = slot.usable(now) {
                 return Some(Ok(token));
             }
-            match seen {
+            match &*phase {
                 Phase::BackingOff { error, until, .. }
-                    if until > now.boot && Rule::FailureIsTold.is_kept() =>
+                    if *until > now.boot && Rule::FailureIsTold.is_kept() =>
                 {
-                    return Some(Err(error.with_retry_after(Some(until.saturating_sub(now.boot)))));
+                    let left = until.saturating_sub(now.boot);
+                    return Some(Err(error.clone().with_retry_after(Some(left))));
                 }
                 Phase::Closed => return None,
                 Phase::BackingOff { .. } | Phase::Fetching | Phase::Holding => {}
@@ -167,13 +172,13 @@ impl Cache {
             if Rule::WaiterWakesKeeper.is_kept() {
                 slot.wanted.notify_one();
             }
-            phase.changed().await.ok()?;
+            slot.turns.after(turns).await;
         }
     }
 
     /// Has keepers whose request was refused try again at once: the credential is another one now.
     pub(crate) fn credential_changed(&self) {
-        self.0.credential_changes.send_modify(|changes| *changes += 1);
+        self.0.credential_changes.raise();
     }
 
     /// Returns a look at every slot, sorted.
@@ -192,7 +197,7 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        self.0.closed.send_replace(true);
+        self.0.closed.raise();
     }
 }
 
@@ -267,9 +272,16 @@ impl Slot {
             held: ArcSwapOption::empty(),
             asked: AtomicBool::new(true),
             wake_from: AtomicU64::new(AWAKE),
-            phase: watch::Sender::new(Phase::Fetching),
+            phase: ArcSwap::from_pointee(Phase::Fetching),
+            turns: Signal::default(),
             wanted: Notify::new(),
         }
+    }
+
+    /// The keeper's next step, which all who wait are told of.
+    fn turn(&self, phase: Phase) {
+        self.phase.store(Arc::new(phase));
+        self.turns.raise();
     }
 
     fn note_asked(&self) {
@@ -314,7 +326,7 @@ impl Slot {
 
     fn status(&self, now: Moment) -> SlotStatus {
         let token = self.usable(now);
-        let (failures, last_error, retry_in) = match &*self.phase.borrow() {
+        let (failures, last_error, retry_in) = match &**self.phase.load() {
             Phase::BackingOff { error, failures, until } => {
                 (*failures, Some(error.clone()), Some(until.saturating_sub(now.boot)))
             }

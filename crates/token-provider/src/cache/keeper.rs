@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::watch;
 
 use super::{AWAKE, Held, Phase, Shared, Slot};
 use crate::clock::Moment;
@@ -36,7 +35,8 @@ const FAILURE_MEMORY: Duration = Duration::from_secs(300);
 pub(super) struct Keeper {
     shared: Arc<Shared>,
     slot: Arc<Slot>,
-    credential_changes: watch::Receiver<u64>,
+    /// How many changes of the credential there had been when the last request was sent.
+    credential_changes: u64,
     failures: u32,
     /// How many of the last failures nobody asked through.
     unasked_failures: u32,
@@ -60,15 +60,15 @@ enum Next {
 
 impl Keeper {
     pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>) -> Self {
-        let credential_changes = shared.credential_changes.subscribe();
+        let credential_changes = shared.credential_changes.count();
         Self { shared, slot, credential_changes, failures: 0, unasked_failures: 0 }
     }
 
     pub(super) async fn run(mut self) {
-        let mut closed = self.shared.closed.subscribe();
+        let shared = Arc::clone(&self.shared);
         tokio::select! {
             biased;
-            _ = closed.wait_for(|&closed| closed) => {}
+            () = shared.closed.after(0) => {}
             () = self.keep() => {
                 let lifetime = self.slot.key.lifetime().as_secs();
                 tracing::debug!(token.lifetime = lifetime, "token let go: nobody asks for it");
@@ -90,10 +90,10 @@ impl Keeper {
 
     /// Makes one request. Returns when it was sent; after a failure, how long to leave the issuer alone.
     async fn ask(&mut self) -> Result<Moment, Pause> {
-        self.slot.phase.send_replace(Phase::Fetching);
+        self.slot.turn(Phase::Fetching);
         // Seen as of now: if the credential changes while the request is under way, the request was made with the old
         // one, and a refusal says nothing about the new one.
-        self.credential_changes.mark_unchanged();
+        self.credential_changes = self.shared.credential_changes.count();
         // Before the request, so that the time on the way counts against the token.
         let sent_at = self.shared.clock.now();
         // An issuer that panics has failed like any other: what follows is a pause, not a keeper that is gone.
@@ -105,7 +105,7 @@ impl Keeper {
             Err(_elapsed) => Err(Error::new(ErrorKind::TimedOut, "the issuer did not come to an end")),
         };
         if !Rule::RotationInFlight.is_kept() {
-            self.credential_changes.mark_unchanged();
+            self.credential_changes = self.shared.credential_changes.count();
         }
         let counted_from =
             if Rule::LifetimeFromSending.is_kept() { sent_at } else { self.shared.clock.now() };
@@ -141,7 +141,7 @@ impl Keeper {
         self.slot.asked.store(false, Ordering::Relaxed);
         let left_when_due = lifetime.saturating_sub(refresh_after);
         self.slot.held.store(Some(Arc::new(Held { token, left_when_due })));
-        self.slot.phase.send_replace(Phase::Holding);
+        self.slot.turn(Phase::Holding);
         Ok(())
     }
 
@@ -164,11 +164,7 @@ impl Keeper {
             until: now.boot.saturating_add(span),
             is_refusal: !error.is_transient() && Rule::RotationEndsPause.is_kept(),
         };
-        self.slot.phase.send_replace(Phase::BackingOff {
-            error,
-            failures: self.failures,
-            until: pause.until,
-        });
+        self.slot.turn(Phase::BackingOff { error, failures: self.failures, until: pause.until });
         pause
     }
 
@@ -190,7 +186,7 @@ impl Keeper {
     }
 
     /// Waits until the pause after a failure is over and somebody wants the token.
-    async fn while_backing_off(&mut self, pause: Pause) -> Next {
+    async fn while_backing_off(&self, pause: Pause) -> Next {
         loop {
             let now = self.shared.clock.now();
             let left = pause.until.saturating_sub(now.boot);
@@ -206,9 +202,10 @@ impl Keeper {
                 }
             }
             let span = if left.is_zero() { LONGEST_SLEEP } else { left };
+            let changed = self.shared.credential_changes.after(self.credential_changes);
             tokio::select! {
                 biased;
-                Ok(()) = self.credential_changes.changed(), if pause.is_refusal => return Next::Ask,
+                () = changed, if pause.is_refusal => return Next::Ask,
                 () = sleep(&self.slot, span, pause.until) => {}
             }
         }
@@ -241,6 +238,6 @@ impl Drop for Keeper {
     /// However the task ends (let go, provider dropped, runtime shut down): nobody goes on waiting for it.
     fn drop(&mut self) {
         self.shared.remove(&self.slot);
-        self.slot.phase.send_replace(Phase::Closed);
+        self.slot.turn(Phase::Closed);
     }
 }

@@ -44,6 +44,15 @@ fn no_promise_is_broken_in_three_hundred_lives() {
     assert!(calls > handouts && requests < calls, "{calls} {handouts} {requests}");
 }
 
+#[test]
+fn seed_reproduces_a_life_exactly() {
+    for seed in 0..20 {
+        let (one, two) = (world::run(seed), world::run(seed));
+        assert_eq!((one.trace, one.simulated), (two.trace, two.simulated), "seed {seed}");
+    }
+    assert_ne!(world::run(1).trace, world::run(2).trace);
+}
+
 /// For each rule the promise that is seen to be broken when it is.
 const NOTICED: [(Rule, &str); 20] = [
     (Rule::ExpiryMargin, "no token within 10 s of its expiry is handed out"),

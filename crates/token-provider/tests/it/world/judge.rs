@@ -108,6 +108,7 @@ impl Judge {
         self.trace.note(now, Step::Clocks);
         for file in &mut self.files {
             file.grow_old(&self.tokens, now);
+            file.clocks_change(now);
         }
     }
 
@@ -132,10 +133,7 @@ impl Judge {
         self.check(is_wanted, key, now, "no request is made for a token that nobody asks for");
         self.check(is_in_time, key, now, "the issuer is left alone until a token is due or a pause is over");
         let credential = self.credential;
-        let file = &mut self.files[key];
-        file.forget_old_failures(now);
-        file.flight = Some(Flight { begun: now, credential });
-        file.last_begun = Some(now);
+        self.files[key].begin(Flight { begun: now, credential });
     }
 
     /// Returns the token's number.
@@ -177,7 +175,7 @@ impl Judge {
         self.trace.note(now, Step::Call { key });
         let file = &mut self.files[key];
         file.grow_old(&self.tokens, now);
-        file.ask(now);
+        file.ask(&self.tokens, now);
         Call { key, begun: now, must_be_held: file.must_be_held() }
     }
 

@@ -24,9 +24,9 @@ pub(super) struct File {
     may_be_gone: bool,
     was_asked_for: bool,
     failures_since_asked: u32,
-    /// Up to which jump of the clocks callers have come.
-    jumps_seen: u64,
-    /// When the first caller came after the last jump.
+    /// When a clock last jumped, which a sleeping keeper does not see.
+    jumped: Option<Duration>,
+    /// When a caller was the first to find the token due after that.
     noticed: Option<Duration>,
 }
 
@@ -48,6 +48,8 @@ pub(super) struct Failure {
     asked: Duration,
     /// When the credential changed, after the request was sent.
     changed: Option<Duration>,
+    /// Whether it had changed by the time of the answer.
+    passes_waiters_by: bool,
 }
 
 /// A token as issued.
@@ -98,6 +100,13 @@ impl Token {
         let age = self.lifetime.mul_f64(0.70 * 1.05).max(SHORTEST) + KEEPERS_SLEEP;
         self.left_by_clocks(now) + age <= self.lifetime
     }
+
+    /// Whether the token is due, whatever chance made of the moment.
+    fn is_past_due(&self, now: Now) -> bool {
+        let usable = self.lifetime.saturating_sub(MARGIN);
+        let age = self.lifetime.mul_f64(0.70 * 1.05).min(usable.mul_f64(0.85 * 1.05)).max(SHORTEST);
+        self.left_by_clocks(now) + age <= self.lifetime
+    }
 }
 
 impl Failure {
@@ -143,12 +152,17 @@ impl File {
         self.may_be_gone |= left <= MARGIN || may_be_let_go;
     }
 
-    pub(super) fn ask(&mut self, now: Now) {
+    pub(super) fn clocks_change(&mut self, now: Now) {
+        self.jumped = Some(now.timer);
+        self.noticed = None;
+    }
+
+    pub(super) fn ask(&mut self, tokens: &[Token], now: Now) {
         self.is_asked = true;
         self.was_asked_for = true;
         self.failures_since_asked = 0;
-        if self.jumps_seen != now.jumps {
-            self.jumps_seen = now.jumps;
+        let token = self.token.and_then(|number| tokens.get(number));
+        if self.noticed.is_none() && token.is_some_and(|token| token.is_past_due(now)) {
             self.noticed = Some(now.timer);
         }
     }
@@ -187,8 +201,17 @@ impl File {
         Some(self.shortest_until.max(now.boot + until_due))
     }
 
-    /// A request is about to be made: if the last failure is long ago, it may have been forgotten.
-    pub(super) fn forget_old_failures(&mut self, now: Now) {
+    /// A request is made.
+    pub(super) fn begin(&mut self, flight: Flight) {
+        let now = flight.begun;
+        // Repeated at once after a refusal that was about another credential, it is the same to those who wait.
+        let is_same =
+            self.failure.is_some_and(|failure| failure.passes_waiters_by && failure.at.timer == now.timer);
+        if !is_same {
+            self.last_begun = Some(now);
+        }
+        self.flight = Some(flight);
+        // If the last failure is long ago, it may have been forgotten.
         if let Some(failure) = &mut self.failure
             && now.boot >= failure.earliest_retry() + MEMORY
         {
@@ -214,6 +237,7 @@ impl File {
         credential: u64,
     ) {
         let before = self.failure;
+        let passes_waiters_by = is_refusal && flight.credential != credential;
         self.failure = Some(Failure {
             at: now,
             at_least: before.map_or(0, |failure| failure.at_least) + 1,
@@ -222,10 +246,11 @@ impl File {
             // More than five minutes are not believed.
             asked: Duration::from_secs(asked.unwrap_or(0).min(300)),
             // Refused with an access key that is out of use meanwhile: no reason to wait.
-            changed: (is_refusal && flight.credential != credential).then_some(now.boot),
+            changed: passes_waiters_by.then_some(now.boot),
+            passes_waiters_by,
         });
-        // Repeated at once, such a failure may pass its waiters by, who are soon told better news.
-        self.last_failed = self.failure.filter(|failure| failure.changed.is_none()).map(|failure| failure.at);
+        // Such a request is repeated at once, and its waiters are told of that one's end.
+        self.last_failed = (!passes_waiters_by).then_some(now);
         self.failures_since_asked += 1;
     }
 
@@ -234,8 +259,9 @@ impl File {
         // The issuer is at it, or has just failed.
         let is_under_way = self.flight.is_some();
         let is_pausing = self.failure.is_some_and(|failure| now.boot <= failure.latest_retry() + TICK);
-        // The first who comes after a jump of the clocks finds the token as it is, and has it refreshed.
-        let is_first = self.noticed.is_some_and(|noticed| now.timer <= noticed + TICK);
+        // After a jump of the clocks the first who finds the token due gets it as it is, and has it refreshed.
+        let is_jump_recent = self.jumped.is_some_and(|jumped| now.timer <= jumped + KEEPERS_SLEEP);
+        let is_first = is_jump_recent && self.noticed.is_some_and(|noticed| now.timer <= noticed + TICK);
         // It was that old when it came; those who waited for it get it all the same.
         let has_just_come = token.came.timer == now.timer;
         is_under_way || is_pausing || is_first || has_just_come
