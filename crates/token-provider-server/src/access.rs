@@ -29,7 +29,7 @@ use crate::problem::Problem;
 
 pub use self::browser::Cors;
 pub use self::caller::{Caller, Method};
-pub use self::handout::{Handout, Profile};
+pub use self::handout::{Handout, Profile, ProfileStatus};
 pub use self::rules::Rules;
 
 /// The access rules of a running server, and the tokens behind them.
@@ -116,6 +116,14 @@ impl Access {
         Ok(Permit { profile, key: key.with_scope(scope) })
     }
 
+    /// Returns which of our profiles and scopes a wish names: for the audit trail, where the wish was refused. What we
+    /// do not have is anybody's text, and is not repeated.
+    pub fn known_in(&self, wish: &Wish<'_>) -> (Option<usize>, Option<Scope>) {
+        let Ok(profile) = self.handout.profile(wish.profile) else { return (None, None) };
+        let scope = wish.scope.and_then(|scope| profile.listed_scope(scope).ok());
+        (Some(profile.number()), scope)
+    }
+
     /// Returns what hands out tokens for permits.
     pub fn handout(&self) -> &Handout {
         &self.handout
@@ -131,6 +139,11 @@ impl Permit<'_> {
     /// Returns the name of the profile whose credential is used.
     pub fn profile(&self) -> &str {
         self.profile.name()
+    }
+
+    /// Returns that profile's number.
+    pub fn profile_number(&self) -> usize {
+        self.profile.number()
     }
 
     /// Returns the scope asked for.

@@ -1,5 +1,7 @@
 //! The route table, and the order in which a request is looked at: size, host and origin, path, method, handler.
 
+mod admin;
+mod audit;
 mod health;
 mod oauth2;
 mod page;
@@ -7,6 +9,7 @@ mod token;
 
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -16,9 +19,13 @@ use hyper::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::time::Instant;
 
+use self::admin::Admin;
 use crate::access::{Access, Cors, Ends};
 use crate::problem::Problem;
+use crate::telemetry::audit::{Event, RequestId};
+use crate::telemetry::{OpenConnection, Telemetry};
 
 pub use self::page::Page;
 
@@ -36,14 +43,46 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What every request is answered from.
 #[derive(Debug)]
 pub struct App {
-    access: Access,
+    access: Arc<Access>,
     page: Page,
+    telemetry: Arc<Telemetry>,
+    /// What there is instead of all else, where this is the application of the admin listener.
+    admin: Option<Admin>,
 }
 
 impl App {
     /// Puts the application together.
     pub fn new(access: Access, page: Page) -> Self {
-        Self { access, page }
+        Self { access: Arc::new(access), page, telemetry: Arc::default(), admin: None }
+    }
+
+    /// Has the application tell what it does.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: Telemetry) -> Self {
+        Self { telemetry: Arc::new(telemetry), ..self }
+    }
+
+    /// Returns the application of the admin listener, which looks at this one. Needs a Tokio runtime.
+    #[must_use]
+    pub fn admin(&self) -> Self {
+        let (access, telemetry) = (Arc::clone(&self.access), Arc::clone(&self.telemetry));
+        let admin = Some(Admin::start(&access, &telemetry));
+        Self { access, page: self.page.clone(), telemetry, admin }
+    }
+
+    /// Returns the figures of this application, and its audit trail.
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
+    /// Counts a connection as open; those to the admin listener are not counted.
+    pub fn connection(&self) -> Option<OpenConnection> {
+        (!self.is_admin()).then(|| self.telemetry.connection())
+    }
+
+    /// Returns whether this is the application of the admin listener.
+    pub fn is_admin(&self) -> bool {
+        self.admin.is_some()
     }
 
     /// Returns the access rules, and the tokens behind them.
@@ -56,28 +95,24 @@ impl App {
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
+        let started = Instant::now();
         let (request, body) = request.into_parts();
-        let id = request_id(&request);
+        let (id, made) = request_id(&request);
         let mut cors = Cors::None;
-        let result = AssertUnwindSafe(self.route(&request, body, ends, &mut cors)).catch_unwind().await;
-        let mut answer = result
-            .unwrap_or_else(|_panic| {
-                // What it was about is in the lines before, by the panic hook; this one says whose request it was.
-                let id = id.to_str().unwrap_or_default();
-                tracing::error!(request.id = id, http.path = request.uri.path(), "a handler panicked");
-                Err(Problem::internal())
-            })
-            .unwrap_or_else(|problem| {
-                let id = id.to_str().unwrap_or_default();
-                tracing::debug!(
-                    request.id = id,
-                    http.path = request.uri.path(),
-                    http.status = problem.status().as_u16(),
-                    error = problem.code(),
-                    "request refused"
-                );
-                problem.into_response(id)
-            });
+        let mut event = Event { trace: audit::trace(&request.headers), ..Event::default() };
+        let result =
+            AssertUnwindSafe(self.route(&request, body, ends, &mut cors, &mut event)).catch_unwind().await;
+        let id_text = id.to_str().unwrap_or_default();
+        let result = result.unwrap_or_else(|_panic| {
+            // What it was about is in the lines before, by the panic hook; this one says whose request it was.
+            tracing::error!(request.id = id_text, http.path = request.uri.path(), "a handler panicked");
+            Err(Problem::internal())
+        });
+        event.took = started.elapsed();
+        event.request_id = made.map_or_else(|| RequestId::Given(id_text.into()), RequestId::Made);
+        audit::log(&event, id_text, &request, &result);
+        self.note(event, &request, ends, result.as_ref().err());
+        let mut answer = result.unwrap_or_else(|problem| problem.into_response(id_text));
         let headers = answer.headers_mut();
         cors.apply(headers);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -91,6 +126,7 @@ impl App {
         body: B,
         ends: &Ends,
         cors: &mut Cors,
+        event: &mut Event,
     ) -> Result<Answer, Problem>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -102,7 +138,10 @@ impl App {
         let rules = self.access.rules();
         let authority = target.authority().map(Authority::as_str);
         let host = rules.admit_host(&request.headers, authority, ends)?;
-        if let Some(file) = self.page.file(target.path()) {
+        if let Some(admin) = &self.admin {
+            return admin.answer(self, request, host).await;
+        }
+        if let Some(file) = self.page.file(target.path(), &request.headers) {
             // A link from elsewhere may lead to the page: it gives nothing away.
             return allow(&request.method, PAGE).map(|()| file);
         }
@@ -113,8 +152,8 @@ impl App {
         }
         allow(&request.method, route.methods())?;
         match route {
-            Route::Token => token::answer(&self.access, &rules, request, ends).await,
-            Route::OAuth2 => oauth2::answer(&self.access, &rules, request, body, ends).await,
+            Route::Token => token::answer(&self.access, &rules, request, ends, event).await,
+            Route::OAuth2 => oauth2::answer(&self.access, &rules, request, body, ends, event).await,
             Route::Metadata => Ok(oauth2::metadata(&rules, host, ends)),
             Route::Live => Ok(health::live()),
             Route::Ready => health::ready(&self.access).await,
@@ -148,6 +187,11 @@ impl Route {
         })
     }
 
+    /// Says whether tokens are handed out here.
+    fn is_door(self) -> bool {
+        matches!(self, Self::Token | Self::OAuth2)
+    }
+
     fn methods(self) -> &'static str {
         if self == Self::OAuth2 { POST } else { READ }
     }
@@ -167,21 +211,23 @@ fn preflight(cors: &Cors, request: &Parts) -> Answer {
     answer
 }
 
-/// Takes the id that a proxy in front gave the request, where it is well-formed, else makes one.
-fn request_id(request: &Parts) -> HeaderValue {
+/// Takes the id that a proxy in front gave the request, where it is well-formed, else makes one, and returns that as a
+/// number, too.
+fn request_id(request: &Parts) -> (HeaderValue, Option<u128>) {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~:/+=@".contains(byte);
     if let Some(given) = request.headers.get(REQUEST_ID) {
         let bytes = given.as_bytes();
         if !bytes.is_empty() && bytes.len() <= MAX_REQUEST_ID && bytes.iter().all(is_plain) {
-            return given.clone();
+            return (given.clone(), None);
         }
     }
     // Tells requests apart in logs; it need not be hard to guess.
     let mut hex = [0; 32];
-    let mut rest = fastrand::u128(..);
-    for digit in &mut hex {
+    let made = fastrand::u128(..);
+    let mut rest = made;
+    for digit in hex.iter_mut().rev() {
         *digit = HEX_DIGITS.get((rest & 15) as usize).copied().unwrap_or(b'0');
         rest >>= 4;
     }
-    HeaderValue::from_bytes(&hex).unwrap_or(HeaderValue::from_static("-"))
+    (HeaderValue::from_bytes(&hex).unwrap_or(HeaderValue::from_static("-")), Some(made))
 }

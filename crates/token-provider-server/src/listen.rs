@@ -191,7 +191,7 @@ impl Server {
             );
             return;
         };
-        let held = (place, share);
+        let held = (place, share, self.app.connection());
         let server = Arc::clone(self);
         match stream {
             Stream::Tcp(stream, peer) => self.connections.spawn(async move {

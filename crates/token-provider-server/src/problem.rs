@@ -3,6 +3,8 @@
 //! The body has the form of RFC 6749 §5.2. It never holds an issuer's body, a secret or a token.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +28,9 @@ struct Inner {
     rule: Option<&'static str>,
     retry_after: Option<Duration>,
     header: Option<(HeaderName, Cow<'static, str>)>,
+    /// How the caller has shown who it is, and its name: for the audit trail, not for the answer.
+    caller: Option<(&'static str, Arc<str>)>,
+    address: Option<IpAddr>,
 }
 
 #[derive(Serialize)]
@@ -38,7 +43,16 @@ struct Body<'a> {
 impl Problem {
     fn new(status: StatusCode, code: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
         let description = description.into();
-        Self(Box::new(Inner { status, code, description, rule: None, retry_after: None, header: None }))
+        Self(Box::new(Inner {
+            status,
+            code,
+            description,
+            rule: None,
+            retry_after: None,
+            header: None,
+            caller: None,
+            address: None,
+        }))
     }
 
     fn with_rule(mut self, rule: &'static str) -> Self {
@@ -53,6 +67,20 @@ impl Problem {
 
     fn with_header(mut self, name: HeaderName, value: impl Into<Cow<'static, str>>) -> Self {
         self.0.header = Some((name, value.into()));
+        self
+    }
+
+    /// Notes whose request it was, for the audit trail: how it has shown who it is, and its name.
+    #[must_use]
+    pub fn of_caller(mut self, method: &'static str, name: Arc<str>) -> Self {
+        self.0.caller = Some((method, name));
+        self
+    }
+
+    /// Notes where the request came from, for the audit trail.
+    #[must_use]
+    pub fn seen_from(mut self, address: Option<IpAddr>) -> Self {
+        self.0.address = address;
         self
     }
 
@@ -178,6 +206,16 @@ impl Problem {
     /// Returns how long the caller should wait, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// Returns whose request it was, where that was found out: how the caller has shown who it is, and its name.
+    pub fn caller(&self) -> Option<(&'static str, &Arc<str>)> {
+        self.0.caller.as_ref().map(|(method, name)| (*method, name))
+    }
+
+    /// Returns where the request came from, where that was found out.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.0.address
     }
 
     /// Makes the answer. CORS and the headers that every answer has are added by the HTTP room.

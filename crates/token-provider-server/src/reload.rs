@@ -16,7 +16,8 @@ use tokio::sync::mpsc;
 use self::stamp::Watched;
 use crate::config::{Config, Environment, Overrides};
 use crate::http::App;
-use crate::listen::Tls;
+use crate::listen::{Listener, Tls};
+use crate::telemetry;
 
 pub use self::credential::Rotation;
 
@@ -30,6 +31,8 @@ pub struct Reloader {
     rotations: Vec<Rotation>,
     tls: Option<Arc<Tls>>,
     settings: Settings,
+    /// A listener that can be reached from outside this machine, if there is one.
+    open_listener: Option<String>,
 }
 
 /// What the configuration was made from, and can be made from again.
@@ -46,7 +49,16 @@ pub struct Settings {
 impl Reloader {
     /// Looks after the files of a server.
     pub fn new(app: Arc<App>, rotations: Vec<Rotation>, tls: Option<Arc<Tls>>, settings: Settings) -> Self {
-        Self { app, rotations, tls, settings }
+        Self { app, rotations, tls, settings, open_listener: None }
+    }
+
+    /// Takes the listeners that are bound: while they are, rules must be safe for them, whatever a changed file says of
+    /// others. (What systemd has passed cannot be told from the configuration.)
+    #[must_use]
+    pub fn guarding(mut self, listeners: &[Listener]) -> Self {
+        let open = listeners.iter().find(|listener| !listener.is_local());
+        self.open_listener = open.map(ToString::to_string);
+        self
     }
 
     /// Runs until the task is dropped. Each message on `now` has everything looked at at once (SIGHUP).
@@ -90,10 +102,12 @@ impl Reloader {
             return;
         }
         let waiting = restart_keys(config, &changed);
-        // The listeners stay as they are, so it is they that these rules, and those of every later change, must be
-        // safe for.
+        // The listeners stay as they are.
         changed.listen.clone_from(&config.listen);
-        if let Some(listen) = changed.exposed_listener() {
+        if let Some(listen) = &self.open_listener
+            && !changed.access.anonymous
+            && !changed.access.has_callers()
+        {
             let problem = format!(
                 "{listen} can be reached from outside this machine, and nothing would say who may ask"
             );
@@ -104,9 +118,10 @@ impl Reloader {
             tracing::warn!(keys = waiting.join(", "), "changed keys that take effect after a restart");
         }
         self.app.access().reload(&changed);
+        telemetry::set_level(changed.log.level);
         tracing::info!(
             config.file = file,
-            "configuration reloaded: access rules, origins, hosts, lifetimes and limits"
+            "configuration reloaded: access rules, origins, hosts, lifetimes, limits and log level"
         );
         *config = changed;
     }
@@ -120,7 +135,7 @@ fn restart_keys(old: &Config, new: &Config) -> Vec<&'static str> {
         ("profile", old.profile != new.profile),
         ("profiles", old.profiles != new.profiles),
         ("admin", old.admin != new.admin),
-        ("log", old.log != new.log),
+        ("log.format", old.log.format != new.log.format),
         ("audit", old.audit != new.audit),
     ];
     keys.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()

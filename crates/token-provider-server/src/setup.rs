@@ -1,21 +1,27 @@
 //! From a configuration to a server that is ready to run: credentials are found and read, rules put together.
 
+mod summary;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::SecretString;
 use token_provider::{
-    Credential, CredentialSource, Error, HereIssuer, HereIssuerConfig, Issue, Lookup, RemoteIssuer,
+    Credential, CredentialSource, Error, HereIssuer, HereIssuerConfig, Lookup, RemoteIssuer,
     RemoteIssuerConfig, Scope, TokenKey, TokenProvider,
 };
 use url::Url;
 use zeroize::Zeroizing;
 
 use crate::access::{Access, Handout, Profile};
-use crate::config::{Config, Environment, ProfileConfig};
+use crate::config::{AuditConfig, Config, Environment, LogLevel, ProfileConfig};
 use crate::listen::{Listener, Tls, TlsError};
 use crate::reload::Rotation;
+use crate::telemetry::audit::Audit;
+use crate::telemetry::{MeteredIssuer, place_of};
+
+pub use self::summary::who_may_ask;
 
 /// Why a configuration that reads well cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +44,14 @@ pub enum SetupError {
         key: &'static str,
         /// The file.
         file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The audit trail cannot be written.
+    #[error("audit.to: {place}: cannot be opened")]
+    Audit {
+        /// What the configuration says.
+        place: String,
         /// What the system said.
         source: io::Error,
     },
@@ -101,6 +115,28 @@ pub fn tls(config: &Config) -> Result<Option<Arc<Tls>>, SetupError> {
     Ok(config.tls.as_ref().map(Tls::load).transpose()?.map(Arc::new))
 }
 
+/// Opens the audit trail. Its newest lines are kept where a status page can show them.
+///
+/// # Errors
+///
+/// [`SetupError::Audit`]: a server that is to leave a trail does not run without.
+pub fn audit(config: &Config, access: &Access) -> Result<Option<Audit>, SetupError> {
+    if config.audit == AuditConfig::Log && config.log.level < LogLevel::Info {
+        tracing::warn!(
+            "audit lines go into the log at level info, and so are left out; set log.level or audit.to"
+        );
+    }
+    let names = access.handout().names().map(str::to_owned).collect();
+    let audit = Audit::start(&config.audit, names, config.admin.listen.is_some());
+    audit.map_err(|source| {
+        let place = match &config.audit {
+            AuditConfig::File(path) => path.display().to_string(),
+            _ => "the audit trail".to_owned(),
+        };
+        SetupError::Audit { place, source }
+    })
+}
+
 /// Finds and reads the credential of a profile.
 ///
 /// # Errors
@@ -162,7 +198,7 @@ pub fn access(config: &Config, environment: &Environment) -> Result<(Access, Vec
     let mut rotations = Vec::new();
     for (name, profile_config) in &config.profiles {
         if let Some(remote) = &profile_config.remote {
-            tracing::info!(profile = name, %remote, "tokens come from another token provider");
+            tracing::info!(profile = name, "issuer: {}, another token provider", place_of(remote));
             profiles.push(remote_profile(name, config, profile_config, remote)?);
             continue;
         }
@@ -173,12 +209,8 @@ pub fn access(config: &Config, environment: &Environment) -> Result<(Access, Vec
                 "other users of this machine can read the credential file; chmod 600 it"
             );
         }
-        tracing::info!(
-            profile = name,
-            credential.source = %source,
-            token_endpoint = %credential.token_endpoint_url(),
-            "credential found"
-        );
+        tracing::info!(profile = name, "credential: {source}");
+        tracing::info!(profile = name, "issuer: {}", place_of(credential.token_endpoint_url()));
         let scope = default_scope(name, config)?;
         let (profile, issuer) = profile(name, config, credential)?;
         profiles.push(profile);
@@ -207,7 +239,7 @@ fn remote_profile(
         issuer = issuer.with_bearer(SecretString::from(text.trim()));
     }
     let issuer = RemoteIssuer::new(issuer).map_err(failed(name))?;
-    profile_of(name, config, issuer)
+    profile_of(name, config, MeteredIssuer::other(name, issuer, &place_of(remote)))
 }
 
 /// Reads the certificates that a profile's issuer is trusted by, beside the system's.
@@ -227,17 +259,19 @@ pub fn profile(
     credential: Credential,
 ) -> Result<(Profile, Arc<HereIssuer>), SetupError> {
     let issuer = Arc::new(issuer(name, config, credential)?);
-    Ok((profile_of(name, config, Arc::clone(&issuer))?, issuer))
+    Ok((profile_of(name, config, MeteredIssuer::here(name, Arc::clone(&issuer)))?, issuer))
 }
 
-fn profile_of(name: &str, config: &Config, issuer: impl Issue) -> Result<Profile, SetupError> {
+fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Result<Profile, SetupError> {
     let scopes = config.profiles.get(name).map(|profile| profile.scopes.as_slice()).unwrap_or_default();
     let scopes = scopes.iter().map(|scope| Scope::new(scope)).collect::<Result<_, _>>();
     let scopes = scopes.map_err(failed(name))?;
     // What callers get who name no lifetime, so that the token fetched at the start is the one they ask for.
     let lifetime = config.lifetimes.round_down(3600).unwrap_or_else(|| config.lifetimes.shortest());
     let key = TokenKey::new(lifetime).map_err(failed(name))?;
-    Ok(Profile::new(name, scopes, TokenProvider::builder(issuer).default_key(key).build()))
+    let issuer = Arc::new(issuer);
+    let provider = TokenProvider::builder(Arc::clone(&issuer)).default_key(key).build();
+    Ok(Profile::new(name, scopes, provider).with_issuer(issuer))
 }
 
 /// Returns the scope that the configuration gives a profile's requests.

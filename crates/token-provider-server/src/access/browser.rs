@@ -47,6 +47,11 @@ impl BrowserRules {
         Self { origins: config.cors.origins.clone() }
     }
 
+    /// For pages of our own alone.
+    pub(super) fn none() -> Self {
+        Self { origins: Vec::new() }
+    }
+
     pub(super) fn admit(&self, headers: &HeaderMap, host: &str) -> Result<Cors, Problem> {
         let allows_any = self.origins.iter().any(OriginPattern::is_any);
         let mut given = headers.get_all(ORIGIN).iter();

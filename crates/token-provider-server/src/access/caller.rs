@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::policy::Policy;
+use crate::problem::Problem;
 
 /// How a caller has shown who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +60,13 @@ impl Caller {
         Self { address, ..self }
     }
 
+    /// Takes one from the caller's bucket.
+    pub(super) fn admit_rate(&self) -> Result<(), Problem> {
+        self.policy
+            .admit_rate()
+            .map_err(|problem| problem.of_caller(self.method.as_str(), Arc::clone(&self.name)))
+    }
+
     /// Returns how the caller has shown who it is.
     pub fn method(&self) -> Method {
         self.method
@@ -67,6 +75,11 @@ impl Caller {
     /// Returns the caller's name: a key's id, a certificate's name, a subject. Empty for one without a name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the name to be kept; `None` for a caller without one.
+    pub fn into_name(self) -> Option<Arc<str>> {
+        Some(self.name).filter(|name| !name.is_empty())
     }
 
     /// Returns where the request came from; nowhere, through a Unix socket.

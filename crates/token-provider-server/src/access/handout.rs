@@ -1,11 +1,13 @@
 //! Hands out tokens for permits, and owns the providers so that nothing else can.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use token_provider::{AccessToken, Error, Moment, Scope, SlotStatus, TokenProvider};
 
 use super::Permit;
 use crate::problem::Problem;
+use crate::telemetry::{Counter, MeteredIssuer, TraceParent};
 
 /// One credential, and the scopes it may be used for.
 #[derive(Debug)]
@@ -13,6 +15,18 @@ pub struct Profile {
     name: Box<str>,
     scopes: Vec<Scope>,
     provider: TokenProvider,
+    /// Its place among all profiles.
+    number: usize,
+    counts: Counts,
+    issuer: Option<Arc<MeteredIssuer>>,
+}
+
+/// How requests that were permitted ended.
+#[derive(Debug, Default)]
+struct Counts {
+    held: Counter,
+    waited: Counter,
+    failed: Counter,
 }
 
 /// The providers of all profiles.
@@ -22,14 +36,46 @@ pub struct Handout {
     default: Box<str>,
 }
 
+/// A look at one profile, for status pages and metrics.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ProfileStatus<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Whether it is for callers that name none.
+    pub is_default: bool,
+    /// Whether the token that most callers ask for can be handed out.
+    pub is_ready: bool,
+    /// Every token held or wanted.
+    pub tokens: Vec<SlotStatus>,
+    /// Handouts of a token that was held.
+    pub held: u64,
+    /// Handouts for which the caller had to wait.
+    pub waited: u64,
+    /// Requests that were permitted, and got none.
+    pub failed: u64,
+    /// Where its tokens come from.
+    pub issuer: Option<&'a MeteredIssuer>,
+}
+
 impl Profile {
     /// Puts a profile together. Callers may ask for the listed scopes and no other.
     pub fn new(name: &str, scopes: Vec<Scope>, provider: TokenProvider) -> Self {
-        Self { name: name.into(), scopes, provider }
+        Self { name: name.into(), scopes, provider, number: 0, counts: Counts::default(), issuer: None }
+    }
+
+    /// Names the issuer behind the provider, to be looked at.
+    #[must_use]
+    pub fn with_issuer(self, issuer: Arc<MeteredIssuer>) -> Self {
+        Self { issuer: Some(issuer), ..self }
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) fn number(&self) -> usize {
+        self.number
     }
 
     pub(super) fn listed_scope(&self, scope: &str) -> Result<Scope, Problem> {
@@ -45,22 +91,42 @@ impl Profile {
 impl Handout {
     /// Takes the profiles, and the name of the one for callers that name none.
     pub fn new(profiles: impl IntoIterator<Item = Profile>, default: &str) -> Self {
-        let profiles = profiles.into_iter().map(|profile| (profile.name.clone(), profile)).collect();
+        let mut profiles: BTreeMap<_, _> =
+            profiles.into_iter().map(|profile| (profile.name.clone(), profile)).collect();
+        for (number, profile) in profiles.values_mut().enumerate() {
+            profile.number = number;
+        }
         Self { profiles, default: default.into() }
+    }
+
+    /// Returns the names of the profiles, in the order of their numbers.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.profiles.values().map(Profile::name)
     }
 
     /// Returns the token that was permitted, if it is held.
     pub fn held(&self, permit: &Permit<'_>) -> Option<AccessToken> {
-        permit.profile.provider.held(&permit.key)
+        let token = permit.profile.provider.held(&permit.key)?;
+        permit.profile.counts.held.add();
+        Some(token)
     }
 
-    /// Returns the token that was permitted, waiting for it where none is held.
+    /// Returns the token that was permitted, waiting for it where none is held. `trace` is the caller's, for the request
+    /// that may have to be made.
     ///
     /// # Errors
     ///
     /// Why there is none.
-    pub async fn token(&self, permit: &Permit<'_>) -> Result<AccessToken, Error> {
-        permit.profile.provider.token_for(&permit.key).await
+    pub async fn token(&self, permit: &Permit<'_>, trace: Option<TraceParent>) -> Result<AccessToken, Error> {
+        let Profile { provider, counts, issuer, .. } = permit.profile;
+        let _wait = issuer.as_ref().and_then(|issuer| issuer.waiting().begin(&permit.key, trace));
+        let result = provider.token_for(&permit.key).await;
+        if result.is_ok() {
+            counts.waited.add();
+        } else {
+            counts.failed.add();
+        }
+        result
     }
 
     /// Returns the present moment, which a token's time left is counted from.
@@ -96,9 +162,30 @@ impl Handout {
         }
     }
 
-    /// Returns a look at every token held, by profile.
-    pub fn status(&self) -> impl Iterator<Item = (&str, Vec<SlotStatus>)> {
-        self.profiles.values().map(|profile| (profile.name(), profile.provider.status()))
+    /// Returns how many requests each profile has answered with a token that was held, with one that was waited for, and
+    /// with none.
+    pub fn counts(&self) -> impl Iterator<Item = (u64, u64, u64)> {
+        let counts = self.profiles.values().map(|profile| &profile.counts);
+        counts.map(|counts| (counts.held.sum(), counts.waited.sum(), counts.failed.sum()))
+    }
+
+    /// Returns a look at every profile. Looking is not asking: no token is kept for it.
+    pub fn status(&self) -> impl Iterator<Item = ProfileStatus<'_>> {
+        self.profiles.values().map(|profile| {
+            let Profile { name, provider, counts, issuer, .. } = profile;
+            let tokens = provider.status();
+            let usual = tokens.iter().find(|slot| slot.key == *provider.default_key());
+            ProfileStatus {
+                name,
+                is_default: *name == self.default,
+                is_ready: usual.is_some_and(|slot| slot.token.is_some()),
+                tokens,
+                held: counts.held.sum(),
+                waited: counts.waited.sum(),
+                failed: counts.failed.sum(),
+                issuer: issuer.as_deref(),
+            }
+        })
     }
 
     pub(super) fn profile(&self, name: Option<&str>) -> Result<&Profile, Problem> {

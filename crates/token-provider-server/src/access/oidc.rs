@@ -97,10 +97,12 @@ impl Oidc {
         };
         match known.missing {
             None => Ok(Caller::named(Method::Oidc, known.subject, Arc::clone(&self.policy))),
-            Some(claim) => Err(Problem::access_denied(
-                "claims",
-                &format!("the token's `{claim}` has none of the values that access.oidc.require asks for"),
-            )),
+            Some(claim) => {
+                let description =
+                    format!("the token's `{claim}` has none of the values that access.oidc.require asks for");
+                let problem = Problem::access_denied("claims", &description);
+                Err(problem.of_caller(Method::Oidc.as_str(), known.subject))
+            }
         }
     }
 

@@ -112,6 +112,17 @@ impl Rules {
         self.browser.admit(headers, host)
     }
 
+    /// Judges the same where no page but the server's own may ask, whatever the configuration allows elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// 403 for any other page.
+    pub fn admit_own_page(headers: &HeaderMap, host: &str) -> Result<(), Problem> {
+        let own = BrowserRules::none().admit(headers, host);
+        own.map(drop)
+            .map_err(|_| Problem::access_denied("origin", "only pages of this listener itself may ask"))
+    }
+
     /// Says who is asking. Any of the configured ways lets a caller in; one that shows a wrong credential, and nothing
     /// else that counts, is refused even where callers without a name are let in: it believes to be somebody.
     ///
@@ -125,6 +136,17 @@ impl Rules {
             (Some(proxy), Some(peer)) => Some(proxy.origin_of(headers, peer)),
             _ => peer,
         };
+        let found = self.identify(headers, ends, peer, address).await;
+        found.map(|caller| caller.at(address)).map_err(|problem| problem.seen_from(address))
+    }
+
+    async fn identify(
+        &self,
+        headers: &HeaderMap,
+        ends: &Ends,
+        peer: Option<IpAddr>,
+        address: Option<IpAddr>,
+    ) -> Result<Caller, Problem> {
         let presented = self.presented(headers);
         let shown = match (presented, &self.oidc) {
             (Presented::Nothing, _) => None,
@@ -143,15 +165,13 @@ impl Rules {
             .or_else(|| self.mtls.as_ref()?.authenticate(ends.client.as_deref()?))
             .or_else(|| self.trusted_proxy.as_ref()?.authenticate(headers, peer));
         if let Some(caller) = named {
-            caller.policy.admit_rate()?;
-            return Ok(caller.at(address));
+            caller.admit_rate()?;
+            return Ok(caller);
         }
         self.admit_address(address)?;
         match (refusal, &self.anonymous) {
             (Some(problem), _) => Err(problem),
-            (None, Some(policy)) => {
-                Ok(Caller::named(Method::Anonymous, Arc::default(), Arc::clone(policy)).at(address))
-            }
+            (None, Some(policy)) => Ok(Caller::named(Method::Anonymous, Arc::default(), Arc::clone(policy))),
             (None, None) => Err(Problem::unauthenticated()),
         }
     }
@@ -173,7 +193,7 @@ impl Rules {
                 .and_then(|(mtls, names)| mtls.authenticate(names)),
         };
         if let Some(caller) = named {
-            caller.policy.admit_rate()?;
+            caller.admit_rate()?;
             return Ok(caller.at(address));
         }
         self.admit_address(address)?;

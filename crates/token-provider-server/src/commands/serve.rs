@@ -1,5 +1,7 @@
 //! `serve`: the server, from binding its listeners to the last answer.
 
+mod admin;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use self::admin::AdminListener;
 use super::Failure;
 use crate::access::Access;
 use crate::config::Config;
@@ -16,6 +19,8 @@ use crate::http::{App, Page};
 use crate::listen::{self, Listener, Tls};
 use crate::reload::{Reloader, Settings};
 use crate::setup;
+use crate::telemetry::Telemetry;
+use crate::telemetry::audit::Audit;
 
 pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure> {
     let Settings { config, environment, .. } = &settings;
@@ -38,13 +43,21 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
         let (access, rotations) = setup::access(config, environment)?;
         (access, rotations, Page::Plain)
     };
+    let telemetry = Telemetry::new(setup::audit(config, &access)?);
+    if let Some(tls) = tls.clone() {
+        telemetry.watch_certificate(move || tls.not_after());
+    }
     access.handout().warm();
     for listener in &listeners {
         tracing::info!("listening on {listener}");
     }
-    let app = Arc::new(App::new(access, page));
+    tracing::info!("who may ask: {}", setup::who_may_ask(config, listeners.iter().all(Listener::is_local)));
+    let app = Arc::new(App::new(access, page).with_telemetry(telemetry));
+    let admin = AdminListener::start(config, &app)?;
+    let telemetry = Arc::clone(app.telemetry());
     let (reload, reloads) = mpsc::channel(1);
-    let reloader = tokio::spawn(Reloader::new(Arc::clone(&app), rotations, tls, settings).run(reloads));
+    let reloader = Reloader::new(Arc::clone(&app), rotations, tls, settings).guarding(&listeners);
+    let reloader = tokio::spawn(reloader.run(reloads));
     listen::serve(app, listeners, async {
         loop {
             let name = tokio::select! {
@@ -52,6 +65,9 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
                 _ = interrupt.recv() => "SIGINT",
                 _ = hang_up.recv() => {
                     tracing::info!("SIGHUP: configuration and credentials are looked at");
+                    if let Some(audit) = telemetry.audit() {
+                        audit.reopen();
+                    }
                     // Full only while an earlier one waits, which will do for both.
                     let _ = reload.try_send(());
                     continue;
@@ -62,8 +78,20 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
     })
     .await;
     reloader.abort();
+    if let Some(admin) = admin {
+        admin.stop().await;
+    }
+    end_audit(telemetry).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Has the last lines of the audit trail written.
+async fn end_audit(telemetry: Arc<Telemetry>) {
+    let close = move || telemetry.audit().is_none_or(Audit::close);
+    if !tokio::task::spawn_blocking(close).await.unwrap_or(false) {
+        tracing::error!("the last lines of the audit trail could not be written in time");
+    }
 }
 
 fn bind_all(config: &Config, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, Failure> {

@@ -18,8 +18,9 @@ use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::{Answer, token};
-use crate::access::{Access, Ends, Rules, Wish};
+use crate::access::{Access, Caller, Ends, Rules, Wish};
 use crate::problem::Problem;
+use crate::telemetry::audit::Event;
 
 /// A token request has some hundred bytes.
 const MAX_BODY: usize = 16 * 1024;
@@ -62,6 +63,7 @@ pub(super) async fn answer<B>(
     request: &Parts,
     body: B,
     ends: &Ends,
+    event: &mut Event,
 ) -> Result<Answer, Problem>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -92,6 +94,18 @@ where
         (None, None) => None,
     };
     let caller = rules.authenticate_client(secret, ends)?;
+    let answer = answer_to(&caller, access, rules, &form, event).await;
+    super::audit::note_caller(event, caller);
+    answer
+}
+
+async fn answer_to(
+    caller: &Caller,
+    access: &Access,
+    rules: &Rules,
+    form: &Form<'_>,
+    event: &mut Event,
+) -> Result<Answer, Problem> {
     match form.grant_type.as_deref() {
         Some("client_credentials") => {}
         Some(_) => return Err(Problem::unsupported_grant_type()),
@@ -102,7 +116,7 @@ where
         profile: form.profile.as_deref(),
         scope: form.scope.as_deref().filter(|scope| !scope.is_empty()),
     };
-    let (token, left) = token::hand_out(access, rules, &caller, &wish).await?;
+    let (token, left) = token::hand_out(access, rules, caller, &wish, event).await?;
     let mut answer = token::json(&token, left);
     // RFC 6749 §5.1 wants both, for caches of the last century.
     answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::Answer;
 use crate::access::{Access, Caller, Ends, Rules, Wish};
 use crate::problem::Problem;
+use crate::telemetry::audit::{Event, Outcome};
 
 const TOKEN_EXPIRES_IN: HeaderName = HeaderName::from_static("token-expires-in");
 
@@ -42,29 +43,53 @@ pub(super) async fn answer(
     rules: &Rules,
     request: &Parts,
     ends: &Ends,
+    event: &mut Event,
 ) -> Result<Answer, Problem> {
     let caller = rules.authenticate(&request.headers, ends).await?;
+    let answer = answer_to(&caller, access, rules, request, event).await;
+    super::audit::note_caller(event, caller);
+    answer
+}
+
+async fn answer_to(
+    caller: &Caller,
+    access: &Access,
+    rules: &Rules,
+    request: &Parts,
+    event: &mut Event,
+) -> Result<Answer, Problem> {
     let query = Query::parse(request.uri.query().unwrap_or_default())?;
     let wish =
         Wish { ttl: query.ttl.as_deref(), profile: query.profile.as_deref(), scope: query.scope.as_deref() };
-    let (token, left) = hand_out(access, rules, &caller, &wish).await?;
+    let (token, left) = hand_out(access, rules, caller, &wish, event).await?;
     Ok(if prefers_json(&request.headers) { json(&token, left) } else { text(&token, left) })
 }
 
-/// Authorizes a wish and hands out its token, with the seconds it has left.
+/// Authorizes a wish and hands out its token, with the seconds it has left. The event is told what there is to tell.
 pub(super) async fn hand_out(
     access: &Access,
     rules: &Rules,
     caller: &Caller,
     wish: &Wish<'_>,
+    event: &mut Event,
 ) -> Result<(AccessToken, u64), Problem> {
-    let permit = access.authorize(rules, caller, wish)?;
+    let permit = access.authorize(rules, caller, wish).inspect_err(|_| {
+        (event.profile, event.scope) = access.known_in(wish);
+    })?;
+    event.profile = Some(permit.profile_number());
+    event.scope = permit.scope().cloned();
+    event.lifetime = Some(permit.key().lifetime().as_secs());
     let handout = access.handout();
     let token = match handout.held(&permit) {
         Some(token) => token,
-        None => handout.token(&permit).await.map_err(|error| Problem::from(&error))?,
+        None => handout.token(&permit, event.trace).await.map_err(|error| Problem::from(&error))?,
     };
-    let left = token.left_at(handout.now(&permit)).as_secs();
+    let now = handout.now(&permit);
+    let left = token.left_at(now).as_secs();
+    event.time = now.wall;
+    event.left = Some(left);
+    event.fingerprint = Some(token.fingerprint());
+    event.outcome = Outcome::HandedOut;
     Ok((token, left))
 }
 
@@ -150,7 +175,7 @@ impl Quality {
 }
 
 /// Splits a media range from its `q`, which is 1 when it is not given or makes no sense.
-fn quality(range: &str) -> (String, u16) {
+pub(super) fn quality(range: &str) -> (String, u16) {
     let mut parts = range.split(';');
     let name = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
     let q = parts.find_map(|part| {

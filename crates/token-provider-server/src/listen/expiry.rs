@@ -64,7 +64,8 @@ fn time(text: &[u8], year_digits: usize) -> Option<SystemTime> {
     };
     let (month, day) = (number(2)?, number(2)?);
     let (hour, minute, second) = (number(2)?, number(2)?, number(2)?);
-    if !digits.is_empty() || year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    let is_day = year >= 1970 && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !digits.is_empty() || !is_day || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
@@ -107,6 +108,9 @@ mod tests {
             ("240229235959", 2),
             ("240229235959+0100", 2),
             ("241329235959Z", 2),
+            ("240229245959Z", 2),
+            ("240229236059Z", 2),
+            ("240229235960Z", 2),
             ("240200235959Z", 2),
             ("500101000000Z", 2),
             ("2024022923595Z", 4),

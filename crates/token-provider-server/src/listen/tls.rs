@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use thiserror::Error;
+use token_provider::{Clock as _, SystemClock};
 use tokio_rustls::TlsAcceptor;
 use webpki::EndEntityCert;
 use zeroize::Zeroizing;
@@ -156,6 +157,10 @@ impl Current {
             tls.not_after = until.as_deref().unwrap_or("unknown"),
             "certificate read"
         );
+        // Taken all the same: whose clock is wrong, the others can say better.
+        if self.not_after.is_some_and(|end| end <= SystemClock.now().system_time()) {
+            tracing::warn!(tls.cert = %files.cert.display(), "the certificate has run out; clients will refuse it");
+        }
     }
 }
 

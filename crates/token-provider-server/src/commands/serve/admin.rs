@@ -1,0 +1,48 @@
+//! The admin listener of a running server.
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::Failure;
+use crate::config::Config;
+use crate::http::App;
+use crate::listen::{self, Limits};
+
+/// A monitoring system and some people have no need for more.
+const MAX_CONNECTIONS: usize = 64;
+
+/// Runs until it is stopped.
+pub(super) struct AdminListener {
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl AdminListener {
+    /// Binds the listener and serves, where one is configured.
+    pub(super) fn start(config: &Config, app: &App) -> Result<Option<Self>, Failure> {
+        let Some(place) = &config.admin.listen else { return Ok(None) };
+        let listeners = listen::bind(place).map_err(Failure::system(format!("cannot listen at {place}")))?;
+        for listener in &listeners {
+            tracing::info!("metrics and status at {listener}, for whoever asks there");
+            if !listener.is_local() {
+                tracing::warn!(
+                    "the admin listener can be reached from outside this machine: see to it that only those can who may"
+                );
+            }
+        }
+        let stop = CancellationToken::new();
+        let limits = Limits { connections: MAX_CONNECTIONS, ..Limits::default() };
+        let until = stop.clone().cancelled_owned();
+        let running = tokio::spawn(listen::serve_with(limits, Arc::new(app.admin()), listeners, until));
+        Ok(Some(Self { stop, running }))
+    }
+
+    /// Lets answers under way finish.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        // It neither panics nor is it cancelled in another way.
+        let _ = self.running.await;
+    }
+}

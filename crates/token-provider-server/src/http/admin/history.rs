@@ -1,0 +1,119 @@
+//! How many requests there were lately: the totals, looked at every few seconds.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::task::AbortHandle;
+use tokio::time::MissedTickBehavior;
+
+use crate::access::Access;
+use crate::telemetry::Telemetry;
+
+/// The width of a step in the plots.
+const STEP: Duration = Duration::from_secs(5);
+/// Ten minutes of them.
+const STEPS: usize = 120;
+
+/// All requests for tokens until now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) handed_out: u64,
+    pub(super) refused: u64,
+    pub(super) failed: u64,
+}
+
+/// The last totals, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct History(Mutex<VecDeque<Totals>>);
+
+/// Requests in each step, oldest first.
+#[derive(Debug, Serialize)]
+pub(super) struct Rates {
+    step_seconds: u64,
+    handed_out: Vec<u64>,
+    refused: Vec<u64>,
+    failed: Vec<u64>,
+}
+
+/// The task that looks.
+#[derive(Debug)]
+pub(super) struct Sampling(AbortHandle);
+
+impl Totals {
+    pub(super) fn of(access: &Access, telemetry: &Telemetry) -> Self {
+        let mut totals = Self::default();
+        for (held, waited, failed) in access.handout().counts() {
+            totals.handed_out += held + waited;
+            totals.failed += failed;
+        }
+        totals.refused = telemetry.refusals().map(|(_, count)| count).sum();
+        totals
+    }
+}
+
+impl History {
+    pub(super) fn sample(self: &Arc<Self>, access: Arc<Access>, telemetry: Arc<Telemetry>) -> Sampling {
+        let history = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            let mut steps = tokio::time::interval(STEP);
+            steps.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            loop {
+                steps.tick().await;
+                history.add(Totals::of(&access, &telemetry));
+            }
+        });
+        Sampling(task.abort_handle())
+    }
+
+    fn add(&self, totals: Totals) {
+        let mut history = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        history.push_back(totals);
+        // One more than there are steps between them.
+        if history.len() > STEPS + 1 {
+            history.pop_front();
+        }
+    }
+
+    pub(super) fn rates(&self) -> Rates {
+        let history: Vec<Totals> =
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        let steps = |of: fn(&Totals) -> u64| -> Vec<u64> {
+            let pairs = history.iter().zip(history.iter().skip(1));
+            pairs.map(|(before, after)| of(after).saturating_sub(of(before))).collect()
+        };
+        Rates {
+            step_seconds: STEP.as_secs(),
+            handed_out: steps(|totals| totals.handed_out),
+            refused: steps(|totals| totals.refused),
+            failed: steps(|totals| totals.failed),
+        }
+    }
+}
+
+impl Drop for Sampling {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_the_differences_of_the_last_ten_minutes() {
+        let history = History::default();
+        assert!(history.rates().handed_out.is_empty());
+        for step in 0..500_u64 {
+            history.add(Totals { handed_out: step * step, refused: step, failed: 7 });
+        }
+        let rates = history.rates();
+        assert_eq!((rates.handed_out.len(), rates.refused.len(), rates.failed.len()), (120, 120, 120));
+        assert_eq!(rates.handed_out.last(), Some(&(499 * 499 - 498 * 498)));
+        assert!(
+            rates.refused.iter().all(|count| *count == 1) && rates.failed.iter().all(|count| *count == 0)
+        );
+    }
+}

@@ -1,0 +1,300 @@
+// Shows what /status says, and asks again every two seconds. All text goes in as text: callers choose some of it.
+
+const EVERY = 2000;
+const PATIENCE = 5000;
+const CIRCLE = 2 * Math.PI * 42;
+const SVG = "http://www.w3.org/2000/svg";
+
+const $ = (id) => document.getElementById(id);
+
+/** Makes an element: `attributes`, then what is in it. */
+function make(name, attributes = {}, ...content) {
+  const node = document.createElement(name);
+  return fill(node, attributes, content);
+}
+
+function draw(name, attributes = {}, ...content) {
+  const node = document.createElementNS(SVG, name);
+  return fill(node, attributes, content);
+}
+
+function fill(node, attributes, content) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== undefined) node.setAttribute(name, String(value));
+  }
+  node.append(...content.filter((part) => part !== undefined));
+  return node;
+}
+
+/** Replaces what is in an element, unless it was made from the same data before. */
+const shown = new Map();
+function show(id, data, build) {
+  const text = JSON.stringify(data);
+  if (shown.get(id) === text) return;
+  shown.set(id, text);
+  $(id).replaceChildren(...build(data));
+}
+
+// --- words and numbers
+
+const two = (number) => String(number).padStart(2, "0");
+
+/** 59 s, 9:05, 3:25:00 */
+function clock(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  if (hours > 0) return `${hours}:${two(minutes)}:${two(rest)}`;
+  return minutes > 0 ? `${minutes}:${two(rest)}` : `${rest} s`;
+}
+
+/** 45 s, 5 min, 2 h, 3 d 4 h: for what is read once. */
+function span(seconds) {
+  const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  const parts = [];
+  let rest = Math.max(0, Math.floor(seconds));
+  for (const [unit, size] of units) {
+    const count = Math.floor(rest / size);
+    rest %= size;
+    if (count > 0) parts.push(`${count} ${unit}`);
+  }
+  return parts.slice(0, 2).join(" ") || "0 s";
+}
+
+const number = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const rate = (perSecond) =>
+  perSecond.toLocaleString("en", { maximumFractionDigits: perSecond < 10 ? 1 : 0 });
+const mebibytes = (bytes) => `${(bytes / 1048576).toLocaleString("en", { maximumFractionDigits: 1 })} MiB`;
+const time = (text) => new Date(text).toLocaleTimeString("en-GB");
+const sum = (counts) => Object.values(counts).reduce((total, count) => total + count, 0);
+
+// --- parts of the page
+
+const OUTCOMES = {
+  handed_out: ["handed out", "good"],
+  refused: ["refused", "due"],
+  failed: ["no token", "bad"],
+};
+
+function outcome(event) {
+  const [word, tone] = OUTCOMES[event.outcome] ?? [event.outcome, "bad"];
+  const why = event.rule ?? event.error;
+  return make("span", { class: tone }, event.outcome === "handed_out" || !why ? word : `${word}: ${why}`);
+}
+
+function recentRow(event) {
+  const from = event.origin ?? event.address ?? "";
+  const cells = [
+    make("td", { title: event.time }, time(event.time)),
+    make("td", {}, outcome(event)),
+    make("td", { class: "cut", title: event.caller }, event.caller ?? "", event.caller ? " " : "", make("span", { class: "soft" }, (event.method ?? "").replace("_", " "))),
+    make("td", { class: "cut", title: [event.origin, event.address].filter(Boolean).join(", ") }, from),
+    make("td", {}, event.profile ?? ""),
+    make("td", { class: "number" }, event.lifetime === undefined ? "" : span(event.lifetime)),
+    make("td", { class: "number" }, event.seconds_left === undefined ? "" : clock(event.seconds_left)),
+    make("td", { class: "mono" }, event.fingerprint ?? ""),
+    make("td", { class: "mono cut", title: event.request_id }, event.request_id.slice(0, 12)),
+  ];
+  return make("tr", {}, ...cells);
+}
+
+function plot(title, tone, counts, step) {
+  const rates = counts.map((count) => count / step);
+  const most = Math.max(0, ...rates);
+  const now = rates.at(-1) ?? 0;
+  const width = 600;
+  const height = 100;
+  // The newest on the right; where the server is younger than ten minutes, the left is empty.
+  const x = (place) => width - ((rates.length - 1 - place) * width) / 119;
+  const y = (value) => height - (most > 0 ? (value / most) * height : 0);
+  const points = rates.map((value, place) => `${x(place).toFixed(1)},${y(value).toFixed(1)}`);
+  const label = `${title}: ${rate(now)} per second now, ${rate(most)} at most in the last ten minutes`;
+  const picture = draw("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": label });
+  picture.append(draw("line", { class: "base", x1: 0, x2: width, y1: height, y2: height }));
+  if (points.length > 1) {
+    const [first, last] = [x(0).toFixed(1), x(rates.length - 1).toFixed(1)];
+    picture.append(
+      draw("path", { class: "area", d: `M${first},${height}L${points.join("L")}L${last},${height}Z` }),
+      draw("path", { class: "line", d: `M${points.join("L")}` }),
+    );
+  }
+  return make(
+    "div",
+    { class: "panel plot" },
+    make("div", { class: "head" }, make("h3", {}, title), make("p", { class: "soft" }, make("strong", { class: most > 0 ? tone : "soft" }, rate(now)), " /s")),
+    fill(make("div", { class: most > 0 ? tone : "soft" }), {}, [picture]),
+    make("div", { class: "foot soft" }, make("span", {}, "10 min ago"), make("span", {}, most > 0 ? `at most ${rate(most)} /s` : "none"), make("span", {}, "now")),
+  );
+}
+
+/** The rings, by profile, scope and lifetime; they stay, and count down between two answers. */
+const rings = new Map();
+
+function ring() {
+  const left = draw("circle", { class: "left", cx: 50, cy: 50, r: 42, transform: "rotate(-90 50 50)", "stroke-dasharray": CIRCLE });
+  const text = draw("text", { x: 50, y: 51 });
+  const picture = draw("svg", { class: "ring", viewBox: "0 0 100 100", role: "img" }, draw("circle", { class: "track", cx: 50, cy: 50, r: 42 }), left, text);
+  const [scope, state, detail] = [make("p", { class: "mono" }), make("p"), make("p", { class: "soft" })];
+  const tile = make("li", { class: "tile" }, picture, make("div", {}, scope, state, detail));
+  return { tile, picture, left, text, scope, state, detail, token: undefined, at: 0 };
+}
+
+const TONES = { fresh: "good", due: "due", none: "bad" };
+const STATES = { fresh: "fresh", due: "being refreshed", none: "none held" };
+
+function tick() {
+  for (const one of rings.values()) {
+    const { token } = one;
+    const passed = paused ? 0 : (performance.now() - one.at) / 1000;
+    const seconds = token.state === "none" ? 0 : Math.max(0, token.seconds_left - passed);
+    const share = Math.min(1, seconds / token.lifetime);
+    one.left.setAttribute("stroke-dashoffset", String(CIRCLE * (1 - share)));
+    one.left.setAttribute("visibility", share > 0 ? "visible" : "hidden");
+    one.text.textContent = token.state === "none" ? "–" : clock(seconds);
+    one.text.setAttribute("font-size", seconds >= 36000 ? "16" : "19");
+    one.picture.setAttribute("class", `ring ${TONES[token.state]}`);
+    one.picture.setAttribute("aria-label", token.state === "none" ? "no token held" : `${span(seconds)} left of ${span(token.lifetime)}`);
+  }
+}
+
+function showProfiles(profiles) {
+  const known = new Set();
+  for (const profile of profiles) {
+    for (const token of profile.tokens) {
+      const key = JSON.stringify([profile.name, token.scope, token.lifetime]);
+      known.add(key);
+      const one = rings.get(key) ?? ring();
+      rings.set(key, one);
+      Object.assign(one, { token, at: performance.now() });
+      one.scope.textContent = token.scope ?? "";
+      one.scope.hidden = token.scope === undefined;
+      one.state.className = TONES[token.state];
+      one.state.textContent = `${span(token.lifetime)}, ${STATES[token.state]}`;
+      const troubles = token.failures > 0 ? `${token.failures} failed; next try in ${clock(token.retry_in_seconds ?? 0)}` : "";
+      one.detail.textContent = troubles || (token.fingerprint ? `token ${token.fingerprint}` : "on its way");
+    }
+  }
+  for (const key of [...rings.keys()].filter((key) => !known.has(key))) rings.delete(key);
+  // The frame anew only when there is another set of tokens.
+  const frame = profiles.map(({ name, default: usual, issuer, clock_offset_seconds: offset, tokens }) => ({
+    name, usual, issuer, offset, tokens: tokens.map(({ scope, lifetime }) => JSON.stringify([name, scope, lifetime])),
+  }));
+  show("profiles", frame, (list) =>
+    list.map(({ name, usual, issuer, offset, tokens }) =>
+      make(
+        "div",
+        { class: "panel" },
+        make(
+          "div",
+          { class: "profile-head" },
+          make("h3", {}, name),
+          make("p", { class: "soft" }, [usual ? "default profile" : undefined, issuer].filter(Boolean).join(" · ")),
+          offset ? make("p", { class: "due" }, `this machine's clock is off by ${span(Math.abs(offset))}`) : undefined,
+        ),
+        tokens.length > 0
+          ? make("ul", { class: "tiles" }, ...tokens.map((key) => rings.get(key).tile))
+          : make("p", { class: "soft" }, "No token held: nobody has asked for one lately."),
+      ),
+    ),
+  );
+  tick();
+}
+
+function troubles(status) {
+  const list = [];
+  for (const profile of status.profiles) {
+    for (const token of profile.tokens) {
+      if (!token.last_error) continue;
+      const left = token.state === "none" ? "no token held" : `the held token lives on for ${span(token.seconds_left)}`;
+      list.push({ title: `Profile ${profile.name}, ${span(token.lifetime)}: ${left}`, what: token.last_error.message, remedy: token.last_error.remedy });
+    }
+  }
+  const lost = sum(status.audit?.lines_lost ?? {});
+  if (lost > 0) {
+    list.push({ title: `${number.format(lost)} audit lines lost since the start`, what: Object.entries(status.audit.lines_lost).filter(([, count]) => count > 0).map(([reason, count]) => `${reason.replace("_", " ")}: ${number.format(count)}`).join(", "), remedy: "Make room on the disk that the audit file is on, or have it written elsewhere." });
+  }
+  return list;
+}
+
+function figures(status) {
+  const { process, audit, refusals, profiles } = status;
+  const handouts = profiles.reduce((total, { handouts: { held, waited } }) => total + held + waited, 0);
+  const requests = profiles.reduce((total, { issuer_requests: ended }) => total + sum(ended), 0);
+  const failed = profiles.reduce((total, { issuer_requests: ended }) => total + sum(ended) - (ended.issued ?? 0), 0);
+  const refused = Object.entries(refusals).filter(([, count]) => count > 0);
+  return [
+    ["Tokens handed out", number.format(handouts)],
+    ["Requests to the issuer", failed > 0 ? `${number.format(requests)}, ${number.format(failed)} failed` : number.format(requests)],
+    ["Refused", refused.length > 0 ? refused.map(([rule, count]) => `${rule} ${number.format(count)}`).join(", ") : "0"],
+    ["Connections open", number.format(status.connections_open)],
+    audit && ["Audit lines written", number.format(audit.lines_written)],
+    process && ["Memory", mebibytes(process.resident_memory_bytes)],
+    process && ["Processor time", `${process.cpu_seconds.toFixed(1)} s`],
+    process && ["Files open", process.max_files ? `${number.format(process.open_files)} of ${number.format(process.max_files)}` : number.format(process.open_files)],
+    status.started_at && ["Started", new Date(status.started_at).toLocaleString("en-GB")],
+    status.certificate_expires_at && ["Certificate ends", new Date(status.certificate_expires_at).toLocaleString("en-GB")],
+  ].filter(Boolean);
+}
+
+function render(status) {
+  $("version").textContent = `version ${status.version}${status.uptime_seconds === undefined ? "" : `, up for ${span(status.uptime_seconds)}`}`;
+  // Only when it changes, so that it is read out only then.
+  const ready = status.ready ? "✓ Ready" : "✕ Not ready";
+  if ($("ready").textContent !== ready) $("ready").textContent = ready;
+  $("ready").className = `pill ${status.ready ? "good" : "bad"}`;
+  document.title = `${status.ready ? "" : "Not ready: "}token-provider: status`;
+  const wrong = troubles(status);
+  $("troubles").hidden = wrong.length === 0;
+  show("trouble-list", wrong, (list) =>
+    list.map(({ title, what, remedy }) => make("div", { class: "panel trouble" }, make("h3", {}, title), make("p", {}, what), make("p", { class: "due" }, remedy))),
+  );
+  const { rates } = status;
+  show("plots", rates, ({ step_seconds: step, handed_out: out, refused, failed }) => [
+    plot("Handed out", "good", out, step),
+    plot("Refused", "due", refused, step),
+    plot("No token to be had", "bad", failed, step),
+  ]);
+  showProfiles(status.profiles);
+  $("none").hidden = status.recent.length > 0;
+  show("recent", status.recent, (list) => list.map(recentRow));
+  show("figures", figures(status), (list) => list.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+}
+
+// --- asking again and again
+
+let paused = false;
+let seenAt;
+
+async function ask() {
+  try {
+    const answer = await fetch("/status", { headers: { Accept: "application/json" }, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    render(await answer.json());
+    seenAt = new Date();
+    $("seen").textContent = `as of ${seenAt.toLocaleTimeString("en-GB")}`;
+    $("lost").hidden = true;
+  } catch (error) {
+    const since = seenAt ? ` What is below is from ${seenAt.toLocaleTimeString("en-GB")}.` : "";
+    const message = `The server does not answer (${error.message}).${since}`;
+    if ($("lost").textContent !== message) $("lost").textContent = message;
+    $("lost").hidden = false;
+  }
+}
+
+async function run() {
+  for (;;) {
+    if (!paused && document.visibilityState === "visible") await ask();
+    await new Promise((resolve) => setTimeout(resolve, EVERY));
+  }
+}
+
+$("pause").addEventListener("click", () => {
+  paused = !paused;
+  $("pause").setAttribute("aria-pressed", String(paused));
+  $("pause").textContent = paused ? "Paused" : "Pause";
+  if (!paused) void ask();
+});
+document.addEventListener("visibilitychange", () => {
+  if (!paused && document.visibilityState === "visible") void ask();
+});
+setInterval(() => paused || tick(), 1000);
+void run();

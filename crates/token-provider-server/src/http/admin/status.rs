@@ -1,0 +1,172 @@
+//! `/status`: how the server is doing, as JSON. The page shows the same.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use token_provider::{Clock as _, Scope, SlotStatus, SystemClock};
+
+use super::App;
+use super::history::{History, Rates};
+use super::remedy::remedy;
+use crate::access::ProfileStatus;
+use crate::telemetry::audit::Audit;
+use crate::telemetry::{MeteredIssuer, Process, rfc_3339};
+
+#[derive(Serialize)]
+struct Status<'a> {
+    version: &'static str,
+    time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uptime_seconds: Option<u64>,
+    /// Whether the default profile's token can be handed out, as `/readyz` has it.
+    ready: bool,
+    profiles: Vec<ProfileEntry<'a>>,
+    refusals: BTreeMap<&'static str, u64>,
+    rates: Rates,
+    connections_open: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<Trail>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<Figures>,
+    /// The newest first, as in the audit trail.
+    recent: Vec<Value>,
+}
+
+#[derive(Serialize)]
+struct ProfileEntry<'a> {
+    name: &'a str,
+    default: bool,
+    ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_offset_seconds: Option<i64>,
+    handouts: Handouts,
+    issuer_requests: BTreeMap<&'static str, u64>,
+    tokens: Vec<TokenEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Handouts {
+    held: u64,
+    waited: u64,
+    failed: u64,
+}
+
+#[derive(Serialize)]
+struct TokenEntry<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+    lifetime: u64,
+    /// `fresh`, `due` or `none`.
+    state: &'static str,
+    seconds_left: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
+    failures: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_in_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<LastError>,
+}
+
+#[derive(Serialize)]
+struct LastError {
+    message: String,
+    remedy: &'static str,
+}
+
+#[derive(Serialize)]
+struct Trail {
+    lines_written: u64,
+    lines_lost: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Serialize)]
+struct Figures {
+    resident_memory_bytes: u64,
+    cpu_seconds: f64,
+    threads: u64,
+    open_files: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_files: Option<u64>,
+}
+
+/// Returns the status as a JSON object.
+pub(super) fn json(app: &App, history: &History, process: Option<Process>) -> String {
+    let now = SystemClock.now().wall;
+    let telemetry = app.telemetry();
+    let profiles: Vec<ProfileStatus<'_>> = app.access().handout().status().collect();
+    let recent = telemetry.audit().map(Audit::recent).unwrap_or_default();
+    let status = Status {
+        version: env!("CARGO_PKG_VERSION"),
+        time: rfc_3339(now),
+        started_at: process.map(|process| rfc_3339(process.start)),
+        uptime_seconds: process.map(|process| now.saturating_sub(process.start).as_secs()),
+        ready: profiles.iter().any(|profile| profile.is_default && profile.is_ready),
+        profiles: profiles.iter().map(ProfileEntry::of).collect(),
+        refusals: telemetry.refusals().collect(),
+        rates: history.rates(),
+        connections_open: telemetry.connections(),
+        certificate_expires_at: telemetry.certificate_expiry().map(rfc_3339),
+        audit: telemetry.audit().map(|audit| Trail {
+            lines_written: audit.written(),
+            lines_lost: audit.lost().into_iter().collect(),
+        }),
+        process: process.map(|process| Figures {
+            resident_memory_bytes: process.resident_bytes,
+            cpu_seconds: process.cpu.as_secs_f64(),
+            threads: process.threads,
+            open_files: process.open_files,
+            max_files: process.max_files,
+        }),
+        // Lines of our own making are JSON.
+        recent: recent.iter().filter_map(|line| serde_json::from_str(line).ok()).collect(),
+    };
+    // Strings and numbers always have a JSON form.
+    serde_json::to_string(&status).unwrap_or_default()
+}
+
+impl<'a> ProfileEntry<'a> {
+    fn of(profile: &'a ProfileStatus<'_>) -> Self {
+        let ended = profile.issuer.iter().flat_map(|issuer| issuer.ended());
+        Self {
+            name: profile.name,
+            default: profile.is_default,
+            ready: profile.is_ready,
+            issuer: profile.issuer.map(MeteredIssuer::place),
+            clock_offset_seconds: profile.issuer.and_then(MeteredIssuer::clock_offset),
+            handouts: Handouts { held: profile.held, waited: profile.waited, failed: profile.failed },
+            issuer_requests: ended.filter(|(_, count)| *count > 0).collect(),
+            tokens: profile.tokens.iter().map(TokenEntry::of).collect(),
+        }
+    }
+}
+
+impl<'a> TokenEntry<'a> {
+    fn of(slot: &'a SlotStatus) -> Self {
+        Self {
+            scope: slot.key.scope().map(Scope::as_str),
+            lifetime: slot.key.lifetime().as_secs(),
+            state: match (&slot.token, slot.is_due) {
+                (None, _) => "none",
+                (Some(_), true) => "due",
+                (Some(_), false) => "fresh",
+            },
+            seconds_left: slot.left.as_secs(),
+            fingerprint: slot.token.as_ref().map(|token| token.fingerprint().to_string()),
+            failures: slot.failures,
+            retry_in_seconds: slot.retry_in.map(|span: Duration| span.as_secs()),
+            last_error: slot
+                .last_error
+                .as_ref()
+                .map(|error| LastError { message: error.to_string(), remedy: remedy(error.kind()) }),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What the log and the audit trail are told of a request.
+
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, ORIGIN};
+use hyper::http::request::Parts;
+use token_provider::{Clock as _, SystemClock};
+
+use super::{Answer, App, Route};
+use crate::access::{Caller, Ends};
+use crate::problem::Problem;
+use crate::telemetry::TraceParent;
+use crate::telemetry::audit::{Event, Outcome};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Of a path that a stranger wrote, so much is logged.
+const MAX_PATH: usize = 256;
+
+/// The rule for what is not well-formed.
+const REQUEST: &str = "request";
+
+/// Returns the caller's trace, if it names one.
+pub(super) fn trace(headers: &HeaderMap) -> Option<TraceParent> {
+    TraceParent::parse(headers.get(TRACEPARENT)?.as_bytes())
+}
+
+/// Takes down who asked. Takes the caller's name away with it, rather than share it.
+pub(super) fn note_caller(event: &mut Event, caller: Caller) {
+    event.method = Some(caller.method().as_str());
+    event.address = caller.address();
+    event.caller = caller.into_name();
+}
+
+/// Logs a request. One that gets a token has a line in the audit trail; this one is for looking closer.
+pub(super) fn log(event: &Event, id: &str, request: &Parts, result: &Result<Answer, Problem>) {
+    let path = request.uri.path();
+    let (status, error) = match result {
+        Ok(answer) => (answer.status(), None),
+        Err(problem) => (problem.status(), Some(problem.code())),
+    };
+    tracing::debug!(
+        request.id = id,
+        trace.id = event.trace.as_ref().map(TraceParent::trace_id),
+        caller.id = event.caller.as_deref(),
+        http.method = %request.method,
+        http.path = path.get(..MAX_PATH).unwrap_or(path),
+        http.status = status.as_u16(),
+        duration_us = u64::try_from(event.took.as_micros()).unwrap_or(u64::MAX),
+        error,
+        rule = result.as_ref().err().and_then(Problem::rule),
+        "request answered"
+    );
+}
+
+impl App {
+    /// Tells the audit trail of a request for a token, and of any that an access rule refused.
+    pub(super) fn note(&self, mut event: Event, request: &Parts, ends: &Ends, problem: Option<&Problem>) {
+        if let Some(problem) = problem {
+            let is_for_token = !self.is_admin() && Route::of(request.uri.path()).is_some_and(Route::is_door);
+            if !is_for_token && problem.rule().is_none() {
+                return;
+            }
+            note_problem(&mut event, problem);
+        } else if event.outcome != Outcome::HandedOut || self.telemetry.audit().is_none() {
+            // Counted already.
+            return;
+        } else {
+            event.status = 200;
+        }
+        event.address = event.address.or_else(|| ends.peer.map(|peer| peer.ip().to_canonical()));
+        if let Some(origin) = request.headers.get(ORIGIN) {
+            event.note_origin(origin.as_bytes());
+        }
+        self.telemetry.note(event);
+    }
+}
+
+fn note_problem(event: &mut Event, problem: &Problem) {
+    let status = problem.status();
+    event.status = status.as_u16();
+    event.error = Some(problem.code());
+    event.time = SystemClock.now().wall;
+    if status.is_server_error() {
+        event.outcome = Outcome::Failed;
+    } else {
+        event.outcome = Outcome::Refused;
+        let usual = if problem.code() == "invalid_scope" { "scope" } else { REQUEST };
+        event.rule = Some(problem.rule().unwrap_or(usual));
+    }
+    event.address = event.address.or_else(|| problem.address());
+    if let Some((method, name)) = problem.caller() {
+        event.method = Some(method);
+        event.caller = Some(name.clone()).filter(|name| !name.is_empty());
+    }
+}

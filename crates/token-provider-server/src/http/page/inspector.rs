@@ -1,0 +1,54 @@
+//! The demonstration: the built page of `examples/inspector`, compressed. Written by `npm run build` there.
+
+use super::File;
+
+pub(super) const FILES: &[File] = &[
+    File {
+        path: "/assets/here-D2-Lt91w.js",
+        content_type: "text/javascript; charset=utf-8",
+        hash: "d7f4e93e1091d485",
+        gzip: include_bytes!("inspector/assets-here-D2-Lt91w.js.gz"),
+    },
+    File {
+        path: "/assets/index-B0cMnAP9.js",
+        content_type: "text/javascript; charset=utf-8",
+        hash: "3aeb5052b0b6de86",
+        gzip: include_bytes!("inspector/assets-index-B0cMnAP9.js.gz"),
+    },
+    File {
+        path: "/assets/index-CrQ1pHt4.css",
+        content_type: "text/css; charset=utf-8",
+        hash: "5daf2db20f28d29c",
+        gzip: include_bytes!("inspector/assets-index-CrQ1pHt4.css.gz"),
+    },
+    File {
+        path: "/assets/maplibre-Csx3fCua.js",
+        content_type: "text/javascript; charset=utf-8",
+        hash: "f85481d963200848",
+        gzip: include_bytes!("inspector/assets-maplibre-Csx3fCua.js.gz"),
+    },
+    File {
+        path: "/assets/maplibre-gl-worker-CZtFQQIV.mjs",
+        content_type: "text/javascript; charset=utf-8",
+        hash: "73d7a024a4efe1a4",
+        gzip: include_bytes!("inspector/assets-maplibre-gl-worker-CZtFQQIV.mjs.gz"),
+    },
+    File {
+        path: "/favicon.svg",
+        content_type: "image/svg+xml",
+        hash: "b14e97876e79c438",
+        gzip: include_bytes!("inspector/favicon.svg.gz"),
+    },
+    File {
+        path: "/",
+        content_type: "text/html; charset=utf-8",
+        hash: "8cc4be9ad69f1492",
+        gzip: include_bytes!("inspector/index.html.gz"),
+    },
+    File {
+        path: "/licences.txt",
+        content_type: "text/plain; charset=utf-8",
+        hash: "28d0acda5865c94a",
+        gzip: include_bytes!("inspector/licences.txt.gz"),
+    },
+];

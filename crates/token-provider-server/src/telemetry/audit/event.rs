@@ -1,0 +1,137 @@
+//! What an audit line is made from: put together while a request is answered, without making text of anything.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use token_provider::{Fingerprint, Scope};
+
+use crate::telemetry::TraceParent;
+
+/// What a stranger wrote is kept up to this length.
+const MAX_FOREIGN: usize = 256;
+
+/// How a request for a token ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// With a token.
+    HandedOut,
+    /// A rule said no.
+    #[default]
+    Refused,
+    /// There was no token to be had.
+    Failed,
+}
+
+/// The name of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestId {
+    /// Made here.
+    Made(u128),
+    /// Brought along by the request.
+    Given(Box<str>),
+}
+
+/// One handout or refusal. Holds no secret: there is no field for one.
+#[derive(Debug)]
+pub struct Event {
+    /// When, since the epoch.
+    pub time: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The rule that said no.
+    pub rule: Option<&'static str>,
+    /// The `error` that the caller was told.
+    pub error: Option<&'static str>,
+    /// The HTTP status.
+    pub status: u16,
+    /// How long the answer took.
+    pub took: Duration,
+    /// How the caller has shown who it is; `None` for one that has not been let in.
+    pub method: Option<&'static str>,
+    /// Who it is, if it has a name.
+    pub caller: Option<Arc<str>>,
+    /// Where the request came from.
+    pub address: Option<IpAddr>,
+    /// The page that asked, as its browser says.
+    pub origin: Option<Box<str>>,
+    /// The profile, by its number.
+    pub profile: Option<usize>,
+    /// The scope asked for.
+    pub scope: Option<Scope>,
+    /// The token's lifetime in seconds.
+    pub lifetime: Option<u64>,
+    /// How many seconds of it were left.
+    pub left: Option<u64>,
+    /// The token's fingerprint.
+    pub fingerprint: Option<Fingerprint>,
+    /// The request.
+    pub request_id: RequestId,
+    /// The caller's trace.
+    pub trace: Option<TraceParent>,
+}
+
+impl Outcome {
+    /// Returns the word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HandedOut => "handed_out",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Returns the sentence for it, in the log.
+    pub(super) fn message(self) -> &'static str {
+        match self {
+            Self::HandedOut => "token handed out",
+            Self::Refused => "token refused",
+            Self::Failed => "no token for a caller",
+        }
+    }
+}
+
+impl Default for Event {
+    fn default() -> Self {
+        Self {
+            time: Duration::ZERO,
+            outcome: Outcome::default(),
+            rule: None,
+            error: None,
+            status: 0,
+            took: Duration::ZERO,
+            method: None,
+            caller: None,
+            address: None,
+            origin: None,
+            profile: None,
+            scope: None,
+            lifetime: None,
+            left: None,
+            fingerprint: None,
+            request_id: RequestId::Made(0),
+            trace: None,
+        }
+    }
+}
+
+impl Event {
+    /// Takes down where a page says that it comes from. Copied, and only so much of it: what came in with the request
+    /// would keep all of the request in memory.
+    pub fn note_origin(&mut self, origin: &[u8]) {
+        let start = origin.get(..MAX_FOREIGN).unwrap_or(origin);
+        self.origin = Some(String::from_utf8_lossy(start).into());
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Made(number) => write!(f, "{number:032x}"),
+            Self::Given(text) => f.write_str(text),
+        }
+    }
+}

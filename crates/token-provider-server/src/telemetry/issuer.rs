@@ -1,0 +1,228 @@
+//! Counts and times the requests to an issuer, on their way.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use token_provider::{Error, ErrorKind, HereIssuer, Issue, IssueFuture, TokenKey};
+use tokio::time::Instant;
+use tracing::Instrument as _;
+use url::Url;
+
+use super::{Histogram, Waiting};
+
+/// How a request to an issuer can end; the first is the good one.
+pub const ISSUER_OUTCOMES: [&str; 9] = [
+    "issued",
+    "rejected",
+    "clock_skew",
+    "throttled",
+    "unavailable",
+    "unreachable",
+    "timed_out",
+    "invalid_answer",
+    "other",
+];
+
+/// An issuer whose requests are counted.
+pub struct MeteredIssuer {
+    profile: Box<str>,
+    issuer: Arc<dyn Issue>,
+    /// The same issuer, where it is HERE.
+    here: Option<Arc<HereIssuer>>,
+    /// Where another one is.
+    place: Box<str>,
+    ended: [AtomicU64; ISSUER_OUTCOMES.len()],
+    durations: Histogram,
+    waiting: Waiting,
+}
+
+impl MeteredIssuer {
+    /// Counts the requests to HERE for a profile.
+    pub fn here(profile: &str, issuer: Arc<HereIssuer>) -> Self {
+        Self { here: Some(Arc::clone(&issuer)), ..Self::other(profile, issuer, "") }
+    }
+
+    /// Counts the requests to something else at some place.
+    pub fn other(profile: &str, issuer: impl Issue, place: &str) -> Self {
+        Self {
+            profile: profile.into(),
+            issuer: Arc::new(issuer),
+            here: None,
+            place: place.into(),
+            ended: Default::default(),
+            durations: Histogram::default(),
+            waiting: Waiting::default(),
+        }
+    }
+
+    /// Returns where the issuer is, without what its URL may have of secrets.
+    pub fn place(&self) -> String {
+        self.here
+            .as_ref()
+            .map_or_else(|| self.place.to_string(), |here| place_of(here.credential().token_endpoint_url()))
+    }
+
+    /// Returns by how many seconds HERE's clock was last seen to be ahead of ours.
+    pub fn clock_offset(&self) -> Option<i64> {
+        self.here.as_ref().map(|here| here.clock_offset())
+    }
+
+    /// Returns how many requests have ended in each way.
+    pub fn ended(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        ISSUER_OUTCOMES.into_iter().zip(self.ended.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Returns how many requests have brought no token.
+    pub fn failures(&self) -> u64 {
+        self.ended().skip(1).map(|(_, count)| count).sum()
+    }
+
+    /// Returns how long requests have taken.
+    pub fn durations(&self) -> &Histogram {
+        &self.durations
+    }
+
+    /// Returns the traces of those who wait.
+    pub fn waiting(&self) -> &Waiting {
+        &self.waiting
+    }
+}
+
+impl Issue for MeteredIssuer {
+    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
+        Box::pin(async move {
+            let trace = self.waiting.of(key);
+            // Whoever looks for a trace finds the issuer's own id of the request beside it.
+            let span = tracing::info_span!(
+                "issuer_request",
+                profile = &*self.profile,
+                trace.id = trace.as_ref().map(super::TraceParent::trace_id)
+            );
+            let mut request = Request { of: self, since: Instant::now(), outcome: "timed_out" };
+            let result = self.issuer.issue(key).instrument(span).await;
+            request.outcome = result.as_ref().map_or_else(outcome, |_| "issued");
+            result
+        })
+    }
+}
+
+/// A request under way. One that is given up has taken too long.
+struct Request<'a> {
+    of: &'a MeteredIssuer,
+    since: Instant,
+    outcome: &'static str,
+}
+
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        self.of.durations.observe(self.since.elapsed());
+        let place = ISSUER_OUTCOMES.iter().position(|outcome| *outcome == self.outcome);
+        if let Some(count) = place.and_then(|place| self.of.ended.get(place)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn outcome(error: &Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::Rejected { .. } | ErrorKind::CredentialInvalid | ErrorKind::CredentialNotFound => {
+            "rejected"
+        }
+        ErrorKind::ClockSkew => "clock_skew",
+        ErrorKind::Throttled => "throttled",
+        ErrorKind::Unavailable { .. } => "unavailable",
+        ErrorKind::Unreachable => "unreachable",
+        ErrorKind::TimedOut => "timed_out",
+        ErrorKind::InvalidAnswer { .. } => "invalid_answer",
+        _ => "other",
+    }
+}
+
+/// Returns scheme, host, port and path: a query or a user may hold a key.
+pub fn place_of(url: &Url) -> String {
+    let origin = url.origin().ascii_serialization();
+    if url.origin().is_tuple() {
+        format!("{origin}{}", url.path())
+    } else {
+        format!("{}:{}", url.scheme(), url.path())
+    }
+}
+
+impl fmt::Debug for MeteredIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MeteredIssuer")
+            .field("profile", &self.profile)
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use token_provider::Issued;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Scripted(Option<ErrorKind>);
+
+    impl Issue for Scripted {
+        fn issue<'a>(&'a self, _key: &'a TokenKey) -> IssueFuture<'a> {
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                match self.0 {
+                    None => Ok(Issued::new("a.b.c", Duration::from_secs(3600))),
+                    Some(kind) => Err(Error::from_issuer(kind, "no")),
+                }
+            })
+        }
+    }
+
+    fn ended(issuer: &MeteredIssuer) -> Vec<(&'static str, u64)> {
+        issuer.ended().filter(|(_, count)| *count > 0).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_end_of_a_request_is_counted_and_timed() {
+        let key = TokenKey::default();
+        for (kind, expected) in [
+            (None, "issued"),
+            (Some(ErrorKind::Rejected { status: 401, code: Some(401_300) }), "rejected"),
+            (Some(ErrorKind::ClockSkew), "clock_skew"),
+            (Some(ErrorKind::Throttled), "throttled"),
+            (Some(ErrorKind::Unavailable { status: 503 }), "unavailable"),
+            (Some(ErrorKind::Unreachable), "unreachable"),
+            (Some(ErrorKind::TimedOut), "timed_out"),
+            (Some(ErrorKind::InvalidAnswer { status: 200 }), "invalid_answer"),
+            (Some(ErrorKind::ExpiresTooSoon), "other"),
+        ] {
+            let issuer = MeteredIssuer::other("p", Scripted(kind), "");
+            assert_eq!(issuer.issue(&key).await.is_ok(), kind.is_none());
+            assert_eq!(ended(&issuer), [(expected, 1)]);
+            assert_eq!(issuer.failures(), u64::from(kind.is_some()));
+            assert_eq!(issuer.durations().sum(), Duration::from_millis(300));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn request_that_is_given_up_has_timed_out() {
+        let issuer = MeteredIssuer::other("p", Scripted(None), "");
+        let key = TokenKey::default();
+        assert!(tokio::time::timeout(Duration::from_millis(100), issuer.issue(&key)).await.is_err());
+        assert_eq!(ended(&issuer), [("timed_out", 1)]);
+    }
+
+    #[test]
+    fn place_shows_neither_query_nor_user() {
+        for (url, expected) in [
+            ("https://account.api.here.com/oauth2/token", "https://account.api.here.com/oauth2/token"),
+            ("https://user:planted@example.com:8443/a/b?key=planted#planted", "https://example.com:8443/a/b"),
+            ("unix:/run/x.sock", "unix:/run/x.sock"),
+        ] {
+            assert_eq!(place_of(&Url::parse(url).expect("is a URL")), expected);
+        }
+    }
+}
