@@ -11,6 +11,7 @@ mod connections;
 mod contract;
 mod layers;
 mod problems;
+mod resilience;
 mod secrets;
 mod shutdown;
 mod support;

@@ -1,6 +1,7 @@
 //! HTTP/2 as frames (RFC 9113), for what no client library would send.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::StatusCode;
 use rustls::version::TLS13;
@@ -203,6 +204,21 @@ async fn head_that_is_too_large_is_431() {
     let request = client.get(server.url("/getToken")).header("x-large", "x".repeat(20 * 1024));
     let answer = within("an answer", request.send()).await.expect("is answered");
     assert_eq!(answer.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn idle_connection_ends_with_a_proper_farewell() {
+    let short = Duration::from_millis(50);
+    // This client does not answer the ping that goes with the farewell.
+    let limits = Limits { idle: short, linger: short, ..Limits::default() };
+    let server = TlsServer::start_with(Setup::default().limits(limits), Files::new()).await;
+    let mut frames = Frames::open(&server).await;
+    let livez = request(1, "/livez");
+    frames.write.write_all(&livez).await.expect("is sent");
+    assert_eq!(frames.next_of(HEADERS).await.expect("is answered").stream, 1);
+    let farewell = frames.next_of(GOAWAY).await.expect("is said");
+    assert_eq!(number(&farewell.payload, 4), Some(0), "nobody did anything wrong");
+    assert!(frames.next_of(HEADERS).await.is_none(), "and then it is closed");
 }
 
 #[tokio::test]

@@ -1,0 +1,132 @@
+//! The wall clock is set by hours while the program runs: for real, by libfaketime (Debian: `faketime`), which stands
+//! between a process and the system's clocks.
+//!
+//! The program's own clock reads through libc here, where the library can get in between: `rustix` otherwise asks the
+//! kernel's vDSO itself. That is a feature of the tests' build and the only difference.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use here_sandbox::Fault;
+
+use super::load::Load;
+use super::process::Process;
+use crate::support::program::{Account, Folder};
+use crate::support::wire::get;
+
+const DIFFERS: &str = "clock differs from HERE's";
+const HOUR: i64 = 3600;
+
+/// A server whose wall clock can be set; the account behind it and this process keep to the true time.
+struct Bench {
+    account: Account,
+    server: Process,
+    folder: Folder,
+}
+
+impl Bench {
+    /// `None`, with a word about it, where libfaketime is not installed.
+    #[expect(clippy::print_stdout, reason = "whoever runs the tests should know what was not tried")]
+    async fn start(off_by: i64) -> Option<Self> {
+        let Some(library) = library() else {
+            println!("SKIPPED: libfaketime is not installed (Debian: apt-get install faketime)");
+            return None;
+        };
+        let (account, folder) = (Account::open().await, Folder::new());
+        folder.write("credentials.properties", &account.credentials());
+        set(&folder, off_by);
+        let mut command = folder.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command
+            .env("LD_PRELOAD", library)
+            .env("FAKETIME_TIMESTAMP_FILE", folder.path("clock"))
+            // Read the file each time, and leave the clocks alone that nobody can set.
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        Some(Self { account, server: Process::start(command), folder })
+    }
+
+    /// Sets the server's wall clock, by so many seconds from the true time.
+    fn set_clock(&self, off_by: i64) {
+        set(&self.folder, off_by);
+    }
+
+    /// Waits until the server has noticed that its clock is off, as it does when HERE refuses its timestamp.
+    async fn notices(&self, from: usize, off_by: i64) {
+        let line = self.server.logged(from, DIFFERS).await;
+        let entry: serde_json::Value = serde_json::from_str(&line).expect("is JSON");
+        let offset = entry["clock.offset_seconds"].as_i64().expect("is a number");
+        assert!((offset + off_by).abs() <= 5, "the clock is off by {off_by} s: {line}");
+    }
+}
+
+fn set(folder: &Folder, off_by: i64) {
+    // Never to be seen half written.
+    let new = folder.write("clock.new", &format!("{off_by:+}\n"));
+    fs::rename(new, folder.path("clock")).expect("can be renamed");
+}
+
+/// The variant for programs with threads, wherever the distribution puts it.
+fn library() -> Option<PathBuf> {
+    let name = "faketime/libfaketimeMT.so.1";
+    let folders = fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path());
+    let mut places =
+        folders.chain([Path::new("/usr/lib").to_owned(), Path::new("/usr/local/lib").to_owned()]);
+    places.find_map(|folder| Some(folder.join(name)).filter(|library| library.is_file()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clock_that_is_hours_off_is_no_hindrance() {
+    for off_by in [3 * HOUR, -5 * HOUR] {
+        let Some(bench) = Bench::start(off_by).await else { return };
+        let address = bench.server.address().await;
+        let reply = get(address, "/getToken").await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert!(bench.account.sandbox.verify_token(reply.text()).is_ok(), "is good by the true time");
+        bench.notices(0, off_by).await;
+        // Found out once, and kept.
+        assert_eq!(get(address, "/getToken?ttl=300").await.status, 200);
+        assert_eq!(bench.server.count(0, DIFFERS), 1);
+        assert_eq!(bench.account.sandbox.stats().refused.get(&401_204), Some(&1));
+        // Somebody sets the clock right: it is found out again.
+        let from = bench.server.so_far();
+        bench.set_clock(0);
+        assert_eq!(get(address, "/getToken?ttl=600").await.status, 200);
+        bench.notices(from, 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn setting_the_clock_by_hours_gives_nobody_an_expired_token() {
+    let Some(bench) = Bench::start(0).await else { return };
+    let address = bench.server.address().await;
+    let load = Load::start(address).await;
+
+    // Forward: by the wall clock, the hour is over. There is a new token at once, and callers wait for it.
+    let from = bench.server.so_far();
+    bench.account.sandbox.faults().inject(Fault::new().with_lifetime(20));
+    bench.set_clock(2 * HOUR);
+    bench.notices(from, 2 * HOUR).await;
+    bench.server.logged(from, "token received").await;
+    load.more(20).await;
+
+    // Back: by the wall clock the token lives for hours yet. By the one that nobody can set it is due after 8.5 s and
+    // not to be handed out after 10.
+    let from = bench.server.so_far();
+    bench.set_clock(-9 * HOUR);
+    bench.notices(from, -9 * HOUR).await;
+    bench.server.logged(from, "token received").await;
+    load.more(20).await;
+
+    // And right again, with a token of the usual length.
+    bench.account.sandbox.faults().clear();
+    let from = bench.server.so_far();
+    bench.set_clock(0);
+    bench.notices(from, 0).await;
+    bench.server.logged(from, "token received").await;
+    load.more(20).await;
+
+    // Every token that the callers got was good for a while yet, by the true time; and nobody went without.
+    let tally = load.end().await;
+    assert_eq!(tally.without_token, 0, "{tally:#?}");
+    assert_eq!(bench.server.count(0, "no token received"), 0);
+}

@@ -1,0 +1,221 @@
+//! A credential is replaced under load: nobody is refused, nothing bad is taken into use, and the old access key is not
+//! used again once the new one is.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::load::Load;
+use super::process::Process;
+use crate::support::program::{Account, Folder};
+use crate::support::wire::get;
+
+const SECOND_ID: &str = "second-access-key";
+const SECOND_SECRET: &str = "planted-second-secret-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789";
+
+const ROTATED: &str = "credential rotated";
+
+/// Files are looked at every two seconds, and a change must be there at two looks: with nobody asking for it, none is
+/// seen sooner than this.
+const SOONEST_LOOK: Duration = Duration::from_secs(2);
+
+/// A server with a credential file, the account behind it, and callers before it.
+struct Bench {
+    account: Account,
+    first_id: String,
+    file: PathBuf,
+    server: Process,
+    address: SocketAddr,
+    load: Load,
+    // Last, so that the server ends before its folder does.
+    folder: Folder,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let folder = Folder::new();
+        let file = folder.path("credentials.properties");
+        Self::start_with(folder, file, |file, text| fs::write(file, text).expect("can be written")).await
+    }
+
+    /// `place` puts the first credential where the server is told to find it.
+    async fn start_with(folder: Folder, file: PathBuf, place: impl FnOnce(&Path, &str)) -> Self {
+        let account = Account::open().await;
+        account.sandbox.add_access_key(SECOND_ID, SECOND_SECRET).expect("is the second");
+        let text = account.credentials();
+        let first_id = text.lines().find_map(|line| line.strip_prefix("here.access.key.id = "));
+        let first_id = first_id.expect("is there").to_owned();
+        place(&file, &text);
+        let path = file.to_str().expect("is text");
+        let server =
+            Process::start(folder.command(&["serve", "--listen", "127.0.0.1:0", "--credentials", path]));
+        let address = server.address().await;
+        let load = Load::start(address).await;
+        Self { account, first_id, file, server, address, load, folder }
+    }
+
+    /// The text of a credential file with the second access key.
+    fn second(&self) -> String {
+        self.file_with(SECOND_ID, SECOND_SECRET)
+    }
+
+    fn file_with(&self, id: &str, secret: &str) -> String {
+        let origin = &self.account.origin;
+        format!(
+            "here.access.key.id = {id}\nhere.access.key.secret = {secret}\n\
+             here.token.endpoint.url = {origin}/oauth2/token\n"
+        )
+    }
+
+    fn rewrite(&self, text: &str) {
+        fs::write(&self.file, text).expect("can be written");
+    }
+
+    /// Puts a file in the place of another, as editors do.
+    fn rename_over(&self, text: &str) {
+        let other = self.folder.write("credentials.properties.new", text);
+        fs::rename(other, &self.file).expect("can be renamed");
+    }
+
+    fn last_id(&self) -> String {
+        self.account.sandbox.stats().last_access_key_id.expect("somebody has asked")
+    }
+
+    /// Has the account asked, by a wish for a lifetime that no token is held for.
+    async fn ask_for(&self, ttl: u64) {
+        let reply = get(self.address, &format!("/getToken?ttl={ttl}")).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert!(self.account.sandbox.verify_token(reply.text()).is_ok(), "is good at the account");
+    }
+
+    /// Takes the old key away at the account: whoever uses it from now on is refused.
+    async fn assert_old_key_is_not_used(&self) {
+        assert_eq!(self.last_id(), SECOND_ID, "the new key was tried last");
+        let refused = self.account.sandbox.stats().refused;
+        assert!(self.account.sandbox.remove_access_key(&self.first_id));
+        for ttl in [300, 600, 900] {
+            self.ask_for(ttl).await;
+            assert_eq!(self.last_id(), SECOND_ID);
+        }
+        assert_eq!(self.account.sandbox.stats().refused, refused, "nobody was refused");
+    }
+
+    async fn end(mut self) {
+        self.load.more(20).await;
+        assert!(self.server.is_running());
+        let tally = self.load.end().await;
+        assert_eq!(tally.without_token, 0, "{tally:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renamed_over_file_rotates_the_credential_under_load() {
+    let bench = Bench::start().await;
+    bench.ask_for(60).await;
+    assert_eq!(bench.last_id(), bench.first_id);
+    let before = bench.server.so_far();
+    bench.rename_over(&bench.second());
+    bench.server.logged(before, ROTATED).await;
+    bench.assert_old_key_is_not_used().await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn swapped_link_rotates_the_credential_under_load() {
+    // Kubernetes: credentials.properties -> ..data/credentials.properties, ..data -> v1; then ..data is swapped.
+    let folder = Folder::new();
+    let file = folder.path("credentials.properties");
+    for version in ["v1", "v2"] {
+        fs::create_dir(folder.path(version)).expect("can be made");
+    }
+    let first = folder.path("v1/credentials.properties");
+    let bench = Bench::start_with(folder, file, |file, text| {
+        fs::write(&first, text).expect("can be written");
+        let folder = file.parent().expect("has one");
+        symlink("v1", folder.join("..data")).expect("can be linked");
+        symlink("..data/credentials.properties", file).expect("can be linked");
+    })
+    .await;
+    fs::write(bench.folder.path("v2/credentials.properties"), bench.second()).expect("can be written");
+    symlink("v2", bench.folder.path("..data_tmp")).expect("can be linked");
+    let before = bench.server.so_far();
+    fs::rename(bench.folder.path("..data_tmp"), bench.folder.path("..data")).expect("can be swapped");
+    fs::remove_dir_all(bench.folder.path("v1")).expect("can be removed");
+    bench.server.logged(before, ROTATED).await;
+    bench.assert_old_key_is_not_used().await;
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_file_changes_nothing() {
+    let bench = Bench::start().await;
+    let good = fs::read_to_string(&bench.file).expect("is there");
+    let before = bench.server.so_far();
+
+    bench.rewrite("here.access.key.id = planted-id-of-a-broken-file\n");
+    let line = bench.server.logged(before, "the changed credential is not used").await;
+    assert!(line.contains("here.access.key.secret is missing") && !line.contains("planted-id"), "{line}");
+    bench.ask_for(60).await;
+    assert_eq!(bench.last_id(), bench.first_id);
+
+    bench.rewrite(&bench.file_with(SECOND_ID, "planted-wrong-secret"));
+    let line = bench.server.logged(before, "HERE did not accept the changed credential").await;
+    assert!(line.contains("401300") && !line.contains("planted-wrong"), "{line}");
+    assert_eq!(bench.last_id(), SECOND_ID, "was tried");
+    bench.ask_for(300).await;
+    assert_eq!(bench.last_id(), bench.first_id, "and the old one stays in use");
+
+    // Nobody listens at that port; the address is as bad as a wrong key.
+    bench.rename_over(&bench.second().replace(&bench.account.origin, "http://127.0.0.1:1"));
+    bench.server.logged(before, "no connection to the token endpoint").await;
+    bench.ask_for(600).await;
+
+    fs::remove_file(&bench.file).expect("can be removed");
+    bench.server.signal(Signal::HUP);
+    bench.server.logged(before, "there is no such file").await;
+    bench.ask_for(900).await;
+    assert_eq!(bench.last_id(), bench.first_id);
+
+    // As it was, it is the credential in use: there is nothing to say. Another is taken.
+    bench.rewrite(&good);
+    bench.server.signal(Signal::HUP);
+    bench.rewrite(&bench.second());
+    bench.server.signal(Signal::HUP);
+    bench.server.logged(before, ROTATED).await;
+    assert_eq!(bench.server.count(before, ROTATED), 1);
+    bench.ask_for(1800).await;
+    assert_eq!(bench.last_id(), SECOND_ID);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hang_up_signal_rotates_at_once() {
+    let bench = Bench::start().await;
+    let first = fs::read_to_string(&bench.file).expect("is there");
+    let files = [bench.second(), first];
+    // On a machine that is busy elsewhere a look every two seconds may come as soon as the signal is heard; not so
+    // every time.
+    let mut soonest = Duration::MAX;
+    for text in files.iter().cycle().take(6) {
+        let before = bench.server.so_far();
+        let written = now();
+        bench.rewrite(text);
+        bench.server.signal(Signal::HUP);
+        bench.server.logged(before, ROTATED).await;
+        soonest = soonest.min(written.elapsed());
+        if soonest < SOONEST_LOOK {
+            break;
+        }
+    }
+    assert!(soonest < SOONEST_LOOK, "took {soonest:?}");
+    bench.end().await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures how long another process takes")]
+fn now() -> Instant {
+    Instant::now()
+}
