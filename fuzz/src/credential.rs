@@ -15,15 +15,15 @@ const NAME: &str = "the-file";
 /// One run.
 pub fn run(data: &[u8]) {
     let Some((mode, data)) = data.split_first() else { return };
-    match mode {
-        b's' => read_back(data),
-        b'i' => check(&plant(data), |text| Credential::from_ini(text, "default", NAME)),
-        _ => {
-            let text = plant(data);
-            check(&text, |text| Credential::from_properties(text, NAME));
-            agree_as_ini(&text);
-        }
+    if *mode == b's' {
+        return read_back(data);
     }
+    let Some(text) = plant(data) else { return };
+    if *mode == b'i' {
+        return check(&text, |text| Credential::from_ini(text, "default", NAME));
+    }
+    check(&text, |text| Credential::from_properties(text, NAME));
+    agree_as_ini(&text);
 }
 
 /// No error shows a value; byte-order mark and line ends make no difference.

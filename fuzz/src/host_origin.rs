@@ -21,7 +21,10 @@ pub fn run(data: &[u8]) {
 fn check_host(text: &str, host: &PublicHost) {
     assert_eq!(PublicHost::parse(&host.to_string()).as_ref(), Some(host), "reads back");
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.[]:".contains(&byte);
-    assert!(!host.name.is_empty() && host.name.bytes().all(is_plain) && !host.name.ends_with('.'), "{host:?}");
+    assert!(
+        !host.name.is_empty() && host.name.bytes().all(is_plain) && !host.name.ends_with('.'),
+        "{host:?}"
+    );
     if text.is_ascii() {
         assert_eq!(PublicHost::parse(&text.to_ascii_uppercase()).as_ref(), Some(host), "in capitals");
     }
@@ -38,7 +41,8 @@ fn check_host(text: &str, host: &PublicHost) {
     };
     let is_loopback = host.name == "localhost" || address.is_some_and(|address| address.is_loopback());
     assert_eq!(host.is_loopback(), is_loopback, "{host:?}");
-    let some = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST), Ipv4Addr::new(10, 0, 0, 1).into()];
+    let some =
+        [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST), Ipv4Addr::new(10, 0, 0, 1).into()];
     for other in some.into_iter().chain(address) {
         assert_eq!(host.is_address(other), address == Some(other), "{host:?} {other}");
     }

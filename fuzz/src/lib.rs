@@ -12,8 +12,11 @@ pub mod host_origin;
 pub mod planted;
 pub mod request;
 
+/// Does something with an input, and panics where that breaks a promise.
+pub type Target = fn(&[u8]);
+
 /// The targets by the names of their corpus folders.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub const TARGETS: [(&str, Target); 5] = [
     ("answer", answer::run),
     ("config", config::run),
     ("credential", credential::run),

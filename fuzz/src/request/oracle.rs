@@ -77,7 +77,7 @@ fn check_page(asked: &Asked, app: u8, host: &Url) {
         return;
     }
     let Some(origin) = asked.headers.get(ORIGIN) else {
-        let site = asked.headers.get("sec-fetch-site").map(|site| site.as_bytes());
+        let site = asked.headers.get("sec-fetch-site").map(hyper::http::HeaderValue::as_bytes);
         assert!(matches!(site, None | Some(b"none" | b"same-origin")), "a page of another site");
         return;
     };
@@ -102,17 +102,22 @@ fn shows_key(asked: &Asked) -> bool {
     if let Some(key) = asked.headers.get("x-api-key") {
         return is_key(key.as_bytes());
     }
-    let Some(value) = asked.headers.get("authorization").map(|value| value.as_bytes()) else { return false };
+    let Some(value) = asked.headers.get("authorization").map(hyper::http::HeaderValue::as_bytes) else {
+        return false;
+    };
     let (scheme, token) = value.split_at_checked(7).unwrap_or_default();
     scheme.eq_ignore_ascii_case(b"bearer ") && is_key(token.trim_ascii())
 }
 
 fn shows_client_secret(asked: &Asked) -> bool {
     let field = |name: &str| {
-        form_urlencoded::parse(&asked.body).find(|(field, _)| field == name).map(|(_, value)| value.into_owned())
+        form_urlencoded::parse(&asked.body)
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.into_owned())
     };
     let Some(value) = asked.headers.get("authorization") else {
-        return field("client_id").as_deref() == Some("dashboard") && field("client_secret").as_deref() == Some(KEY);
+        return field("client_id").as_deref() == Some("dashboard")
+            && field("client_secret").as_deref() == Some(KEY);
     };
     assert!(field("client_secret").is_none(), "in two ways");
     let (scheme, encoded) = value.to_str().ok().and_then(|value| value.split_once(' ')).unwrap_or_default();
@@ -139,7 +144,8 @@ fn check_lifetime(asked: &Asked, answer: &Answer, is_post: bool, app: u8) {
     });
     assert!(wishes.next().is_none(), "{name} is given once");
     let most = if app == KEYS { wish.min(MAX_TTL) } else { wish.min(86_400) };
-    assert!(wish >= 60 && left > 10 && left <= most, "{left} s left, {most} s at most");
+    // More than ten, in whole seconds.
+    assert!(wish >= 60 && left >= 10 && left <= most, "{left} s left, {most} s at most");
 }
 
 /// Text holds the token and nothing else; JSON is that of RFC 6749 §5.1, and the only form of the OAuth 2.0 door.
@@ -150,7 +156,8 @@ fn check_form(asked: &Asked, answer: &Answer, is_post: bool) {
             assert_eq!(answer.body, TOKEN.as_bytes());
         }
         Some("application/json") => {
-            let accepts = |value: &[u8]| value.to_ascii_lowercase().windows(11).any(|piece| piece == b"application");
+            let accepts =
+                |value: &[u8]| value.to_ascii_lowercase().windows(11).any(|piece| piece == b"application");
             let mut lines = asked.headers.get_all("accept").iter();
             assert!(is_post || lines.any(|line| accepts(line.as_bytes())), "nobody asked for JSON");
             let body: Value = serde_json::from_slice(&answer.body).expect("is JSON");

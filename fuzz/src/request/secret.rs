@@ -34,10 +34,15 @@ pub(super) fn check(world: &World, secret: &[u8]) {
         assert_eq!(status(&basic(&format!("dashboard:{encoded}"))), 200, "client_secret_basic: {encoded}");
         assert_eq!(status(&basic(&format!("%64ashboard:{encoded}"))), 200, "client_secret_basic: {encoded}");
         assert_eq!(status(&post(&format!("&client_id=dashboard&client_secret={encoded}"))), 200, "{encoded}");
-        for wrong in [format!("dashboard:{encoded}x"), format!("dashboar:{encoded}"), "dashboard:".to_owned()] {
+        for wrong in [format!("dashboard:{encoded}x"), format!("dashboar:{encoded}"), "dashboard:".to_owned()]
+        {
             assert_eq!(status(&basic(&wrong)), 401, "{wrong}");
         }
-        assert_eq!(status(&post(&format!("&client_id=dashboard&client_secret=x{encoded}"))), 401, "{encoded}");
+        assert_eq!(
+            status(&post(&format!("&client_id=dashboard&client_secret=x{encoded}"))),
+            401,
+            "{encoded}"
+        );
         assert_eq!(status(&post("&client_id=dashboard")), 401);
     }
 }
