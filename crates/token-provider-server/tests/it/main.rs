@@ -9,6 +9,7 @@
 mod command;
 mod connections;
 mod contract;
+mod corpus;
 mod layers;
 mod problems;
 mod resilience;
