@@ -139,13 +139,13 @@ impl App {
         let authority = target.authority().map(Authority::as_str);
         let host = rules.admit_host(&request.headers, authority, ends)?;
         if let Some(admin) = &self.admin {
-            return admin.answer(self, request, host).await;
+            return admin.answer(self, request, host, ends).await;
         }
         if let Some(file) = self.page.file(target.path(), &request.headers) {
             // A link from elsewhere may lead to the page: it gives nothing away.
             return allow(&request.method, PAGE).map(|()| file);
         }
-        *cors = rules.admit_page(&request.headers, host)?;
+        *cors = rules.admit_page(&request.headers, host, ends)?;
         let route = Route::of(target.path()).ok_or_else(Problem::not_found)?;
         if request.method == Method::OPTIONS {
             return Ok(preflight(cors, request));
@@ -154,7 +154,7 @@ impl App {
         match route {
             Route::Token => token::answer(&self.access, &rules, request, ends, event).await,
             Route::OAuth2 => oauth2::answer(&self.access, &rules, request, body, ends, event).await,
-            Route::Metadata => Ok(oauth2::metadata(&rules, host, ends)),
+            Route::Metadata => Ok(oauth2::metadata(&rules, request, host, ends)),
             Route::Live => Ok(health::live()),
             Route::Ready => health::ready(&self.access).await,
         }

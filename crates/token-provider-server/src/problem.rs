@@ -26,6 +26,8 @@ struct Inner {
     code: &'static str,
     description: Cow<'static, str>,
     rule: Option<&'static str>,
+    /// More closely, why: for the audit trail.
+    reason: Option<&'static str>,
     retry_after: Option<Duration>,
     header: Option<(HeaderName, Cow<'static, str>)>,
     /// How the caller has shown who it is, and its name: for the audit trail, not for the answer.
@@ -48,6 +50,7 @@ impl Problem {
             code,
             description,
             rule: None,
+            reason: None,
             retry_after: None,
             header: None,
             caller: None,
@@ -124,9 +127,11 @@ impl Problem {
     pub fn rejected_token(reason: &'static str) -> Self {
         let challenge =
             format!(r#"Bearer realm="token-provider", error="invalid_token", error_description="{reason}""#);
-        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", reason)
+        let mut problem = Self::new(StatusCode::UNAUTHORIZED, "invalid_token", reason)
             .with_rule("authenticate")
-            .with_header(WWW_AUTHENTICATE, challenge)
+            .with_header(WWW_AUTHENTICATE, challenge);
+        problem.0.reason = Some(reason);
+        problem
     }
 
     /// A token cannot be judged: the identity provider's keys are not held, and it does not answer.
@@ -142,6 +147,14 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_client", "there is no such client id and secret")
             .with_rule("authenticate")
             .with_header(WWW_AUTHENTICATE, r#"Basic realm="token-provider", charset="UTF-8""#)
+    }
+
+    /// The client authenticates in a way that there is not here (RFC 6749 §5.2).
+    pub fn unsupported_client_authentication() -> Self {
+        let mut problem = Self::invalid_client();
+        problem.0.description =
+            "expected client_secret_basic, client_secret_post or a client certificate".into();
+        problem
     }
 
     /// A rule says no.
@@ -201,6 +214,11 @@ impl Problem {
     /// Returns the access rule that said no, where it was one.
     pub fn rule(&self) -> Option<&'static str> {
         self.0.rule
+    }
+
+    /// Returns, more closely than the rule's name, why it said no, where there is more to say.
+    pub fn reason(&self) -> Option<&'static str> {
+        self.0.reason
     }
 
     /// Returns how long the caller should wait, where that is known.

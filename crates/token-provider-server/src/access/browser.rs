@@ -52,7 +52,8 @@ impl BrowserRules {
         Self { origins: Vec::new() }
     }
 
-    pub(super) fn admit(&self, headers: &HeaderMap, host: &str) -> Result<Cors, Problem> {
+    /// `is_tls` says whether the request came over TLS, as far as is known.
+    pub(super) fn admit(&self, headers: &HeaderMap, host: &str, is_tls: bool) -> Result<Cors, Problem> {
         let allows_any = self.origins.iter().any(OriginPattern::is_any);
         let mut given = headers.get_all(ORIGIN).iter();
         let Some(header) = given.next() else {
@@ -68,7 +69,10 @@ impl BrowserRules {
         let Some(origin) = header.to_str().ok().and_then(Origin::parse) else {
             return Err(refused());
         };
-        let is_own = || PublicHost::parse(host).is_some_and(|host| origin.is_at(&host));
+        // Over TLS a page that came over plain http is not our own: whoever sits on its way may have written it.
+        let is_own = || {
+            (!is_tls || origin.is_https()) && PublicHost::parse(host).is_some_and(|host| origin.is_at(&host))
+        };
         if is_own() || self.origins.iter().any(|allowed| allowed.matches(&origin)) {
             return Ok(Cors::Origin(header.clone()));
         }

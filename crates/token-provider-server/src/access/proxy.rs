@@ -12,6 +12,7 @@ use super::{Caller, Method};
 use crate::config::{IpNet, TrustedProxyConfig};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// A name longer than this is no user's.
 const MAX_NAME: usize = 256;
 
@@ -67,5 +68,106 @@ impl TrustedProxy {
             }
         }
         origin
+    }
+
+    /// Says whether a proxy of ours tells that the caller came to it over TLS.
+    pub(super) fn says_tls(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
+        let mut schemes = headers.get_all(X_FORWARDED_PROTO).iter();
+        let is_https = schemes.next().is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
+        is_https && schemes.next().is_none() && self.is_trusted(peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use hyper::header::HeaderValue;
+
+    use super::*;
+    use crate::config::{Config, Environment, Overrides};
+
+    fn proxy() -> TrustedProxy {
+        let text =
+            "[access.trusted_proxy]\nfrom = [\"10.0.0.0/8\", \"fd00::/8\"]\nheader = \"X-Forwarded-User\"\n";
+        let file = Some((Path::new("c.toml"), text));
+        let config = Config::parse(file, &Environment::default(), &Overrides::default());
+        TrustedProxy::new(&config.expect("is well-formed").access.trusted_proxy.expect("is there"))
+    }
+
+    fn headers(name: &'static str, values: &[&str]) -> HeaderMap {
+        let value = |value: &&str| HeaderValue::from_bytes(value.as_bytes()).expect("is a value");
+        values.iter().map(|text| (HeaderName::from_static(name), value(text))).collect()
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("is an address")
+    }
+
+    #[test]
+    fn name_is_believed_from_the_proxy_alone() {
+        let (proxy, long) = (proxy(), "x".repeat(MAX_NAME + 1));
+        for (peer, values, expected) in [
+            (Some("10.1.2.3"), &["alice"][..], Some("alice")),
+            (Some("fd00::1"), &[" alice "], Some("alice")),
+            (Some("11.0.0.1"), &["alice"], None),
+            (Some("127.0.0.1"), &["alice"], None),
+            (Some("::1"), &["alice"], None),
+            // A Unix socket has no address that could be on the list.
+            (None, &["alice"], None),
+            // One of them may be the caller's own.
+            (Some("10.1.2.3"), &["alice", "mallory"], None),
+            (Some("10.1.2.3"), &["alice", "alice"], None),
+            (Some("10.1.2.3"), &[""], None),
+            (Some("10.1.2.3"), &[" "], None),
+            (Some("10.1.2.3"), &["b\u{fc}"], None),
+            (Some("10.1.2.3"), &[&long], None),
+            (Some("10.1.2.3"), &[], None),
+        ] {
+            let caller = proxy.authenticate(&headers("x-forwarded-user", values), peer.map(address));
+            assert_eq!(caller.as_ref().map(Caller::name), expected, "{peer:?} {values:?}");
+        }
+        let other = proxy.authenticate(&headers("x-user", &["alice"]), Some(address("10.1.2.3")));
+        assert!(other.is_none());
+    }
+
+    #[test]
+    fn address_is_the_last_that_a_proxy_of_ours_has_seen() {
+        let proxy = proxy();
+        for (peer, values, expected) in [
+            ("10.0.0.1", &["192.0.2.7"][..], "192.0.2.7"),
+            // What stands further to the left was written by whoever asked.
+            ("10.0.0.1", &["203.0.113.1, 192.0.2.7"], "192.0.2.7"),
+            ("10.0.0.1", &["203.0.113.1", "192.0.2.7"], "192.0.2.7"),
+            ("10.0.0.1", &["203.0.113.1, 192.0.2.7, 10.9.9.9"], "192.0.2.7"),
+            ("10.0.0.1", &["2001:db8::7"], "2001:db8::7"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["192.0.2.7, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["192.0.2.7, unknown, 10.9.9.9"], "10.9.9.9"),
+            ("10.0.0.1", &["10.9.9.9"], "10.9.9.9"),
+            ("192.0.2.9", &["192.0.2.7"], "192.0.2.9"),
+            ("127.0.0.1", &["192.0.2.7"], "127.0.0.1"),
+        ] {
+            let origin = proxy.origin_of(&headers("x-forwarded-for", values), address(peer));
+            assert_eq!(origin, address(expected), "{peer} {values:?}");
+        }
+    }
+
+    #[test]
+    fn tls_is_believed_from_the_proxy_alone() {
+        let proxy = proxy();
+        for (peer, values, expected) in [
+            ("10.0.0.1", &["https"][..], true),
+            ("10.0.0.1", &["HTTPS"], true),
+            ("10.0.0.1", &["http"], false),
+            ("10.0.0.1", &["https", "http"], false),
+            ("10.0.0.1", &["https,http"], false),
+            ("10.0.0.1", &[], false),
+            ("192.0.2.9", &["https"], false),
+        ] {
+            let says = proxy.says_tls(&headers("x-forwarded-proto", values), address(peer));
+            assert_eq!(says, expected, "{peer} {values:?}");
+        }
     }
 }

@@ -27,7 +27,8 @@ const DEFAULT_TTL: u64 = 3600;
 const MIN_TTL: u64 = 60;
 
 /// What callers without a name may ask of one address that is not loopback, unless the configuration says otherwise.
-/// Also bounds guessing: a wrong credential is charged to its address.
+/// A wrong credential is charged to its address as well. (A right one is let in all the same: who shares an address
+/// with somebody who guesses is not shut out.)
 const ADDRESS_RATE: (u32, u32) = (50, 200);
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -108,8 +109,8 @@ impl Rules {
     /// # Errors
     ///
     /// 403 for a page that may not ask.
-    pub fn admit_page(&self, headers: &HeaderMap, host: &str) -> Result<Cors, Problem> {
-        self.browser.admit(headers, host)
+    pub fn admit_page(&self, headers: &HeaderMap, host: &str, ends: &Ends) -> Result<Cors, Problem> {
+        self.browser.admit(headers, host, self.is_tls(headers, ends))
     }
 
     /// Judges the same where no page but the server's own may ask, whatever the configuration allows elsewhere.
@@ -117,8 +118,8 @@ impl Rules {
     /// # Errors
     ///
     /// 403 for any other page.
-    pub fn admit_own_page(headers: &HeaderMap, host: &str) -> Result<(), Problem> {
-        let own = BrowserRules::none().admit(headers, host);
+    pub fn admit_own_page(headers: &HeaderMap, host: &str, ends: &Ends) -> Result<(), Problem> {
+        let own = BrowserRules::none().admit(headers, host, ends.is_tls);
         own.map(drop)
             .map_err(|_| Problem::access_denied("origin", "only pages of this listener itself may ask"))
     }
@@ -131,12 +132,8 @@ impl Rules {
     /// 401 when the caller has not shown who it is; 403 when its token lacks a required claim; 429 when it asks too often;
     /// 503 when its token cannot be judged for want of the identity provider's keys.
     pub async fn authenticate(&self, headers: &HeaderMap, ends: &Ends) -> Result<Caller, Problem> {
-        let peer = ends.peer.map(|peer| peer.ip().to_canonical());
-        let address = match (&self.trusted_proxy, peer) {
-            (Some(proxy), Some(peer)) => Some(proxy.origin_of(headers, peer)),
-            _ => peer,
-        };
-        let found = self.identify(headers, ends, peer, address).await;
+        let address = self.address(headers, ends);
+        let found = self.identify(headers, ends, address).await;
         found.map(|caller| caller.at(address)).map_err(|problem| problem.seen_from(address))
     }
 
@@ -144,7 +141,6 @@ impl Rules {
         &self,
         headers: &HeaderMap,
         ends: &Ends,
-        peer: Option<IpAddr>,
         address: Option<IpAddr>,
     ) -> Result<Caller, Problem> {
         let presented = self.presented(headers);
@@ -163,7 +159,7 @@ impl Rules {
         };
         let named = named
             .or_else(|| self.mtls.as_ref()?.authenticate(ends.client.as_deref()?))
-            .or_else(|| self.trusted_proxy.as_ref()?.authenticate(headers, peer));
+            .or_else(|| self.trusted_proxy.as_ref()?.authenticate(headers, peer(ends)));
         if let Some(caller) = named {
             caller.admit_rate()?;
             return Ok(caller);
@@ -182,8 +178,23 @@ impl Rules {
     /// # Errors
     ///
     /// 401 when it is not known; 429 when it asks too often.
-    pub fn authenticate_client(&self, secret: Option<(&str, &[u8])>, ends: &Ends) -> Result<Caller, Problem> {
-        let address = ends.peer.map(|peer| peer.ip().to_canonical());
+    pub fn authenticate_client(
+        &self,
+        secret: Option<(&str, &[u8])>,
+        headers: &HeaderMap,
+        ends: &Ends,
+    ) -> Result<Caller, Problem> {
+        let address = self.address(headers, ends);
+        let found = self.identify_client(secret, ends, address);
+        found.map(|caller| caller.at(address)).map_err(|problem| problem.seen_from(address))
+    }
+
+    fn identify_client(
+        &self,
+        secret: Option<(&str, &[u8])>,
+        ends: &Ends,
+        address: Option<IpAddr>,
+    ) -> Result<Caller, Problem> {
         let named = match secret {
             Some((id, secret)) => self.api_keys.authenticate_as(id, secret),
             None => self
@@ -194,14 +205,29 @@ impl Rules {
         };
         if let Some(caller) = named {
             caller.admit_rate()?;
-            return Ok(caller.at(address));
+            return Ok(caller);
         }
         self.admit_address(address)?;
         match (secret, &self.anonymous) {
-            (None, Some(policy)) => {
-                Ok(Caller::named(Method::Anonymous, Arc::default(), Arc::clone(policy)).at(address))
-            }
+            (None, Some(policy)) => Ok(Caller::named(Method::Anonymous, Arc::default(), Arc::clone(policy))),
             _ => Err(Problem::invalid_client()),
+        }
+    }
+
+    /// Says whether the caller's side of the connection is encrypted: here, or at a trusted proxy that says so.
+    pub fn is_tls(&self, headers: &HeaderMap, ends: &Ends) -> bool {
+        let is_at_proxy = || {
+            let (proxy, peer) = self.trusted_proxy.as_ref().zip(peer(ends))?;
+            Some(proxy.says_tls(headers, peer))
+        };
+        ends.is_tls || is_at_proxy().unwrap_or(false)
+    }
+
+    /// Where the request came from: as a trusted proxy saw it, else the other side of the connection.
+    fn address(&self, headers: &HeaderMap, ends: &Ends) -> Option<IpAddr> {
+        match (&self.trusted_proxy, peer(ends)) {
+            (Some(proxy), Some(peer)) => Some(proxy.origin_of(headers, peer)),
+            (_, peer) => peer,
         }
     }
 
@@ -280,4 +306,9 @@ impl Rules {
             Presented::Token(token)
         }
     }
+}
+
+/// The address of the other side; an IPv4 one that came in through IPv6 is the same address.
+fn peer(ends: &Ends) -> Option<IpAddr> {
+    ends.peer.map(|peer| peer.ip().to_canonical())
 }

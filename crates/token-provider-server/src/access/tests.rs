@@ -20,7 +20,7 @@ fn rules(text: &str) -> Rules {
 fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
-        let value = HeaderValue::from_str(value).expect("is a value");
+        let value = HeaderValue::from_bytes(value.as_bytes()).expect("is a value");
         headers.append(HeaderName::from_static(name), value);
     }
     headers
@@ -129,9 +129,13 @@ proptest! {
 }
 
 fn admit_page(rules: &Rules, lines: &[(&'static str, &str)]) -> Result<Cors, Problem> {
+    admit_page_at(rules, lines, &at("127.0.0.1:3000"))
+}
+
+fn admit_page_at(rules: &Rules, lines: &[(&'static str, &str)], ends: &Ends) -> Result<Cors, Problem> {
     let headers = headers(lines);
-    let host = rules.admit_host(&headers, None, &at("127.0.0.1:3000"))?;
-    rules.admit_page(&headers, host)
+    let host = rules.admit_host(&headers, None, ends)?;
+    rules.admit_page(&headers, host, ends)
 }
 
 fn page_status(rules: &Rules, lines: &[(&'static str, &str)]) -> u16 {
@@ -161,11 +165,37 @@ fn pages_of_this_machine_may_ask_where_nothing_is_configured() {
 
 #[test]
 fn listed_pages_may_ask_and_no_others() {
-    let rules = rules("[cors]\norigins = [\"https://maps.example.com\", \"http://localhost:*\"]");
+    let rules = rules(
+        "[cors]\norigins = [\"https://maps.example.com\", \"http://localhost:*\", \
+         \"https://bücher.example\", \"https://[2001:db8::1]:8443\"]",
+    );
     for (origin, expected) in [
         ("https://maps.example.com", 200),
         ("https://maps.example.com:443", 200),
         ("https://maps.example.com:8443", 403),
+        ("https://maps.example.com:", 403),
+        ("https://maps.example.com:0443", 200),
+        ("HTTPS://MAPS.EXAMPLE.COM", 200),
+        ("https://maps.example.com.", 200),
+        ("https://maps.example.com..", 403),
+        ("https://maps.example.com/", 403),
+        ("https://maps.example.com\t", 403),
+        ("https://maps.example.com,https://evil.example", 403),
+        ("https://evil.example https://maps.example.com", 403),
+        ("https://xn--bcher-kva.example", 200),
+        ("https://XN--BCHER-KVA.example:443", 200),
+        // No browser writes it like this.
+        ("https://bücher.example", 403),
+        ("https://bucher.example", 403),
+        ("https://xn--bcher-kva.example.evil.example", 403),
+        // A Cyrillic letter that looks like a Latin one.
+        ("https://xn--mps-6cd.example.com", 403),
+        ("https://[2001:db8::1]:8443", 200),
+        ("https://[2001:DB8:0:0::1]:8443", 200),
+        ("https://[2001:db8::1]", 403),
+        ("https://[2001:db8::2]:8443", 403),
+        ("https://2001:db8::1:8443", 403),
+        ("https://[2001:db8::1%25eth0]:8443", 403),
         ("http://maps.example.com", 403),
         ("https://maps.example.com.evil.example", 403),
         ("http://localhost:5173", 200),
@@ -188,6 +218,28 @@ fn own_pages_may_always_ask() {
     ] {
         let admitted = admit_page(&rules, &[("host", host), ("origin", origin)]);
         assert_eq!(status(&admitted), expected, "{host} {origin}");
+    }
+}
+
+#[test]
+fn page_that_came_over_plain_http_is_not_our_own_over_tls() {
+    let rules = rules(
+        "public_hosts = [\"tokens.example.com\"]\n[cors]\norigins = []\n\
+         [access.trusted_proxy]\nfrom = [\"10.0.0.1\"]\nheader = \"X-User\"\n",
+    );
+    let plain = at("10.0.0.5:3000");
+    let tls = Ends { is_tls: true, ..plain.clone() };
+    let by = |peer: &str| Ends { peer: peer.parse().ok(), ..plain.clone() };
+    for (what, ends, origin, expected) in [
+        ("TLS", &tls, "https://tokens.example.com", 200),
+        ("TLS", &tls, "http://tokens.example.com", 403),
+        ("TLS at the proxy", &by("10.0.0.1:1"), "https://tokens.example.com", 200),
+        ("TLS at the proxy", &by("10.0.0.1:1"), "http://tokens.example.com", 403),
+        // Nobody who is believed says that there is TLS: the page may be our own.
+        ("a stranger's word", &by("10.0.0.2:1"), "http://tokens.example.com", 200),
+    ] {
+        let lines = [("host", "tokens.example.com"), ("origin", origin), ("x-forwarded-proto", "https")];
+        assert_eq!(status(&admit_page_at(&rules, &lines, ends)), expected, "{what}: {origin}");
     }
 }
 

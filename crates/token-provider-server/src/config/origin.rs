@@ -41,6 +41,11 @@ impl Origin {
         Some(Self { scheme, host: normal(host)?, port })
     }
 
+    /// Says whether pages of this origin came over TLS.
+    pub fn is_https(&self) -> bool {
+        self.scheme == "https"
+    }
+
     /// Says whether the origin is that of pages at this host, as a `Host` header names it.
     pub fn is_at(&self, host: &PublicHost) -> bool {
         self.host == host.name && self.port == host.port.or_else(|| default_port(&self.scheme))

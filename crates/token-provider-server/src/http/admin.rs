@@ -21,7 +21,7 @@ use hyper::http::request::Parts;
 
 use self::history::History;
 use super::{Answer, App, allow, token};
-use crate::access::{Access, Rules};
+use crate::access::{Access, Ends, Rules};
 use crate::problem::Problem;
 use crate::telemetry::{Format, Process, Telemetry};
 
@@ -51,7 +51,13 @@ impl Admin {
         Self { history, _sampling: sampling }
     }
 
-    pub(super) async fn answer(&self, app: &App, request: &Parts, host: &str) -> Result<Answer, Problem> {
+    pub(super) async fn answer(
+        &self,
+        app: &App,
+        request: &Parts,
+        host: &str,
+        ends: &Ends,
+    ) -> Result<Answer, Problem> {
         let headers = &request.headers;
         let wants_page = weight(headers, "text/html") > weight(headers, "application/json");
         match request.uri.path() {
@@ -65,13 +71,13 @@ impl Admin {
             }
             "/status.css" => allow(&request.method, READ).map(|()| file("text/css; charset=utf-8", STYLE)),
             "/status" => {
-                Rules::admit_own_page(headers, host)?;
+                Rules::admit_own_page(headers, host, ends)?;
                 allow(&request.method, READ)?;
                 let json = status::json(app, &self.history, look().await);
                 Ok(text("application/json", json))
             }
             "/metrics" => {
-                Rules::admit_own_page(headers, host)?;
+                Rules::admit_own_page(headers, host, ends)?;
                 allow(&request.method, READ)?;
                 let is_open = weight(headers, "application/openmetrics-text") > weight(headers, "text/plain");
                 let format = if is_open { Format::OpenMetrics } else { Format::Prometheus };

@@ -48,6 +48,7 @@ pub(super) fn log(event: &Event, id: &str, request: &Parts, result: &Result<Answ
         duration_us = u64::try_from(event.took.as_micros()).unwrap_or(u64::MAX),
         error,
         rule = result.as_ref().err().and_then(Problem::rule),
+        reason = result.as_ref().err().and_then(Problem::reason),
         "request answered"
     );
 }
@@ -86,6 +87,7 @@ fn note_problem(event: &mut Event, problem: &Problem) {
         event.outcome = Outcome::Refused;
         let usual = if problem.code() == "invalid_scope" { "scope" } else { REQUEST };
         event.rule = Some(problem.rule().unwrap_or(usual));
+        event.reason = problem.reason();
     }
     event.address = event.address.or_else(|| problem.address());
     if let Some((method, name)) = problem.caller() {

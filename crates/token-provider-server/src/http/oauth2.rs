@@ -38,6 +38,8 @@ struct Form<'a> {
     expires_in: Option<Cow<'a, str>>,
     /// Extension: the profile.
     profile: Option<Cow<'a, str>>,
+    /// A JWT in place of a secret (RFC 7523 §2.2), which is not taken here.
+    has_assertion: bool,
 }
 
 /// A client id and secret, decoded.
@@ -79,6 +81,10 @@ where
     let body = Zeroizing::new(read(body).await?);
     let form = Form::parse(&body)?;
     let basic = Basic::of(request)?;
+    if form.has_assertion {
+        // Whoever shows one believes to be somebody: not to be let in as nobody.
+        return Err(Problem::unsupported_client_authentication());
+    }
     let secret = match (&basic, &form.client_secret) {
         // RFC 6749 §2.3: no more than one way at once.
         (Some(_), Some(_)) => {
@@ -93,7 +99,7 @@ where
         }
         (None, None) => None,
     };
-    let caller = rules.authenticate_client(secret, ends)?;
+    let caller = rules.authenticate_client(secret, &request.headers, ends)?;
     let answer = answer_to(&caller, access, rules, &form, event).await;
     super::audit::note_caller(event, caller);
     answer
@@ -123,8 +129,9 @@ async fn answer_to(
     Ok(answer)
 }
 
-pub(super) fn metadata(rules: &Rules, host: &str, ends: &Ends) -> Answer {
-    let issuer = format!("{}://{host}", if ends.is_tls { "https" } else { "http" });
+pub(super) fn metadata(rules: &Rules, request: &Parts, host: &str, ends: &Ends) -> Answer {
+    let scheme = if rules.is_tls(&request.headers, ends) { "https" } else { "http" };
+    let issuer = format!("{scheme}://{host}");
     let metadata = Metadata {
         token_endpoint: format!("{issuer}/oauth2/token"),
         issuer,
@@ -166,6 +173,10 @@ impl<'a> Form<'a> {
                     continue;
                 }
                 "grant_type" => &mut form.grant_type,
+                "client_assertion" | "client_assertion_type" => {
+                    form.has_assertion = true;
+                    continue;
+                }
                 "client_id" => &mut form.client_id,
                 "scope" => &mut form.scope,
                 "expires_in" => &mut form.expires_in,
@@ -189,7 +200,7 @@ impl Basic {
         let (scheme, encoded) =
             value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(malformed)?;
         if !scheme.eq_ignore_ascii_case("basic") {
-            return Err(malformed());
+            return Err(Problem::unsupported_client_authentication());
         }
         let decoded = Zeroizing::new(BASE64.decode(encoded.trim()).map_err(|_| malformed())?);
         let text = std::str::from_utf8(&decoded).map_err(|_| malformed())?;

@@ -95,6 +95,7 @@ pub(super) fn refusal(event: &Event, unsaid: u64) {
             http.status = event.status,
             error = event.error,
             rule = event.rule,
+            reason = event.reason,
             not_logged = unsaid,
             "request refused"
         );

@@ -6,6 +6,7 @@
     reason = "what a test relies on and does not find ends the test"
 )]
 
+mod attacks;
 mod command;
 mod connections;
 mod contract;

@@ -1,6 +1,8 @@
-//! What the tests share: a server on a port of its own, the wire without a client in the way, scripted issuers, and
+//! What the tests share: a server on a port of its own, the wire without a client in the way, scripted issuers, an
+//! identity provider, and
 //! the program itself.
 
+pub(crate) mod identity;
 pub(crate) mod issuer;
 pub(crate) mod log;
 pub(crate) mod program;

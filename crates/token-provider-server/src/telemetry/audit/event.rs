@@ -44,6 +44,8 @@ pub struct Event {
     pub outcome: Outcome,
     /// The rule that said no.
     pub rule: Option<&'static str>,
+    /// More closely, why: what was wrong with a token of the identity provider.
+    pub reason: Option<&'static str>,
     /// The `error` that the caller was told.
     pub error: Option<&'static str>,
     /// The HTTP status.
@@ -100,6 +102,7 @@ impl Default for Event {
             time: Duration::ZERO,
             outcome: Outcome::default(),
             rule: None,
+            reason: None,
             error: None,
             status: 0,
             took: Duration::ZERO,

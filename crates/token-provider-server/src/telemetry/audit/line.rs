@@ -99,6 +99,9 @@ impl Lines {
         if let Some(rule) = event.rule {
             put("rule", Value::Word(rule));
         }
+        if let Some(reason) = event.reason {
+            put("reason", Value::Text(reason));
+        }
         if let Some(error) = event.error {
             put("error", Value::Word(error));
         }
@@ -265,6 +268,7 @@ mod tests {
             time: Duration::from_millis(1_767_225_600_042),
             outcome: Outcome::HandedOut,
             rule: Some("origin"),
+            reason: Some("the token has expired"),
             error: Some("access_denied"),
             status: 200,
             took: Duration::from_micros(85),
@@ -285,7 +289,8 @@ mod tests {
     #[test]
     fn record_has_every_field_in_its_order() {
         let expected = concat!(
-            r#"{"time":"2026-01-01T00:00:00.042Z","outcome":"handed_out","rule":"origin","error":"access_denied","#,
+            r#"{"time":"2026-01-01T00:00:00.042Z","outcome":"handed_out","rule":"origin","#,
+            r#""reason":"the token has expired","error":"access_denied","#,
             r#""status":200,"method":"api_key","caller":"dash board","address":"192.0.2.1","#,
             r#""origin":"https://maps.example.com","profile":"maps","#,
             r#""scope":"hrn:here:authorization::rlm:project/p1","lifetime":3600,"seconds_left":0,"#,
@@ -313,7 +318,7 @@ mod tests {
         assert!(json.starts_with(start), "{json}");
         assert!(serde_json::from_str::<Json>(&json).is_ok());
         let text = line(&whole(), Shape::Log(Form::Text { ansi: false }));
-        let start = "2026-01-01T00:00:00.042Z  INFO token handed out outcome=handed_out rule=origin ";
+        let start = "2026-01-01T00:00:00.042Z  INFO token handed out outcome=handed_out rule=origin reason=\"the token has expired\" ";
         assert!(text.starts_with(start), "{text}");
         assert!(text.contains(" caller=\"dash board\" address=192.0.2.1 "), "{text}");
         assert!(!text.contains('\x1b'));

@@ -1,16 +1,19 @@
 //! A server in this process, on a port of its own, with an offline HERE account behind it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use here_sandbox::{Sandbox, SandboxConfig};
+use serde_json::Value;
 use token_provider::{Credential, TokenProvider};
 use token_provider_server::access::{Handout, Profile};
-use token_provider_server::config::{Config, Environment, Listen, Overrides};
+use token_provider_server::config::{AuditConfig, Config, Environment, Listen, Overrides};
 use token_provider_server::http::{App, Page};
 use token_provider_server::listen::{self, Limits, Listener};
 use token_provider_server::setup;
+use token_provider_server::telemetry::Telemetry;
+use token_provider_server::telemetry::audit::Audit;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -39,6 +42,7 @@ pub(crate) struct Setup {
     secret: Option<String>,
     provider: Option<TokenProvider>,
     limits: Limits,
+    trail: Option<PathBuf>,
 }
 
 impl Server {
@@ -49,6 +53,13 @@ impl Server {
 
     pub(crate) fn begin_shutdown(&self) {
         self.shutdown.cancel();
+    }
+
+    /// Ends the audit trail, and returns all of its lines.
+    pub(crate) fn audit_lines(&self, trail: &Path) -> Vec<Value> {
+        assert!(self.app.telemetry().audit().expect("leaves a trail").close(), "all lines are written");
+        let text = std::fs::read_to_string(trail).expect("can be read");
+        text.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect()
     }
 
     /// Waits until the server has come to its end.
@@ -75,6 +86,11 @@ impl Setup {
 
     pub(crate) fn limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Leaves an audit trail in this file.
+    pub(crate) fn trail(self, file: &Path) -> Self {
+        Self { trail: Some(file.to_owned()), ..self }
     }
 
     pub(crate) async fn start(self) -> Server {
@@ -108,8 +124,12 @@ impl Setup {
             _ => setup::profile(name, &config, credential.clone()).expect("can be set up").0,
         };
         let handout = Handout::new(config.profiles.keys().map(profile), &config.profile);
+        let names = handout.names().map(str::to_owned).collect();
+        let trail = self.trail.map_or(AuditConfig::Off, AuditConfig::File);
+        let audit = Audit::start(&trail, names, false).expect("can be opened");
         let access = token_provider_server::access::Access::new(&config, handout);
-        let app = Arc::new(App::new(access, Page::Plain));
+        let app = App::new(access, Page::Plain).with_telemetry(Telemetry::new(audit));
+        let app = Arc::new(app);
         let shutdown = CancellationToken::new();
         let until = shutdown.clone().cancelled_owned();
         let served = tokio::spawn(listen::serve_with(self.limits, Arc::clone(&app), vec![listener], until));

@@ -94,7 +94,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.reply_to("GET").await
     }
 
-    pub(crate) async fn reply_to(&mut self, method: &str) -> Reply {
+    /// Reads the next head: start line and fields.
+    pub(crate) async fn head(&mut self) -> String {
         let end = loop {
             if let Some(end) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
                 break end;
@@ -103,7 +104,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             assert!(more, "closed before an answer: {:?}", String::from_utf8_lossy(&self.read));
         };
         let head: Vec<u8> = self.read.drain(..end + 4).take(end).collect();
-        let head = String::from_utf8(head).expect("a head is ASCII");
+        String::from_utf8(head).expect("a head is ASCII")
+    }
+
+    pub(crate) async fn reply_to(&mut self, method: &str) -> Reply {
+        let head = self.head().await;
         let mut lines = head.split("\r\n");
         let status_line = lines.next().unwrap_or_default();
         let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());

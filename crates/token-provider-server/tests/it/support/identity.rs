@@ -1,0 +1,123 @@
+//! A company's identity provider, in this process: keys to sign with, and the two documents that servers ask it for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use token_provider::{Clock as _, SystemClock};
+use tokio::net::TcpListener;
+
+use super::wire::Connection;
+
+/// The audience of the server under test.
+pub(crate) const AUDIENCE: &str = "token-provider";
+/// The one key's name.
+pub(crate) const KEY_ID: &str = "key-of-the-company";
+
+/// An identity provider with one RSA key. It ends with the test's runtime.
+#[derive(Debug)]
+pub(crate) struct IdentityProvider {
+    pub(crate) issuer: String,
+    key: RsaKeyPair,
+    asked: Arc<AtomicUsize>,
+}
+
+impl IdentityProvider {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let issuer = format!("http://{}", listener.local_addr().expect("is bound"));
+        let key = RsaKeyPair::generate(KeySize::Rsa2048).expect("can be made");
+        let RsaPublicKeyComponents { n, e } = RsaPublicKeyComponents::<Vec<u8>>::from(key.public_key());
+        let jwk = json!({ "kty": "RSA", "use": "sig", "kid": KEY_ID, "n": encode(n), "e": encode(e) });
+        let discovery = json!({ "issuer": issuer, "jwks_uri": format!("{issuer}/keys") }).to_string();
+        let keys = json!({ "keys": [jwk] }).to_string();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut connection = Connection::new(stream);
+                let is_keys = connection.head().await.starts_with("GET /keys ");
+                count.fetch_add(usize::from(is_keys), Ordering::Relaxed);
+                let body = if is_keys { &keys } else { &discovery };
+                let length = body.len();
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+                connection.send(answer).await;
+            }
+        });
+        Self { issuer, key, asked }
+    }
+
+    /// The configuration of a server that takes its tokens, and nothing else.
+    pub(crate) fn config(&self) -> String {
+        format!("[access.oidc]\nissuer = \"{}\"\naudience = \"{AUDIENCE}\"\n", self.issuer)
+    }
+
+    /// How often it was asked for its keys.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Claims of a token that is good for an hour, some of them changed.
+    pub(crate) fn claims(&self, changes: &Value) -> Value {
+        let now = SystemClock.now().wall.as_secs();
+        let mut claims = json!({
+            "iss": self.issuer, "aud": AUDIENCE, "sub": "dashboard", "iat": now, "exp": now + 3600
+        });
+        for (name, value) in changes.as_object().expect("is an object") {
+            claims[name] = value.clone();
+        }
+        claims
+    }
+
+    /// A token that it has signed, whatever header and claims say.
+    pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
+        let signed = signed_part(header, claims);
+        let mut signature = vec![0; self.key.public_modulus_len()];
+        let random = SystemRandom::new();
+        self.key.sign(&RSA_PKCS1_SHA256, &random, signed.as_bytes(), &mut signature).expect("can sign");
+        format!("{signed}.{}", encode(signature))
+    }
+
+    /// A good token.
+    pub(crate) fn token(&self) -> String {
+        self.sign(&header("RS256", KEY_ID), &self.claims(&json!({})))
+    }
+
+    /// Its public key in the form that libraries read from a file.
+    pub(crate) fn public_key_pem(&self) -> String {
+        let public: PublicKeyX509Der<'_> = self.key.public_key().as_der().expect("has a form");
+        let base64 = STANDARD.encode(public.as_ref());
+        let lines: Vec<&str> =
+            base64.as_bytes().chunks(64).map(|line| str::from_utf8(line).expect("is ASCII")).collect();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
+    }
+}
+
+/// The header of an access token.
+pub(crate) fn header(algorithm: &str, key_id: &str) -> Value {
+    json!({ "alg": algorithm, "kid": key_id, "typ": "at+jwt" })
+}
+
+/// A token with a message authentication code in place of a signature.
+pub(crate) fn with_shared_secret(header: &Value, claims: &Value, secret: &[u8]) -> String {
+    let signed = signed_part(header, claims);
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), signed.as_bytes());
+    format!("{signed}.{}", encode(tag))
+}
+
+/// Header and claims, as they are signed.
+pub(crate) fn signed_part(header: &Value, claims: &Value) -> String {
+    format!("{}.{}", encode(header.to_string()), encode(claims.to_string()))
+}
+
+fn encode(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
