@@ -4,6 +4,8 @@
 # The one place that names the version.
 readonly CARGO_DENY_VERSION=0.20.2
 readonly CARGO_DENY="$CARGO_TARGET_DIR/tools/bin/cargo-deny"
+readonly MDBOOK_VERSION=0.5.4
+readonly MDBOOK="$CARGO_TARGET_DIR/tools/bin/mdbook"
 readonly MIN_NODE=20
 
 # rustup's own place, which a shell that was open before has not in its PATH.
@@ -26,6 +28,10 @@ apt() {
     fi
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq update
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$@"
+}
+
+need_curl() {
+    command -v curl >/dev/null || apt curl ca-certificates
 }
 
 need_rust() {
@@ -51,6 +57,15 @@ need_cargo_deny() {
     # A target folder of its own: its thousand files are not ours, and go when it is built.
     cargo install --quiet --locked --root "$CARGO_TARGET_DIR/tools" --target-dir "$CARGO_TARGET_DIR/tools/build" \
         "cargo-deny@$CARGO_DENY_VERSION"
+    rm -rf "$CARGO_TARGET_DIR/tools/build"
+}
+
+need_mdbook() {
+    need_rust
+    [[ $("$MDBOOK" --version 2>/dev/null) == "mdbook v$MDBOOK_VERSION" ]] && return
+    # A few pages need no optimised program, which takes thrice as long to build.
+    cargo install --quiet --debug --locked --no-default-features --features search --root "$CARGO_TARGET_DIR/tools" \
+        --target-dir "$CARGO_TARGET_DIR/tools/build" "mdbook@$MDBOOK_VERSION"
     rm -rf "$CARGO_TARGET_DIR/tools/build"
 }
 
