@@ -34,7 +34,7 @@ MAX_SECONDS = 180
 
 SHIMS = Path(__file__).resolve().parent / "shims"
 ADDRESS = re.compile(r"\b(localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\]):(\d{4,5})\b")
-# In pages and in what tells where a page's session is.
+# The shell function that tells where a session is.
 WHERE = "docs_where"
 
 
@@ -106,6 +106,8 @@ class Session:
             # A reader's own sandbox does not end this one.
             'mv "$DOCS_STATE/sandbox.pid" "$DOCS_STATE/account.pid"',
         ]
+        # An answer that is an error is a failure, as a reader would take it.
+        (self.work / ".curlrc").write_text("fail-with-body\n")
         script = self.state / "script"
         script.write_text("\n".join([*prelude, *self.script]) + "\n")
         log = self.state / "log"
@@ -168,8 +170,8 @@ def main(arguments: list[str]) -> int:
         with tempfile.TemporaryDirectory(prefix="token-provider-docs-", ignore_cleanup_errors=True) as folder:
             session = Session(page, Path(folder))
             for fence in page.fences:
-                if not fence.info:
-                    problems.append(f"{page.name}:{fence.line}: a code block without a language; `text` is one")
+                if not fence.info and re.search(r"^(\$ |token-provider |curl )", fence.text, flags=re.M):
+                    problems.append(f"{page.name}:{fence.line}: a code block that looks like commands, without a language")
                 if fence.info.split(" ")[0] not in SHELLS:
                     continue
                 needed = needs(fence)
