@@ -98,8 +98,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Man => cli::man(&mut io::stdout()).map_err(Failure::system("cannot write to stdout")),
         Command::Serve { sandbox } => with_runtime(&cli.common, |settings| serve::run(settings, sandbox)),
         Command::Token { format, ttl } => {
-            // A script wants its token, and to hear nothing unless something is wrong.
-            let common = Common { quiet: cli.common.quiet.saturating_add(1), ..cli.common };
+            // A script wants its token, and to hear nothing but why there is none, which is reported at the end.
+            let common = Common { quiet: cli.common.quiet.saturating_add(2), ..cli.common };
             with_runtime(&common, move |settings| token::run(settings, format, ttl))
         }
         Command::Check => check::run_command(&cli.common),

@@ -6,6 +6,7 @@
 mod lookup;
 mod properties;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
@@ -28,6 +29,9 @@ const KEY_SECRET: &str = "here.access.key.secret";
 const ENDPOINT: &str = "here.token.endpoint.url";
 const SCOPE: &str = "here.token.scope";
 
+/// What the HERE portal calls the file that it offers.
+pub(crate) const DEFAULT_PLACE: &str = "credentials.properties";
+
 /// No real credential file is a hundredth of this; what is larger is something else, `/dev/zero` say.
 const MAX_FILE_SIZE: u64 = 64 * 1024;
 
@@ -38,6 +42,8 @@ pub struct Credential {
     access_key_secret: SecretString,
     token_endpoint_url: Url,
     scope: Option<Scope>,
+    /// See [`Credential::place`].
+    place: Cow<'static, str>,
 }
 
 impl Credential {
@@ -54,6 +60,7 @@ impl Credential {
             access_key_secret,
             token_endpoint_url: parse_endpoint(DEFAULT_TOKEN_ENDPOINT_URL)?,
             scope: None,
+            place: Cow::Borrowed(DEFAULT_PLACE),
         })
     }
 
@@ -125,6 +132,17 @@ impl Credential {
     /// Returns the scope for requests that name none.
     pub fn scope(&self) -> Option<&Scope> {
         self.scope.as_ref()
+    }
+
+    /// Returns what errors call the place that the credential is from, such as the file's name without its folder:
+    /// callers hear of it, and need not know the server's folders.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
+    pub(crate) fn with_place(mut self, place: impl Into<Cow<'static, str>>) -> Self {
+        self.place = place.into();
+        self
     }
 
     /// Returns whether both are the same in every part; takes the same time wherever the secrets differ.

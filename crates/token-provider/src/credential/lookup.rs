@@ -2,6 +2,7 @@
 //!
 //! The environment comes in as values: this library does not read it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -143,6 +144,21 @@ impl CredentialSource {
     ///
     /// [`ErrorKind::CredentialNotFound`] when the file is gone, else [`ErrorKind::CredentialInvalid`].
     pub fn load(&self) -> Result<Credential, Error> {
+        Ok(self.read()?.with_place(self.place()))
+    }
+
+    /// See [`Credential::place`].
+    fn place(&self) -> Cow<'static, str> {
+        match &self.0 {
+            Source::Properties(path) | Source::Ini { path, .. } => {
+                path.file_name().unwrap_or_default().to_string_lossy().into_owned().into()
+            }
+            Source::Variables { .. } => "the environment".into(),
+            Source::Text(_) => "HERE_CREDENTIALS_STRING".into(),
+        }
+    }
+
+    fn read(&self) -> Result<Credential, Error> {
         match &self.0 {
             Source::Properties(path) => {
                 Credential::from_properties(&read(path)?, &path.display().to_string())

@@ -66,8 +66,13 @@ impl Failure {
     }
 }
 
-/// Reads an answer of the given status.
-pub(super) fn read(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Result<Issued, Error> {
+/// Reads an answer of the given status; `place` is what the errors call the place that the credential is from.
+pub(super) fn read(
+    status: u16,
+    retry_after: Option<Duration>,
+    body: &[u8],
+    place: &str,
+) -> Result<Issued, Error> {
     match status {
         200..=299 => success(status, body),
         300..=399 => Err(Error::new(
@@ -88,7 +93,7 @@ pub(super) fn read(status: u16, retry_after: Option<Duration>, body: &[u8]) -> R
             )
             .with_retry_after(retry_after))
         }
-        _ => Err(refusal(status, body).with_retry_after(retry_after)),
+        _ => Err(refusal(status, body, place).with_retry_after(retry_after)),
     }
 }
 
@@ -126,7 +131,7 @@ fn success(status: u16, body: &[u8]) -> Result<Issued, Error> {
     })
 }
 
-fn refusal(status: u16, body: &[u8]) -> Error {
+fn refusal(status: u16, body: &[u8], place: &str) -> Error {
     let Some(failure) = Failure::read(body) else {
         let message = match status {
             404 | 405 => format!(
@@ -158,14 +163,14 @@ fn refusal(status: u16, body: &[u8]) -> Error {
                 ),
             );
         }
-        Some(401_300) => format!(
-            "HERE refused the access key ({number}): check here.access.key.secret in credentials.properties"
-        ),
+        Some(401_300) => {
+            format!("HERE refused the access key ({number}): check here.access.key.secret in {place}")
+        }
         Some(401_310) => format!(
-            "HERE refused the access key id ({number}): here.access.key.id in credentials.properties holds the client id; put the access key id there"
+            "HERE refused the access key id ({number}): here.access.key.id in {place} holds the client id; put the access key id there"
         ),
         Some(401_600) => format!(
-            "HERE knows no such access key ({number}): check here.access.key.id in credentials.properties; the key may have been deleted"
+            "HERE knows no such access key ({number}): check here.access.key.id in {place}; the key may have been deleted"
         ),
         Some(401_302) => format!(
             "HERE does not let this app use the endpoint ({number}): check the app's permissions in the HERE portal, and here.token.endpoint.url"
@@ -177,7 +182,7 @@ fn refusal(status: u16, body: &[u8]) -> Error {
             format!("HERE refused what was asked for ({number}): check the scope and the lifetime")
         }
         _ if status == 401 || status == 403 => format!(
-            "HERE refused the access key ({number}): check here.access.key.id and here.access.key.secret in credentials.properties"
+            "HERE refused the access key ({number}): check here.access.key.id and here.access.key.secret in {place}"
         ),
         _ => format!("HERE refused the request ({number}): check here.token.endpoint.url and the scope"),
     };

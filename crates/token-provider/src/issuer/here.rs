@@ -129,13 +129,13 @@ impl HereIssuer {
 
     async fn issue_with(&self, credential: &Credential, key: &TokenKey) -> Result<Issued, Error> {
         let exchange = self.exchange(credential, key).await?;
-        let result = read(&exchange, self.wall_clock());
+        let result = read(&exchange, self.wall_clock(), credential.place());
         if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ClockSkew) {
             let Some(server_time) = self.server_time(credential, &exchange).await else {
                 return result;
             };
             self.note_server_time(server_time);
-            return read(&self.exchange(credential, key).await?, self.wall_clock());
+            return read(&self.exchange(credential, key).await?, self.wall_clock(), credential.place());
         }
         result
     }
@@ -240,7 +240,7 @@ impl HereIssuer {
         now: SystemTime,
     ) -> Result<(String, Issued), Error> {
         let body = zeroize::Zeroizing::new(body.to_vec());
-        let issued = read(&Exchange { status, headers, body }, now)?;
+        let issued = read(&Exchange { status, headers, body }, now, crate::credential::DEFAULT_PLACE)?;
         Ok((issued.access_token.to_string(), issued))
     }
 }
@@ -255,6 +255,6 @@ impl fmt::Debug for HereIssuer {
 }
 
 /// Reads an answer of the token endpoint.
-fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, Error> {
-    answer::read(exchange.status, exchange.retry_after(now), &exchange.body)
+fn read(exchange: &Exchange, now: SystemTime, place: &str) -> Result<Issued, Error> {
+    answer::read(exchange.status, exchange.retry_after(now), &exchange.body, place)
 }

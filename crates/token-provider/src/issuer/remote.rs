@@ -14,7 +14,7 @@ use url::Url;
 use super::http::{Exchange, Http, Settings};
 use super::{Issue, IssueFuture, Issued, answer};
 use crate::clock::{Clock, SystemClock};
-use crate::credential::parse_endpoint;
+use crate::credential::{DEFAULT_PLACE, parse_endpoint};
 use crate::error::{Error, ErrorKind};
 use crate::token::TokenKey;
 
@@ -158,7 +158,7 @@ fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, Error> {
             ErrorKind::Unavailable { status },
             format!("the other token provider has no token to hand out ({status}); see that server's log"),
         ),
-        _ => return answer::read(status, retry_after, &exchange.body),
+        _ => return answer::read(status, retry_after, &exchange.body, DEFAULT_PLACE),
     };
     Err(error.with_retry_after(retry_after))
 }

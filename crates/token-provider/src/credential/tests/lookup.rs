@@ -224,7 +224,8 @@ fn sources_are_named_and_never_shown() {
         let source = lookup.find().expect("there is one");
         let shown = format!("{source:?} {source} {lookup:?}");
         assert!(!shown.contains(MARKER), "{shown}");
-        names.push((source.to_string(), source.path().is_some()));
+        let place = source.load().expect("is well-formed").place().to_owned();
+        names.push((source.to_string(), source.path().is_some(), place));
     };
     look(&lookup);
     lookup.file = None;
@@ -236,10 +237,10 @@ fn sources_are_named_and_never_shown() {
     look(&lookup);
     let path = |path: &str| format!("file {}", directory.path().join(path).display());
     let expected = [
-        (path("named.properties"), true),
-        ("environment HERE_ACCESS_KEY_ID, HERE_ACCESS_KEY_SECRET".to_owned(), false),
-        ("environment HERE_CREDENTIALS_STRING".to_owned(), false),
-        (format!("{} [default]", path("home/.here/credentials.ini")), true),
+        (path("named.properties"), true, "named.properties"),
+        ("environment HERE_ACCESS_KEY_ID, HERE_ACCESS_KEY_SECRET".to_owned(), false, "the environment"),
+        ("environment HERE_CREDENTIALS_STRING".to_owned(), false, "HERE_CREDENTIALS_STRING"),
+        (format!("{} [default]", path("home/.here/credentials.ini")), true, "credentials.ini"),
     ];
-    assert_eq!(names, expected);
+    assert_eq!(names, expected.map(|(name, is_file, place)| (name, is_file, place.to_owned())));
 }

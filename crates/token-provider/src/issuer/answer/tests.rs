@@ -5,6 +5,7 @@ mod refusals;
 use proptest::prelude::*;
 
 use super::*;
+use crate::credential::DEFAULT_PLACE;
 
 /// Published answers; the file names the source of each.
 const ANSWERS: &str = include_str!("../../../testdata/answers.json");
@@ -37,11 +38,11 @@ fn published() -> Answers {
 }
 
 fn read_ok(body: &str) -> Issued {
-    read(200, None, body.as_bytes()).expect(body)
+    read(200, None, body.as_bytes(), DEFAULT_PLACE).expect(body)
 }
 
 fn read_err(status: u16, body: &str) -> Error {
-    read(status, None, body.as_bytes()).expect_err(body)
+    read(status, None, body.as_bytes(), DEFAULT_PLACE).expect_err(body)
 }
 
 /// Everything that a program could show of an error.
@@ -55,7 +56,7 @@ fn published_tokens_are_read() {
     assert_eq!(cases.len(), 7);
     for SuccessCase { case, body, expected } in cases {
         // The published bodies stand `<token>` for a token, which is none by RFC 6750.
-        let read = read(200, None, body.replace("<token>", "eyJ.token-._~+/==").as_bytes());
+        let read = read(200, None, body.replace("<token>", "eyJ.token-._~+/==").as_bytes(), DEFAULT_PLACE);
         match expected {
             Some(Value::Object(expected)) => {
                 let issued = read.expect(&case);
@@ -139,7 +140,9 @@ fn lifetime_is_whole_seconds_and_cut_down_to_a_month() {
         assert_eq!(read_err(200, &body).kind(), ErrorKind::InvalidAnswer { status: 200 }, "{written}");
     }
     // Too large for 64 bits: no number of seconds that anyone means.
-    assert!(read(200, None, br#"{"accessToken":"t","expiresIn":99999999999999999999}"#).is_err());
+    assert!(
+        read(200, None, br#"{"accessToken":"t","expiresIn":99999999999999999999}"#, DEFAULT_PLACE).is_err()
+    );
     assert!(read_err(200, r#"{"accessToken":"t"}"#).to_string().contains("(expires_in)"));
 }
 
@@ -179,7 +182,7 @@ proptest! {
             .collect();
         let body = format!("{{{}}}", fields.join(","));
         for body in [body.as_str(), body.trim_end_matches('}')] {
-            if let Err(error) = read(status, None, body.as_bytes()) {
+            if let Err(error) = read(status, None, body.as_bytes(), DEFAULT_PLACE) {
                 prop_assert!(!shown(&error).contains(MARKER), "{}", shown(&error));
             }
         }
@@ -187,6 +190,6 @@ proptest! {
 
     #[test]
     fn bytes_of_any_kind_do_not_panic(status in 0_u16.., body in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = read(status, None, &body);
+        let _ = read(status, None, &body, DEFAULT_PLACE);
     }
 }

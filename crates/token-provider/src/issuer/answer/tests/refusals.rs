@@ -3,6 +3,13 @@
 use super::*;
 
 #[test]
+fn remedy_names_the_place_that_the_credential_is_from() {
+    let body = br#"{"errorCode":401300}"#;
+    let error = read(401, None, body, "other.properties").expect_err("is none");
+    assert!(error.to_string().ends_with("check here.access.key.secret in other.properties"), "{error}");
+}
+
+#[test]
 fn every_code_says_what_to_do() {
     let table = [
         // status, code, kind, text
@@ -181,7 +188,7 @@ fn what_is_not_json_comes_from_something_else() {
 fn retry_after_is_kept_wherever_it_makes_sense() {
     let asked = Some(Duration::from_secs(7));
     for status in [408, 429, 500, 503, 401, 403] {
-        let error = read(status, asked, b"{}").expect_err("is none");
+        let error = read(status, asked, b"{}", DEFAULT_PLACE).expect_err("is none");
         assert_eq!(error.retry_after(), asked, "{status}");
     }
 }
