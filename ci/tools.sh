@@ -34,6 +34,19 @@ need_curl() {
     command -v curl >/dev/null || apt curl ca-certificates
 }
 
+need_openssl() {
+    command -v openssl >/dev/null || apt openssl
+}
+
+# Not in everybody's PATH.
+need_nginx() {
+    command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || apt nginx-light
+}
+
+need_chromium() {
+    [[ -x ${CHROMIUM:-/usr/bin/chromium} ]] || apt chromium
+}
+
 need_rust() {
     command -v cargo >/dev/null || missing "Rust: install it with rustup"
     if ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then

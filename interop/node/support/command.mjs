@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 /** Longer than any test here; a process that outlives it is ended. */
-const MAX_LIFE_MS = 60_000;
+const MAX_LIFE_MS = 300_000;
 
 /**
  * Runs `token-provider` until `isReady` is true of its log so far, and returns the log's messages and how to stop it.
@@ -89,7 +89,7 @@ export async function stats(origin) {
 
 function addressAfter(log, words) {
   const line = log.find((message) => message.startsWith(words));
-  return line?.slice(words.length).match(/^http:\/\/[^;\s]+/)?.[0];
+  return line?.slice(words.length).match(/^https?:\/\/[^;\s]+/)?.[0];
 }
 
 function messageOf(line) {
