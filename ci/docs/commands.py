@@ -107,7 +107,7 @@ class Session:
             'mv "$DOCS_STATE/sandbox.pid" "$DOCS_STATE/account.pid"',
         ]
         # An answer that is an error is a failure, as a reader would take it.
-        (self.work / ".curlrc").write_text("fail-with-body\n")
+        (self.work / ".curlrc").write_text("fail\n")
         script = self.state / "script"
         script.write_text("\n".join([*prelude, *self.script]) + "\n")
         log = self.state / "log"

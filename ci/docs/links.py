@@ -17,8 +17,6 @@ def problem(page: pages.Page, target: str, known: dict[Path, pages.Page]) -> str
         return "leads out of the repository"
     if not path.exists():
         return "there is no such file"
-    if path.is_dir():
-        return "leads to a folder, which a site has no page for: name a file in it"
     if not parts.fragment:
         return None
     if path.suffix != ".md":

@@ -32,7 +32,7 @@ def lay_out(source: Path) -> list[str]:
         to.write_text(with_links(path, listed), encoding="utf-8")
         for target, _ in pages.read(path).links:
             # Pages that are not in the summary are files like others.
-            if not urlsplit(target).scheme and (linked := within(path, target)) not in listed:
+            if not urlsplit(target).scheme and (linked := within(path, target)).is_file() and linked not in listed:
                 to = source / linked.relative_to(pages.ROOT)
                 to.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(linked, to)
@@ -57,15 +57,22 @@ def place(path: Path, source: Path) -> Path:
 
 
 def with_links(path: Path, listed: set[Path]) -> str:
-    """The text of a page, its links to the README.md of other pages changed."""
+    """The text of a page, with links as the site needs them: to where pages are laid out, and none to folders."""
 
     def moved(match: re.Match[str]) -> str:
-        target = match[1]
-        if within(path, target) in listed:
+        text, target = match.groups()
+        if urlsplit(target).scheme:
+            return match[0]
+        linked = within(path, target)
+        if linked.is_dir() and linked / "README.md" in listed:
+            target, linked = f"{target.rstrip('/')}/README.md", linked / "README.md"
+        if linked.is_dir():
+            return text
+        if linked in listed:
             target = re.sub(r"README\.md(?=#|$)", "index.md", target)
-        return f"]({target})"
+        return f"[{text}]({target})"
 
-    return re.sub(r"\]\(([^)\s]+)\)", moved, path.read_text(encoding="utf-8"))
+    return re.sub(r"\[([^\]]*)\]\(([^)\s]+)\)", moved, path.read_text(encoding="utf-8"))
 
 
 class Html(HTMLParser):
