@@ -15,6 +15,8 @@ pub mod http;
 
 pub mod listen;
 
+pub mod notify;
+
 pub mod reload;
 
 pub mod setup;

@@ -17,6 +17,7 @@ use self::stamp::Watched;
 use crate::config::{Config, Environment, Overrides};
 use crate::http::App;
 use crate::listen::{Listener, Tls};
+use crate::notify::Notifier;
 use crate::telemetry;
 
 pub use self::credential::Rotation;
@@ -61,8 +62,9 @@ impl Reloader {
         self
     }
 
-    /// Runs until the task is dropped. Each message on `now` has everything looked at at once (SIGHUP).
-    pub async fn run(mut self, mut now: mpsc::Receiver<()>) {
+    /// Runs until the task is dropped. Each message on `now` has everything looked at at once (SIGHUP), and the start
+    /// and the end of that told to systemd.
+    pub async fn run(mut self, mut now: mpsc::Receiver<()>, notifier: Notifier, status: String) {
         let mut config_file = self.settings.config.file.clone().map(Watched::new);
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -71,6 +73,9 @@ impl Reloader {
                 message = now.recv() => if message.is_some() { true } else { return },
                 _ = looks.tick() => false,
             };
+            if is_asked_to {
+                notifier.reloading().await;
+            }
             if let Some(file) = &mut config_file
                 && (file.has_changed().await || is_asked_to)
             {
@@ -82,6 +87,9 @@ impl Reloader {
             }
             for rotation in &mut self.rotations {
                 rotation.look(is_asked_to, self.app.access().handout()).await;
+            }
+            if is_asked_to {
+                notifier.ready(&status).await;
             }
         }
     }

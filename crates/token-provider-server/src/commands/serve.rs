@@ -17,6 +17,7 @@ use crate::access::Access;
 use crate::config::Config;
 use crate::http::{App, Page};
 use crate::listen::{self, Listener, Tls};
+use crate::notify::Notifier;
 use crate::reload::{Reloader, Settings};
 use crate::setup;
 use crate::telemetry::Telemetry;
@@ -55,10 +56,14 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
     let app = Arc::new(App::new(access, page).with_telemetry(telemetry));
     let admin = AdminListener::start(config, &app)?;
     let telemetry = Arc::clone(app.telemetry());
+    let (notifier, status) = (Notifier::new(environment), status(&listeners));
     let (reload, reloads) = mpsc::channel(1);
     let reloader = Reloader::new(Arc::clone(&app), rotations, tls, settings).guarding(&listeners);
-    let reloader = tokio::spawn(reloader.run(reloads));
+    let reloader = tokio::spawn(reloader.run(reloads, notifier.clone(), status.clone()));
+    let heart = tokio::spawn(notifier.clone().keep_alive());
     listen::serve(app, listeners, async {
+        // Not polled before all listeners accept.
+        notifier.ready(&status).await;
         loop {
             let name = tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
@@ -73,7 +78,8 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
                     continue;
                 }
             };
-            return tracing::info!("{name}: answers under way finish, then the server stops");
+            tracing::info!("{name}: answers under way finish, then the server stops");
+            return notifier.stopping().await;
         }
     })
     .await;
@@ -82,8 +88,15 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
         admin.stop().await;
     }
     end_audit(telemetry).await;
+    heart.abort();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Says in a line where the server can be called, for `systemctl status`.
+fn status(listeners: &[Listener]) -> String {
+    let places: Vec<_> = listeners.iter().map(ToString::to_string).collect();
+    format!("listening on {}", places.join(", "))
 }
 
 /// Has the last lines of the audit trail written.

@@ -2,6 +2,7 @@
 
 mod check;
 mod help;
+mod notify;
 mod sandbox;
 mod serve;
 mod token;

@@ -1,0 +1,206 @@
+//! What systemd hears of the service (`sd_notify(3)`): that it is ready, reloads, stops, and is alive.
+//!
+//! Lines of text in datagrams to the socket that `NOTIFY_SOCKET` names. Without that variable, as on a laptop or in a
+//! container, nothing is said. What cannot be said is logged and does no harm: systemd has time-outs of its own.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::net::UnixDatagram;
+use tokio::time::MissedTickBehavior;
+
+use crate::config::Environment;
+
+/// Systemd reads its socket at once, unless it is in trouble itself.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Tells systemd, if it wants to hear.
+#[derive(Clone, Debug)]
+pub struct Notifier {
+    /// Connected to for each message: whoever listens may have been replaced meanwhile.
+    address: Option<SockAddr>,
+    watchdog: Option<Duration>,
+}
+
+impl Notifier {
+    /// Takes what systemd has put into the environment.
+    pub fn new(environment: &Environment) -> Self {
+        let text = |name| environment.variable(name).and_then(|value| value.to_str());
+        let address = text("NOTIFY_SOCKET").and_then(|place| {
+            let address = address(place);
+            if address.is_none() {
+                tracing::warn!(
+                    "NOTIFY_SOCKET: expected an absolute path, or @ and a name; systemd will hear nothing"
+                );
+            }
+            address
+        });
+        // Variables meant for another process, such as a wrapper, are none of ours.
+        let is_ours = text("WATCHDOG_PID").is_none_or(|id| id == std::process::id().to_string());
+        let limit = text("WATCHDOG_USEC").filter(|_| is_ours).and_then(|limit| limit.parse().ok());
+        let watchdog = limit.filter(|&limit| limit > 1).map(Duration::from_micros);
+        Self { address, watchdog }
+    }
+
+    /// The service can be called now, for the first time or after a reload.
+    pub async fn ready(&self, status: &str) {
+        // A line of its own could say anything.
+        self.tell(&format!("READY=1\nSTATUS={}", status.replace('\n', " "))).await;
+    }
+
+    /// Changed files are looked at; [`Self::ready`] follows.
+    pub async fn reloading(&self) {
+        // By this systemd knows that the answer is to its own signal, and not to an earlier one.
+        let now = clock_gettime(ClockId::Monotonic);
+        let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\nSTATUS=reloading")).await;
+    }
+
+    /// No new connection is accepted any more.
+    pub async fn stopping(&self) {
+        self.tell("STOPPING=1\nSTATUS=answers under way finish").await;
+    }
+
+    /// Says that the service is alive, twice in the time that the unit allows (`WatchdogSec=`), and returns at once where
+    /// it sets no limit. It is a task like those that answer requests: when they stand still, so does this.
+    pub async fn keep_alive(self) {
+        let Some(limit) = self.watchdog.filter(|_| self.address.is_some()) else { return };
+        let mut beats = tokio::time::interval(limit / 2);
+        // Several at once would prove no more than one.
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            beats.tick().await;
+            self.tell("WATCHDOG=1").await;
+        }
+    }
+
+    async fn tell(&self, message: &str) {
+        let Some(address) = &self.address else { return };
+        let result = match tokio::time::timeout(PATIENCE, send(address, message)).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        if let Err(error) = result {
+            let what = message.split('\n').next();
+            tracing::warn!(%error, what, "systemd could not be told");
+        }
+    }
+}
+
+/// A path, or `@` and a name that is in no file system (Linux's abstract sockets, which begin with a zero byte).
+fn address(place: &str) -> Option<SockAddr> {
+    match place.strip_prefix('@') {
+        Some(name) => SockAddr::unix(format!("\0{name}")).ok(),
+        None if place.starts_with('/') => SockAddr::unix(place).ok(),
+        None => None,
+    }
+}
+
+async fn send(address: &SockAddr, message: &str) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(address)?;
+    let socket = UnixDatagram::from_std(OwnedFd::from(socket).into())?;
+    socket.send(message.as_bytes()).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn notifier(pairs: &[(&str, &str)]) -> Notifier {
+        Notifier::new(&Environment::from_pairs(pairs.iter().copied()))
+    }
+
+    #[tokio::test]
+    async fn messages_reach_a_path_and_an_abstract_name() {
+        let folder = tempfile::tempdir().expect("can be made");
+        let path = folder.path().join("notify");
+        let path = path.to_str().expect("is text");
+        // The folder's name is random, and so the other one's is.
+        let name = format!("@token-provider{path}");
+        for place in [path, name.as_str()] {
+            let socket = Socket::new(Domain::UNIX, Type::DGRAM, None).expect("can be made");
+            socket.bind(&address(place).expect("is one")).expect("can be bound");
+            socket.set_nonblocking(true).expect("can be set");
+            let systemd = UnixDatagram::from_std(OwnedFd::from(socket).into()).expect("is a socket");
+
+            let notifier = notifier(&[("NOTIFY_SOCKET", place)]);
+            notifier.ready("at\nhome").await;
+            notifier.stopping().await;
+            let mut buffer = [0; 256];
+            let mut heard = Vec::new();
+            for _ in 0..2 {
+                let length = systemd.recv(&mut buffer).await.expect("can be received");
+                heard.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+            }
+            assert_eq!(heard, ["READY=1\nSTATUS=at home", "STOPPING=1\nSTATUS=answers under way finish"]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn watchdog_hears_twice_in_its_time() {
+        let folder = tempfile::tempdir().expect("can be made");
+        let path = folder.path().join("notify");
+        let systemd = UnixDatagram::bind(&path).expect("can be bound");
+        let notifier = notifier(&[
+            ("NOTIFY_SOCKET", path.to_str().expect("is text")),
+            ("WATCHDOG_USEC", "30000000"),
+            ("WATCHDOG_PID", &std::process::id().to_string()),
+        ]);
+        let start = Instant::now();
+        let beating = tokio::spawn(notifier.keep_alive());
+        let mut buffer = [0; 16];
+        for beat in 0..4 {
+            let length = systemd.recv(&mut buffer).await.expect("can be received");
+            assert_eq!(&buffer[..length], b"WATCHDOG=1");
+            let expected = Duration::from_secs(15) * beat;
+            let late = start.elapsed().checked_sub(expected).expect("is not early");
+            assert!(late < Duration::from_secs(1), "beat {beat} is {late:?} late");
+        }
+        beating.abort();
+    }
+
+    #[tokio::test]
+    async fn nothing_is_said_to_nobody() {
+        let folder = tempfile::tempdir().expect("can be made");
+        let gone = folder.path().join("gone");
+        for pairs in [
+            &[][..],
+            &[("WATCHDOG_USEC", "1000")],
+            &[("NOTIFY_SOCKET", "vsock:2:1234"), ("WATCHDOG_USEC", "1000")],
+            // Nobody is there any more.
+            &[("NOTIFY_SOCKET", gone.to_str().expect("is text"))],
+            // Too long for an address.
+            &[("NOTIFY_SOCKET", &format!("/{}", "x".repeat(200)))],
+        ] {
+            let notifier = notifier(pairs);
+            notifier.ready("").await;
+            notifier.reloading().await;
+            notifier.keep_alive().await;
+        }
+    }
+
+    #[test]
+    fn watchdog_of_another_process_or_of_no_time_is_not_served() {
+        let own = std::process::id().to_string();
+        let other = (std::process::id() + 1).to_string();
+        let second = Some(Duration::from_secs(1));
+        for (id, limit, expected) in [
+            (own.as_str(), "1000000", second),
+            ("", "1000000", second),
+            (&other, "1000000", None),
+            (&own, "0", None),
+            (&own, "", None),
+            (&own, "soon", None),
+        ] {
+            let notifier = notifier(&[("WATCHDOG_PID", id), ("WATCHDOG_USEC", limit)]);
+            assert_eq!(notifier.watchdog, expected, "{id} {limit}");
+        }
+    }
+}
