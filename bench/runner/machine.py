@@ -1,0 +1,48 @@
+"""What machine this is, and what ran on it."""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import time
+
+from contenders import BENCH, PROGRAM
+
+
+def said(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    return (done.stdout + done.stderr).strip()
+
+
+def first(pattern, text):
+    found = re.search(pattern, text, re.MULTILINE)
+    return found[1] if found else "?"
+
+
+def package(name):
+    lock = json.loads((BENCH / "node-server/package-lock.json").read_text())
+    return lock["packages"][f"node_modules/{name}"]["version"]
+
+
+def describe():
+    with open("/proc/cpuinfo") as file:
+        model = first(r"^model name\s*: (.*)$", file.read())
+    with open("/proc/meminfo") as file:
+        memory = int(first(r"^MemTotal:\s*(\d+)", file.read())) / 2**20
+    busy = os.getloadavg()[2] / (os.cpu_count() or 1)
+    with open("/etc/os-release") as file:
+        system = first(r'^PRETTY_NAME="(.*)"$', file.read())
+    ours, rust = first(r"(\S+)$", said(PROGRAM, "--version")), first(r"^(rustc \S+)", said("rustc", "--version"))
+    express, sdk = package("express"), package("@here/olp-sdk-authentication")
+    return [
+        ["date", time.strftime("%Y-%m-%d", time.gmtime())],
+        ["processor", f"{model}, {os.cpu_count()} logical processors"],
+        ["memory", f"{memory:.0f} GiB"],
+        ["system", f"Linux {platform.release()}, {system}"],
+        ["load over the last 15 minutes", f"{busy:.1f} per processor, that of the measuring included"],
+        ["token-provider", f"{ours}, {rust}"],
+        ["Node", f"{said('node', '--version')}, Express {express}, @here/olp-sdk-authentication {sdk}"],
+        ["nginx", first(r"nginx/(\S+)", said("nginx", "-v"))],
+        ["wrk", first(r"wrk (\S+)", said("wrk", "-v"))],
+    ]

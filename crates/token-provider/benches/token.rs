@@ -1,0 +1,66 @@
+//! What a held token costs to get, alone and from two threads, and what one signature costs.
+//!
+//! `cargo bench --package token-provider --features bench`
+
+use std::hint::black_box;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use futures_util::FutureExt as _;
+use token_provider::{
+    Credential, HereIssuer, HereIssuerConfig, Issue, IssueFuture, Issued, TokenKey, TokenProvider,
+};
+
+/// Hands out the same token each time, for a day.
+#[derive(Debug)]
+struct AtOnce;
+
+impl Issue for AtOnce {
+    fn issue<'a>(&'a self, _: &'a TokenKey) -> IssueFuture<'a> {
+        let issued = Issued::new("x".repeat(800), Duration::from_secs(86_400));
+        Box::pin(std::future::ready(Ok(issued)))
+    }
+}
+
+/// Takes a held token: the future is ready when it is first looked at.
+fn take(provider: &TokenProvider) {
+    let token = provider.token().now_or_never().expect("is held").expect("is a token");
+    black_box(token);
+}
+
+fn held_token(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Runtime::new().expect("can be made");
+    let provider = TokenProvider::new(AtOnce);
+    runtime.block_on(provider.token()).expect("is a token");
+    criterion.bench_function("provider.token()", |bencher| bencher.iter(|| take(&provider)));
+    criterion.bench_function("provider.token(), two threads", |bencher| {
+        bencher.iter_custom(|count| from_two_threads(count, &provider));
+    });
+}
+
+/// Has two threads take a token `count` times each, at the same time. Returns how long the slower one took.
+fn from_two_threads(count: u64, provider: &TokenProvider) -> Duration {
+    let start = Arc::new(Barrier::new(2));
+    let threads = [provider.clone(), provider.clone()].map(|provider| {
+        let start = Arc::clone(&start);
+        thread::spawn(move || {
+            start.wait();
+            #[expect(clippy::disallowed_methods, reason = "measures")]
+            let began = Instant::now();
+            (0..count).for_each(|_| take(&provider));
+            began.elapsed()
+        })
+    });
+    threads.map(|thread| thread.join().expect("has ended well")).into_iter().max().unwrap_or_default()
+}
+
+fn signature(criterion: &mut Criterion) {
+    let credential = Credential::new("not-a-real-id", "not-a-real-secret-".repeat(5).into()).expect("is one");
+    let issuer = HereIssuer::new(HereIssuerConfig::new(credential)).expect("can be made");
+    criterion.bench_function("signature", |bencher| bencher.iter(|| black_box(issuer.sign_once())));
+}
+
+criterion_group!(benches, held_token, signature);
+criterion_main!(benches);
