@@ -4,7 +4,7 @@ import type { Feature } from "geojson";
 import type { Config } from "./config.ts";
 import { decode, type Decoded } from "./decode.ts";
 import { Details, positions } from "./details.ts";
-import { alertUser, announce, byId, make, setText } from "./dom.ts";
+import { alertUser, announce, byId, make, rove, setText } from "./dom.ts";
 import type { MapView } from "./map.ts";
 import { Platform, reason, type Catalog, type CatalogName, type Layer, type Partition } from "./platform.ts";
 import { bytes, count, counted } from "./text.ts";
@@ -54,6 +54,7 @@ export class Browser {
       onFeature: (number) => this.#openFeature(number),
       onMove: (bounds) => void this.#discover(bounds),
     });
+    rove(byId("partitions"));
     byId("load-all").addEventListener("click", () => void this.loadAll());
     byId("zoom-in").addEventListener("click", () => this.#map?.zoomBy(1));
     byId("zoom-out").addEventListener("click", () => this.#map?.zoomBy(-1));

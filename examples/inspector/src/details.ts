@@ -2,7 +2,7 @@
 
 import type { Feature } from "geojson";
 import type { Decoded } from "./decode.ts";
-import { byId, make, setText } from "./dom.ts";
+import { byId, make, rove, setText } from "./dom.ts";
 import type { Partition } from "./platform.ts";
 import { bytes, count, counted } from "./text.ts";
 
@@ -25,6 +25,7 @@ export class Details {
 
   constructor(events: { onFeature(feature: Feature | undefined): void; onClose(): void }) {
     this.#onFeature = events.onFeature;
+    rove(byId("features"));
     byId("feature-filter").addEventListener("input", () => this.#list());
     byId("details-close").addEventListener("click", () => events.onClose());
     byId("details").addEventListener("keydown", (event) => {

@@ -25,6 +25,30 @@ export function makeSvg(name: string, attributes: Record<string, string | number
   return element;
 }
 
+/** Makes a list of buttons one stop of the Tab key; within it the arrow keys move. */
+export function rove(list: HTMLElement): void {
+  const buttons = (): HTMLButtonElement[] => [...list.querySelectorAll("button")];
+  const stopAt = (stop: HTMLButtonElement | undefined): void => {
+    for (const button of buttons()) button.tabIndex = button === stop ? 0 : -1;
+  };
+  new MutationObserver(() => {
+    const all = buttons();
+    stopAt(all.find((button) => button.getAttribute("aria-current") === "true") ?? all[0]);
+  }).observe(list, { childList: true });
+  list.addEventListener("focusin", ({ target }) => {
+    if (target instanceof HTMLButtonElement) stopAt(target);
+  });
+  list.addEventListener("keydown", (event) => {
+    const all = buttons();
+    const at = all.findIndex((button) => button === document.activeElement);
+    const next: Record<string, number> = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 };
+    const to = next[event.key];
+    if (at < 0 || to === undefined) return;
+    event.preventDefault();
+    all[to]?.focus();
+  });
+}
+
 /** Changes text only when it is another: screen readers and the renderer have less to do. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;

@@ -36,7 +36,7 @@ const PALETTES: Record<Scheme, Palette> = {
     text: "#37424d",
     halo: "#ffffff",
     grid: "#5f7480",
-    accent: "#0b7a75",
+    accent: "#0a706b",
     kinds: {
       teal: "#4fa79b",
       blue: "#5b8ecb",

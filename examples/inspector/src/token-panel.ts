@@ -66,9 +66,7 @@ export class TokenPanel {
       input.addEventListener("change", () => {
         this.#tokens.setTtl(seconds);
         this.#refreshedAt = undefined;
-        announce(`From the next request on, tokens live ${duration(seconds)}.`);
-        // Shows the new token at once, rather than at the next request.
-        void this.#tokens.getBearerToken().catch(() => {});
+        announce(`From the next one on, tokens live ${duration(seconds)}.`);
       });
       row.append(make("label", {}, input, make("span", {}, label)));
     }

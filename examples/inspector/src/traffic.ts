@@ -61,7 +61,8 @@ export class Traffic {
       const x = WIDTH - (now - at + 1) * step;
       if (second.fault) shapes.push(makeSvg("rect", { class: "fault", x, y: 0, width: step, height: HEIGHT }));
       const bar = height(second.data);
-      const failed = second.data === 0 ? 0 : (bar * second.failed) / second.data;
+      // Where all have failed, the two may differ by a rounding, and no height is negative.
+      const failed = second.data === 0 ? 0 : Math.min(bar, (bar * second.failed) / second.data);
       if (bar > 0) shapes.push(makeSvg("rect", { class: "data", x: x + 0.75, y: BASE - bar, width: step - 1.5, height: bar - failed }));
       if (failed > 0) shapes.push(makeSvg("rect", { class: "failed", x: x + 0.75, y: BASE - failed, width: step - 1.5, height: failed }));
       if (second.tokens + second.tokensFailed > 0) {

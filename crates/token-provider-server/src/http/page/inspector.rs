@@ -10,16 +10,16 @@ pub(super) const FILES: &[File] = &[
         gzip: include_bytes!("inspector/assets-here-D2-Lt91w.js.gz"),
     },
     File {
-        path: "/assets/index-B0cMnAP9.js",
+        path: "/assets/index-Crq4MHuX.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "3aeb5052b0b6de86",
-        gzip: include_bytes!("inspector/assets-index-B0cMnAP9.js.gz"),
+        hash: "3625a4eb670ef9a2",
+        gzip: include_bytes!("inspector/assets-index-Crq4MHuX.js.gz"),
     },
     File {
-        path: "/assets/index-CrQ1pHt4.css",
+        path: "/assets/index-D8KTcyUb.css",
         content_type: "text/css; charset=utf-8",
-        hash: "5daf2db20f28d29c",
-        gzip: include_bytes!("inspector/assets-index-CrQ1pHt4.css.gz"),
+        hash: "8c94264252d2c7de",
+        gzip: include_bytes!("inspector/assets-index-D8KTcyUb.css.gz"),
     },
     File {
         path: "/assets/maplibre-Csx3fCua.js",
@@ -36,13 +36,13 @@ pub(super) const FILES: &[File] = &[
     File {
         path: "/favicon.svg",
         content_type: "image/svg+xml",
-        hash: "b14e97876e79c438",
+        hash: "545e2dc3c76d7443",
         gzip: include_bytes!("inspector/favicon.svg.gz"),
     },
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        hash: "8cc4be9ad69f1492",
+        hash: "b065f0c39fa73f0b",
         gzip: include_bytes!("inspector/index.html.gz"),
     },
     File {
