@@ -43,6 +43,10 @@ need_nginx() {
     command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || apt nginx-light
 }
 
+need_wrk() {
+    command -v wrk >/dev/null || apt wrk
+}
+
 need_chromium() {
     [[ -x ${CHROMIUM:-/usr/bin/chromium} ]] || apt chromium
 }
@@ -54,6 +58,12 @@ need_rust() {
     fi
     # Rust has no linker of its own, and aws-lc-sys is C.
     command -v cc >/dev/null || apt gcc libc6-dev
+}
+
+# For the tests that set the clock of a running program; without it they are left out, with a word about it.
+need_faketime() {
+    [[ $(uname) == Linux ]] || return 0
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || apt faketime
 }
 
 need_node() {
@@ -87,6 +97,10 @@ need_program() {
     need_rust
     cargo build --locked --package token-provider-server
     export TOKEN_PROVIDER_BIN="$CARGO_TARGET_DIR/debug/token-provider"
+}
+
+need_systemd() {
+    command -v systemd-analyze >/dev/null || apt systemd
 }
 
 # Installs what this folder's lock file says, unless that was done already. No package's own scripts are run.

@@ -1,11 +1,8 @@
 """authlib gets HERE tokens by client credentials, as from any OAuth 2.0 server: it knows the server's URL, and a key."""
 
-import json
 import os
-import subprocess
 import sys
 import tempfile
-import threading
 import unittest
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,51 +23,6 @@ SCOPE = "hrn:here:authorization::myrealm:project/p1"
 SECONDS = 10
 
 
-class Server:
-    """`token-provider serve --sandbox` while it is entered: `origin` is where, `sandbox` the HERE account behind it."""
-
-    def __init__(self, folder, config):
-        self._folder = folder
-        self._config = config
-
-    def __enter__(self):
-        self._process = subprocess.Popen(
-            [command.binary(), "--log-format", "json", "serve", "--sandbox", "--listen", "127.0.0.1:0"]
-            + ["--config", str(self._config)],
-            cwd=self._folder,
-            env={"HOME": str(self._folder)},
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._limit = threading.Timer(command.MAX_LIFE_SECONDS, self._process.kill)
-        self._limit.daemon = True
-        self._limit.start()
-        self.log = []
-        self.sandbox = self._read("sandbox: an offline HERE account at ").partition(";")[0]
-        self.origin = self._read("listening on ")
-        # The log is read to its end, so that a full pipe never stops the server.
-        self._rest_of_log = threading.Thread(target=lambda: self.log.extend(self._process.stderr), daemon=True)
-        self._rest_of_log.start()
-        return self
-
-    def __exit__(self, *_):
-        self._process.terminate()
-        code = self._process.wait(command.MAX_LIFE_SECONDS)
-        self._limit.cancel()
-        self._rest_of_log.join(command.MAX_LIFE_SECONDS)
-        self._process.stderr.close()
-        assert code == 0, f"the server ended with exit code {code}"
-
-    def _read(self, announcement):
-        for line in self._process.stderr:
-            self.log.append(line)
-            message = json.loads(line).get("message", "") if line.startswith("{") else ""
-            if message.startswith(announcement):
-                return message.removeprefix(announcement)
-        raise AssertionError("the server ended before it was ready:\n" + "".join(self.log))
-
-
 class TokensForAuthlib(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -82,7 +34,7 @@ class TokensForAuthlib(unittest.TestCase):
         cls.key, _, stanza = made.stdout.partition("\n")
         config = folder / "token-provider.toml"
         config.write_text(f'[profiles.default]\nscopes = ["{SCOPE}"]\n{stanza}')
-        cls.server = stack.enter_context(Server(folder, config))
+        cls.server = stack.enter_context(command.Server(folder, config))
 
     def session(self, method, secret=None, **more):
         session = OAuth2Session("dashboard", secret or self.key, token_endpoint_auth_method=method, **more)

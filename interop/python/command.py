@@ -67,10 +67,56 @@ class Sandbox:
         assert code == 0, f"the sandbox ended with exit code {code}"
 
     def _read_origin(self):
-        log = []
-        for line in self._process.stderr:
-            log.append(line)
-            message = json.loads(line).get("message", "") if line.startswith("{") else ""
-            if message.startswith(_ANNOUNCEMENT):
-                return message.removeprefix(_ANNOUNCEMENT)
-        raise AssertionError("the sandbox ended before it was ready:\n" + "".join(log))
+        return _read(self._process.stderr, _ANNOUNCEMENT, [])
+
+
+class Server:
+    """`token-provider serve --sandbox` while it is entered.
+
+    `origin` is where it is, `admin` where its admin listener is, if the configuration has one, `sandbox` the HERE account
+    behind it. It is ended after `seconds`, whatever happens.
+    """
+
+    def __init__(self, folder, config, *options, seconds=MAX_LIFE_SECONDS):
+        self._folder = folder
+        self._arguments = ["serve", "--sandbox", "--listen", "127.0.0.1:0", "--config", str(config), *options]
+        self._seconds = seconds
+
+    def __enter__(self):
+        self._process = subprocess.Popen(
+            [binary(), "--log-format", "json", *self._arguments],
+            cwd=self._folder,
+            env={"HOME": str(self._folder)},
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._limit = threading.Timer(self._seconds, self._process.kill)
+        self._limit.daemon = True
+        self._limit.start()
+        self.log = []
+        self.sandbox = _read(self._process.stderr, _ANNOUNCEMENT, self.log).partition(";")[0]
+        places = _read(self._process.stderr, "listening on ", self.log)
+        self.origin, _, self.admin = places.partition("; metrics and status at ")
+        # The log is read to its end, so that a full pipe never stops the server.
+        self._rest_of_log = threading.Thread(target=lambda: self.log.extend(self._process.stderr), daemon=True)
+        self._rest_of_log.start()
+        return self
+
+    def __exit__(self, *_):
+        self._process.terminate()
+        code = self._process.wait(MAX_LIFE_SECONDS)
+        self._limit.cancel()
+        self._rest_of_log.join(MAX_LIFE_SECONDS)
+        self._process.stderr.close()
+        assert code == 0, f"the server ended with exit code {code}"
+
+
+def _read(stderr, announcement, log):
+    """Reads the log up to a message that begins so, and returns the rest of it."""
+    for line in stderr:
+        log.append(line)
+        message = json.loads(line).get("message", "") if line.startswith("{") else ""
+        if message.startswith(announcement):
+            return message.removeprefix(announcement)
+    raise AssertionError("the program ended before it was ready:\n" + "".join(log))

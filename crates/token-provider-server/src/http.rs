@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 mod health;
 mod oauth2;
+mod openapi;
 mod page;
 mod token;
 
@@ -157,6 +158,7 @@ impl App {
             Route::Metadata => Ok(oauth2::metadata(&rules, request, host, ends)),
             Route::Live => Ok(health::live()),
             Route::Ready => health::ready(&self.access).await,
+            Route::OpenApi => Ok(openapi::document()),
         }
     }
 }
@@ -169,6 +171,7 @@ enum Route {
     Metadata,
     Live,
     Ready,
+    OpenApi,
 }
 
 const PAGE: &str = "GET, HEAD";
@@ -183,6 +186,7 @@ impl Route {
             "/.well-known/oauth-authorization-server" => Self::Metadata,
             "/livez" => Self::Live,
             "/readyz" => Self::Ready,
+            "/openapi.json" => Self::OpenApi,
             _ => return None,
         })
     }

@@ -20,7 +20,7 @@ use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;
 use crate::telemetry;
 
-pub use self::credential::Rotation;
+pub use self::credential::{Rotation, read_api_key};
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

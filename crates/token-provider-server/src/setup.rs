@@ -6,22 +6,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use token_provider::{
     Credential, CredentialSource, Error, HereIssuer, HereIssuerConfig, Lookup, RemoteIssuer,
     RemoteIssuerConfig, Scope, TokenKey, TokenProvider,
 };
 use url::Url;
-use zeroize::Zeroizing;
 
 use crate::access::{Access, Handout, Profile};
 use crate::config::{AuditConfig, Config, Environment, LogLevel, ProfileConfig};
 use crate::listen::{Listener, Tls, TlsError};
-use crate::reload::Rotation;
+use crate::reload::{Rotation, read_api_key};
 use crate::telemetry::audit::Audit;
 use crate::telemetry::{MeteredIssuer, place_of};
 
-pub use self::summary::who_may_ask;
+pub use self::summary::{Summary, TokenSource};
 
 /// Why a configuration that reads well cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +129,7 @@ pub fn audit(config: &Config, access: &Access) -> Result<Option<Audit>, SetupErr
     audit.map_err(|source| {
         let place = match &config.audit {
             AuditConfig::File(path) => path.display().to_string(),
+            AuditConfig::Journal => "journal".to_owned(),
             _ => "the audit trail".to_owned(),
         };
         SetupError::Audit { place, source }
@@ -187,19 +186,30 @@ pub fn issuer(name: &str, config: &Config, mut credential: Credential) -> Result
     HereIssuer::new(issuer).map_err(failed(name))
 }
 
-/// Puts the access rules together, with a provider for each profile behind them. Returns with them what keeps their
-/// credentials in step with the files.
+/// Access rules with a provider for each profile behind them.
+#[derive(Debug)]
+pub struct Service {
+    /// The rules, and the providers.
+    pub access: Access,
+    /// What keeps credentials in step with their files.
+    pub rotations: Vec<Rotation>,
+    /// Where tokens come from, for the log.
+    pub sources: Vec<TokenSource>,
+}
+
+/// Puts the access rules together, with a provider for each profile behind them.
 ///
 /// # Errors
 ///
 /// The first profile that cannot be set up.
-pub fn access(config: &Config, environment: &Environment) -> Result<(Access, Vec<Rotation>), SetupError> {
-    let mut profiles = Vec::new();
-    let mut rotations = Vec::new();
+pub fn service(config: &Config, environment: &Environment) -> Result<Service, SetupError> {
+    let (mut profiles, mut rotations, mut sources) = (Vec::new(), Vec::new(), Vec::new());
     for (name, profile_config) in &config.profiles {
         if let Some(remote) = &profile_config.remote {
-            tracing::info!(profile = name, "issuer: {}, another token provider", place_of(remote));
-            profiles.push(remote_profile(name, config, profile_config, remote)?);
+            sources.push(TokenSource::remote(name, remote, profile_config.api_key_file.as_deref()));
+            let (profile, rotation) = remote_profile(name, config, profile_config, remote)?;
+            profiles.push(profile);
+            rotations.extend(rotation);
             continue;
         }
         let FoundCredential { source, credential } = find_credential(name, config, environment)?;
@@ -209,23 +219,22 @@ pub fn access(config: &Config, environment: &Environment) -> Result<(Access, Vec
                 "other users of this machine can read the credential file; chmod 600 it"
             );
         }
-        tracing::info!(profile = name, "credential: {source}");
-        tracing::info!(profile = name, "issuer: {}", place_of(credential.token_endpoint_url()));
+        sources.push(TokenSource::here(name, &source, &credential));
         let scope = default_scope(name, config)?;
         let (profile, issuer) = profile(name, config, credential)?;
         profiles.push(profile);
         rotations.push(Rotation::new(name, source, scope, issuer));
     }
-    Ok((access_with(config, profiles), rotations))
+    Ok(Service { access: access_with(config, profiles), rotations, sources })
 }
 
-/// Makes a profile whose tokens come from another token provider.
+/// Makes a profile whose tokens come from another token provider, and what keeps its API key in step with the file.
 fn remote_profile(
     name: &str,
     config: &Config,
     profile: &ProfileConfig,
     remote: &Url,
-) -> Result<Profile, SetupError> {
+) -> Result<(Profile, Option<Rotation>), SetupError> {
     let mut issuer = if remote.scheme() == "unix" {
         RemoteIssuerConfig::from_unix_socket(remote.path())
     } else {
@@ -234,12 +243,12 @@ fn remote_profile(
     .map_err(failed(name))?;
     issuer.extra_ca_pem = extra_ca(name, config)?;
     if let Some(file) = &profile.api_key_file {
-        let text = std::fs::read_to_string(file).map(Zeroizing::new);
-        let text = text.map_err(unreadable(name, "api_key_file", file))?;
-        issuer = issuer.with_bearer(SecretString::from(text.trim()));
+        issuer = issuer.with_bearer(read_api_key(file).map_err(unreadable(name, "api_key_file", file))?);
     }
-    let issuer = RemoteIssuer::new(issuer).map_err(failed(name))?;
-    profile_of(name, config, MeteredIssuer::other(name, issuer, &place_of(remote)))
+    let issuer = Arc::new(RemoteIssuer::new(issuer).map_err(failed(name))?);
+    let metered = MeteredIssuer::other(name, Arc::clone(&issuer), &place_of(remote));
+    let rotation = profile.api_key_file.as_ref().map(|file| Rotation::of_api_key(name, file, issuer));
+    Ok((profile_of(name, config, metered)?, rotation))
 }
 
 /// Reads the certificates that a profile's issuer is trusted by, beside the system's.

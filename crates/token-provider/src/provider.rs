@@ -8,6 +8,7 @@ use crate::cache::{Cache, SlotStatus};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::{Error, ErrorKind};
 use crate::issuer::Issue;
+use crate::rule::Rule;
 use crate::token::{AccessToken, TokenKey};
 
 /// How long a caller without a token waits for one.
@@ -80,7 +81,8 @@ impl TokenProvider {
         if let Some(token) = self.held(key) {
             return Ok(token);
         }
-        tokio::time::timeout(self.0.max_wait, self.0.cache.wait(key)).await.unwrap_or_else(|_elapsed| {
+        let max_wait = if Rule::WaitIsBounded.is_kept() { self.0.max_wait } else { Duration::MAX };
+        tokio::time::timeout(max_wait, self.0.cache.wait(key)).await.unwrap_or_else(|_elapsed| {
             Err(Error::new(
                 ErrorKind::WaitedTooLong,
                 format!(

@@ -22,20 +22,32 @@ pub enum Rule {
     ExpiredOnArrival,
     /// A refresh is early enough to be done before a quarter of the lifetime is left.
     RefreshInTime,
+    /// However short a token lives, its successor is not asked for at once.
+    ShortestRefresh,
     /// A due token is handed out while it is refreshed.
     RefreshBehindCallers,
     /// A caller who finds a token due before its keeper does wakes the keeper.
     DueIsNoticed,
+    /// A sleeping keeper looks at the clocks now and then, whatever its timer says.
+    ClocksAreLookedAt,
     /// A caller who finds no usable token wakes the keeper.
     WaiterWakesKeeper,
+    /// A caller waits for ten seconds at most.
+    WaitIsBounded,
     /// One request is in flight for a key.
     SingleFlight,
+    /// A request that does not come to an end is given up.
+    AttemptIsBounded,
+    /// An issuer that panics is a failure, with a pause after it.
+    PanicIsCaught,
     /// A failure is told at once to all who wait.
     FailureIsTold,
     /// There is a pause after a failure, longer each time.
     Backoff,
     /// `Retry-After` is honoured.
     RetryAfter,
+    /// … but not beyond five minutes.
+    RetryAfterBound,
     /// A refused request is repeated once a minute.
     RefusedSlowly,
     /// A slot is not let go while its failures should be remembered.
@@ -67,13 +79,19 @@ impl Rule {
         Self::LifetimeFromSending,
         Self::ExpiredOnArrival,
         Self::RefreshInTime,
+        Self::ShortestRefresh,
         Self::RefreshBehindCallers,
         Self::DueIsNoticed,
+        Self::ClocksAreLookedAt,
         Self::WaiterWakesKeeper,
+        Self::WaitIsBounded,
         Self::SingleFlight,
+        Self::AttemptIsBounded,
+        Self::PanicIsCaught,
         Self::FailureIsTold,
         Self::Backoff,
         Self::RetryAfter,
+        Self::RetryAfterBound,
         Self::RefusedSlowly,
         Self::FailureMemory,
         Self::Patience,

@@ -16,7 +16,7 @@ const DUE_JITTER: f64 = 0.05;
 /// The share of the usable time that takes the place of [`DUE_SHARE`] for tokens of less than a minute.
 const SHORT_DUE_SHARE: f64 = 0.85;
 /// However short a token lives, two successful requests for it are at least this far apart.
-pub(crate) const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
+const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
 
 /// Exponential backoff after transient failures: the first step, the last, and by how much of itself a step may be
 /// lengthened at random. In all that is 0.2 s to 30 s.
@@ -62,7 +62,12 @@ pub(crate) fn refresh_after(lifetime: Duration, chance: f64) -> Duration {
     let jitter = 1.0 + DUE_JITTER * (2.0 * chance - 1.0);
     let usable = lifetime.saturating_sub(EXPIRY_MARGIN);
     let share = if Rule::RefreshInTime.is_kept() { DUE_SHARE } else { 0.9 };
-    lifetime.mul_f64(share * jitter).min(usable.mul_f64(SHORT_DUE_SHARE * jitter)).max(SHORTEST_REFRESH)
+    lifetime.mul_f64(share * jitter).min(usable.mul_f64(SHORT_DUE_SHARE * jitter)).max(shortest_refresh())
+}
+
+/// Returns how long after the request for a token was sent the next one may be sent at the earliest, when it succeeded.
+pub(crate) fn shortest_refresh() -> Duration {
+    if Rule::ShortestRefresh.is_kept() { SHORTEST_REFRESH } else { Duration::ZERO }
 }
 
 /// Returns how long to wait after the given failure, the `failures`th in a row (from 1).
@@ -77,7 +82,8 @@ pub(crate) fn retry_after(error: &Error, failures: u32, chance: f64) -> Duration
         (REFUSED_RETRY, ASKED_JITTER)
     };
     let asked = error.retry_after().filter(|_| Rule::RetryAfter.is_kept());
-    let asked = asked.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+    let longest = if Rule::RetryAfterBound.is_kept() { LONGEST_RETRY_AFTER } else { Duration::MAX / 2 };
+    let asked = asked.unwrap_or_default().min(longest);
     step.mul_f64(1.0 + jitter * chance).max(asked.mul_f64(1.0 + ASKED_JITTER * chance))
 }
 

@@ -13,13 +13,12 @@ use tokio::sync::mpsc;
 
 use self::admin::AdminListener;
 use super::Failure;
-use crate::access::Access;
 use crate::config::Config;
 use crate::http::{App, Page};
 use crate::listen::{self, Listener, Tls};
 use crate::notify::Notifier;
 use crate::reload::{Reloader, Settings};
-use crate::setup;
+use crate::setup::{self, Service, Summary, TokenSource};
 use crate::telemetry::Telemetry;
 use crate::telemetry::audit::Audit;
 
@@ -37,24 +36,25 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
     let tls = setup::tls(config)?;
     let listeners = bind_all(config, tls.as_ref())?;
     setup::check_listeners(config, &listeners)?;
-    let (access, rotations, page) = if sandbox {
-        let (access, page) = with_sandbox(config).await?;
-        (access, Vec::new(), page)
+    let (service, page) = if sandbox {
+        with_sandbox(config).await?
     } else {
-        let (access, rotations) = setup::access(config, environment)?;
-        (access, rotations, Page::Plain)
+        (setup::service(config, environment)?, Page::Plain)
     };
+    let Service { access, rotations, sources } = service;
+    let sandbox_origin = page.sandbox_origin().map(str::to_owned);
     let telemetry = Telemetry::new(setup::audit(config, &access)?);
     if let Some(tls) = tls.clone() {
         telemetry.watch_certificate(move || tls.not_after());
     }
     access.handout().warm();
-    for listener in &listeners {
-        tracing::info!("listening on {listener}");
-    }
-    tracing::info!("who may ask: {}", setup::who_may_ask(config, listeners.iter().all(Listener::is_local)));
     let app = Arc::new(App::new(access, page).with_telemetry(telemetry));
-    let admin = AdminListener::start(config, &app)?;
+    let admin = admin::bind(config)?;
+    let summary = Summary::new(config, &sources, &listeners, &admin).with_sandbox(sandbox_origin.as_deref());
+    for line in summary.lines() {
+        tracing::info!("{line}");
+    }
+    let admin = AdminListener::start(admin, &app);
     let telemetry = Arc::clone(app.telemetry());
     let (notifier, status) = (Notifier::new(environment), status(&listeners));
     let (reload, reloads) = mpsc::channel(1);
@@ -120,7 +120,7 @@ fn bind_all(config: &Config, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, Fa
 }
 
 /// Starts an offline HERE account beside the server, and gives every profile its access key.
-async fn with_sandbox(config: &Config) -> Result<(Access, Page), Failure> {
+async fn with_sandbox(config: &Config) -> Result<(Service, Page), Failure> {
     let account = SandboxConfig::generate();
     let (id, secret) = (account.access_key_id.clone(), account.access_key_secret.clone());
     let sandbox = Sandbox::new(account);
@@ -133,13 +133,13 @@ async fn with_sandbox(config: &Config) -> Result<(Access, Page), Failure> {
         Credential::new(&id, secret)?.with_token_endpoint_url(&format!("{origin}/oauth2/token"))?;
     // Ends with the process: the server's last answers may still need it.
     tokio::spawn(async move { sandbox.serve(listener, std::future::pending()).await });
-    tracing::info!("sandbox: an offline HERE account at {origin}; nothing leaves this machine");
-
-    let mut profiles = Vec::new();
+    let (mut profiles, mut sources) = (Vec::new(), Vec::new());
     for name in config.profiles.keys() {
         profiles.push(setup::profile(name, config, credential.clone())?.0);
+        sources.push(TokenSource::new(name, "made for the sandbox", &origin));
     }
-    Ok((setup::access_with(config, profiles), Page::Demo { sandbox_origin: origin }))
+    let service = Service { access: setup::access_with(config, profiles), rotations: Vec::new(), sources };
+    Ok((service, Page::Demo { sandbox_origin: origin }))
 }
 
 /// A connection is a file descriptor: takes as many as the system allows, rather than the 1,024 that many shells do.

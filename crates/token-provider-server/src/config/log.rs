@@ -92,6 +92,8 @@ pub enum AuditConfig {
     Log,
     /// To standard output, one JSON object in each line.
     Stdout,
+    /// To systemd's journal, likewise.
+    Journal,
     /// To a file, likewise.
     File(PathBuf),
     /// Nowhere.
@@ -108,8 +110,13 @@ fn audit(text: &str) -> Result<AuditConfig, Fault> {
         return Ok(AuditConfig::File(PathBuf::from(text)));
     }
     one_of(
-        "expected \"log\", \"stdout\", \"off\" or the absolute path of a file",
-        &[("log", AuditConfig::Log), ("stdout", AuditConfig::Stdout), ("off", AuditConfig::Off)],
+        "expected \"log\", \"stdout\", \"journal\", \"off\" or the absolute path of a file",
+        &[
+            ("log", AuditConfig::Log),
+            ("stdout", AuditConfig::Stdout),
+            ("journal", AuditConfig::Journal),
+            ("off", AuditConfig::Off),
+        ],
     )(text)
 }
 

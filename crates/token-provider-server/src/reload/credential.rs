@@ -1,28 +1,55 @@
-//! Rotation of one profile's credential: the new one is tried at HERE before it is used.
+//! Rotation of one profile's credential: the new one is tried at the issuer before it is used.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use token_provider::{Clock as _, CredentialSource, HereIssuer, Moment, Scope, SystemClock, TokenKey};
+use secrecy::SecretString;
+use token_provider::{CredentialSource, Error, HereIssuer, RemoteIssuer, Scope, TokenKey};
+use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::stamp::Watched;
 use crate::access::Handout;
 
-/// When HERE could not be asked about a new credential, or did not take it (a new access key may need a moment to be
-/// known everywhere), it is asked again after this time.
+/// When the issuer could not be asked about a new credential, or did not take it (a new access key may need a moment to
+/// be known everywhere), it is asked again after this time.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 
 /// Looks after one profile's credential.
 #[derive(Debug)]
 pub struct Rotation {
     profile: String,
-    source: CredentialSource,
-    scope: Option<Scope>,
-    issuer: Arc<HereIssuer>,
+    credential: Kind,
     file: Option<Watched>,
-    /// A new credential has not been taken into use yet: when to try it again.
-    pending: Option<Moment>,
+    /// A new credential has not been taken into use yet: when to try it again. By a timer: it may be late by the time
+    /// that the machine sleeps.
+    pending: Option<Instant>,
+}
+
+/// What is rotated, where it is read from, and who uses it.
+#[derive(Debug)]
+enum Kind {
+    /// `scope` is the configuration's, which beats the file's.
+    AccessKey {
+        source: CredentialSource,
+        scope: Option<Scope>,
+        issuer: Arc<HereIssuer>,
+    },
+    ApiKey {
+        file: PathBuf,
+        issuer: Arc<RemoteIssuer>,
+    },
+}
+
+/// What a look at a file has come to.
+enum Outcome {
+    Same,
+    Rotated,
+    /// It cannot be read, and will not be before it changes.
+    Unusable(String),
+    Refused(Error),
 }
 
 impl Rotation {
@@ -35,59 +62,172 @@ impl Rotation {
         issuer: Arc<HereIssuer>,
     ) -> Self {
         let file = source.path().map(|path| Watched::new(path.to_owned()));
-        Self { profile: profile.to_owned(), source, scope, issuer, file, pending: None }
+        let credential = Kind::AccessKey { source, scope, issuer };
+        Self { profile: profile.to_owned(), credential, file, pending: None }
     }
 
-    /// Returns the file that is watched, if the credential is in one.
-    pub fn file(&self) -> Option<&Path> {
-        self.source.path()
+    /// Takes the file with the API key that another token provider is asked with.
+    pub fn of_api_key(profile: &str, file: &Path, issuer: Arc<RemoteIssuer>) -> Self {
+        let credential = Kind::ApiKey { file: file.to_owned(), issuer };
+        let file = Some(Watched::new(file.to_owned()));
+        Self { profile: profile.to_owned(), credential, file, pending: None }
     }
 
-    /// Takes a new credential into use, if there is one and HERE accepts it. Tokens already held go on being handed
-    /// out.
+    /// Takes a new credential into use, if there is one and the issuer accepts it. Tokens already held go on being
+    /// handed out.
     pub async fn look(&mut self, is_asked_to: bool, handout: &Handout) {
+        self.look_at(Instant::now(), is_asked_to, handout).await;
+    }
+
+    async fn look_at(&mut self, now: Instant, is_asked_to: bool, handout: &Handout) {
         let has_changed = match &mut self.file {
             Some(file) => file.has_changed().await,
             None => false,
         };
-        let is_time = self.pending.is_some_and(|at| at.left_at(SystemClock.now()).is_zero());
+        let is_time = self.pending.is_some_and(|at| at <= now);
         if has_changed || is_asked_to || is_time {
             self.pending = None;
-            self.rotate(handout).await;
+            self.rotate(now, handout).await;
         }
     }
 
-    async fn rotate(&mut self, handout: &Handout) {
+    async fn rotate(&mut self, now: Instant, handout: &Handout) {
         let profile = self.profile.as_str();
-        let credential = match self.source.load() {
-            Ok(credential) => credential,
-            Err(error) => {
-                tracing::error!(profile, %error, "the changed credential is not used; the old one stays in use");
-                return;
-            }
-        };
-        let credential = match &self.scope {
-            Some(scope) => credential.with_scope(Some(scope.clone())),
-            None => credential,
-        };
-        if credential.is_same(&self.issuer.credential()) {
-            return;
-        }
-        match self.issuer.rotate(credential, &TokenKey::default()).await {
-            Ok(_) => {
-                tracing::info!(profile, credential.source = %self.source, "credential rotated: HERE accepts the new one");
+        match self.credential.rotate().await {
+            Outcome::Same => {}
+            Outcome::Rotated => {
+                tracing::info!(profile, credential.source = %self.credential.place(), "credential rotated: {} accepts the new one", self.credential.issuer());
                 handout.credential_changed(profile);
             }
-            Err(error) => {
+            Outcome::Unusable(error) => {
+                tracing::error!(
+                    profile,
+                    error,
+                    "the changed credential is not used; the old one stays in use"
+                );
+            }
+            Outcome::Refused(error) => {
                 tracing::error!(
                     profile,
                     %error,
                     cause = error.causes(),
                     retry_in = TRY_AGAIN.as_secs(),
-                    "HERE did not accept the changed credential; the old one stays in use"
+                    "{} did not accept the changed credential; the old one stays in use",
+                    self.credential.issuer()
                 );
-                self.pending = Some(SystemClock.now().after(TRY_AGAIN));
+                self.pending = Some(now + TRY_AGAIN);
             }
         }
+    }
+}
+
+impl Kind {
+    async fn rotate(&self) -> Outcome {
+        let result = match self {
+            Self::AccessKey { source, scope, issuer } => {
+                let mut credential = match source.load() {
+                    Ok(credential) => credential,
+                    Err(error) => return Outcome::Unusable(error.to_string()),
+                };
+                if let Some(scope) = scope {
+                    credential = credential.with_scope(Some(scope.clone()));
+                }
+                if credential.is_same(&issuer.credential()) {
+                    return Outcome::Same;
+                }
+                issuer.rotate(credential, &TokenKey::default()).await
+            }
+            Self::ApiKey { file, issuer } => match read_api_key(file) {
+                Ok(key) if issuer.uses(&key) => return Outcome::Same,
+                Ok(key) => issuer.rotate(&key, &TokenKey::default()).await,
+                Err(error) => return Outcome::Unusable(format!("{}: {error}", file.display())),
+            },
+        };
+        result.map_or_else(Outcome::Refused, |_issued| Outcome::Rotated)
+    }
+
+    fn place(&self) -> String {
+        match self {
+            Self::AccessKey { source, .. } => source.to_string(),
+            Self::ApiKey { file, .. } => file.display().to_string(),
+        }
+    }
+
+    fn issuer(&self) -> &'static str {
+        match self {
+            Self::AccessKey { .. } => "HERE",
+            Self::ApiKey { .. } => "the other token provider",
+        }
+    }
+}
+
+/// Reads the file with the API key that another token provider is asked with.
+///
+/// # Errors
+///
+/// What the system said.
+pub fn read_api_key(file: &Path) -> io::Result<SecretString> {
+    let text = std::fs::read_to_string(file).map(Zeroizing::new)?;
+    Ok(SecretString::from(text.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use here_sandbox::{Sandbox, SandboxConfig};
+    use token_provider::{HereIssuerConfig, Lookup, TokenProvider};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::access::Profile;
+
+    /// Looks as often as a change takes to settle.
+    async fn look_at(now: Instant, rotation: &mut Rotation, handout: &Handout) {
+        for _ in 0..2 {
+            rotation.look_at(now, false, handout).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn credential_that_was_not_accepted_is_tried_again_with_no_change_of_its_file() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let origin = format!("http://{}", listener.local_addr().expect("is bound"));
+        let sandbox = Sandbox::new(SandboxConfig::generate());
+        let running = sandbox.clone();
+        tokio::spawn(async move { running.serve(listener, std::future::pending()).await });
+
+        let folder = tempfile::tempdir().expect("can be made");
+        let path = folder.path().join("credentials.properties");
+        fs::write(&path, sandbox.credentials_properties(&format!("{origin}/oauth2/token")))
+            .expect("can be written");
+        let mut lookup = Lookup::default();
+        lookup.file = Some(path.clone());
+        let source = lookup.find().expect("is there");
+        let credential = source.load().expect("is well-formed");
+        let issuer = Arc::new(HereIssuer::new(HereIssuerConfig::new(credential)).expect("can be made"));
+        let provider = TokenProvider::new(Arc::clone(&issuer));
+        let handout = Handout::new([Profile::new("default", Vec::new(), provider)], "default");
+        let mut rotation = Rotation::new("default", source, None, Arc::clone(&issuer));
+
+        // Made at HERE a moment ago, and not yet known everywhere.
+        let second = format!(
+            "here.access.key.id = second\nhere.access.key.secret = planted-second-secret\n\
+             here.token.endpoint.url = {origin}/oauth2/token\n"
+        );
+        fs::write(&path, second).expect("can be written");
+        let now = Instant::now();
+        look_at(now, &mut rotation, &handout).await;
+        let refused = || sandbox.stats().refused.values().sum::<u64>();
+        assert_eq!(refused(), 1, "was tried");
+        assert_ne!(issuer.credential().access_key_id(), "second");
+
+        sandbox.add_access_key("second", "planted-second-secret").expect("is the second");
+        let soon = now + TRY_AGAIN.saturating_sub(Duration::from_secs(1));
+        look_at(soon, &mut rotation, &handout).await;
+        assert_ne!(issuer.credential().access_key_id(), "second", "HERE is left alone for a while");
+        look_at(now + TRY_AGAIN, &mut rotation, &handout).await;
+        assert_eq!(issuer.credential().access_key_id(), "second");
+        assert_eq!(refused(), 1);
     }
 }

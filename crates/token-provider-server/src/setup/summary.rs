@@ -1,13 +1,123 @@
-//! Who may ask, in a sentence for the log.
+//! What a server says of itself when it starts.
+
+use std::path::Path;
+
+use token_provider::{Credential, CredentialSource};
+use url::Url;
 
 use crate::config::{AccessConfig, Config, CorsConfig, OriginPattern, SubjectName};
+use crate::listen::Listener;
+use crate::telemetry::place_of;
 
 /// More names than this are counted instead.
 const MAX_NAMES: usize = 3;
 
+/// Where a profile's tokens come from, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenSource {
+    profile: String,
+    credential: String,
+    issuer: String,
+}
+
+/// What a server says of itself when it starts, in four lines: credential, issuer, listeners, who may ask.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Summary<'a> {
+    /// What it was made from.
+    pub config: &'a Config,
+    /// Where tokens come from.
+    pub sources: &'a [TokenSource],
+    /// Where the offline HERE account is that they come from instead, with `--sandbox`.
+    pub sandbox: Option<&'a str>,
+    /// Where callers are answered.
+    pub listeners: &'a [Listener],
+    /// Where metrics and status are.
+    pub admin: &'a [Listener],
+}
+
+impl TokenSource {
+    pub(super) fn here(profile: &str, source: &CredentialSource, credential: &Credential) -> Self {
+        Self::new(profile, source.to_string(), place_of(credential.token_endpoint_url()))
+    }
+
+    pub(super) fn remote(profile: &str, url: &Url, api_key_file: Option<&Path>) -> Self {
+        let key =
+            api_key_file.map_or_else(|| "none needed".to_owned(), |file| format!("file {}", file.display()));
+        Self::new(profile, key, format!("{}, another token provider", place_of(url)))
+    }
+
+    /// A source that the configuration does not name.
+    pub fn new(profile: &str, credential: impl Into<String>, issuer: impl Into<String>) -> Self {
+        Self { profile: profile.to_owned(), credential: credential.into(), issuer: issuer.into() }
+    }
+}
+
+impl<'a> Summary<'a> {
+    /// Takes what there is to tell.
+    pub fn new(
+        config: &'a Config,
+        sources: &'a [TokenSource],
+        listeners: &'a [Listener],
+        admin: &'a [Listener],
+    ) -> Self {
+        Self { config, sources, sandbox: None, listeners, admin }
+    }
+
+    /// Names the offline HERE account that all tokens come from.
+    #[must_use]
+    pub fn with_sandbox(self, origin: Option<&'a str>) -> Self {
+        Self { sandbox: origin, ..self }
+    }
+
+    /// Returns the four lines.
+    pub fn lines(&self) -> [String; 4] {
+        let is_local = self.listeners.iter().all(Listener::is_local);
+        let issuer = match self.sandbox {
+            Some(origin) => {
+                format!("sandbox: an offline HERE account at {origin}; nothing leaves this machine")
+            }
+            None => format!("issuer: {}", by_profile(self.sources, |source| &source.issuer)),
+        };
+        [
+            format!("credential: {}", by_profile(self.sources, |source| &source.credential)),
+            issuer,
+            places(self.listeners, self.admin),
+            format!("who may ask: {}", who_may_ask(self.config, is_local)),
+        ]
+    }
+}
+
+/// Names profiles only where that tells something: where there are several.
+fn by_profile(sources: &[TokenSource], of: impl Fn(&TokenSource) -> &str) -> String {
+    match sources {
+        [] => "none".to_owned(),
+        [first, rest @ ..] if rest.iter().all(|source| of(source) == of(first)) => of(first).to_owned(),
+        _ => sources
+            .iter()
+            .map(|source| format!("{}: {}", source.profile, of(source)))
+            .collect::<Vec<_>>()
+            .join("; "),
+    }
+}
+
+fn places(listeners: &[Listener], admin: &[Listener]) -> String {
+    let mut line = format!("listening on {}", enumerated(listeners));
+    if !admin.is_empty() {
+        line.push_str("; metrics and status at ");
+        line.push_str(&enumerated(admin));
+    }
+    line
+}
+
+fn enumerated(listeners: &[Listener]) -> String {
+    let names: Vec<String> = listeners.iter().map(ToString::to_string).collect();
+    names.join(" and ")
+}
+
 /// Says which callers and which web pages a configuration lets in. `is_local` says whether all listeners are reachable
 /// from this machine alone.
-pub fn who_may_ask(config: &Config, is_local: bool) -> String {
+fn who_may_ask(config: &Config, is_local: bool) -> String {
     format!("{}; {}", callers(&config.access, is_local), pages(&config.cors))
 }
 
@@ -53,8 +163,6 @@ fn names(names: impl ExactSizeIterator<Item = String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::config::{Environment, Overrides};
 
@@ -82,5 +190,41 @@ mod tests {
         let expected =
             "tokens of https://login.example, whom the proxy at 10.0.0.0/8 names; no web page but its own";
         assert_eq!(who(text, false), expected);
+    }
+
+    #[test]
+    fn four_lines_name_profiles_where_there_are_several() {
+        let file = (Path::new("c.toml"), "");
+        let config = Config::parse(Some(file), &Environment::default(), &Overrides::default());
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        let here = TokenSource::new("default", "file a.properties", "https://here.example/oauth2/token");
+        let lines = |sources: &[TokenSource]| {
+            let [credential, issuer, ..] = Summary::new(&config, sources, &[], &[]).lines();
+            (credential, issuer)
+        };
+        let issuer = "issuer: https://here.example/oauth2/token";
+        assert_eq!(
+            lines(std::slice::from_ref(&here)),
+            ("credential: file a.properties".into(), issuer.into())
+        );
+        let maps = TokenSource {
+            profile: "maps".to_owned(),
+            credential: "file b.properties".to_owned(),
+            ..here.clone()
+        };
+        let both = "credential: default: file a.properties; maps: file b.properties";
+        assert_eq!(lines(&[here, maps]), (both.into(), issuer.into()));
+    }
+
+    #[test]
+    fn another_token_provider_is_named_without_what_its_url_hides() {
+        let url = Url::parse("https://user:planted@tokens.example/getToken?key=planted").expect("is a URL");
+        let source = TokenSource::remote("default", &url, Some(Path::new("/etc/key")));
+        let expected = TokenSource::new(
+            "default",
+            "file /etc/key",
+            "https://tokens.example/getToken, another token provider",
+        );
+        assert_eq!(source, expected);
     }
 }

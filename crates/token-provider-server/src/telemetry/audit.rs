@@ -5,6 +5,7 @@
 //! fit, or cannot be written, is lost, counted by reason, and reported in the log and in the trail itself.
 
 mod event;
+mod journal;
 mod line;
 mod sink;
 mod writer;

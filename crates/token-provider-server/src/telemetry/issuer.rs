@@ -100,7 +100,8 @@ impl Issue for MeteredIssuer {
                 trace.id = trace.as_ref().map(super::TraceParent::trace_id)
             );
             let mut request = Request { of: self, since: Instant::now(), outcome: "timed_out" };
-            let result = self.issuer.issue(key).instrument(span).await;
+            let parent = trace.as_ref().map(super::TraceParent::as_str);
+            let result = self.issuer.issue_traced(key, parent).instrument(span).await;
             request.outcome = result.as_ref().map_or_else(outcome, |_| "issued");
             result
         })
@@ -205,6 +206,34 @@ mod tests {
             assert_eq!(issuer.failures(), u64::from(kind.is_some()));
             assert_eq!(issuer.durations().sum(), Duration::from_millis(300));
         }
+    }
+
+    /// Tells by its token which trace it was asked in.
+    #[derive(Debug)]
+    struct Echo;
+
+    impl Issue for Echo {
+        fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
+            self.issue_traced(key, None)
+        }
+
+        fn issue_traced<'a>(&'a self, _key: &'a TokenKey, trace: Option<&'a str>) -> IssueFuture<'a> {
+            let text = trace.unwrap_or("none").to_owned();
+            Box::pin(async { Err(Error::from_issuer(ErrorKind::Throttled, text)) })
+        }
+    }
+
+    #[tokio::test]
+    async fn trace_of_the_caller_that_waits_goes_on_to_the_issuer() {
+        const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let issuer = MeteredIssuer::other("p", Arc::new(Echo), "");
+        let key = TokenKey::default();
+        let asked = async || issuer.issue(&key).await.expect_err("is the answer").to_string();
+        assert_eq!(asked().await, "none");
+        let wait = issuer.waiting().begin(&key, super::super::TraceParent::parse(TRACE.as_bytes()));
+        assert_eq!(asked().await, TRACE);
+        drop(wait);
+        assert_eq!(asked().await, "none");
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,9 @@
     reason = "what a test relies on and does not find ends the test"
 )]
 
+mod admin;
 mod attacks;
+mod chain;
 mod command;
 mod connections;
 mod contract;

@@ -99,8 +99,10 @@ impl Keeper {
         // An issuer that panics has failed like any other: what follows is a pause, not a keeper that is gone.
         let attempt =
             AssertUnwindSafe(async { self.shared.issuer.issue(&self.slot.key).await }).catch_unwind();
-        let answer = match tokio::time::timeout(LONGEST_ATTEMPT, attempt).await {
+        let longest = if Rule::AttemptIsBounded.is_kept() { LONGEST_ATTEMPT } else { Duration::MAX };
+        let answer = match tokio::time::timeout(longest, attempt).await {
             Ok(Ok(answer)) => answer,
+            Ok(Err(panic)) if !Rule::PanicIsCaught.is_kept() => std::panic::resume_unwind(panic),
             Ok(Err(_panic)) => Err(Error::new(ErrorKind::Unreachable, "the issuer panicked")),
             Err(_elapsed) => Err(Error::new(ErrorKind::TimedOut, "the issuer did not come to an end")),
         };
@@ -170,7 +172,7 @@ impl Keeper {
 
     /// Waits until the held token is due.
     async fn while_holding(&self, sent_at: Moment) -> Next {
-        let earliest = sent_at.boot.saturating_add(schedule::SHORTEST_REFRESH);
+        let earliest = sent_at.boot.saturating_add(schedule::shortest_refresh());
         loop {
             let now = self.shared.clock.now();
             let pause = earliest.saturating_sub(now.boot);
@@ -223,13 +225,14 @@ impl Keeper {
 /// Sleeps, but not so long that a clock that was set or a suspended machine would go unnoticed, and not while a
 /// caller waits without a token. From `wake_from` on, by the boot clock, callers wake it who find the token due.
 async fn sleep(slot: &Slot, span: Duration, wake_from: Duration) {
+    let longest = if Rule::ClocksAreLookedAt.is_kept() { LONGEST_SLEEP } else { Duration::MAX };
     // Not before its time, so the fraction of a millisecond is rounded up.
     let wake_from = u64::try_from(wake_from.as_millis().saturating_add(1)).unwrap_or(AWAKE);
     slot.wake_from.store(wake_from, Ordering::Relaxed);
     tokio::select! {
         biased;
         () = slot.wanted.notified() => {}
-        () = tokio::time::sleep(span.min(LONGEST_SLEEP)) => {}
+        () = tokio::time::sleep(span.min(longest)) => {}
     }
     slot.wake_from.store(AWAKE, Ordering::Relaxed);
 }

@@ -122,37 +122,50 @@ impl HereIssuer {
     ///
     /// Why HERE did not accept it; the old credential then stays in use.
     pub async fn rotate(&self, credential: Credential, key: &TokenKey) -> Result<Issued, Error> {
-        let issued = self.issue_with(&credential, key).await?;
+        let issued = self.issue_with(&credential, key, None).await?;
         self.credential.store(Arc::new(credential));
         Ok(issued)
     }
 
-    async fn issue_with(&self, credential: &Credential, key: &TokenKey) -> Result<Issued, Error> {
-        let exchange = self.exchange(credential, key).await?;
+    async fn issue_with(
+        &self,
+        credential: &Credential,
+        key: &TokenKey,
+        trace: Option<&str>,
+    ) -> Result<Issued, Error> {
+        let exchange = self.exchange(credential, key, trace).await?;
         let result = read(&exchange, self.wall_clock(), credential.place());
         if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ClockSkew) {
             let Some(server_time) = self.server_time(credential, &exchange).await else {
                 return result;
             };
             self.note_server_time(server_time);
-            return read(&self.exchange(credential, key).await?, self.wall_clock(), credential.place());
+            return read(
+                &self.exchange(credential, key, trace).await?,
+                self.wall_clock(),
+                credential.place(),
+            );
         }
         result
     }
 
+    fn authorization(&self, credential: &Credential, nonce: &str) -> String {
+        let access_key_id = credential.access_key_id();
+        let parameters = Parameters { access_key_id, nonce, timestamp: self.timestamp() };
+        let (url, secret) = (credential.token_endpoint_url(), credential.access_key_secret());
+        sign::authorization("POST", url, &[], &parameters, secret)
+    }
+
     /// Sends one signed request and reads the answer to its end.
-    async fn exchange(&self, credential: &Credential, key: &TokenKey) -> Result<Exchange, Error> {
+    async fn exchange(
+        &self,
+        credential: &Credential,
+        key: &TokenKey,
+        trace: Option<&str>,
+    ) -> Result<Exchange, Error> {
         let url = credential.token_endpoint_url();
-        let nonce = sign::nonce().map_err(|error| {
-            Error::new(ErrorKind::Unreachable, "the operating system gave no randomness").with_source(error)
-        })?;
-        let parameters = Parameters {
-            access_key_id: credential.access_key_id(),
-            nonce: &nonce,
-            timestamp: self.timestamp(),
-        };
-        let authorization =
-            sign::authorization("POST", url, &[], &parameters, credential.access_key_secret());
+        let nonce = nonce()?;
+        let authorization = self.authorization(credential, &nonce);
         let body = Request {
             grant_type: "client_credentials",
             expires_in: key.lifetime().as_secs(),
@@ -170,6 +183,7 @@ impl HereIssuer {
             .header(CONTENT_TYPE, "application/json")
             // HERE logs and returns it: the thread that joins our log to HERE's support.
             .header(CORRELATION_ID, &nonce)
+            .headers(super::http::trace_headers(trace))
             .body(body);
         let exchange = self.http.receive(request).await;
         match &exchange {
@@ -222,10 +236,23 @@ impl HereIssuer {
 
 impl Issue for HereIssuer {
     fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
+        self.issue_traced(key, None)
+    }
+
+    fn issue_traced<'a>(&'a self, key: &'a TokenKey, traceparent: Option<&'a str>) -> IssueFuture<'a> {
         Box::pin(async move {
             let credential = self.credential();
-            self.issue_with(&credential, key).await
+            self.issue_with(&credential, key, traceparent).await
         })
+    }
+}
+
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+impl HereIssuer {
+    /// Signs a request that is not sent.
+    pub fn sign_once(&self) -> Result<String, Error> {
+        Ok(self.authorization(&self.credential(), &nonce()?))
     }
 }
 
@@ -252,6 +279,12 @@ impl fmt::Debug for HereIssuer {
             .field("clock_offset", &self.clock_offset())
             .finish_non_exhaustive()
     }
+}
+
+fn nonce() -> Result<String, Error> {
+    sign::nonce().map_err(|error| {
+        Error::new(ErrorKind::Unreachable, "the operating system gave no randomness").with_source(error)
+    })
 }
 
 /// Reads an answer of the token endpoint.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio::sync::OnceCell;
 use url::Url;
 use zeroize::Zeroizing;
@@ -15,6 +15,8 @@ use crate::error::{Error, ErrorKind};
 
 /// Token answers have about 1 KiB; more than this is something else.
 const MAX_BODY: usize = 64 * 1024;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// How a server is reached.
 #[derive(Clone)]
@@ -145,6 +147,12 @@ impl Settings {
             Error::new(ErrorKind::Unreachable, message).with_source(error)
         })
     }
+}
+
+/// What a trace adds to a request; nothing where it cannot stand in a header. It is no part of a signature.
+pub(super) fn trace_headers(traceparent: Option<&str>) -> HeaderMap {
+    let value = traceparent.and_then(|value| HeaderValue::from_str(value).ok());
+    value.map(|value| (TRACEPARENT, value)).into_iter().collect()
 }
 
 impl Exchange {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwapOption;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -44,7 +45,7 @@ pub struct RemoteIssuerConfig {
 pub struct RemoteIssuer {
     http: Http,
     url: Url,
-    authorization: Option<HeaderValue>,
+    authorization: ArcSwapOption<HeaderValue>,
     clock: Arc<dyn Clock>,
 }
 
@@ -112,10 +113,34 @@ impl RemoteIssuer {
             attempt_timeout: config.attempt_timeout,
             address_setting: "the other server's URL",
         };
+        let authorization = ArcSwapOption::from_pointee(authorization);
         Ok(Self { http: Http::new(settings, &url)?, url, authorization, clock: config.clock })
     }
 
-    async fn ask(&self, key: &TokenKey) -> Result<Issued, Error> {
+    /// Says whether this is the API key in use.
+    pub fn uses(&self, bearer: &SecretString) -> bool {
+        let used = self.authorization.load();
+        header(bearer).is_ok_and(|header| used.as_deref() == Some(&header))
+    }
+
+    /// Tries a new API key with a real request, and uses it from then on if the other server knows it.
+    ///
+    /// # Errors
+    ///
+    /// Why no token came; the old API key then stays in use.
+    pub async fn rotate(&self, bearer: &SecretString, key: &TokenKey) -> Result<Issued, Error> {
+        let authorization = header(bearer)?;
+        let issued = self.ask(Some(&authorization), key, None).await?;
+        self.authorization.store(Some(Arc::new(authorization)));
+        Ok(issued)
+    }
+
+    async fn ask(
+        &self,
+        authorization: Option<&HeaderValue>,
+        key: &TokenKey,
+        trace: Option<&str>,
+    ) -> Result<Issued, Error> {
         let mut url = self.url.clone();
         url.query_pairs_mut().append_pair("ttl", &key.lifetime().as_secs().to_string());
         if let Some(scope) = key.scope() {
@@ -126,8 +151,9 @@ impl RemoteIssuer {
             .client(&url)
             .await?
             .get(url)
-            .header(ACCEPT, HeaderValue::from_static("application/json"));
-        if let Some(authorization) = &self.authorization {
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .headers(super::http::trace_headers(trace));
+        if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
         read(&self.http.receive(request).await?, self.clock.now().system_time())
@@ -177,7 +203,14 @@ fn header(bearer: &SecretString) -> Result<HeaderValue, Error> {
 
 impl Issue for RemoteIssuer {
     fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-        Box::pin(self.ask(key))
+        self.issue_traced(key, None)
+    }
+
+    fn issue_traced<'a>(&'a self, key: &'a TokenKey, traceparent: Option<&'a str>) -> IssueFuture<'a> {
+        Box::pin(async move {
+            let authorization = self.authorization.load_full();
+            self.ask(authorization.as_deref(), key, traceparent).await
+        })
     }
 }
 

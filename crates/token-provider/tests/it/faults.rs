@@ -44,6 +44,22 @@ async fn request_has_the_form_that_here_documents() {
 }
 
 #[tokio::test]
+async fn trace_goes_along_with_the_request_and_is_not_signed() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let endpoint = Endpoint::start(|_, _| Reply::Keep(token(3599))).await;
+    let issuer = endpoint.issuer();
+    for trace in [Some(TRACE), None, Some("no\nheader")] {
+        issuer.issue_traced(&hour(), trace).await.expect("a token came");
+    }
+    // Which checks the signatures, too.
+    let requests = endpoint.signed_requests();
+    assert_eq!(requests[0].header("traceparent"), TRACE);
+    for request in &requests[1..] {
+        assert!(!request.head.contains("traceparent"), "{}", request.head);
+    }
+}
+
+#[tokio::test]
 async fn scope_of_the_request_beats_that_of_the_credential() {
     let endpoint = Endpoint::start(|_, _| Reply::Keep(token(3599))).await;
     let scope = |text| token_provider::Scope::new(text).ok();

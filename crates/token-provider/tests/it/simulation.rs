@@ -54,20 +54,26 @@ fn seed_reproduces_a_life_exactly() {
 }
 
 /// For each rule the promise that is seen to be broken when it is.
-const NOTICED: [(Rule, &str); 20] = [
+const NOTICED: [(Rule, &str); 26] = [
     (Rule::ExpiryMargin, "no token within 10 s of its expiry is handed out"),
     (Rule::WallClockCounts, "no token within 10 s of its expiry is handed out"),
     (Rule::BootClockCounts, "no token within 10 s of its expiry is handed out"),
     (Rule::LifetimeFromSending, "no token within 10 s of its expiry is handed out"),
     (Rule::ExpiredOnArrival, "the issuer is left alone until a token is due or a pause is over"),
     (Rule::RefreshInTime, "a quarter of the lifetime is left while the issuer answers"),
+    (Rule::ShortestRefresh, "the issuer is left alone until a token is due or a pause is over"),
     (Rule::RefreshBehindCallers, "nobody waits while a usable token is held"),
     (Rule::DueIsNoticed, "a quarter of the lifetime is left while the issuer answers"),
+    (Rule::ClocksAreLookedAt, "a quarter of the lifetime is left while the issuer answers"),
     (Rule::WaiterWakesKeeper, "a request is under way as soon as a caller waits for it"),
+    (Rule::WaitIsBounded, "nobody waits for longer than ten seconds"),
     (Rule::SingleFlight, "one request at a time is in flight for a key"),
+    (Rule::AttemptIsBounded, "when the trouble is over, tokens flow again"),
+    (Rule::PanicIsCaught, "the issuer is left alone until a token is due or a pause is over"),
     (Rule::FailureIsTold, "a failure is told to all who wait"),
     (Rule::Backoff, "the issuer is left alone until a token is due or a pause is over"),
     (Rule::RetryAfter, "the issuer is left alone until a token is due or a pause is over"),
+    (Rule::RetryAfterBound, "with a failure it is told when the next request will be"),
     (Rule::RefusedSlowly, "the issuer is left alone until a token is due or a pause is over"),
     (Rule::FailureMemory, "the issuer is left alone until a token is due or a pause is over"),
     (Rule::Patience, "no request is made for a token that nobody asks for"),

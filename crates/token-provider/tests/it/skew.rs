@@ -57,6 +57,7 @@ async fn offset_is_taken_from_the_date_and_kept() {
     assert_eq!(issuer.clock_offset(), 1800);
     issuer.issue(&hour()).await.expect("the offset was kept");
     assert_eq!(timestamps(&endpoint), [OURS, THEIRS, THEIRS]);
+    assert_eq!(endpoint.requests().len(), 3, "the time itself was not asked for");
     leaks::assert_nothing_logged();
 }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::http::App;
-use crate::listen::{self, Limits};
+use crate::listen::{self, Limits, Listener};
 
 /// A monitoring system and some people have no need for more.
 const MAX_CONNECTIONS: usize = 64;
@@ -19,24 +19,29 @@ pub(super) struct AdminListener {
     running: JoinHandle<()>,
 }
 
+/// Binds the listener, where one is configured.
+pub(super) fn bind(config: &Config) -> Result<Vec<Listener>, Failure> {
+    let Some(place) = &config.admin.listen else { return Ok(Vec::new()) };
+    let listeners = listen::bind(place).map_err(Failure::system(format!("cannot listen at {place}")))?;
+    if listeners.iter().any(|listener| !listener.is_local()) {
+        tracing::warn!(
+            "the admin listener can be reached from outside this machine: see to it that only those can who may"
+        );
+    }
+    Ok(listeners)
+}
+
 impl AdminListener {
-    /// Binds the listener and serves, where one is configured.
-    pub(super) fn start(config: &Config, app: &App) -> Result<Option<Self>, Failure> {
-        let Some(place) = &config.admin.listen else { return Ok(None) };
-        let listeners = listen::bind(place).map_err(Failure::system(format!("cannot listen at {place}")))?;
-        for listener in &listeners {
-            tracing::info!("metrics and status at {listener}, for whoever asks there");
-            if !listener.is_local() {
-                tracing::warn!(
-                    "the admin listener can be reached from outside this machine: see to it that only those can who may"
-                );
-            }
+    /// Serves, where there is anything to serve at.
+    pub(super) fn start(listeners: Vec<Listener>, app: &App) -> Option<Self> {
+        if listeners.is_empty() {
+            return None;
         }
         let stop = CancellationToken::new();
         let limits = Limits { connections: MAX_CONNECTIONS, ..Limits::default() };
         let until = stop.clone().cancelled_owned();
         let running = tokio::spawn(listen::serve_with(limits, Arc::new(app.admin()), listeners, until));
-        Ok(Some(Self { stop, running }))
+        Some(Self { stop, running })
     }
 
     /// Lets answers under way finish.

@@ -150,7 +150,7 @@ fn wrong_values_are_refused_in_words_that_help() {
         ("log.level = 'warning'", "log.level: expected \"error\", \"warn\""),
         (
             "audit.to = 'audit.log'",
-            "audit.to: expected \"log\", \"stdout\", \"off\" or the absolute path of a file",
+            "audit.to: expected \"log\", \"stdout\", \"journal\", \"off\" or the absolute path of a file",
         ),
     ] {
         let found = problems(text);

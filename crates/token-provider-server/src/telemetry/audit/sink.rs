@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use tracing::Level;
 
+use super::journal::{Journal, SOCKET};
 use super::line::Shape;
 use crate::config::AuditConfig;
 use crate::telemetry::log::{self, AUDIT_TARGET};
@@ -21,6 +22,7 @@ pub(super) enum Sink {
     /// Among the lines of the log.
     Log,
     Stdout,
+    Journal(Journal),
     File(AuditFile),
     /// Events are looked at on the status page alone.
     Nowhere,
@@ -40,6 +42,7 @@ impl Sink {
         Ok(match config {
             AuditConfig::Log => Self::Log,
             AuditConfig::Stdout => Self::Stdout,
+            AuditConfig::Journal => Self::Journal(Journal::open(Path::new(SOCKET))?),
             AuditConfig::File(path) => {
                 Self::File(AuditFile { path: path.clone(), file: open(path)?, torn: Vec::new() })
             }
@@ -53,18 +56,21 @@ impl Sink {
             Self::Log if tracing::enabled!(target: AUDIT_TARGET, Level::INFO) => {
                 Some(Shape::Log(log::form()))
             }
-            Self::Stdout | Self::File(_) => Some(Shape::Record),
+            Self::Stdout | Self::Journal(_) | Self::File(_) => Some(Shape::Record),
             Self::Log | Self::Nowhere => None,
         }
     }
 
-    /// Opens the file anew. What was open stays in use when that fails.
-    pub(super) fn reopen(&mut self) -> io::Result<()> {
-        if let Self::File(file) = self {
-            file.file = open(&file.path)?;
-            file.torn.clear();
-        }
-        Ok(())
+    /// Opens the file anew. What was open stays in use when that fails. Returns how many lines are lost with it: one, where
+    /// the end of a torn one still does not fit.
+    pub(super) fn reopen(&mut self) -> io::Result<usize> {
+        let Self::File(AuditFile { path, file, torn }) = self else { return Ok(0) };
+        let opened = open(path)?;
+        let (done, _) = write_some(file, torn);
+        let lost = usize::from(done < torn.len());
+        torn.clear();
+        *file = opened;
+        Ok(lost)
     }
 
     /// Writes whole lines. Returns how many of them are written, and why not all of them.
@@ -77,6 +83,7 @@ impl Sink {
                 let (written, result) = write_lines(&mut stdout, lines, &mut Vec::new());
                 (written, result.and_then(|()| stdout.flush()))
             }
+            Self::Journal(journal) => journal.write(lines),
             Self::File(AuditFile { file, torn, .. }) => write_lines(file, lines, torn),
             Self::Nowhere => (0, Ok(())),
         }
@@ -197,6 +204,20 @@ mod tests {
         std::fs::remove_dir_all(folder.path()).expect("can be removed");
         assert!(sink.reopen().is_err());
         assert_eq!(sink.write(b"into the removed one\n").0, 1, "goes on with what is open");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn torn_line_whose_end_still_does_not_fit_when_reopened_is_lost() {
+        let folder = tempfile::tempdir().expect("can be made");
+        let path = folder.path().join("audit.jsonl");
+        for (place, lost) in [(path.as_path(), 0), (Path::new("/dev/full"), 1)] {
+            let file = open(place).expect("can be opened");
+            let mut sink = Sink::File(AuditFile { path: path.clone(), file, torn: b"end\n".to_vec() });
+            assert_eq!(sink.reopen().expect("can be opened"), lost, "{}", place.display());
+            assert_eq!(sink.write(b"next\n").0, 1);
+        }
+        assert_eq!(std::fs::read_to_string(&path).expect("is there"), "end\nnext\nnext\n");
     }
 
     #[cfg(target_os = "linux")]

@@ -156,7 +156,10 @@ impl Writer {
 
     fn reopen(&mut self) {
         match self.sink.reopen() {
-            Ok(()) => tracing::debug!("audit file opened anew"),
+            Ok(lost) => {
+                self.shared.tally.write_failed.fetch_add(number(lost), Ordering::Relaxed);
+                tracing::debug!("audit file opened anew");
+            }
             Err(error) => {
                 tracing::error!(%error, "the audit file cannot be opened anew; the one that is open stays in use");
             }

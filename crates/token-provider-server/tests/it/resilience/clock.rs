@@ -95,6 +95,27 @@ async fn clock_that_is_hours_off_is_no_hindrance() {
     }
 }
 
+/// Without libfaketime: here it is the account whose clock is wrong.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_far_the_clock_is_off_is_shown_in_status_and_metrics() {
+    for off_by in [HOUR, -HOUR] {
+        let (account, folder) = (Account::open().await, Folder::new());
+        account.sandbox.faults().inject(Fault::new().with_clock_skew(off_by));
+        folder.write("credentials.properties", &account.credentials());
+        folder.write("token-provider.toml", "admin.listen = '127.0.0.1:0'\n");
+        let server = Process::start(folder.command(&["serve", "--listen", "127.0.0.1:0"]));
+        let admin = server.address_after("metrics and status at http://").await;
+        server.logged(0, "token received").await;
+
+        let status = get(admin, "/status").await.json();
+        let shown = status["profiles"][0]["clock_offset_seconds"].as_i64().expect("is shown");
+        assert!((shown - off_by).abs() <= 5, "the account is {off_by} s ahead: {status}");
+        let metrics = get(admin, "/metrics").await;
+        let sample = format!("token_provider_clock_offset_seconds{{profile=\"default\"}} {shown}\n");
+        assert!(metrics.text().contains(&sample), "no {sample:?}: {metrics:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn setting_the_clock_by_hours_gives_nobody_an_expired_token() {
     let Some(bench) = Bench::start(0).await else { return };

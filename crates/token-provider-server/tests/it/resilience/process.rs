@@ -67,7 +67,7 @@ impl Process {
     pub(super) async fn address_after(&self, text: &str) -> SocketAddr {
         let line = self.logged(0, text).await;
         let address = line.split(text).nth(1).unwrap_or_default();
-        let address = address.split(['"', ' ']).next().unwrap_or_default();
+        let address = address.split(['"', ' ', ',']).next().unwrap_or_default();
         address.parse().unwrap_or_else(|_| panic!("no address: {line}"))
     }
 

@@ -19,6 +19,12 @@ const SECOND_SECRET: &str = "planted-second-secret-AbCdEfGhIjKlMnOpQrStUvWxYz012
 
 const ROTATED: &str = "credential rotated";
 
+/// API keys of a token provider that another one asks.
+const FIRST_KEY: &str = "tp_an-api-key-of-the-tests";
+const FIRST_KEY_SHA256: &str = "2afc7b4f98282acff9cc11cab04e893c8c99c4f6805afc2a94574069651bb957";
+const SECOND_KEY: &str = "tp_another-api-key-of-the-tests";
+const SECOND_KEY_SHA256: &str = "ee6d8bfcede1d891bb5609e5c87d9dad12f53aaac19b324bbdd9397f75d415fd";
+
 /// Files are looked at every two seconds, and a change must be there at two looks: with nobody asking for it, none is
 /// seen sooner than this.
 const SOONEST_LOOK: Duration = Duration::from_secs(2);
@@ -213,6 +219,40 @@ async fn hang_up_signal_rotates_at_once() {
     }
     assert!(soonest < SOONEST_LOOK, "took {soonest:?}");
     bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn api_key_for_another_token_provider_is_tried_before_it_is_used() {
+    const CONFIG: &str = "token-provider.toml";
+    let rule = |id: &str, sha256: &str| format!("[[access.api_keys]]\nid = '{id}'\nsha256 = '{sha256}'\n");
+    let far_folder = Folder::new();
+    far_folder.write(CONFIG, &(rule("first", FIRST_KEY_SHA256) + &rule("second", SECOND_KEY_SHA256)));
+    let far = Process::start(far_folder.command(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]));
+    let origin = format!("http://{}", far.address().await);
+
+    let folder = Folder::new();
+    folder.write("key", &format!("{FIRST_KEY}\n"));
+    let profile = format!("[profiles.default]\nremote = '{origin}/getToken'\napi_key_file = 'key'\n");
+    folder.write(CONFIG, &profile);
+    let server = Process::start(folder.command(&["serve", "--listen", "127.0.0.1:0"]));
+    let address = server.address().await;
+    server.logged(0, "token received").await;
+
+    let before = server.so_far();
+    folder.write("key", "tp_planted-key-that-nobody-knows");
+    server.signal(Signal::HUP);
+    let line = server.logged(before, "did not accept the changed credential").await;
+    assert!(line.contains("the other token provider") && !line.contains("planted"), "{line}");
+    assert_eq!(get(address, "/getToken?ttl=300").await.status, 200, "the first key stays in use");
+
+    let before = server.so_far();
+    folder.write("key", SECOND_KEY);
+    server.logged(before, ROTATED).await;
+    let before = far.so_far();
+    far_folder.write(CONFIG, &rule("second", SECOND_KEY_SHA256));
+    far.signal(Signal::HUP);
+    far.logged(before, "configuration reloaded").await;
+    assert_eq!(get(address, "/getToken?ttl=600").await.status, 200, "the first key is not used any more");
 }
 
 #[expect(clippy::disallowed_methods, reason = "measures how long another process takes")]

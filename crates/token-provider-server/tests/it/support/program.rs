@@ -109,11 +109,22 @@ impl Running {
         }
     }
 
-    /// The address that the server says it listens at.
+    /// The address that the server says it listens at; the first of several.
     pub(crate) async fn address(&mut self) -> std::net::SocketAddr {
         let message = self.logged("listening on http://").await;
-        let address = message.rsplit("http://").next().unwrap_or_default();
-        address.parse().unwrap_or_else(|_| panic!("no address: {message}"))
+        address_after(&message, "listening on http://")
+    }
+
+    /// The same, and the address for metrics and status.
+    pub(crate) async fn addresses(&mut self) -> [std::net::SocketAddr; 2] {
+        let message = self.logged("listening on http://").await;
+        ["listening on http://", "metrics and status at http://"].map(|words| address_after(&message, words))
+    }
+
+    /// The address in what was logged so far.
+    pub(crate) fn first_address(&self) -> std::net::SocketAddr {
+        let line = self.logged.iter().find(|line| line.contains("listening on http://"));
+        address_after(line.map_or("", String::as_str), "listening on http://")
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -170,6 +181,12 @@ impl Account {
         let value = text.lines().find_map(|line| line.strip_prefix("here.access.key.secret = "));
         value.expect("is there").to_owned()
     }
+}
+
+fn address_after(message: &str, words: &str) -> std::net::SocketAddr {
+    let rest = message.split(words).nth(1).unwrap_or_default();
+    let address = rest.split([' ', ';', '"']).next().unwrap_or_default();
+    address.parse().unwrap_or_else(|_| panic!("no address after {words:?}: {message}"))
 }
 
 pub(crate) fn set_mode(path: &Path, mode: u32) {

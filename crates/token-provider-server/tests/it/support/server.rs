@@ -51,6 +51,16 @@ impl Server {
         Setup::default().start().await
     }
 
+    /// Starts the listener for metrics and status, which the configuration must have (on a port that is not used), and
+    /// returns where it is. It stops with the server.
+    pub(crate) async fn admin(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("is bound");
+        let until = self.shutdown.clone().cancelled_owned();
+        tokio::spawn(listen::serve(Arc::new(self.app.admin()), vec![Listener::Tcp(listener)], until));
+        address
+    }
+
     pub(crate) fn begin_shutdown(&self) {
         self.shutdown.cancel();
     }
@@ -126,7 +136,7 @@ impl Setup {
         let handout = Handout::new(config.profiles.keys().map(profile), &config.profile);
         let names = handout.names().map(str::to_owned).collect();
         let trail = self.trail.map_or(AuditConfig::Off, AuditConfig::File);
-        let audit = Audit::start(&trail, names, false).expect("can be opened");
+        let audit = Audit::start(&trail, names, config.admin.listen.is_some()).expect("can be opened");
         let access = token_provider_server::access::Access::new(&config, handout);
         let app = App::new(access, Page::Plain).with_telemetry(Telemetry::new(audit));
         let app = Arc::new(app);

@@ -19,6 +19,10 @@ pub(crate) async fn live(world: Arc<World>, provider: TokenProvider, caller: Cal
             visits = rng.u32(1..100);
             pause += Duration::from_secs(rng.u64(..=silence));
         }
+        // Some come back at once, as programs do that try again.
+        if rng.u8(..8) == 0 {
+            pause = Duration::from_secs_f64(rng.f64());
+        }
         visits = visits.saturating_sub(1);
         let until = world.clocks.now().timer + pause;
         if until >= horizon {

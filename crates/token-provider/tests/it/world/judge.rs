@@ -226,8 +226,7 @@ impl Judge {
                 );
             }
             ErrorKind::WaitedTooLong => {
-                let in_time = waited >= MAX_WAIT && waited <= MAX_WAIT + TICK;
-                self.check(in_time, key, now, "a caller waits for ten seconds");
+                self.check(waited >= MAX_WAIT, key, now, "a caller waits for ten seconds");
             }
             _ => {
                 let last = self.files[key].failure();
@@ -256,6 +255,7 @@ impl Judge {
             return;
         }
         self.check(!call.must_be_held, key, now, "nobody waits while a usable token is held");
+        self.check(waited <= MAX_WAIT + TICK, key, now, "nobody waits for longer than ten seconds");
         let file = &self.files[key];
         let is_asked_for = file.last_begun.is_some_and(|begun| {
             begun.timer <= call.begun.timer + TICK || begun.boot <= file.shortest_until + TICK

@@ -235,12 +235,14 @@ fn retry_after(rng: &mut Rng) -> Option<u64> {
 
 impl Lifetime {
     fn odd(rng: &mut Rng) -> Self {
-        match rng.u8(..7) {
+        match rng.u8(..8) {
             0 => Self::Of(0),
             1 => Self::Of(1),
             2 => Self::Of(rng.u64(2..=14)),
             3 => Self::Of(u64::from(u32::MAX)),
-            4 => Self::Of(spread(rng, 10, 10 * DAY)),
+            // The shortest that can be handed out at all.
+            4 => Self::Of(11),
+            5 => Self::Of(spread(rng, 10, 10 * DAY)),
             _ => Self::Share(rng.f64()),
         }
     }

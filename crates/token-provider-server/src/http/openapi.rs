@@ -1,0 +1,48 @@
+//! `/openapi.json`: what the server answers to, for programs: an `OpenAPI` 3.1 document. Tests hold real answers against it.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+
+use super::Answer;
+
+const DOCUMENT: &str = include_str!("openapi.json");
+
+/// The same for everybody: it names no profile and no scope.
+pub(super) fn document() -> Answer {
+    let mut answer = Answer::new(Full::new(Bytes::from_static(DOCUMENT.as_bytes())));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::http::Route;
+    use crate::telemetry::{METHODS, RULES};
+
+    fn words(value: &Value) -> BTreeSet<&str> {
+        value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
+    #[test]
+    fn document_is_of_this_version_and_names_what_there_is() {
+        let document: Value = serde_json::from_str(DOCUMENT).expect("is JSON");
+        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+        let paths = document["paths"].as_object().expect("is an object");
+        let admin = ["/metrics", "/status"];
+        for path in paths.keys().filter(|path| !admin.contains(&path.as_str())) {
+            assert!(Route::of(path).is_some(), "{path}");
+        }
+        assert_eq!(paths.len(), 6 + admin.len());
+        let event = &document["components"]["schemas"]["AuditEvent"]["properties"];
+        assert_eq!(words(&event["rule"]["enum"]), RULES.into_iter().collect());
+        assert_eq!(words(&event["method"]["enum"]), METHODS.into_iter().collect());
+    }
+}
