@@ -1,6 +1,6 @@
 //! A `reqwest` client that puts a fresh token on every request to HERE's hosts, as middleware.
 //!
-//! The tokens come from a running token-provider; `TOKEN_PROVIDER_KEY` is its API key, where it wants one:
+//! The tokens come from a running token-provider; `API_KEY` is its API key, where it wants one:
 //!
 //! ```text
 //! token-provider serve --sandbox      # says where its offline HERE account is
@@ -54,7 +54,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         clippy::disallowed_methods,
         reason = "a program may read its own environment; the library does not"
     )]
-    if let Ok(key) = std::env::var("TOKEN_PROVIDER_KEY") {
+    if let Ok(key) = std::env::var("API_KEY") {
         issuer = issuer.with_bearer(key.into());
     }
     let provider = TokenProvider::new(RemoteIssuer::new(issuer)?);
