@@ -51,6 +51,14 @@ need_chromium() {
     [[ -x ${CHROMIUM:-/usr/bin/chromium} ]] || apt chromium
 }
 
+need_testssl() {
+    command -v testssl >/dev/null || apt testssl.sh
+}
+
+need_slowhttptest() {
+    command -v slowhttptest >/dev/null || apt slowhttptest
+}
+
 need_rust() {
     command -v cargo >/dev/null || missing "Rust: install it with rustup"
     if ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then

@@ -10,7 +10,7 @@ export function makeAuthority(folder, name) {
   const openssl = (...args) => execFileSync("openssl", args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
   const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc"];
   const authority = { cert: path(`${name}.crt`), key: path(`${name}.key`) };
-  openssl("req", "-x509", ...newKey, "-keyout", authority.key, "-out", authority.cert, "-days", "2", "-subj", `/CN=${name}`);
+  openssl("req", "-x509", ...newKey, "-keyout", authority.key, "-out", authority.cert, "-days", "91", "-subj", `/CN=${name}`);
 
   /** A certificate for these names (`DNS:…`, `IP:…`, `URI:…`), for a server or a client. */
   const issue = (file, usage, ...names) => {
@@ -25,7 +25,7 @@ export function makeAuthority(folder, name) {
     ];
     writeFileSync(extensions, `${lines.join("\n")}\n`);
     const signer = ["-CA", authority.cert, "-CAkey", authority.key, "-CAcreateserial"];
-    openssl("x509", "-req", "-in", request, ...signer, "-days", "1", "-extfile", extensions, "-out", made.cert);
+    openssl("x509", "-req", "-in", request, ...signer, "-days", "90", "-extfile", extensions, "-out", made.cert);
     return made;
   };
 

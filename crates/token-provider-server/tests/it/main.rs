@@ -15,6 +15,7 @@ mod contract;
 mod corpus;
 mod layers;
 mod problems;
+mod promises;
 mod resilience;
 mod secrets;
 mod shutdown;
