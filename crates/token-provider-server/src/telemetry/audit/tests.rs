@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::iter;
 
 use serde_json::Value;
 
@@ -100,6 +101,15 @@ fn full_queue_loses_what_comes_then() {
 
 #[test]
 fn lines_of_a_batch_are_in_the_order_of_time() {
+    // On a busy machine the writer may wake between two events, which are two batches then, each in order: another
+    // try. Without the order, no try succeeds.
+    let found: Vec<_> =
+        iter::repeat_with(numbers_of_a_batch).take(20).take_while(|it| !it.is_sorted()).collect();
+    assert!(found.len() < 20, "{found:?}");
+}
+
+/// Has events written that come in another order than their times.
+fn numbers_of_a_batch() -> Vec<u64> {
     let folder = tempfile::tempdir().expect("can be made");
     let path = folder.path().join("audit.jsonl");
     let audit = start(&AuditConfig::File(path.clone()), 1000);
@@ -116,7 +126,7 @@ fn lines_of_a_batch_are_in_the_order_of_time() {
     assert!(audit.close());
     let found = numbers(&fs::read_to_string(&path).expect("is there"));
     assert_eq!(found.len(), 6);
-    assert!(found.is_sorted(), "{found:?}");
+    found
 }
 
 #[test]
