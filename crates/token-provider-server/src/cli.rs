@@ -29,12 +29,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
 pub enum Command {
-    /// Run the server
-    ///
-    /// Finds ./credentials.properties and listens on http://localhost:3000. Then:
-    ///
-    ///     curl "http://localhost:3000/getToken?ttl=3600"
-    #[command(verbatim_doc_comment)]
+    /// Run the server.
+    // Not in the doc comment, where a command that is set apart would be taken for Rust to be tested.
+    #[command(
+        long_about = "Run the server\n\nFinds ./credentials.properties and listens on http://localhost:3000. \
+                            Then:\n\n    curl \"http://localhost:3000/getToken?ttl=3600\""
+    )]
     Serve {
         /// Use an embedded offline HERE account: no credential, no network. The demo is at /.
         #[arg(long)]
