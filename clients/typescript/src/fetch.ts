@@ -52,9 +52,9 @@ function repeatable(request: Request | undefined, body: unknown): boolean {
 
 /** Reads `https://data.example.com`, or `https://*.example.com` for every subdomain; throws where it is no URL. */
 function originRule(rule: string): (origin: string) => boolean {
-  const { origin } = new URL(rule);
-  const [scheme, domain] = origin.split("://*.");
-  return domain === undefined
-    ? (other) => other === origin
-    : (other) => other.startsWith(`${scheme}://`) && other.endsWith(`.${domain}`);
+  // Chrome writes a `*` in a host as `%2A`: it must not get into a URL.
+  const { origin } = new URL(rule.replace("://*.", "://"));
+  if (!rule.includes("://*.")) return (other) => other === origin;
+  const [scheme, domain] = origin.split("://");
+  return (other) => other.startsWith(`${scheme}://`) && other.endsWith(`.${domain}`);
 }
