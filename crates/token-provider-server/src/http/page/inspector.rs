@@ -10,16 +10,16 @@ pub(super) const FILES: &[File] = &[
         gzip: include_bytes!("inspector/assets-here-D2-Lt91w.js.gz"),
     },
     File {
-        path: "/assets/index-Crq4MHuX.js",
+        path: "/assets/index-Bld1HHfv.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "3625a4eb670ef9a2",
-        gzip: include_bytes!("inspector/assets-index-Crq4MHuX.js.gz"),
+        hash: "f45f9158a5530e6a",
+        gzip: include_bytes!("inspector/assets-index-Bld1HHfv.js.gz"),
     },
     File {
-        path: "/assets/index-D8KTcyUb.css",
+        path: "/assets/index-CQi4gQpk.css",
         content_type: "text/css; charset=utf-8",
-        hash: "8c94264252d2c7de",
-        gzip: include_bytes!("inspector/assets-index-D8KTcyUb.css.gz"),
+        hash: "09e0c8a0a4bf0850",
+        gzip: include_bytes!("inspector/assets-index-CQi4gQpk.css.gz"),
     },
     File {
         path: "/assets/maplibre-Csx3fCua.js",
@@ -42,7 +42,7 @@ pub(super) const FILES: &[File] = &[
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        hash: "b065f0c39fa73f0b",
+        hash: "28e82b5fe864ae95",
         gzip: include_bytes!("inspector/index.html.gz"),
     },
     File {
