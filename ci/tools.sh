@@ -120,6 +120,11 @@ npm_ci() {
     printf '%s\n' "$wanted" >node_modules/.installed
 }
 
+# The client package as it would be published.
+need_client() {
+    (cd clients/typescript && npm_ci && npm run --silent build)
+}
+
 # need_venv FOLDER: a Python environment with what FOLDER/requirements.txt lists, by hash. Sets PYTHON to its interpreter.
 need_venv() {
     local venv="$CARGO_TARGET_DIR/venv/${1//\//-}" wanted="$1/requirements.txt"

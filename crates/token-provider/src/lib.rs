@@ -64,3 +64,8 @@ pub use crate::provider::{TokenProvider, TokenProviderBuilder};
 #[doc(hidden)]
 pub use crate::rule::Rule;
 pub use crate::token::{AccessToken, EXPIRY_MARGIN, Fingerprint, MAX_LIFETIME, Scope, TokenKey};
+
+/// Compiles the Rust code of the document.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/integrating.md")]
+struct Integrating;

@@ -1,0 +1,22 @@
+// The code of docs/integrating.md, by section, and the addresses that stand for HERE's here.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+
+const DOCUMENT = new URL("../../../docs/integrating.md", import.meta.url);
+
+/** All sections with code: `[{ title, blocks: [{ language, code }] }]`. */
+export async function sections() {
+  const text = await readFile(DOCUMENT, "utf8");
+  const found = text.split(/^## /m).slice(1).map((section) => ({
+    title: section.slice(0, section.indexOf("\n")),
+    blocks: [...section.matchAll(/^```(\w+)[^\n]*\n(.*?)^```$/gms)].map(([, language, code]) => ({ language, code })),
+  }));
+  assert.ok(found.length > 10, "the sections were not found");
+  return found.filter(({ blocks }) => blocks.length > 0);
+}
+
+/** Puts a test's places in the place of the document's. */
+export function placed(code, places) {
+  return Object.entries(places).reduce((text, [from, to]) => text.replaceAll(from, to), code);
+}
