@@ -59,6 +59,12 @@ need_slowhttptest() {
     command -v slowhttptest >/dev/null || apt slowhttptest
 }
 
+# Both programs are in one package, whose service is not wanted.
+need_prometheus() {
+    { command -v promtool && command -v prometheus; } >/dev/null && return
+    apt prometheus
+}
+
 need_rust() {
     command -v cargo >/dev/null || missing "Rust: install it with rustup"
     if ! { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1; then

@@ -19,7 +19,7 @@ use crate::reload::{Rotation, read_api_key};
 use crate::telemetry::audit::Audit;
 use crate::telemetry::{MeteredIssuer, place_of};
 
-pub use self::summary::{Summary, TokenSource};
+pub use self::summary::{Summary, TokenSource, listening_on};
 
 /// Why a configuration that reads well cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -56,7 +56,7 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
     }
     let admin = AdminListener::start(admin, &app);
     let telemetry = Arc::clone(app.telemetry());
-    let (notifier, status) = (Notifier::new(environment), status(&listeners));
+    let (notifier, status) = (Notifier::new(environment), setup::listening_on(&listeners));
     let (reload, reloads) = mpsc::channel(1);
     let reloader = Reloader::new(Arc::clone(&app), rotations, tls, settings).guarding(&listeners);
     let reloader = tokio::spawn(reloader.run(reloads, notifier.clone(), status.clone()));
@@ -91,12 +91,6 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
     heart.abort();
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Says in a line where the server can be called, for `systemctl status`.
-fn status(listeners: &[Listener]) -> String {
-    let places: Vec<_> = listeners.iter().map(ToString::to_string).collect();
-    format!("listening on {}", places.join(", "))
 }
 
 /// Has the last lines of the audit trail written.
@@ -136,7 +130,7 @@ async fn with_sandbox(config: &Config) -> Result<(Service, Page), Failure> {
     let (mut profiles, mut sources) = (Vec::new(), Vec::new());
     for name in config.profiles.keys() {
         profiles.push(setup::profile(name, config, credential.clone())?.0);
-        sources.push(TokenSource::new(name, "made for the sandbox", &origin));
+        sources.push(TokenSource::sandbox(name, &origin));
     }
     let service = Service { access: setup::access_with(config, profiles), rotations: Vec::new(), sources };
     Ok((service, Page::Demo { sandbox_origin: origin }))

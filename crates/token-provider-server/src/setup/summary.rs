@@ -47,8 +47,12 @@ impl TokenSource {
         Self::new(profile, key, format!("{}, another token provider", place_of(url)))
     }
 
-    /// A source that the configuration does not name.
-    pub fn new(profile: &str, credential: impl Into<String>, issuer: impl Into<String>) -> Self {
+    /// A profile of the offline HERE account.
+    pub fn sandbox(profile: &str, origin: &str) -> Self {
+        Self::new(profile, "made for the sandbox", origin)
+    }
+
+    fn new(profile: &str, credential: impl Into<String>, issuer: impl Into<String>) -> Self {
         Self { profile: profile.to_owned(), credential: credential.into(), issuer: issuer.into() }
     }
 }
@@ -102,12 +106,17 @@ fn by_profile(sources: &[TokenSource], of: impl Fn(&TokenSource) -> &str) -> Str
 }
 
 fn places(listeners: &[Listener], admin: &[Listener]) -> String {
-    let mut line = format!("listening on {}", enumerated(listeners));
+    let mut line = listening_on(listeners);
     if !admin.is_empty() {
         line.push_str("; metrics and status at ");
         line.push_str(&enumerated(admin));
     }
     line
+}
+
+/// Says where the server can be called.
+pub fn listening_on(listeners: &[Listener]) -> String {
+    format!("listening on {}", enumerated(listeners))
 }
 
 fn enumerated(listeners: &[Listener]) -> String {

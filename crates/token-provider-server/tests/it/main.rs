@@ -20,5 +20,6 @@ mod resilience;
 mod secrets;
 mod shutdown;
 mod support;
+mod trail;
 mod transport;
 mod unix_socket;

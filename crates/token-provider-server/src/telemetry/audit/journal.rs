@@ -10,8 +10,8 @@ use std::time::Duration;
 pub(super) const SOCKET: &str = "/run/systemd/journal/socket";
 /// A journal that takes nothing for so long is stuck. Lines that wait meanwhile are bounded.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// What each line has beside its text: importance (syslog's "informational"), name, and a field to find it by.
-const FIELDS: &[u8] = b"\nPRIORITY=6\nSYSLOG_IDENTIFIER=token-provider\nTOKEN_PROVIDER_AUDIT=1\n";
+/// What each line has beside its text: importance (syslog's "informational"), and a name to find it by.
+const FIELDS: &[u8] = b"\nPRIORITY=6\nSYSLOG_IDENTIFIER=token-provider-audit\n";
 
 /// A way to the journal. Not connected, so that a journal that is started anew is found again.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ mod tests {
             String::from_utf8_lossy(&buffer[..count]).into_owned()
         };
         assert_eq!(journal.write(b"{\"a\":1}\n{\"b\":2}\n").0, 2);
-        let fields = "PRIORITY=6\nSYSLOG_IDENTIFIER=token-provider\nTOKEN_PROVIDER_AUDIT=1\n";
+        let fields = "PRIORITY=6\nSYSLOG_IDENTIFIER=token-provider-audit\n";
         for line in ["{\"a\":1}", "{\"b\":2}"] {
             assert_eq!(received(&listening), format!("MESSAGE={line}\n{fields}"));
         }
