@@ -92,12 +92,11 @@ fn report(samples: &[Sample], delay: Duration) -> Result<()> {
     while from + window < end {
         // Far from any refresh: its wake is not steady either.
         let is_near = |change: &&Duration| **change + window > from && **change < from + 2 * window + delay;
-        match changes.iter().find(is_near) {
-            Some(change) => from = *change + window,
-            None => {
-                steady.push(slowest(from));
-                from += window;
-            }
+        if let Some(change) = changes.iter().find(is_near) {
+            from = *change + window;
+        } else {
+            steady.push(slowest(from));
+            from += window;
         }
     }
     let count = samples.len();

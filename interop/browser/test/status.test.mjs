@@ -107,7 +107,7 @@ test("tokens count down, requests come up, and an error says what to do", { time
       for (let count = 0; count < 40 + 25 * Math.sin(step); count += 1) await ask("ttl=3600", { "X-API-Key": key });
       await page.waitForTimeout(5000);
     }
-    await page.screenshot({ path: PICTURE, fullPage: true });
+    await page.screenshot({ path: PICTURE });
   }
   assert.deepEqual(complaints, []);
 });
