@@ -117,10 +117,11 @@ impl RemoteIssuer {
         Ok(Self { http: Http::new(settings, &url)?, url, authorization, clock: config.clock })
     }
 
-    /// Says whether this is the API key in use.
+    /// Returns whether this is the API key in use; takes the same time wherever the two differ.
     pub fn uses(&self, bearer: &SecretString) -> bool {
-        let used = self.authorization.load();
-        header(bearer).is_ok_and(|header| used.as_deref() == Some(&header))
+        let (used, header) = (self.authorization.load(), header(bearer));
+        let (Some(used), Ok(header)) = (used.as_deref(), header) else { return false };
+        aws_lc_rs::constant_time::verify_slices_are_equal(used.as_bytes(), header.as_bytes()).is_ok()
     }
 
     /// Tries a new API key with a real request, and uses it from then on if the other server knows it.
@@ -256,6 +257,20 @@ mod tests {
         let issued = answered(200, None, body).expect("is a token");
         assert_eq!(issued.expires_in(), Duration::from_secs(1234));
         assert_eq!(issued.scope.as_ref().map(Scope::as_str), Some("openid"));
+    }
+
+    #[test]
+    fn key_in_use_is_told_from_others() {
+        let config = RemoteIssuerConfig::new("http://localhost:3000/getToken").expect("is on this machine");
+        assert!(
+            !RemoteIssuer::new(config.clone()).expect("can be made").uses(&"planted-key".into()),
+            "none is"
+        );
+        let issuer = RemoteIssuer::new(config.with_bearer("planted-key".into())).expect("can be made");
+        assert!(issuer.uses(&"planted-key".into()));
+        for other in ["planted-kez", "planted-key2", "", "planted\nkey"] {
+            assert!(!issuer.uses(&other.into()), "{other:?}");
+        }
     }
 
     #[test]
