@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
+import { chromiumOptions, DRAWN_BY_PROCESSOR } from "../../../interop/node/support/chromium.mjs";
 import { startServer, stats } from "../../../interop/node/support/command.mjs";
 
 export { startServer, stats };
@@ -10,25 +11,9 @@ export { startServer, stats };
 /** Longest wait for what comes at once on an idle machine. */
 export const PATIENCE_MS = 60_000;
 
-/** Nothing in the background of the browser asks anybody, and the map is drawn without a graphics card. */
-const CHROMIUM_OPTIONS = [
-  "--use-angle=swiftshader",
-  "--enable-unsafe-swiftshader",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-
-/** Starts Debian's Chromium (or the one that CHROMIUM names) with a profile of its own. */
+/** Starts Chromium with a profile of its own. */
 export async function startChromium() {
-  // Chromium's sandbox does not run as root.
-  const asRoot = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [...CHROMIUM_OPTIONS, ...asRoot],
-  });
+  return chromium.launch(chromiumOptions(...DRAWN_BY_PROCESSOR));
 }
 
 /**

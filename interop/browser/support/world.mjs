@@ -9,19 +9,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
+import { chromiumOptions } from "../../node/support/chromium.mjs";
 import { startServer } from "../../node/support/command.mjs";
 
-/** Debian's; another place can be named. */
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-
-/** What it does by itself on the network, it is told not to; every name that a page may use leads to loopback. */
+/** Every name that a page may use leads to loopback. */
 const FLAGS = [
   "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
   "--no-proxy-server",
   "--host-resolver-rules=MAP localhost 127.0.0.1, MAP * 127.0.0.1",
 ];
@@ -80,8 +73,7 @@ export async function startTurncoat(port) {
 
 /** A browser of its own, with a fresh profile. */
 export async function startBrowser() {
-  const flags = process.getuid?.() === 0 ? ["--no-sandbox", ...FLAGS] : FLAGS;
-  return chromium.launch({ executablePath: CHROMIUM, args: flags, timeout: 60_000 });
+  return chromium.launch({ ...chromiumOptions(...FLAGS), timeout: 60_000 });
 }
 
 /** A folder that is gone when the tests have ended. */

@@ -6,26 +6,15 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
 
+import { chromiumOptions, DRAWN_BY_PROCESSOR } from "../../node/support/chromium.mjs";
+
 const CLIENT = fileURLToPath(new URL("../../../clients/typescript/dist/index.js", import.meta.url));
 const HERE = fileURLToPath(new URL("..", import.meta.url));
 
 /** Starts a browser; `herePort` is where `*.hereapi.com` is. */
 export function startChromium(herePort) {
-  const asRoot = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      `--host-resolver-rules=MAP *.hereapi.com:80 127.0.0.1:${herePort}`,
-      "--use-angle=swiftshader",
-      "--enable-unsafe-swiftshader",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      ...asRoot,
-    ],
-  });
+  const names = `--host-resolver-rules=MAP *.hereapi.com:80 127.0.0.1:${herePort}`;
+  return chromium.launch(chromiumOptions(names, ...DRAWN_BY_PROCESSOR));
 }
 
 /** Bundles a module with the libraries that it imports, as an application's own build would. */
