@@ -19,8 +19,8 @@ REFERENCE = pages.ROOT / "docs" / "configuration.md"
 UNKNOWN = "zzzzqqqq"
 # Read by the HTTP client and not by this program's own code.
 PROXY_VARIABLES = {"HTTPS_PROXY", "NO_PROXY"}
-# In the documentation, and no setting: the form of a name, what `token --format env` prints, a field of journal entries.
-NOT_SETTINGS = {"TOKEN_PROVIDER_SECTION__KEY", "HERE_ACCESS_TOKEN", "TOKEN_PROVIDER_AUDIT"}
+# In the documentation, and no setting: the form of a name, and what `token --format env` prints.
+NOT_SETTINGS = {"TOKEN_PROVIDER_SECTION__KEY", "HERE_ACCESS_TOKEN"}
 
 
 def known_keys() -> set[str]:
