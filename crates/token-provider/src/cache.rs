@@ -75,8 +75,8 @@ enum Phase {
     /// The last request brought a token.
     Holding,
     /// The last request failed. No other is sent before `until`, a reading of the boot clock: setting the wall clock
-    /// neither ends a pause nor prolongs it.
-    BackingOff { error: Error, failures: u32, until: Duration },
+    /// neither ends a pause nor prolongs it. A refusal was of the credential after so many changes; another ends the pause.
+    BackingOff { error: Error, failures: u32, until: Duration, refused: Option<u64> },
     /// The keeper has ended; the slot is no longer in the table.
     Closed,
 }
@@ -160,8 +160,10 @@ impl Cache {
                 return Some(Ok(token));
             }
             match &*phase {
-                Phase::BackingOff { error, until, .. }
-                    if *until > now.boot && Rule::FailureIsTold.is_kept() =>
+                Phase::BackingOff { error, until, refused, .. }
+                    if *until > now.boot
+                        && refused.is_none_or(|changes| changes == self.0.credential_changes.count())
+                        && Rule::FailureIsTold.is_kept() =>
                 {
                     let left = until.saturating_sub(now.boot);
                     return Some(Err(error.clone().with_retry_after(Some(left))));
@@ -327,7 +329,7 @@ impl Slot {
     fn status(&self, now: Moment) -> SlotStatus {
         let token = self.usable(now);
         let (failures, last_error, retry_in) = match &**self.phase.load() {
-            Phase::BackingOff { error, failures, until } => {
+            Phase::BackingOff { error, failures, until, .. } => {
                 (*failures, Some(error.clone()), Some(until.saturating_sub(now.boot)))
             }
             _ => (0, None, None),

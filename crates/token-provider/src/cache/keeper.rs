@@ -166,7 +166,8 @@ impl Keeper {
             until: now.boot.saturating_add(span),
             is_refusal: !error.is_transient() && Rule::RotationEndsPause.is_kept(),
         };
-        self.slot.turn(Phase::BackingOff { error, failures: self.failures, until: pause.until });
+        let refused = pause.is_refusal.then_some(self.credential_changes);
+        self.slot.turn(Phase::BackingOff { error, failures: self.failures, until: pause.until, refused });
         pause
     }
 

@@ -130,6 +130,16 @@ async fn refused_credential_is_tried_again_after_a_minute_and_at_once_when_chang
 }
 
 #[tokio::test(start_paused = true)]
+async fn caller_at_the_moment_of_a_change_is_not_told_of_the_old_credentials_refusal() {
+    let bench = Bench::new(|request| if request < 2 { failure(REFUSED) } else { token(3600) });
+    bench.ask(&hour()).await.expect_err("is refused");
+    bench.cache.credential_changed();
+    // The keeper has had no time to wake.
+    bench.ask(&hour()).await.expect("came with the new credential");
+    assert_eq!(bench.issuer.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn credential_that_changed_during_the_request_is_tried_at_once() {
     let bench = Bench::new(|request| match request {
         1 => Step::Answer(seconds(2.0), Err(Error::new(REFUSED, "planted failure"))),

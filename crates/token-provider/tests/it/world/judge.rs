@@ -230,7 +230,7 @@ impl Judge {
             }
             _ => {
                 let last = self.files[key].failure();
-                let is_pausing = last.is_some_and(|failure| now.boot <= failure.latest_retry() + TICK);
+                let is_pausing = self.files[key].is_pausing(now);
                 self.check(is_pausing, key, now, "a failure is told while its pause lasts and no longer");
                 let is_fresh = waited.is_zero() || last.is_some_and(|failure| failure.at.timer == now.timer);
                 self.check(is_fresh, key, now, "a failure is told at once");

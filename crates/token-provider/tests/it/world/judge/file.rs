@@ -26,7 +26,7 @@ pub(super) struct File {
     failures_since_asked: u32,
     /// When a clock last jumped, which a sleeping keeper does not see.
     jumped: Option<Duration>,
-    /// When a caller was the first to find the token due after that.
+    /// When a caller was the first to find the token due after that, and no pause kept the keeper from asking.
     noticed: Option<Duration>,
 }
 
@@ -162,9 +162,17 @@ impl File {
         self.was_asked_for = true;
         self.failures_since_asked = 0;
         let token = self.token.and_then(|number| tokens.get(number));
-        if self.noticed.is_none() && token.is_some_and(|token| token.is_past_due(now)) {
+        if self.noticed.is_none()
+            && !self.is_pausing(now)
+            && token.is_some_and(|token| token.is_past_due(now))
+        {
             self.noticed = Some(now.timer);
         }
+    }
+
+    /// Whether a pause after a failure may last.
+    pub(super) fn is_pausing(&self, now: Now) -> bool {
+        self.failure.is_some_and(|failure| now.boot <= failure.latest_retry() + TICK)
     }
 
     pub(super) fn must_be_held(&self) -> bool {
@@ -258,7 +266,7 @@ impl File {
     pub(super) fn excuses_an_old_token(&self, token: &Token, now: Now) -> bool {
         // The issuer is at it, or has just failed.
         let is_under_way = self.flight.is_some();
-        let is_pausing = self.failure.is_some_and(|failure| now.boot <= failure.latest_retry() + TICK);
+        let is_pausing = self.is_pausing(now);
         // After a jump of the clocks the first who finds the token due gets it as it is, and has it refreshed.
         let is_jump_recent = self.jumped.is_some_and(|jumped| now.timer <= jumped + KEEPERS_SLEEP);
         let is_first = is_jump_recent && self.noticed.is_some_and(|noticed| now.timer <= noticed + TICK);
