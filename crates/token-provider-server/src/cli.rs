@@ -54,6 +54,11 @@ pub enum Command {
     /// Looks at the configuration, the credential and its permissions, the listeners, and makes a real signed request.
     /// Exits with 0 only when the server would serve.
     Check,
+    /// Ask the running server whether it is ready, such as for a container's health check.
+    ///
+    /// Asks at the first listener of the same configuration, and prints "ready". Exits with 0 when the server has a
+    /// token to hand out, and with 1 when it has none or does not answer.
+    Health,
     /// Run the offline HERE account alone.
     ///
     /// It has a token endpoint that checks signatures strictly, misbehaves on request (PUT /sandbox/faults), and a

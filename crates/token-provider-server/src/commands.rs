@@ -1,6 +1,7 @@
 //! What each command does, and what the process exits with.
 
 mod check;
+mod health;
 mod key;
 mod sandbox;
 mod serve;
@@ -42,6 +43,12 @@ enum Failure {
     /// The system said no.
     #[error("{what}")]
     System { what: String, source: io::Error },
+    /// No server could be asked.
+    #[error("no server answers at {listen}")]
+    Unanswered { listen: String, source: reqwest::Error },
+    /// The server says so itself.
+    #[error("the server at {listen} is not ready: HTTP {status}{reason}")]
+    NotReady { listen: String, status: u16, reason: String },
     /// `check` has said what is wrong.
     #[error("")]
     Reported(u8),
@@ -61,7 +68,7 @@ impl Failure {
             {
                 EXIT_CONFIG
             }
-            Self::Token(_) | Self::System { .. } => 1,
+            Self::Token(_) | Self::System { .. } | Self::Unanswered { .. } | Self::NotReady { .. } => 1,
             Self::Usage(_) => EXIT_USAGE,
             Self::Reported(code) => *code,
         }
@@ -103,6 +110,7 @@ pub fn run(cli: Cli) -> ExitCode {
             with_runtime(&common, move |settings| token::run(settings, format, ttl))
         }
         Command::Check => check::run_command(&cli.common),
+        Command::Health => with_runtime(&cli.common, health::run),
         Command::Sandbox { write_credentials } => {
             let (listen, credentials) = (cli.common.listen.clone(), cli.common.credentials.clone());
             with_runtime(&cli.common, move |_| sandbox::run(listen, credentials, write_credentials))
@@ -148,6 +156,7 @@ mod tests {
             (token(ErrorKind::Rejected { status: 401, code: Some(401_300) }), 1),
             (token(ErrorKind::Unreachable), 1),
             (Failure::system("cannot")(io::Error::other("x")), 1),
+            (Failure::NotReady { listen: "x".to_owned(), status: 503, reason: String::new() }, 1),
             (Failure::Usage("x".to_owned()), 2),
             (Failure::Reported(78), 78),
         ] {

@@ -22,6 +22,9 @@ _token__provider() {
             token__provider,completions)
                 cmd="token__provider__subcmd__completions"
                 ;;
+            token__provider,health)
+                cmd="token__provider__subcmd__health"
+                ;;
             token__provider,help)
                 cmd="token__provider__subcmd__help"
                 ;;
@@ -45,6 +48,9 @@ _token__provider() {
                 ;;
             token__provider__subcmd__help,completions)
                 cmd="token__provider__subcmd__help__subcmd__completions"
+                ;;
+            token__provider__subcmd__help,health)
+                cmd="token__provider__subcmd__help__subcmd__health"
                 ;;
             token__provider__subcmd__help,help)
                 cmd="token__provider__subcmd__help__subcmd__help"
@@ -86,7 +92,7 @@ _token__provider() {
 
     case "${cmd}" in
         token__provider)
-            opts="-v -q -h -V --config --credentials --profile --scope --listen --allow-origin --anonymous --log-format --verbose --quiet --help --version serve token check sandbox key completions man help"
+            opts="-v -q -h -V --config --credentials --profile --scope --listen --allow-origin --anonymous --log-format --verbose --quiet --help --version serve token check health sandbox key completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -211,8 +217,50 @@ _token__provider() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        token__subcmd__provider__subcmd__health)
+            opts="-v -q -h -V --config --credentials --profile --scope --listen --allow-origin --anonymous --log-format --verbose --quiet --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --credentials)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow-origin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         token__subcmd__provider__subcmd__help)
-            opts="serve token check sandbox key completions man help"
+            opts="serve token check health sandbox key completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -240,6 +288,20 @@ _token__provider() {
             return 0
             ;;
         token__subcmd__provider__subcmd__help__subcmd__completions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        token__subcmd__provider__subcmd__help__subcmd__health)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

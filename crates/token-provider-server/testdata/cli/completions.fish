@@ -39,6 +39,7 @@ complete -c token-provider -n "__fish_token_provider_needs_command" -s V -l vers
 complete -c token-provider -n "__fish_token_provider_needs_command" -f -a "serve" -d 'Run the server'
 complete -c token-provider -n "__fish_token_provider_needs_command" -f -a "token" -d 'Print one access token, for scripts'
 complete -c token-provider -n "__fish_token_provider_needs_command" -f -a "check" -d 'Find what is wrong before the server does'
+complete -c token-provider -n "__fish_token_provider_needs_command" -f -a "health" -d 'Ask the running server whether it is ready, such as for a container\'s health check'
 complete -c token-provider -n "__fish_token_provider_needs_command" -f -a "sandbox" -d 'Run the offline HERE account alone'
 complete -c token-provider -n "__fish_token_provider_needs_command" -f -a "key" -d 'Manage API keys'
 complete -c token-provider -n "__fish_token_provider_needs_command" -f -a "completions" -d 'Print a shell completion script'
@@ -86,6 +87,18 @@ complete -c token-provider -n "__fish_token_provider_using_subcommand check" -s 
 complete -c token-provider -n "__fish_token_provider_using_subcommand check" -s q -l quiet -d 'Log less (-q warnings only, -qq errors only)'
 complete -c token-provider -n "__fish_token_provider_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c token-provider -n "__fish_token_provider_using_subcommand check" -s V -l version -d 'Print version'
+complete -c token-provider -n "__fish_token_provider_using_subcommand health" -l config -d 'The configuration file. Else ./token-provider.toml or /etc/token-provider/config.toml, where there is one' -r -F
+complete -c token-provider -n "__fish_token_provider_using_subcommand health" -l credentials -d 'The credential file, as downloaded from the HERE portal' -r -F
+complete -c token-provider -n "__fish_token_provider_using_subcommand health" -l profile -d 'The profile to use by default' -r
+complete -c token-provider -n "__fish_token_provider_using_subcommand health" -l scope -d 'The scope to ask for, such as a project\'s HRN' -r
+complete -c token-provider -n "__fish_token_provider_using_subcommand health" -l listen -d 'Where to listen: localhost:3000, 0.0.0.0:8443, unix:/run/token-provider.sock. May be repeated' -r
+complete -c token-provider -n "__fish_token_provider_using_subcommand health" -l allow-origin -d 'An origin whose web pages may ask, such as https://maps.example.com. May be repeated' -r
+complete -c token-provider -n "__fish_token_provider_using_subcommand health" -l log-format -d 'How to log: text or json. Default: text on a terminal, else json' -r
+complete -c token-provider -n "__fish_token_provider_using_subcommand health" -l anonymous -d 'Let anyone ask who can reach the server: something else protects it'
+complete -c token-provider -n "__fish_token_provider_using_subcommand health" -s v -l verbose -d 'Log more (-v debug, -vv trace)'
+complete -c token-provider -n "__fish_token_provider_using_subcommand health" -s q -l quiet -d 'Log less (-q warnings only, -qq errors only)'
+complete -c token-provider -n "__fish_token_provider_using_subcommand health" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c token-provider -n "__fish_token_provider_using_subcommand health" -s V -l version -d 'Print version'
 complete -c token-provider -n "__fish_token_provider_using_subcommand sandbox" -l write-credentials -d 'Write a ready credentials.properties for it (mode 0600). Refuses to replace a file' -r -F
 complete -c token-provider -n "__fish_token_provider_using_subcommand sandbox" -l config -d 'The configuration file. Else ./token-provider.toml or /etc/token-provider/config.toml, where there is one' -r -F
 complete -c token-provider -n "__fish_token_provider_using_subcommand sandbox" -l credentials -d 'The credential file, as downloaded from the HERE portal' -r -F
@@ -152,12 +165,13 @@ complete -c token-provider -n "__fish_token_provider_using_subcommand man" -s v 
 complete -c token-provider -n "__fish_token_provider_using_subcommand man" -s q -l quiet -d 'Log less (-q warnings only, -qq errors only)'
 complete -c token-provider -n "__fish_token_provider_using_subcommand man" -s h -l help -d 'Print help'
 complete -c token-provider -n "__fish_token_provider_using_subcommand man" -s V -l version -d 'Print version'
-complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check sandbox key completions man help" -f -a "serve" -d 'Run the server'
-complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check sandbox key completions man help" -f -a "token" -d 'Print one access token, for scripts'
-complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check sandbox key completions man help" -f -a "check" -d 'Find what is wrong before the server does'
-complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check sandbox key completions man help" -f -a "sandbox" -d 'Run the offline HERE account alone'
-complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check sandbox key completions man help" -f -a "key" -d 'Manage API keys'
-complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check sandbox key completions man help" -f -a "completions" -d 'Print a shell completion script'
-complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check sandbox key completions man help" -f -a "man" -d 'Print the manual page, in troff'
-complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check sandbox key completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check health sandbox key completions man help" -f -a "serve" -d 'Run the server'
+complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check health sandbox key completions man help" -f -a "token" -d 'Print one access token, for scripts'
+complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check health sandbox key completions man help" -f -a "check" -d 'Find what is wrong before the server does'
+complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check health sandbox key completions man help" -f -a "health" -d 'Ask the running server whether it is ready, such as for a container\'s health check'
+complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check health sandbox key completions man help" -f -a "sandbox" -d 'Run the offline HERE account alone'
+complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check health sandbox key completions man help" -f -a "key" -d 'Manage API keys'
+complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check health sandbox key completions man help" -f -a "completions" -d 'Print a shell completion script'
+complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check health sandbox key completions man help" -f -a "man" -d 'Print the manual page, in troff'
+complete -c token-provider -n "__fish_token_provider_using_subcommand help; and not __fish_seen_subcommand_from serve token check health sandbox key completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c token-provider -n "__fish_token_provider_using_subcommand help; and __fish_seen_subcommand_from key" -f -a "new" -d 'Make an API key for a caller, and print it this once'

@@ -106,6 +106,26 @@ _arguments "${_arguments_options[@]}" : \
 '--version[Print version]' \
 && ret=0
 ;;
+(health)
+_arguments "${_arguments_options[@]}" : \
+'--config=[The configuration file. Else ./token-provider.toml or /etc/token-provider/config.toml, where there is one]:FILE:_files' \
+'--credentials=[The credential file, as downloaded from the HERE portal]:FILE:_files' \
+'--profile=[The profile to use by default]:NAME:_default' \
+'--scope=[The scope to ask for, such as a project'\''s HRN]:HRN:_default' \
+'*--listen=[Where to listen\: localhost\:3000, 0.0.0.0\:8443, unix\:/run/token-provider.sock. May be repeated]:ADDR:_default' \
+'*--allow-origin=[An origin whose web pages may ask, such as https\://maps.example.com. May be repeated]:ORIGIN:_default' \
+'--log-format=[How to log\: text or json. Default\: text on a terminal, else json]:FORMAT:_default' \
+'--anonymous[Let anyone ask who can reach the server\: something else protects it]' \
+'*-v[Log more (-v debug, -vv trace)]' \
+'*--verbose[Log more (-v debug, -vv trace)]' \
+'(-v --verbose)*-q[Log less (-q warnings only, -qq errors only)]' \
+'(-v --verbose)*--quiet[Log less (-q warnings only, -qq errors only)]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+'-V[Print version]' \
+'--version[Print version]' \
+&& ret=0
+;;
 (sandbox)
 _arguments "${_arguments_options[@]}" : \
 '--write-credentials=[Write a ready credentials.properties for it (mode 0600). Refuses to replace a file]:FILE:_files' \
@@ -269,6 +289,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(health)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (sandbox)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -320,6 +344,7 @@ _token-provider_commands() {
 'serve:Run the server' \
 'token:Print one access token, for scripts' \
 'check:Find what is wrong before the server does' \
+'health:Ask the running server whether it is ready, such as for a container'\''s health check' \
 'sandbox:Run the offline HERE account alone' \
 'key:Manage API keys' \
 'completions:Print a shell completion script' \
@@ -338,12 +363,18 @@ _token-provider__subcmd__completions_commands() {
     local commands; commands=()
     _describe -t commands 'token-provider completions commands' commands "$@"
 }
+(( $+functions[_token-provider__subcmd__health_commands] )) ||
+_token-provider__subcmd__health_commands() {
+    local commands; commands=()
+    _describe -t commands 'token-provider health commands' commands "$@"
+}
 (( $+functions[_token-provider__subcmd__help_commands] )) ||
 _token-provider__subcmd__help_commands() {
     local commands; commands=(
 'serve:Run the server' \
 'token:Print one access token, for scripts' \
 'check:Find what is wrong before the server does' \
+'health:Ask the running server whether it is ready, such as for a container'\''s health check' \
 'sandbox:Run the offline HERE account alone' \
 'key:Manage API keys' \
 'completions:Print a shell completion script' \
@@ -361,6 +392,11 @@ _token-provider__subcmd__help__subcmd__check_commands() {
 _token-provider__subcmd__help__subcmd__completions_commands() {
     local commands; commands=()
     _describe -t commands 'token-provider help completions commands' commands "$@"
+}
+(( $+functions[_token-provider__subcmd__help__subcmd__health_commands] )) ||
+_token-provider__subcmd__help__subcmd__health_commands() {
+    local commands; commands=()
+    _describe -t commands 'token-provider help health commands' commands "$@"
 }
 (( $+functions[_token-provider__subcmd__help__subcmd__help_commands] )) ||
 _token-provider__subcmd__help__subcmd__help_commands() {

@@ -38,6 +38,7 @@ async fn help_is_as_written_down() {
         ("serve.txt", &["serve", "--help"]),
         ("token.txt", &["token", "--help"]),
         ("check.txt", &["check", "--help"]),
+        ("health.txt", &["health", "--help"]),
         ("sandbox.txt", &["sandbox", "--help"]),
         ("key.txt", &["key", "--help"]),
         ("key-new.txt", &["key", "new", "--help"]),
@@ -68,7 +69,7 @@ async fn other_shells_have_completions_too() {
 #[tokio::test]
 async fn help_names_every_command_and_exit_code() {
     let help = Folder::new().run(&["--help"]).await.stdout;
-    for word in ["serve", "token", "check", "sandbox", "completions", "man", "78"] {
+    for word in ["serve", "token", "check", "health", "sandbox", "completions", "man", "78"] {
         assert!(help.contains(word), "{word}: {help}");
     }
     assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");

@@ -1,0 +1,118 @@
+//! `health`: asks the running server whether it is ready, for whoever starts and stops it without a shell or curl at
+//! hand, such as a container's health check.
+
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::Failure;
+use crate::config::{Config, Host, Listen};
+use crate::reload::Settings;
+
+/// `/readyz` answers within 0.8 s, be it with a no; the rest is for a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What the server says when it is not ready.
+#[derive(Deserialize)]
+struct Problem {
+    error_description: String,
+}
+
+/// Where a server on this machine can be asked.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
+    let config = &settings.config;
+    let (listen, place) = place(config)?;
+    let failed = |source| Failure::Unanswered { listen: listen.to_string(), source };
+    let answer = ask(&place, config.tls.is_some()).await.map_err(failed)?;
+    let status = answer.status().as_u16();
+    if status != 200 {
+        let problem =
+            answer.bytes().await.ok().and_then(|body| serde_json::from_slice::<Problem>(&body).ok());
+        let reason = problem.map(|problem| format!(": {}", problem.error_description)).unwrap_or_default();
+        return Err(Failure::NotReady { listen: listen.to_string(), status, reason });
+    }
+    std::io::stdout().write_all(b"ready\n").map_err(Failure::system("cannot write to stdout"))
+}
+
+/// The first listener of which the configuration says where it is: all of them lead to one server.
+fn place(config: &Config) -> Result<(&Listen, Place), Failure> {
+    let place = |listen| Some((listen, Place::of(listen)?));
+    config.listen.iter().find_map(place).ok_or_else(|| {
+        Failure::Usage(
+            "no listener has a port or a path that the configuration names; name one with --listen"
+                .to_owned(),
+        )
+    })
+}
+
+impl Place {
+    /// `None` for what the system chooses.
+    fn of(listen: &Listen) -> Option<Self> {
+        let (address, port) = match listen {
+            Listen::Unix(place) => return Some(Self::Unix(place.path.clone())),
+            Listen::Systemd(_) | Listen::Tcp { port: 0, .. } => return None,
+            Listen::Tcp { host: Host::Localhost, port } => (Ipv4Addr::LOCALHOST.into(), *port),
+            Listen::Tcp { host: Host::Ip(address), port } => (*address, *port),
+        };
+        // "All addresses" is none that can be called.
+        let address = match address {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+            address => address,
+        };
+        Some(Self::Tcp(SocketAddr::new(address, port)))
+    }
+}
+
+async fn ask(place: &Place, is_tls: bool) -> reqwest::Result<reqwest::Response> {
+    let client = reqwest::Client::builder()
+        .timeout(PATIENCE)
+        .redirect(reqwest::redirect::Policy::none())
+        // It is this machine, whatever the way to others.
+        .no_proxy()
+        // Nor does its certificate speak of addresses. Nothing secret is sent, and all that is believed is a status.
+        .tls_danger_accept_invalid_certs(true);
+    let (client, url) = match place {
+        Place::Tcp(address) if is_tls => (client, format!("https://{address}/readyz")),
+        Place::Tcp(address) => (client, format!("http://{address}/readyz")),
+        Place::Unix(path) => (client.unix_socket(path.as_path()), "http://localhost/readyz".to_owned()),
+    };
+    client.build()?.get(url).send().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Environment, Overrides};
+
+    #[test]
+    fn listener_is_asked_at_an_address_that_can_be_called() {
+        for (listen, expected) in [
+            ("[\"localhost:3000\"]", Some("127.0.0.1:3000")),
+            ("[\"0.0.0.0:8443\"]", Some("127.0.0.1:8443")),
+            ("[\"[::]:8443\"]", Some("[::1]:8443")),
+            ("[\"192.0.2.7:80\"]", Some("192.0.2.7:80")),
+            ("[\"systemd\", \"localhost:0\", \"127.0.0.1:1\"]", Some("127.0.0.1:1")),
+            ("[\"systemd\"]", None),
+        ] {
+            let file = (Path::new("c.toml"), format!("listen = {listen}\naccess.anonymous = true"));
+            let config =
+                Config::parse(Some((file.0, &file.1)), &Environment::default(), &Overrides::default());
+            let config = config.expect("is well-formed");
+            let found = place(&config).ok().map(|(_, place)| place);
+            let expected = expected.map(|address| Place::Tcp(address.parse().expect("is one")));
+            assert_eq!(found, expected, "{listen}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `health`: what a container's health check hears, over each kind of listener.
+
+use here_sandbox::Fault;
+use rcgen::generate_simple_self_signed;
+use rustix::process::Signal;
+
+use crate::support::program::{Account, Folder};
+
+async fn at_home() -> (Account, Folder) {
+    let (account, folder) = (Account::open().await, Folder::new());
+    folder.write("credentials.properties", &account.credentials());
+    (account, folder)
+}
+
+#[tokio::test]
+async fn running_server_is_ready_over_tcp() {
+    let (_account, folder) = at_home().await;
+    let mut server = folder.start(&["serve", "--listen", "127.0.0.1:0"]);
+    let listen = server.address().await.to_string();
+    let outcome = folder.run(&["health", "--listen", &listen]).await;
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "ready\n"), "{outcome:?}");
+    assert_eq!(outcome.stderr, "");
+
+    server.signal(Signal::TERM);
+    server.end().await;
+    let outcome = folder.run(&["health", "--listen", &listen]).await;
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
+    let expected = format!("error: no server answers at {listen}\ncaused by: ");
+    assert!(outcome.stderr.starts_with(&expected), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn running_server_is_ready_over_tls() {
+    let (_account, mut folder) = at_home().await;
+    let made = generate_simple_self_signed(["tokens.example.com".to_owned()]).expect("can be made");
+    folder.write("tls.crt", &made.cert.pem());
+    folder.write("tls.key", &made.signing_key.serialize_pem());
+    folder.write(
+        "token-provider.toml",
+        "listen = [\"127.0.0.1:0\"]\n[tls]\ncert = \"tls.crt\"\nkey = \"tls.key\"\n",
+    );
+    // A proxy on the way to others is none on the way to this machine.
+    folder.set("HTTPS_PROXY", "http://127.0.0.1:1");
+    folder.set("NO_PROXY", "localhost");
+    let mut server = folder.start(&["serve"]);
+    let message = server.logged("listening on https://").await;
+    let listen = message.split("https://").nth(1).and_then(|rest| rest.split([' ', ';']).next());
+    let outcome = folder.run(&["health", "--listen", listen.expect("is there")]).await;
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "ready\n"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn running_server_is_ready_over_a_unix_socket_of_its_configuration() {
+    let (_account, folder) = at_home().await;
+    let socket = folder.path("http.sock").display().to_string();
+    folder.write("token-provider.toml", &format!("listen = [\"unix:{socket}\"]\n"));
+    let mut server = folder.start(&["serve"]);
+    server.logged("listening on unix:").await;
+    let outcome = folder.run(&["health"]).await;
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "ready\n"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn server_without_a_token_is_not_ready_and_says_why() {
+    let (account, folder) = at_home().await;
+    account
+        .sandbox
+        .faults()
+        .replace(vec![Fault::new().with_status(401).with_error_code(401_300).with_count(99)]);
+    let mut server = folder.start(&["serve", "--listen", "127.0.0.1:0"]);
+    let listen = server.address().await.to_string();
+    let outcome = folder.run(&["health", "--listen", &listen]).await;
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
+    let expected = format!("error: the server at {listen} is not ready: HTTP 503: ");
+    assert!(outcome.stderr.starts_with(&expected) && outcome.stderr.contains("401300"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn listener_that_cannot_be_known_is_asked_for() {
+    let folder = Folder::new();
+    let outcome = folder.run(&["health", "--listen", "127.0.0.1:0"]).await;
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+    assert!(outcome.stderr.contains("--listen"), "{outcome:?}");
+}
