@@ -58,7 +58,11 @@ pub enum Command {
     ///
     /// Asks at the first listener of the same configuration, and prints "ready". Exits with 0 when the server has a
     /// token to hand out, and with 1 when it has none or does not answer.
-    Health,
+    Health {
+        /// Ask whether it answers at all, with a token or without.
+        #[arg(long)]
+        live: bool,
+    },
     /// Run the offline HERE account alone.
     ///
     /// It has a token endpoint that checks signatures strictly, misbehaves on request (PUT /sandbox/faults), and a

@@ -110,7 +110,7 @@ pub fn run(cli: Cli) -> ExitCode {
             with_runtime(&common, move |settings| token::run(settings, format, ttl))
         }
         Command::Check => check::run_command(&cli.common),
-        Command::Health => with_runtime(&cli.common, health::run),
+        Command::Health { live } => with_runtime(&cli.common, move |settings| health::run(settings, live)),
         Command::Sandbox { write_credentials } => {
             let (listen, credentials) = (cli.common.listen.clone(), cli.common.credentials.clone());
             with_runtime(&cli.common, move |_| sandbox::run(listen, credentials, write_credentials))

@@ -28,11 +28,12 @@ enum Place {
     Unix(PathBuf),
 }
 
-pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
+pub(super) async fn run(settings: Settings, live: bool) -> Result<(), Failure> {
     let config = &settings.config;
     let (listen, place) = place(config)?;
     let failed = |source| Failure::Unanswered { listen: listen.to_string(), source };
-    let answer = ask(&place, config.tls.is_some()).await.map_err(failed)?;
+    let (path, word) = if live { ("/livez", "live\n") } else { ("/readyz", "ready\n") };
+    let answer = ask(&place, path, config.tls.is_some()).await.map_err(failed)?;
     let status = answer.status().as_u16();
     if status != 200 {
         let problem =
@@ -40,7 +41,7 @@ pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
         let reason = problem.map(|problem| format!(": {}", problem.error_description)).unwrap_or_default();
         return Err(Failure::NotReady { listen: listen.to_string(), status, reason });
     }
-    std::io::stdout().write_all(b"ready\n").map_err(Failure::system("cannot write to stdout"))
+    std::io::stdout().write_all(word.as_bytes()).map_err(Failure::system("cannot write to stdout"))
 }
 
 /// The first listener of which the configuration says where it is: all of them lead to one server.
@@ -73,7 +74,7 @@ impl Place {
     }
 }
 
-async fn ask(place: &Place, is_tls: bool) -> reqwest::Result<reqwest::Response> {
+async fn ask(place: &Place, path: &str, is_tls: bool) -> reqwest::Result<reqwest::Response> {
     let client = reqwest::Client::builder()
         .timeout(PATIENCE)
         .redirect(reqwest::redirect::Policy::none())
@@ -82,9 +83,9 @@ async fn ask(place: &Place, is_tls: bool) -> reqwest::Result<reqwest::Response> 
         // Nor does its certificate speak of addresses. Nothing secret is sent, and all that is believed is a status.
         .tls_danger_accept_invalid_certs(true);
     let (client, url) = match place {
-        Place::Tcp(address) if is_tls => (client, format!("https://{address}/readyz")),
-        Place::Tcp(address) => (client, format!("http://{address}/readyz")),
-        Place::Unix(path) => (client.unix_socket(path.as_path()), "http://localhost/readyz".to_owned()),
+        Place::Tcp(address) if is_tls => (client, format!("https://{address}{path}")),
+        Place::Tcp(address) => (client, format!("http://{address}{path}")),
+        Place::Unix(socket) => (client.unix_socket(socket.as_path()), format!("http://localhost{path}")),
     };
     client.build()?.get(url).send().await
 }

@@ -218,7 +218,7 @@ _token__provider() {
             return 0
             ;;
         token__subcmd__provider__subcmd__health)
-            opts="-v -q -h -V --config --credentials --profile --scope --listen --allow-origin --anonymous --log-format --verbose --quiet --help --version"
+            opts="-v -q -h -V --live --config --credentials --profile --scope --listen --allow-origin --anonymous --log-format --verbose --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -94,6 +94,7 @@ complete -c token-provider -n "__fish_token_provider_using_subcommand health" -l
 complete -c token-provider -n "__fish_token_provider_using_subcommand health" -l listen -d 'Where to listen: localhost:3000, 0.0.0.0:8443, unix:/run/token-provider.sock. May be repeated' -r
 complete -c token-provider -n "__fish_token_provider_using_subcommand health" -l allow-origin -d 'An origin whose web pages may ask, such as https://maps.example.com. May be repeated' -r
 complete -c token-provider -n "__fish_token_provider_using_subcommand health" -l log-format -d 'How to log: text or json. Default: text on a terminal, else json' -r
+complete -c token-provider -n "__fish_token_provider_using_subcommand health" -l live -d 'Ask whether it answers at all, with a token or without'
 complete -c token-provider -n "__fish_token_provider_using_subcommand health" -l anonymous -d 'Let anyone ask who can reach the server: something else protects it'
 complete -c token-provider -n "__fish_token_provider_using_subcommand health" -s v -l verbose -d 'Log more (-v debug, -vv trace)'
 complete -c token-provider -n "__fish_token_provider_using_subcommand health" -s q -l quiet -d 'Log less (-q warnings only, -qq errors only)'

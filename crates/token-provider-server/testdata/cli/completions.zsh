@@ -115,6 +115,7 @@ _arguments "${_arguments_options[@]}" : \
 '*--listen=[Where to listen\: localhost\:3000, 0.0.0.0\:8443, unix\:/run/token-provider.sock. May be repeated]:ADDR:_default' \
 '*--allow-origin=[An origin whose web pages may ask, such as https\://maps.example.com. May be repeated]:ORIGIN:_default' \
 '--log-format=[How to log\: text or json. Default\: text on a terminal, else json]:FORMAT:_default' \
+'--live[Ask whether it answers at all, with a token or without]' \
 '--anonymous[Let anyone ask who can reach the server\: something else protects it]' \
 '*-v[Log more (-v debug, -vv trace)]' \
 '*--verbose[Log more (-v debug, -vv trace)]' \

@@ -61,7 +61,7 @@ async fn running_server_is_ready_over_a_unix_socket_of_its_configuration() {
 }
 
 #[tokio::test]
-async fn server_without_a_token_is_not_ready_and_says_why() {
+async fn server_without_a_token_is_live_and_says_why_it_is_not_ready() {
     let (account, folder) = at_home().await;
     account
         .sandbox
@@ -73,6 +73,9 @@ async fn server_without_a_token_is_not_ready_and_says_why() {
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
     let expected = format!("error: the server at {listen} is not ready: HTTP 503: ");
     assert!(outcome.stderr.starts_with(&expected) && outcome.stderr.contains("401300"), "{outcome:?}");
+
+    let outcome = folder.run(&["health", "--live", "--listen", &listen]).await;
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "live\n"), "{outcome:?}");
 }
 
 #[tokio::test]
