@@ -102,16 +102,16 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// 400 for a parameter that is not well-formed, or a profile or scope that the configuration does not list; 403 for
-    /// one that this caller may not have.
+    /// 400 for a parameter that is not well-formed, a profile or scope that the configuration does not list, or no scope
+    /// where there is none to choose for this caller; 403 for one that this caller may not have.
     pub fn authorize(&self, rules: &Rules, caller: &Caller, wish: &Wish<'_>) -> Result<Permit<'_>, Problem> {
         let lifetime = rules.lifetime(caller, wish.ttl)?;
         let profile = self.handout.profile(wish.profile)?;
         caller.policy.admit_profile(profile.name())?;
-        let scope = wish.scope.map(|scope| profile.listed_scope(scope)).transpose()?;
-        if let Some(scope) = &scope {
-            caller.policy.admit_scope(scope.as_str())?;
-        }
+        let scope = match wish.scope {
+            Some(scope) => Some(caller.policy.admit_scope(profile.listed_scope(scope)?)?),
+            None => caller.policy.scope_of(profile)?,
+        };
         let key = TokenKey::new(lifetime).map_err(|error| Problem::from(&error))?;
         Ok(Permit { profile, key: key.with_scope(scope) })
     }
@@ -146,7 +146,7 @@ impl Permit<'_> {
         self.profile.number()
     }
 
-    /// Returns the scope asked for.
+    /// Returns the scope asked for, by the caller or for it; `None` leaves it to the credential.
     pub fn scope(&self) -> Option<&Scope> {
         self.key.scope()
     }

@@ -280,7 +280,7 @@ fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Result<Prof
     let key = TokenKey::new(lifetime).map_err(failed(name))?;
     let issuer = Arc::new(issuer);
     let provider = TokenProvider::builder(Arc::clone(&issuer)).default_key(key).build();
-    Ok(Profile::new(name, scopes, provider).with_issuer(issuer))
+    Ok(Profile::new(name, scopes, provider).with_scope(default_scope(name, config)?).with_issuer(issuer))
 }
 
 /// Returns the scope that the configuration gives a profile's requests.

@@ -183,7 +183,7 @@ impl AccessToken {
         self.0.text.clone()
     }
 
-    /// Returns the scope that the issuer named in its answer.
+    /// Returns the scope that the issuer named in its answer, or else the one asked for (RFC 6749 §5.1).
     pub fn scope(&self) -> Option<&Scope> {
         self.0.scope.as_ref()
     }

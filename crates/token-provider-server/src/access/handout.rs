@@ -14,6 +14,8 @@ use crate::telemetry::{Counter, MeteredIssuer, TraceParent};
 pub struct Profile {
     name: Box<str>,
     scopes: Vec<Scope>,
+    /// The one that the configuration gives requests without a scope; the credential may have one, too.
+    scope: Option<Scope>,
     provider: TokenProvider,
     /// Its place among all profiles.
     number: usize,
@@ -61,7 +63,15 @@ pub struct ProfileStatus<'a> {
 impl Profile {
     /// Puts a profile together. Callers may ask for the listed scopes and no other.
     pub fn new(name: &str, scopes: Vec<Scope>, provider: TokenProvider) -> Self {
-        Self { name: name.into(), scopes, provider, number: 0, counts: Counts::default(), issuer: None }
+        let counts = Counts::default();
+        Self { name: name.into(), scopes, scope: None, provider, number: 0, counts, issuer: None }
+    }
+
+    /// Names the scope that the configuration gives requests without one. The issuer behind the provider has it already;
+    /// this is for callers that may not have every scope.
+    #[must_use]
+    pub fn with_scope(self, scope: Option<Scope>) -> Self {
+        Self { scope, ..self }
     }
 
     /// Names the issuer behind the provider, to be looked at.
@@ -76,6 +86,14 @@ impl Profile {
 
     pub(super) fn number(&self) -> usize {
         self.number
+    }
+
+    pub(super) fn scope(&self) -> Option<&Scope> {
+        self.scope.as_ref()
+    }
+
+    pub(super) fn scopes(&self) -> &[Scope] {
+        &self.scopes
     }
 
     pub(super) fn listed_scope(&self, scope: &str) -> Result<Scope, Problem> {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use token_provider::Scope;
+
+use super::handout::Profile;
 use super::rate::Limiter;
 use crate::config::PolicyConfig;
 use crate::problem::Problem;
@@ -40,13 +43,36 @@ impl Policy {
         ))
     }
 
-    pub(super) fn admit_scope(&self, scope: &str) -> Result<(), Problem> {
+    pub(super) fn admit_scope(&self, scope: Scope) -> Result<Scope, Problem> {
         match &self.scopes {
-            Some(allowed) if !allowed.iter().any(|allowed| allowed == scope) => Err(Problem::access_denied(
+            Some(allowed) if !is_among(&scope, allowed) => Err(Problem::access_denied(
                 "scope",
                 "this caller may not have this scope; the configuration lists its scopes",
             )),
-            _ => Ok(()),
+            _ => Ok(scope),
+        }
+    }
+
+    /// Chooses the scope for a caller that names none (RFC 6749 §3.3); `None` leaves it to the profile's credential.
+    ///
+    /// That is not for a caller limited to some scopes: it would have whatever the credential has, which changes with
+    /// the credential. It gets the scope that the configuration gives the profile, if it may have that one, or the only
+    /// one it may have.
+    pub(super) fn scope_of(&self, profile: &Profile) -> Result<Option<Scope>, Problem> {
+        let Some(allowed) = &self.scopes else { return Ok(None) };
+        if let Some(scope) = profile.scope().filter(|scope| is_among(scope, allowed)) {
+            return Ok(Some(scope.clone()));
+        }
+        let mut possible = profile.scopes().iter().filter(|scope| is_among(scope, allowed));
+        match (possible.next(), possible.next()) {
+            (Some(only), None) => Ok(Some(only.clone())),
+            (Some(_), Some(_)) => {
+                let names: Vec<&str> = allowed.iter().map(String::as_str).collect();
+                Err(Problem::invalid_scope(format!("scope: name one of {}", names.join(", "))))
+            }
+            (None, _) => {
+                Err(Problem::access_denied("scope", "this caller may have no scope of this profile"))
+            }
         }
     }
 
@@ -57,4 +83,8 @@ impl Policy {
             None => Ok(()),
         }
     }
+}
+
+fn is_among(scope: &Scope, allowed: &[String]) -> bool {
+    allowed.iter().any(|allowed| allowed == scope.as_str())
 }

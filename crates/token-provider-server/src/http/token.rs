@@ -90,6 +90,8 @@ pub(super) async fn hand_out(
     let now = handout.now(&permit);
     let left = token.left_at(now).as_secs();
     event.time = now.wall;
+    // The one that it has: where none was asked for, the credential's own.
+    event.scope = token.scope().cloned();
     event.left = Some(left);
     event.fingerprint = Some(token.fingerprint());
     event.outcome = Outcome::HandedOut;

@@ -4,6 +4,7 @@
 mod forwarded;
 mod guessing;
 mod rebinding;
+mod scopes;
 mod tokens;
 
 use std::path::PathBuf;

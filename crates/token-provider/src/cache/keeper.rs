@@ -120,7 +120,9 @@ impl Keeper {
     /// Puts a new token where callers find it.
     fn take(&mut self, issued: Issued, sent_at: Moment) -> Result<(), Error> {
         let lifetime = issued.expires_in;
-        let token = AccessToken::new(issued.access_token, issued.scope, lifetime, sent_at);
+        // RFC 6749 §5.1: an issuer need not name the scope if it is the one asked for.
+        let scope = issued.scope.or_else(|| self.slot.key.scope().cloned());
+        let token = AccessToken::new(issued.access_token, scope, lifetime, sent_at);
         if !token.is_usable_at(self.shared.clock.now()) && Rule::ExpiredOnArrival.is_kept() {
             return Err(Error::new(
                 ErrorKind::ExpiresTooSoon,

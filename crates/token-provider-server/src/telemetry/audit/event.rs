@@ -62,7 +62,7 @@ pub struct Event {
     pub origin: Option<Box<str>>,
     /// The profile, by its number.
     pub profile: Option<usize>,
-    /// The scope asked for.
+    /// The scope that the token has; where there is none, the one asked for.
     pub scope: Option<Scope>,
     /// The token's lifetime in seconds.
     pub lifetime: Option<u64>,

@@ -33,6 +33,15 @@ async fn kinds_of_token_are_fetched_side_by_side() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn scope_that_the_issuer_does_not_name_is_the_one_asked_for() {
+    let bench = Bench::new(|_| token(3600));
+    let scope = crate::token::Scope::new("openid").ok();
+    let scoped = bench.ask(&hour().with_scope(scope.clone())).await.expect("is there");
+    assert_eq!(scoped.scope(), scope.as_ref());
+    assert_eq!(bench.ask(&hour()).await.expect("is there").scope(), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn cancelled_waiter_does_not_cancel_the_flight() {
     let bench = Bench::new(|_| token_after(5.0, 3600));
     let impatient = tokio::time::timeout(seconds(1.0), bench.ask(&hour())).await;
