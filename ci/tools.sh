@@ -1,9 +1,12 @@
-# What the steps of ci/check need, each installed where it is missing. Sourced by ci/check, in the repository's root.
+# What the steps of ci/check and ci/packages need, each installed where it is missing. Sourced by ci/steps.sh, in the repository's
+# root.
 # shellcheck shell=bash
 
 # The one place that names the version.
 readonly CARGO_DENY_VERSION=0.20.2
 readonly CARGO_DENY="$CARGO_TARGET_DIR/tools/bin/cargo-deny"
+readonly CARGO_DEB_VERSION=3.8.0
+readonly CARGO_DEB="$CARGO_TARGET_DIR/tools/bin/cargo-deb"
 readonly MDBOOK_VERSION=0.5.4
 readonly MDBOOK="$CARGO_TARGET_DIR/tools/bin/mdbook"
 readonly MIN_NODE=20
@@ -14,20 +17,25 @@ if ! command -v cargo >/dev/null && [[ -x ${CARGO_HOME:-${HOME-}/.cargo}/bin/car
 fi
 
 missing() {
-    echo "ci/check needs $1" >&2
+    echo "$0 needs $1" >&2
     exit 1
+}
+
+# as_root COMMAND…
+as_root() {
+    if ((EUID == 0)); then
+        "$@"
+        return
+    fi
+    command -v sudo >/dev/null || missing "sudo, or to be run as root, for: $*"
+    sudo "$@"
 }
 
 # apt PACKAGE…: from Debian, or whatever else has apt-get.
 apt() {
-    command -v apt-get >/dev/null || missing "$*, and there is no apt-get to install it with: install it and run ci/check again"
-    local as_root=()
-    if ((EUID != 0)); then
-        command -v sudo >/dev/null || missing "$*: install it as root (apt-get install $*), or install sudo"
-        as_root=(sudo)
-    fi
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq update
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$@"
+    command -v apt-get >/dev/null || missing "$*, and there is no apt-get to install it with: install it and run $0 again"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$@"
 }
 
 need_curl() {
@@ -97,6 +105,27 @@ need_cargo_deny() {
     rm -rf "$CARGO_TARGET_DIR/tools/build"
 }
 
+# Links liblzma, which it builds where there is none.
+need_cargo_deb() {
+    need_rust
+    # It finds out from dpkg's tools which libraries the program depends on.
+    command -v dpkg-shlibdeps >/dev/null || apt dpkg-dev
+    [[ $("$CARGO_DEB" --version 2>/dev/null) == "$CARGO_DEB_VERSION" ]] && return
+    cargo install --quiet --locked --root "$CARGO_TARGET_DIR/tools" --target-dir "$CARGO_TARGET_DIR/tools/build" \
+        "cargo-deb@$CARGO_DEB_VERSION"
+    rm -rf "$CARGO_TARGET_DIR/tools/build"
+}
+
+need_lintian() {
+    command -v lintian >/dev/null || apt lintian
+}
+
+# Makes small systems, and boots them.
+need_throwaway_system() {
+    command -v mmdebstrap >/dev/null || apt mmdebstrap
+    command -v systemd-nspawn >/dev/null || apt systemd-container
+}
+
 need_mdbook() {
     need_rust
     [[ $("$MDBOOK" --version 2>/dev/null) == "mdbook v$MDBOOK_VERSION" ]] && return
@@ -111,6 +140,16 @@ need_program() {
     need_rust
     cargo build --locked --package token-provider-server
     export TOKEN_PROVIDER_BIN="$CARGO_TARGET_DIR/debug/token-provider"
+}
+
+# The program as it is shipped.
+need_release() {
+    need_rust
+    cargo build --locked --release --package token-provider-server
+}
+
+host_target() {
+    rustc --version --verbose | sed -n 's/^host: //p'
 }
 
 need_systemd() {
