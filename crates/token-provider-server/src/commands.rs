@@ -133,17 +133,36 @@ where
     let overrides = common.overrides();
     let config = Config::load(&overrides, &environment).map_err(Failure::Config)?;
     telemetry::init(config.log, environment.variable("NO_COLOR").is_some());
-    runtime()?.block_on(command(Settings { config, overrides, environment }))
+    block_on(command(Settings { config, overrides, environment }))?
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+/// Runs a command's asynchronous part. When it is done, so is the process: a file that hangs and a name that nobody
+/// resolves hold threads that cannot be stopped, and are not waited for.
+fn block_on<F: Future>(command: F) -> Result<F::Output, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.enable_all().build().map_err(Failure::system("cannot start the runtime"))
+    let runtime = builder.enable_all().build().map_err(Failure::system("cannot start the runtime"))?;
+    let output = runtime.block_on(command);
+    runtime.shutdown_background();
+    Ok(output)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn command_that_is_done_waits_for_no_thread_that_hangs() {
+        let (release, released) = mpsc::channel();
+        let done = block_on(async {
+            tokio::task::spawn_blocking(move || released.recv_timeout(Duration::from_secs(10)));
+            1
+        });
+        assert!(matches!(done, Ok(1)));
+        assert!(release.send(()).is_ok(), "the thread hangs still, or has not even begun to");
+    }
 
     #[test]
     fn exit_code_tells_configuration_from_bad_luck() {

@@ -6,15 +6,18 @@
 //! is reported once.
 
 mod credential;
+mod file_work;
 mod stamp;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use self::file_work::FileWork;
 use self::stamp::Watched;
-use crate::config::{Config, Environment, Overrides};
+use crate::config::{Config, ConfigError, Environment, Overrides};
 use crate::http::App;
 use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;
@@ -34,6 +37,14 @@ pub struct Reloader {
     settings: Settings,
     /// A listener that can be reached from outside this machine, if there is one.
     open_listener: Option<String>,
+}
+
+/// The configuration file of a running server.
+#[derive(Debug)]
+struct ConfigFile {
+    file: Watched,
+    /// It was to be read, and did not answer.
+    is_waiting: bool,
 }
 
 /// What the configuration was made from, and can be made from again.
@@ -65,7 +76,9 @@ impl Reloader {
     /// Runs until the task is dropped. Each message on `now` has everything looked at at once (SIGHUP), and the start
     /// and the end of that told to systemd.
     pub async fn run(mut self, mut now: mpsc::Receiver<()>, notifier: Notifier, status: String) {
-        let mut config_file = self.settings.config.file.clone().map(Watched::new);
+        let mut config_file = self.settings.config.file.clone().map(ConfigFile::new);
+        let tls_file = self.settings.config.tls.as_ref().map(|tls| tls.cert.display().to_string());
+        let mut tls_work = FileWork::new(&tls_file.unwrap_or_default());
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -77,13 +90,13 @@ impl Reloader {
                 notifier.reloading().await;
             }
             if let Some(file) = &mut config_file
-                && (file.has_changed().await || is_asked_to)
+                && let Some(changed) = file.look(is_asked_to, &self.settings).await
             {
-                self.reload_config();
+                self.reload_config(changed);
             }
             if let Some(tls) = self.tls.clone() {
-                // Reads files; a file system that hangs must not hold up the server's threads.
-                let _ = tokio::task::spawn_blocking(move || tls.look()).await;
+                // Where it hangs, that is reported; the certificate stays.
+                let _ = tls_work.run(move || tls.look()).await;
             }
             for rotation in &mut self.rotations {
                 rotation.look(is_asked_to, self.app.access().handout()).await;
@@ -94,10 +107,10 @@ impl Reloader {
         }
     }
 
-    fn reload_config(&mut self) {
-        let Settings { config, overrides, environment } = &mut self.settings;
+    fn reload_config(&mut self, changed: Result<Config, ConfigError>) {
+        let config = &mut self.settings.config;
         let file = config.file.as_ref().map(|file| file.display().to_string());
-        let mut changed = match Config::load(overrides, environment) {
+        let mut changed = match changed {
             Ok(changed) => changed,
             Err(error) => {
                 for problem in error.problems() {
@@ -132,6 +145,24 @@ impl Reloader {
             "configuration reloaded: access rules, origins, hosts, lifetimes, limits and log level"
         );
         *config = changed;
+    }
+}
+
+impl ConfigFile {
+    fn new(path: PathBuf) -> Self {
+        Self { file: Watched::new(path), is_waiting: false }
+    }
+
+    /// Reads the configuration anew, if the file has changed or somebody asks for it.
+    async fn look(&mut self, is_asked_to: bool, settings: &Settings) -> Option<Result<Config, ConfigError>> {
+        let has_changed = self.file.has_changed().await;
+        if !has_changed && !is_asked_to && !self.is_waiting {
+            return None;
+        }
+        let (overrides, environment) = (settings.overrides.clone(), settings.environment.clone());
+        let changed = self.file.read(move || Config::load(&overrides, &environment)).await.ok();
+        self.is_waiting = changed.is_none();
+        changed
     }
 }
 

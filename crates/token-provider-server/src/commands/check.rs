@@ -8,7 +8,7 @@ use std::io::Write as _;
 
 use token_provider::{Error, ErrorKind, HereIssuer, Issue as _, TokenKey};
 
-use super::{EXIT_CONFIG, Failure, runtime};
+use super::{EXIT_CONFIG, Failure, block_on};
 use crate::cli::Common;
 use crate::config::{Config, Environment};
 use crate::{listen, setup};
@@ -46,7 +46,7 @@ pub(super) fn run_command(common: &Common) -> Result<(), Failure> {
     let environment = Environment::from_process();
     let mut report = Report::default();
     match Config::load(&common.overrides(), &environment) {
-        Ok(config) => runtime()?.block_on(check(&config, &environment, &mut report)),
+        Ok(config) => block_on(check(&config, &environment, &mut report))?,
         Err(error) => {
             for problem in error.problems() {
                 report.failure("configuration", problem, EXIT_CONFIG);

@@ -10,6 +10,7 @@ use token_provider::{CredentialSource, Error, HereIssuer, RemoteIssuer, Scope, T
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use super::file_work::Hung;
 use super::stamp::Watched;
 use crate::access::Handout;
 
@@ -49,6 +50,8 @@ enum Outcome {
     Rotated,
     /// It cannot be read, and will not be before it changes.
     Unusable(String),
+    /// It does not answer.
+    Hung,
     Refused(Error),
 }
 
@@ -93,8 +96,9 @@ impl Rotation {
 
     async fn rotate(&mut self, now: Instant, handout: &Handout) {
         let profile = self.profile.as_str();
-        match self.credential.rotate().await {
+        match self.credential.rotate(self.file.as_mut()).await {
             Outcome::Same => {}
+            Outcome::Hung => self.pending = Some(now),
             Outcome::Rotated => {
                 tracing::info!(profile, credential.source = %self.credential.place(), "credential rotated: {} accepts the new one", self.credential.issuer());
                 handout.credential_changed(profile);
@@ -122,12 +126,14 @@ impl Rotation {
 }
 
 impl Kind {
-    async fn rotate(&self) -> Outcome {
+    async fn rotate(&self, file: Option<&mut Watched>) -> Outcome {
         let result = match self {
             Self::AccessKey { source, scope, issuer } => {
-                let mut credential = match source.load() {
-                    Ok(credential) => credential,
-                    Err(error) => return Outcome::Unusable(error.to_string()),
+                let from = source.clone();
+                let mut credential = match read(file, move || from.load()).await {
+                    Ok(Ok(credential)) => credential,
+                    Ok(Err(error)) => return Outcome::Unusable(error.to_string()),
+                    Err(Hung) => return Outcome::Hung,
                 };
                 if let Some(scope) = scope {
                     credential = credential.with_scope(Some(scope.clone()));
@@ -137,11 +143,15 @@ impl Kind {
                 }
                 issuer.rotate(credential, &TokenKey::default()).await
             }
-            Self::ApiKey { file, issuer } => match read_api_key(file) {
-                Ok(key) if issuer.uses(&key) => return Outcome::Same,
-                Ok(key) => issuer.rotate(&key, &TokenKey::default()).await,
-                Err(error) => return Outcome::Unusable(format!("{}: {error}", file.display())),
-            },
+            Self::ApiKey { file: path, issuer } => {
+                let from = path.clone();
+                match read(file, move || read_api_key(&from)).await {
+                    Ok(Ok(key)) if issuer.uses(&key) => return Outcome::Same,
+                    Ok(Ok(key)) => issuer.rotate(&key, &TokenKey::default()).await,
+                    Ok(Err(error)) => return Outcome::Unusable(format!("{}: {error}", path.display())),
+                    Err(Hung) => return Outcome::Hung,
+                }
+            }
         };
         result.map_or_else(Outcome::Refused, |_issued| Outcome::Rotated)
     }
@@ -158,6 +168,17 @@ impl Kind {
             Self::AccessKey { .. } => "HERE",
             Self::ApiKey { .. } => "the other token provider",
         }
+    }
+}
+
+/// What is in no file is in memory, and does not block.
+async fn read<T: Send + 'static>(
+    file: Option<&mut Watched>,
+    read: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Hung> {
+    match file {
+        Some(file) => file.read(read).await,
+        None => Ok(read()),
     }
 }
 

@@ -4,10 +4,16 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::file_work::{FileWork, Hung};
+
 /// A file that is looked at again and again.
 #[derive(Debug)]
 pub(super) struct Watched {
     path: PathBuf,
+    look: FileWork,
+    read: FileWork,
+    /// How it was at the last look before it was read.
+    read_as: Option<Stamp>,
     /// How it was when its change was last reported.
     known: Option<Stamp>,
     /// How it was at the last look.
@@ -29,15 +35,16 @@ impl Watched {
     /// Begins with the file as it is now.
     pub(super) fn new(path: PathBuf) -> Self {
         let stamp = Stamp::of(&path);
-        Self { path, known: stamp, seen: stamp }
+        let work = || FileWork::new(&path.display());
+        Self { look: work(), read: work(), read_as: None, known: stamp, seen: stamp, path }
     }
 
     /// Says whether the file has become another one, and has been so for two looks: one that is being written is left
-    /// alone until it is done. A file that is missing has not changed; it may be about to come back.
+    /// alone until it is done. A file that is missing, or does not answer, has not changed; it may be about to come
+    /// back.
     pub(super) async fn has_changed(&mut self) -> bool {
         let path = self.path.clone();
-        // A file system that hangs must not hold up the server's threads.
-        let stamp = tokio::task::spawn_blocking(move || Stamp::of(&path)).await.ok().flatten();
+        let stamp = self.look.run(move || Stamp::of(&path)).await.ok().flatten();
         let is_settled = stamp == self.seen;
         self.seen = stamp;
         if stamp.is_none() || !is_settled || stamp == self.known {
@@ -45,6 +52,19 @@ impl Watched {
         }
         self.known = stamp;
         true
+    }
+
+    /// Reads the file where that may block. While it hangs in an earlier attempt, fails at once, unless another file is
+    /// at the path by now.
+    pub(super) async fn read<T: Send + 'static>(
+        &mut self,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Hung> {
+        if self.seen.is_some() && self.seen != self.read_as {
+            self.read_as = self.seen;
+            self.read.begin_anew();
+        }
+        self.read.run(read).await
     }
 }
 

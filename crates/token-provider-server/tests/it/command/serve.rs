@@ -1,14 +1,18 @@
 //! `serve`: from its start to SIGTERM.
 
+use std::fs::OpenOptions;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
 
 use here_sandbox::Fault;
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::support::program::{Account, Folder, set_mode};
 use crate::support::wire::{get, request};
+use crate::support::within;
 
 const ANYWHERE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
 
@@ -43,6 +47,31 @@ async fn localhost_is_both_of_its_addresses() {
     let second = SocketAddr::new("::1".parse().expect("is an address"), first.port());
     if TcpListener::bind("[::1]:0").await.is_ok() {
         assert_eq!(get(second, "/getToken").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn start_that_hangs_can_be_ended() {
+    let folder = Folder::new();
+    let pipe = folder.pipe("credentials.properties");
+    for signal in [Signal::TERM, Signal::INT] {
+        let server = folder.start(&ANYWHERE);
+        // Can be opened once somebody reads, who then waits for what is never written.
+        let open =
+            || OpenOptions::new().write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(&pipe);
+        let _writer = within("the credential is read", async {
+            loop {
+                match open() {
+                    Ok(writer) => return writer,
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        })
+        .await;
+        server.signal(signal);
+        let (status, stdout, log) = server.end().await;
+        assert_eq!((status.code(), stdout.as_str()), (Some(0), ""), "{log:#?}");
+        assert!(log.join("\n").contains("stopped before the start was done"), "{log:#?}");
     }
 }
 

@@ -76,6 +76,11 @@ impl Process {
         kill_process(id.expect("is running"), signal).expect("can be signalled");
     }
 
+    /// Waits for its end, and returns its exit code.
+    pub(super) async fn ended(&mut self) -> Option<i32> {
+        within("the process' end", self.child.wait()).await.expect("can be waited for").code()
+    }
+
     /// Ends it without a word of warning.
     pub(super) async fn kill(&mut self) {
         within("the process' end", self.child.kill()).await.expect("can be killed");

@@ -199,6 +199,36 @@ async fn bad_file_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn file_that_hangs_holds_up_neither_callers_nor_another_file_nor_the_end() {
+    const HANGS: &str = "the file does not answer";
+    let mut folder = Folder::new();
+    // With one thread for everything, whatever blocks it shows.
+    folder.set("TOKIO_WORKER_THREADS", "1");
+    let file = folder.path("credentials.properties");
+    let mut bench =
+        Bench::start_with(folder, file, |file, text| fs::write(file, text).expect("can be written")).await;
+    let put_pipe = |bench: &Bench| {
+        fs::rename(bench.folder.pipe("pipe"), &bench.file).expect("can be renamed");
+        bench.server.signal(Signal::HUP);
+    };
+    let before = bench.server.so_far();
+    put_pipe(&bench);
+    bench.server.logged(before, HANGS).await;
+    bench.ask_for(60).await;
+    bench.rename_over(&bench.second());
+    bench.server.logged(before, ROTATED).await;
+    assert_eq!(bench.server.count(before, HANGS), 1, "said once");
+
+    let before = bench.server.so_far();
+    put_pipe(&bench);
+    bench.server.logged(before, HANGS).await;
+    let tally = bench.load.end().await;
+    assert_eq!(tally.without_token, 0, "{tally:#?}");
+    bench.server.signal(Signal::TERM);
+    assert_eq!(bench.server.ended().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hang_up_signal_rotates_at_once() {
     let bench = Bench::start().await;
     let first = fs::read_to_string(&bench.file).expect("is there");

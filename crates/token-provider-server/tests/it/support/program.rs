@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use here_sandbox::{Sandbox, SandboxConfig};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -50,6 +51,13 @@ impl Folder {
 
     pub(crate) fn set(&mut self, variable: &'static str, value: impl Into<String>) {
         self.environment.push((variable, value.into()));
+    }
+
+    /// Makes a pipe with a name: whoever reads it hangs, as on a network file system whose server is gone.
+    pub(crate) fn pipe(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("can be made");
+        path
     }
 
     /// Writes a file that nobody else may read.

@@ -1,0 +1,99 @@
+//! Everything that a server reads, opens and binds before it answers.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use here_sandbox::{Sandbox, SandboxConfig};
+use token_provider::Credential;
+use tokio::net::TcpListener;
+
+use super::admin;
+use crate::commands::Failure;
+use crate::config::{Config, Environment};
+use crate::http::Page;
+use crate::listen::{self, Listener, Tls};
+use crate::reload::Settings;
+use crate::setup::{self, Service, TokenSource};
+use crate::telemetry::audit::Audit;
+
+/// What a server runs with.
+pub(super) struct Started {
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) admin: Vec<Listener>,
+    pub(super) service: Service,
+    pub(super) page: Page,
+    pub(super) audit: Option<Audit>,
+}
+
+/// An offline HERE account in this process.
+struct Account {
+    credential: Credential,
+    origin: String,
+}
+
+/// Gets ready to answer. Files are read where that may block: whoever waits for this can do something else as well.
+pub(super) async fn start(settings: &Settings, sandbox: bool) -> Result<Started, Failure> {
+    let account = if sandbox { Some(Account::open().await?) } else { None };
+    let (config, environment) = (settings.config.clone(), settings.environment.clone());
+    tokio::task::spawn_blocking(move || start_blocking(&config, &environment, account))
+        .await
+        .map_err(|error| Failure::system("the start broke off")(io::Error::other(error)))?
+}
+
+fn start_blocking(
+    config: &Config,
+    environment: &Environment,
+    account: Option<Account>,
+) -> Result<Started, Failure> {
+    let tls = setup::tls(config)?;
+    let listeners = bind_all(config, tls.as_ref())?;
+    setup::check_listeners(config, &listeners)?;
+    let (service, page) = match account {
+        Some(account) => (account.service(config)?, Page::Demo { sandbox_origin: account.origin }),
+        None => (setup::service(config, environment)?, Page::Plain),
+    };
+    let audit = setup::audit(config, &service.access)?;
+    Ok(Started { tls, listeners, admin: admin::bind(config)?, service, page, audit })
+}
+
+fn bind_all(config: &Config, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, Failure> {
+    let mut listeners = Vec::new();
+    for listen in &config.listen {
+        let bound = listen::bind(listen).map_err(Failure::system(format!("cannot listen at {listen}")))?;
+        listeners.extend(bound.into_iter().map(|listener| match tls {
+            Some(tls) => listener.with_tls(Arc::clone(tls)),
+            None => listener,
+        }));
+    }
+    Ok(listeners)
+}
+
+impl Account {
+    /// Ends with the process: the server's last answers may still need it.
+    async fn open() -> Result<Self, Failure> {
+        let account = SandboxConfig::generate();
+        let (id, secret) = (account.access_key_id.clone(), account.access_key_secret.clone());
+        let sandbox = Sandbox::new(account);
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+            .await
+            .map_err(Failure::system("cannot listen for the sandbox"))?;
+        let address = listener.local_addr().map_err(Failure::system("cannot listen for the sandbox"))?;
+        let origin = format!("http://{address}");
+        let credential =
+            Credential::new(&id, secret)?.with_token_endpoint_url(&format!("{origin}/oauth2/token"))?;
+        tokio::spawn(async move { sandbox.serve(listener, std::future::pending()).await });
+        Ok(Self { credential, origin })
+    }
+
+    /// Gives every profile the account's access key.
+    fn service(&self, config: &Config) -> Result<Service, Failure> {
+        let (mut profiles, mut sources) = (Vec::new(), Vec::new());
+        for name in config.profiles.keys() {
+            profiles.push(setup::profile(name, config, self.credential.clone())?.0);
+            sources.push(TokenSource::sandbox(name, &self.origin));
+        }
+        Ok(Service { access: setup::access_with(config, profiles), rotations: Vec::new(), sources })
+    }
+}
