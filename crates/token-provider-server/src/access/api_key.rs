@@ -36,7 +36,7 @@ impl ApiKeys {
         let key = |config: &ApiKeyConfig| ApiKey {
             id: config.id.as_str().into(),
             sha256: config.sha256,
-            policy: Arc::new(Policy::new(&config.policy)),
+            policy: Arc::new(Policy::of_one(&config.policy)),
         };
         Self(configs.iter().map(key).collect())
     }

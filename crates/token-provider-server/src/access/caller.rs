@@ -63,7 +63,7 @@ impl Caller {
     /// Takes one from the caller's bucket.
     pub(super) fn admit_rate(&self) -> Result<(), Problem> {
         self.policy
-            .admit_rate()
+            .admit_rate(&self.name)
             .map_err(|problem| problem.of_caller(self.method.as_str(), Arc::clone(&self.name)))
     }
 

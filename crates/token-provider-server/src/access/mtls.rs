@@ -14,7 +14,7 @@ pub(super) struct Mtls {
 
 impl Mtls {
     pub(super) fn new(config: &MtlsConfig) -> Self {
-        Self { allow: config.allow.clone(), policy: Arc::new(Policy::new(&config.policy)) }
+        Self { allow: config.allow.clone(), policy: Arc::new(Policy::of_each(&config.policy)) }
     }
 
     /// Returns the caller whose certificate carries an allowed name; the name on the list is the caller's.

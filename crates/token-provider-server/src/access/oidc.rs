@@ -77,7 +77,7 @@ impl Oidc {
             keeper,
             // What was remembered under other rules is judged anew.
             memory: Memory::new(),
-            policy: Arc::new(Policy::new(&config.policy)),
+            policy: Arc::new(Policy::of_each(&config.policy)),
             clock,
         }
     }

@@ -1,15 +1,16 @@
 //! What a caller may have: profiles, scopes, the longest lifetime, and how often.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use token_provider::Scope;
 
 use super::handout::Profile;
 use super::rate::Limiter;
-use crate::config::PolicyConfig;
+use crate::config::{PolicyConfig, RateConfig};
 use crate::problem::Problem;
 
-/// One caller's rules, or those that all callers of one kind share.
+/// One caller's rules, or those of all callers of one kind.
 #[derive(Debug)]
 pub(super) struct Policy {
     profiles: Vec<String>,
@@ -19,12 +20,22 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    pub(super) fn new(config: &PolicyConfig) -> Self {
+    /// The rules of one caller.
+    pub(super) fn of_one(config: &PolicyConfig) -> Self {
+        Self::new(config, Limiter::one)
+    }
+
+    /// The rules of all who come the same way, each of whom has the rate for itself.
+    pub(super) fn of_each(config: &PolicyConfig) -> Self {
+        Self::new(config, Limiter::each)
+    }
+
+    fn new(config: &PolicyConfig, limiter: fn(RateConfig) -> Limiter) -> Self {
         Self {
             profiles: config.profiles.clone(),
             scopes: config.scopes.clone(),
             max_ttl: config.max_ttl,
-            limiter: config.rate.map(Limiter::new),
+            limiter: config.rate.map(limiter),
         }
     }
 
@@ -76,10 +87,10 @@ impl Policy {
         }
     }
 
-    /// Takes one from the caller's bucket.
-    pub(super) fn admit_rate(&self) -> Result<(), Problem> {
+    /// Takes one from the bucket of the caller of this name.
+    pub(super) fn admit_rate(&self, name: &Arc<str>) -> Result<(), Problem> {
         match &self.limiter {
-            Some(limiter) => limiter.take(),
+            Some(limiter) => limiter.take(name),
             None => Ok(()),
         }
     }

@@ -28,7 +28,7 @@ impl TrustedProxy {
         Self {
             from: config.from.clone(),
             header: config.header.clone(),
-            policy: Arc::new(Policy::new(&config.policy)),
+            policy: Arc::new(Policy::of_each(&config.policy)),
         }
     }
 

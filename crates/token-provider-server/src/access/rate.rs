@@ -1,7 +1,10 @@
-//! Token buckets: one for each caller with a rate of its own, and one for each address of those without a name.
+//! Token buckets: one for each API key, one for each name that another way of authenticating vouches for, and one for each
+//! address of those without a name.
 
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -16,43 +19,76 @@ use crate::problem::Problem;
 
 type Instant = <MonotonicClock as governor::clock::Clock>::Instant;
 
-/// After this many new addresses, those that have been quiet are forgotten: memory stays bounded by traffic.
+/// After so many requests, the buckets of those who have been quiet are forgotten: memory stays bounded by traffic.
 const SWEEP_EVERY: u32 = 4096;
+
+/// The buckets of the callers that one policy is for.
+#[derive(Debug)]
+pub(super) enum Limiter {
+    /// There is only one.
+    One(Bucket),
+    /// Each has its own, by its name.
+    Each(Buckets<Arc<str>>),
+}
 
 /// One caller's bucket.
 #[derive(Debug)]
-pub(super) struct Limiter(RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>);
+pub(super) struct Bucket(RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>);
 
-/// A bucket for each address.
+/// A bucket for each key.
 #[derive(Debug)]
-pub(super) struct AddressLimiter {
-    buckets: RateLimiter<IpAddr, DashMapStateStore<IpAddr>, MonotonicClock, NoOpMiddleware<Instant>>,
+pub(super) struct Buckets<K: Hash + Eq + Clone> {
+    buckets: RateLimiter<K, DashMapStateStore<K>, MonotonicClock, NoOpMiddleware<Instant>>,
     taken: AtomicU32,
 }
 
+/// A bucket for each address.
+#[derive(Debug)]
+pub(super) struct AddressLimiter(Buckets<IpAddr>);
+
 impl Limiter {
-    pub(super) fn new(rate: RateConfig) -> Self {
-        Self(RateLimiter::direct_with_clock(quota(rate), MonotonicClock))
+    /// For one caller.
+    pub(super) fn one(rate: RateConfig) -> Self {
+        Self::One(Bucket(RateLimiter::direct_with_clock(quota(rate), MonotonicClock)))
     }
 
-    pub(super) fn take(&self) -> Result<(), Problem> {
-        self.0.check().map_err(|until| too_fast(&until))
+    /// For callers that are told apart by their names.
+    pub(super) fn each(rate: RateConfig) -> Self {
+        Self::Each(Buckets::new(rate))
+    }
+
+    /// Takes one from the bucket of the caller of this name.
+    pub(super) fn take(&self, name: &Arc<str>) -> Result<(), Problem> {
+        match self {
+            Self::One(bucket) => bucket.0.check().map_err(|until| too_fast(&until)),
+            Self::Each(buckets) => buckets.take(name),
+        }
     }
 }
 
 impl AddressLimiter {
     pub(super) fn new(rate: RateConfig) -> Self {
-        let buckets = RateLimiter::new(quota(rate), DashMapStateStore::default(), MonotonicClock);
-        Self { buckets, taken: AtomicU32::new(0) }
+        Self(Buckets::new(rate))
     }
 
     /// Takes one from the bucket of an address.
     pub(super) fn take(&self, address: IpAddr) -> Result<(), Problem> {
+        self.0.take(&network_of(address))
+    }
+}
+
+impl<K: Hash + Eq + Clone> Buckets<K> {
+    fn new(rate: RateConfig) -> Self {
+        let buckets = RateLimiter::new(quota(rate), DashMapStateStore::default(), MonotonicClock);
+        Self { buckets, taken: AtomicU32::new(0) }
+    }
+
+    fn take(&self, key: &K) -> Result<(), Problem> {
         if self.taken.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
             self.buckets.retain_recent();
             self.buckets.shrink_to_fit();
         }
-        self.buckets.check_key(&network_of(address)).map_err(|until| too_fast(&until))
+        self.buckets.check_key(key).map_err(|until| too_fast(&until))
     }
 }
 
@@ -90,14 +126,24 @@ mod tests {
 
     #[test]
     fn bucket_holds_its_burst_and_then_says_how_long() {
-        let limiter = Limiter::new(rate(1, Duration::from_secs(3600), 3));
+        let (limiter, name) = (Limiter::one(rate(1, Duration::from_secs(3600), 3)), Arc::from("a"));
         for _ in 0..3 {
-            assert!(limiter.take().is_ok());
+            assert!(limiter.take(&name).is_ok());
         }
-        let problem = limiter.take().expect_err("the bucket is empty");
+        let problem = limiter.take(&name).expect_err("the bucket is empty");
         assert_eq!((problem.status().as_u16(), problem.code()), (429, "slow_down"));
         let retry_after = problem.retry_after().expect("it is known when");
         assert!(retry_after > Duration::from_secs(3590) && retry_after <= Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn names_have_buckets_of_their_own() {
+        let limiter = Limiter::each(rate(1, Duration::from_secs(3600), 1));
+        for (name, admitted) in
+            [("alice", true), ("alice", false), ("bob", true), ("bob", false), ("Bob", true)]
+        {
+            assert_eq!(limiter.take(&Arc::from(name)).is_ok(), admitted, "{name}");
+        }
     }
 
     #[test]
@@ -124,6 +170,7 @@ mod tests {
         for number in 0..3 * SWEEP_EVERY {
             let _ = limiter.take(IpAddr::from(std::net::Ipv4Addr::from(number)));
         }
-        assert!(limiter.buckets.len() < 2 * SWEEP_EVERY as usize, "{} held", limiter.buckets.len());
+        let held = limiter.0.buckets.len();
+        assert!(held < 2 * SWEEP_EVERY as usize, "{held} held");
     }
 }

@@ -84,7 +84,7 @@ impl Rules {
             oidc: access.oidc.as_ref().map(start),
             mtls: access.mtls.as_ref().map(Mtls::new),
             trusted_proxy: access.trusted_proxy.as_ref().map(TrustedProxy::new),
-            anonymous: anonymous.then(|| Arc::new(Policy::new(&anonymous_policy))),
+            anonymous: anonymous.then(|| Arc::new(Policy::of_one(&anonymous_policy))),
             addresses: AddressLimiter::new(address_rate.unwrap_or(usual)),
             limits_loopback: address_rate.is_some(),
         }

@@ -1,13 +1,14 @@
-//! Where requests come from: the rules for hosts and for web pages, as tables.
+//! Where requests come from: the rules for hosts and for web pages, as tables; and how often callers may come.
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
-use super::{Cors, Ends, Rules};
+use super::{ClientNames, Cors, Ends, Rules};
 use crate::config::{Config, Environment, Overrides, PublicHost};
 use crate::problem::Problem;
 
@@ -297,5 +298,33 @@ fn preflight_allows_private_networks_only_when_asked() {
         Cors::Any.apply_preflight(&request, &mut answer);
         let allowed = answer.get("access-control-allow-private-network").map(|value| value.to_str());
         assert_eq!(allowed.transpose().ok().flatten(), expected, "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_user_and_each_certificate_has_the_rate_for_itself() {
+    let rules = rules(
+        "[access.trusted_proxy]\nfrom = [\"10.0.0.1\"]\nheader = \"X-User\"\nrate = \"1/h\"\n\
+         [access.mtls]\nallow = [\"a.example\", \"b.example\"]\nrate = \"1/h\"\n\
+         [tls]\ncert = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\n",
+    );
+    let proxy = Ends { peer: "10.0.0.1:1".parse().ok(), ..Ends::default() };
+    let with = |name: &str| {
+        let client = ClientNames { dns: vec![name.to_owned()], uri: Vec::new() };
+        Ends { client: Some(Arc::new(client)), ..Ends::default() }
+    };
+    for (user, ends, expected) in [
+        (Some("alice"), proxy.clone(), 200),
+        (Some("alice"), proxy.clone(), 429),
+        (Some("bob"), proxy, 200),
+        (None, with("a.example"), 200),
+        (None, with("a.example"), 429),
+        (None, with("b.example"), 200),
+        // The name on the list is the caller, however its certificate writes it.
+        (None, with("B.example"), 429),
+    ] {
+        let lines: Vec<_> = user.map(|user| ("x-user", user)).into_iter().collect();
+        let found = rules.authenticate(&headers(&lines), &ends).await;
+        assert_eq!(status(&found), expected, "{user:?} {ends:?}");
     }
 }

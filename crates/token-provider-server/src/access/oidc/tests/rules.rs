@@ -54,8 +54,13 @@ fn oidc(issuer: &str) -> String {
 }
 
 fn token(key: &Key, issuer: &str) -> String {
+    token_of(key, issuer, "dashboard", 600)
+}
+
+fn token_of(key: &Key, issuer: &str, subject: &str, lifetime: u64) -> String {
     let now = SystemClock.now().wall.as_secs();
-    key.token(&header("ES256", "a"), &claims_with(&json!({ "iss": issuer, "iat": now, "exp": now + 600 })))
+    let claims = json!({ "iss": issuer, "sub": subject, "iat": now, "exp": now + lifetime });
+    key.token(&header("ES256", "a"), &claims_with(&claims))
 }
 
 async fn ask(rules: &Rules, bearer: Option<&str>, ends: &Ends) -> Result<Caller, Problem> {
@@ -127,16 +132,24 @@ async fn bad_token_is_refused_where_callers_without_one_are_let_in() {
 }
 
 #[tokio::test]
-async fn rate_of_the_configuration_holds_for_all_tokens_together() {
+async fn each_subject_has_the_rate_for_itself_and_for_all_of_its_tokens() {
     let key = Key::p256();
     let (issuer, _) = issuer(&key).await;
     let rules = Rules::new(&config(&format!("{}rate = \"2/h\"\n", oidc(&issuer))), None);
-    let token = token(&key, &issuer);
-    for _ in 0..2 {
-        assert!(ask(&rules, Some(&token), &Ends::default()).await.is_ok());
+    for (subject, lifetime, expected) in [
+        ("alice", 600, None),
+        ("alice", 601, None),
+        ("alice", 602, Some(429)),
+        ("bob", 600, None),
+        ("alice", 600, Some(429)),
+        ("bob", 600, None),
+        ("bob", 600, Some(429)),
+    ] {
+        let token = token_of(&key, &issuer, subject, lifetime);
+        let refused = ask(&rules, Some(&token), &Ends::default()).await.err();
+        let status = refused.map(|problem| problem.status().as_u16());
+        assert_eq!(status, expected, "{subject} {lifetime}");
     }
-    let refused = ask(&rules, Some(&token), &Ends::default()).await.expect_err("is too fast");
-    assert_eq!(refused.status(), 429);
 }
 
 #[tokio::test]
