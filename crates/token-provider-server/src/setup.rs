@@ -168,6 +168,8 @@ fn lookup(name: &str, config: &Config, profile: &ProfileConfig, environment: &En
         lookup.credentials_string = environment.credentials_string().cloned();
         lookup.credentials_directory = environment.credentials_directory().map(Path::to_owned);
         lookup.working_directory = Some(PathBuf::new());
+    } else {
+        lookup.sections_only = true;
     }
     lookup
 }

@@ -43,6 +43,9 @@ pub struct Lookup {
     pub home: Option<PathBuf>,
     /// The section of `credentials.ini`; `default` when not set.
     pub profile: Option<String>,
+    /// In the home, to look at `credentials.ini` alone: `credentials.properties` has no sections, so that its one access
+    /// key would be everybody's.
+    pub sections_only: bool,
 }
 
 impl Lookup {
@@ -68,19 +71,29 @@ impl Lookup {
             self.credentials_directory.as_ref().map(|directory| directory.join("here-credentials")),
             self.working_directory.as_ref().map(|directory| directory.join("credentials.properties")),
             self.home.as_ref().map(|home| home.join(".here/credentials.ini")),
-            self.home.as_ref().map(|home| home.join(".here/credentials.properties")),
+            self.home
+                .as_ref()
+                .filter(|_| !self.sections_only)
+                .map(|home| home.join(".here/credentials.properties")),
         ];
         // A file that is there but may not be read is the one that is meant: say so, rather than take another.
         files.into_iter().flatten().find(|file| file.symlink_metadata().is_ok()).map_or_else(
-            || {
-                Err(Error::new(
-                    ErrorKind::CredentialNotFound,
-                    "no HERE credential found: put the credentials.properties that the HERE portal offers into this \
-                     directory or into ~/.here/, or name it with --credentials or HERE_CREDENTIALS_FILE",
-                ))
-            },
+            || Err(Error::new(ErrorKind::CredentialNotFound, self.remedy())),
             |file| Ok(self.file_source(&file)),
         )
+    }
+
+    fn remedy(&self) -> Cow<'static, str> {
+        match &self.profile {
+            Some(profile) if self.sections_only => format!(
+                "no HERE credential of its own found: name its file with `credentials`, or give it a section [{profile}] \
+                 in ~/.here/credentials.ini"
+            )
+            .into(),
+            _ => "no HERE credential found: put the credentials.properties that the HERE portal offers into this \
+                  directory or into ~/.here/, or name it with --credentials or HERE_CREDENTIALS_FILE"
+                .into(),
+        }
     }
 
     fn file_source(&self, file: &Path) -> CredentialSource {

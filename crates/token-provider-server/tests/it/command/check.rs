@@ -177,3 +177,20 @@ async fn every_profile_is_looked_at() {
     ];
     assert_outcome(&outcome, 1, &lines);
 }
+
+#[tokio::test]
+async fn profile_does_not_get_the_access_key_of_the_default_one() {
+    let (account, folder) = (Account::open().await, Folder::new());
+    folder.write("token-provider.toml", "[profiles.default]\n[profiles.maps]\n");
+    std::fs::create_dir(folder.path(".here")).expect("can be made");
+    folder.write(".here/credentials.properties", &account.credentials());
+    let lines = [
+        ("ok       credential: ", "profile default: "),
+        ("FAILURE  credential: ", "profile maps: no HERE credential of its own found"),
+    ];
+    assert_outcome(&check(&folder).await, 78, &lines);
+    let section = |name: &str| format!("[{name}]\n{}", account.credentials());
+    folder.write(".here/credentials.ini", &(section("default") + &section("maps")));
+    let own = ("ok       credential: ", "profile maps: file");
+    assert_outcome(&check(&folder).await, 0, &[own]);
+}

@@ -34,6 +34,7 @@ fn everywhere(directory: &TempDir) -> Lookup {
         working_directory: Some(directory.path().join("work")),
         home: Some(directory.path().join("home")),
         profile: None,
+        sections_only: false,
     }
 }
 
@@ -213,6 +214,19 @@ fn file_that_everyone_can_read_is_noticed() {
     }
     let variables = Lookup { file: None, ..lookup };
     assert!(!variables.find().expect("there is one").is_readable_by_others());
+}
+
+#[test]
+fn profile_with_a_section_of_its_own_gets_no_access_key_that_is_everybodys() {
+    let directory = TempDir::new().expect("can be made");
+    let home = everywhere(&directory).home;
+    let lookup = Lookup { home, profile: Some("maps".to_owned()), sections_only: true, ..Lookup::default() };
+    assert_eq!(found(&lookup), "ini-maps");
+    fs::remove_file(directory.path().join("home/.here/credentials.ini")).expect("is there");
+    let error = lookup.find().expect_err("the other file is not looked at");
+    assert_eq!(error.kind(), ErrorKind::CredentialNotFound);
+    assert!(error.to_string().contains("[maps] in ~/.here/credentials.ini"), "{error}");
+    assert_eq!(found(&Lookup { sections_only: false, ..lookup }), "home-properties");
 }
 
 #[test]
