@@ -152,6 +152,28 @@ host_target() {
     rustc --version --verbose | sed -n 's/^host: //p'
 }
 
+# The target that programs without libraries of the system are built for.
+need_musl() {
+    need_rust
+    local target
+    target="$(uname -m)-unknown-linux-musl"
+    [[ -d $(rustc --print target-libdir --target "$target" 2>/dev/null) ]] || rustup target add "$target"
+    command -v musl-gcc >/dev/null || apt musl-tools
+}
+
+need_podman() {
+    command -v podman >/dev/null && command -v runc >/dev/null && return
+    apt podman runc
+}
+
+need_readelf() {
+    command -v readelf >/dev/null || apt binutils
+}
+
+need_ruby() {
+    ruby -e 'require "minitest"' 2>/dev/null || apt ruby ruby-minitest
+}
+
 need_systemd() {
     command -v systemd-analyze >/dev/null || apt systemd
 }
