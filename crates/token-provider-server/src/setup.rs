@@ -1,24 +1,24 @@
 //! From a configuration to a server that is ready to run: credentials are found and read, rules put together.
 
+mod issuer;
 mod summary;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use token_provider::{
-    Credential, CredentialSource, Error, HereIssuer, HereIssuerConfig, Lookup, RemoteIssuer,
-    RemoteIssuerConfig, Scope, TokenKey, TokenProvider,
-};
-use url::Url;
+use token_provider::{Credential, Error, HereIssuer, Scope, TokenKey, TokenProvider};
 
 use crate::access::{Access, Handout, Profile};
-use crate::config::{AuditConfig, Config, Environment, LogLevel, ProfileConfig};
+use crate::config::{AuditConfig, Config, Environment, LogLevel};
 use crate::listen::{Listener, Tls, TlsError};
-use crate::reload::{Rotation, read_api_key};
+use crate::reload::{Rotation, is_readable_by_others};
+use crate::telemetry::MeteredIssuer;
 use crate::telemetry::audit::Audit;
-use crate::telemetry::{MeteredIssuer, place_of};
 
+use self::issuer::{default_scope, here_issuer};
+
+pub use self::issuer::{FoundCredential, ProfileIssuer, find_credential, issuer};
 pub use self::summary::{Summary, TokenSource, listening_on};
 
 /// Why a configuration that reads well cannot be used.
@@ -66,15 +66,6 @@ pub enum SetupError {
         /// The listener that is too open.
         listen: String,
     },
-}
-
-/// Where a profile's credential was found.
-#[derive(Debug)]
-pub struct FoundCredential {
-    /// The place.
-    pub source: CredentialSource,
-    /// What it holds.
-    pub credential: Credential,
 }
 
 /// Refuses a server that anyone on the network could get tokens from without anyone having meant it.
@@ -136,58 +127,6 @@ pub fn audit(config: &Config, access: &Access) -> Result<Option<Audit>, SetupErr
     })
 }
 
-/// Finds and reads the credential of a profile.
-///
-/// # Errors
-///
-/// [`SetupError::Profile`], with the place and the line.
-pub fn find_credential(
-    name: &str,
-    config: &Config,
-    environment: &Environment,
-) -> Result<FoundCredential, SetupError> {
-    let profile = config.profiles.get(name).cloned().unwrap_or_default();
-    let source = lookup(name, config, &profile, environment).find().map_err(failed(name))?;
-    let credential = source.load().map_err(failed(name))?;
-    Ok(FoundCredential { source, credential })
-}
-
-/// The default profile's credential is looked for everywhere. Any other's is in the file that the configuration names,
-/// or in a section of its own: it must not silently be the default's.
-fn lookup(name: &str, config: &Config, profile: &ProfileConfig, environment: &Environment) -> Lookup {
-    let mut lookup = Lookup::default();
-    lookup.file.clone_from(&profile.credentials);
-    lookup.home = environment.home().map(Path::to_owned);
-    lookup.profile = (name != "default").then(|| name.to_owned());
-    if name == config.profile {
-        lookup.access_key_id = environment.access_key_id().map(str::to_owned);
-        lookup.access_key_secret = environment.access_key_secret().cloned();
-        lookup.token_endpoint_url = environment.token_endpoint_url().map(str::to_owned);
-        lookup.scope = environment.token_scope().map(str::to_owned);
-        lookup.credentials_file = environment.credentials_file().map(Path::to_owned);
-        lookup.credentials_string = environment.credentials_string().cloned();
-        lookup.credentials_directory = environment.credentials_directory().map(Path::to_owned);
-        lookup.working_directory = Some(PathBuf::new());
-    } else {
-        lookup.sections_only = true;
-    }
-    lookup
-}
-
-/// Makes the issuer that a profile's tokens come from.
-///
-/// # Errors
-///
-/// When the extra CA file is of no use, or TLS cannot be set up.
-pub fn issuer(name: &str, config: &Config, mut credential: Credential) -> Result<HereIssuer, SetupError> {
-    if let Some(scope) = default_scope(name, config)? {
-        credential = credential.with_scope(Some(scope));
-    }
-    let mut issuer = HereIssuerConfig::new(credential);
-    issuer.extra_ca_pem = extra_ca(name, config)?;
-    HereIssuer::new(issuer).map_err(failed(name))
-}
-
 /// Access rules with a provider for each profile behind them.
 #[derive(Debug)]
 pub struct Service {
@@ -206,57 +145,20 @@ pub struct Service {
 /// The first profile that cannot be set up.
 pub fn service(config: &Config, environment: &Environment) -> Result<Service, SetupError> {
     let (mut profiles, mut rotations, mut sources) = (Vec::new(), Vec::new(), Vec::new());
-    for (name, profile_config) in &config.profiles {
-        if let Some(remote) = &profile_config.remote {
-            sources.push(TokenSource::remote(name, remote, profile_config.api_key_file.as_deref()));
-            let (profile, rotation) = remote_profile(name, config, profile_config, remote)?;
-            profiles.push(profile);
-            rotations.extend(rotation);
-            continue;
-        }
-        let FoundCredential { source, credential } = find_credential(name, config, environment)?;
-        if source.is_readable_by_others() {
+    for name in config.profiles.keys() {
+        let found = find_credential(name, config, environment)?;
+        if let Some(file) = found.file().filter(|file| is_readable_by_others(file)) {
             tracing::warn!(
-                credential.source = %source,
+                credential.source = %file.display(),
                 "other users of this machine can read the credential file; chmod 600 it"
             );
         }
-        sources.push(TokenSource::here(name, &source, &credential));
-        let scope = default_scope(name, config)?;
-        let (profile, issuer) = profile(name, config, credential)?;
-        profiles.push(profile);
-        rotations.push(Rotation::new(name, source, scope, issuer));
+        sources.push(found.token_source(name));
+        let issuer = issuer(name, config, found)?;
+        profiles.push(profile_of(name, config, issuer.metered(name))?);
+        rotations.extend(issuer.into_rotation(name));
     }
     Ok(Service { access: access_with(config, profiles), rotations, sources })
-}
-
-/// Makes a profile whose tokens come from another token provider, and what keeps its API key in step with the file.
-fn remote_profile(
-    name: &str,
-    config: &Config,
-    profile: &ProfileConfig,
-    remote: &Url,
-) -> Result<(Profile, Option<Rotation>), SetupError> {
-    let mut issuer = if remote.scheme() == "unix" {
-        RemoteIssuerConfig::from_unix_socket(remote.path())
-    } else {
-        RemoteIssuerConfig::new(remote.as_str())
-    }
-    .map_err(failed(name))?;
-    issuer.extra_ca_pem = extra_ca(name, config)?;
-    if let Some(file) = &profile.api_key_file {
-        issuer = issuer.with_bearer(read_api_key(file).map_err(unreadable(name, "api_key_file", file))?);
-    }
-    let issuer = Arc::new(RemoteIssuer::new(issuer).map_err(failed(name))?);
-    let metered = MeteredIssuer::other(name, Arc::clone(&issuer), &place_of(remote));
-    let rotation = profile.api_key_file.as_ref().map(|file| Rotation::of_api_key(name, file, issuer));
-    Ok((profile_of(name, config, metered)?, rotation))
-}
-
-/// Reads the certificates that a profile's issuer is trusted by, beside the system's.
-fn extra_ca(name: &str, config: &Config) -> Result<Option<Vec<u8>>, SetupError> {
-    let file = config.profiles.get(name).and_then(|profile| profile.ca.as_ref());
-    file.map(|file| std::fs::read(file).map_err(unreadable(name, "ca", file))).transpose()
 }
 
 /// Makes a profile from its credential, and returns with it the issuer whose credential can be rotated.
@@ -269,7 +171,7 @@ pub fn profile(
     config: &Config,
     credential: Credential,
 ) -> Result<(Profile, Arc<HereIssuer>), SetupError> {
-    let issuer = Arc::new(issuer(name, config, credential)?);
+    let issuer = Arc::new(here_issuer(name, config, credential)?);
     Ok((profile_of(name, config, MeteredIssuer::here(name, Arc::clone(&issuer)))?, issuer))
 }
 
@@ -283,12 +185,6 @@ fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Result<Prof
     let issuer = Arc::new(issuer);
     let provider = TokenProvider::builder(Arc::clone(&issuer)).default_key(key).build();
     Ok(Profile::new(name, scopes, provider).with_scope(default_scope(name, config)?).with_issuer(issuer))
-}
-
-/// Returns the scope that the configuration gives a profile's requests.
-fn default_scope(name: &str, config: &Config) -> Result<Option<Scope>, SetupError> {
-    let scope = config.profiles.get(name).and_then(|profile| profile.scope.as_deref());
-    scope.map(Scope::new).transpose().map_err(failed(name))
 }
 
 fn unreadable(profile: &str, key: &'static str, file: &Path) -> impl FnOnce(io::Error) -> SetupError {

@@ -6,12 +6,14 @@
 use std::fmt::Display;
 use std::io::Write as _;
 
-use token_provider::{Error, ErrorKind, HereIssuer, Issue as _, TokenKey};
+use token_provider::{Error, ErrorKind, Issue as _, TokenKey};
 
 use super::{EXIT_CONFIG, Failure, block_on};
 use crate::cli::Common;
 use crate::config::{Config, Environment};
-use crate::{listen, setup};
+use crate::listen;
+use crate::reload::is_readable_by_others;
+use crate::setup::{self, ProfileIssuer};
 
 /// HERE refuses timestamps that are too far off; how far is not published. A clock that is off by this much is worth
 /// a word: other services are stricter.
@@ -89,30 +91,39 @@ fn check_listeners(config: &Config, report: &mut Report) {
 async fn check_profile(name: &str, config: &Config, environment: &Environment, report: &mut Report) {
     let found = match setup::find_credential(name, config, environment) {
         Ok(found) => found,
-        Err(error) => return report.failure("credential", error, EXIT_CONFIG),
+        Err(error) => return report.failure("credential", with_causes(&error), EXIT_CONFIG),
     };
-    report.ok("credential", format_args!("profile {name}: {}", found.source));
-    if found.source.is_readable_by_others() {
-        report.warning("permissions", format_args!("{}: others can read it; chmod 600 it", found.source));
-    } else if found.source.path().is_some() {
-        report.ok("permissions", "others cannot read the credential file");
+    let source = found.token_source(name);
+    report.ok("credential", format_args!("profile {name}: {}", source.credential()));
+    if let Some(file) = found.file() {
+        if is_readable_by_others(file) {
+            report
+                .warning("permissions", format_args!("{}: others can read it; chmod 600 it", file.display()));
+        } else {
+            report.ok("permissions", "others cannot read the credential file");
+        }
     }
-    let endpoint = found.credential.token_endpoint_url().clone();
-    let issuer = match setup::issuer(name, config, found.credential) {
+    let endpoint = found.endpoint().clone();
+    let issuer = match setup::issuer(name, config, found) {
         Ok(issuer) => issuer,
-        Err(error) => return report.failure("issuer", error, EXIT_CONFIG),
+        Err(error) => return report.failure("issuer", with_causes(&error), EXIT_CONFIG),
     };
     match issuer.issue(&TokenKey::default()).await {
         Ok(issued) => {
             report.ok("issuer", format_args!("{endpoint} answers"));
             check_clock(&issuer, report);
-            report.ok("token", format_args!("HERE gave one for {} s", issued.expires_in().as_secs()));
+            let giver = if matches!(issuer, ProfileIssuer::Here { .. }) {
+                "HERE"
+            } else {
+                "the other token provider"
+            };
+            report.ok("token", format_args!("{giver} gave one for {} s", issued.expires_in().as_secs()));
         }
         Err(error) => check_failed_request(&error, &issuer, &endpoint, report),
     }
 }
 
-fn check_failed_request(error: &Error, issuer: &HereIssuer, endpoint: &impl Display, report: &mut Report) {
+fn check_failed_request(error: &Error, issuer: &ProfileIssuer, endpoint: &impl Display, report: &mut Report) {
     let caused_by = error.causes().map_or_else(String::new, |causes| format!(" (caused by: {causes})"));
     match error.kind() {
         ErrorKind::Rejected { .. } => {
@@ -128,7 +139,9 @@ fn check_failed_request(error: &Error, issuer: &HereIssuer, endpoint: &impl Disp
     }
 }
 
-fn check_clock(issuer: &HereIssuer, report: &mut Report) {
+/// Another token provider does not look at the clock.
+fn check_clock(issuer: &ProfileIssuer, report: &mut Report) {
+    let ProfileIssuer::Here { issuer, .. } = issuer else { return };
     let offset = issuer.clock_offset();
     if offset.unsigned_abs() < NOTABLE_OFFSET_SECONDS {
         return report.ok("clock", "HERE accepts this machine's time");
@@ -140,8 +153,13 @@ fn check_clock(issuer: &HereIssuer, report: &mut Report) {
     );
 }
 
-/// An error with its causes, on one line.
+/// An error with its causes, on one line. Some say themselves what caused them.
 fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    let causes = std::iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string);
+    causes.fold(
+        error.to_string(),
+        |text, cause| {
+            if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+        },
+    )
 }

@@ -24,7 +24,7 @@ struct Json<'a> {
 pub(super) async fn run(settings: Settings, format: TokenFormat, ttl: u64) -> Result<(), Failure> {
     let Settings { config, environment, .. } = settings;
     let found = setup::find_credential(&config.profile, &config, &environment)?;
-    let issuer = setup::issuer(&config.profile, &config, found.credential)?;
+    let issuer = setup::issuer(&config.profile, &config, found)?;
     let provider =
         TokenProvider::builder(issuer).default_key(TokenKey::new(Duration::from_secs(ttl))?).build();
     let token = provider.token().await?;

@@ -1,6 +1,7 @@
 //! Rotation of one profile's credential: the new one is tried at the issuer before it is used.
 
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -192,6 +193,13 @@ pub fn read_api_key(file: &Path) -> io::Result<SecretString> {
     Ok(SecretString::from(text.trim()))
 }
 
+/// Returns whether users other than the file's owner can read it, which deserves a warning. Group access is left out of
+/// account: services are often given their files that way.
+pub fn is_readable_by_others(file: &Path) -> bool {
+    const READ_BY_OTHERS: u32 = 0o004;
+    file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & READ_BY_OTHERS != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -250,5 +258,16 @@ mod tests {
         look_at(now + TRY_AGAIN, &mut rotation, &handout).await;
         assert_eq!(issuer.credential().access_key_id(), "second");
         assert_eq!(refused(), 1);
+    }
+
+    #[test]
+    fn file_that_everyone_can_read_is_noticed() {
+        let file = tempfile::NamedTempFile::new().expect("can be made");
+        for (mode, expected) in [(0o600, false), (0o400, false), (0o640, false), (0o644, true), (0o604, true)]
+        {
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).expect("is ours");
+            assert_eq!(is_readable_by_others(file.path()), expected, "{mode:o}");
+        }
+        assert!(!is_readable_by_others(Path::new("/nonexistent/file")));
     }
 }

@@ -52,6 +52,11 @@ impl TokenSource {
         Self::new(profile, "made for the sandbox", origin)
     }
 
+    /// Returns where what the issuer is asked with was found.
+    pub fn credential(&self) -> &str {
+        &self.credential
+    }
+
     fn new(profile: &str, credential: impl Into<String>, issuer: impl Into<String>) -> Self {
         Self { profile: profile.to_owned(), credential: credential.into(), issuer: issuer.into() }
     }

@@ -198,20 +198,6 @@ impl CredentialSource {
             }
         }
     }
-
-    /// Returns whether users other than the file's owner can read it, which deserves a warning. Group access is left
-    /// out of account: services are often given their files that way.
-    pub fn is_readable_by_others(&self) -> bool {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            const READ_BY_OTHERS: u32 = 0o004;
-            let metadata = self.path().and_then(|path| path.metadata().ok());
-            metadata.is_some_and(|metadata| metadata.permissions().mode() & READ_BY_OTHERS != 0)
-        }
-        #[cfg(not(unix))]
-        false
-    }
 }
 
 impl fmt::Display for CredentialSource {

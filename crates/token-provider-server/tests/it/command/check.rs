@@ -5,6 +5,10 @@ use tokio::net::TcpListener;
 
 use crate::support::program::{Account, Folder, Outcome, set_mode};
 
+const API_KEY: &str = "tp_an-api-key-of-the-tests";
+/// SHA-256 of [`API_KEY`].
+const API_KEY_SHA256: &str = "2afc7b4f98282acff9cc11cab04e893c8c99c4f6805afc2a94574069651bb957";
+
 /// Runs it with a port that is free, and the account's credential in the folder.
 async fn check(folder: &Folder) -> Outcome {
     folder.run(&["check", "--listen", "127.0.0.1:0"]).await
@@ -193,4 +197,42 @@ async fn profile_does_not_get_the_access_key_of_the_default_one() {
     folder.write(".here/credentials.ini", &(section("default") + &section("maps")));
     let own = ("ok       credential: ", "profile maps: file");
     assert_outcome(&check(&folder).await, 0, &[own]);
+}
+
+#[tokio::test]
+async fn profile_of_another_token_provider_is_asked_there() {
+    let far_folder = Folder::new();
+    far_folder.write(
+        "token-provider.toml",
+        &format!("[[access.api_keys]]\nid = 'a'\nsha256 = '{API_KEY_SHA256}'\n"),
+    );
+    let mut far = far_folder.start(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]);
+    let url = format!("http://{}/getToken", far.address().await);
+
+    // An account's credential is at hand, and not the one to be used.
+    let (account, folder) = at_home().await;
+    let config = format!("[profiles.default]\nremote = '{url}'\napi_key_file = 'key'\n");
+    folder.write("token-provider.toml", &config);
+    let missing = ("FAILURE  credential: ", "api_key_file: ");
+    assert_outcome(&check(&folder).await, 78, &[missing]);
+
+    set_mode(&folder.write("key", &format!("{API_KEY}\n")), 0o644);
+    let outcome = check(&folder).await;
+    let lines = [
+        ("ok       credential: ", "profile default: file "),
+        ("warning  permissions: ", "key: others can read it"),
+        ("ok       issuer: ", &url),
+        ("ok       token: ", "the other token provider gave one for "),
+    ];
+    assert_outcome(&outcome, 0, &lines);
+    assert!(!outcome.stdout.contains("clock") && !outcome.stdout.contains(API_KEY), "{outcome:?}");
+    let token = folder.run(&["token"]).await;
+    assert_eq!((token.code, token.stdout.split('.').count()), (Some(0), 3), "{token:?}");
+
+    folder.write("key", "tp_planted-key-that-nobody-knows");
+    let outcome = check(&folder).await;
+    assert_outcome(&outcome, 1, &[("FAILURE  token: ", "check its API key")]);
+    let token = folder.run(&["token"]).await;
+    assert_eq!((token.code, token.stdout.as_str()), (Some(1), ""), "{token:?}");
+    assert_eq!(account.sandbox.stats().token_requests, 0);
 }

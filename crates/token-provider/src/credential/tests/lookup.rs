@@ -199,23 +199,6 @@ fn file_name_decides_the_form() {
     }
 }
 
-#[cfg(unix)]
-#[test]
-fn file_that_everyone_can_read_is_noticed() {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let directory = TempDir::new().expect("can be made");
-    let lookup = everywhere(&directory);
-    let path = lookup.file.clone().expect("is set");
-    for (mode, expected) in [(0o600, false), (0o400, false), (0o640, false), (0o644, true), (0o604, true)] {
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("is ours");
-        let source = lookup.find().expect("there is one");
-        assert_eq!(source.is_readable_by_others(), expected, "{mode:o}");
-    }
-    let variables = Lookup { file: None, ..lookup };
-    assert!(!variables.find().expect("there is one").is_readable_by_others());
-}
-
 #[test]
 fn profile_with_a_section_of_its_own_gets_no_access_key_that_is_everybodys() {
     let directory = TempDir::new().expect("can be made");
