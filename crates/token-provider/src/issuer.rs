@@ -53,12 +53,18 @@ pub struct Issued {
     pub(crate) access_token: Zeroizing<String>,
     pub(crate) expires_in: Duration,
     pub(crate) scope: Option<Scope>,
+    pub(crate) is_from_cache: bool,
 }
 
 impl Issued {
     /// Takes a token's text and the lifetime that the issuer granted, counted from the moment the request was sent.
     pub fn new(access_token: impl Into<String>, expires_in: Duration) -> Self {
-        Self { access_token: Zeroizing::new(access_token.into()), expires_in, scope: None }
+        Self {
+            access_token: Zeroizing::new(access_token.into()),
+            expires_in,
+            scope: None,
+            is_from_cache: false,
+        }
     }
 
     /// Returns the lifetime that the issuer granted.
@@ -72,6 +78,14 @@ impl Issued {
         self.scope = scope;
         self
     }
+
+    /// Notes that the issuer hands out what it holds, as another token provider does: of the lifetime that was asked for
+    /// some may have passed already, and the next request may bring the same token again.
+    #[must_use]
+    pub fn from_cache(mut self) -> Self {
+        self.is_from_cache = true;
+        self
+    }
 }
 
 impl fmt::Debug for Issued {
@@ -79,6 +93,7 @@ impl fmt::Debug for Issued {
         f.debug_struct("Issued")
             .field("expires_in", &self.expires_in)
             .field("scope", &self.scope)
+            .field("is_from_cache", &self.is_from_cache)
             .finish_non_exhaustive()
     }
 }

@@ -62,6 +62,12 @@ pub enum Rule {
     IdleLetGo,
     /// There is a bound on slots.
     SlotBound,
+    /// A token out of the issuer's own cache is due by the lifetime that was asked for, not by what it has left.
+    CachedIsNotNew,
+    /// An issuer whose own token is due is not asked for its successor all the time.
+    CacheIsLeftAlone,
+    /// A token out of a cache takes the held one's place only if it is another one, and lives longer.
+    SuccessorLivesLonger,
 }
 
 #[cfg(feature = "mutation")]
@@ -99,6 +105,9 @@ impl Rule {
         Self::RotationInFlight,
         Self::IdleLetGo,
         Self::SlotBound,
+        Self::CachedIsNotNew,
+        Self::CacheIsLeftAlone,
+        Self::SuccessorLivesLonger,
     ];
 
     /// Breaks a rule on this thread, or (`None`) has all of them kept again.

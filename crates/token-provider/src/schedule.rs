@@ -17,6 +17,11 @@ const DUE_JITTER: f64 = 0.05;
 const SHORT_DUE_SHARE: f64 = 0.85;
 /// However short a token lives, two successful requests for it are at least this far apart.
 const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
+/// Where the issuer still hands out a token that is due, it is asked again after this share of what the token has left:
+/// one percent of the lifetime, a little less than what lies between the latest due point and a quarter.
+const ASK_AGAIN_SHARE: f64 = 0.04;
+/// … or less by up to this share of that.
+const ASK_AGAIN_JITTER: f64 = 0.25;
 
 /// Exponential backoff after transient failures: the first step, the last, and by how much of itself a step may be
 /// lengthened at random. In all that is 0.2 s to 30 s.
@@ -68,6 +73,15 @@ pub(crate) fn refresh_after(lifetime: Duration, chance: f64) -> Duration {
 /// Returns how long after the request for a token was sent the next one may be sent at the earliest, when it succeeded.
 pub(crate) fn shortest_refresh() -> Duration {
     if Rule::ShortestRefresh.is_kept() { SHORTEST_REFRESH } else { Duration::ZERO }
+}
+
+/// Returns how long after the request for a token that came out of the issuer's cache, and has `left` to live, the issuer
+/// may be asked again at the earliest.
+pub(crate) fn ask_again_after(left: Duration, chance: f64) -> Duration {
+    if !Rule::CacheIsLeftAlone.is_kept() {
+        return shortest_refresh();
+    }
+    left.mul_f64(ASK_AGAIN_SHARE * (1.0 - ASK_AGAIN_JITTER * chance)).max(shortest_refresh())
 }
 
 /// Returns how long to wait after the given failure, the `failures`th in a row (from 1).

@@ -51,6 +51,14 @@ struct Pause {
     is_refusal: bool,
 }
 
+/// A request that brought a token.
+#[derive(Clone, Copy, Debug)]
+struct Success {
+    sent_at: Moment,
+    /// How long after it the issuer is left alone, whatever the token's state, as long as it is usable.
+    rest: Duration,
+}
+
 /// What a wait ended with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
@@ -79,7 +87,7 @@ impl Keeper {
     async fn keep(&mut self) {
         loop {
             let next = match self.ask().await {
-                Ok(sent_at) => self.while_holding(sent_at).await,
+                Ok(success) => self.while_holding(success).await,
                 Err(pause) => self.while_backing_off(pause).await,
             };
             if next == Next::LetGo {
@@ -88,8 +96,8 @@ impl Keeper {
         }
     }
 
-    /// Makes one request. Returns when it was sent; after a failure, how long to leave the issuer alone.
-    async fn ask(&mut self) -> Result<Moment, Pause> {
+    /// Makes one request. Returns when it was sent, and how long to leave the issuer alone.
+    async fn ask(&mut self) -> Result<Success, Pause> {
         self.slot.turn(Phase::Fetching);
         // Seen as of now: if the credential changes while the request is under way, the request was made with the old
         // one, and a refusal says nothing about the new one.
@@ -112,18 +120,19 @@ impl Keeper {
         let counted_from =
             if Rule::LifetimeFromSending.is_kept() { sent_at } else { self.shared.clock.now() };
         match answer.and_then(|issued| self.take(issued, counted_from)) {
-            Ok(()) => Ok(sent_at),
+            Ok(rest) => Ok(Success { sent_at, rest }),
             Err(error) => Err(self.fail(error)),
         }
     }
 
-    /// Puts a new token where callers find it.
-    fn take(&mut self, issued: Issued, sent_at: Moment) -> Result<(), Error> {
-        let lifetime = issued.expires_in;
+    /// Puts a new token where callers find it, and returns how long to leave the issuer alone.
+    fn take(&mut self, issued: Issued, sent_at: Moment) -> Result<Duration, Error> {
+        let (left, is_from_cache) = (issued.expires_in, issued.is_from_cache);
         // RFC 6749 §5.1: an issuer need not name the scope if it is the one asked for.
         let scope = issued.scope.or_else(|| self.slot.key.scope().cloned());
-        let token = AccessToken::new(issued.access_token, scope, lifetime, sent_at);
-        if !token.is_usable_at(self.shared.clock.now()) && Rule::ExpiredOnArrival.is_kept() {
+        let token = AccessToken::new(issued.access_token, scope, left, sent_at);
+        let now = self.shared.clock.now();
+        if !token.is_usable_at(now) && Rule::ExpiredOnArrival.is_kept() {
             return Err(Error::new(
                 ErrorKind::ExpiresTooSoon,
                 format!(
@@ -132,21 +141,56 @@ impl Keeper {
                 ),
             ));
         }
-        let refresh_after = schedule::refresh_after(lifetime, self.shared.chance());
+        self.failures = 0;
+        let rest = if is_from_cache {
+            schedule::ask_again_after(left, self.shared.chance())
+        } else {
+            schedule::shortest_refresh()
+        };
+        if is_from_cache && self.is_no_successor(&token, now) {
+            self.slot.turn(Phase::Holding);
+            return Ok(rest);
+        }
+        // Of one out of a cache nobody knows how old it is. It was asked for as one that lives for so long, so that is
+        // what a quarter is a quarter of.
+        let lifetime = if is_from_cache && Rule::CachedIsNotNew.is_kept() {
+            left.max(self.slot.key.lifetime())
+        } else {
+            left
+        };
+        let left_when_due = lifetime.saturating_sub(schedule::refresh_after(lifetime, self.shared.chance()));
         tracing::info!(
             token.fingerprint = %token.fingerprint(),
-            token.lifetime = lifetime.as_secs(),
-            token.refresh_in = refresh_after.as_secs(),
+            token.lifetime = left.as_secs(),
+            token.refresh_in = left.saturating_sub(left_when_due).as_secs(),
             token.scope = self.slot.key.scope().map(Scope::as_str),
             "token received"
         );
-        self.failures = 0;
         // In this order, so that whoever gets the new token has asked for it.
         self.slot.asked.store(false, Ordering::Relaxed);
-        let left_when_due = lifetime.saturating_sub(refresh_after);
         self.slot.held.store(Some(Arc::new(Held { token, left_when_due })));
         self.slot.turn(Phase::Holding);
-        Ok(())
+        Ok(rest)
+    }
+
+    /// Whether a token out of the issuer's cache leaves everything as it is: the held one came again, or another that
+    /// lives no longer (of several servers at one address, each has a token of its own).
+    fn is_no_successor(&self, token: &AccessToken, now: Moment) -> bool {
+        let held = self.slot.held.load();
+        let Some(held) = held.as_ref().filter(|held| held.state(now) != State::Expired) else {
+            return false;
+        };
+        let is_same = held.token.fingerprint() == token.fingerprint();
+        let is_successor = !is_same && token.left_at(now) > held.token.left_at(now);
+        if is_successor || !Rule::SuccessorLivesLonger.is_kept() {
+            return false;
+        }
+        tracing::debug!(
+            token.fingerprint = %token.fingerprint(),
+            token.expires_in = token.left_at(now).as_secs(),
+            "the issuer has no newer token yet"
+        );
+        true
     }
 
     /// Notes a failure, and returns how long to leave the issuer alone.
@@ -174,12 +218,14 @@ impl Keeper {
     }
 
     /// Waits until the held token is due.
-    async fn while_holding(&self, sent_at: Moment) -> Next {
-        let earliest = sent_at.boot.saturating_add(schedule::shortest_refresh());
+    async fn while_holding(&self, Success { sent_at, rest }: Success) -> Next {
         loop {
             let now = self.shared.clock.now();
-            let pause = earliest.saturating_sub(now.boot);
             let state = self.slot.state(now);
+            // With nothing to hand out there is nothing to wait for.
+            let rest = if state == State::Expired { schedule::shortest_refresh() } else { rest };
+            let earliest = sent_at.boot.saturating_add(rest);
+            let pause = earliest.saturating_sub(now.boot);
             if state != State::Fresh && pause.is_zero() {
                 // One that nobody asks for goes now, though it can be handed out for a while yet: the caller who
                 // comes next should get a token with more than this one's rest before it.

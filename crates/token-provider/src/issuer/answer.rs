@@ -128,6 +128,7 @@ fn success(status: u16, body: &[u8]) -> Result<Issued, Error> {
         expires_in: Duration::from_secs(expires_in).min(LONGEST_BELIEVED),
         // A scope that is not well-formed is of no use to anyone; the token is.
         scope: answer.scope.and_then(|scope| Scope::new(&scope).ok()),
+        is_from_cache: false,
     })
 }
 

@@ -185,7 +185,10 @@ fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, Error> {
             ErrorKind::Unavailable { status },
             format!("the other token provider has no token to hand out ({status}); see that server's log"),
         ),
-        _ => return answer::read(status, retry_after, &exchange.body, DEFAULT_PLACE),
+        _ => {
+            let issued = answer::read(status, retry_after, &exchange.body, DEFAULT_PLACE)?;
+            return Ok(issued.from_cache());
+        }
     };
     Err(error.with_retry_after(retry_after))
 }
@@ -256,6 +259,7 @@ mod tests {
         let body = r#"{"access_token":"abc","token_type":"Bearer","expires_in":1234,"scope":"openid"}"#;
         let issued = answered(200, None, body).expect("is a token");
         assert_eq!(issued.expires_in(), Duration::from_secs(1234));
+        assert!(issued.is_from_cache, "it may be of any age");
         assert_eq!(issued.scope.as_ref().map(Scope::as_str), Some("openid"));
     }
 

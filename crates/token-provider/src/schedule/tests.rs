@@ -31,6 +31,16 @@ fn refresh_points() {
 }
 
 #[test]
+fn pauses_before_asking_a_cache_again() {
+    // left, chance, pause
+    let table =
+        [(1080.0, 0.0, 43.2), (1080.0, 1.0, 32.4), (79.5, 0.0, 3.18), (20.0, 0.0, 1.0), (0.0, 0.0, 1.0)];
+    for (left, chance, pause) in table {
+        assert_eq!(ask_again_after(seconds(left), chance), seconds(pause), "{left} {chance}");
+    }
+}
+
+#[test]
 fn states_change_at_their_points() {
     let due = seconds(1080.0);
     assert_eq!(state(seconds(3600.0), due), State::Fresh);

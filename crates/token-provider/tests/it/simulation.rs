@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use token_provider::Rule;
 
+use crate::chain::RULES;
 use crate::world::{self, Report};
 
 /// Lives all seeds on two threads, and returns what they came to.
@@ -86,7 +87,9 @@ const NOTICED: [(Rule, &str); 26] = [
 #[test]
 fn every_broken_rule_is_noticed() {
     assert!(
-        Rule::ALL.iter().all(|rule| NOTICED.iter().any(|(noticed, _)| noticed == rule)),
+        Rule::ALL
+            .iter()
+            .all(|rule| RULES.contains(rule) || NOTICED.iter().any(|(noticed, _)| noticed == rule)),
         "a rule has no promise"
     );
     for (rule, promise) in NOTICED {

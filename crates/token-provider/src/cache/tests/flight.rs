@@ -112,6 +112,26 @@ async fn token_asked_for_once_since_its_refresh_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn token_that_comes_again_is_no_refresh() {
+    let start = Instant::now();
+    let bench = Bench::new(move |_| {
+        // The other server's own refresh is late.
+        let age = start.elapsed().as_secs();
+        let (text, born) = if age < 3300 { ("planted.old", 0) } else { ("planted.new", 3300) };
+        let issued = Issued::new(text, seconds(3600.0).saturating_sub(Duration::from_secs(age - born)));
+        Step::Answer(Duration::ZERO, Ok(issued.from_cache()))
+    });
+    let first = bench.ask(&hour()).await.expect("is handed out");
+    bench.ask_at_once(&hour()).await.expect("is held");
+    pass(seconds(3290.0)).await;
+    assert!((25..40).contains(&bench.issuer.count()), "{} requests", bench.issuer.count());
+    assert_eq!(bench.slots(), 1, "it is wanted still, though nobody has asked for a while");
+    pass(seconds(60.0)).await;
+    let next = bench.ask_at_once(&hour()).await.expect("is held");
+    assert_ne!(next.fingerprint(), first.fingerprint());
+}
+
+#[tokio::test(start_paused = true)]
 async fn slots_are_bounded_and_room_comes_back() {
     let bench = Bench::with_slots(2, |_| token(3600));
     bench.ask(&key(60)).await.expect("is handed out");
