@@ -4,17 +4,22 @@ import { TokenError } from "./error.js";
 import type { Keeper } from "./keeper.js";
 import type { Fetch } from "./types.js";
 
+/** HERE's own services, which the token is for. */
+const HERE = ["https://*.hereapi.com", "https://*.here.com"];
+
+/** Origins of this machine, for trying things out. Nothing that is sent there crosses a network. */
+const LOOPBACK = /^https?:\/\/(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/;
+
 /** Returns a `fetch` that sends the keeper's token to the allowed origins. */
 export function authorizedFetch(keeper: Keeper, send: Fetch, allowedOrigins: readonly string[] | undefined): Fetch {
-  const allowed = allowedOrigins?.map(originRule);
+  const allowed = (allowedOrigins ?? HERE).map(originRule);
+  if (!allowedOrigins) allowed.push((origin) => LOOPBACK.test(origin));
 
   return async (input, init) => {
     const request = typeof input === "string" || input instanceof URL ? undefined : input;
-    if (allowed) {
-      const { origin } = new URL(request?.url ?? String(input), globalThis.location?.href);
-      if (!allowed.some((allows) => allows(origin))) {
-        throw new TokenError("origin_not_allowed", `${origin} is not in allowedOrigins, nothing was sent`);
-      }
+    const { origin } = new URL(request?.url ?? String(input), globalThis.location?.href);
+    if (!allowed.some((allows) => allows(origin))) {
+      throw new TokenError("origin_not_allowed", `${origin} is not in allowedOrigins (default: HERE, loopback), nothing was sent`);
     }
     const signal = init?.signal ?? request?.signal;
     const attempt = (token: string): Promise<Response> => {
@@ -50,10 +55,14 @@ function repeatable(request: Request | undefined, body: unknown): boolean {
   return typeof body !== "object" || !("getReader" in body || Symbol.asyncIterator in body);
 }
 
-/** Reads `https://data.example.com`, or `https://*.example.com` for every subdomain; throws where it is no URL. */
+/**
+ * Reads `https://data.example.com`, or `https://*.example.com` for every subdomain; throws where it is no URL, or plain
+ * http, on which everybody on the way could read the token.
+ */
 function originRule(rule: string): (origin: string) => boolean {
   // Chrome writes a `*` in a host as `%2A`: it must not get into a URL.
   const { origin } = new URL(rule.replace("://*.", "://"));
+  if (!origin.startsWith("https:") && !LOOPBACK.test(origin)) throw new TypeError(`allowedOrigins: ${rule} is not https`);
   if (!rule.includes("://*.")) return (other) => other === origin;
   const [scheme, domain] = origin.split("://");
   return (other) => other.startsWith(`${scheme}://`) && other.endsWith(`.${domain}`);

@@ -33,7 +33,8 @@ export interface TokenClientOptions {
 
   /**
    * Origins that `fetch()` may send the token to, such as `"https://data.example.com"` or, for all subdomains,
-   * `"https://*.hereapi.com"`. Any other URL is refused before anything is sent. Default: no restriction.
+   * `"https://*.hereapi.com"`. Any other URL is refused before anything is sent. Plain http is for loopback alone.
+   * Default: HERE's services, `"https://*.hereapi.com"` and `"https://*.here.com"`, and loopback.
    */
   allowedOrigins?: readonly string[] | undefined;
 

@@ -36,7 +36,7 @@ function world(accepts: (token: string) => boolean, options: TokenClientOptions 
     });
     return new Response(body, { status: ok ? 200 : 401 });
   }) as typeof globalThis.fetch;
-  const client = createTokenClient(provider.url, { clock, fetch, ...options });
+  const client = createTokenClient(provider.url, { clock, fetch, allowedOrigins: ["https://data.example"], ...options });
   return { client, provider, clock, sent, cancelled };
 }
 
@@ -86,7 +86,7 @@ test("a second 401 is returned", async () => {
 });
 
 test("other answers are returned as they are", async () => {
-  const { client, provider } = bench();
+  const { client, provider } = bench({ allowedOrigins: ["https://data.example"] });
   await client.getToken();
   for (const status of [403, 404, 429, 500]) {
     provider.script.push(errorReply(status));
@@ -125,7 +125,7 @@ test("bodies that can be sent twice are, streams are not", async () => {
 });
 
 test("a stream is known where it cannot be iterated, as in Safari", async () => {
-  const { client, provider } = bench();
+  const { client, provider } = bench({ allowedOrigins: ["https://data.example"] });
   provider.script.push(tokenReply("first"), errorReply(401));
   const body = { getReader() {} } as unknown as ReadableStream;
   assert.equal((await client.fetch(DATA, { method: "POST", body })).status, 401);
@@ -253,6 +253,44 @@ test("the token goes to allowed origins only", async () => {
       assert.equal(provider.calls.length, allowed ? 2 : 0, url);
     }
   }
+});
+
+test("without allowedOrigins the token goes to HERE and to this machine only", async () => {
+  const table: [url: string, allowed: boolean][] = [
+    ["https://maps.hereapi.com/v3/copyright", true],
+    ["https://config.data.api.platform.here.com/config/v1/catalogs", true],
+    ["http://localhost:8080/hello", true],
+    ["http://127.0.0.1:8080/hello", true],
+    ["http://127.9.0.1/", true],
+    ["http://[::1]:8080/hello", true],
+    ["https://localhost/", true],
+    ["http://tracker.example/pixel.gif", false],
+    ["https://tracker.example/pixel.gif", false],
+    ["http://maps.hereapi.com/v3/copyright", false],
+    ["https://maps.hereapi.com.evil.example/", false],
+    ["https://where.com/", false],
+    ["http://localhost.evil.example/", false],
+    ["http://127.0.0.1.evil.example/", false],
+    ["http://localhost@evil.example/", false],
+    ["ftp://localhost/", false],
+    ["file:///etc/hosts", false],
+  ];
+  for (const [url, allowed] of table) {
+    const { client, provider } = bench();
+    const call = client.fetch(url);
+    if (allowed) await call;
+    else await assert.rejects(call, { code: "origin_not_allowed", message: /allowedOrigins .*nothing was sent/ }, url);
+    assert.equal(provider.calls.length, allowed ? 2 : 0, url);
+  }
+});
+
+test("plain http can be allowed on loopback alone", async () => {
+  for (const origin of ["http://data.example", "http://*.hereapi.com", "http://127.0.0.1.evil.example", "ftp://localhost"]) {
+    assert.throws(() => createTokenClient("https://a.example/", { allowedOrigins: [origin] }), TypeError, origin);
+  }
+  const { client } = bench({ allowedOrigins: ["http://localhost:8080"] });
+  assert.equal((await client.fetch("http://localhost:8080/")).status, 200);
+  await assert.rejects(client.fetch("http://localhost:8081/"), { code: "origin_not_allowed" });
 });
 
 test("a star that is not a whole label allows nothing more", async () => {
