@@ -47,6 +47,8 @@ export function createKeeper(
   let timer: unknown;
   // Whether anybody has taken the held token since the last request: one that nobody uses is let go.
   let wanted = false;
+  // How often the held token was dropped: what was asked for before that is dropped, too.
+  let drops = 0;
   let requests = 0;
   let handouts = 0;
 
@@ -76,8 +78,10 @@ export function createKeeper(
     const monotonic = clock.monotonic();
     requests++;
     wanted = false;
+    const before = drops;
     let outcome = await ask();
     if ("token" in outcome) {
+      if (drops !== before) return request();
       const { token, lifetime } = outcome;
       const lifetimeMs = lifetime * 1000;
       const next: Held = {
@@ -136,8 +140,10 @@ export function createKeeper(
   };
 
   const invalidate = (refused?: string): void => {
-    if (refused === undefined) held = undefined;
-    else if (held?.token === refused && clock.monotonic() >= invalidateAgain) {
+    if (refused === undefined) {
+      held = undefined;
+      drops++;
+    } else if (held?.token === refused && clock.monotonic() >= invalidateAgain) {
       invalidateAgain = clock.monotonic() + INVALIDATE_PAUSE_MS;
       held = { ...held, refused: true };
     }

@@ -126,7 +126,7 @@ export interface TokenClient {
    * while the provider has no other. Does nothing when that token is no longer held, and at most once in ten seconds, so that
    * a hundred refused tiles cost one token request.
    *
-   * Without argument: drops the held token.
+   * Without argument: drops the held token, and the one that a request under way brings.
    */
   invalidate(refused?: string): void;
 

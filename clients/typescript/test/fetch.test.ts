@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createTokenClient, type TokenClientOptions } from "../src/index.js";
-import { bench, errorReply, FakeClock, FakeProvider, HOUR, settle, tokenReply, unreachable } from "./harness.js";
+import { bench, errorReply, FakeClock, FakeProvider, held, HOUR, settle, tokenReply, unreachable } from "./harness.js";
 
 const DATA = "https://data.example/tiles/1";
 
@@ -324,6 +324,33 @@ test("invalidate without argument drops the token", async () => {
   await settle();
   client.invalidate();
   await assert.rejects(client.getToken(), { code: "request_failed" });
+});
+
+test("invalidate without argument drops the token of a request under way, too", async () => {
+  const { client, provider } = bench();
+  const first = held();
+  provider.script.push(first.reply);
+  const waiting = client.getToken();
+  await settle();
+  client.invalidate();
+  const asksLater = client.getToken();
+  await first.answer(tokenReply("asked-for-before"));
+  assert.equal(await waiting, "token-2");
+  assert.equal(await asksLater, "token-2");
+  assert.equal(client.peekToken(), "token-2");
+  assert.equal(provider.calls.length, 2, "one after the other");
+
+  // A failure is one all the same, with its pause.
+  client.invalidate();
+  const second = held();
+  provider.script.push(second.reply);
+  const failing = assert.rejects(client.getToken(), { code: "request_failed" });
+  await settle();
+  client.invalidate();
+  await second.answer(unreachable);
+  await failing;
+  await assert.rejects(client.getToken(), { code: "request_failed" });
+  assert.equal(provider.calls.length, 3);
 });
 
 test("a refused token is not used past its expiry", async () => {
