@@ -18,9 +18,12 @@ export const marginMs = (lifetimeMs: number): number => Math.min(10_000, lifetim
 /** What is left of a token when its refresh is due: at 70 % ± 5 % of its time, so that clients do not come all at once. */
 export const dueLeftMs = (lifetimeMs: number, random: number): number => lifetimeMs * (0.25 + 0.1 * random);
 
+/** By how much of itself a `Retry-After` is lengthened at most: all pages are told of one outage in the same words. */
+const RETRY_AFTER_JITTER = 0.1;
+
 /** The pause after the `failures`th failure in a row, at least what `Retry-After` said. */
 export const pauseMs = (failures: number, retryAfterMs: number, random: number): number =>
-  Math.max(retryAfterMs, Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1)) * (0.5 + random / 2));
+  Math.max(retryAfterMs * (1 + RETRY_AFTER_JITTER * random), Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (failures - 1)) * (0.5 + random / 2));
 
 /**
  * `Retry-After` (RFC 9110 §10.2.3) in milliseconds; 0 when absent or malformed.

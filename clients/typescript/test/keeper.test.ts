@@ -301,8 +301,9 @@ test("success ends the growing of pauses", async () => {
 test("Retry-After is honoured, by callers and by the background refresh", async () => {
   const { client, provider, clock } = bench();
   provider.script.push(errorReply(429, { error: "slow_down" }, { "Retry-After": "120" }));
-  await assert.rejects(client.getToken(), { code: "slow_down", retryAfter: 120 });
-  await clock.advance(119_999);
+  await assert.rejects(client.getToken(), { code: "slow_down", retryAfter: 126 });
+  // The jitter in the middle: a twentieth on top.
+  await clock.advance(125_999);
   await assert.rejects(client.getToken(), { code: "slow_down", retryAfter: 1 });
   assert.equal(provider.calls.length, 1);
   await clock.advance(1);
@@ -312,7 +313,7 @@ test("Retry-After is honoured, by callers and by the background refresh", async 
   provider.script.push(errorReply(503, {}, { "Retry-After": new Date(clock.wall + 0.7 * HOUR + 200_000).toUTCString() }));
   await clock.advance(0.7 * HOUR + 1);
   assert.equal(provider.calls.length, 3);
-  for (let second = 0; second < 198; second++) {
+  for (let second = 0; second < 209; second++) {
     await clock.advance(1000);
     assert.equal(await client.getToken(), "token-2");
   }
@@ -320,4 +321,20 @@ test("Retry-After is honoured, by callers and by the background refresh", async 
   await clock.advance(3000);
   assert.equal(provider.calls.length, 4);
   assert.equal(await client.getToken(), "token-4");
+});
+
+test("pages that are told of one outage come back one after the other, and none before its time", async () => {
+  const retryAfter = async (chance: number): Promise<number> => {
+    const { client, provider, clock } = bench();
+    clock.chance = chance;
+    provider.script.push(errorReply(503, {}, { "Retry-After": "60" }));
+    await assert.rejects(client.getToken());
+    let seconds = 0;
+    for (; provider.calls.length === 1; seconds++) {
+      await clock.advance(1000);
+      await client.getToken().catch(() => {});
+    }
+    return seconds;
+  };
+  assert.deepEqual(await Promise.all([0, 0.5, 0.999].map(retryAfter)), [60, 63, 66]);
 });
