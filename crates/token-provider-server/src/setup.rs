@@ -117,14 +117,24 @@ pub fn audit(config: &Config, access: &Access) -> Result<Option<Audit>, SetupErr
     }
     let names = access.handout().names().map(str::to_owned).collect();
     let audit = Audit::start(&config.audit, names, config.admin.listen.is_some());
-    audit.map_err(|source| {
-        let place = match &config.audit {
-            AuditConfig::File(path) => path.display().to_string(),
-            AuditConfig::Journal => "journal".to_owned(),
-            _ => "the audit trail".to_owned(),
-        };
-        SetupError::Audit { place, source }
-    })
+    audit.map_err(|source| SetupError::Audit { place: audit_place(config), source })
+}
+
+/// Says whether the audit trail could be opened, and leaves it as it is.
+///
+/// # Errors
+///
+/// [`SetupError::Audit`].
+pub fn check_audit(config: &Config) -> Result<(), SetupError> {
+    Audit::probe(&config.audit).map_err(|source| SetupError::Audit { place: audit_place(config), source })
+}
+
+fn audit_place(config: &Config) -> String {
+    match &config.audit {
+        AuditConfig::File(path) => path.display().to_string(),
+        AuditConfig::Journal => "journal".to_owned(),
+        _ => "the audit trail".to_owned(),
+    }
 }
 
 /// Access rules with a provider for each profile behind them.

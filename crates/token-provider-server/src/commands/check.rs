@@ -10,7 +10,7 @@ use token_provider::{Error, ErrorKind, Issue as _, TokenKey};
 
 use super::{EXIT_CONFIG, Failure, block_on};
 use crate::cli::Common;
-use crate::config::{Config, Environment};
+use crate::config::{AuditConfig, Config, Environment, Listen};
 use crate::listen;
 use crate::reload::is_readable_by_others;
 use crate::setup::{self, ProfileIssuer};
@@ -65,26 +65,59 @@ async fn check(config: &Config, environment: &Environment, report: &mut Report) 
         Some(file) => report.ok("configuration", file.display()),
         None => report.ok("configuration", "no file, the defaults"),
     }
-    check_listeners(config, report);
+    check_listeners(config, environment, report);
+    check_audit(config, report);
     for name in config.profiles.keys() {
         check_profile(name, config, environment, report).await;
     }
 }
 
-fn check_listeners(config: &Config, report: &mut Report) {
+fn check_listeners(config: &Config, environment: &Environment, report: &mut Report) {
     match setup::tls(config) {
         Ok(None) => {}
         Ok(Some(_)) => report.ok("tls", "certificate and key fit"),
         Err(error) => report.failure("tls", with_causes(&error), EXIT_CONFIG),
     }
-    if let Err(error) = setup::check_exposure(config) {
-        report.failure("access", error, EXIT_CONFIG);
-    }
+    let is_exposed =
+        setup::check_exposure(config).map_err(|error| report.failure("access", error, EXIT_CONFIG));
+    let is_from_systemd = environment.variable("LISTEN_FDS").is_some();
+    // Held until all are bound: two of them may be in each other's way.
+    let mut bound = Vec::new();
     for listen in &config.listen {
+        if matches!(listen, Listen::Systemd(_)) && !is_from_systemd {
+            let found = format_args!("{listen}: its sockets are only there when systemd starts the server");
+            report.warning("listener", found);
+            continue;
+        }
         match listen::bind(listen) {
-            Ok(_) => report.ok("listener", format_args!("{listen} is free")),
+            Ok(listeners) => {
+                report.ok("listener", format_args!("{listen} is free"));
+                bound.extend(listeners);
+            }
             Err(error) => report.failure("listener", error, 1),
         }
+    }
+    if is_exposed.is_ok()
+        && let Err(error) = setup::check_listeners(config, &bound)
+    {
+        report.failure("access", error, EXIT_CONFIG);
+    }
+    if let Some(listen) = &config.admin.listen {
+        match listen::bind(listen) {
+            Ok(_) => report.ok("admin", format_args!("{listen} is free")),
+            Err(error) => report.failure("admin", error, 1),
+        }
+    }
+}
+
+fn check_audit(config: &Config, report: &mut Report) {
+    match setup::check_audit(config) {
+        Ok(()) => {
+            if let AuditConfig::File(path) = &config.audit {
+                report.ok("audit", format_args!("{} can be written", path.display()));
+            }
+        }
+        Err(error) => report.failure("audit", with_causes(&error), EXIT_CONFIG),
     }
 }
 

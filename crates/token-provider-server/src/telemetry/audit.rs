@@ -82,6 +82,15 @@ impl Audit {
         Self::start_with(sink, lines, *config == AuditConfig::Log, MAX_WAITING).map(Some)
     }
 
+    /// Says whether the place that the configuration names could be opened, and leaves it as it is.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn probe(config: &AuditConfig) -> io::Result<()> {
+        Sink::probe(config)
+    }
+
     fn start_with(sink: Sink, lines: Lines, is_in_log: bool, max_waiting: usize) -> io::Result<Self> {
         // A queue for each thread that answers requests: as many as there are processors.
         let queues = thread::available_parallelism().map_or(1, usize::from).clamp(1, LANES);

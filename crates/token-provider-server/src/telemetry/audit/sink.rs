@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags, access};
 use tracing::Level;
 
 use super::journal::{Journal, SOCKET};
@@ -50,6 +50,20 @@ impl Sink {
         })
     }
 
+    /// Says whether it could be opened, and leaves nothing behind: no empty file that looks like a trail.
+    pub(super) fn probe(config: &AuditConfig) -> io::Result<()> {
+        let AuditConfig::File(path) = config else { return Self::open(config).map(drop) };
+        match options().open(path) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let folder = path.parent().filter(|folder| *folder != Path::new(""));
+                let rights = Access::WRITE_OK | Access::EXEC_OK;
+                Ok(access(folder.unwrap_or_else(|| Path::new(".")), rights)?)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Returns the form that lines have here; `None` where none are wanted at present.
     pub(super) fn shape(&self) -> Option<Shape> {
         match self {
@@ -90,10 +104,17 @@ impl Sink {
     }
 }
 
-/// Opens a file to append to, and makes it if need be. A pipe that nobody reads is an error rather than a wait.
+/// Opens a file to append to, and makes it if need be.
 fn open(path: &Path) -> io::Result<File> {
+    options().create(true).mode(MODE).open(path)
+}
+
+/// A pipe that nobody reads is an error rather than a wait.
+fn options() -> OpenOptions {
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-    OpenOptions::new().append(true).create(true).mode(MODE).custom_flags(flags).open(path)
+    let mut options = OpenOptions::new();
+    options.append(true).custom_flags(flags);
+    options
 }
 
 /// Writes whole lines after what is left of a torn one. A line that is torn now counts as written: its end comes first
@@ -204,6 +225,19 @@ mod tests {
         std::fs::remove_dir_all(folder.path()).expect("can be removed");
         assert!(sink.reopen().is_err());
         assert_eq!(sink.write(b"into the removed one\n").0, 1, "goes on with what is open");
+    }
+
+    #[test]
+    fn probe_says_what_opening_would_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().expect("can be made");
+        let at = |name: &str| AuditConfig::File(folder.path().join(name));
+        std::fs::write(folder.path().join("there"), "").expect("can be written");
+        for (name, expected) in [("there", true), ("new", true), ("nowhere/new", false), ("", false)] {
+            assert_eq!(Sink::probe(&at(name)).is_ok(), expected, "{name:?}");
+            assert!(!folder.path().join("new").exists(), "{name:?}");
+            assert_eq!(Sink::open(&at(name)).is_ok(), expected, "{name:?}");
+            let _ = std::fs::remove_file(folder.path().join("new"));
+        }
     }
 
     #[cfg(target_os = "linux")]

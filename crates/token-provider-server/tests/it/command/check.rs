@@ -134,6 +134,48 @@ async fn port_that_is_taken_is_a_failure() {
 }
 
 #[tokio::test]
+async fn listeners_that_are_in_each_others_way_are_a_failure() {
+    let (_account, folder) = at_home().await;
+    let free = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let port = free.local_addr().expect("is bound").port();
+    drop(free);
+    let (all, one) = (format!("0.0.0.0:{port}"), format!("127.0.0.1:{port}"));
+    let outcome = folder.run(&["check", "--anonymous", "--listen", &all, "--listen", &one]).await;
+    assert_outcome(&outcome, 1, &[("ok       listener: ", &all), ("FAILURE  listener: ", &one)]);
+}
+
+#[tokio::test]
+async fn admin_port_that_is_taken_is_a_failure() {
+    let (_account, folder) = at_home().await;
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = taken.local_addr().expect("is bound").to_string();
+    folder.write("token-provider.toml", &format!("admin.listen = '{address}'\n"));
+    assert_outcome(&check(&folder).await, 1, &[("FAILURE  admin: ", &address)]);
+    drop(taken);
+    assert_outcome(&check(&folder).await, 0, &[("ok       admin: ", &address)]);
+}
+
+#[tokio::test]
+async fn audit_trail_that_cannot_be_opened_is_a_failure() {
+    let (_account, folder) = at_home().await;
+    let trail = folder.path("trail/audit.jsonl");
+    folder.write("token-provider.toml", &format!("audit.to = '{}'\n", trail.display()));
+    let nowhere = ("FAILURE  audit: ", "trail/audit.jsonl: cannot be opened: No such file");
+    assert_outcome(&check(&folder).await, 78, &[nowhere]);
+    std::fs::create_dir(folder.path("trail")).expect("can be made");
+    assert_outcome(&check(&folder).await, 0, &[("ok       audit: ", "trail/audit.jsonl can be written")]);
+    assert!(!trail.exists(), "a look leaves nothing behind");
+}
+
+#[tokio::test]
+async fn sockets_from_systemd_are_a_warning_where_there_are_none() {
+    let (_account, folder) = at_home().await;
+    let outcome = folder.run(&["check", "--listen", "systemd"]).await;
+    let lines = [("warning  listener: ", "when systemd starts the server"), ("ok       token: ", "")];
+    assert_outcome(&outcome, 0, &lines);
+}
+
+#[tokio::test]
 async fn exposed_listener_is_a_failure() {
     let (_account, folder) = at_home().await;
     let outcome = folder.run(&["check", "--listen", "0.0.0.0:0"]).await;
