@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
+use here_sandbox::Fault;
 
 use crate::config::Overrides;
 
@@ -65,8 +66,10 @@ pub enum Command {
     },
     /// Run the offline HERE account alone.
     ///
-    /// It has a token endpoint that checks signatures strictly, misbehaves on request (PUT /sandbox/faults), and a
-    /// small resource to use a token at (GET /hello).
+    /// It has a token endpoint that checks signatures strictly, misbehaves on request (--fault, PUT /sandbox/faults), and
+    /// a small resource to use a token at (GET /hello).
+    ///
+    /// Listens at one TCP port, 127.0.0.1:8080 where --listen names no other.
     ///
     /// With --credentials it has the access key in that file, and knows the tokens that it gave for it before; else a
     /// new one each time.
@@ -74,6 +77,14 @@ pub enum Command {
         /// Write a ready credentials.properties for it (mode 0600). Refuses to replace a file.
         #[arg(long, value_name = "FILE")]
         write_credentials: Option<PathBuf>,
+        /// Misbehave from the start.
+        #[arg(
+            long,
+            value_name = "JSON",
+            value_parser = |text: &str| serde_json::from_str::<Fault>(text),
+            help = "Misbehave from the start, as PUT /sandbox/faults takes it: {\"status\": 503, \"count\": 2}. May be repeated"
+        )]
+        fault: Vec<Fault>,
     },
     /// Manage API keys.
     #[command(subcommand)]

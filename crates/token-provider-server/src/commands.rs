@@ -111,9 +111,13 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Command::Check => check::run_command(&cli.common),
         Command::Health { live } => with_runtime(&cli.common, move |settings| health::run(settings, live)),
-        Command::Sandbox { write_credentials } => {
-            let (listen, credentials) = (cli.common.listen.clone(), cli.common.credentials.clone());
-            with_runtime(&cli.common, move |_| sandbox::run(listen, credentials, write_credentials))
+        Command::Sandbox { write_credentials, fault } => {
+            let Common { listen, credentials, .. } = &cli.common;
+            let (is_default, credentials) = (listen.is_empty(), credentials.clone());
+            with_runtime(&cli.common, move |settings| {
+                let listen = if is_default { Vec::new() } else { settings.config.listen };
+                sandbox::run(listen, credentials, write_credentials, fault)
+            })
         }
     };
     match result {

@@ -2,14 +2,14 @@
 //! hand, such as a container's health check.
 
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::Failure;
-use crate::config::{Config, Host, Listen};
+use crate::config::{Config, Listen};
 use crate::reload::Settings;
 
 /// `/readyz` answers within 0.8 s, be it with a no; the rest is for a machine that is busy.
@@ -58,19 +58,12 @@ fn place(config: &Config) -> Result<(&Listen, Place), Failure> {
 impl Place {
     /// `None` for what the system chooses.
     fn of(listen: &Listen) -> Option<Self> {
-        let (address, port) = match listen {
+        let (host, port) = match listen {
             Listen::Unix(place) => return Some(Self::Unix(place.path.clone())),
             Listen::Systemd(_) | Listen::Tcp { port: 0, .. } => return None,
-            Listen::Tcp { host: Host::Localhost, port } => (Ipv4Addr::LOCALHOST.into(), *port),
-            Listen::Tcp { host: Host::Ip(address), port } => (*address, *port),
+            Listen::Tcp { host, port } => (host, *port),
         };
-        // "All addresses" is none that can be called.
-        let address = match address {
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-            address => address,
-        };
-        Some(Self::Tcp(SocketAddr::new(address, port)))
+        Some(Self::Tcp(SocketAddr::new(host.callable(), port)))
     }
 }
 

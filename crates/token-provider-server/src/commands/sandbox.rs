@@ -2,22 +2,34 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use here_sandbox::{Sandbox, SandboxConfig};
+use here_sandbox::{Fault, Sandbox, SandboxConfig};
 use token_provider::Credential;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failure;
+use crate::config::{Host, Listen};
 
-const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+/// As many services on a developer's machine are expected to be.
+const DEFAULT_PORT: u16 = 8080;
 
 pub(super) async fn run(
-    listen: Vec<String>,
+    listen: Vec<Listen>,
     credentials: Option<PathBuf>,
     write_credentials: Option<PathBuf>,
+    faults: Vec<Fault>,
 ) -> Result<(), Failure> {
+    let (host, port) = place(&listen)?;
+    if write_credentials.is_some() && !host.callable().is_loopback() {
+        return Err(Failure::Usage(
+            "--write-credentials: the account speaks plain http://, which is for loopback only; \
+             listen on 127.0.0.1, or on 0.0.0.0 for others too"
+                .to_owned(),
+        ));
+    }
     let account = match credentials {
         Some(file) => {
             let credential = Credential::from_file(file)?;
@@ -25,16 +37,18 @@ pub(super) async fn run(
         }
         None => SandboxConfig::generate(),
     };
-    let listen = listen.first().map_or(DEFAULT_LISTEN, String::as_str);
     let mut terminate =
         signal(SignalKind::terminate()).map_err(Failure::system("cannot listen for SIGTERM"))?;
     let mut interrupt =
         signal(SignalKind::interrupt()).map_err(Failure::system("cannot listen for SIGINT"))?;
-    let listener =
-        TcpListener::bind(listen).await.map_err(Failure::system(format!("cannot listen at {listen}")))?;
-    let address = listener.local_addr().map_err(Failure::system(format!("cannot listen at {listen}")))?;
+    let address = SocketAddr::new(host.address(), port);
+    let failed = || Failure::system(format!("cannot listen at {address}"));
+    let listener = TcpListener::bind(address).await.map_err(failed())?;
+    let port = listener.local_addr().map_err(failed())?.port();
+    let address = SocketAddr::new(host.callable(), port);
 
     let sandbox = Sandbox::new(account);
+    sandbox.faults().replace(faults);
     let text = sandbox.credentials_properties(&format!("http://{address}/oauth2/token"));
     if let Some(file) = write_credentials {
         write_new(&file, &text).map_err(Failure::system(format!("cannot write {}", file.display())))?;
@@ -45,6 +59,18 @@ pub(super) async fn run(
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     };
     sandbox.serve(listener, shutdown).await.map_err(Failure::system("the sandbox stopped"))
+}
+
+/// The one place to listen at.
+fn place(listen: &[Listen]) -> Result<(Host, u16), Failure> {
+    match listen {
+        [] => Ok((Host::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST)), DEFAULT_PORT)),
+        [Listen::Tcp { host, port }] => Ok((*host, *port)),
+        _ => Err(Failure::Usage(
+            "--listen: the account listens at one TCP port; expected one address such as 127.0.0.1:8080"
+                .to_owned(),
+        )),
+    }
 }
 
 /// Never replaces a file: it may be the real credential, which cannot be downloaded a second time.

@@ -1,7 +1,7 @@
 //! Where the server listens.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::units::name;
 use super::unix::{self, UnixPlace};
@@ -35,6 +35,25 @@ pub enum Host {
     Localhost,
     /// One address; `0.0.0.0` and `::` stand for all.
     Ip(IpAddr),
+}
+
+impl Host {
+    /// Returns the address to bind; of the two of `localhost` the first.
+    pub fn address(self) -> IpAddr {
+        match self {
+            Self::Localhost => Ipv4Addr::LOCALHOST.into(),
+            Self::Ip(address) => address,
+        }
+    }
+
+    /// Returns an address at which this machine can call what is bound here: "all addresses" is none that can be called.
+    pub fn callable(self) -> IpAddr {
+        match self.address() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+            address => address,
+        }
+    }
 }
 
 impl Listen {

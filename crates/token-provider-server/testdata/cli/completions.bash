@@ -586,13 +586,17 @@ _token__provider() {
             return 0
             ;;
         token__subcmd__provider__subcmd__sandbox)
-            opts="-v -q -h -V --write-credentials --config --credentials --profile --scope --listen --allow-origin --anonymous --log-format --verbose --quiet --help --version"
+            opts="-v -q -h -V --write-credentials --fault --config --credentials --profile --scope --listen --allow-origin --anonymous --log-format --verbose --quiet --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --write-credentials)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fault)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -101,6 +101,7 @@ complete -c token-provider -n "__fish_token_provider_using_subcommand health" -s
 complete -c token-provider -n "__fish_token_provider_using_subcommand health" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c token-provider -n "__fish_token_provider_using_subcommand health" -s V -l version -d 'Print version'
 complete -c token-provider -n "__fish_token_provider_using_subcommand sandbox" -l write-credentials -d 'Write a ready credentials.properties for it (mode 0600). Refuses to replace a file' -r -F
+complete -c token-provider -n "__fish_token_provider_using_subcommand sandbox" -l fault -d 'Misbehave from the start, as PUT /sandbox/faults takes it: {"status": 503, "count": 2}. May be repeated' -r
 complete -c token-provider -n "__fish_token_provider_using_subcommand sandbox" -l config -d 'The configuration file. Else ./token-provider.toml or /etc/token-provider/config.toml, where there is one' -r -F
 complete -c token-provider -n "__fish_token_provider_using_subcommand sandbox" -l credentials -d 'The credential file, as downloaded from the HERE portal' -r -F
 complete -c token-provider -n "__fish_token_provider_using_subcommand sandbox" -l profile -d 'The profile to use by default' -r

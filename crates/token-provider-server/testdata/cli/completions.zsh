@@ -130,6 +130,7 @@ _arguments "${_arguments_options[@]}" : \
 (sandbox)
 _arguments "${_arguments_options[@]}" : \
 '--write-credentials=[Write a ready credentials.properties for it (mode 0600). Refuses to replace a file]:FILE:_files' \
+'*--fault=[Misbehave from the start, as PUT /sandbox/faults takes it\: {"status"\: 503, "count"\: 2}. May be repeated]:JSON:_default' \
 '--config=[The configuration file. Else ./token-provider.toml or /etc/token-provider/config.toml, where there is one]:FILE:_files' \
 '--credentials=[The credential file, as downloaded from the HERE portal]:FILE:_files' \
 '--profile=[The profile to use by default]:NAME:_default' \

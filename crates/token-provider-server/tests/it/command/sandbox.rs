@@ -110,3 +110,53 @@ async fn account_needs_credentials_that_can_be_read() {
         assert!(outcome.stderr.contains(path) && !outcome.stderr.contains("an-id"), "{outcome:?}");
     }
 }
+
+#[tokio::test]
+async fn faults_of_the_command_line_are_there_from_the_start() {
+    let folder = Folder::new();
+    let file = folder.path("credentials.properties");
+    let mut arguments =
+        vec!["sandbox", "--listen", ANYWHERE, "--write-credentials", file.to_str().expect("is text")];
+    arguments.extend(["--fault", r#"{"status": 503, "count": 1}"#, "--fault", r#"{"lifetime_s": 77}"#]);
+    let mut sandbox = folder.start(&arguments);
+    sandbox.logged("an offline HERE account at").await;
+    let failed = folder.run(&["token"]).await;
+    assert!(failed.code == Some(1) && failed.stderr.contains("503"), "{failed:?}");
+    let short = folder.run(&["token", "--format", "json"]).await;
+    assert!(short.code == Some(0) && short.stdout.contains("\"expires_in\":7"), "{short:?}");
+
+    let wrong = folder.run(&["sandbox", "--listen", ANYWHERE, "--fault", r#"{"statuss": 503}"#]).await;
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    assert!(wrong.stderr.contains("unknown field `statuss`, expected one of"), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn address_is_one_that_can_be_called() {
+    let folder = Folder::new();
+    for (number, listen) in ["0", "localhost:0", "0.0.0.0:0"].into_iter().enumerate() {
+        let name = format!("{number}.properties");
+        let mut sandbox = folder.start(&["sandbox", "--listen", listen, "--write-credentials", &name]);
+        let message = sandbox.logged("an offline HERE account at").await;
+        assert!(message.contains("http://127.0.0.1:"), "{message}");
+        let token = folder.run(&["token", "--credentials", &name]).await;
+        assert_eq!(token.code, Some(0), "{listen}: {token:?}");
+    }
+}
+
+#[tokio::test]
+async fn place_that_it_cannot_listen_at_is_bad_usage() {
+    let folder = Folder::new();
+    for (listen, expected) in [
+        (&["unix:/tmp/x.sock"][..], "one TCP port"),
+        (&["systemd"], "one TCP port"),
+        (&["127.0.0.1:0", "127.0.0.1:0"], "one TCP port"),
+        (&["192.0.2.1:8080"], "loopback only"),
+    ] {
+        let flags = listen.iter().flat_map(|listen| ["--listen", listen]);
+        let arguments: Vec<&str> = ["sandbox", "--write-credentials", "c"].into_iter().chain(flags).collect();
+        let outcome = folder.run(&arguments).await;
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome:?}");
+        assert!(outcome.stderr.contains(expected), "{outcome:?}");
+        assert!(!folder.path("c").exists());
+    }
+}
