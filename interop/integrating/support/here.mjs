@@ -2,13 +2,15 @@
 // takes.
 
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:https";
 import { deflateSync } from "node:zlib";
 
-/** Starts it; `requests` tells what was asked for and how it was answered. */
-export async function startHere(sandbox) {
+/** Starts it, with this certificate; `requests` tells what was asked for and how it was answered. */
+export async function startHere(sandbox, certificate) {
   const requests = [];
-  const server = createServer(async (request, response) => {
+  const [cert, key] = await Promise.all([readFile(certificate.cert), readFile(certificate.key)]);
+  const server = createServer({ cert, key }, async (request, response) => {
     const headers = { "Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "authorization" };
     if (request.method === "OPTIONS") return response.writeHead(204, headers).end();
     const { authorization } = request.headers;

@@ -9,6 +9,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
+import { makeAuthority } from "../../node/support/certificates.mjs";
 import { startServer, startSandbox } from "../../node/support/command.mjs";
 import { bundle, serve, startChromium } from "../support/browser.mjs";
 import { placed, sections } from "../support/document.mjs";
@@ -37,7 +38,7 @@ before(async () => {
   // Who has a key may use it, and who has none gets tokens all the same, as where nothing is configured.
   await writeFile(file, `[access]\nanonymous = true\n${made.stdout.slice(key.length)}`);
   server = await startServer("--sandbox", "--config", file);
-  here = await startHere(server.sandbox);
+  here = await startHere(server.sandbox, makeAuthority(folder, "authority").server("DNS:*.hereapi.com"));
   browser = await startChromium(here.port);
   places = {
     "http://localhost:3000": server.origin,
@@ -45,9 +46,6 @@ before(async () => {
     "hrn:here:data::olp-here:rib-2": "hrn:here:data::sandbox:port-meridian",
     "topology-geometry": "places",
     "https://config.data.api.platform.here.com/config/v1/catalogs": `${server.sandbox}/hello`,
-    // Chromium is told where this host is, but has no certificate for it.
-    "https://maps.hereapi.com": "http://maps.hereapi.com",
-    "https://*.hereapi.com": "http://*.hereapi.com",
   };
 });
 
@@ -151,7 +149,7 @@ test("HERE Maps API for JavaScript: a service worker puts the token on a plain <
     const tile = new Image();
     tile.onload = () => console.log("loaded", tile.width);
     tile.onerror = () => console.error("no tile");
-    tile.src = "http://maps.hereapi.com/v3/base/mc/12/2200/1343/png8";`;
+    tile.src = "https://maps.hereapi.com/v3/base/mc/12/2200/1343/png8";`;
   const module = await readFile(`${client}/dist/index.js`, "utf8");
   const files = { "/token-worker.js": worker, "/token-provider-client.js": module };
   await inPage(page, (_page, log) => log.includes("loaded 256"), { files });
@@ -197,6 +195,51 @@ with unittest.mock.patch.object(requests, "get", side_effect=requests.Connection
             print(error)
 `;
   await prints(/^200\nTrue\nTrue\nplanted$/, process.env.PYTHON, ["-c", code("Python requests", "python") + away]);
+});
+
+test("Python requests with a server that hangs: one thread waits while there is a token, and it is asked once in a pause", { timeout }, async () => {
+  const hanging = `
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+auth = session.auth
+listener = socket.create_server(("127.0.0.1", 0))
+url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+asked = []
+
+def ask():
+    asked.append(url)
+    return requests.get(url, timeout=3)
+
+def wait(_):
+    start = time.monotonic()
+    try:
+        outcome = auth._current() == held
+    except requests.Timeout:
+        outcome = "timeout"
+    return outcome, time.monotonic() - start >= 2.5
+
+def three():
+    with ThreadPoolExecutor(3) as pool:
+        start = time.monotonic()
+        outcomes = sorted(pool.map(wait, range(3)), key=str)
+        return outcomes, time.monotonic() - start < 5.5, len(asked)
+
+held, auth._ask, auth._due = auth._token, ask, 0
+print(three())  # one of them waits
+print(three())  # a pause: none does
+auth._end, auth._due = 0, 0
+print(three())  # nothing to use: all wait for the same failure
+print(three())  # and are told of it again
+`;
+  const lines = [
+    "200",
+    "([(True, False), (True, False), (True, True)], True, 1)",
+    "([(True, False), (True, False), (True, False)], True, 1)",
+    "([('timeout', True), ('timeout', True), ('timeout', True)], True, 2)",
+    "([('timeout', False), ('timeout', False), ('timeout', False)], True, 2)",
+  ].map((line) => line.replace(/[()[\]]/g, "\\$&"));
+  await prints(new RegExp(`^${lines.join("\n")}$`), process.env.PYTHON, ["-c", code("Python requests", "python") + hanging]);
 });
 
 test("Rust: the example programs read with the token, each way there is", { timeout }, async () => {
