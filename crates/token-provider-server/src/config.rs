@@ -175,7 +175,9 @@ impl Config {
         let access = section.section_or_empty("access", |section| access::read(section, &known, client_ca));
         let ambient = match &access {
             AccessConfig { mtls: Some(_), .. } => Some("access.mtls"),
-            AccessConfig { trusted_proxy: Some(_), .. } => Some("access.trusted_proxy"),
+            AccessConfig { trusted_proxy: Some(proxy), .. } if proxy.header.is_some() => {
+                Some("access.trusted_proxy")
+            }
             _ => None,
         };
         let cors = section.section("cors", |section| origin::read(section, ambient)).unwrap_or_default();

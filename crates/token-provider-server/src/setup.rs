@@ -60,7 +60,7 @@ pub enum SetupError {
     #[error(
         "{listen} can be reached from outside this machine, and nothing says who may ask. Either listen on \
          localhost:3000; or configure callers ([[access.api_keys]], [access.oidc], [access.mtls] or \
-         [access.trusted_proxy]); or say --anonymous if something else protects the server"
+         [access.trusted_proxy] with its header); or say --anonymous if something else protects the server"
     )]
     Open {
         /// The listener that is too open.

@@ -1,5 +1,5 @@
-//! A reverse proxy that says who the caller is, in a header. Believed from the configured addresses alone: anybody
-//! else could write the same header.
+//! A reverse proxy that says where a request comes from, and, where it knows, who the caller is. Believed from the
+//! configured addresses alone: anybody else could write the same headers.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ const MAX_NAME: usize = 256;
 #[derive(Debug)]
 pub(super) struct TrustedProxy {
     from: Vec<IpNet>,
-    header: String,
+    /// Where the caller's name stands, if the proxy tells one.
+    header: Option<HeaderName>,
     policy: Arc<Policy>,
 }
 
@@ -27,7 +28,8 @@ impl TrustedProxy {
     pub(super) fn new(config: &TrustedProxyConfig) -> Self {
         Self {
             from: config.from.clone(),
-            header: config.header.clone(),
+            // The configuration takes only what is a name.
+            header: config.header.as_deref().and_then(|header| HeaderName::try_from(header).ok()),
             policy: Arc::new(Policy::of_each(&config.policy)),
         }
     }
@@ -39,10 +41,11 @@ impl TrustedProxy {
     /// Returns the caller that the proxy names, if this is the proxy. A header that is there twice names nobody: one of
     /// them may be the caller's own, which a careless proxy let through.
     pub(super) fn authenticate(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Caller> {
+        let header = self.header.as_ref()?;
         if !peer.is_some_and(|peer| self.is_trusted(peer)) {
             return None;
         }
-        let mut named = headers.get_all(self.header.as_str()).iter();
+        let mut named = headers.get_all(header).iter();
         let name = named.next()?.to_str().ok()?.trim();
         if named.next().is_some() || name.is_empty() || name.len() > MAX_NAME {
             return None;

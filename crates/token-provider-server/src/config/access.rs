@@ -27,7 +27,7 @@ pub struct AccessConfig {
     pub oidc: Option<OidcConfig>,
     /// Callers with a client certificate.
     pub mtls: Option<MtlsConfig>,
-    /// Callers whom a reverse proxy has authenticated.
+    /// A reverse proxy in front, and the callers whom it has authenticated.
     pub trusted_proxy: Option<TrustedProxyConfig>,
 }
 
@@ -37,7 +37,7 @@ impl AccessConfig {
         !self.api_keys.is_empty()
             || self.oidc.is_some()
             || self.mtls.is_some()
-            || self.trusted_proxy.is_some()
+            || self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.header.is_some())
     }
 }
 
@@ -86,13 +86,13 @@ pub enum SubjectName {
     Uri(String),
 }
 
-/// The reverse proxy that says who the caller is.
+/// The reverse proxy that says where a request comes from, and who the caller is if it knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedProxyConfig {
     /// The proxy's own addresses. From everybody else the header is taken away.
     pub from: Vec<IpNet>,
-    /// The header with the caller's name, in lower case.
-    pub header: String,
+    /// The header with the caller's name, in lower case; `None` where the proxy names nobody.
+    pub header: Option<String>,
     /// What such a caller may have.
     pub policy: PolicyConfig,
 }
@@ -170,15 +170,18 @@ fn read_mtls(section: &mut Section<'_>, known: &Known<'_>, client_ca: bool) -> M
 }
 
 fn read_trusted_proxy(section: &mut Section<'_>, known: &Known<'_>) -> TrustedProxyConfig {
-    section.need(&[
-        ("from", "a list of the proxy's addresses"),
-        ("header", "the header with the caller's name"),
-    ]);
-    TrustedProxyConfig {
-        from: section.list("from", List::NotEmpty, ip_net).unwrap_or_default(),
-        header: section.text("header", header).unwrap_or_default(),
-        policy: policy::read(section, "", known),
+    section.need(&[("from", "a list of the proxy's addresses")]);
+    let from = section.list("from", List::NotEmpty, ip_net).unwrap_or_default();
+    let header = section.text("header", header);
+    let policy = policy::read(section, "", known);
+    if !section.is_set("header") {
+        for key in ["profiles", "scopes", "max_ttl", "rate"] {
+            if section.is_set(key) {
+                section.problem(key, "needs header beside it: this is for callers whom the proxy names");
+            }
+        }
     }
+    TrustedProxyConfig { from, header, policy }
 }
 
 fn sha256(text: &str) -> Result<[u8; 32], &'static str> {

@@ -150,7 +150,7 @@ fn callers(access: &AccessConfig, is_local: bool) -> String {
         let allowed = mtls.allow.iter().map(|(SubjectName::Dns(name) | SubjectName::Uri(name))| name.clone());
         ways.push(format!("client certificates ({})", names(allowed)));
     }
-    if let Some(proxy) = &access.trusted_proxy {
+    if let Some(proxy) = access.trusted_proxy.as_ref().filter(|proxy| proxy.header.is_some()) {
         let from = names(proxy.from.iter().map(ToString::to_string));
         ways.push(format!("whom the proxy at {from} names"));
     }
@@ -204,6 +204,8 @@ mod tests {
         let expected =
             "tokens of https://login.example, whom the proxy at 10.0.0.0/8 names; no web page but its own";
         assert_eq!(who(text, false), expected);
+        let text = "[access.trusted_proxy]\nfrom = [\"10.0.0.0/8\"]\n[cors]\norigins = []\n";
+        assert_eq!(who(text, true), "anyone on this machine; no web page but its own", "it names nobody");
     }
 
     #[test]

@@ -174,8 +174,20 @@ fn each_way_to_authenticate_has_its_own_policy() {
     let proxy = access.trusted_proxy.unwrap();
     let from: Vec<String> = proxy.from.iter().map(ToString::to_string).collect();
     assert_eq!(from, ["10.0.0.0/8", "fd00::7/128"]);
-    assert_eq!(proxy.header, "x-forwarded-user");
+    assert_eq!(proxy.header.as_deref(), Some("x-forwarded-user"));
     assert_eq!(proxy.policy.scopes, Some(vec![scope("p2")]));
+}
+
+#[test]
+fn proxy_that_names_nobody_is_no_way_to_authenticate() {
+    let open = "listen = [\"0.0.0.0:1\"]\n";
+    let balancer = "access.trusted_proxy.from = [\"10.0.0.1\"]\n";
+    let config = parsed(&format!("{open}{balancer}"));
+    assert!(!config.access.has_callers() && config.exposed_listener().is_some());
+    let named = parsed(&format!("{open}{balancer}access.trusted_proxy.header = \"X-User\"\n"));
+    assert!(named.access.has_callers() && named.exposed_listener().is_none());
+    // Browsers send nothing by themselves that it would turn into a name.
+    assert!(parsed(&format!("{balancer}cors.origins = [\"*\"]\n")).cors.origins[0].is_any());
 }
 
 #[test]

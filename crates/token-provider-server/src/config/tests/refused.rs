@@ -127,7 +127,10 @@ fn wrong_values_are_refused_in_words_that_help() {
             "access.oidc.require: expected a table, not a list",
         ),
         ("access.trusted_proxy.header = 'X-User'", "access.trusted_proxy.from: missing"),
-        ("access.trusted_proxy.from = '10.0.0.1'", "access.trusted_proxy.header: missing"),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', rate = '1/s' }",
+            "access.trusted_proxy.rate: needs header beside it",
+        ),
         (
             "access.trusted_proxy = { from = ['10.0.0.1/8'], header = 'X-User' }",
             "access.trusted_proxy.from[0]: has bits set behind its prefix",

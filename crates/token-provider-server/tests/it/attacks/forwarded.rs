@@ -53,6 +53,25 @@ async fn address_is_not_taken_from_strangers() {
 }
 
 #[tokio::test]
+async fn balancer_that_names_nobody_is_believed_about_addresses_and_tls_and_nothing_else() {
+    let balancer = "[access.trusted_proxy]\nfrom = [\"127.0.0.1\"]\n";
+    let key = format!("[[access.api_keys]]\nid = \"a\"\nsha256 = \"{}\"\n", "a".repeat(64));
+    let target = Target::start(&format!("[access]\nanonymous_rate = \"1/h\"\n{balancer}{key}")).await;
+    let headers = [("X-Forwarded-Proto", "https")];
+    let metadata =
+        request(target.server.address, "GET", "/.well-known/oauth-authorization-server", &headers).await;
+    assert_eq!(metadata.json()["token_endpoint"], format!("https://{}/oauth2/token", target.server.address));
+    for (address, status) in [("192.0.2.1", 401), ("192.0.2.1", 429), ("192.0.2.2", 401)] {
+        let reply = target.get(&[("X-Forwarded-For", address), ("X-Forwarded-User", "alice")]).await;
+        assert_eq!(reply.status, status, "{address}: {reply:?}");
+    }
+    target.assert_nothing_happened();
+    let lines = target.lines();
+    assert_refusal(&lines[1], 429, "rate", "192.0.2.1");
+    assert_refusal(&lines[2], 401, "authenticate", "192.0.2.2");
+}
+
+#[tokio::test]
 async fn name_that_slips_past_the_proxy_names_nobody() {
     let target = Target::start(HERE).await;
     assert_eq!(target.get(&[("X-Forwarded-User", "alice")]).await.status, 200, "the proxy's own");
