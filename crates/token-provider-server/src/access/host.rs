@@ -2,11 +2,23 @@
 //! that name.
 
 use hyper::HeaderMap;
-use hyper::header::HOST;
+use hyper::header::{FORWARDED, HOST, HeaderName, ORIGIN, VIA};
 
 use super::Ends;
 use crate::config::{Config, PublicHost};
 use crate::problem::Problem;
+
+/// What a request has that came from a web page, or through a proxy. (Not every browser says the first two, and not every
+/// proxy the others.)
+const NOT_FROM_A_PROGRAM: [HeaderName; 7] = [
+    ORIGIN,
+    HeaderName::from_static("sec-fetch-site"),
+    FORWARDED,
+    VIA,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+];
 
 #[derive(Debug)]
 pub(super) struct HostRules {
@@ -24,7 +36,7 @@ impl HostRules {
     }
 
     /// Returns the host that the request names, if it is one of ours: a loopback name, the address that the connection
-    /// came in on, or a public host.
+    /// came in on, or a public host. At a Unix socket, programs may make up a name.
     ///
     /// `authority` is HTTP/2's `:authority`, or the host of an absolute request target (RFC 9112 §3.2.2), which both
     /// take the place of `Host`.
@@ -48,7 +60,7 @@ impl HostRules {
                 "Host: expected one host name, with a port where it is not the usual one",
             ));
         };
-        if self.is_ours(&host, ends) {
+        if self.is_ours(&host, ends) || ends.local.is_none() && self.is_made_up(&host, headers) {
             return Ok(text);
         }
         Err(Problem::access_denied(
@@ -69,12 +81,17 @@ impl HostRules {
     }
 
     fn is_ours(&self, host: &PublicHost, ends: &Ends) -> bool {
-        // No web page reaches a Unix socket, so no page can rebind a name to one.
-        let Some(local) = ends.local else { return true };
         host.is_loopback()
-            || host.is_address(local.ip())
+            || ends.local.is_some_and(|local| host.is_address(local.ip()))
             || self.public.iter().any(|public| {
                 public.name == host.name && public.port.is_none_or(|port| Some(port) == host.port)
             })
+    }
+    /// Says whether a name is one that only the caller of a Unix socket gives it, as in `http://token-provider/`: without a
+    /// dot, since a name that is pointed at a machine has one, and where nobody has named a proxy's hosts. A page reaches
+    /// the socket through such a proxy, by whatever name the page has.
+    fn is_made_up(&self, host: &PublicHost, headers: &HeaderMap) -> bool {
+        let is_word = host.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        is_word && self.public.is_empty() && !NOT_FROM_A_PROGRAM.iter().any(|name| headers.contains_key(name))
     }
 }

@@ -106,10 +106,30 @@ fn host_is_named_once() {
 }
 
 #[test]
-fn unix_socket_goes_by_any_name() {
-    let rules = rules("");
-    let admit = |host| status(&rules.admit_host(&headers(&[("host", host)]), None, &Ends::default()));
-    assert_eq!((admit("anything"), admit("")), (200, 400));
+fn unix_socket_goes_by_names_that_no_page_can_have() {
+    for (config, host, expected) in [
+        ("", "localhost", 200),
+        ("", "127.0.0.1:80", 200),
+        ("", "token-provider", 200),
+        ("", "token_provider:80", 200),
+        ("", "", 400),
+        // What a page behind a proxy would send, whose name was pointed at the proxy.
+        ("", "rebound.example", 403),
+        ("", "10.0.0.5", 403),
+        ("", "[fd00::5]", 403),
+        ("public_hosts = [\"tokens.example.com\"]", "tokens.example.com", 200),
+        ("public_hosts = [\"tokens.example.com\"]", "localhost", 200),
+        ("public_hosts = [\"tokens.example.com\"]", "rebound.example", 403),
+        // Found by the search domain of somebody's network.
+        ("public_hosts = [\"tokens.example.com\"]", "rebound", 403),
+    ] {
+        let found = rules(config).admit_host(&headers(&[("host", host)]), None, &Ends::default()).map(drop);
+        assert_eq!(status(&found), expected, "{config} {host:?}");
+    }
+    for sign in ["origin", "sec-fetch-site", "forwarded", "via", "x-forwarded-for", "x-forwarded-proto"] {
+        let lines = headers(&[("host", "rebound"), (sign, "x")]);
+        assert_eq!(status(&rules("").admit_host(&lines, None, &Ends::default())), 403, "{sign}");
+    }
 }
 
 proptest! {
