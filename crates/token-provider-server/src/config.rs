@@ -158,6 +158,11 @@ impl Config {
         self.listen.iter().find(is_open)
     }
 
+    /// Says whether what goes over the network is in the clear: nobody here speaks TLS, and no proxy is known that does.
+    pub fn is_plain(&self) -> bool {
+        self.tls.is_none() && self.access.trusted_proxy.is_none()
+    }
+
     /// Reads the sections in an order in which each finds what it has to agree with.
     fn read(section: &mut Section<'_>) -> Self {
         let listen = section.list("listen", List::NotEmptyNumbers, listen::listen);

@@ -68,6 +68,10 @@ pub enum SetupError {
     },
 }
 
+/// What to be told of a listener that the network reaches without TLS.
+pub const IN_THE_CLEAR: &str = "keys and tokens go over the network in the clear: set tls.cert and tls.key, or \
+                                access.trusted_proxy if a proxy in front speaks TLS";
+
 /// Refuses a server that anyone on the network could get tokens from without anyone having meant it.
 ///
 /// # Errors
@@ -92,6 +96,16 @@ pub fn check_listeners(config: &Config, listeners: &[Listener]) -> Result<(), Se
     match listeners.iter().find(|listener| !listener.is_local()) {
         Some(listener) => Err(SetupError::Open { listen: listener.to_string() }),
         None => Ok(()),
+    }
+}
+
+/// Warns of sockets through which keys and tokens go over the network in the clear. It may be meant so, as in a network of
+/// containers that encrypts by itself: nothing is refused.
+pub fn warn_of_plain_listeners(config: &Config, listeners: &[Listener]) {
+    if config.is_plain() {
+        for listener in listeners.iter().filter(|listener| !listener.is_local()) {
+            tracing::warn!(%listener, "{IN_THE_CLEAR}");
+        }
     }
 }
 

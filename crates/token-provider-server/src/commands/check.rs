@@ -11,7 +11,7 @@ use token_provider::{Error, ErrorKind, Issue as _, TokenKey};
 use super::{EXIT_CONFIG, Failure, block_on};
 use crate::cli::Common;
 use crate::config::{AuditConfig, Config, Environment, Listen};
-use crate::listen;
+use crate::listen::{self, Listener};
 use crate::reload::is_readable_by_others;
 use crate::setup::{self, ProfileIssuer};
 
@@ -92,6 +92,9 @@ fn check_listeners(config: &Config, environment: &Environment, report: &mut Repo
         match listen::bind(listen) {
             Ok(listeners) => {
                 report.ok("listener", format_args!("{listen} is free"));
+                if config.is_plain() && !listeners.iter().all(Listener::is_local) {
+                    report.warning("listener", format_args!("{listen}: {}", setup::IN_THE_CLEAR));
+                }
                 bound.extend(listeners);
             }
             Err(error) => report.failure("listener", error, 1),

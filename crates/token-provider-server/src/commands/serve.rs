@@ -46,6 +46,7 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
     for line in summary.lines() {
         tracing::info!("{line}");
     }
+    setup::warn_of_plain_listeners(&settings.config, &listeners);
     let admin = AdminListener::start(admin, &app);
     let telemetry = Arc::clone(app.telemetry());
     let (notifier, status) = (Notifier::new(&settings.environment), setup::listening_on(&listeners));

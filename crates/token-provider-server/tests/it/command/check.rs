@@ -185,6 +185,25 @@ async fn exposed_listener_is_a_failure() {
 }
 
 #[tokio::test]
+async fn listener_that_the_network_reaches_without_tls_is_a_warning() {
+    let (_account, folder) = at_home().await;
+    let key = format!("[[access.api_keys]]\nid = \"a\"\nsha256 = \"{}\"\n", "a".repeat(64));
+    let proxy = "access.trusted_proxy.from = [\"10.0.0.1\"]\n";
+    for (text, listen, warned) in [
+        (key.clone(), "0.0.0.0:0", true),
+        (key.clone(), "127.0.0.1:0", false),
+        // TLS ends at the proxy.
+        (format!("{proxy}{key}"), "0.0.0.0:0", false),
+    ] {
+        folder.write("token-provider.toml", &text);
+        let outcome = folder.run(&["check", "--listen", listen]).await;
+        assert_outcome(&outcome, 0, &[]);
+        let says = outcome.stdout.contains(&format!("warning  listener: {listen}: keys and tokens go over"));
+        assert_eq!(says, warned, "{text} {listen}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn unix_socket_is_left_as_it_was() {
     let (_account, folder) = at_home().await;
     let path = folder.path("x.sock");

@@ -166,6 +166,7 @@ async fn open_server_is_refused_with_three_ways_to_mend_it() {
     folder.write("token-provider.toml", &key);
     let mut server = folder.start(&["serve", "--sandbox", "--listen", "0.0.0.0:0"]);
     let port = server.address().await.port();
+    server.logged("keys and tokens go over the network in the clear").await;
     assert_eq!(get(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "/getToken").await.status, 401);
 }
 
