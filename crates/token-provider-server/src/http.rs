@@ -133,12 +133,15 @@ impl App {
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let target = &request.uri;
+        let rules = self.access.rules();
+        // Before the page is looked at: one that may ask can read why it was refused.
+        let listed = || if self.is_admin() { Cors::None } else { rules.cors_of_refusal(&request.headers) };
         if target.path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI) {
+            *cors = listed();
             return Err(Problem::uri_too_long());
         }
-        let rules = self.access.rules();
         let authority = target.authority().map(Authority::as_str);
-        let host = rules.admit_host(&request.headers, authority, ends)?;
+        let host = rules.admit_host(&request.headers, authority, ends).inspect_err(|_| *cors = listed())?;
         if let Some(admin) = &self.admin {
             return admin.answer(self, request, host, ends).await;
         }

@@ -52,9 +52,24 @@ impl BrowserRules {
         Self { origins: Vec::new() }
     }
 
+    /// Returns what the browser of a listed page is told about a refusal that came before the page was looked at, so that
+    /// the page can read it. (Whether a page is our own cannot be said where the host is not.)
+    pub(super) fn listed(&self, headers: &HeaderMap) -> Cors {
+        let mut given = headers.get_all(ORIGIN).iter();
+        let (Some(header), None) = (given.next(), given.next()) else { return Cors::None };
+        if self.allows_any() {
+            return Cors::Any;
+        }
+        let origin = header.to_str().ok().and_then(Origin::parse);
+        match origin.filter(|origin| self.lists(origin)) {
+            Some(_) => Cors::Origin(header.clone()),
+            None => Cors::None,
+        }
+    }
+
     /// `is_tls` says whether the request came over TLS, as far as is known.
     pub(super) fn admit(&self, headers: &HeaderMap, host: &str, is_tls: bool) -> Result<Cors, Problem> {
-        let allows_any = self.origins.iter().any(OriginPattern::is_any);
+        let allows_any = self.allows_any();
         let mut given = headers.get_all(ORIGIN).iter();
         let Some(header) = given.next() else {
             return admit_without_origin(headers, allows_any);
@@ -73,10 +88,18 @@ impl BrowserRules {
         let is_own = || {
             (!is_tls || origin.is_https()) && PublicHost::parse(host).is_some_and(|host| origin.is_at(&host))
         };
-        if is_own() || self.origins.iter().any(|allowed| allowed.matches(&origin)) {
+        if is_own() || self.lists(&origin) {
             return Ok(Cors::Origin(header.clone()));
         }
         Err(refused())
+    }
+
+    fn allows_any(&self) -> bool {
+        self.origins.iter().any(OriginPattern::is_any)
+    }
+
+    fn lists(&self, origin: &Origin) -> bool {
+        self.origins.iter().any(|allowed| allowed.matches(origin))
     }
 }
 

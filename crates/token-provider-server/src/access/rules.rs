@@ -113,6 +113,12 @@ impl Rules {
         self.browser.admit(headers, host, self.is_tls(headers, ends))
     }
 
+    /// Returns the CORS headers of a refusal for what is no page's fault, such as its `Host` or its length: a page that
+    /// the configuration lists may read it.
+    pub fn cors_of_refusal(&self, headers: &HeaderMap) -> Cors {
+        self.browser.listed(headers)
+    }
+
     /// Judges the same where no page but the server's own may ask, whatever the configuration allows elsewhere.
     ///
     /// # Errors
