@@ -142,6 +142,18 @@ impl Problem {
             .with_retry_after(Some(retry_after))
     }
 
+    /// A token cannot be judged yet: its key may be newer than those held, and the identity provider is not asked so soon
+    /// again. Not a failure of the server: strangers' tokens look the same.
+    pub fn key_not_known_yet(retry_after: Duration) -> Self {
+        let description =
+            "the token's key is not known yet; the identity provider is asked for its keys again shortly";
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", description)
+            .with_rule("authenticate")
+            .with_retry_after(Some(retry_after));
+        problem.0.reason = Some("the token's key is not known yet");
+        problem
+    }
+
     /// The caller at the OAuth 2.0 door is not known (RFC 6749 §5.2).
     pub fn invalid_client() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_client", "there is no such client id and secret")

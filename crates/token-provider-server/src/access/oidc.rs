@@ -87,7 +87,7 @@ impl Oidc {
     /// # Errors
     ///
     /// 401 for a token that is not good; 403 for a good one without a required claim; 503 when it cannot be judged
-    /// because no keys are held and the provider is away.
+    /// because no keys are held and the provider is away, or because its key may be newer than those held.
     pub(super) async fn authenticate(&self, token: &[u8]) -> Result<Caller, Problem> {
         let hash = memory::hash(token);
         let known = match self.recall(&hash) {
@@ -135,7 +135,7 @@ impl Oidc {
 
     /// Checks the signature, with other keys if the provider has some.
     async fn verify(&self, jwt: &Jwt<'_>) -> Result<KeyId, Problem> {
-        let deadline = Instant::now() + CALLER_PATIENCE;
+        let (came_in, deadline) = (self.clock.now(), Instant::now() + CALLER_PATIENCE);
         let mut lack = Lack::Keys;
         let mut retry_after = CALLER_PATIENCE;
         for look in 1..=LOOKS {
@@ -154,7 +154,11 @@ impl Oidc {
             }
         }
         Err(match lack {
-            Lack::ThisKey => Fault::UnknownKey.into(),
+            Lack::ThisKey if self.keeper.would_have_key(claims::issued_at(&jwt.claims), came_in) => {
+                Fault::UnknownKey.into()
+            }
+            // It may be of a key that is newer than ours, and is no reason to sign in again.
+            Lack::ThisKey => Problem::key_not_known_yet(retry_after),
             Lack::Keys => Problem::keys_unavailable(retry_after),
         })
     }

@@ -94,6 +94,11 @@ impl Expected {
     }
 }
 
+/// Returns when the token says that it was issued, by the wall clock.
+pub(super) fn issued_at(claims: &Members) -> Option<Duration> {
+    time(claims, "iat").ok().flatten()
+}
+
 /// Says whether a claim is this string, or an array with it.
 fn is_or_holds(claim: Option<&Value>, wanted: &str) -> bool {
     match claim {

@@ -51,6 +51,8 @@ pub(super) struct Keeper {
 pub(super) struct Held {
     pub(super) set: KeySet,
     usable_until: Option<Moment>,
+    /// When they were asked for.
+    sent_at: Option<Moment>,
 }
 
 struct Shared {
@@ -118,6 +120,14 @@ impl Keeper {
         is_usable.then_some(held)
     }
 
+    /// Says whether the keys were asked for after a token was signed, or after it came in: then its key would be among
+    /// them. Of a token that does not say when it was signed it is assumed.
+    pub(super) fn would_have_key(&self, issued_at: Option<Duration>, came_in: Moment) -> bool {
+        self.shared.held.load().sent_at.is_some_and(|sent_at| {
+            sent_at.boot >= came_in.boot || issued_at.is_none_or(|issued_at| issued_at < sent_at.wall)
+        })
+    }
+
     /// Waits for the provider to be asked, where that may be done. Afterwards there may be other keys.
     pub(super) async fn refresh(&self, lack: Lack, deadline: Instant) -> Result<(), NotNow> {
         let mut ended = {
@@ -178,7 +188,11 @@ impl Shared {
             tracing::info!(keys = keys.len(), new, gone, "the identity provider's keys were received");
         }
         let usable_until = sent_at.after(age).after(STALE_FOR);
-        self.held.store(Arc::new(Held { set: keys, usable_until: Some(usable_until) }));
+        self.held.store(Arc::new(Held {
+            set: keys,
+            usable_until: Some(usable_until),
+            sent_at: Some(sent_at),
+        }));
     }
 
     fn end(&self, retry_at: Duration) {

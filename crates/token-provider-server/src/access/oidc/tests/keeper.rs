@@ -162,6 +162,41 @@ async fn new_key_is_asked_for_when_a_token_names_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn token_of_a_key_that_is_newer_than_the_last_look_is_told_to_come_again() {
+    const YET: Duration = Duration::from_secs(5);
+    const NOT_YET: &str =
+        "503 the token's key is not known yet; the identity provider is asked for its keys again shortly";
+    let (old, new, stranger) = (Key::p256(), Key::p256(), Key::p256());
+    let bench = Bench::with(&config(), keys(&[(&old, "old")]));
+    let at = |key: &Key, kid: &str, after: u64| {
+        let start = claims()["iat"].as_u64().expect("is a number");
+        key.token(&header("ES256", kid), &claims_with(&serde_json::json!({ "iat": start + after })))
+    };
+    assert!(bench.judge(&at(&old, "old", 0)).await.is_ok());
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    // Uses up the one look.
+    assert_eq!(bench.refusal(&at(&stranger, "x", 100)).await, UNKNOWN_KEY);
+    tokio::time::sleep(YET).await;
+    bench.script.set(keys(&[(&new, "new")]));
+
+    let genuine = at(&new, "new", 105);
+    assert_eq!(bench.refusal(&genuine).await, NOT_YET);
+    let problem = bench.judge(&genuine).await.expect_err("is not known yet");
+    let left = COOL_DOWN.saturating_sub(YET);
+    assert_eq!(problem.retry_after(), Some(left));
+    assert_eq!((problem.code(), problem.rule()), ("temporarily_unavailable", Some("authenticate")));
+    // Whoever has a token from before the look has to sign in again.
+    assert_eq!(bench.refusal(&at(&stranger, "y", 99)).await, UNKNOWN_KEY);
+    assert_eq!(bench.script.asked(), 2);
+
+    tokio::time::sleep(left).await;
+    assert!(bench.judge(&genuine).await.is_ok());
+    assert_eq!(bench.script.asked(), 3);
+    // Its key has been withdrawn: not told to come again for ever.
+    assert_eq!(bench.refusal(&at(&old, "old", 101)).await, UNKNOWN_KEY);
+}
+
+#[tokio::test(start_paused = true)]
 async fn remembered_token_is_refused_when_its_key_is_withdrawn() {
     let (old, new) = (Key::p256(), Key::p256());
     let bench = Bench::with(&config(), keys(&[(&old, "a")]));
