@@ -11,7 +11,7 @@ import { ask, startServerFor, until } from "../support/server.mjs";
 
 const timeout = 30_000;
 
-for (const alg of ["RS256", "PS256", "ES256", "ES384", "EdDSA"]) {
+for (const alg of ["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"]) {
   test(`access token signed with ${alg} lets its bearer in`, { timeout }, async (t) => {
     const issuer = await startIssuer([makeKey(alg, `${alg}-1`)]);
     t.after(() => issuer.stop());

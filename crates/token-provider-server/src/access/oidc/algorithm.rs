@@ -12,6 +12,7 @@ pub(super) enum Algorithm {
     Ps512,
     Es256,
     Es384,
+    Es512,
     EdDsa,
 }
 
@@ -21,6 +22,7 @@ pub(super) enum Family {
     Rsa,
     P256,
     P384,
+    P521,
     Ed25519,
 }
 
@@ -36,6 +38,7 @@ impl Algorithm {
             "PS512" => Self::Ps512,
             "ES256" => Self::Es256,
             "ES384" => Self::Es384,
+            "ES512" => Self::Es512,
             // The second name came with RFC 9864, which has one for each curve.
             "EdDSA" | "Ed25519" => Self::EdDsa,
             _ => return None,
@@ -47,23 +50,26 @@ impl Algorithm {
             Self::Rs256 | Self::Rs384 | Self::Rs512 | Self::Ps256 | Self::Ps384 | Self::Ps512 => Family::Rsa,
             Self::Es256 => Family::P256,
             Self::Es384 => Family::P384,
+            Self::Es512 => Family::P521,
             Self::EdDsa => Family::Ed25519,
         }
     }
-}
 
-impl From<Algorithm> for jsonwebtoken::Algorithm {
-    fn from(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Rs256 => Self::RS256,
-            Algorithm::Rs384 => Self::RS384,
-            Algorithm::Rs512 => Self::RS512,
-            Algorithm::Ps256 => Self::PS256,
-            Algorithm::Ps384 => Self::PS384,
-            Algorithm::Ps512 => Self::PS512,
-            Algorithm::Es256 => Self::ES256,
-            Algorithm::Es384 => Self::ES384,
-            Algorithm::EdDsa => Self::EdDSA,
-        }
+    /// Returns what the library for tokens calls it; it does not know them all.
+    pub(super) fn in_library(self) -> Option<jsonwebtoken::Algorithm> {
+        use jsonwebtoken::Algorithm as Known;
+
+        Some(match self {
+            Self::Rs256 => Known::RS256,
+            Self::Rs384 => Known::RS384,
+            Self::Rs512 => Known::RS512,
+            Self::Ps256 => Known::PS256,
+            Self::Ps384 => Known::PS384,
+            Self::Ps512 => Known::PS512,
+            Self::Es256 => Known::ES256,
+            Self::Es384 => Known::ES384,
+            Self::Es512 => return None,
+            Self::EdDsa => Known::EdDSA,
+        })
     }
 }

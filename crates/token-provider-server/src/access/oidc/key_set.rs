@@ -1,6 +1,7 @@
 //! The identity provider's public keys (RFC 7517), and which of them a token may be checked with.
 
 use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
@@ -33,7 +34,15 @@ struct Key {
     family: Family,
     /// The one algorithm that the key is for, where its publisher says so.
     algorithm: Option<Algorithm>,
-    public: DecodingKey,
+    public: PublicKey,
+}
+
+#[derive(Debug)]
+enum PublicKey {
+    /// In the form of the library for tokens.
+    Usual(DecodingKey),
+    /// A point on P-521, a curve that the library does not have: the cryptographic library behind it does.
+    P521(Vec<u8>),
 }
 
 /// RFC 7517 §5.
@@ -136,6 +145,7 @@ impl Key {
             ("RSA", _) => rsa(jwk.n.as_deref(), jwk.e.as_deref())?,
             ("EC", Some("P-256")) => ec(Family::P256, 32, jwk.x.as_deref(), jwk.y.as_deref())?,
             ("EC", Some("P-384")) => ec(Family::P384, 48, jwk.x.as_deref(), jwk.y.as_deref())?,
+            ("EC", Some("P-521")) => ec(Family::P521, 66, jwk.x.as_deref(), jwk.y.as_deref())?,
             ("OKP", Some("Ed25519")) => ed25519(jwk.x.as_deref())?,
             _ => return Err("of a kind that is not used here"),
         };
@@ -162,12 +172,19 @@ impl Key {
     }
 
     fn has_signed(&self, jwt: &Jwt<'_>) -> bool {
-        jsonwebtoken::crypto::verify(jwt.signature, jwt.signed.as_bytes(), &self.public, jwt.algorithm.into())
-            .unwrap_or(false)
+        let signed = jwt.signed.as_bytes();
+        match &self.public {
+            PublicKey::Usual(key) => jwt.algorithm.in_library().is_some_and(|algorithm| {
+                jsonwebtoken::crypto::verify(jwt.signature, signed, key, algorithm).unwrap_or(false)
+            }),
+            PublicKey::P521(point) => URL_SAFE_NO_PAD.decode(jwt.signature).is_ok_and(|signature| {
+                UnparsedPublicKey::new(&ECDSA_P521_SHA512_FIXED, point).verify(signed, &signature).is_ok()
+            }),
+        }
     }
 }
 
-type Parts = (Family, DecodingKey, Vec<u8>);
+type Parts = (Family, PublicKey, Vec<u8>);
 
 fn rsa(modulus: Option<&str>, exponent: Option<&str>) -> Result<Parts, &'static str> {
     let (modulus, exponent) = (number(modulus)?, number(exponent)?);
@@ -182,7 +199,7 @@ fn rsa(modulus: Option<&str>, exponent: Option<&str>) -> Result<Parts, &'static 
     if exponent.last().is_none_or(|last| last % 2 == 0) || exponent == [1] {
         return Err("an RSA key with an exponent that is none");
     }
-    let public = DecodingKey::from_rsa_raw_components(&modulus, &exponent);
+    let public = PublicKey::Usual(DecodingKey::from_rsa_raw_components(&modulus, &exponent));
     // The one length says where the other begins.
     let length = modulus.len().to_be_bytes();
     Ok((Family::Rsa, public, [&length, modulus.as_slice(), exponent.as_slice()].concat()))
@@ -196,7 +213,11 @@ fn ec(family: Family, length: usize, x: Option<&str>, y: Option<&str>) -> Result
         return Err("a point that is not on its curve");
     }
     let point = [[4].as_slice(), &x, &y].concat();
-    Ok((family, DecodingKey::from_ec_der(&point), point))
+    let public = match family {
+        Family::P521 => PublicKey::P521(point.clone()),
+        _ => PublicKey::Usual(DecodingKey::from_ec_der(&point)),
+    };
+    Ok((family, public, point))
 }
 
 fn ed25519(x: Option<&str>) -> Result<Parts, &'static str> {
@@ -204,7 +225,7 @@ fn ed25519(x: Option<&str>) -> Result<Parts, &'static str> {
     if x.len() != 32 {
         return Err("a point that is not on its curve");
     }
-    Ok((Family::Ed25519, DecodingKey::from_ed_der(&x), x))
+    Ok((Family::Ed25519, PublicKey::Usual(DecodingKey::from_ed_der(&x)), x))
 }
 
 fn bytes(text: Option<&str>) -> Result<Vec<u8>, &'static str> {

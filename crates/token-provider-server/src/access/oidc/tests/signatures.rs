@@ -12,6 +12,7 @@ async fn token_of_every_accepted_algorithm_lets_its_caller_in() {
         (Key::rsa(), ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"].as_slice()),
         (Key::p256(), &["ES256"]),
         (Key::p384(), &["ES384"]),
+        (Key::p521(), &["ES512"]),
         (Key::ed25519(), &["EdDSA", "Ed25519"]),
     ];
     let published = keys.iter().enumerate().map(|(number, (key, _))| key.jwk(&number.to_string()));
@@ -28,10 +29,16 @@ async fn token_of_every_accepted_algorithm_lets_its_caller_in() {
 
 #[tokio::test(start_paused = true)]
 async fn algorithm_must_be_one_that_the_key_is_for() {
-    let (rsa, p256, p384) = (Key::rsa(), Key::p256(), Key::p384());
+    let (rsa, p256, p384, p521) = (Key::rsa(), Key::p256(), Key::p384(), Key::p521());
     let mut only_rs256 = rsa.jwk("only RS256");
     only_rs256["alg"] = "RS256".into();
-    let bench = Bench::new(vec![rsa.jwk("any RSA"), only_rs256, p256.jwk("P-256"), p384.jwk("P-384")]);
+    let bench = Bench::new(vec![
+        rsa.jwk("any RSA"),
+        only_rs256,
+        p256.jwk("P-256"),
+        p384.jwk("P-384"),
+        p521.jwk("P-521"),
+    ]);
     for (key, algorithm, kid, expected) in [
         (&rsa, "PS256", "any RSA", None),
         (&rsa, "RS256", "only RS256", None),
@@ -42,6 +49,9 @@ async fn algorithm_must_be_one_that_the_key_is_for() {
         (&p256, "ES256", "P-384", Some("the token's signature algorithm is not accepted")),
         (&p384, "ES384", "P-256", Some("the token's signature algorithm is not accepted")),
         (&p256, "EdDSA", "P-256", Some("the token's signature algorithm is not accepted")),
+        (&p521, "ES256", "P-521", Some("the token's signature algorithm is not accepted")),
+        (&p521, "ES512", "P-384", Some("the token's signature algorithm is not accepted")),
+        (&p384, "ES512", "P-521", Some("the token's signature is wrong")),
         // Signed by the key's owner, but in another way than the header says.
         (&p384, "ES256", "P-256", Some("the token's signature is wrong")),
         (&p256, "RS256", "any RSA", Some("the token's signature is wrong")),
