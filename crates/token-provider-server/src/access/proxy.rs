@@ -1,7 +1,7 @@
 //! A reverse proxy that says where a request comes from, and, where it knows, who the caller is. Believed from the
 //! configured addresses alone: anybody else could write the same headers.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use hyper::HeaderMap;
@@ -61,7 +61,7 @@ impl TrustedProxy {
         }
         let texts: Vec<&str> =
             headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
-        let hops = texts.iter().flat_map(|text| text.split(',')).map(|hop| hop.trim().parse().ok());
+        let hops = texts.iter().flat_map(|text| text.split(',')).map(|hop| address_in(hop.trim()));
         let mut origin = peer;
         for hop in hops.rev() {
             let Some(address) = hop else { break };
@@ -79,6 +79,13 @@ impl TrustedProxy {
         let is_https = schemes.next().is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
         is_https && schemes.next().is_none() && self.is_trusted(peer)
     }
+}
+
+/// Reads an entry of `X-Forwarded-For`: some proxies (Azure's Application Gateway) write the port as well.
+fn address_in(hop: &str) -> Option<IpAddr> {
+    let bare = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    let address = hop.parse().ok().or_else(|| Some(hop.parse::<SocketAddr>().ok()?.ip())).or_else(bare)?;
+    Some(address.to_canonical())
 }
 
 #[cfg(test)]
@@ -144,6 +151,15 @@ mod tests {
             ("10.0.0.1", &["203.0.113.1", "192.0.2.7"], "192.0.2.7"),
             ("10.0.0.1", &["203.0.113.1, 192.0.2.7, 10.9.9.9"], "192.0.2.7"),
             ("10.0.0.1", &["2001:db8::7"], "2001:db8::7"),
+            // With a port, as some proxies write it.
+            ("10.0.0.1", &["198.51.100.8:1234"], "198.51.100.8"),
+            ("10.0.0.1", &["[2001:db8::1]:1234"], "2001:db8::1"),
+            ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
+            ("10.0.0.1", &["203.0.113.1, 198.51.100.8:1234, 10.9.9.9:80"], "198.51.100.8"),
+            ("10.0.0.1", &["::ffff:10.9.9.9, ::ffff:198.51.100.8"], "198.51.100.8"),
+            ("10.0.0.1", &["198.51.100.8:"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.8:65536"], "10.0.0.1"),
+            ("10.0.0.1", &["[198.51.100.8]"], "10.0.0.1"),
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["unknown"], "10.0.0.1"),
             ("10.0.0.1", &["192.0.2.7, unknown"], "10.0.0.1"),
