@@ -123,7 +123,13 @@ fn refused() -> Problem {
 impl Cors {
     /// Writes the headers of an answer.
     pub fn apply(&self, headers: &mut HeaderMap) {
-        headers.insert(VARY, HeaderValue::from_static("Origin, Accept"));
+        let others = headers.insert(VARY, HeaderValue::from_static("Origin, Accept"));
+        if let Some(others) = others.as_ref().and_then(|others| others.to_str().ok()) {
+            // What a header's value holds is one before and behind.
+            if let Ok(all) = HeaderValue::try_from(format!("Origin, Accept, {others}")) {
+                headers.insert(VARY, all);
+            }
+        }
         let allow = match self {
             Self::None => return,
             Self::Any => HeaderValue::from_static("*"),

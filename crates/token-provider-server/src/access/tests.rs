@@ -308,6 +308,17 @@ fn origin_is_repeated_as_the_browser_wrote_it_and_cookies_are_never_asked_for() 
 }
 
 #[test]
+fn what_else_an_answer_varies_with_is_kept() {
+    for (others, expected) in
+        [(None, "Origin, Accept"), (Some("Accept-Encoding"), "Origin, Accept, Accept-Encoding")]
+    {
+        let mut answer = headers(&others.map(|others| ("vary", others)).into_iter().collect::<Vec<_>>());
+        Cors::None.apply(&mut answer);
+        assert_eq!(answer.get_all("vary").iter().collect::<Vec<_>>(), [expected]);
+    }
+}
+
+#[test]
 fn preflight_allows_private_networks_only_when_asked() {
     for (asked, expected) in
         [(None, None), (Some("true"), Some("true")), (Some("false"), None), (Some(""), None)]
