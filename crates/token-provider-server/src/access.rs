@@ -66,6 +66,8 @@ pub struct ClientNames {
 pub struct Wish<'a> {
     /// The lifetime in seconds, as digits.
     pub ttl: Option<&'a str>,
+    /// What the request calls that.
+    pub ttl_name: &'static str,
     /// The profile's name.
     pub profile: Option<&'a str>,
     /// The scope.
@@ -105,7 +107,7 @@ impl Access {
     /// 400 for a parameter that is not well-formed, a profile or scope that the configuration does not list, or no scope
     /// where there is none to choose for this caller; 403 for one that this caller may not have.
     pub fn authorize(&self, rules: &Rules, caller: &Caller, wish: &Wish<'_>) -> Result<Permit<'_>, Problem> {
-        let lifetime = rules.lifetime(caller, wish.ttl)?;
+        let lifetime = rules.lifetime(caller, wish)?;
         let profile = self.handout.profile(wish.profile)?;
         caller.policy.admit_profile(profile.name())?;
         let scope = match wish.scope {

@@ -17,7 +17,7 @@ use super::oidc::Oidc;
 use super::policy::Policy;
 use super::proxy::TrustedProxy;
 use super::rate::AddressLimiter;
-use super::{Caller, Ends, Method};
+use super::{Caller, Ends, Method, Wish};
 use crate::config::{Config, Lifetimes, RateConfig};
 use crate::problem::Problem;
 
@@ -255,7 +255,8 @@ impl Rules {
 
     /// Rounds the wish down to a configured lifetime, so that callers can make the server ask HERE for only so many
     /// different tokens.
-    pub(super) fn lifetime(&self, caller: &Caller, ttl: Option<&str>) -> Result<Duration, Problem> {
+    pub(super) fn lifetime(&self, caller: &Caller, wish: &Wish<'_>) -> Result<Duration, Problem> {
+        let &Wish { ttl, ttl_name, .. } = wish;
         let seconds = match ttl {
             None => DEFAULT_TTL,
             // Digits that do not fit are a number above every limit, which is cut down like any other.
@@ -263,19 +264,19 @@ impl Rules {
                 ttl.parse().unwrap_or(u64::MAX)
             }
             Some(_) => {
-                return Err(Problem::invalid_request(
-                    "ttl: expected whole seconds in decimal digits, 60 or more",
-                ));
+                return Err(Problem::invalid_request(format!(
+                    "{ttl_name}: expected whole seconds in decimal digits, 60 or more"
+                )));
             }
         };
         if seconds < MIN_TTL {
-            return Err(Problem::invalid_request("ttl: expected 60 seconds or more"));
+            return Err(Problem::invalid_request(format!("{ttl_name}: expected 60 seconds or more")));
         }
         match self.lifetimes.round_down(caller.policy.limit_ttl(seconds)) {
             Some(lifetime) => Ok(lifetime),
             None if ttl.is_none() => Ok(self.lifetimes.shortest()),
             None => Err(Problem::invalid_request(format!(
-                "ttl: the shortest lifetime handed out here is {} seconds",
+                "{ttl_name}: the shortest lifetime handed out here is {} seconds",
                 self.lifetimes.shortest().as_secs()
             ))),
         }
@@ -288,8 +289,8 @@ impl Rules {
         }
     }
 
-    /// `X-API-Key`, or `Authorization: Bearer` (RFC 6750 §2.1). Other schemes are for a proxy in front; so are other
-    /// bearer tokens, where nobody has to say who they are and there is no identity provider to judge them.
+    /// `X-API-Key`, or `Authorization: Bearer` (RFC 6750 §2.1). Other schemes are for a proxy in front, which may pass on
+    /// what it has judged; so are bearer tokens where nobody has to say who they are and no caller here has one.
     fn presented<'a>(&self, headers: &'a HeaderMap) -> Presented<'a> {
         if let Some(key) = headers.get(X_API_KEY) {
             return Presented::ApiKey(key.as_bytes());
@@ -306,7 +307,7 @@ impl Rules {
         let token = token.trim_ascii();
         if token.starts_with(api_key::PREFIX.as_bytes()) {
             Presented::ApiKey(token)
-        } else if self.anonymous.is_some() && self.oidc.is_none() {
+        } else if self.anonymous.is_some() && self.oidc.is_none() && self.api_keys.is_empty() {
             Presented::Nothing
         } else {
             Presented::Token(token)

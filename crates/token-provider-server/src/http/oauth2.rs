@@ -119,6 +119,7 @@ async fn answer_to(
     }
     let wish = Wish {
         ttl: form.expires_in.as_deref(),
+        ttl_name: "expires_in",
         profile: form.profile.as_deref(),
         scope: form.scope.as_deref().filter(|scope| !scope.is_empty()),
     };

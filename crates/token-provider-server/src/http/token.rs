@@ -62,8 +62,12 @@ async fn answer_to(
     event: &mut Event,
 ) -> Result<Answer, Problem> {
     let query = Query::parse(request.uri.query().unwrap_or_default())?;
-    let wish =
-        Wish { ttl: query.ttl.as_deref(), profile: query.profile.as_deref(), scope: query.scope.as_deref() };
+    let wish = Wish {
+        ttl: query.ttl.as_deref(),
+        ttl_name: "ttl",
+        profile: query.profile.as_deref(),
+        scope: query.scope.as_deref(),
+    };
     let (token, left) = hand_out(access, rules, caller, &wish, event).await?;
     Ok(if prefers_json(&request.headers) { json(&token, left) } else { text(&token, left) })
 }
