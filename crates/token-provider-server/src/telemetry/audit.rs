@@ -94,14 +94,7 @@ impl Audit {
     fn start_with(sink: Sink, lines: Lines, is_in_log: bool, max_waiting: usize) -> io::Result<Self> {
         // A queue for each thread that answers requests: as many as there are processors.
         let queues = thread::available_parallelism().map_or(1, usize::from).clamp(1, LANES);
-        let shared = Arc::new(Shared {
-            queues: (0..queues).map(|_| Mutex::default()).collect(),
-            max_waiting: max_waiting.div_ceil(queues),
-            tally: Tally::default(),
-            recent: Mutex::default(),
-            stop: AtomicBool::new(false),
-            reopen: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::new(queues, max_waiting));
         let (last_word, ended) = mpsc::channel();
         let writer = Writer::new(Arc::clone(&shared), sink, lines);
         let running = thread::Builder::new().name("audit".to_owned()).spawn(move || {
@@ -174,6 +167,19 @@ impl Audit {
     pub fn recent(&self) -> Vec<Box<str>> {
         let recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.iter().rev().cloned().collect()
+    }
+}
+
+impl Shared {
+    fn new(queues: usize, max_waiting: usize) -> Self {
+        Self {
+            queues: (0..queues).map(|_| Mutex::default()).collect(),
+            max_waiting: max_waiting.div_ceil(queues),
+            tally: Tally::default(),
+            recent: Mutex::default(),
+            stop: AtomicBool::new(false),
+            reopen: AtomicBool::new(false),
+        }
     }
 }
 

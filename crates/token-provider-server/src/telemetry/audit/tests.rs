@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::iter;
 
 use serde_json::Value;
 
@@ -99,34 +98,20 @@ fn full_queue_loses_what_comes_then() {
     assert_eq!(u64::try_from(numbers(&text).len()).ok(), Some(1000 - queue_full));
 }
 
+/// The writer runs in this thread, once everything is in its queues: one batch.
 #[test]
 fn lines_of_a_batch_are_in_the_order_of_time() {
-    // On a busy machine the writer may wake between two events, which are two batches then, each in order: another
-    // try. Without the order, no try succeeds.
-    let found: Vec<_> =
-        iter::repeat_with(numbers_of_a_batch).take(20).take_while(|it| !it.is_sorted()).collect();
-    assert!(found.len() < 20, "{found:?}");
-}
-
-/// Has events written that come in another order than their times.
-fn numbers_of_a_batch() -> Vec<u64> {
     let folder = tempfile::tempdir().expect("can be made");
     let path = folder.path().join("audit.jsonl");
-    let audit = start(&AuditConfig::File(path.clone()), 1000);
-    // The first wakes the writer, which then sleeps: the others are one batch.
-    audit.push(event(0));
-    while audit.written() == 0 {
-        thread::yield_now();
+    let shared = Arc::new(Shared::new(3, 1000));
+    for (queue, numbers) in shared.queues.iter().zip([[4, 5], [0, 3], [1, 2]]) {
+        queue.lock().expect("is not poisoned").extend(numbers.map(event));
     }
-    for number in [5, 3, 1, 4, 2] {
-        thread::scope(|scope| {
-            scope.spawn(|| audit.push(event(number)));
-        });
-    }
-    assert!(audit.close());
-    let found = numbers(&fs::read_to_string(&path).expect("is there"));
-    assert_eq!(found.len(), 6);
-    found
+    shared.stop.store(true, Ordering::Release);
+    let sink = Sink::open(&AuditConfig::File(path.clone())).expect("can be opened");
+    Writer::new(Arc::clone(&shared), sink, Lines::new(Vec::new())).run();
+    assert_eq!(numbers(&fs::read_to_string(&path).expect("is there")), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(shared.tally.written.load(Ordering::Relaxed), 6);
 }
 
 #[test]
