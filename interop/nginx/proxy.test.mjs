@@ -89,10 +89,19 @@ test("pages are judged behind nginx as everywhere", { timeout }, async () => {
   assert.equal((await lineOf(headers)).rule, "origin");
 });
 
-test("a name that was pointed at nginx is refused", { timeout }, async () => {
-  const headers = marked(ALICE);
-  assert.equal((await company.nginx({ host: "evil.example", headers })).status, 403);
-  assert.equal((await lineOf(headers)).rule, "host");
+test("a name that was pointed at nginx is refused, at the port as at the Unix socket", { timeout }, async () => {
+  for (const path of ["/getToken", "/socket/getToken"]) {
+    // To the browser, the page and nginx have one origin.
+    for (const page of [{ "sec-fetch-site": "same-origin" }, { origin: "https://rebound.example" }, {}]) {
+      const headers = marked({ ...ALICE, ...page });
+      const { status, headers: answer } = await company.nginx({ host: "rebound.example", path, headers });
+      assert.deepEqual([status, answer["access-control-allow-origin"]], [403, undefined], path);
+      assert.equal((await lineOf(headers)).rule, "host", path);
+    }
+  }
+  // By its own name the server is there, and asks who it is.
+  const { status } = await company.nginx({ path: "/socket/getToken", headers: { "sec-fetch-site": "same-origin" } });
+  assert.equal(status, 401);
 });
 
 test("the metadata names URLs as callers see them", { timeout }, async () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { request as httpRequest } from "node:http";
@@ -32,7 +32,10 @@ export async function startCompany() {
     const audit = join(folder, "audit.jsonl");
     const config = join(folder, "token-provider.toml");
     await writeFile(config, configuration(audit));
-    const server = await startServer("--sandbox", "--config", config);
+    // Started by root, nginx is somebody else.
+    await chmod(folder, 0o711);
+    const socket = `unix:${join(folder, "token-provider.sock")},mode=0666`;
+    const server = await startServer("--sandbox", "--config", config, "--listen", socket);
     ends.push(async () => assert.equal(await server.stop(), 0));
     const signIn = await startSignIn();
     ends.push(signIn.stop);
