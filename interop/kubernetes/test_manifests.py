@@ -253,8 +253,12 @@ class Running(unittest.TestCase):
         self.stack.enter_context(running)
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             running.succeeds(probe)
-        # The mode that the kubelet gives the file is no reason for a warning.
-        self.assertFalse([line for line in running.log if "WARN" in line and "admin listener" not in line])
+        # The mode that the kubelet gives the file is none of the reasons for a warning.
+        warnings = [line for line in running.log if '"WARN"' in line]
+        expected = {"two-replicas": ["in the clear", "admin listener"], "with-tls": ["admin listener"], "sidecar-example": []}
+        self.assertEqual(len(warnings), len(expected[name]), warnings)
+        for reason in expected[name]:
+            self.assertTrue(any(reason in line for line in warnings), warnings)
         return running
 
     def test_service_answers_callers_and_probes(self):
