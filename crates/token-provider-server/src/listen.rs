@@ -10,10 +10,12 @@ mod connection;
 mod expiry;
 mod limits;
 mod peers;
+mod stop;
 mod systemd;
 mod tls;
 mod unix;
 mod watched;
+mod within;
 
 use std::fmt;
 use std::io;
@@ -24,11 +26,12 @@ use std::time::Duration;
 use hyper::header::{CONNECTION, HeaderValue};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::Ended;
 use self::peers::Peers;
+use self::stop::Stop;
+use self::within::Within;
 use crate::access::Ends;
 use crate::http::App;
 use crate::problem::Problem;
@@ -123,14 +126,14 @@ pub async fn serve_with(
         connections: TaskTracker::new(),
         places: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
         peers: Peers::new(limits.connections_per_peer),
-        stop: CancellationToken::new(),
+        stop: Stop::default(),
     });
     let accepting = TaskTracker::new();
     for listener in listeners {
         accepting.spawn(Arc::clone(&server).accept_all(listener));
     }
     shutdown.await;
-    server.stop.cancel();
+    server.stop.say();
     accepting.close();
     accepting.wait().await;
     // Each sees to it that it ends within the grace.
@@ -145,7 +148,7 @@ struct Server {
     connections: TaskTracker,
     places: Arc<Semaphore>,
     peers: Arc<Peers>,
-    stop: CancellationToken,
+    stop: Stop,
 }
 
 impl Server {
@@ -160,7 +163,7 @@ impl Server {
             };
             let (place, accepted) = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return,
+                () = self.stop.heard() => return,
                 next = next => next,
             };
             match accepted {
@@ -226,7 +229,7 @@ impl Server {
             Ok(tls.acceptor().accept(stream).await)
         };
         let shaken = tokio::select! {
-            () = self.stop.cancelled() => return,
+            () = self.stop.heard() => return,
             shaken = tokio::time::timeout(self.limits.handshake, shake_hands) => shaken,
         };
         let stream = match shaken {
@@ -246,7 +249,7 @@ impl Server {
             let (app, limits, ends) = (Arc::clone(&self.app), self.limits, Arc::new(ends));
             let answer = move |request| {
                 let (app, ends) = (Arc::clone(&app), Arc::clone(&ends));
-                async move { answer_within(limits.answer, &app, request, &ends).await }
+                async move { Within::new(limits.answer, app.answer(request, &ends)).await }
             };
             report(connection::http2(stream, answer, &self.limits, &self.stop).await, Some(peer));
         } else {
@@ -259,7 +262,7 @@ impl Server {
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
     {
         let ends = &ends;
-        let answer = |request| answer_within(self.limits.answer, &self.app, request, ends);
+        let answer = |request| Within::new(self.limits.answer, self.app.answer(request, ends));
         report(connection::http1(stream, answer, &self.limits, &self.stop).await, ends.peer);
     }
 
@@ -272,22 +275,6 @@ impl Server {
             answer
         };
         report(connection::http1(stream, refuse, &self.limits, &self.stop).await, Some(peer));
-    }
-}
-
-/// Has a request answered, whatever may be stuck.
-async fn answer_within<B>(
-    limit: Duration,
-    app: &App,
-    request: hyper::Request<B>,
-    ends: &Ends,
-) -> crate::http::Answer
-where
-    B: hyper::body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
-{
-    match tokio::time::timeout(limit, app.answer(request, ends)).await {
-        Ok(answer) => answer,
-        Err(_elapsed) => Problem::not_ready("the answer took too long").into_response(""),
     }
 }
 

@@ -15,7 +15,7 @@ const PIPE: usize = 4 * 1024;
 struct Caller {
     stream: DuplexStream,
     served: JoinHandle<Result<(), Ended>>,
-    stop: CancellationToken,
+    stop: Arc<Stop>,
     since: Instant,
 }
 
@@ -34,12 +34,12 @@ impl Caller {
 
     fn open_with<S, F>(serve: S) -> Self
     where
-        S: FnOnce(DuplexStream, CancellationToken) -> F,
+        S: FnOnce(DuplexStream, Arc<Stop>) -> F,
         F: Future<Output = Result<(), Ended>> + Send + 'static,
     {
         let (stream, server) = duplex(PIPE);
-        let stop = CancellationToken::new();
-        let served = tokio::spawn(serve(server, stop.clone()));
+        let stop = Arc::new(Stop::default());
+        let served = tokio::spawn(serve(server, Arc::clone(&stop)));
         Self { stream, served, stop, since: Instant::now() }
     }
 
@@ -196,7 +196,7 @@ async fn idle_connections_are_closed_at_once_when_the_server_stops() {
     assert_eq!(used.status().await, 200);
     for caller in [&mut fresh, &mut used] {
         caller.pass(1).await;
-        caller.stop.cancel();
+        caller.stop.say();
         assert_eq!(caller.seconds_until_closed().await, 0);
     }
     assert!(fresh.result().await.is_ok() && used.result().await.is_ok());
@@ -211,7 +211,7 @@ async fn answer_under_way_is_finished_when_the_server_stops() {
     let mut caller = Caller::open(slow);
     caller.send(REQUEST).await;
     caller.pass(1).await;
-    caller.stop.cancel();
+    caller.stop.say();
     assert_eq!(caller.status().await, 200);
     assert_eq!(caller.since.elapsed().as_secs(), 10);
     caller.pass(0).await;
@@ -224,7 +224,7 @@ async fn answer_that_takes_too_long_is_cut_off_when_the_server_stops() {
     let mut caller = Caller::open(never);
     caller.send(REQUEST).await;
     caller.pass(1).await;
-    caller.stop.cancel();
+    caller.stop.say();
     assert_eq!(caller.seconds_until_closed().await, 12);
     assert!(matches!(caller.result().await, Err(Ended::CutOff)));
 }
@@ -234,6 +234,6 @@ async fn head_that_trickles_does_not_hold_up_a_stop() {
     let mut caller = Caller::open(hello);
     caller.send(b"GET / HTTP/1.1\r\n").await;
     caller.pass(1).await;
-    caller.stop.cancel();
+    caller.stop.say();
     assert_eq!(caller.seconds_until_closed().await, 5);
 }
