@@ -92,12 +92,19 @@ impl App {
     }
 
     /// Answers one request.
-    pub async fn answer<B>(&self, request: Request<B>, ends: &Ends) -> Answer
+    pub fn answer<B>(&self, request: Request<B>, ends: &Ends) -> impl Future<Output = Answer>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let (request, body) = request.into_parts();
+        self.answer_to(request, body, ends)
+    }
+
+    async fn answer_to<B>(&self, request: Parts, body: B, ends: &Ends) -> Answer
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let started = Instant::now();
-        let (request, body) = request.into_parts();
         let (id, made) = request_id(&request);
         let mut cors = Cors::None;
         let mut event = Event { trace: audit::trace(&request.headers), ..Event::default() };
@@ -143,7 +150,7 @@ impl App {
         let authority = target.authority().map(Authority::as_str);
         let host = rules.admit_host(&request.headers, authority, ends).inspect_err(|_| *cors = listed())?;
         if let Some(admin) = &self.admin {
-            return admin.answer(self, request, host, ends).await;
+            return Box::pin(admin.answer(self, request, host, ends)).await;
         }
         if let Some(file) = self.page.file(target.path(), &request.headers) {
             // A link from elsewhere may lead to the page: it gives nothing away.
@@ -155,12 +162,13 @@ impl App {
             return Ok(preflight(cors, request));
         }
         allow(&request.method, route.methods())?;
+        // Boxed but for the hot path: the future of a request is moved about, and has room for its largest part.
         match route {
             Route::Token => token::answer(&self.access, &rules, request, ends, event).await,
-            Route::OAuth2 => oauth2::answer(&self.access, &rules, request, body, ends, event).await,
+            Route::OAuth2 => Box::pin(oauth2::answer(&self.access, &rules, request, body, ends, event)).await,
             Route::Metadata => Ok(oauth2::metadata(&rules, request, host, ends)),
             Route::Live => Ok(health::live()),
-            Route::Ready => health::ready(&self.access).await,
+            Route::Ready => Box::pin(health::ready(&self.access)).await,
             Route::OpenApi => Ok(openapi::document()),
         }
     }
@@ -231,10 +239,9 @@ fn request_id(request: &Parts) -> (HeaderValue, Option<u128>) {
     // Tells requests apart in logs; it need not be hard to guess.
     let mut hex = [0; 32];
     let made = fastrand::u128(..);
-    let mut rest = made;
-    for digit in hex.iter_mut().rev() {
-        *digit = HEX_DIGITS.get((rest & 15) as usize).copied().unwrap_or(b'0');
-        rest >>= 4;
+    let digit = |four_bits: u8| HEX_DIGITS.get(usize::from(four_bits)).copied().unwrap_or(b'0');
+    for (digits, byte) in hex.chunks_exact_mut(2).zip(made.to_be_bytes()) {
+        digits.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
     (HeaderValue::from_bytes(&hex).unwrap_or(HeaderValue::from_static("-")), Some(made))
 }

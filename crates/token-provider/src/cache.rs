@@ -4,6 +4,7 @@
 //! caller that finds no usable token waits, for the keeper's next step. All requests to the issuer for a slot are made by its
 //! one *keeper* task, so there is never more than one in flight, and a caller that goes away ends nothing.
 
+mod copies;
 mod keeper;
 mod signal;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
+use self::copies::Copies;
 use self::keeper::Keeper;
 use self::signal::Signal;
 use crate::clock::{Clock, Moment};
@@ -62,7 +64,7 @@ struct Slot {
 const AWAKE: u64 = u64::MAX;
 
 struct Held {
-    token: AccessToken,
+    token: Copies,
     /// How long the token has left when its successor is due.
     left_when_due: Duration,
 }
@@ -121,9 +123,9 @@ impl Cache {
     }
 
     /// Returns the held token if it may be handed out. Takes no lock and never waits.
-    pub(crate) fn held(&self, key: &TokenKey) -> Option<AccessToken> {
+    pub(crate) fn held(&self, key: &TokenKey, now: Moment) -> Option<AccessToken> {
         let slots = self.0.slots.load();
-        slots.get(key)?.ask(self.now())
+        slots.get(key)?.ask(now)
     }
 
     /// Has a token fetched, and waits for nothing.
@@ -348,14 +350,14 @@ impl Slot {
 
 impl Held {
     fn state(&self, now: Moment) -> State {
-        schedule::state(self.token.left_at(now), self.left_when_due)
+        schedule::state(self.token.own().left_at(now), self.left_when_due)
     }
 
     /// Returns the token if it may be handed out.
     fn token_at(&self, now: Moment) -> Option<AccessToken> {
         match self.state(now) {
-            State::Fresh => Some(self.token.clone()),
-            State::Due => Rule::RefreshBehindCallers.is_kept().then(|| self.token.clone()),
+            State::Fresh => Some(self.token.own().clone()),
+            State::Due => Rule::RefreshBehindCallers.is_kept().then(|| self.token.own().clone()),
             State::Expired => None,
         }
     }

@@ -13,7 +13,7 @@ use crate::token::{AccessToken, TokenKey};
 
 /// How long a caller without a token waits for one.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-/// Eleven lifetimes for some dozens of scopes; about 1 KiB each.
+/// Eleven lifetimes for some dozens of scopes; each takes about 2 KiB for each processor, up to 16 KiB.
 const MAX_TOKENS: usize = 512;
 
 /// Hands out tokens of one issuer and keeps them fresh. Cheap to clone; clones share everything.
@@ -95,7 +95,12 @@ impl TokenProvider {
 
     /// Returns the token held for this key if it may be handed out; never waits, and takes no lock.
     pub fn held(&self, key: &TokenKey) -> Option<AccessToken> {
-        self.0.cache.held(key)
+        self.held_at(key, self.now())
+    }
+
+    /// Does the same for who has just read [`TokenProvider::now`], and needs that for the time left, too.
+    pub fn held_at(&self, key: &TokenKey, now: Moment) -> Option<AccessToken> {
+        self.0.cache.held(key, now)
     }
 
     /// Starts fetching the token of the default kind, so that the first caller need not wait.

@@ -122,20 +122,26 @@ impl Handout {
         self.profiles.values().map(Profile::name)
     }
 
-    /// Returns the token that was permitted, if it is held.
-    pub fn held(&self, permit: &Permit<'_>) -> Option<AccessToken> {
-        let token = permit.profile.provider.held(&permit.key)?;
-        permit.profile.counts.held.add();
-        Some(token)
+    /// Returns the token that was permitted, if it is held, and the present moment, which its time left is counted from.
+    pub fn held(&self, permit: &Permit<'_>) -> Option<(AccessToken, Moment)> {
+        let Profile { provider, counts, .. } = permit.profile;
+        let now = provider.now();
+        let token = provider.held_at(&permit.key, now)?;
+        counts.held.add();
+        Some((token, now))
     }
 
-    /// Returns the token that was permitted, waiting for it where none is held. `trace` is the caller's, for the request
-    /// that may have to be made.
+    /// Returns the token that was permitted, waiting for it where none is held, and the moment then. `trace` is the
+    /// caller's, for the request that may have to be made.
     ///
     /// # Errors
     ///
     /// Why there is none.
-    pub async fn token(&self, permit: &Permit<'_>, trace: Option<TraceParent>) -> Result<AccessToken, Error> {
+    pub async fn token(
+        &self,
+        permit: &Permit<'_>,
+        trace: Option<TraceParent>,
+    ) -> Result<(AccessToken, Moment), Error> {
         let Profile { provider, counts, issuer, .. } = permit.profile;
         let _wait = issuer.as_ref().and_then(|issuer| issuer.waiting().begin(&permit.key, trace));
         let result = provider.token_for(&permit.key).await;
@@ -144,12 +150,7 @@ impl Handout {
         } else {
             counts.failed.add();
         }
-        result
-    }
-
-    /// Returns the present moment, which a token's time left is counted from.
-    pub fn now(&self, permit: &Permit<'_>) -> Moment {
-        permit.profile.provider.now()
+        result.map(|token| (token, provider.now()))
     }
 
     /// Starts fetching the default profile's token.

@@ -22,6 +22,9 @@ use crate::telemetry::audit::{Event, Outcome};
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const TOKEN_EXPIRES_IN: HeaderName = HeaderName::from_static("token-expires-in");
 
+/// The headers of an answer with a token, those for a web page among them.
+const HEADERS: usize = 9;
+
 /// RFC 6749 §5.1.
 #[derive(Serialize)]
 struct TokenBody<'a> {
@@ -55,7 +58,7 @@ pub(super) async fn answer(
 }
 
 async fn answer_to(
-    caller: &Caller,
+    caller: &Caller<'_>,
     access: &Access,
     rules: &Rules,
     request: &Parts,
@@ -76,7 +79,7 @@ async fn answer_to(
 pub(super) async fn hand_out(
     access: &Access,
     rules: &Rules,
-    caller: &Caller,
+    caller: &Caller<'_>,
     wish: &Wish<'_>,
     event: &mut Event,
 ) -> Result<(AccessToken, u64), Problem> {
@@ -87,11 +90,11 @@ pub(super) async fn hand_out(
     event.scope = permit.scope().cloned();
     event.lifetime = Some(permit.key().lifetime().as_secs());
     let handout = access.handout();
-    let token = match handout.held(&permit) {
-        Some(token) => token,
-        None => handout.token(&permit, event.trace).await.map_err(|error| Problem::from(&error))?,
+    let (token, now) = match handout.held(&permit) {
+        Some(held) => held,
+        // Boxed: the usual request does not carry the room for it.
+        None => Box::pin(handout.token(&permit, event.trace)).await.map_err(|error| Problem::from(&error))?,
     };
-    let now = handout.now(&permit);
     let left = token.left_at(now).as_secs();
     event.time = now.wall;
     // The one that it has: where none was asked for, the credential's own.
@@ -121,6 +124,8 @@ pub(super) fn json(token: &AccessToken, left: u64) -> Answer {
 fn with_headers(body: Bytes, content_type: &'static str, left: u64) -> Answer {
     let mut answer = Answer::new(Full::new(body));
     let headers = answer.headers_mut();
+    // As many as there are in the end, so that the map is not made twice.
+    headers.reserve(HEADERS);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));

@@ -85,7 +85,7 @@ impl Bench {
 
     /// Asks as a caller of the provider does.
     async fn ask(&self, key: &TokenKey) -> Result<AccessToken, Error> {
-        match self.cache.held(key) {
+        match self.cache.held(key, self.cache.now()) {
             Some(token) => Ok(token),
             None => self.cache.wait(key).await,
         }

@@ -149,7 +149,7 @@ async fn slots_are_bounded_and_room_comes_back() {
 async fn wanted_token_is_fetched_with_nobody_waiting() {
     let bench = Bench::new(|_| token(3600));
     bench.cache.want(&hour()).expect("there is room");
-    assert!(bench.cache.held(&hour()).is_none());
+    assert!(bench.cache.held(&hour(), bench.cache.now()).is_none());
     settle().await;
     bench.ask_at_once(&hour()).await.expect("is held");
     bench.cache.want(&hour()).expect("there is room");
