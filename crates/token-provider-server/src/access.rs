@@ -106,7 +106,12 @@ impl Access {
     ///
     /// 400 for a parameter that is not well-formed, a profile or scope that the configuration does not list, or no scope
     /// where there is none to choose for this caller; 403 for one that this caller may not have.
-    pub fn authorize(&self, rules: &Rules, caller: &Caller, wish: &Wish<'_>) -> Result<Permit<'_>, Problem> {
+    pub fn authorize(
+        &self,
+        rules: &Rules,
+        caller: &Caller<'_>,
+        wish: &Wish<'_>,
+    ) -> Result<Permit<'_>, Problem> {
         let lifetime = rules.lifetime(caller, wish)?;
         let profile = self.handout.profile(wish.profile)?;
         caller.policy.admit_profile(profile.name())?;

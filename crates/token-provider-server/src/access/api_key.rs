@@ -28,7 +28,7 @@ pub(super) struct ApiKeys(Vec<ApiKey>);
 struct ApiKey {
     id: Arc<str>,
     sha256: [u8; 32],
-    policy: Arc<Policy>,
+    policy: Policy,
 }
 
 impl ApiKeys {
@@ -36,7 +36,7 @@ impl ApiKeys {
         let key = |config: &ApiKeyConfig| ApiKey {
             id: config.id.as_str().into(),
             sha256: config.sha256,
-            policy: Arc::new(Policy::of_one(&config.policy)),
+            policy: Policy::of_one(&config.policy),
         };
         Self(configs.iter().map(key).collect())
     }
@@ -47,21 +47,21 @@ impl ApiKeys {
 
     /// Returns the caller whose key this is. Each hash is compared in constant time; that the search ends at the one
     /// that fits tells a caller at most the place of its own key in the configuration.
-    pub(super) fn authenticate(&self, presented: &[u8]) -> Option<Caller> {
+    pub(super) fn authenticate(&self, presented: &[u8]) -> Option<Caller<'_>> {
         let hash = digest(&SHA256, presented);
         let fits = |key: &&ApiKey| verify_slices_are_equal(&key.sha256, hash.as_ref()).is_ok();
         self.0.iter().find(fits).map(ApiKey::caller)
     }
 
     /// The same, for a caller that says which key it is about to show.
-    pub(super) fn authenticate_as(&self, id: &str, presented: &[u8]) -> Option<Caller> {
+    pub(super) fn authenticate_as(&self, id: &str, presented: &[u8]) -> Option<Caller<'_>> {
         self.authenticate(presented).filter(|caller| caller.name() == id)
     }
 }
 
 impl ApiKey {
-    fn caller(&self) -> Caller {
-        Caller::named(Method::ApiKey, Arc::clone(&self.id), Arc::clone(&self.policy))
+    fn caller(&self) -> Caller<'_> {
+        Caller::named(Method::ApiKey, Arc::clone(&self.id), &self.policy)
     }
 }
 

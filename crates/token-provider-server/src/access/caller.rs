@@ -23,13 +23,15 @@ pub enum Method {
     TrustedProxy,
 }
 
-/// Who is asking. Made by this room alone.
+/// Who is asking, for as long as the rules by which it was let in are at hand. Made by this room alone.
+///
+/// The rules are lent, and not shared: a count of holders would go from core to core with every request.
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub struct Caller<'r> {
     method: Method,
-    name: Arc<str>,
+    name: Option<Arc<str>>,
     address: Option<IpAddr>,
-    pub(super) policy: Arc<Policy>,
+    pub(super) policy: &'r Policy,
 }
 
 impl Method {
@@ -51,20 +53,25 @@ impl fmt::Display for Method {
     }
 }
 
-impl Caller {
-    pub(super) fn named(method: Method, name: Arc<str>, policy: Arc<Policy>) -> Self {
-        Self { method, name, address: None, policy }
+impl<'r> Caller<'r> {
+    pub(super) fn named(method: Method, name: Arc<str>, policy: &'r Policy) -> Self {
+        Self { method, name: Some(name), address: None, policy }
+    }
+
+    pub(super) fn anonymous(policy: &'r Policy) -> Self {
+        Self { method: Method::Anonymous, name: None, address: None, policy }
     }
 
     pub(super) fn at(self, address: Option<IpAddr>) -> Self {
         Self { address, ..self }
     }
 
-    /// Takes one from the caller's bucket.
+    /// Takes one from the caller's bucket. One without a name has none: what counts for it is its address.
     pub(super) fn admit_rate(&self) -> Result<(), Problem> {
+        let Some(name) = &self.name else { return Ok(()) };
         self.policy
-            .admit_rate(&self.name)
-            .map_err(|problem| problem.of_caller(self.method.as_str(), Arc::clone(&self.name)))
+            .admit_rate(name)
+            .map_err(|problem| problem.of_caller(self.method.as_str(), Arc::clone(name)))
     }
 
     /// Returns how the caller has shown who it is.
@@ -74,12 +81,12 @@ impl Caller {
 
     /// Returns the caller's name: a key's id, a certificate's name, a subject. Empty for one without a name.
     pub fn name(&self) -> &str {
-        &self.name
+        self.name.as_deref().unwrap_or_default()
     }
 
     /// Returns the name to be kept; `None` for a caller without one.
     pub fn into_name(self) -> Option<Arc<str>> {
-        Some(self.name).filter(|name| !name.is_empty())
+        self.name
     }
 
     /// Returns where the request came from; nowhere, through a Unix socket.

@@ -1,7 +1,5 @@
 //! Client certificates. The connection has checked the chain against `tls.client_ca`; here the name decides.
 
-use std::sync::Arc;
-
 use super::policy::Policy;
 use super::{Caller, ClientNames, Method};
 use crate::config::{MtlsConfig, SubjectName};
@@ -9,16 +7,16 @@ use crate::config::{MtlsConfig, SubjectName};
 #[derive(Debug)]
 pub(super) struct Mtls {
     allow: Vec<SubjectName>,
-    policy: Arc<Policy>,
+    policy: Policy,
 }
 
 impl Mtls {
     pub(super) fn new(config: &MtlsConfig) -> Self {
-        Self { allow: config.allow.clone(), policy: Arc::new(Policy::of_each(&config.policy)) }
+        Self { allow: config.allow.clone(), policy: Policy::of_each(&config.policy) }
     }
 
     /// Returns the caller whose certificate carries an allowed name; the name on the list is the caller's.
-    pub(super) fn authenticate(&self, names: &ClientNames) -> Option<Caller> {
+    pub(super) fn authenticate(&self, names: &ClientNames) -> Option<Caller<'_>> {
         let fits = |allowed: &&SubjectName| match allowed {
             SubjectName::Dns(name) => names.dns.iter().any(|dns| dns.eq_ignore_ascii_case(name)),
             SubjectName::Uri(name) => names.uri.iter().any(|uri| uri == name),
@@ -26,6 +24,6 @@ impl Mtls {
         let name = match self.allow.iter().find(fits)? {
             SubjectName::Dns(name) | SubjectName::Uri(name) => name.as_str(),
         };
-        Some(Caller::named(Method::Mtls, name.into(), Arc::clone(&self.policy)))
+        Some(Caller::named(Method::Mtls, name.into(), &self.policy))
     }
 }

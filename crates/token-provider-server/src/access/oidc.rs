@@ -41,7 +41,7 @@ pub(super) struct Oidc {
     provider: Arc<Provider>,
     keeper: Arc<Keeper>,
     memory: Memory,
-    policy: Arc<Policy>,
+    policy: Policy,
     clock: Arc<dyn Clock>,
 }
 
@@ -77,7 +77,7 @@ impl Oidc {
             keeper,
             // What was remembered under other rules is judged anew.
             memory: Memory::new(),
-            policy: Arc::new(Policy::of_each(&config.policy)),
+            policy: Policy::of_each(&config.policy),
             clock,
         }
     }
@@ -88,7 +88,7 @@ impl Oidc {
     ///
     /// 401 for a token that is not good; 403 for a good one without a required claim; 503 when it cannot be judged
     /// because no keys are held and the provider is away, or because its key may be newer than those held.
-    pub(super) async fn authenticate(&self, token: &[u8]) -> Result<Caller, Problem> {
+    pub(super) async fn authenticate<'r>(&'r self, token: &[u8]) -> Result<Caller<'r>, Problem> {
         let hash = memory::hash(token);
         let known = match self.recall(&hash) {
             Some(known) => known,
@@ -96,7 +96,7 @@ impl Oidc {
             None => Box::pin(self.judge(token, hash)).await?,
         };
         match known.missing {
-            None => Ok(Caller::named(Method::Oidc, known.subject, Arc::clone(&self.policy))),
+            None => Ok(Caller::named(Method::Oidc, known.subject, &self.policy)),
             Some(claim) => {
                 let description =
                     format!("the token's `{claim}` has none of the values that access.oidc.require asks for");

@@ -2,7 +2,6 @@
 //! configured addresses alone: anybody else could write the same headers.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
@@ -21,7 +20,7 @@ pub(super) struct TrustedProxy {
     from: Vec<IpNet>,
     /// Where the caller's name stands, if the proxy tells one.
     header: Option<HeaderName>,
-    policy: Arc<Policy>,
+    policy: Policy,
 }
 
 impl TrustedProxy {
@@ -30,7 +29,7 @@ impl TrustedProxy {
             from: config.from.clone(),
             // The configuration takes only what is a name.
             header: config.header.as_deref().and_then(|header| HeaderName::try_from(header).ok()),
-            policy: Arc::new(Policy::of_each(&config.policy)),
+            policy: Policy::of_each(&config.policy),
         }
     }
 
@@ -40,7 +39,7 @@ impl TrustedProxy {
 
     /// Returns the caller that the proxy names, if this is the proxy. A header that is there twice names nobody: one of
     /// them may be the caller's own, which a careless proxy let through.
-    pub(super) fn authenticate(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Caller> {
+    pub(super) fn authenticate(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Caller<'_>> {
         let header = self.header.as_ref()?;
         if !peer.is_some_and(|peer| self.is_trusted(peer)) {
             return None;
@@ -50,7 +49,7 @@ impl TrustedProxy {
         if named.next().is_some() || name.is_empty() || name.len() > MAX_NAME {
             return None;
         }
-        Some(Caller::named(Method::TrustedProxy, name.into(), Arc::clone(&self.policy)))
+        Some(Caller::named(Method::TrustedProxy, name.into(), &self.policy))
     }
 
     /// Returns the address that the request came from, as the proxies of ours saw it: the last one in

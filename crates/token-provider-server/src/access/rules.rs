@@ -17,7 +17,7 @@ use super::oidc::Oidc;
 use super::policy::Policy;
 use super::proxy::TrustedProxy;
 use super::rate::AddressLimiter;
-use super::{Caller, Ends, Method, Wish};
+use super::{Caller, Ends, Wish};
 use crate::config::{Config, Lifetimes, RateConfig};
 use crate::problem::Problem;
 
@@ -44,7 +44,7 @@ pub struct Rules {
     mtls: Option<Mtls>,
     trusted_proxy: Option<TrustedProxy>,
     /// `None` when everybody has to say who they are.
-    anonymous: Option<Arc<Policy>>,
+    anonymous: Option<Policy>,
     /// For those without a name, and for those who show a wrong one.
     addresses: AddressLimiter,
     /// Loopback has no limit unless the configuration sets one.
@@ -84,7 +84,7 @@ impl Rules {
             oidc: access.oidc.as_ref().map(start),
             mtls: access.mtls.as_ref().map(Mtls::new),
             trusted_proxy: access.trusted_proxy.as_ref().map(TrustedProxy::new),
-            anonymous: anonymous.then(|| Arc::new(Policy::of_one(&anonymous_policy))),
+            anonymous: anonymous.then(|| Policy::of_one(&anonymous_policy)),
             addresses: AddressLimiter::new(address_rate.unwrap_or(usual)),
             limits_loopback: address_rate.is_some(),
         }
@@ -137,18 +137,18 @@ impl Rules {
     ///
     /// 401 when the caller has not shown who it is; 403 when its token lacks a required claim; 429 when it asks too often;
     /// 503 when its token cannot be judged for want of the identity provider's keys.
-    pub async fn authenticate(&self, headers: &HeaderMap, ends: &Ends) -> Result<Caller, Problem> {
+    pub async fn authenticate<'r>(&'r self, headers: &HeaderMap, ends: &Ends) -> Result<Caller<'r>, Problem> {
         let address = self.address(headers, ends);
         let found = self.identify(headers, ends, address).await;
         found.map(|caller| caller.at(address)).map_err(|problem| problem.seen_from(address))
     }
 
-    async fn identify(
-        &self,
+    async fn identify<'r>(
+        &'r self,
         headers: &HeaderMap,
         ends: &Ends,
         address: Option<IpAddr>,
-    ) -> Result<Caller, Problem> {
+    ) -> Result<Caller<'r>, Problem> {
         let presented = self.presented(headers);
         let shown = match (presented, &self.oidc) {
             (Presented::Nothing, _) => None,
@@ -173,7 +173,7 @@ impl Rules {
         self.admit_address(address)?;
         match (refusal, &self.anonymous) {
             (Some(problem), _) => Err(problem),
-            (None, Some(policy)) => Ok(Caller::named(Method::Anonymous, Arc::default(), Arc::clone(policy))),
+            (None, Some(policy)) => Ok(Caller::anonymous(policy)),
             (None, None) => Err(Problem::unauthenticated()),
         }
     }
@@ -184,23 +184,23 @@ impl Rules {
     /// # Errors
     ///
     /// 401 when it is not known; 429 when it asks too often.
-    pub fn authenticate_client(
-        &self,
+    pub fn authenticate_client<'r>(
+        &'r self,
         secret: Option<(&str, &[u8])>,
         headers: &HeaderMap,
         ends: &Ends,
-    ) -> Result<Caller, Problem> {
+    ) -> Result<Caller<'r>, Problem> {
         let address = self.address(headers, ends);
         let found = self.identify_client(secret, ends, address);
         found.map(|caller| caller.at(address)).map_err(|problem| problem.seen_from(address))
     }
 
-    fn identify_client(
-        &self,
+    fn identify_client<'r>(
+        &'r self,
         secret: Option<(&str, &[u8])>,
         ends: &Ends,
         address: Option<IpAddr>,
-    ) -> Result<Caller, Problem> {
+    ) -> Result<Caller<'r>, Problem> {
         let named = match secret {
             Some((id, secret)) => self.api_keys.authenticate_as(id, secret),
             None => self
@@ -215,7 +215,7 @@ impl Rules {
         }
         self.admit_address(address)?;
         match (secret, &self.anonymous) {
-            (None, Some(policy)) => Ok(Caller::named(Method::Anonymous, Arc::default(), Arc::clone(policy))),
+            (None, Some(policy)) => Ok(Caller::anonymous(policy)),
             _ => Err(Problem::invalid_client()),
         }
     }
@@ -255,7 +255,7 @@ impl Rules {
 
     /// Rounds the wish down to a configured lifetime, so that callers can make the server ask HERE for only so many
     /// different tokens.
-    pub(super) fn lifetime(&self, caller: &Caller, wish: &Wish<'_>) -> Result<Duration, Problem> {
+    pub(super) fn lifetime(&self, caller: &Caller<'_>, wish: &Wish<'_>) -> Result<Duration, Problem> {
         let &Wish { ttl, ttl_name, .. } = wish;
         let seconds = match ttl {
             None => DEFAULT_TTL,

@@ -25,7 +25,7 @@ pub(super) fn trace(headers: &HeaderMap) -> Option<TraceParent> {
 }
 
 /// Takes down who asked. Takes the caller's name away with it, rather than share it.
-pub(super) fn note_caller(event: &mut Event, caller: Caller) {
+pub(super) fn note_caller(event: &mut Event, caller: Caller<'_>) {
     event.method = Some(caller.method().as_str());
     event.address = caller.address();
     event.caller = caller.into_name();

@@ -106,7 +106,7 @@ where
 }
 
 async fn answer_to(
-    caller: &Caller,
+    caller: &Caller<'_>,
     access: &Access,
     rules: &Rules,
     form: &Form<'_>,

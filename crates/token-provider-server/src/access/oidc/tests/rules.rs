@@ -63,7 +63,7 @@ fn token_of(key: &Key, issuer: &str, subject: &str, lifetime: u64) -> String {
     key.token(&header("ES256", "a"), &claims_with(&claims))
 }
 
-async fn ask(rules: &Rules, bearer: Option<&str>, ends: &Ends) -> Result<Caller, Problem> {
+async fn ask<'r>(rules: &'r Rules, bearer: Option<&str>, ends: &Ends) -> Result<Caller<'r>, Problem> {
     let mut headers = HeaderMap::new();
     if let Some(bearer) = bearer {
         let value = HeaderValue::try_from(format!("Bearer {bearer}")).expect("is a header's value");

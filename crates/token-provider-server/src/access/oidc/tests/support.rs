@@ -240,7 +240,7 @@ impl Bench {
         Self { oidc, script, clock }
     }
 
-    pub(super) async fn judge(&self, token: &str) -> Result<Caller, Problem> {
+    pub(super) async fn judge<'r>(&'r self, token: &str) -> Result<Caller<'r>, Problem> {
         self.oidc.authenticate(token.as_bytes()).await
     }
 
