@@ -14,6 +14,7 @@ use crate::config::{AuditConfig, Config, Environment, Listen};
 use crate::listen::{self, Listener};
 use crate::reload::is_readable_by_others;
 use crate::setup::{self, ProfileIssuer};
+use crate::telemetry::place_of;
 
 /// HERE refuses timestamps that are too far off; how far is not published. A clock that is off by this much is worth
 /// a word: other services are stricter.
@@ -139,7 +140,8 @@ async fn check_profile(name: &str, config: &Config, environment: &Environment, r
             report.ok("permissions", "others cannot read the credential file");
         }
     }
-    let endpoint = found.endpoint().clone();
+    // Without its query, where an endpoint of one's own may want a key.
+    let endpoint = place_of(found.endpoint());
     let issuer = match setup::issuer(name, config, found) {
         Ok(issuer) => issuer,
         Err(error) => return report.failure("issuer", with_causes(&error), EXIT_CONFIG),

@@ -7,6 +7,7 @@ use here_sandbox::{Fault, FaultBody};
 use token_provider_server::config::{Config, Environment, Overrides};
 
 use super::support::log::{heard, listen_in};
+use super::support::program::{Account, Folder};
 use super::support::server::{ACCESS_KEY_SECRET, Server, Setup};
 use super::support::wire::{Reply, get, request};
 
@@ -121,4 +122,21 @@ fn debug_of_configuration_and_environment_shows_no_secret() {
     let config = Config::parse(Some(file), &environment, &Overrides::default()).expect("is well-formed");
     assert_hidden("Debug of Environment", &format!("{environment:?} {environment:#?}"), &[SECRET]);
     assert_hidden("Debug of Config", &format!("{config:?} {config:#?}"), &[SECRET]);
+}
+
+#[tokio::test]
+async fn check_shows_no_query_of_an_endpoint_of_ones_own() {
+    const KEY: &str = "planted-in-the-query-0123456789-0123456789";
+    let (account, folder) = (Account::open().await, Folder::new());
+    let endpoint = format!("{}/oauth2/token", account.origin);
+    let good = account.credentials().replace(&endpoint, &format!("{endpoint}?key={KEY}"));
+    let wrong = good.replace(&account.secret(), "planted-wrong-secret");
+    let nowhere = good.replace(&account.origin, "http://127.0.0.1:1");
+    for (text, code) in [(good, 0), (wrong, 1), (nowhere, 1)] {
+        folder.write("credentials.properties", &text);
+        let outcome = folder.run(&["check", "--listen", "127.0.0.1:0", "-vv"]).await;
+        assert_eq!(outcome.code, Some(code), "{outcome:?}");
+        assert!(outcome.stdout.contains("/oauth2/token"), "{outcome:?}");
+        assert_hidden("check", &format!("{outcome:?}"), &[KEY]);
+    }
 }
