@@ -23,7 +23,7 @@ use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;
 use crate::telemetry;
 
-pub use self::credential::{Rotation, is_readable_by_others, read_api_key};
+pub use self::credential::{Rotation, is_readable_by_others, read_api_key, warn_of_others};
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

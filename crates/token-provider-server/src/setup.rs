@@ -12,7 +12,7 @@ use token_provider::{Credential, Error, HereIssuer, Scope, TokenKey, TokenProvid
 use crate::access::{Access, Handout, Profile};
 use crate::config::{AuditConfig, Config, Environment, LogLevel};
 use crate::listen::{Listener, Tls, TlsError};
-use crate::reload::{Rotation, is_readable_by_others};
+use crate::reload::{Rotation, is_readable_by_others, warn_of_others};
 use crate::telemetry::MeteredIssuer;
 use crate::telemetry::audit::Audit;
 
@@ -172,10 +172,7 @@ pub fn service(config: &Config, environment: &Environment) -> Result<Service, Se
     for name in config.profiles.keys() {
         let found = find_credential(name, config, environment)?;
         if let Some(file) = found.file().filter(|file| is_readable_by_others(file)) {
-            tracing::warn!(
-                credential.source = %file.display(),
-                "other users of this machine can read the credential file; chmod 600 it"
-            );
+            warn_of_others(file);
         }
         sources.push(found.token_source(name));
         let issuer = issuer(name, config, found)?;

@@ -103,6 +103,7 @@ impl Rotation {
             Outcome::Rotated => {
                 tracing::info!(profile, credential.source = %self.credential.place(), "credential rotated: {} accepts the new one", self.credential.issuer());
                 handout.credential_changed(profile);
+                warn_if_readable_by_others(self.file.as_mut()).await;
             }
             Outcome::Unusable(error) => {
                 tracing::error!(
@@ -170,6 +171,22 @@ impl Kind {
             Self::ApiKey { .. } => "the other token provider",
         }
     }
+}
+
+async fn warn_if_readable_by_others(file: Option<&mut Watched>) {
+    let Some(file) = file else { return };
+    let path = file.path().to_owned();
+    if file.read(move || is_readable_by_others(&path)).await == Ok(true) {
+        warn_of_others(file.path());
+    }
+}
+
+/// Tells the log that a file with a credential is not for its owner's eyes alone.
+pub fn warn_of_others(file: &Path) {
+    tracing::warn!(
+        credential.source = %file.display(),
+        "other users of this machine can read the credential file; chmod 600 it"
+    );
 }
 
 /// What is in no file is in memory, and does not block.

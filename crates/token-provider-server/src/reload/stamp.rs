@@ -39,6 +39,10 @@ impl Watched {
         Self { look: work(), read: work(), read_as: None, known: stamp, seen: stamp, path }
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Says whether the file has become another one, and has been so for two looks: one that is being written is left
     /// alone until it is done. A file that is missing, or does not answer, has not changed; it may be about to come
     /// back.

@@ -11,13 +11,14 @@ use rustix::process::Signal;
 
 use super::load::Load;
 use super::process::Process;
-use crate::support::program::{Account, Folder};
+use crate::support::program::{Account, Folder, set_mode};
 use crate::support::wire::get;
 
 const SECOND_ID: &str = "second-access-key";
 const SECOND_SECRET: &str = "planted-second-secret-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789";
 
 const ROTATED: &str = "credential rotated";
+const READABLE: &str = "other users of this machine can read the credential file";
 
 /// API keys of a token provider that another one asks.
 const FIRST_KEY: &str = "tp_an-api-key-of-the-tests";
@@ -127,6 +128,7 @@ async fn renamed_over_file_rotates_the_credential_under_load() {
     bench.rename_over(&bench.second());
     bench.server.logged(before, ROTATED).await;
     bench.assert_old_key_is_not_used().await;
+    assert_eq!(bench.server.count(before, READABLE), 0);
     bench.end().await;
 }
 
@@ -146,12 +148,14 @@ async fn swapped_link_rotates_the_credential_under_load() {
         symlink("..data/credentials.properties", file).expect("can be linked");
     })
     .await;
-    fs::write(bench.folder.path("v2/credentials.properties"), bench.second()).expect("can be written");
+    let second = bench.folder.write("v2/credentials.properties", &bench.second());
+    set_mode(&second, 0o644);
     symlink("v2", bench.folder.path("..data_tmp")).expect("can be linked");
     let before = bench.server.so_far();
     fs::rename(bench.folder.path("..data_tmp"), bench.folder.path("..data")).expect("can be swapped");
     fs::remove_dir_all(bench.folder.path("v1")).expect("can be removed");
     bench.server.logged(before, ROTATED).await;
+    bench.server.logged(before, READABLE).await;
     bench.assert_old_key_is_not_used().await;
     bench.end().await;
 }
