@@ -207,7 +207,8 @@ async fn read<T: Send + 'static>(
 /// What the system said.
 pub fn read_api_key(file: &Path) -> io::Result<SecretString> {
     let text = std::fs::read_to_string(file).map(Zeroizing::new)?;
-    Ok(SecretString::from(text.trim()))
+    let key = text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}');
+    Ok(SecretString::from(key))
 }
 
 /// Returns whether users other than the file's owner can read it, which deserves a warning. Group access is left out of

@@ -186,14 +186,19 @@ impl CredentialSource {
                 let named = |variable: &'static str| {
                     move |error: Error| invalid("environment", &format!("{variable}: {error}"))
                 };
-                let mut credential = Credential::new(id, secret.clone())
+                let secret = SecretString::from(trim(secret.expose_secret()));
+                let mut credential = Credential::new(trim(id), secret)
                     .map_err(named("HERE_ACCESS_KEY_ID and HERE_ACCESS_KEY_SECRET"))?;
-                if let Some(url) = url {
+                if let Some(url) = url.as_deref().map(trim) {
                     credential =
                         credential.with_token_endpoint_url(url).map_err(named("HERE_TOKEN_ENDPOINT_URL"))?;
                 }
-                let scope =
-                    scope.as_deref().map(Scope::new).transpose().map_err(named("HERE_TOKEN_SCOPE"))?;
+                let scope = scope
+                    .as_deref()
+                    .map(trim)
+                    .map(Scope::new)
+                    .transpose()
+                    .map_err(named("HERE_TOKEN_SCOPE"))?;
                 Ok(credential.with_scope(scope))
             }
         }
@@ -220,6 +225,14 @@ impl fmt::Debug for Source {
             Self::Text(_) => f.write_str("Text"),
         }
     }
+}
+
+/// White space round a variable's value breaks signatures, and is not seen: the line break of a file that was read into
+/// it, the byte-order mark of that file.
+fn trim(value: &str) -> &str {
+    value.trim_matches(|character: char| {
+        character.is_whitespace() || matches!(character, '\u{200b}' | '\u{feff}')
+    })
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {

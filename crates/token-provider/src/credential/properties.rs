@@ -112,8 +112,10 @@ fn without_continuation(line: &str) -> Option<&str> {
     if backslashes % 2 == 1 { line.strip_suffix('\\') } else { None }
 }
 
+/// Java's blanks, and those that nobody sees: what is copied from a web page or an office document brings no-break and
+/// zero-width spaces along.
 fn is_blank(character: char) -> bool {
-    matches!(character, ' ' | '\t' | '\u{c}')
+    matches!(character, ' ' | '\t' | '\u{c}' | '\u{a0}' | '\u{200b}' | '\u{feff}')
 }
 
 /// Java keeps white space at the end of a value, which breaks signatures; but not what somebody took care to escape.
@@ -121,7 +123,10 @@ fn trim_end(value: &str) -> &str {
     let trimmed = value.trim_end_matches(is_blank);
     match without_continuation(trimmed) {
         // The backslash belongs to the blank after it.
-        Some(_) => value.get(..=trimmed.len()).unwrap_or(value),
+        Some(_) => {
+            let escaped = value.chars().nth(trimmed.chars().count()).map_or(0, char::len_utf8);
+            value.get(..trimmed.len() + escaped).unwrap_or(value)
+        }
         None => trimmed,
     }
 }

@@ -58,6 +58,25 @@ fn shown(error: &Error) -> String {
 }
 
 #[test]
+fn blanks_that_nobody_sees_do_no_harm() {
+    for blank in ['\u{a0}', '\u{200b}', '\u{feff}'] {
+        let text = format!(
+            "{blank}here.access.key.id{blank}={blank} an-id{blank}\n\
+             here.access.key.secret = {MARKER} {blank}{blank}\r\n\
+             here.token.scope = openid{blank}\n"
+        );
+        let credential = Credential::from_properties(text.as_bytes(), "x").expect("is well-formed");
+        assert_eq!(credential.access_key_id(), "an-id", "{blank:?}");
+        assert_eq!(credential.access_key_secret().expose_secret(), MARKER, "{blank:?}");
+        assert_eq!(credential.scope().map(Scope::as_str), Some("openid"), "{blank:?}");
+        // But not what somebody took care to escape.
+        let text = format!("here.access.key.id = a\\{blank}\nhere.access.key.secret = {MARKER}\n");
+        let credential = Credential::from_properties(text.as_bytes(), "x").expect("is well-formed");
+        assert!(credential.access_key_id().ends_with(blank), "{:?}", credential.access_key_id());
+    }
+}
+
+#[test]
 fn sample_files_are_read() {
     let files: Files = serde_json::from_str(FILES).expect("the sample file is well-formed");
     assert_eq!(files.cases.len(), 15);

@@ -213,6 +213,22 @@ fn profile_with_a_section_of_its_own_gets_no_access_key_that_is_everybodys() {
 }
 
 #[test]
+fn white_space_round_variables_does_no_harm() {
+    let lookup = Lookup {
+        access_key_id: Some("\u{feff}an-id\n".to_owned()),
+        access_key_secret: Some(SecretString::from(format!(" {MARKER}\u{a0}\r\n"))),
+        token_endpoint_url: Some(" https://example.com/oauth2/token\n".to_owned()),
+        scope: Some("openid \u{200b}".to_owned()),
+        ..Lookup::default()
+    };
+    let credential = lookup.find().and_then(|source| source.load()).expect("is well-formed");
+    assert_eq!(credential.access_key_id(), "an-id");
+    assert_eq!(credential.access_key_secret().expose_secret(), MARKER);
+    assert_eq!(credential.token_endpoint_url().as_str(), "https://example.com/oauth2/token");
+    assert_eq!(credential.scope().map(Scope::as_str), Some("openid"));
+}
+
+#[test]
 fn sources_are_named_and_never_shown() {
     let directory = TempDir::new().expect("can be made");
     let mut lookup = everywhere(&directory);
