@@ -43,6 +43,9 @@ enum Failure {
     /// The system said no.
     #[error("{what}")]
     System { what: String, source: io::Error },
+    /// Somebody could not wait for the last answers.
+    #[error("{signal} for a second time: answers under way were cut off")]
+    CutOff { signal: &'static str },
     /// No server could be asked.
     #[error("no server answers at {listen}")]
     Unanswered { listen: String, source: reqwest::Error },
@@ -68,7 +71,11 @@ impl Failure {
             {
                 EXIT_CONFIG
             }
-            Self::Token(_) | Self::System { .. } | Self::Unanswered { .. } | Self::NotReady { .. } => 1,
+            Self::Token(_)
+            | Self::System { .. }
+            | Self::CutOff { .. }
+            | Self::Unanswered { .. }
+            | Self::NotReady { .. } => 1,
             Self::Usage(_) => EXIT_USAGE,
             Self::Reported(code) => *code,
         }

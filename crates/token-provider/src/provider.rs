@@ -82,15 +82,24 @@ impl TokenProvider {
             return Ok(token);
         }
         let max_wait = if Rule::WaitIsBounded.is_kept() { self.0.max_wait } else { Duration::MAX };
-        tokio::time::timeout(max_wait, self.0.cache.wait(key)).await.unwrap_or_else(|_elapsed| {
-            Err(Error::new(
-                ErrorKind::WaitedTooLong,
-                format!(
-                    "the issuer has not answered within {} s; the request goes on",
-                    self.0.max_wait.as_secs()
-                ),
-            ))
-        })
+        let asked_at = tokio::time::Instant::now();
+        match tokio::time::timeout(max_wait, self.0.cache.wait(key)).await {
+            // An attempt that began for this caller ends in the same moment as its wait. Of the two it is told that it has
+            // waited long enough, and not that the issuer cannot be reached.
+            Ok(Err(error)) if error.is_transient() && asked_at.elapsed() >= max_wait => {
+                Err(self.waited_too_long())
+            }
+            Ok(result) => result,
+            Err(_elapsed) => Err(self.waited_too_long()),
+        }
+    }
+
+    fn waited_too_long(&self) -> Error {
+        let seconds = self.0.max_wait.as_secs();
+        Error::new(
+            ErrorKind::WaitedTooLong,
+            format!("the issuer has not answered within {seconds} s; the request goes on"),
+        )
     }
 
     /// Returns the token held for this key if it may be handed out; never waits, and takes no lock.

@@ -7,6 +7,7 @@ mod start;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use self::admin::AdminListener;
 use self::signals::{Signals, Wish};
@@ -54,9 +55,20 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
     let reloader = Reloader::new(Arc::clone(&app), rotations, tls, settings).guarding(&listeners);
     let reloader = tokio::spawn(reloader.run(reloads, notifier.clone(), status.clone()));
     let heart = tokio::spawn(notifier.clone().keep_alive());
-    listen::serve(app, listeners, async {
-        // Not polled before all listeners accept.
-        notifier.ready(&status).await;
+    let stop = CancellationToken::new();
+    let serving = async {
+        let until = async {
+            // Not polled before all listeners accept.
+            notifier.ready(&status).await;
+            stop.cancelled().await;
+            notifier.stopping().await;
+        };
+        listen::serve(app, listeners, until).await;
+        if let Some(admin) = admin {
+            admin.stop().await;
+        }
+    };
+    let hearing = async {
         loop {
             match signals.next().await {
                 Wish::Reload => {
@@ -67,20 +79,24 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
                     // Full only while an earlier one waits, which will do for both.
                     let _ = reload.try_send(());
                 }
+                Wish::End(name) if stop.is_cancelled() => return name,
                 Wish::End(name) => {
                     tracing::info!("{name}: answers under way finish, then the server stops");
-                    return notifier.stopping().await;
+                    stop.cancel();
                 }
             }
         }
-    })
-    .await;
+    };
+    let cut_off = tokio::select! {
+        () = serving => None,
+        name = hearing => Some(name),
+    };
     reloader.abort();
-    if let Some(admin) = admin {
-        admin.stop().await;
-    }
     end_audit(telemetry).await;
     heart.abort();
+    if let Some(signal) = cut_off {
+        return Err(Failure::CutOff { signal });
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -29,6 +29,28 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// Hangs, and gives up at the limit of one attempt.
+#[derive(Debug)]
+struct Hanging;
+
+impl Issue for Hanging {
+    fn issue<'a>(&'a self, _key: &'a TokenKey) -> IssueFuture<'a> {
+        Box::pin(async {
+            tokio::time::sleep(seconds(10)).await;
+            Err(Error::from_issuer(ErrorKind::TimedOut, "no answer"))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn caller_is_told_that_its_wait_is_over_where_the_attempt_is_too() {
+    let provider = TokenProvider::builder(Hanging).clock(TestClock::new()).build();
+    let first = provider.token().await.expect_err("has waited as long as it may");
+    assert_eq!(first.kind(), ErrorKind::WaitedTooLong);
+    let next = provider.token().await.expect_err("the provider pauses");
+    assert_eq!((next.kind(), next.retry_after().is_some()), (ErrorKind::TimedOut, true));
+}
+
 #[test]
 fn what_programs_pass_between_threads_may_be() {
     fn assert_shared<T: Send + Sync + 'static>() {}

@@ -94,6 +94,26 @@ async fn answer_under_way_finishes_after_sigterm() {
 }
 
 #[tokio::test]
+async fn second_signal_cuts_answers_off() {
+    let (account, folder) = (Account::open().await, Folder::new());
+    folder.write("credentials.properties", &account.credentials());
+    account.sandbox.faults().inject(Fault::new().with_hang());
+    let mut server = folder.start(&ANYWHERE);
+    let address = server.address().await;
+    let under_way = tokio::spawn(async move { get(address, "/getToken?ttl=60").await });
+    while account.sandbox.stats().token_requests < 2 {
+        tokio::task::yield_now().await;
+    }
+    server.signal(Signal::TERM);
+    server.logged("answers under way finish").await;
+    server.signal(Signal::INT);
+    let (status, _, log) = server.end().await;
+    assert_eq!(status.code(), Some(1), "{log:#?}");
+    assert!(log.join("\n").contains("SIGINT for a second time"), "{log:#?}");
+    assert!(under_way.await.is_err(), "got no answer");
+}
+
+#[tokio::test]
 async fn sandbox_needs_nothing() {
     let folder = Folder::new();
     let mut server = folder.start(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]);
