@@ -60,8 +60,14 @@ impl HereIssuerConfig {
 /// loopback address.
 pub struct HereIssuer {
     http: Http,
-    credential: ArcSwap<Credential>,
+    in_use: ArcSwap<Signer>,
     clock: Arc<dyn Clock>,
+}
+
+/// What requests are signed with. A new credential brings an offset of its own: what its token endpoint says about time
+/// must not change how the old one signs while it is only tried.
+struct Signer {
+    credential: Arc<Credential>,
     /// The issuer's clock less ours, in seconds; learned from a refused timestamp.
     clock_offset: AtomicI64,
 }
@@ -99,21 +105,20 @@ impl HereIssuer {
         };
         Ok(Self {
             http: Http::new(settings, config.credential.token_endpoint_url())?,
-            credential: ArcSwap::from_pointee(config.credential),
+            in_use: ArcSwap::from_pointee(Signer::new(config.credential, 0)),
             clock: config.clock,
-            clock_offset: AtomicI64::new(0),
         })
     }
 
     /// Returns the credential in use.
     pub fn credential(&self) -> Arc<Credential> {
-        self.credential.load_full()
+        Arc::clone(&self.in_use.load().credential)
     }
 
     /// Returns by how many seconds HERE's clock was last seen to be ahead of ours (negative: behind); zero until HERE
     /// has refused a timestamp.
     pub fn clock_offset(&self) -> i64 {
-        self.clock_offset.load(Ordering::Relaxed)
+        self.in_use.load().clock_offset()
     }
 
     /// Tries a new credential with a real request, and uses it from then on if HERE accepts it.
@@ -122,36 +127,37 @@ impl HereIssuer {
     ///
     /// Why HERE did not accept it; the old credential then stays in use.
     pub async fn rotate(&self, credential: Credential, key: &TokenKey) -> Result<Issued, Error> {
-        let issued = self.issue_with(&credential, key, None).await?;
-        self.credential.store(Arc::new(credential));
+        let signer = Signer::new(credential, self.clock_offset());
+        let issued = self.issue_with(&signer, key, None).await?;
+        self.in_use.store(Arc::new(signer));
         Ok(issued)
     }
 
     async fn issue_with(
         &self,
-        credential: &Credential,
+        signer: &Signer,
         key: &TokenKey,
         trace: Option<&str>,
     ) -> Result<Issued, Error> {
-        let exchange = self.exchange(credential, key, trace).await?;
+        let credential = &*signer.credential;
+        let exchange = self.exchange(signer, key, trace).await?;
         let result = read(&exchange, self.wall_clock(), credential.place());
         if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ClockSkew) {
             let Some(server_time) = self.server_time(credential, &exchange).await else {
                 return result;
             };
-            self.note_server_time(server_time);
-            return read(
-                &self.exchange(credential, key, trace).await?,
-                self.wall_clock(),
-                credential.place(),
-            );
+            signer.note_server_time(server_time, self.clock.now().wall);
+            return read(&self.exchange(signer, key, trace).await?, self.wall_clock(), credential.place());
         }
         result
     }
 
-    fn authorization(&self, credential: &Credential, nonce: &str) -> String {
+    fn authorization(&self, signer: &Signer, nonce: &str) -> String {
+        let Signer { credential, .. } = signer;
         let access_key_id = credential.access_key_id();
-        let parameters = Parameters { access_key_id, nonce, timestamp: self.timestamp() };
+        // By the issuer's clock as far as it is known.
+        let timestamp = self.clock.now().wall.as_secs().saturating_add_signed(signer.clock_offset());
+        let parameters = Parameters { access_key_id, nonce, timestamp };
         let (url, secret) = (credential.token_endpoint_url(), credential.access_key_secret());
         sign::authorization("POST", url, &[], &parameters, secret)
     }
@@ -159,13 +165,14 @@ impl HereIssuer {
     /// Sends one signed request and reads the answer to its end.
     async fn exchange(
         &self,
-        credential: &Credential,
+        signer: &Signer,
         key: &TokenKey,
         trace: Option<&str>,
     ) -> Result<Exchange, Error> {
+        let credential = &*signer.credential;
         let url = credential.token_endpoint_url();
         let nonce = nonce()?;
-        let authorization = self.authorization(credential, &nonce);
+        let authorization = self.authorization(signer, &nonce);
         let body = Request {
             grant_type: "client_credentials",
             expires_in: key.lifetime().as_secs(),
@@ -214,23 +221,28 @@ impl HereIssuer {
         UNIX_EPOCH.checked_add(Duration::from_secs(timestamp.timestamp))
     }
 
-    fn note_server_time(&self, server_time: SystemTime) {
+    fn wall_clock(&self) -> SystemTime {
+        self.clock.now().system_time()
+    }
+}
+
+impl Signer {
+    fn new(credential: Credential, clock_offset: i64) -> Self {
+        Self { credential: Arc::new(credential), clock_offset: AtomicI64::new(clock_offset) }
+    }
+
+    fn clock_offset(&self) -> i64 {
+        self.clock_offset.load(Ordering::Relaxed)
+    }
+
+    fn note_server_time(&self, server_time: SystemTime, ours: Duration) {
         let server = server_time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let offset = server.cast_signed().saturating_sub(self.clock.now().wall.as_secs().cast_signed());
+        let offset = server.cast_signed().saturating_sub(ours.as_secs().cast_signed());
         self.clock_offset.store(offset, Ordering::Relaxed);
         tracing::warn!(
             clock.offset_seconds = offset,
             "this machine's clock differs from HERE's; signing with HERE's time from now on"
         );
-    }
-
-    /// Seconds since the epoch, by the issuer's clock as far as it is known.
-    fn timestamp(&self) -> u64 {
-        self.clock.now().wall.as_secs().saturating_add_signed(self.clock_offset())
-    }
-
-    fn wall_clock(&self) -> SystemTime {
-        self.clock.now().system_time()
     }
 }
 
@@ -241,8 +253,8 @@ impl Issue for HereIssuer {
 
     fn issue_traced<'a>(&'a self, key: &'a TokenKey, traceparent: Option<&'a str>) -> IssueFuture<'a> {
         Box::pin(async move {
-            let credential = self.credential();
-            self.issue_with(&credential, key, traceparent).await
+            let signer = self.in_use.load_full();
+            self.issue_with(&signer, key, traceparent).await
         })
     }
 }
@@ -252,7 +264,7 @@ impl Issue for HereIssuer {
 impl HereIssuer {
     /// Signs a request that is not sent.
     pub fn sign_once(&self) -> Result<String, Error> {
-        Ok(self.authorization(&self.credential(), &nonce()?))
+        Ok(self.authorization(&self.in_use.load(), &nonce()?))
     }
 }
 
@@ -275,7 +287,7 @@ impl HereIssuer {
 impl fmt::Debug for HereIssuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HereIssuer")
-            .field("credential", &self.credential.load())
+            .field("credential", &self.credential())
             .field("clock_offset", &self.clock_offset())
             .finish_non_exhaustive()
     }

@@ -75,6 +75,36 @@ async fn without_a_date_the_time_is_asked_for() {
 }
 
 #[tokio::test]
+async fn offset_of_a_new_credential_counts_once_it_is_in_use() {
+    let good = Endpoint::start(|_, request| {
+        Reply::Keep(if request.timestamp() == OURS { token(3599) } else { timestamp_refused("") })
+    })
+    .await;
+    let issuer = issuer(&good);
+    let credential = |endpoint: &Endpoint| {
+        let credential = Credential::new("another-id", SecretString::from("another"));
+        credential.and_then(|new| new.with_token_endpoint_url(&endpoint.url)).expect("is on loopback")
+    };
+    // Wrong about the time, and refuses in the end.
+    let bad = Endpoint::start(|number, _| {
+        Reply::Keep(match number {
+            1 => timestamp_refused(THEIR_DATE),
+            _ => answer("401 Unauthorized", "", r#"{"errorCode":401300}"#),
+        })
+    })
+    .await;
+    let error = issuer.rotate(credential(&bad), &hour()).await.expect_err("is refused");
+    assert_eq!(error.kind(), ErrorKind::Rejected { status: 401, code: Some(401_300) });
+    assert_eq!(timestamps(&bad), [OURS, THEIRS], "it was tried with the other clock's time");
+    assert_eq!(issuer.clock_offset(), 0);
+    issuer.issue(&hour()).await.expect("a bad credential changes nothing");
+
+    let other = strict(THEIR_DATE).await;
+    issuer.rotate(credential(&other), &hour()).await.expect("is accepted");
+    assert_eq!(issuer.clock_offset(), 1800);
+}
+
+#[tokio::test]
 async fn second_refusal_ends_the_attempt() {
     let endpoint = Endpoint::start(|_, _| Reply::Keep(timestamp_refused(THEIR_DATE))).await;
     let error = issuer(&endpoint).issue(&hour()).await.expect_err("is refused twice");
