@@ -256,6 +256,8 @@ mod tests {
         let provider = TokenProvider::new(Arc::clone(&issuer));
         let handout = Handout::new([Profile::new("default", Vec::new(), provider)], "default");
         let mut rotation = Rotation::new("default", source, None, Arc::clone(&issuer));
+        look_at(Instant::now(), &mut rotation, &handout).await;
+        assert_eq!(sandbox.stats().token_requests, 0, "what is in use need not be tried");
 
         // Made at HERE a moment ago, and not yet known everywhere.
         let second = format!(
@@ -287,5 +289,29 @@ mod tests {
             assert_eq!(is_readable_by_others(file.path()), expected, "{mode:o}");
         }
         assert!(!is_readable_by_others(Path::new("/nonexistent/file")));
+    }
+
+    #[tokio::test]
+    async fn change_between_the_first_reading_and_the_first_look_is_found() {
+        let file = tempfile::NamedTempFile::new().expect("can be made");
+        let properties = |id: &str| {
+            // Nobody listens there, and nobody needs to: what counts is that it is tried.
+            format!(
+                "here.access.key.id = {id}\nhere.access.key.secret = planted\n\
+                 here.token.endpoint.url = http://127.0.0.1:1/oauth2/token\n"
+            )
+        };
+        fs::write(file.path(), properties("first")).expect("can be written");
+        let mut lookup = Lookup::default();
+        lookup.file = Some(file.path().to_owned());
+        let source = lookup.find().expect("is there");
+        let credential = source.load().expect("is well-formed");
+        let issuer = Arc::new(HereIssuer::new(HereIssuerConfig::new(credential)).expect("can be made"));
+        fs::write(file.path(), properties("other")).expect("can be written");
+        let provider = TokenProvider::new(Arc::clone(&issuer));
+        let handout = Handout::new([Profile::new("default", Vec::new(), provider)], "default");
+        let mut rotation = Rotation::new("default", source, None, issuer);
+        look_at(Instant::now(), &mut rotation, &handout).await;
+        assert!(rotation.pending.is_some(), "was tried, and is to be tried again");
     }
 }

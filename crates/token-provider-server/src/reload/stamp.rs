@@ -32,11 +32,11 @@ struct Stamp {
 }
 
 impl Watched {
-    /// Begins with the file as it is now.
+    /// Begins with nothing known: between being read at the start and the first look the file may have changed. So it is
+    /// reported once; whoever reads it then finds that it is the same.
     pub(super) fn new(path: PathBuf) -> Self {
-        let stamp = Stamp::of(&path);
         let work = || FileWork::new(&path.display());
-        Self { look: work(), read: work(), read_as: None, known: stamp, seen: stamp, path }
+        Self { look: work(), read: work(), read_as: None, known: None, seen: None, path }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -74,7 +74,8 @@ impl Watched {
 
 impl Stamp {
     fn of(path: &Path) -> Option<Self> {
-        path.metadata().ok().as_ref().map(Self::from)
+        // What was read from a pipe is gone: it cannot change, and reading it again would wait for a second writer.
+        path.metadata().ok().filter(Metadata::is_file).as_ref().map(Self::from)
     }
 }
 
@@ -95,6 +96,8 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
     use super::*;
 
     /// Looks often enough for a change to have settled.
@@ -108,7 +111,8 @@ mod tests {
         let path = directory.path().join("file");
         fs::write(&path, "first").expect("can be written");
         let mut watched = Watched::new(path.clone());
-        assert!(!changed(&mut watched).await, "nothing has happened yet");
+        assert!(changed(&mut watched).await, "may have changed since it was read");
+        assert!(!changed(&mut watched).await, "nothing has happened since");
 
         fs::write(&path, "second, longer").expect("can be written");
         assert!(changed(&mut watched).await, "rewritten");
@@ -123,6 +127,10 @@ mod tests {
         assert!(!changed(&mut watched).await, "missing is not changed");
         fs::write(&path, "fourth").expect("can be written");
         assert!(changed(&mut watched).await, "come back as another");
+
+        fs::remove_file(&path).expect("can be removed");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR, 0).expect("can be made");
+        assert!(!changed(&mut watched).await, "a pipe is no file that changes");
     }
 
     #[tokio::test]
@@ -137,6 +145,7 @@ mod tests {
         symlink("v1", at("..data")).expect("can be linked");
         symlink("..data/file", at("file")).expect("can be linked");
         let mut watched = Watched::new(at("file"));
+        assert!(changed(&mut watched).await);
         symlink("v2", at("..data_tmp")).expect("can be linked");
         fs::rename(at("..data_tmp"), at("..data")).expect("can be swapped");
         assert!(changed(&mut watched).await);
