@@ -98,6 +98,10 @@ impl Access {
     pub fn reload(&self, config: &Config) {
         let rules = Rules::new(config, Some(&self.rules.load()));
         self.rules.store(Arc::new(rules));
+        // Every lifetime that can be configured is one that a token can have.
+        if let Ok(key) = TokenKey::new(config.lifetimes.usual()) {
+            self.handout.set_usual(key);
+        }
     }
 
     /// Decides what the caller may have.

@@ -43,6 +43,9 @@ enum Failure {
     /// The system said no.
     #[error("{what}")]
     System { what: String, source: io::Error },
+    /// A listener cannot be bound; says which, and what to do.
+    #[error("{0}")]
+    Bind(io::Error),
     /// Somebody could not wait for the last answers.
     #[error("{signal} for a second time: answers under way were cut off")]
     CutOff { signal: &'static str },
@@ -73,6 +76,7 @@ impl Failure {
             }
             Self::Token(_)
             | Self::System { .. }
+            | Self::Bind(_)
             | Self::CutOff { .. }
             | Self::Unanswered { .. }
             | Self::NotReady { .. } => 1,

@@ -36,7 +36,7 @@ use crate::access::Ends;
 use crate::http::App;
 use crate::problem::Problem;
 
-pub use self::bind::bind;
+pub use self::bind::{bind, bind_for};
 pub use self::limits::Limits;
 pub use self::tls::{Tls, TlsError};
 pub use self::unix::UnixSocket;

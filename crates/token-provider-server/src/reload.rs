@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use self::file_work::FileWork;
@@ -98,9 +99,9 @@ impl Reloader {
                 // Where it hangs, that is reported; the certificate stays.
                 let _ = tls_work.run(move || tls.look()).await;
             }
-            for rotation in &mut self.rotations {
-                rotation.look(is_asked_to, self.app.access().handout()).await;
-            }
+            // All at once: an issuer that hangs holds up its own profile.
+            let handout = self.app.access().handout();
+            join_all(self.rotations.iter_mut().map(|rotation| rotation.look(is_asked_to, handout))).await;
             if is_asked_to {
                 notifier.ready(&status).await;
             }

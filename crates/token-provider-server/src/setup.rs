@@ -201,8 +201,7 @@ fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Result<Prof
     let scopes = scopes.iter().map(|scope| Scope::new(scope)).collect::<Result<_, _>>();
     let scopes = scopes.map_err(failed(name))?;
     // What callers get who name no lifetime, so that the token fetched at the start is the one they ask for.
-    let lifetime = config.lifetimes.round_down(3600).unwrap_or_else(|| config.lifetimes.shortest());
-    let key = TokenKey::new(lifetime).map_err(failed(name))?;
+    let key = TokenKey::new(config.lifetimes.usual()).map_err(failed(name))?;
     let issuer = Arc::new(issuer);
     let provider = TokenProvider::builder(Arc::clone(&issuer)).default_key(key).build();
     Ok(Profile::new(name, scopes, provider).with_scope(default_scope(name, config)?).with_issuer(issuer))

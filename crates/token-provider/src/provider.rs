@@ -114,8 +114,13 @@ impl TokenProvider {
 
     /// Starts fetching the token of the default kind, so that the first caller need not wait.
     pub fn warm(&self) {
-        // Fails only where no token may be held at all; the first caller is told.
-        let _ = self.0.cache.want(&self.0.default_key);
+        self.warm_for(&self.0.default_key);
+    }
+
+    /// Starts fetching a token of this kind, so that the first caller need not wait.
+    pub fn warm_for(&self, key: &TokenKey) {
+        // Fails only where no more tokens may be held; the first caller is told.
+        let _ = self.0.cache.want(key);
     }
 
     /// Returns the kind of token that [`TokenProvider::token`] hands out.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use token_provider::{AccessToken, Error, Moment, Scope, SlotStatus, TokenProvider};
+use arc_swap::ArcSwap;
+use token_provider::{AccessToken, Error, Moment, Scope, SlotStatus, TokenKey, TokenProvider};
 
 use super::Permit;
 use crate::problem::Problem;
@@ -36,6 +37,8 @@ struct Counts {
 pub struct Handout {
     profiles: BTreeMap<Box<str>, Profile>,
     default: Box<str>,
+    /// What callers get who name no lifetime; another after a reload.
+    usual: ArcSwap<TokenKey>,
 }
 
 /// A look at one profile, for status pages and metrics.
@@ -114,7 +117,9 @@ impl Handout {
         for (number, profile) in profiles.values_mut().enumerate() {
             profile.number = number;
         }
-        Self { profiles, default: default.into() }
+        let usual = profiles.get(default).map(|profile| profile.provider.default_key().clone());
+        let usual = ArcSwap::from_pointee(usual.unwrap_or_default());
+        Self { profiles, default: default.into(), usual }
     }
 
     /// Returns the names of the profiles, in the order of their numbers.
@@ -156,7 +161,16 @@ impl Handout {
     /// Starts fetching the default profile's token.
     pub fn warm(&self) {
         if let Some(profile) = self.profiles.get(&self.default) {
-            profile.provider.warm();
+            profile.provider.warm_for(&self.usual.load());
+        }
+    }
+
+    /// Says what callers get who name no lifetime; readiness is about this token. Where it is another than before, starts
+    /// fetching it.
+    pub(super) fn set_usual(&self, key: TokenKey) {
+        if **self.usual.load() != key {
+            self.usual.store(Arc::new(key));
+            self.warm();
         }
     }
 
@@ -168,7 +182,7 @@ impl Handout {
     /// Why it cannot.
     pub async fn ready(&self) -> Result<(), Error> {
         match self.profiles.get(&self.default) {
-            Some(profile) => profile.provider.token().await.map(drop),
+            Some(profile) => profile.provider.token_for(&self.usual.load_full()).await.map(drop),
             // The configuration makes the default profile when it is not written down: it is there.
             None => Ok(()),
         }
@@ -192,8 +206,8 @@ impl Handout {
     pub fn status(&self) -> impl Iterator<Item = ProfileStatus<'_>> {
         self.profiles.values().map(|profile| {
             let Profile { name, provider, counts, issuer, .. } = profile;
-            let tokens = provider.status();
-            let usual = tokens.iter().find(|slot| slot.key == *provider.default_key());
+            let (tokens, usual) = (provider.status(), self.usual.load());
+            let usual = tokens.iter().find(|slot| slot.key == **usual);
             ProfileStatus {
                 name,
                 is_default: *name == self.default,

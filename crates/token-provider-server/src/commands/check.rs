@@ -107,7 +107,7 @@ fn check_listeners(config: &Config, environment: &Environment, report: &mut Repo
         report.failure("access", error, EXIT_CONFIG);
     }
     if let Some(listen) = &config.admin.listen {
-        match listen::bind(listen) {
+        match listen::bind_for(listen, "admin.listen") {
             Ok(_) => report.ok("admin", format_args!("{listen} is free")),
             Err(error) => report.failure("admin", error, 1),
         }

@@ -9,6 +9,9 @@ use super::units::lifetime;
 /// largest is the longest that HERE gives.
 const DEFAULT: [u64; 11] = [60, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400];
 
+/// What callers get who name no lifetime, in seconds.
+const USUAL: u64 = 3600;
+
 /// The lifetimes that tokens are asked for with: shortest first, each once, one at least.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lifetimes {
@@ -22,6 +25,11 @@ impl Lifetimes {
     pub fn round_down(&self, seconds: u64) -> Option<Duration> {
         let wish = Duration::from_secs(seconds);
         self.iter().take_while(|lifetime| *lifetime <= wish).last()
+    }
+
+    /// Returns the lifetime for callers that name none: an hour, or the nearest below, or else the shortest.
+    pub fn usual(&self) -> Duration {
+        self.round_down(USUAL).unwrap_or(self.shortest)
     }
 
     /// Returns the shortest lifetime.
@@ -73,6 +81,14 @@ mod tests {
             (u64::MAX, Some(86_400)),
         ] {
             assert_eq!(lifetimes.round_down(wish), expected.map(Duration::from_secs), "{wish}");
+        }
+    }
+
+    #[test]
+    fn usual_one_is_an_hour_or_what_comes_nearest() {
+        for (seconds, expected) in [(vec![60, 3600, 7200], 3600), (vec![300, 900], 900), (vec![7200], 7200)] {
+            let lifetimes = Lifetimes::new(seconds.into_iter().map(Duration::from_secs).collect());
+            assert_eq!(lifetimes.unwrap().usual(), Duration::from_secs(expected));
         }
     }
 

@@ -21,10 +21,19 @@ const PORT_ATTEMPTS: usize = 8;
 ///
 /// What the system said, and which address it was about.
 pub fn bind(listen: &Listen) -> io::Result<Vec<Listener>> {
+    bind_for(listen, "--listen")
+}
+
+/// Binds a place that this setting names.
+///
+/// # Errors
+///
+/// What the system said, which address it was about, and the setting to change.
+pub fn bind_for(listen: &Listen, setting: &str) -> io::Result<Vec<Listener>> {
     match listen {
-        Listen::Tcp { host: Host::Localhost, port } => bind_localhost(*port),
+        Listen::Tcp { host: Host::Localhost, port } => bind_localhost(*port, setting),
         Listen::Tcp { host: Host::Ip(address), port } => {
-            Ok(vec![Listener::Tcp(bind_tcp(SocketAddr::new(*address, *port))?)])
+            Ok(vec![Listener::Tcp(bind_tcp(SocketAddr::new(*address, *port), setting)?)])
         }
         Listen::Unix(place) => {
             let bound =
@@ -35,14 +44,14 @@ pub fn bind(listen: &Listen) -> io::Result<Vec<Listener>> {
     }
 }
 
-fn bind_localhost(port: u16) -> io::Result<Vec<Listener>> {
+fn bind_localhost(port: u16, setting: &str) -> io::Result<Vec<Listener>> {
     let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
     loop {
         attempts -= 1;
-        let first = bind_tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))?;
+        let first = bind_tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), setting)?;
         // Port 0 was chosen by now: both get the same.
         let chosen = first.local_addr()?.port();
-        match bind_tcp(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), chosen)) {
+        match bind_tcp(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), chosen), setting) {
             Ok(second) => return Ok(vec![Listener::Tcp(first), Listener::Tcp(second)]),
             Err(error) if is_absent_address(&error) => return Ok(vec![Listener::Tcp(first)]),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {}
@@ -51,7 +60,7 @@ fn bind_localhost(port: u16) -> io::Result<Vec<Listener>> {
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_tcp(address: SocketAddr, setting: &str) -> io::Result<TcpListener> {
     let bind = || {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         if address.ip() == IpAddr::V6(Ipv6Addr::LOCALHOST) {
@@ -64,7 +73,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
         socket.listen(ACCEPT_QUEUE)?;
         TcpListener::from_std(socket.into())
     };
-    bind().map_err(|error: io::Error| named(&error, &address, tcp_hint(error.kind())))
+    bind().map_err(|error: io::Error| named(&error, &address, &tcp_hint(error.kind(), setting)))
 }
 
 /// A machine without IPv6 has no `::1`.
@@ -73,16 +82,16 @@ fn is_absent_address(error: &io::Error) -> bool {
         || error.to_string().contains("Address family not supported")
 }
 
-fn tcp_hint(kind: io::ErrorKind) -> &'static str {
+fn tcp_hint(kind: io::ErrorKind, setting: &str) -> String {
     match kind {
         io::ErrorKind::AddrInUse => {
-            ": another process listens there; stop it, or choose another port with --listen"
+            format!(": another process listens there; stop it, or choose another port with {setting}")
         }
         io::ErrorKind::PermissionDenied => {
-            ": ports below 1024 need a permission; choose another port with --listen"
+            format!(": ports below 1024 need a permission; choose another port with {setting}")
         }
-        io::ErrorKind::AddrNotAvailable => ": this machine has no such address",
-        _ => "",
+        io::ErrorKind::AddrNotAvailable => ": this machine has no such address".to_owned(),
+        _ => String::new(),
     }
 }
 

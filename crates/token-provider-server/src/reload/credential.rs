@@ -113,13 +113,20 @@ impl Rotation {
                 );
             }
             Outcome::Refused(error) => {
+                let issuer = self.credential.issuer();
+                let what = if error.is_transient() {
+                    format!(
+                        "{issuer} could not be asked about the changed credential; the old one stays in use"
+                    )
+                } else {
+                    format!("{issuer} did not accept the changed credential; the old one stays in use")
+                };
                 tracing::error!(
                     profile,
                     %error,
                     cause = error.causes(),
                     retry_in = TRY_AGAIN.as_secs(),
-                    "{} did not accept the changed credential; the old one stays in use",
-                    self.credential.issuer()
+                    "{what}"
                 );
                 self.pending = Some(now + TRY_AGAIN);
             }

@@ -8,7 +8,7 @@ use token_provider::TokenProvider;
 
 use super::support::issuer::{BreakingClock, GatedIssuer, PanickingIssuer};
 use super::support::log::{heard, listen_in};
-use super::support::server::{ACCESS_KEY_SECRET, Server, Setup};
+use super::support::server::{ACCESS_KEY_SECRET, Server, Setup, parse};
 use super::support::wire::{Reply, get, request};
 
 /// A pause that the issuer asks for is lengthened by up to a tenth, and said in whole seconds.
@@ -205,6 +205,21 @@ async fn readiness_follows_the_default_token() {
     };
     assert_eq!(again.text(), "ready\n");
     assert_eq!(get(server.address, "/livez").await.text(), "live\n");
+}
+
+#[tokio::test]
+async fn readiness_is_about_the_lifetime_that_callers_get_after_a_reload() {
+    let server = Server::start().await;
+    assert_eq!(get(server.address, "/readyz").await.status, 200);
+    assert_eq!(server.sandbox.stats().token_requests, 1);
+    server.sandbox.faults().inject(Fault::new().with_status(500));
+    server.app.access().reload(&parse("lifetimes = ['5m']"));
+    assert_eq!(get(server.address, "/readyz").await.status, 503, "the new one has not come");
+    server.sandbox.faults().clear();
+    while get(server.address, "/readyz").await.status != 200 {}
+    let requests = server.sandbox.stats().token_requests;
+    assert_eq!(get(server.address, "/getToken").await.status, 200);
+    assert_eq!(server.sandbox.stats().token_requests, requests, "is the token that was ready");
 }
 
 #[tokio::test]

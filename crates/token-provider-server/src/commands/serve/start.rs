@@ -61,7 +61,7 @@ fn start_blocking(
 fn bind_all(config: &Config, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, Failure> {
     let mut listeners = Vec::new();
     for listen in &config.listen {
-        let bound = listen::bind(listen).map_err(Failure::system(format!("cannot listen at {listen}")))?;
+        let bound = listen::bind(listen).map_err(Failure::Bind)?;
         listeners.extend(bound.into_iter().map(|listener| match tls {
             Some(tls) => listener.with_tls(Arc::clone(tls)),
             None => listener,

@@ -216,6 +216,18 @@ async fn port_that_is_taken_is_exit_code_1_and_says_so() {
 }
 
 #[tokio::test]
+async fn admin_port_that_is_taken_is_said_once_with_its_own_setting() {
+    let folder = Folder::new();
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = taken.local_addr().expect("is bound");
+    folder.write("token-provider.toml", &format!("admin.listen = '{address}'\n"));
+    let outcome = folder.run(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]).await;
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
+    assert_eq!(outcome.stderr.matches("cannot listen at").count(), 1, "{outcome:?}");
+    assert!(outcome.stderr.contains("another port with admin.listen"), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn configuration_is_judged_whole() {
     let folder = Folder::new();
     folder.write(

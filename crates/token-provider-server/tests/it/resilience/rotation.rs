@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use tokio::net::TcpListener;
 
 use super::load::Load;
 use super::process::Process;
@@ -181,7 +182,8 @@ async fn bad_file_changes_nothing() {
 
     // Nobody listens at that port; the address is as bad as a wrong key.
     bench.rename_over(&bench.second().replace(&bench.account.origin, "http://127.0.0.1:1"));
-    bench.server.logged(before, "no connection to the token endpoint").await;
+    let line = bench.server.logged(before, "HERE could not be asked about the changed credential").await;
+    assert!(line.contains("no connection to the token endpoint"), "{line}");
     bench.ask_for(600).await;
 
     fs::remove_file(&bench.file).expect("can be removed");
@@ -230,6 +232,32 @@ async fn file_that_hangs_holds_up_neither_callers_nor_another_file_nor_the_end()
     assert_eq!(tally.without_token, 0, "{tally:#?}");
     bench.server.signal(Signal::TERM);
     assert_eq!(bench.server.ended().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issuer_that_hangs_holds_up_its_own_profile() {
+    let (account, folder) = (Account::open().await, Folder::new());
+    account.sandbox.add_access_key(SECOND_ID, SECOND_SECRET).expect("is the second");
+    folder.write("token-provider.toml", "[profiles.a]\ncredentials = 'a'\n[profiles.b]\ncredentials = 'b'\n");
+    folder.write("a", &account.credentials());
+    folder.write("b", &account.credentials());
+    let server = Process::start(folder.command(&["serve", "--profile", "b", "--listen", "127.0.0.1:0"]));
+    server.address().await;
+
+    // Takes connections, and says nothing.
+    let hangs = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let origin = format!("http://{}", hangs.local_addr().expect("is bound"));
+    let second = |origin: &str| {
+        format!(
+            "here.access.key.id = {SECOND_ID}\nhere.access.key.secret = {SECOND_SECRET}\n\
+             here.token.endpoint.url = {origin}/oauth2/token\n"
+        )
+    };
+    folder.write("a", &second(&origin));
+    folder.write("b", &second(&account.origin));
+    server.signal(Signal::HUP);
+    server.logged(0, ROTATED).await;
+    assert_eq!(server.count(0, "the changed credential"), 0, "profile a is being tried still");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

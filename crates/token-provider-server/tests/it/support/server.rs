@@ -155,7 +155,7 @@ impl Setup {
 }
 
 /// Reads the text of a configuration file, and nothing of this machine.
-fn parse(text: &str) -> Config {
+pub(crate) fn parse(text: &str) -> Config {
     let file = (Path::new("test.toml"), text);
     Config::parse(Some(file), &Environment::default(), &Overrides::default())
         .unwrap_or_else(|error| panic!("{error}\n{text}"))
