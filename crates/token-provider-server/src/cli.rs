@@ -52,7 +52,8 @@ pub enum Command {
     },
     /// Find what is wrong before the server does.
     ///
-    /// Looks at the configuration, the credential and its permissions, the listeners, and makes a real signed request.
+    /// Looks at the configuration, the listeners, the audit trail, the credential and its permissions, and makes a real
+    /// signed request.
     /// Exits with 0 only when the server would serve.
     Check,
     /// Ask the running server whether it is ready, such as for a container's health check.
