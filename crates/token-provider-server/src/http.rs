@@ -6,6 +6,8 @@ mod health;
 mod oauth2;
 mod openapi;
 mod page;
+#[cfg(feature = "otlp")]
+mod spans;
 mod token;
 
 use std::error::Error;
@@ -108,6 +110,8 @@ impl App {
         let (id, made) = request_id(&request);
         let mut cors = Cors::None;
         let mut event = Event { trace: audit::trace(&request.headers), ..Event::default() };
+        #[cfg(feature = "otlp")]
+        let span = self.begin_span(&request, &mut event);
         let result =
             AssertUnwindSafe(self.route(&request, body, ends, &mut cors, &mut event)).catch_unwind().await;
         let id_text = id.to_str().unwrap_or_default();
@@ -119,6 +123,10 @@ impl App {
         event.took = started.elapsed();
         event.request_id = made.map_or_else(|| RequestId::Given(id_text.into()), RequestId::Made);
         audit::log(&event, id_text, &request, &result);
+        #[cfg(feature = "otlp")]
+        if let Some(span) = span {
+            self.end_span(span, &event, id_text, &request, &result);
+        }
         self.note(event, &request, ends, result.as_ref().err());
         let mut answer = result.unwrap_or_else(|problem| problem.into_response(id_text));
         let headers = answer.headers_mut();

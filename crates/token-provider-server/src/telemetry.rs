@@ -9,6 +9,8 @@ mod exposition;
 mod flood;
 mod issuer;
 mod log;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod process;
 mod stamp;
 mod trace;

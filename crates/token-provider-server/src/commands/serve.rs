@@ -2,6 +2,7 @@
 
 mod admin;
 mod signals;
+mod spans;
 mod start;
 
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
     if let Some(tls) = tls.clone() {
         telemetry.watch_certificate(move || tls.not_after());
     }
+    // Before the first request to an issuer.
+    spans::start(&settings.environment);
     access.handout().warm();
     let app = Arc::new(App::new(access, page).with_telemetry(telemetry));
     let summary =
@@ -93,6 +96,10 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
     };
     reloader.abort();
     end_audit(telemetry).await;
+    #[cfg(feature = "otlp")]
+    if cut_off.is_none() {
+        crate::telemetry::otlp::stop().await;
+    }
     heart.abort();
     if let Some(signal) = cut_off {
         return Err(Failure::CutOff { signal });

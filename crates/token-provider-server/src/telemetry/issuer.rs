@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 use url::Url;
 
-use super::{Histogram, Waiting};
+use super::{Histogram, TraceParent, Waiting};
 
 /// How a request to an issuer can end; the first is the good one.
 pub const ISSUER_OUTCOMES: [&str; 9] = [
@@ -89,19 +89,49 @@ impl MeteredIssuer {
     }
 }
 
+/// Begins the span of a request: under that of the caller who waits for it, or one that stands alone.
+#[cfg(feature = "otlp")]
+fn begin_span(
+    mut trace: Option<TraceParent>,
+) -> (Option<opentelemetry_sdk::trace::Span>, Option<TraceParent>) {
+    (super::otlp::begin("issuer_request", opentelemetry::trace::SpanKind::Client, &mut trace), trace)
+}
+
+#[cfg(feature = "otlp")]
+impl MeteredIssuer {
+    fn end_span(&self, span: opentelemetry_sdk::trace::Span, outcome: &'static str) {
+        let attribute = |name, value: String| opentelemetry::KeyValue::new(name, value);
+        let attributes = [
+            attribute("profile", self.profile.to_string()),
+            attribute("issuer", self.place()),
+            attribute("outcome", outcome.to_owned()),
+        ];
+        let is_issued = ISSUER_OUTCOMES.first() == Some(&outcome);
+        super::otlp::end(span, attributes, (!is_issued).then_some(outcome));
+    }
+}
+
 impl Issue for MeteredIssuer {
     fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
         Box::pin(async move {
             let trace = self.waiting.of(key);
+            #[cfg(feature = "otlp")]
+            let (span, trace) = begin_span(trace);
             // Whoever looks for a trace finds the issuer's own id of the request beside it.
-            let span = tracing::info_span!(
+            let lines = tracing::info_span!(
                 "issuer_request",
                 profile = &*self.profile,
-                trace.id = trace.as_ref().map(super::TraceParent::trace_id)
+                trace.id = trace.as_ref().map(TraceParent::trace_id)
             );
-            let mut request = Request { of: self, since: Instant::now(), outcome: "timed_out" };
-            let parent = trace.as_ref().map(super::TraceParent::as_str);
-            let result = self.issuer.issue_traced(key, parent).instrument(span).await;
+            let mut request = Request {
+                of: self,
+                since: Instant::now(),
+                outcome: "timed_out",
+                #[cfg(feature = "otlp")]
+                span,
+            };
+            let parent = trace.as_ref().map(TraceParent::as_str);
+            let result = self.issuer.issue_traced(key, parent).instrument(lines).await;
             request.outcome = result.as_ref().map_or_else(outcome, |_| "issued");
             result
         })
@@ -113,10 +143,16 @@ struct Request<'a> {
     of: &'a MeteredIssuer,
     since: Instant,
     outcome: &'static str,
+    #[cfg(feature = "otlp")]
+    span: Option<opentelemetry_sdk::trace::Span>,
 }
 
 impl Drop for Request<'_> {
     fn drop(&mut self) {
+        #[cfg(feature = "otlp")]
+        if let Some(span) = self.span.take() {
+            self.of.end_span(span, self.outcome);
+        }
         self.of.durations.observe(self.since.elapsed());
         let place = ISSUER_OUTCOMES.iter().position(|outcome| *outcome == self.outcome);
         if let Some(count) = place.and_then(|place| self.of.ended.get(place)) {
@@ -230,7 +266,7 @@ mod tests {
         let key = TokenKey::default();
         let asked = async || issuer.issue(&key).await.expect_err("is the answer").to_string();
         assert_eq!(asked().await, "none");
-        let wait = issuer.waiting().begin(&key, super::super::TraceParent::parse(TRACE.as_bytes()));
+        let wait = issuer.waiting().begin(&key, TraceParent::parse(TRACE.as_bytes()));
         assert_eq!(asked().await, TRACE);
         drop(wait);
         assert_eq!(asked().await, "none");

@@ -14,6 +14,8 @@ mod connections;
 mod contract;
 mod corpus;
 mod layers;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod problems;
 mod promises;
 mod resilience;
