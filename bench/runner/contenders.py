@@ -20,6 +20,7 @@ ANYBODY = ssl._create_unverified_context()
 NAMES = {
     "ours": "token-provider",
     "nginx": "nginx, `return 200`",
+    "hyper": "hyper alone",
     "floor": "floor (Tokio, no parsing)",
     "node": "Node, Express 5",
 }
@@ -174,18 +175,31 @@ class Stable:
         return Server(process, port, scheme="https" if tls else "http")
 
     def floor(self, answer):
+        return self.canned("floor", answer)
+
+    def hyper(self, answer):
+        """The HTTP library by itself."""
+        return self.canned("hyper", answer)
+
+    def canned(self, kind, answer):
         _, headers, body = answer
         file = self.path("answer")
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         file.write_bytes(f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode() + body)
-        process = self.load("floor", file)
+        process = self.load(kind, file)
         return Server(process, process.json_line()["port"])
 
     def usual(self):
-        """All four, with the same answer."""
+        """All of them, with the same answer."""
         ours = self.ours()
         answer = answer_of(ours)
-        servers = {"ours": ours, "nginx": self.nginx(answer), "floor": self.floor(answer), "node": self.node()}
+        servers = {
+            "ours": ours,
+            "nginx": self.nginx(answer),
+            "hyper": self.hyper(answer),
+            "floor": self.floor(answer),
+            "node": self.node(),
+        }
         for name, server in servers.items():
             if len(server.body) != TOKEN_LENGTH:
                 raise Failure(f"{name} answers with {len(server.body)} bytes, and not {TOKEN_LENGTH}")

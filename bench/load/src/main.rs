@@ -6,6 +6,7 @@
 mod burst;
 mod floor;
 mod http;
+mod hyper_alone;
 mod idle;
 mod issuer;
 mod refresh;
@@ -17,6 +18,7 @@ use std::str::FromStr;
 
 const USAGE: &str = "usage:
     load floor ANSWER-FILE                       answers every request with the bytes of a file
+    load hyper ANSWER-FILE                       the same, with the HTTP library that token-provider uses
     load issuer TOKEN-LENGTH EXPIRES-IN DELAY-MS answers token requests; GET /count says how many there were
     load burst PORT PATH CONNECTIONS             that many clients, each with one request, all at once
     load idle PORT PATH CONNECTIONS              one request on each connection, which then stays open until stdin ends
@@ -41,6 +43,7 @@ async fn run(arguments: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *arguments.as_slice() {
         ["floor", file] => floor::run(std::fs::read(file)?).await,
+        ["hyper", file] => hyper_alone::run(&std::fs::read(file)?).await,
         ["issuer", length, expires_in, delay] => {
             issuer::run(number(length)?, number(expires_in)?, number(delay)?).await
         }
