@@ -38,7 +38,6 @@ async fn serve(stream: TcpStream, (headers, body): &(HeaderMap, Bytes)) -> Resul
     });
     http1::Builder::new()
         .header_read_timeout(None::<std::time::Duration>)
-        .writev(false)
         .serve_connection(TokioIo::new(stream), service)
         .await?;
     Ok(())
