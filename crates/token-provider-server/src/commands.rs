@@ -47,7 +47,7 @@ enum Failure {
     #[error("{0}")]
     Bind(io::Error),
     /// Somebody could not wait for the last answers.
-    #[error("{signal} for a second time: answers under way were cut off")]
+    #[error("{signal} after the stop had begun: answers under way were cut off")]
     CutOff { signal: &'static str },
     /// No server could be asked.
     #[error("no server answers at {listen}")]

@@ -98,6 +98,7 @@ impl App {
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
+        // Not within the future, which would have room for the request and for its parts.
         let (request, body) = request.into_parts();
         self.answer_to(request, body, ends)
     }

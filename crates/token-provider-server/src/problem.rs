@@ -223,6 +223,11 @@ impl Problem {
         self.0.code
     }
 
+    /// Says whether the server or its issuer failed. A rule can say "not yet" by the same status, which is no failure.
+    pub fn is_failure(&self) -> bool {
+        self.status().is_server_error() && self.0.rule.is_none()
+    }
+
     /// Returns the access rule that said no, where it was one.
     pub fn rule(&self) -> Option<&'static str> {
         self.0.rule

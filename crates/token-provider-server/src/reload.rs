@@ -99,7 +99,7 @@ impl Reloader {
                 // Where it hangs, that is reported; the certificate stays.
                 let _ = tls_work.run(move || tls.look()).await;
             }
-            // All at once: an issuer that hangs holds up its own profile.
+            // All at once: issuers that hang are waited for side by side. The next look comes after the slowest.
             let handout = self.app.access().handout();
             join_all(self.rotations.iter_mut().map(|rotation| rotation.look(is_asked_to, handout))).await;
             if is_asked_to {

@@ -172,7 +172,7 @@ impl AccessToken {
         }))
     }
 
-    /// Copies it, so that the two share nothing; a clone shares all.
+    /// Copies it, so that the two share nothing but the scope; a clone shares all.
     pub(crate) fn copy(&self) -> Self {
         let text = Zeroizing::new(self.expose_secret().to_owned());
         Self(Arc::new(Inner {

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 
 /// What a request has that came from a web page, or through a proxy. (Not every browser says the first two, and not every
 /// proxy the others.)
-const NOT_FROM_A_PROGRAM: [HeaderName; 7] = [
+const NOT_FROM_A_PROGRAM: [HeaderName; 8] = [
     ORIGIN,
     HeaderName::from_static("sec-fetch-site"),
     FORWARDED,
@@ -18,6 +18,7 @@ const NOT_FROM_A_PROGRAM: [HeaderName; 7] = [
     HeaderName::from_static("x-forwarded-for"),
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
 ];
 
 #[derive(Debug)]
@@ -87,6 +88,7 @@ impl HostRules {
                 public.name == host.name && public.port.is_none_or(|port| Some(port) == host.port)
             })
     }
+
     /// Says whether a name is one that only the caller of a Unix socket gives it, as in `http://token-provider/`: without a
     /// dot, since a name that is pointed at a machine has one, and where nobody has named a proxy's hosts. A page reaches
     /// the socket through such a proxy, by whatever name the page has.

@@ -74,15 +74,14 @@ impl Policy {
         if let Some(scope) = profile.scope().filter(|scope| is_among(scope, allowed)) {
             return Ok(Some(scope.clone()));
         }
-        let mut possible = profile.scopes().iter().filter(|scope| is_among(scope, allowed));
-        match (possible.next(), possible.next()) {
-            (Some(only), None) => Ok(Some(only.clone())),
-            (Some(_), Some(_)) => {
-                let names: Vec<&str> = allowed.iter().map(String::as_str).collect();
+        let possible: Vec<&Scope> =
+            profile.scopes().iter().filter(|scope| is_among(scope, allowed)).collect();
+        match possible.as_slice() {
+            [] => Err(Problem::access_denied("scope", "this caller may have no scope of this profile")),
+            [only] => Ok(Some(Scope::clone(only))),
+            several => {
+                let names: Vec<&str> = several.iter().map(|scope| scope.as_str()).collect();
                 Err(Problem::invalid_scope(format!("scope: name one of {}", names.join(", "))))
-            }
-            (None, _) => {
-                Err(Problem::access_denied("scope", "this caller may have no scope of this profile"))
             }
         }
     }

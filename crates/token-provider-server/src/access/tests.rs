@@ -126,7 +126,16 @@ fn unix_socket_goes_by_names_that_no_page_can_have() {
         let found = rules(config).admit_host(&headers(&[("host", host)]), None, &Ends::default()).map(drop);
         assert_eq!(status(&found), expected, "{config} {host:?}");
     }
-    for sign in ["origin", "sec-fetch-site", "forwarded", "via", "x-forwarded-for", "x-forwarded-proto"] {
+    for sign in [
+        "origin",
+        "sec-fetch-site",
+        "forwarded",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-real-ip",
+    ] {
         let lines = headers(&[("host", "rebound"), (sign, "x")]);
         assert_eq!(status(&rules("").admit_host(&lines, None, &Ends::default())), 403, "{sign}");
     }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::admin::AdminListener;
-use self::signals::{Signals, Wish};
+use self::signals::{Asked, Signals};
 use self::start::{Started, start};
 use super::Failure;
 use crate::http::App;
@@ -47,10 +47,10 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
     let app = Arc::new(App::new(access, page).with_telemetry(telemetry));
     let summary =
         Summary::new(&settings.config, &sources, &listeners, &admin).with_sandbox(sandbox_origin.as_deref());
+    setup::warn_of_plain_listeners(&settings.config, &listeners);
     for line in summary.lines() {
         tracing::info!("{line}");
     }
-    setup::warn_of_plain_listeners(&settings.config, &listeners);
     let admin = AdminListener::start(admin, &app);
     let telemetry = Arc::clone(app.telemetry());
     let (notifier, status) = (Notifier::new(&settings.environment), setup::listening_on(&listeners));
@@ -74,7 +74,7 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
     let hearing = async {
         loop {
             match signals.next().await {
-                Wish::Reload => {
+                Asked::Reload => {
                     tracing::info!("SIGHUP: configuration and credentials are looked at");
                     if let Some(audit) = telemetry.audit() {
                         audit.reopen();
@@ -82,8 +82,8 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
                     // Full only while an earlier one waits, which will do for both.
                     let _ = reload.try_send(());
                 }
-                Wish::End(name) if stop.is_cancelled() => return name,
-                Wish::End(name) => {
+                Asked::End(name) if stop.is_cancelled() => return name,
+                Asked::End(name) => {
                     tracing::info!("{name}: answers under way finish, then the server stops");
                     stop.cancel();
                 }
@@ -95,11 +95,12 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
         name = hearing => Some(name),
     };
     reloader.abort();
-    end_audit(telemetry).await;
-    #[cfg(feature = "otlp")]
-    if cut_off.is_none() {
-        crate::telemetry::otlp::stop().await;
-    }
+    // Side by side: each may have to wait for the other end.
+    tokio::join!(end_audit(telemetry), async {
+        if cut_off.is_none() {
+            spans::stop().await;
+        }
+    });
     heart.abort();
     if let Some(signal) = cut_off {
         return Err(Failure::CutOff { signal });

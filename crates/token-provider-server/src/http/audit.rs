@@ -81,8 +81,7 @@ fn note_problem(event: &mut Event, problem: &Problem) {
     event.status = status.as_u16();
     event.error = Some(problem.code());
     event.time = SystemClock.now().wall;
-    // A rule can say "not yet", which is no failure.
-    if status.is_server_error() && problem.rule().is_none() {
+    if problem.is_failure() {
         event.outcome = Outcome::Failed;
     } else {
         event.outcome = Outcome::Refused;

@@ -37,8 +37,7 @@ impl App {
         let caller_id = event.caller.as_deref().or_else(|| caller.map(|(_, name)| &**name));
         let shown_by = event.method.or_else(|| caller.map(|(method, _)| method));
         let profile = event.profile.and_then(|number| self.access.handout().names().nth(number));
-        // A rule can say "not yet", which is no failure.
-        let failure = problem.filter(|problem| status.is_server_error() && problem.rule().is_none());
+        let failure = problem.filter(|problem| problem.is_failure());
         let outcome = match problem {
             None => event.outcome,
             Some(_) if failure.is_some() => Outcome::Failed,

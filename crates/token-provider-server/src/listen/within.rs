@@ -40,3 +40,38 @@ impl<F: Future<Output = Answer>> Future for Within<F> {
         Poll::Ready(Problem::not_ready("the answer took too long").into_response(""))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn stuck_answer_is_given_up_at_the_limit() {
+        let began = Instant::now();
+        let answer = Within::new(LIMIT, std::future::pending()).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(began.elapsed(), LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_answer_comes_within_the_limit() {
+        let slow = async {
+            sleep(LIMIT.mul_f64(0.9)).await;
+            Answer::default()
+        };
+        assert_eq!(Within::new(LIMIT, slow).await.status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn answer_that_is_there_needs_no_timer() {
+        // Without a runtime a timer would panic.
+        let mut within = std::pin::pin!(Within::new(LIMIT, std::future::ready(Answer::default())));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(within.as_mut().poll(&mut cx).is_ready());
+    }
+}

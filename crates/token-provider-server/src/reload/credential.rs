@@ -214,7 +214,9 @@ async fn read<T: Send + 'static>(
 /// What the system said.
 pub fn read_api_key(file: &Path) -> io::Result<SecretString> {
     let text = std::fs::read_to_string(file).map(Zeroizing::new)?;
-    let key = text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}');
+    let key = text.trim_matches(|character: char| {
+        character.is_whitespace() || matches!(character, '\u{200b}' | '\u{feff}')
+    });
     Ok(SecretString::from(key))
 }
 

@@ -1,5 +1,5 @@
 //! Work on a file that may hang, as on a network file system whose server is gone: not on the threads that answer
-//! callers, waited for only so long, and never more than one at a time.
+//! callers, waited for only so long, and for each file at a path never more than one at a time.
 
 use std::time::Duration;
 

@@ -84,16 +84,17 @@ impl Lookup {
     }
 
     fn remedy(&self) -> Cow<'static, str> {
-        match &self.profile {
-            Some(profile) if self.sections_only => format!(
-                "no HERE credential of its own found: name its file with `credentials`, or give it a section [{profile}] \
-                 in ~/.here/credentials.ini"
-            )
-            .into(),
-            _ => "no HERE credential found: put the credentials.properties that the HERE portal offers into this \
-                  directory or into ~/.here/, or name it with --credentials or HERE_CREDENTIALS_FILE"
-                .into(),
+        if !self.sections_only {
+            return "no HERE credential found: put the credentials.properties that the HERE portal offers into this \
+                    directory or into ~/.here/, or name it with --credentials or HERE_CREDENTIALS_FILE"
+                .into();
         }
+        let section = self.profile.as_deref().unwrap_or("default");
+        format!(
+            "no HERE credential of its own found: name its file with `credentials`, or give it a section [{section}] in \
+             ~/.here/credentials.ini"
+        )
+        .into()
     }
 
     fn file_source(&self, file: &Path) -> CredentialSource {

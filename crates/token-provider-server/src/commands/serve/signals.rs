@@ -6,7 +6,7 @@ use crate::commands::Failure;
 
 /// What somebody wants of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum Asked {
     /// To end, by the signal of this name.
     End(&'static str),
     /// To look at its files (SIGHUP).
@@ -33,10 +33,10 @@ impl Signals {
     }
 
     /// Waits for the next one.
-    pub(super) async fn next(&mut self) -> Wish {
+    pub(super) async fn next(&mut self) -> Asked {
         tokio::select! {
-            name = end(&mut self.terminate, &mut self.interrupt) => Wish::End(name),
-            _ = self.hang_up.recv() => Wish::Reload,
+            name = end(&mut self.terminate, &mut self.interrupt) => Asked::End(name),
+            _ = self.hang_up.recv() => Asked::Reload,
         }
     }
 

@@ -15,6 +15,12 @@ pub(super) fn start(environment: &Environment) {
     }
 }
 
+/// Sends the last ones.
+#[cfg(feature = "otlp")]
+pub(super) async fn stop() {
+    crate::telemetry::otlp::stop().await;
+}
+
 /// Says so where the environment names a collector, and this program has nothing to send to it.
 #[cfg(not(feature = "otlp"))]
 pub(super) fn start(environment: &Environment) {
@@ -24,6 +30,9 @@ pub(super) fn start(environment: &Environment) {
         );
     }
 }
+
+#[cfg(not(feature = "otlp"))]
+pub(super) async fn stop() {}
 
 fn named(environment: &Environment) -> Option<&'static str> {
     ENDPOINTS.into_iter().find(|variable| environment.variable(variable).is_some())

@@ -109,7 +109,7 @@ async fn second_signal_cuts_answers_off() {
     server.signal(Signal::INT);
     let (status, _, log) = server.end().await;
     assert_eq!(status.code(), Some(1), "{log:#?}");
-    assert!(log.join("\n").contains("SIGINT for a second time"), "{log:#?}");
+    assert!(log.join("\n").contains("SIGINT after the stop had begun"), "{log:#?}");
     assert!(under_way.await.is_err(), "got no answer");
 }
 

@@ -209,7 +209,10 @@ fn profile_with_a_section_of_its_own_gets_no_access_key_that_is_everybodys() {
     let error = lookup.find().expect_err("the other file is not looked at");
     assert_eq!(error.kind(), ErrorKind::CredentialNotFound);
     assert!(error.to_string().contains("[maps] in ~/.here/credentials.ini"), "{error}");
-    assert_eq!(found(&Lookup { sections_only: false, ..lookup }), "home-properties");
+    assert_eq!(found(&Lookup { sections_only: false, ..lookup.clone() }), "home-properties");
+    let error =
+        Lookup { profile: None, ..lookup }.find().expect_err("nor for the profile default beside another");
+    assert!(error.to_string().contains("[default] in ~/.here/credentials.ini"), "{error}");
 }
 
 #[test]
