@@ -5,7 +5,7 @@ from html import escape
 
 from stats import median, quartiles, text
 
-WIDTH, LABELS, VALUES, ROW, TOP = 760, 210, 150, 30, 46
+MARGIN, WIDTH, LABELS, VALUES, ROW, TOP = 60, 760, 210, 150, 30, 46
 
 STYLE = """
 text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328; }
@@ -45,14 +45,14 @@ def chart(title, unit, rows, note="", wanted=None, logarithmic=False):
 
     height = TOP + ROW * len(rows) + 24
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-        f'viewBox="0 0 {WIDTH} {height}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{MARGIN + WIDTH}" height="{height}" '
+        f'viewBox="{-MARGIN} 0 {MARGIN + WIDTH} {height}" role="img">',
         f"<title>{escape(title)}</title>",
         f"<style>{STYLE}</style>",
-        f'<text class="title" x="0" y="16">{escape(title)}</text>',
+        f'<text class="title" x="{-MARGIN}" y="16">{escape(title)}</text>',
     ]
     scale = "logarithmic scale" if logarithmic else ""
-    parts.append(f'<text class="note" x="0" y="34">{escape("; ".join(filter(None, [note, scale])))}</text>')
+    parts.append(f'<text class="note" x="{-MARGIN}" y="34">{escape("; ".join(filter(None, [note, scale])))}</text>')
     for number, (label, values, is_ours) in enumerate(rows):
         y = TOP + ROW * number
         low, high = quartiles(values)

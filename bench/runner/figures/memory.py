@@ -78,4 +78,4 @@ def start(stable, name):
     ours = stable.ours()
     answer = answer_of(ours)
     stable.stop(ours)
-    return stable.nginx(answer) if name == "nginx" else stable.floor(answer)
+    return getattr(stable, name)(answer)

@@ -1,4 +1,5 @@
-//! What a held token costs to get, alone and from two threads, and what one signature costs.
+//! What a held token costs to get, alone and from two threads, how much of that is reading the clocks, and what one
+//! signature costs.
 //!
 //! `cargo bench --package token-provider --features bench`
 
@@ -10,7 +11,8 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt as _;
 use token_provider::{
-    Credential, HereIssuer, HereIssuerConfig, Issue, IssueFuture, Issued, TokenKey, TokenProvider,
+    Clock as _, Credential, HereIssuer, HereIssuerConfig, Issue, IssueFuture, Issued, SystemClock, TokenKey,
+    TokenProvider,
 };
 
 /// Hands out the same token each time, for a day.
@@ -30,26 +32,38 @@ fn take(provider: &TokenProvider) {
     black_box(token);
 }
 
+/// Takes the time, as each handout has to.
+fn take_time() {
+    black_box(SystemClock.now());
+}
+
 fn held_token(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Runtime::new().expect("can be made");
     let provider = TokenProvider::new(AtOnce);
     runtime.block_on(provider.token()).expect("is a token");
     criterion.bench_function("provider.token()", |bencher| bencher.iter(|| take(&provider)));
     criterion.bench_function("provider.token(), two threads", |bencher| {
-        bencher.iter_custom(|count| from_two_threads(count, &provider));
+        bencher.iter_custom(|count| {
+            let provider = provider.clone();
+            from_two_threads(count, move || take(&provider))
+        });
+    });
+    criterion.bench_function("clocks", |bencher| bencher.iter(take_time));
+    criterion.bench_function("clocks, two threads", |bencher| {
+        bencher.iter_custom(|count| from_two_threads(count, take_time));
     });
 }
 
-/// Has two threads take a token `count` times each, at the same time. Returns how long the slower one took.
-fn from_two_threads(count: u64, provider: &TokenProvider) -> Duration {
+/// Has two threads do a thing `count` times each, at the same time. Returns how long the slower one took.
+fn from_two_threads(count: u64, thing: impl Fn() + Clone + Send + 'static) -> Duration {
     let start = Arc::new(Barrier::new(2));
-    let threads = [provider.clone(), provider.clone()].map(|provider| {
+    let threads = [thing.clone(), thing].map(|thing| {
         let start = Arc::clone(&start);
         thread::spawn(move || {
             start.wait();
             #[expect(clippy::disallowed_methods, reason = "measures")]
             let began = Instant::now();
-            (0..count).for_each(|_| take(&provider));
+            (0..count).for_each(|_| thing());
             began.elapsed()
         })
     });
