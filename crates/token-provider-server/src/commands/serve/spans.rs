@@ -32,7 +32,9 @@ pub(super) fn start(environment: &Environment) {
 }
 
 #[cfg(not(feature = "otlp"))]
-pub(super) async fn stop() {}
+pub(super) fn stop() -> std::future::Ready<()> {
+    std::future::ready(())
+}
 
 fn named(environment: &Environment) -> Option<&'static str> {
     ENDPOINTS.into_iter().find(|variable| environment.variable(variable).is_some())
