@@ -186,8 +186,8 @@ async fn open_server_is_refused_with_three_ways_to_mend_it() {
     let key = format!("[[access.api_keys]]\nid = \"a\"\nsha256 = \"{}\"\n", "ab".repeat(32));
     folder.write("token-provider.toml", &key);
     let mut server = folder.start(&["serve", "--sandbox", "--listen", "0.0.0.0:0"]);
-    let port = server.address().await.port();
     server.logged("keys and tokens go over the network in the clear").await;
+    let port = server.address().await.port();
     assert_eq!(get(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "/getToken").await.status, 401);
 }
 
