@@ -10,10 +10,10 @@ pub(super) const FILES: &[File] = &[
         gzip: include_bytes!("inspector/assets-here-D2-Lt91w.js.gz"),
     },
     File {
-        path: "/assets/index-Bld1HHfv.js",
+        path: "/assets/index-68dLhVXl.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "f45f9158a5530e6a",
-        gzip: include_bytes!("inspector/assets-index-Bld1HHfv.js.gz"),
+        hash: "047398e1d91acc1d",
+        gzip: include_bytes!("inspector/assets-index-68dLhVXl.js.gz"),
     },
     File {
         path: "/assets/index-CQi4gQpk.css",
@@ -42,7 +42,7 @@ pub(super) const FILES: &[File] = &[
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        hash: "28e82b5fe864ae95",
+        hash: "3bb6337fdb75c08f",
         gzip: include_bytes!("inspector/index.html.gz"),
     },
     File {
