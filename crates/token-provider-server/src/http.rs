@@ -123,12 +123,17 @@ impl App {
         });
         event.took = started.elapsed();
         event.request_id = made.map_or_else(|| RequestId::Given(id_text.into()), RequestId::Made);
-        audit::log(&event, id_text, &request, &result);
+        let problem = result.as_ref().err();
+        if let Some(problem) = problem {
+            audit::note_problem(&mut event, problem);
+        }
+        let status = result.as_ref().map_or_else(Problem::status, Answer::status);
+        audit::log(&event, id_text, &request, status);
         #[cfg(feature = "otlp")]
         if let Some(span) = span {
-            self.end_span(span, &event, id_text, &request, &result);
+            self.end_span(span, &event, id_text, &request, status);
         }
-        self.note(event, &request, ends, result.as_ref().err());
+        self.note(event, &request, ends, problem);
         let mut answer = result.unwrap_or_else(|problem| problem.into_response(id_text));
         let headers = answer.headers_mut();
         cors.apply(headers);

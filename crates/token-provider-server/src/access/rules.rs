@@ -21,8 +21,6 @@ use super::{Caller, Ends, Wish};
 use crate::config::{Config, Lifetimes, RateConfig};
 use crate::problem::Problem;
 
-/// The lifetime of a token when the caller does not say.
-const DEFAULT_TTL: u64 = 3600;
 /// The shortest that a caller may ask for.
 const MIN_TTL: u64 = 60;
 
@@ -258,7 +256,7 @@ impl Rules {
     pub(super) fn lifetime(&self, caller: &Caller<'_>, wish: &Wish<'_>) -> Result<Duration, Problem> {
         let &Wish { ttl, ttl_name, .. } = wish;
         let seconds = match ttl {
-            None => DEFAULT_TTL,
+            None => Lifetimes::USUAL,
             // Digits that do not fit are a number above every limit, which is cut down like any other.
             Some(ttl) if !ttl.is_empty() && ttl.bytes().all(|byte| byte.is_ascii_digit()) => {
                 ttl.parse().unwrap_or(u64::MAX)

@@ -9,9 +9,6 @@ use super::units::lifetime;
 /// largest is the longest that HERE gives.
 const DEFAULT: [u64; 11] = [60, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400];
 
-/// What callers get who name no lifetime, in seconds.
-const USUAL: u64 = 3600;
-
 /// The lifetimes that tokens are asked for with: shortest first, each once, one at least.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lifetimes {
@@ -21,6 +18,9 @@ pub struct Lifetimes {
 }
 
 impl Lifetimes {
+    /// What callers wish for who name no lifetime, in seconds.
+    pub const USUAL: u64 = 3600;
+
     /// Returns the longest lifetime that is not above so many seconds. `None` where all are.
     pub fn round_down(&self, seconds: u64) -> Option<Duration> {
         let wish = Duration::from_secs(seconds);
@@ -29,7 +29,7 @@ impl Lifetimes {
 
     /// Returns the lifetime for callers that name none: an hour, or the nearest below, or else the shortest.
     pub fn usual(&self) -> Duration {
-        self.round_down(USUAL).unwrap_or(self.shortest)
+        self.round_down(Self::USUAL).unwrap_or(self.shortest)
     }
 
     /// Returns the shortest lifetime.

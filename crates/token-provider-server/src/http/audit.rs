@@ -1,11 +1,11 @@
 //! What the log and the audit trail are told of a request.
 
-use hyper::HeaderMap;
 use hyper::header::{HeaderName, ORIGIN};
 use hyper::http::request::Parts;
+use hyper::{HeaderMap, StatusCode};
 use token_provider::{Clock as _, SystemClock};
 
-use super::{Answer, App, Route};
+use super::{App, Route};
 use crate::access::{Caller, Ends};
 use crate::problem::Problem;
 use crate::telemetry::TraceParent;
@@ -32,12 +32,8 @@ pub(super) fn note_caller(event: &mut Event, caller: Caller<'_>) {
 }
 
 /// Logs a request. One that gets a token has a line in the audit trail; this one is for looking closer.
-pub(super) fn log(event: &Event, id: &str, request: &Parts, result: &Result<Answer, Problem>) {
+pub(super) fn log(event: &Event, id: &str, request: &Parts, status: StatusCode) {
     let path = request.uri.path();
-    let (status, error) = match result {
-        Ok(answer) => (answer.status(), None),
-        Err(problem) => (problem.status(), Some(problem.code())),
-    };
     tracing::debug!(
         request.id = id,
         trace.id = event.trace.as_ref().map(TraceParent::trace_id),
@@ -46,9 +42,9 @@ pub(super) fn log(event: &Event, id: &str, request: &Parts, result: &Result<Answ
         http.path = path.get(..MAX_PATH).unwrap_or(path),
         http.status = status.as_u16(),
         duration_us = u64::try_from(event.took.as_micros()).unwrap_or(u64::MAX),
-        error,
-        rule = result.as_ref().err().and_then(Problem::rule),
-        reason = result.as_ref().err().and_then(Problem::reason),
+        error = event.error,
+        rule = event.rule,
+        reason = event.reason,
         "request answered"
     );
 }
@@ -61,7 +57,6 @@ impl App {
             if !is_for_token && problem.rule().is_none() {
                 return;
             }
-            note_problem(&mut event, problem);
         } else if event.outcome != Outcome::HandedOut || self.telemetry.audit().is_none() {
             // Counted already.
             return;
@@ -76,7 +71,8 @@ impl App {
     }
 }
 
-fn note_problem(event: &mut Event, problem: &Problem) {
+/// Takes down why there was no token.
+pub(super) fn note_problem(event: &mut Event, problem: &Problem) {
     let status = problem.status();
     event.status = status.as_u16();
     event.error = Some(problem.code());

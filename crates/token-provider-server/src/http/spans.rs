@@ -1,13 +1,12 @@
 //! The span of a request for a token.
 
-use hyper::Method;
 use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use opentelemetry_sdk::trace::Span;
 
-use super::{Answer, App, Route};
-use crate::problem::Problem;
+use super::{App, Route};
 use crate::telemetry::audit::{Event, Outcome};
 use crate::telemetry::otlp;
 
@@ -23,26 +22,11 @@ impl App {
     }
 
     /// Ends it, with what the audit trail is told, too.
-    pub(super) fn end_span(
-        &self,
-        span: Span,
-        event: &Event,
-        id: &str,
-        request: &Parts,
-        result: &Result<Answer, Problem>,
-    ) {
-        let problem = result.as_ref().err();
-        let status = result.as_ref().map_or_else(Problem::status, Answer::status);
-        let caller = problem.and_then(Problem::caller);
-        let caller_id = event.caller.as_deref().or_else(|| caller.map(|(_, name)| &**name));
-        let shown_by = event.method.or_else(|| caller.map(|(method, _)| method));
+    pub(super) fn end_span(&self, span: Span, event: &Event, id: &str, request: &Parts, status: StatusCode) {
         let profile = event.profile.and_then(|number| self.access.handout().names().nth(number));
-        let failure = problem.filter(|problem| problem.is_failure());
-        let outcome = match problem {
-            None => event.outcome,
-            Some(_) if failure.is_some() => Outcome::Failed,
-            Some(_) => Outcome::Refused,
-        };
+        // A preflight has none.
+        let is_judged = event.outcome == Outcome::HandedOut || event.error.is_some();
+        let failure = event.error.filter(|_| event.outcome == Outcome::Failed);
         let text = |name: &'static str, value: Option<&str>| {
             value.filter(|value| !value.is_empty()).map(|value| KeyValue::new(name, value.to_owned()))
         };
@@ -51,14 +35,14 @@ impl App {
             text("http.request.method", Some(method(&request.method).unwrap_or("_OTHER"))),
             Some(KeyValue::new("http.response.status_code", i64::from(status.as_u16()))),
             text("request.id", Some(id)),
-            text("outcome", Some(outcome.as_str())),
-            text("error", problem.map(Problem::code)),
-            text("rule", problem.and_then(Problem::rule)),
+            text("outcome", is_judged.then(|| event.outcome.as_str())),
+            text("error", event.error),
+            text("rule", event.rule),
             text("profile", profile),
-            text("caller.id", caller_id),
-            text("caller.method", shown_by),
+            text("caller.id", event.caller.as_deref()),
+            text("caller.method", event.method),
         ];
-        otlp::end(span, attributes.into_iter().flatten(), failure.map(Problem::code));
+        otlp::end(span, attributes.into_iter().flatten(), failure);
     }
 }
 

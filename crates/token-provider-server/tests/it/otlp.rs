@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::support::program::{Account, Folder};
 use crate::support::wire::{Reply, get, request};
@@ -158,6 +158,8 @@ async fn collector_gets_the_spans_of_a_request_and_of_the_request_to_here_and_no
     let unsampled = format!("00-{}-{PARENT}-00", TRACE.replace('4', "5"));
     assert_eq!(get_in(&unsampled, address, "/getToken?ttl=900").await.status, 200);
     assert_eq!(get_in(&sampled, address, "/livez").await.status, 200);
+    let preflight = [("traceparent", &*sampled), ("Origin", "http://localhost:5173")];
+    assert_eq!(request(address, "OPTIONS", "/getToken", &preflight).await.status, 204);
     server.signal(Signal::TERM);
     let (status, _, log) = server.end().await;
     assert_eq!(status.code(), Some(0), "{log:#?}");
@@ -171,12 +173,17 @@ async fn collector_gets_the_spans_of_a_request_and_of_the_request_to_here_and_no
     assert_eq!(outcomes, [Some("handed_out"), Some("handed_out"), Some("refused")]);
     assert_eq!(doors[0].attribute("profile"), Some("default"));
     assert_eq!(doors[0].attribute("caller.method"), Some("anonymous"));
-    assert_eq!(doors[2].attribute("error"), Some("invalid_request"));
+    assert_eq!(
+        (doors[2].attribute("error"), doors[2].attribute("rule")),
+        (Some("invalid_request"), Some("request"))
+    );
+    let preflight = spans.iter().find(|span| span.name == "OPTIONS /getToken").expect("is one");
+    assert_eq!(preflight.attribute("outcome"), None, "nothing was handed out, and nothing refused");
 
     // One at the start, which belongs to nobody, and the one that the first caller waited for.
     let issuer: Vec<_> = spans.iter().filter(|span| span.name == "issuer_request").collect();
     let (own, others): (Vec<_>, Vec<_>) = issuer.into_iter().partition(|span| span.trace == TRACE);
-    assert_eq!((own.len(), others.len(), spans.len()), (1, 1, 5), "{spans:#?}");
+    assert_eq!((own.len(), others.len(), spans.len()), (1, 1, 6), "{spans:#?}");
     assert_eq!((own[0].parent.as_str(), others[0].parent.as_str()), (doors[0].id.as_str(), ""));
     assert_eq!(own[0].attribute("outcome"), Some("issued"));
 
@@ -192,7 +199,7 @@ async fn collector_gets_the_spans_of_a_request_and_of_the_request_to_here_and_no
 async fn collector_that_hangs_holds_up_neither_handouts_nor_the_end() {
     let (account, mut folder) = (Account::open().await, Folder::new());
     folder.write("credentials.properties", &account.credentials());
-    // Connections wait in the queue of a listener that nobody accepts from.
+    // Takes connections, and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     folder.set("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", silent.local_addr().expect("is bound")));
     folder.set("OTEL_BSP_SCHEDULE_DELAY", "10");
@@ -203,7 +210,8 @@ async fn collector_that_hangs_holds_up_neither_handouts_nor_the_end() {
         let reply = within("a handout", get(address, "/getToken")).await;
         assert_eq!(reply.status, 200, "{reply:?}");
     }
-    sleep(Duration::from_millis(50)).await;
+    // From here on the exporter waits for an answer.
+    let _connection = within("the exporter's request", silent.accept()).await.expect("can be accepted");
     let start = Instant::now();
     server.signal(Signal::TERM);
     let (status, _, log) = server.end().await;
