@@ -1,7 +1,6 @@
 //! The way to the endpoint: no connection, no TLS, and proxies.
 
 use std::process::Command;
-use std::time::Duration;
 
 use secrecy::SecretString;
 use token_provider::{Credential, Error, ErrorKind, HereIssuer, HereIssuerConfig, Issue as _};
@@ -17,9 +16,7 @@ async fn failure(url: &str) -> Error {
     let credential = Credential::new("key-id", SecretString::from(SECRET))
         .and_then(|credential| credential.with_token_endpoint_url(url))
         .expect("is well-formed");
-    let mut config = HereIssuerConfig::new(credential);
-    config.connect_timeout = Duration::from_millis(300);
-    let issuer = HereIssuer::new(config).expect("TLS can be set up");
+    let issuer = HereIssuer::new(HereIssuerConfig::new(credential)).expect("TLS can be set up");
     let error = issuer.issue(&hour()).await.expect_err("no token came");
     leaks::assert_hidden(&leaks::rendered(&error));
     error
@@ -55,7 +52,7 @@ async fn endpoint_that_speaks_no_tls_is_unreachable() {
 }
 
 #[cfg(target_os = "linux")]
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn connection_that_does_not_come_about_is_given_up() {
     // Linux drops what would overflow a listener's queue, which looks like a host that is not there.
     let socket = TcpSocket::new_v4().expect("can be made");
@@ -67,7 +64,7 @@ async fn connection_that_does_not_come_about_is_given_up() {
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error:?}");
     assert_eq!(
         error.to_string(),
-        "no connection to the token endpoint within 0.3 s; check the network and HTTPS_PROXY"
+        "no connection to the token endpoint within 3 s; check the network and HTTPS_PROXY"
     );
 }
 

@@ -63,7 +63,7 @@ fn what_programs_pass_between_threads_may_be() {
 async fn thousand_callers_on_four_threads_cause_one_request() {
     leaks::listen();
     let endpoint = Endpoint::start(|_, _| Reply::Keep(token(3599))).await;
-    let provider = TokenProvider::new(endpoint.issuer_with(|config| config.attempt_timeout = seconds(10)));
+    let provider = TokenProvider::new(endpoint.issuer());
     let callers: Vec<_> = (0..1000)
         .map(|_| {
             let provider = provider.clone();
