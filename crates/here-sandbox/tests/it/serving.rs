@@ -1,4 +1,7 @@
 //! The life of the server: how it ends, and what the router does without it.
+//!
+//! Where time is to pass, it passes while nothing is on its way over a socket: the system may take its time with that,
+//! and time that is made to pass does not wait for it.
 
 use std::time::Duration;
 
@@ -22,7 +25,7 @@ async fn read_some(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&buffer[..read]).into_owned()
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn shutdown_ends_idle_and_hanging_connections() {
     let sandbox = Sandbox::new(SandboxConfig::generate());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -52,7 +55,7 @@ async fn shutdown_ends_idle_and_hanging_connections() {
     assert_eq!(read_some(&mut hanging).await, "");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn shutdown_lets_a_running_request_finish_and_accepts_no_other() {
     let sandbox = Sandbox::new(SandboxConfig::generate());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -61,13 +64,15 @@ async fn shutdown_lets_a_running_request_finish_and_accepts_no_other() {
     let served = sandbox.clone();
     let server = tokio::spawn(async move { served.serve(listener, async { drop(signal.await) }).await });
 
-    sandbox.faults().inject(Fault::new().with_delay(Duration::from_secs(1)).with_count(1));
+    let delay = Duration::from_secs(1);
+    sandbox.faults().inject(Fault::new().with_delay(delay).with_count(1));
     let mut running = TcpStream::connect(address).await.unwrap();
     running
         .write_all(b"POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
         .await
         .unwrap();
     until(|| sandbox.faults().list().is_empty()).await;
+    tokio::time::pause();
     shutdown.send(()).unwrap();
     let mut is_refused = false;
     for _ in 0..100 {
@@ -75,11 +80,13 @@ async fn shutdown_lets_a_running_request_finish_and_accepts_no_other() {
         is_refused |= std::net::TcpStream::connect(address).is_err();
     }
     assert!(is_refused && !server.is_finished());
+    tokio::time::advance(delay).await;
+    tokio::time::resume();
     assert!(read_some(&mut running).await.starts_with("HTTP/1.1 401"));
     server.await.unwrap().unwrap();
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn shutdown_does_not_wait_for_half_a_request() {
     let sandbox = Sandbox::new(SandboxConfig::generate());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -92,10 +99,12 @@ async fn shutdown_does_not_wait_for_half_a_request() {
     assert!(read_some(&mut slow).await.starts_with("HTTP/1.1 200"));
     slow.write_all(b"GET /timestamp HTTP/1.1\r\nHost: loc").await.unwrap();
 
+    tokio::time::pause();
     let before = tokio::time::Instant::now();
     shutdown.send(()).unwrap();
     server.await.unwrap().unwrap();
     assert!(before.elapsed() <= Duration::from_secs(6), "{:?}", before.elapsed());
+    tokio::time::resume();
     assert_eq!(read_some(&mut slow).await, "");
 }
 
