@@ -10,6 +10,7 @@ use token_provider_server::listen::Listener;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::support::port::Port;
 use crate::support::program::{Account, Folder};
 use crate::support::server::{Server, Setup};
 use crate::support::wire::{Reply, get};
@@ -119,15 +120,22 @@ async fn refusal_by_the_first_server_says_what_to_do() {
 
 /// Two servers in this process; the second has a clock of its own.
 struct Chain {
+    port: Port,
     first: Server,
     second: Server,
     provider: TokenProvider,
     clock: TestClock,
 }
 
+async fn first_at(address: SocketAddr) -> Server {
+    let listener = TcpListener::bind(address).await.expect("is free");
+    Setup::default().start_at(Listener::Tcp(listener), address).await
+}
+
 impl Chain {
     async fn start() -> Self {
-        let first = Server::start().await;
+        let port = Port::new();
+        let first = first_at(port.address).await;
         let clock = TestClock::new();
         let mut issuer =
             RemoteIssuerConfig::new(&format!("http://{}/getToken", first.address)).expect("is a URL");
@@ -135,7 +143,7 @@ impl Chain {
         let issuer = RemoteIssuer::new(issuer).expect("can be made");
         let provider = TokenProvider::builder(issuer).clock(clock.clone()).build();
         let second = Setup::default().provider(provider.clone()).start().await;
-        Self { first, second, provider, clock }
+        Self { port, first, second, provider, clock }
     }
 
     /// Ends the first server, with all that it holds.
@@ -146,9 +154,7 @@ impl Chain {
 
     /// Starts another first server at the same address.
     async fn restart_first(&mut self) {
-        let address = self.first.address;
-        let listener = TcpListener::bind(address).await.expect("is free again");
-        self.first = Setup::default().start_at(Listener::Tcp(listener), address).await;
+        self.first = first_at(self.port.address).await;
     }
 
     fn failures(&self) -> u32 {

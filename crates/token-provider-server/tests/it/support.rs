@@ -5,6 +5,7 @@
 pub(crate) mod identity;
 pub(crate) mod issuer;
 pub(crate) mod log;
+pub(crate) mod port;
 pub(crate) mod program;
 pub(crate) mod server;
 pub(crate) mod wire;

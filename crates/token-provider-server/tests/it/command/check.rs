@@ -3,6 +3,7 @@
 use here_sandbox::{Fault, FaultBody};
 use tokio::net::TcpListener;
 
+use crate::support::port::Port;
 use crate::support::program::{Account, Folder, Outcome, set_mode};
 
 const API_KEY: &str = "tp_an-api-key-of-the-tests";
@@ -136,10 +137,8 @@ async fn port_that_is_taken_is_a_failure() {
 #[tokio::test]
 async fn listeners_that_are_in_each_others_way_are_a_failure() {
     let (_account, folder) = at_home().await;
-    let free = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    let port = free.local_addr().expect("is bound").port();
-    drop(free);
-    let (all, one) = (format!("0.0.0.0:{port}"), format!("127.0.0.1:{port}"));
+    let port = Port::new();
+    let (all, one) = (format!("0.0.0.0:{}", port.address.port()), port.address.to_string());
     let outcome = folder.run(&["check", "--anonymous", "--listen", &all, "--listen", &one]).await;
     assert_outcome(&outcome, 1, &[("ok       listener: ", &all), ("FAILURE  listener: ", &one)]);
 }
@@ -147,8 +146,9 @@ async fn listeners_that_are_in_each_others_way_are_a_failure() {
 #[tokio::test]
 async fn admin_port_that_is_taken_is_a_failure() {
     let (_account, folder) = at_home().await;
-    let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    let address = taken.local_addr().expect("is bound").to_string();
+    let port = Port::new();
+    let address = port.address.to_string();
+    let taken = TcpListener::bind(port.address).await.expect("is free");
     folder.write("token-provider.toml", &format!("admin.listen = '{address}'\n"));
     assert_outcome(&check(&folder).await, 1, &[("FAILURE  admin: ", &address)]);
     drop(taken);

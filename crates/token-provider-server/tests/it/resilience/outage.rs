@@ -5,7 +5,6 @@
 //! environment each lasts that long, within the life of one token; then no caller may notice anything at all. That
 //! takes about five minutes.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::load::Load;
 use super::process::Process;
+use crate::support::port::Port;
 use crate::support::program::Folder;
 use crate::support::wire::Connection;
 
@@ -52,17 +52,17 @@ const ANNOUNCEMENT: &str = "an offline HERE account at http://";
 struct Account {
     folder: Folder,
     process: Process,
-    address: SocketAddr,
+    port: Port,
 }
 
 impl Account {
     async fn start() -> Self {
-        let folder = Folder::new();
-        let file = folder.path("credentials.properties");
-        let arguments = ["sandbox", "--listen", "127.0.0.1:0", "--write-credentials", text(&file)];
+        let (folder, port) = (Folder::new(), Port::new());
+        let (address, file) = (port.address.to_string(), folder.path("credentials.properties"));
+        let arguments = ["sandbox", "--listen", &address, "--write-credentials", text(&file)];
         let process = Process::start(folder.command(&arguments));
-        let address = process.address_after(ANNOUNCEMENT).await;
-        Self { folder, process, address }
+        assert_eq!(process.address_after(ANNOUNCEMENT).await, port.address);
+        Self { folder, process, port }
     }
 
     fn credentials(&self) -> PathBuf {
@@ -80,18 +80,18 @@ impl Account {
         match trouble {
             // At the same address, and with the same access key.
             Trouble::Killed => {
-                let (address, file) = (self.address.to_string(), self.credentials());
+                let (address, file) = (self.port.address.to_string(), self.credentials());
                 let arguments = ["sandbox", "--listen", &address, "--credentials", text(&file)];
                 self.process = Process::start(self.folder.command(&arguments));
-                assert_eq!(self.process.address_after(ANNOUNCEMENT).await, self.address);
+                assert_eq!(self.process.address_after(ANNOUNCEMENT).await, self.port.address);
             }
             Trouble::Fault(_) => self.set_faults("[]").await,
         }
     }
 
     async fn set_faults(&self, json: &str) {
-        let mut connection = Connection::open(self.address).await;
-        let (address, length) = (self.address, json.len());
+        let (address, length) = (self.port.address, json.len());
+        let mut connection = Connection::open(address).await;
         let head =
             format!("PUT /sandbox/faults HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n");
         connection.send(head + json).await;

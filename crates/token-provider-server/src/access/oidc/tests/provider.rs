@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use url::Url;
 
@@ -38,9 +38,9 @@ impl Wire {
                 }
                 let request = String::from_utf8(request).expect("is ASCII");
                 let is_discovery = request.starts_with("GET /.well-known/openid-configuration ");
+                let _ = note.send(request);
                 // A client that has seen enough hangs up.
                 let _ = stream.write_all(if is_discovery { &discovery } else { &keys }).await;
-                let _ = note.send(request);
             }
         });
         Self { origin, requests, _task: task }
@@ -228,9 +228,10 @@ async fn answer_of_256_kib_is_read() {
 
 #[tokio::test]
 async fn provider_that_is_not_there_is_an_error() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    let origin = format!("http://{}", listener.local_addr().expect("is bound"));
-    drop(listener);
+    // Bound, so that nobody else takes the port, and not listening.
+    let socket = TcpSocket::new_v4().expect("can be made");
+    socket.bind("127.0.0.1:0".parse().expect("is an address")).expect("a port is free");
+    let origin = format!("http://{}", socket.local_addr().expect("is bound"));
     let discovery = Url::parse(&format!("{origin}/.well-known/openid-configuration")).expect("is a URL");
     let error = Provider::new(origin, discovery).fetch().await.map(drop).expect_err("nobody listens");
     assert!(matches!(error, FetchError::NoAnswer { .. }), "{error:?}");
