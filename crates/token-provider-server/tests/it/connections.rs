@@ -81,6 +81,8 @@ async fn connection_is_kept_for_more_requests() {
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let server = Server::start().await;
+    // A probe does not wait long for the first token.
+    assert_eq!(get(server.address, "/getToken").await.status, 200);
     let mut connection = Connection::open(server.address).await;
     let targets = ["/livez", "/getToken?ttl=0", "/readyz", "/nothing", "/livez"];
     let requests = targets.map(|target| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
