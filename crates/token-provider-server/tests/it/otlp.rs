@@ -147,6 +147,8 @@ async fn collector_gets_the_spans_of_a_request_and_of_the_request_to_here_and_no
     folder.set("OTEL_SERVICE_NAME", "tokens-of-the-test");
     let mut server = folder.start(&ANYWHERE);
     let address = server.address().await;
+    // The request that is made at the start has ended.
+    within("the first token", async { while get(address, "/readyz").await.status != 200 {} }).await;
     let sampled = format!("00-{TRACE}-{PARENT}-01");
     let first = get_in(&sampled, address, "/getToken?ttl=900").await;
     assert_eq!(first.status, 200, "{first:?}");
