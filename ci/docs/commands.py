@@ -19,13 +19,16 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pages
+
+sys.path.insert(0, str(pages.ROOT / "interop/python"))
+
+from command import free_port  # noqa: E402
 
 # What a block can need that this machine may not have or must not do.
 NEEDS = {"network", "root", "systemd", "docker", "kubernetes", "nginx", "prometheus", "HERE"}
@@ -85,9 +88,7 @@ class Session:
         def free(match: re.Match[str]) -> str:
             host, port = match.groups()
             if port not in self.ports:
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", 0))
-                    self.ports[port] = str(probe.getsockname()[1])
+                self.ports[port] = str(free_port())
             return f"{host}:{self.ports[port]}"
 
         return ADDRESS.sub(free, text)

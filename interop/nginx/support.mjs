@@ -7,13 +7,14 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { request as httpRequest } from "node:http";
-import { connect, createServer as createTcpServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { makeAuthority } from "../node/support/certificates.mjs";
 import { startServer } from "../node/support/command.mjs";
+import { freePort } from "../node/support/port.mjs";
 
 export const CALLER = "127.0.0.2";
 export const STRANGER = "127.0.0.3";
@@ -114,15 +115,6 @@ async function startNginx(folder, { signIn, server }) {
     process.off("exit", kill);
   };
   return { port, ca: await readFile(authority), stop };
-}
-
-async function freePort() {
-  const server = createTcpServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 async function isListening(port, child) {

@@ -9,7 +9,6 @@ import time
 import unittest
 from contextlib import ExitStack
 from pathlib import Path
-from socket import socket
 
 import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -53,12 +52,6 @@ def promtool(*arguments, text=None):
     return "" if done.returncode == 0 and not done.stderr else done.stdout + done.stderr
 
 
-def free_port():
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Prometheus:
     """Debian's Prometheus while it is entered, looking at one server every second, with our rules."""
 
@@ -75,7 +68,7 @@ class Prometheus:
         (folder / "prometheus.yml").write_text(json.dumps(config))
 
     def __enter__(self):
-        port = free_port()
+        port = command.free_port()
         self._origin = f"http://127.0.0.1:{port}"
         self._log = (self._folder / "prometheus.log").open("w")
         self._process = subprocess.Popen(

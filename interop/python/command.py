@@ -1,12 +1,18 @@
 """Runs `token-provider` with nothing of this machine's configuration: an empty home, an empty folder, no environment."""
 
+import contextlib
 import json
 import os
+import random
+import socket
 import subprocess
 import threading
 
-# Longer than anything here takes; what outlives it is ended.
-MAX_LIFE_SECONDS = 30
+# Longer than anything here takes, also on a machine that is busy elsewhere; what outlives it is ended.
+MAX_LIFE_SECONDS = 300
+
+# Below those that Linux (from 32768) and macOS (from 49152) give out by themselves: nobody else is given one of these.
+_PORTS = list(range(20_000, 32_000))
 
 _ANNOUNCEMENT = "sandbox: an offline HERE account at "
 
@@ -14,6 +20,15 @@ _ANNOUNCEMENT = "sandbox: an offline HERE account at "
 def binary():
     """The program under test, which `ci/check` has built."""
     return os.environ["TOKEN_PROVIDER_BIN"]
+
+
+def free_port():
+    """A port that nobody listens at, and that nobody is given before it is used: for programs that cannot be told to take any."""
+    while True:
+        port = _PORTS.pop(random.randrange(len(_PORTS)))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return port
 
 
 def run(folder, *arguments):

@@ -30,16 +30,6 @@ export function makeKey(alg, kid) {
   return { ...privateKey.export({ format: "jwk" }), alg, kid, use: "sig" };
 }
 
-/** Returns a port that nobody listens at. */
-export async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
 /**
  * Starts the identity provider. The first key signs; all are published. `requests` counts by path what it was asked.
  */

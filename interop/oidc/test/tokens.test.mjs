@@ -6,7 +6,8 @@ import assert from "node:assert/strict";
 import { createHmac, createPublicKey } from "node:crypto";
 import { after, before, describe, mock, test } from "node:test";
 
-import { OTHER_RESOURCE, PAGE, RESOURCE, freePort, makeKey, startIssuer } from "../support/issuer.mjs";
+import { freePort } from "../../node/support/port.mjs";
+import { OTHER_RESOURCE, PAGE, RESOURCE, makeKey, startIssuer } from "../support/issuer.mjs";
 import { ask, startServerFor, until } from "../support/server.mjs";
 
 const timeout = 30_000;
