@@ -118,7 +118,7 @@ class AnswersAndTheDocument(unittest.TestCase):
         cls.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         config = cls.folder / "config.toml"
         config.write_text(CONFIG)
-        cls.server = stack.enter_context(command.Server(cls.folder, config, seconds=600))
+        cls.server = stack.enter_context(command.Server(cls.folder, config, seconds=900))
         answer = requests.get(f"{cls.server.origin}/openapi.json", timeout=SECONDS)
         cls.document = Document(answer.json())
 
@@ -178,7 +178,7 @@ class AnswersAndTheDocument(unittest.TestCase):
         stanza = stanza[stanza.index("[[access.api_keys]]") :].replace(key, "")
         config = self.folder / "with-keys.toml"
         config.write_text(CONFIG + stanza)
-        with command.Server(self.folder, config, seconds=600) as server:
+        with command.Server(self.folder, config, seconds=900) as server:
             self._schemathesis(server.origin, "--include-path", "/getToken", "-H", f"X-API-Key: {key}")
 
     def test_schemathesis_finds_nothing_at_the_admin_listener(self):

@@ -38,10 +38,10 @@ export async function ask({ origin }, token) {
 /** Asks again and again until the answer is as it should be; returns all answers. */
 export async function until(request, isGood) {
   const answers = [];
-  for (const deadline = Date.now() + 15_000; Date.now() < deadline; ) {
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
     answers.push(await request());
     if (isGood(answers.at(-1))) return answers;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`not within 15 s; last: ${JSON.stringify(answers.at(-1))}`);
+  throw new Error(`not within 60 s; last: ${JSON.stringify(answers.at(-1))}`);
 }

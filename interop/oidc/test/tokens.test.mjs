@@ -155,7 +155,7 @@ test("scopes are required word by word", { timeout }, async (t) => {
   assert.equal(await statusFor(undefined), 403);
 });
 
-test("identity provider that comes later than the server is found", { timeout }, async (t) => {
+test("identity provider that comes later than the server is found", { timeout: 3 * timeout }, async (t) => {
   const port = await freePort();
   const server = await startServerFor(`http://127.0.0.1:${port}`, { audience: RESOURCE });
   t.after(server.end);
