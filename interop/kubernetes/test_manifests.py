@@ -254,6 +254,7 @@ class Running(unittest.TestCase):
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             running.succeeds(probe)
         # The mode that the kubelet gives the file is none of the reasons for a warning.
+        running.logged("listening on ")
         warnings = [line for line in running.log if '"WARN"' in line]
         expected = {"two-replicas": ["in the clear", "admin listener"], "with-tls": ["admin listener"], "sidecar-example": []}
         self.assertEqual(len(warnings), len(expected[name]), warnings)
