@@ -11,6 +11,9 @@ export { startServer, stats };
 /** Longest wait for what comes at once on an idle machine. */
 export const PATIENCE_MS = 60_000;
 
+/** Requests of each page that are under way. */
+const underWay = new WeakMap();
+
 /** Starts Chromium with a profile of its own. */
 export async function startChromium() {
   return chromium.launch(chromiumOptions(...DRAWN_BY_PROCESSOR));
@@ -26,6 +29,10 @@ export async function openPage(browser, server, options = {}) {
   opened.setDefaultTimeout(PATIENCE_MS);
   const page = await opened.newPage();
   const problems = [];
+  const requests = new Set();
+  underWay.set(page, requests);
+  page.on("request", (request) => requests.add(request));
+  for (const end of ["requestfinished", "requestfailed"]) page.on(end, (request) => requests.delete(request));
   const ours = [server.origin, server.sandbox];
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) problems.push(`console: ${message.text()} (${message.location().url})`);
@@ -64,15 +71,16 @@ export async function loaded(page) {
   await quiet(page);
 }
 
-/** Waits until the count of data requests stands still. */
+/** Waits until no request is under way, and the count of data requests stands still. */
 export async function quiet(page) {
   let last = -1;
-  for (;;) {
+  await until("quiet", async () => {
     const now = await number(page, "data-requests");
-    if (now === last) return;
+    const isQuiet = now === last && underWay.get(page).size === 0;
     last = now;
-    await new Promise((resolve) => setTimeout(resolve, 400));
-  }
+    if (!isQuiet) await new Promise((resolve) => setTimeout(resolve, 300));
+    return isQuiet;
+  });
 }
 
 /** A figure of the token panel. */
