@@ -1,11 +1,12 @@
 //! One slot per kind of token: who asks gets what is held, and a task of the slot's own keeps it fresh.
 //!
-//! Readers take no lock: a held token is behind an [`ArcSwapOption`], the table of slots behind an [`ArcSwap`]. Only a
-//! caller that finds no usable token waits, for the keeper's next step. All requests to the issuer for a slot are made by its
+//! Readers take no lock: a held token is behind an [`ArcSwapOption`], the table of slots behind an [`ArcSwap`], and each
+//! thread knows what it handed out last. Only a caller that finds no usable token waits, for the keeper's next step. All requests to the issuer for a slot are made by its
 //! one *keeper* task, so there is never more than one in flight, and a caller that goes away ends nothing.
 
 mod copies;
 mod keeper;
+mod last;
 mod signal;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 
 use self::copies::Copies;
 use self::keeper::Keeper;
+use self::last::Last;
 use self::signal::Signal;
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, ErrorKind};
@@ -32,6 +34,8 @@ pub(crate) struct Cache(Arc<Shared>);
 
 /// What the slots and their keepers share.
 struct Shared {
+    /// Tells the slots of one cache from those of another.
+    number: u64,
     issuer: Arc<dyn Issue>,
     clock: Arc<dyn Clock>,
     slots: ArcSwap<HashMap<TokenKey, Arc<Slot>>>,
@@ -46,6 +50,8 @@ struct Shared {
 
 /// Where one kind of token is held.
 struct Slot {
+    /// The number of its cache.
+    cache: u64,
     key: TokenKey,
     held: ArcSwapOption<Held>,
     /// Whether anyone has asked since the last answer from the issuer.
@@ -110,7 +116,9 @@ impl Cache {
         max_slots: usize,
         seed: Option<u64>,
     ) -> Self {
+        static CACHES: AtomicU64 = AtomicU64::new(0);
         Self(Arc::new(Shared {
+            number: CACHES.fetch_add(1, Ordering::Relaxed),
             issuer,
             clock,
             slots: ArcSwap::default(),
@@ -124,8 +132,14 @@ impl Cache {
 
     /// Returns the held token if it may be handed out. Takes no lock and never waits.
     pub(crate) fn held(&self, key: &TokenKey, now: Moment) -> Option<AccessToken> {
+        if let Some(token) = Last::fresh(self.0.number, key, now) {
+            return Some(token);
+        }
         let slots = self.0.slots.load();
-        slots.get(key)?.ask(now)
+        let slot = slots.get(key)?;
+        let token = slot.ask(now)?;
+        Last::keep(slot);
+        Some(token)
     }
 
     /// Has a token fetched, and waits for nothing.
@@ -236,7 +250,7 @@ impl Shared {
                     ),
                 ));
             }
-            let slot = Arc::new(Slot::new(key.clone()));
+            let slot = Arc::new(Slot::new(self.number, key.clone()));
             let mut grown = HashMap::clone(&slots);
             grown.insert(key.clone(), Arc::clone(&slot));
             self.slots.store(Arc::new(grown));
@@ -270,8 +284,9 @@ impl Shared {
 }
 
 impl Slot {
-    fn new(key: TokenKey) -> Self {
+    fn new(cache: u64, key: TokenKey) -> Self {
         Self {
+            cache,
             key,
             held: ArcSwapOption::empty(),
             asked: AtomicBool::new(true),

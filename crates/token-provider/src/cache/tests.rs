@@ -3,6 +3,7 @@
 mod clocks;
 mod failures;
 mod flight;
+mod last;
 
 use tokio::time::{Instant, advance, sleep};
 
