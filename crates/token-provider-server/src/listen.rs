@@ -10,6 +10,7 @@ mod connection;
 mod expiry;
 mod limits;
 mod peers;
+mod rest;
 mod stop;
 mod systemd;
 mod tls;
@@ -233,7 +234,8 @@ impl Server {
             shaken = tokio::time::timeout(self.limits.handshake, shake_hands) => shaken,
         };
         let stream = match shaken {
-            Ok(Ok(Ok(stream))) => stream,
+            // In a box: it is large, and handed on from one future to the next.
+            Ok(Ok(Ok(stream))) => Box::new(stream),
             Ok(Ok(Err(error))) => {
                 // A scanner, or a client certificate that is not good.
                 return tracing::debug!(%error, %peer, "TLS handshake failed");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::server::conn::http1::Parts;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -18,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::activity::{Activity, Reading};
 use super::limits::{Limits, MAX_HEAD};
+use super::rest;
 use super::stop::Stop;
 use super::watched::Watched;
 use crate::http::Answer;
@@ -63,18 +65,37 @@ where
     F: Future<Output = Answer>,
 {
     let activity = Activity::new(Reading::Heads);
-    let service = service_fn(|request| {
-        let exchange = activity.begin();
-        let answer = answer(request);
-        async move { Ok::<_, Infallible>(answer.await.map(|body| exchange.track(body))) }
-    });
-    let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
-    let connection = http1::Builder::new()
-        // The activity's timer sees to it.
-        .header_read_timeout(None::<Duration>)
-        .max_buf_size(usize::from(MAX_HEAD))
-        .serve_connection(io, service);
-    drive(pin!(connection), &activity, limits, stop).await
+    let mut stream = Watched::new(stream, Arc::clone(&activity));
+    loop {
+        let service = service_fn(|request| {
+            let exchange = activity.begin();
+            let answer = answer(request);
+            async move { Ok::<_, Infallible>(answer.await.map(|body| exchange.track(body))) }
+        });
+        let connection = http1::Builder::new()
+            // The activity's timer sees to it.
+            .header_read_timeout(None::<Duration>)
+            .max_buf_size(usize::from(MAX_HEAD))
+            .serve_connection(TokioIo::new(stream), service);
+        // In a box, which a resting connection gives back.
+        let mut connection = Box::new(connection);
+        if drive(Pin::new(&mut *connection), &activity, limits, stop).await? == Left::Closed {
+            return Ok(());
+        }
+        let Parts { io, read_buf, .. } = connection.into_parts();
+        stream = io.into_inner();
+        if !read_buf.is_empty() {
+            // A head that began right behind the last request.
+            activity.has_read();
+            stream.unread(read_buf);
+            continue;
+        }
+        // Empty, it still has its room.
+        drop(read_buf);
+        if !rest::rest(&mut stream, &activity, limits, stop).await {
+            return Ok(());
+        }
+    }
 }
 
 /// Serves HTTP/2.
@@ -102,16 +123,24 @@ where
         .max_pending_accept_reset_streams(RESET_EARLY)
         .max_local_error_reset_streams(RESET_FOR_ERRORS)
         .serve_connection(io, service);
-    drive(pin!(connection), &activity, limits, stop).await
+    drive(pin!(connection), &activity, limits, stop).await.map(|_closed| ())
 }
 
-/// Runs a connection to its end: its own, the server's, or the other side's patience with us or ours with it.
+/// What a connection was left like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Closed,
+    /// Open, and quiet for now: of HTTP/1.1 alone.
+    Resting,
+}
+
+/// Runs a connection to its rest or its end: its own, the server's, or the other side's patience with us or ours with it.
 async fn drive<C>(
     mut connection: Pin<&mut C>,
     activity: &Activity,
     limits: &Limits,
     stop: &Stop,
-) -> Result<(), Ended>
+) -> Result<Left, Ended>
 where
     C: GracefulConnection<Error = hyper::Error>,
 {
@@ -130,12 +159,14 @@ where
         }
         loop {
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
-                return Poll::Ready(result.map_err(Ended::Protocol));
+                return Poll::Ready(result.map(|()| Left::Closed).map_err(Ended::Protocol));
             }
             // The timer is set back only when it fires: most requests do not touch it. An earlier end, as of a head
             // that has begun on an idle connection, does.
-            let due =
+            let rests_at = activity.rests_at();
+            let ends_at =
                 stop_at.map_or_else(|| activity.due(limits), |at: Instant| at.min(activity.due(limits)));
+            let due = rests_at.map_or(ends_at, |at| at.min(ends_at));
             if due < timer.deadline() {
                 timer.as_mut().reset(due);
             }
@@ -144,6 +175,18 @@ where
             }
             if due > Instant::now() {
                 timer.as_mut().reset(due);
+            } else if rests_at == Some(due) {
+                // Told to end while it is idle, the protocol is done at once, and leaves the stream to us.
+                activity.set_resting(true);
+                connection.as_mut().graceful_shutdown();
+                let end = connection.as_mut().poll(cx);
+                activity.set_resting(false);
+                match end {
+                    Poll::Ready(result) => {
+                        return Poll::Ready(result.map(|()| Left::Resting).map_err(Ended::Protocol));
+                    }
+                    Poll::Pending => activity.close(),
+                }
             } else if stop_at.is_some_and(|at| at <= due) {
                 return Poll::Ready(Err(Ended::CutOff));
             } else if activity.is_idle() && !activity.is_closing() {
@@ -152,7 +195,7 @@ where
                 connection.as_mut().graceful_shutdown();
                 timer.as_mut().reset(activity.due(limits));
             } else if activity.is_closing() && activity.is_idle() {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(Left::Closed));
             } else {
                 return Poll::Ready(Err(Ended::Slow));
             }

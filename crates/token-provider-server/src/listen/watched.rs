@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
@@ -19,6 +20,8 @@ pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
     farewell: Farewell,
+    /// What was read and is to be read again.
+    unread: Bytes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +36,12 @@ enum Farewell {
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, farewell: Farewell::None }
+        Self { stream, activity, farewell: Farewell::None, unread: Bytes::new() }
+    }
+
+    /// Has these bytes read again, before all others.
+    pub(super) fn unread(&mut self, bytes: Bytes) {
+        self.unread = bytes;
     }
 }
 
@@ -43,6 +51,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let count = buffer.remaining().min(self.unread.len());
+            buffer.put_slice(&self.unread.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let (is_wanted, result) =
             (buffer.remaining() > 0, ready!(Pin::new(&mut self.stream).poll_read(cx, buffer)));
@@ -77,7 +90,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.activity.has_flushed();
+        Poll::Ready(Ok(()))
     }
 
     /// Says that nothing more will come, then reads what the other side still sends, for nobody (RFC 9112 §9.6).
@@ -85,6 +100,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     /// it, such as the one that says that its head is too large. The connection's timer puts an end to it, or too many
     /// bytes do.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.activity.is_resting() {
+            return Poll::Ready(Ok(()));
+        }
         if !matches!(self.farewell, Farewell::Lingering(_)) {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             // Not where the other side has gone first, or where an idle connection is closed: nothing is on its way.

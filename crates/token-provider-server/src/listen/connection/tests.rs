@@ -131,6 +131,53 @@ async fn connection_kept_alive_has_its_own_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn caller_may_leave_a_connection_that_rests() {
+    let mut caller = Caller::open(hello);
+    caller.send(REQUEST).await;
+    assert_eq!(caller.status().await, 200);
+    caller.pass(1).await;
+    let since = caller.since;
+    assert!(caller.result().await.is_ok());
+    assert_eq!(since.elapsed().as_secs(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn head_that_came_right_behind_a_request_is_not_lost() {
+    let mut caller = Caller::open(hello);
+    let (first, rest) = REQUEST.split_at(20);
+    caller.send(&[REQUEST, first].concat()).await;
+    assert_eq!(caller.status().await, 200);
+    caller.pass(10).await;
+    caller.send(rest).await;
+    assert_eq!(caller.status().await, 200);
+    caller.send(&[REQUEST, first].concat()).await;
+    assert_eq!(caller.status().await, 200);
+    caller.pass(0).await;
+    assert_eq!(caller.seconds_until_closed().await, 20);
+    assert!(matches!(caller.result().await, Err(Ended::Slow)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn answer_that_is_taken_in_slowly_comes_whole() {
+    const LENGTH: usize = 16 * PIPE;
+    for (last_word, closes_at_once) in [("", false), ("Connection: close\r\n", true)] {
+        let large = |_request| async { Response::new(Full::from(vec![b'x'; LENGTH])) };
+        let mut caller = Caller::open(large);
+        caller.send(format!("GET / HTTP/1.1\r\nHost: localhost\r\n{last_word}\r\n").as_bytes()).await;
+        assert_eq!(caller.status().await, 200);
+        let mut taken = 0;
+        while taken < LENGTH {
+            // Each time for longer than a connection needs to come to rest.
+            caller.pass(1).await;
+            let mut some = [0; PIPE];
+            taken += caller.stream.read(&mut some[..PIPE.min(LENGTH - taken)]).await.expect("more comes");
+        }
+        let seconds = caller.seconds_until_closed().await;
+        assert_eq!(seconds == 0, closes_at_once, "closed after {seconds} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn later_head_has_the_same_time_as_the_first() {
     let mut caller = Caller::open(hello);
     caller.send(REQUEST).await;
