@@ -14,6 +14,10 @@ use super::activity::Activity;
 const DISCARD: usize = 8 * 1024;
 const DISCARD_ALL: usize = 4 * 1024 * 1024;
 
+/// Up to this length the parts of an answer are put together before they are handed to the system, which takes one piece
+/// faster than two. An answer with a token of HERE's has some 1.2 KiB.
+const JOINED: usize = 2 * 1024;
+
 /// The stream under an HTTP connection.
 #[derive(Debug)]
 pub(super) struct Watched<S> {
@@ -80,7 +84,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bytes));
+        let stream = Pin::new(&mut self.stream);
+        let length = bytes.iter().map(|part| part.len()).sum();
+        let mut joined = [0; JOINED];
+        let written = match joined.get_mut(..length) {
+            Some(joined) => {
+                let mut rest = &mut *joined;
+                for part in bytes {
+                    let (place, after) = rest.split_at_mut(part.len());
+                    place.copy_from_slice(part);
+                    rest = after;
+                }
+                ready!(stream.poll_write(cx, joined))
+            }
+            None => ready!(stream.poll_write_vectored(cx, bytes)),
+        };
         self.activity.has_written();
         Poll::Ready(written)
     }
