@@ -1,8 +1,9 @@
 //! One slot per kind of token: who asks gets what is held, and a task of the slot's own keeps it fresh.
 //!
 //! Readers take no lock: a held token is behind an [`ArcSwapOption`], the table of slots behind an [`ArcSwap`], and each
-//! thread knows what it handed out last. Only a caller that finds no usable token waits, for the keeper's next step. All requests to the issuer for a slot are made by its
-//! one *keeper* task, so there is never more than one in flight, and a caller that goes away ends nothing.
+//! thread knows what it handed out last. Only a caller that finds no usable token waits, for the keeper's next step. All
+//! requests to the issuer for a slot are made by its one *keeper* task, so there is never more than one in flight, and a
+//! caller that goes away ends nothing.
 
 mod copies;
 mod keeper;
@@ -138,7 +139,7 @@ impl Cache {
         let slots = self.0.slots.load();
         let slot = slots.get(key)?;
         let token = slot.ask(now)?;
-        Last::keep(slot);
+        Last::keep(slot, now);
         Some(token)
     }
 
@@ -324,7 +325,7 @@ impl Slot {
 
     /// A due token is about to be refreshed, unless the keeper does not know: its timer stands still while the machine
     /// is suspended, so a caller may be the first to see that it is time. One caller wakes the keeper; the others pass
-    /// by.
+    /// by. (The clock of the keeper's thread may be a tick behind; then it goes back to sleep for so long.)
     fn wake_keeper(&self, now: Moment) {
         let is_time = |wake_from| now.boot.as_millis() >= u128::from(wake_from);
         if is_time(self.wake_from.load(Ordering::Relaxed))

@@ -9,12 +9,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::rule::Rule;
 
+/// How far apart the readings of two threads may be that were made at the same moment: the length of a tick on a system
+/// that has the fewest, 100 in a second.
+pub const TICK: Duration = Duration::from_millis(10);
+
 /// A point in time on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// Time since the Unix epoch, as the machine believes it to be.
     pub wall: Duration,
-    /// Time since some fixed start; never set back, and running on while the machine is suspended.
+    /// Time since some fixed start; never set back, and running on while the machine is suspended. What one thread reads may be
+    /// a [`TICK`] behind what another has read before.
     pub boot: Duration,
 }
 
@@ -66,7 +71,7 @@ impl Clock for SystemClock {
             static LAST: Cell<(Timespec, Moment)> =
                 const { Cell::new((START, Moment { wall: Duration::ZERO, boot: Duration::ZERO })) };
         }
-        // The coarse wall clock goes on by ticks of a few milliseconds, and costs a fifth of the boot clock, which has no
+        // The coarse wall clock goes on by ticks, usually of a few milliseconds, and costs a fifth of the boot clock, which has no
         // coarse twin. While it stands still so may the boot clock: after a suspend, and whenever the wall clock is set, it
         // reads something else. Tokens are judged with a margin of ten seconds.
         let tick = clock_gettime(ClockId::RealtimeCoarse);

@@ -53,7 +53,7 @@ mod provider;
 pub use crate::cache::SlotStatus;
 #[cfg(any(test, feature = "test-util"))]
 pub use crate::clock::TestClock;
-pub use crate::clock::{Clock, Moment, SystemClock};
+pub use crate::clock::{Clock, Moment, SystemClock, TICK};
 pub use crate::credential::{Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, Lookup};
 pub use crate::error::{Error, ErrorKind};
 pub use crate::issuer::{

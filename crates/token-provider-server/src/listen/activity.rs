@@ -4,7 +4,7 @@
 //! each have their time. hyper has one limit for the first and the third (a head's time there runs from the moment
 //! that the server is ready for it, which on a connection kept alive is the end of the answer before) and none for the
 //! rest; and it sets a timer anew for each request. Here the way of the bytes leaves marks, a few stores for each
-//! request, and the one timer of a connection looks at them when it fires.
+//! request, and the connection's timer looks at them when it fires.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,16 +30,16 @@ pub(super) struct Activity {
     reading: Reading,
     /// Requests whose answers have not been handed on in full.
     exchanges: AtomicU32,
-    /// Whether of these some may wait for the other side to take them in.
+    /// Whether of an answer that was handed on some may still wait for the other side to take it in.
     is_unsent: AtomicBool,
-    /// Whether the protocol lets go of the stream, but is not to close it.
-    is_resting: AtomicBool,
     /// When something last moved: bytes, the beginning or the end of an exchange.
     moved: AtomicU64,
     /// When the head now being read began.
     head: AtomicU64,
     /// When the server said its last word.
     closing: AtomicU64,
+    /// No mark but an order: the protocol is to let go of the stream, and not to close it.
+    is_resting: AtomicBool,
 }
 
 /// What bytes mean that come in between exchanges.
@@ -69,11 +69,11 @@ impl Activity {
             reading,
             exchanges: AtomicU32::new(0),
             is_unsent: AtomicBool::new(false),
-            is_resting: AtomicBool::new(false),
             moved: AtomicU64::new(0),
             // Whoever opens a connection has something to say.
             head: AtomicU64::new(0),
             closing: AtomicU64::new(NEVER),
+            is_resting: AtomicBool::new(false),
         })
     }
 

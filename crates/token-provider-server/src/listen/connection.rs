@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Buf as _;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Parts;
@@ -19,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::activity::{Activity, Reading};
 use super::limits::{Limits, MAX_HEAD};
-use super::rest;
+use super::rest::{Next, rest};
 use super::stop::Stop;
 use super::watched::Watched;
 use crate::http::Answer;
@@ -41,6 +43,8 @@ const RESET_FOR_ERRORS: usize = 32;
 pub(super) enum Ended {
     /// Bad syntax, a head too large, a connection broken off.
     Protocol(hyper::Error),
+    /// A connection broken off while nothing happened on it.
+    Broken(io::Error),
     /// The other side was too slow.
     Slow,
     /// The server stops, and could not wait any longer.
@@ -51,6 +55,7 @@ impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Protocol(error) => error.fmt(f),
+            Self::Broken(error) => error.fmt(f),
             Self::Slow => f.write_str("the other side was too slow"),
             Self::CutOff => f.write_str("cut off, as the server stops"),
         }
@@ -82,8 +87,11 @@ where
         if drive(Pin::new(&mut *connection), &activity, limits, stop).await? == Left::Closed {
             return Ok(());
         }
-        let Parts { io, read_buf, .. } = connection.into_parts();
+        let Parts { io, mut read_buf, .. } = connection.into_parts();
         stream = io.into_inner();
+        // Blank lines in front of a request are ignored (RFC 9112 §2.2).
+        let blank = read_buf.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        read_buf.advance(blank);
         if !read_buf.is_empty() {
             // A head that began right behind the last request.
             activity.has_read();
@@ -92,7 +100,7 @@ where
         }
         // Empty, it still has its room.
         drop(read_buf);
-        if !rest::rest(&mut stream, &activity, limits, stop).await {
+        if rest(&mut stream, &activity, limits, stop).await.map_err(Ended::Broken)? == Next::End {
             return Ok(());
         }
     }
@@ -176,16 +184,8 @@ where
             if due > Instant::now() {
                 timer.as_mut().reset(due);
             } else if rests_at == Some(due) {
-                // Told to end while it is idle, the protocol is done at once, and leaves the stream to us.
-                activity.set_resting(true);
-                connection.as_mut().graceful_shutdown();
-                let end = connection.as_mut().poll(cx);
-                activity.set_resting(false);
-                match end {
-                    Poll::Ready(result) => {
-                        return Poll::Ready(result.map(|()| Left::Resting).map_err(Ended::Protocol));
-                    }
-                    Poll::Pending => activity.close(),
+                if let Poll::Ready(result) = let_rest(connection.as_mut(), activity, cx) {
+                    return Poll::Ready(result.map_err(Ended::Protocol));
                 }
             } else if stop_at.is_some_and(|at| at <= due) {
                 return Poll::Ready(Err(Ended::CutOff));
@@ -202,6 +202,38 @@ where
         }
     })
     .await
+}
+
+/// Takes the protocol off a connection that seems idle, or sees what it has to do yet.
+///
+/// Told to end while it is idle, hyper is done at once, and does not close the stream, as that is told not to be closed. (It
+/// has `poll_without_shutdown` for this, which wants futures that can be moved.)
+fn let_rest<C>(
+    mut connection: Pin<&mut C>,
+    activity: &Activity,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Left, hyper::Error>>
+where
+    C: GracefulConnection<Error = hyper::Error>,
+{
+    let rests_at = activity.rests_at();
+    // Idle by the marks it may still have something to do, as with a body that nobody read: that is seen to first, or it
+    // would be taken for the next request.
+    if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+        return Poll::Ready(result.map(|()| Left::Closed));
+    }
+    if activity.rests_at() != rests_at {
+        return Poll::Pending;
+    }
+    activity.set_resting(true);
+    connection.as_mut().graceful_shutdown();
+    let end = connection.as_mut().poll(cx);
+    activity.set_resting(false);
+    if end.is_pending() {
+        // It was not idle after all, and ends when it is.
+        activity.close();
+    }
+    end.map_ok(|()| Left::Resting)
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// A request's head may be this long, over HTTP/1.1 and HTTP/2 alike. Node and nginx have 8 to 32 KiB.
 pub(super) const MAX_HEAD: u16 = 16 * 1024;
 
-/// After an answer, how long a connection of HTTP/1.1 keeps its buffers for the next request. Clients that ask at all often
-/// ask within this; ten thousand that do not then take a tenth of the memory.
+/// How long after an answer a connection of HTTP/1.1 keeps its buffers. A client with several requests sends the next within
+/// this; a connection that is only kept open then takes a fifth of the memory.
 pub(super) const REST: Duration = Duration::from_millis(100);
 
 /// How many connections there may be, and how long each step on one may take.

@@ -1,5 +1,7 @@
 //! A connection on which nothing happens: all that it keeps is its stream and a timer.
 
+use std::io;
+
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{sleep_until, timeout};
@@ -9,16 +11,25 @@ use super::limits::Limits;
 use super::stop::Stop;
 use super::watched::Watched;
 
-/// What is read of the next head while there is no buffer for it. The rest is left to the system for so long.
+/// How much of the next head is read here, where there is no buffer for all of it.
 const FIRST: usize = 16;
 
-/// Waits until the other side says something, and then returns `true`. Else one of the two has closed the connection.
+/// How a rest ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// There is something to read.
+    Head,
+    /// One side has closed the connection.
+    End,
+}
+
+/// Waits until the other side says something, has been silent for too long, or the server stops.
 pub(super) async fn rest<S>(
     stream: &mut Watched<S>,
     activity: &Activity,
     limits: &Limits,
     stop: &Stop,
-) -> bool
+) -> io::Result<Next>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -26,10 +37,11 @@ where
     tokio::select! {
         biased;
         () = stop.heard() => {}
-        read = stream.read(&mut first) => {
-            if let Some(read) = read.ok().and_then(|count| first.get(..count)).filter(|read| !read.is_empty()) {
+        count = stream.read(&mut first) => {
+            let read = first.get(..count?).unwrap_or_default();
+            if !read.is_empty() {
                 stream.unread(Bytes::copy_from_slice(read));
-                return true;
+                return Ok(Next::Head);
             }
         }
         () = sleep_until(activity.due(limits)) => {}
@@ -38,5 +50,5 @@ where
     activity.close();
     // A stream that is encrypted has a last word of its own. One that cannot be written any more is as good as closed.
     let _ = timeout(limits.linger, stream.shutdown()).await;
-    false
+    Ok(Next::End)
 }

@@ -43,8 +43,9 @@ impl<S> Watched<S> {
         Self { stream, activity, farewell: Farewell::None, unread: Bytes::new() }
     }
 
-    /// Has these bytes read again, before all others.
+    /// Has these bytes read again, before all others. There must be no such bytes left of an earlier time.
     pub(super) fn unread(&mut self, bytes: Bytes) {
+        debug_assert!(self.unread.is_empty(), "bytes would be lost");
         self.unread = bytes;
     }
 }
@@ -88,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         let length = bytes.iter().map(|part| part.len()).sum();
         let mut joined = [0; JOINED];
         let written = match joined.get_mut(..length) {
-            Some(joined) => {
+            Some(joined) if bytes.len() > 1 => {
                 let mut rest = &mut *joined;
                 for part in bytes {
                     let (place, after) = rest.split_at_mut(part.len());
@@ -97,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
                 }
                 ready!(stream.poll_write(cx, joined))
             }
-            None => ready!(stream.poll_write_vectored(cx, bytes)),
+            _ => ready!(stream.poll_write_vectored(cx, bytes)),
         };
         self.activity.has_written();
         Poll::Ready(written)
@@ -142,5 +143,53 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::super::activity::Reading;
+    use super::*;
+
+    #[tokio::test]
+    async fn answer_in_parts_arrives_as_it_is_however_little_is_taken_at_once() {
+        for (head, body) in
+            [(0, 0), (300, 0), (300, 900), (300, JOINED - 300), (300, JOINED - 299), (300, 9000)]
+        {
+            for room in [7, 1000, 64 * 1024] {
+                let bytes: Vec<u8> =
+                    (0..head + body).map(|at| u8::try_from(at % 251).expect("is small")).collect();
+                let (mut caller, server) = duplex(room);
+                let mut watched = Watched::new(server, Activity::new(Reading::Heads));
+                let sent = bytes.clone();
+                let sending = tokio::spawn(async move {
+                    let mut at = 0;
+                    while at < sent.len() {
+                        let parts = [&sent[at.min(head)..head], &sent[at.max(head)..]].map(IoSlice::new);
+                        at += watched.write_vectored(&parts).await.expect("is taken");
+                    }
+                });
+                let mut received = Vec::new();
+                caller.read_to_end(&mut received).await.expect("ends");
+                sending.await.expect("has ended well");
+                assert_eq!(received, bytes, "{head} and {body} bytes, {room} at once");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_put_back_is_read_first() {
+        let (mut caller, server) = duplex(64);
+        let mut watched = Watched::new(server, Activity::new(Reading::Heads));
+        watched.unread(Bytes::from_static(b"GET /"));
+        caller.write_all(b" HTTP/1.1").await.expect("is taken");
+        drop(caller);
+        let mut first = [0; 3];
+        watched.read_exact(&mut first).await.expect("is there");
+        let mut rest = Vec::new();
+        watched.read_to_end(&mut rest).await.expect("ends");
+        assert_eq!((&first[..], &rest[..]), (&b"GET"[..], &b" / HTTP/1.1"[..]));
     }
 }

@@ -1,7 +1,7 @@
 //! What a thread handed out last, and is most often asked for next: then there is nothing to look up, and nothing to count
 //! that other threads count, too.
 //!
-//! It stays with the thread until that hands out another token, so a token may outlive its provider there.
+//! It stays with the thread until that hands out other tokens, so a token may outlive its provider there.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -12,8 +12,11 @@ use crate::clock::Moment;
 use crate::schedule::{self, State};
 use crate::token::{AccessToken, TokenKey};
 
+/// How many tokens a thread remembers: most programs hand out one or two kinds. With more in turns, each is looked up.
+const REMEMBERED: usize = 4;
+
 thread_local! {
-    static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+    static LAST: RefCell<Vec<Last>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(super) struct Last {
@@ -25,24 +28,22 @@ pub(super) struct Last {
 }
 
 impl Last {
-    /// Returns the last token, if that is what is asked for and there is nothing to be done about it.
+    /// Returns a token that this thread remembers, if it is the one asked for and there is nothing to be done about it.
     pub(super) fn fresh(cache: u64, key: &TokenKey, now: Moment) -> Option<AccessToken> {
-        // There is none any more while a thread ends.
-        let find = |last: &RefCell<Option<Self>>| {
-            let last = last.try_borrow().ok()?;
-            let Self { slot, turns, token, left_when_due } = last.as_ref()?;
-            let is_asked_for = slot.cache == cache && slot.key == *key && slot.turns.count() == *turns;
-            let is_fresh = || schedule::state(token.left_at(now), *left_when_due) == State::Fresh;
-            (is_asked_for && is_fresh()).then(|| {
-                slot.note_asked();
-                token.clone()
+        let find = |remembered: &RefCell<Vec<Self>>| {
+            let remembered = remembered.borrow();
+            let last = remembered.iter().find(|last| last.is_of(cache, key))?;
+            (last.slot.turns.count() == last.turns && last.is_fresh(now)).then(|| {
+                last.slot.note_asked();
+                last.token.clone()
             })
         };
+        // While a thread ends it remembers nothing.
         LAST.try_with(find).ok().flatten()
     }
 
-    /// Remembers what a slot holds.
-    pub(super) fn keep(slot: &Arc<Slot>) {
+    /// Remembers what a slot holds, if it is fresh.
+    pub(super) fn keep(slot: &Arc<Slot>, now: Moment) {
         // Counted before the look: what comes in between is then looked at again.
         let turns = slot.turns.count();
         let last = slot.held.load().as_ref().map(|held| Self {
@@ -51,6 +52,22 @@ impl Last {
             token: held.token.own().clone(),
             left_when_due: held.left_when_due,
         });
-        let _ = LAST.try_with(|cell| cell.replace(last));
+        let Some(last) = last.filter(|last| last.is_fresh(now)) else {
+            return;
+        };
+        let _ = LAST.try_with(|remembered| {
+            let mut remembered = remembered.borrow_mut();
+            remembered.retain(|other| !other.is_of(slot.cache, &slot.key));
+            remembered.truncate(REMEMBERED - 1);
+            remembered.insert(0, last);
+        });
+    }
+
+    fn is_of(&self, cache: u64, key: &TokenKey) -> bool {
+        self.slot.cache == cache && self.slot.key == *key
+    }
+
+    fn is_fresh(&self, now: Moment) -> bool {
+        schedule::state(self.token.left_at(now), self.left_when_due) == State::Fresh
     }
 }

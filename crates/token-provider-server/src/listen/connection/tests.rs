@@ -178,6 +178,51 @@ async fn answer_that_is_taken_in_slowly_comes_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_is_as_before_after_a_rest() {
+    let mut caller = Caller::open(hello);
+    let post = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nbytes";
+    let old = b"GET / HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n";
+    let expecting = b"GET / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\r\n";
+    for request in [REQUEST, post, old, expecting, b"\r\n\r\n", b""] {
+        // A blank line in front of a request, or behind its body, is none of it.
+        caller.send(&[REQUEST, request, REQUEST, b"\r\n"].concat()).await;
+        for _ in 0..if request.len() > 4 { 3 } else { 2 } {
+            assert_eq!(caller.status().await, 200);
+        }
+        caller.pass(1).await;
+    }
+    assert_eq!(caller.seconds_until_closed().await, 74);
+    assert!(caller.result().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_that_only_seems_idle_is_served_first() {
+    let activity = Activity::new(Reading::Heads);
+    let service = service_fn(|request| {
+        let exchange = activity.begin();
+        async move { Ok::<_, Infallible>(hello(request).await.map(|body| exchange.track(body))) }
+    });
+    let (mut caller, server) = duplex(PIPE);
+    let stream = TokioIo::new(Watched::new(server, Arc::clone(&activity)));
+    let mut connection = http1::Builder::new().serve_connection(stream, service);
+    drop(activity.begin());
+    activity.has_flushed();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(activity.rests_at().is_some_and(|at| at < Instant::now()));
+    caller.write_all(REQUEST).await.expect("is taken");
+    std::future::poll_fn(|cx| {
+        assert!(let_rest(Pin::new(&mut connection), &activity, cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    assert!(!activity.is_closing() && !activity.is_resting());
+    let mut answer = vec![0; PIPE];
+    let length = caller.read(&mut answer).await.expect("comes");
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("connection: close"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn later_head_has_the_same_time_as_the_first() {
     let mut caller = Caller::open(hello);
     caller.send(REQUEST).await;

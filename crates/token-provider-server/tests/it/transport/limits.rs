@@ -39,15 +39,18 @@ async fn silence_after_the_handshake_ends_the_connection() {
 
 #[tokio::test]
 async fn idle_connection_ends_with_a_proper_farewell() {
-    let limits = Limits { idle: SHORT, ..Limits::default() };
-    let server = TlsServer::start_with(Setup::default().limits(limits), Files::new()).await;
-    let mut stream =
-        server.try_connect(Arc::new(server.client_config(&[&TLS13]))).await.expect("shakes hands");
-    stream.write_all(REQUEST.as_bytes()).await.expect("is sent");
-    let mut answer = Vec::new();
-    // Without `close_notify`, rustls would report that the end may be somebody else's doing.
-    within("the end", stream.read_to_end(&mut answer)).await.expect("ends in order");
-    assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    // Before and after it has come to rest.
+    for idle in [SHORT, 6 * SHORT] {
+        let limits = Limits { idle, ..Limits::default() };
+        let server = TlsServer::start_with(Setup::default().limits(limits), Files::new()).await;
+        let mut stream =
+            server.try_connect(Arc::new(server.client_config(&[&TLS13]))).await.expect("shakes hands");
+        stream.write_all(REQUEST.as_bytes()).await.expect("is sent");
+        let mut answer = Vec::new();
+        // Without `close_notify`, rustls would report that the end may be somebody else's doing.
+        within("the end", stream.read_to_end(&mut answer)).await.expect("ends in order");
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    }
 }
 
 #[tokio::test]

@@ -70,8 +70,30 @@ async fn who_gets_it_has_asked_for_the_next_one_too() {
 async fn token_that_was_let_go_is_forgotten() {
     let bench = Bench::new(|_| token(86_400));
     ask_twice(&bench, &hour()).await;
-    let slot = bench.cache.0.find(&hour()).expect("is there");
-    bench.cache.0.remove(&slot);
-    slot.turn(Phase::Closed);
+    bench.cache.0.closed.raise();
+    settle().await;
     assert!(!is_remembered(&bench, &hour()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn threads_remember_for_themselves() {
+    let bench = Bench::new(|_| token(3600));
+    let first = ask_twice(&bench, &hour()).await;
+    let ((cache, number), now) = ((Arc::clone(&bench.cache), bench.cache.0.number), bench.cache.now());
+    let elsewhere = std::thread::spawn(move || {
+        assert!(Last::fresh(number, &hour(), now).is_none(), "was not handed out here");
+        cache.held(&hour(), now).expect("is held");
+        Last::fresh(number, &hour(), now).expect("is remembered").fingerprint()
+    });
+    assert_eq!(elsewhere.join().expect("has ended well"), first.fingerprint());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_few_are_remembered() {
+    let bench = Bench::new(|_| token(3600));
+    for lifetime in 60..70 {
+        ask_twice(&bench, &key(lifetime)).await;
+    }
+    let remembered = (60..70).filter(|lifetime| is_remembered(&bench, &key(*lifetime)));
+    assert_eq!(remembered.collect::<Vec<_>>(), [66, 67, 68, 69]);
 }
