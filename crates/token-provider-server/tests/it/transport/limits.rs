@@ -40,7 +40,7 @@ async fn silence_after_the_handshake_ends_the_connection() {
 #[tokio::test]
 async fn idle_connection_ends_with_a_proper_farewell() {
     // Before and after it has come to rest.
-    for idle in [SHORT, 6 * SHORT] {
+    for idle in [SHORT, 12 * SHORT] {
         let limits = Limits { idle, ..Limits::default() };
         let server = TlsServer::start_with(Setup::default().limits(limits), Files::new()).await;
         let mut stream =
