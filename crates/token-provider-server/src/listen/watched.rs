@@ -1,4 +1,5 @@
-//! A stream that leaves marks of what moves on it, and takes leave so that its last words are heard.
+//! A stream that leaves marks of what moves on it, hands on small answers in one piece, gives back what was read too early, and
+//! takes leave so that its last words are heard.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -290,7 +290,7 @@ impl Drop for Keeper {
     /// However the task ends (let go, provider dropped, runtime shut down): nobody goes on waiting for it.
     fn drop(&mut self) {
         self.shared.remove(&self.slot);
-        // What it holds stays: callers that are still on their way to it were told of it.
+        // What it holds stays: callers who waited for just this token may not have taken it yet.
         self.slot.turn(Phase::Closed);
     }
 }

@@ -5,6 +5,7 @@ use hyper::Response;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
+use super::super::limits::REST;
 use super::*;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -196,7 +197,7 @@ async fn all_is_as_before_after_a_rest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connection_that_only_seems_idle_is_served_first() {
+async fn connection_that_only_seems_idle_is_served_before_it_rests() {
     let activity = Activity::new(Reading::Heads);
     let service = service_fn(|request| {
         let exchange = activity.begin();
@@ -220,6 +221,15 @@ async fn connection_that_only_seems_idle_is_served_first() {
     let length = caller.read(&mut answer).await.expect("comes");
     let answer = String::from_utf8_lossy(&answer[..length]);
     assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("connection: close"), "{answer}");
+
+    // Then it comes to rest in its time, and stays open.
+    let since = Instant::now();
+    let left = drive(Pin::new(&mut connection), &activity, &Limits::default(), &Stop::default()).await;
+    assert!(matches!(left, Ok(Left::Resting)), "{left:?}");
+    assert_eq!(since.elapsed(), REST);
+    let mut stream = connection.into_parts().io.into_inner();
+    stream.write_all(b"open").await.expect("is open");
+    assert_eq!(caller.read(&mut [0; PIPE]).await.expect("is open"), 4);
 }
 
 #[tokio::test(start_paused = true)]
