@@ -3,8 +3,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hyper::HeaderMap;
-use hyper::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::HeaderMap;
+use http::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER};
 use serde_json::{Value, json};
 use token_provider::{Error, ErrorKind, HereIssuer, Issued, Scope};
 

@@ -31,7 +31,7 @@ def estimate(bench):
 def measure(bench):
     bench.progress.step("building", 30)
     other = ["--manifest-path", str(BENCH / "load/Cargo.toml"), "--bench", "google"]
-    ours = ["--package", "token-provider", "--features", "bench", "--bench", "token"]
+    ours = ["--package", "token-provider", "--bench", "token"]
     for args in (ours, other):
         cargo_bench(*args, "--no-run")
     times = {name: [] for name in (OURS, OURS_TWICE, OTHER, OTHER_TWICE, SIGNATURE)}

@@ -26,7 +26,6 @@ use self::signal::Signal;
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, ErrorKind};
 use crate::issuer::Issue;
-use crate::rule::Rule;
 use crate::schedule::{self, State};
 use crate::token::{AccessToken, TokenKey};
 
@@ -179,8 +178,7 @@ impl Cache {
             match &*phase {
                 Phase::BackingOff { error, until, refused, .. }
                     if *until > now.boot
-                        && refused.is_none_or(|changes| changes == self.0.credential_changes.count())
-                        && Rule::FailureIsTold.is_kept() =>
+                        && refused.is_none_or(|changes| changes == self.0.credential_changes.count()) =>
                 {
                     let left = until.saturating_sub(now.boot);
                     return Some(Err(error.clone().with_retry_after(Some(left))));
@@ -188,9 +186,7 @@ impl Cache {
                 Phase::Closed => return None,
                 Phase::BackingOff { .. } | Phase::Fetching | Phase::Holding => {}
             }
-            if Rule::WaiterWakesKeeper.is_kept() {
-                slot.wanted.notify_one();
-            }
+            slot.wanted.notify_one();
             slot.turns.after(turns).await;
         }
     }
@@ -242,7 +238,7 @@ impl Shared {
                 return Ok(slot);
             }
             let slots = self.slots.load();
-            if slots.len() >= self.max_slots && Rule::SlotBound.is_kept() {
+            if slots.len() >= self.max_slots {
                 return Err(Error::new(
                     ErrorKind::TooManyTokens,
                     format!(
@@ -264,7 +260,7 @@ impl Shared {
     }
 
     fn find(&self, key: &TokenKey) -> Option<Arc<Slot>> {
-        self.slots.load().get(key).filter(|_| Rule::SingleFlight.is_kept()).map(Arc::clone)
+        self.slots.load().get(key).map(Arc::clone)
     }
 
     /// Takes a slot out of the table. The next caller starts anew.
@@ -317,7 +313,7 @@ impl Slot {
         let held = self.held.load();
         let held = held.as_ref()?;
         let state = held.state(now);
-        if state == State::Due && Rule::DueIsNoticed.is_kept() {
+        if state == State::Due {
             self.wake_keeper(now);
         }
         held.token_at(now)
@@ -372,8 +368,7 @@ impl Held {
     /// Returns the token if it may be handed out.
     fn token_at(&self, now: Moment) -> Option<AccessToken> {
         match self.state(now) {
-            State::Fresh => Some(self.token.own().clone()),
-            State::Due => Rule::RefreshBehindCallers.is_kept().then(|| self.token.own().clone()),
+            State::Fresh | State::Due => Some(self.token.own().clone()),
             State::Expired => None,
         }
     }

@@ -7,8 +7,6 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::rule::Rule;
-
 /// How far apart the readings of two threads may be that were made at the same moment: the length of a tick on a system
 /// that has the fewest, 100 in a second.
 pub const TICK: Duration = Duration::from_millis(10);
@@ -34,11 +32,7 @@ impl Moment {
     /// has reached it.
     #[must_use]
     pub fn left_at(self, now: Self) -> Duration {
-        let wall =
-            if Rule::WallClockCounts.is_kept() { self.wall.saturating_sub(now.wall) } else { Duration::MAX };
-        let boot =
-            if Rule::BootClockCounts.is_kept() { self.boot.saturating_sub(now.boot) } else { Duration::MAX };
-        wall.min(boot)
+        self.wall.saturating_sub(now.wall).min(self.boot.saturating_sub(now.boot))
     }
 
     /// Returns the wall-clock reading as a [`SystemTime`].

@@ -8,7 +8,6 @@ use crate::cache::{Cache, SlotStatus};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::{Error, ErrorKind};
 use crate::issuer::Issue;
-use crate::rule::Rule;
 use crate::token::{AccessToken, TokenKey};
 
 /// How long a caller without a token waits for one.
@@ -81,7 +80,7 @@ impl TokenProvider {
         if let Some(token) = self.held(key) {
             return Ok(token);
         }
-        let max_wait = if Rule::WaitIsBounded.is_kept() { self.0.max_wait } else { Duration::MAX };
+        let max_wait = self.0.max_wait;
         let asked_at = tokio::time::Instant::now();
         match tokio::time::timeout(max_wait, self.0.cache.wait(key)).await {
             // An attempt that began for this caller ends in the same moment as its wait. Of the two it is told that it has

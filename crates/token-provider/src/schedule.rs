@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::rule::Rule;
 use crate::token::EXPIRY_MARGIN;
 
 /// A token is due for its successor at this share of its lifetime …
@@ -16,7 +15,7 @@ const DUE_JITTER: f64 = 0.05;
 /// The share of the usable time that takes the place of [`DUE_SHARE`] for tokens of less than a minute.
 const SHORT_DUE_SHARE: f64 = 0.85;
 /// However short a token lives, two successful requests for it are at least this far apart.
-const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
+pub(crate) const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
 /// Where the issuer still hands out a token that is due, it is asked again after this share of what the token has left:
 /// one percent of the lifetime, a little less than what lies between the latest due point and a quarter.
 const ASK_AGAIN_SHARE: f64 = 0.04;
@@ -49,8 +48,7 @@ pub(crate) enum State {
 
 /// Judges a token that has `left` to live, and was due when it had `left_when_due`.
 pub(crate) fn state(left: Duration, left_when_due: Duration) -> State {
-    let margin = if Rule::ExpiryMargin.is_kept() { EXPIRY_MARGIN } else { Duration::ZERO };
-    if left <= margin {
+    if left <= EXPIRY_MARGIN {
         State::Expired
     } else if left <= left_when_due {
         State::Due
@@ -66,22 +64,13 @@ pub(crate) fn state(left: Duration, left_when_due: Duration) -> State {
 pub(crate) fn refresh_after(lifetime: Duration, chance: f64) -> Duration {
     let jitter = 1.0 + DUE_JITTER * (2.0 * chance - 1.0);
     let usable = lifetime.saturating_sub(EXPIRY_MARGIN);
-    let share = if Rule::RefreshInTime.is_kept() { DUE_SHARE } else { 0.9 };
-    lifetime.mul_f64(share * jitter).min(usable.mul_f64(SHORT_DUE_SHARE * jitter)).max(shortest_refresh())
-}
-
-/// Returns how long after the request for a token was sent the next one may be sent at the earliest, when it succeeded.
-pub(crate) fn shortest_refresh() -> Duration {
-    if Rule::ShortestRefresh.is_kept() { SHORTEST_REFRESH } else { Duration::ZERO }
+    lifetime.mul_f64(DUE_SHARE * jitter).min(usable.mul_f64(SHORT_DUE_SHARE * jitter)).max(SHORTEST_REFRESH)
 }
 
 /// Returns how long after the request for a token that came out of the issuer's cache, and has `left` to live, the issuer
 /// may be asked again at the earliest.
 pub(crate) fn ask_again_after(left: Duration, chance: f64) -> Duration {
-    if !Rule::CacheIsLeftAlone.is_kept() {
-        return shortest_refresh();
-    }
-    left.mul_f64(ASK_AGAIN_SHARE * (1.0 - ASK_AGAIN_JITTER * chance)).max(shortest_refresh())
+    left.mul_f64(ASK_AGAIN_SHARE * (1.0 - ASK_AGAIN_JITTER * chance)).max(SHORTEST_REFRESH)
 }
 
 /// Returns how long to wait after the given failure, the `failures`th in a row (from 1).
@@ -89,15 +78,13 @@ pub(crate) fn ask_again_after(left: Duration, chance: f64) -> Duration {
 /// Transient failures: exponential backoff with jitter, and never sooner than the issuer asked for. Others: slowly,
 /// since only a person can mend them.
 pub(crate) fn retry_after(error: &Error, failures: u32, chance: f64) -> Duration {
-    let (step, jitter) = if error.is_transient() || !Rule::RefusedSlowly.is_kept() {
-        let doublings = if Rule::Backoff.is_kept() { failures.saturating_sub(1).min(16) } else { 0 };
+    let (step, jitter) = if error.is_transient() {
+        let doublings = failures.saturating_sub(1).min(16);
         (FIRST_RETRY.saturating_mul(1 << doublings).min(LAST_RETRY), RETRY_JITTER)
     } else {
         (REFUSED_RETRY, ASKED_JITTER)
     };
-    let asked = error.retry_after().filter(|_| Rule::RetryAfter.is_kept());
-    let longest = if Rule::RetryAfterBound.is_kept() { LONGEST_RETRY_AFTER } else { Duration::MAX / 2 };
-    let asked = asked.unwrap_or_default().min(longest);
+    let asked = error.retry_after().unwrap_or_default().min(LONGEST_RETRY_AFTER);
     step.mul_f64(1.0 + jitter * chance).max(asked.mul_f64(1.0 + ASKED_JITTER * chance))
 }
 

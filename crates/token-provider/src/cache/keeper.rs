@@ -14,7 +14,6 @@ use super::{AWAKE, Copies, Held, Phase, Shared, Slot};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::issuer::Issued;
-use crate::rule::Rule;
 use crate::schedule::{self, State};
 use crate::token::{AccessToken, EXPIRY_MARGIN, Scope};
 
@@ -107,19 +106,12 @@ impl Keeper {
         // An issuer that panics has failed like any other: what follows is a pause, not a keeper that is gone.
         let attempt =
             AssertUnwindSafe(async { self.shared.issuer.issue(&self.slot.key).await }).catch_unwind();
-        let longest = if Rule::AttemptIsBounded.is_kept() { LONGEST_ATTEMPT } else { Duration::MAX };
-        let answer = match tokio::time::timeout(longest, attempt).await {
+        let answer = match tokio::time::timeout(LONGEST_ATTEMPT, attempt).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(panic)) if !Rule::PanicIsCaught.is_kept() => std::panic::resume_unwind(panic),
             Ok(Err(_panic)) => Err(Error::new(ErrorKind::Unreachable, "the issuer panicked")),
             Err(_elapsed) => Err(Error::new(ErrorKind::TimedOut, "the issuer did not come to an end")),
         };
-        if !Rule::RotationInFlight.is_kept() {
-            self.credential_changes = self.shared.credential_changes.count();
-        }
-        let counted_from =
-            if Rule::LifetimeFromSending.is_kept() { sent_at } else { self.shared.clock.now() };
-        match answer.and_then(|issued| self.take(issued, counted_from)) {
+        match answer.and_then(|issued| self.take(issued, sent_at)) {
             Ok(rest) => Ok(Success { sent_at, rest }),
             Err(error) => Err(self.fail(error)),
         }
@@ -132,7 +124,7 @@ impl Keeper {
         let scope = issued.scope.or_else(|| self.slot.key.scope().cloned());
         let token = AccessToken::new(issued.access_token, scope, left, sent_at);
         let now = self.shared.clock.now();
-        if !token.is_usable_at(now) && Rule::ExpiredOnArrival.is_kept() {
+        if !token.is_usable_at(now) {
             return Err(Error::new(
                 ErrorKind::ExpiresTooSoon,
                 format!(
@@ -145,7 +137,7 @@ impl Keeper {
         let rest = if is_from_cache {
             schedule::ask_again_after(left, self.shared.chance())
         } else {
-            schedule::shortest_refresh()
+            schedule::SHORTEST_REFRESH
         };
         if is_from_cache && self.is_no_successor(&token, now) {
             self.slot.turn(Phase::Holding);
@@ -153,11 +145,7 @@ impl Keeper {
         }
         // Of one out of a cache nobody knows how old it is. It was asked for as one that lives for so long, so that is
         // what a quarter is a quarter of.
-        let lifetime = if is_from_cache && Rule::CachedIsNotNew.is_kept() {
-            left.max(self.slot.key.lifetime())
-        } else {
-            left
-        };
+        let lifetime = if is_from_cache { left.max(self.slot.key.lifetime()) } else { left };
         let left_when_due = lifetime.saturating_sub(schedule::refresh_after(lifetime, self.shared.chance()));
         tracing::info!(
             token.fingerprint = %token.fingerprint(),
@@ -181,8 +169,7 @@ impl Keeper {
             return false;
         };
         let is_same = held.token.own().fingerprint() == token.fingerprint();
-        let is_successor = !is_same && token.left_at(now) > held.token.own().left_at(now);
-        if is_successor || !Rule::SuccessorLivesLonger.is_kept() {
+        if !is_same && token.left_at(now) > held.token.own().left_at(now) {
             return false;
         }
         tracing::debug!(
@@ -208,10 +195,7 @@ impl Keeper {
             token.expires_in = self.slot.usable(now).map(|token| token.left_at(now).as_secs()),
             "no token received"
         );
-        let pause = Pause {
-            until: now.boot.saturating_add(span),
-            is_refusal: !error.is_transient() && Rule::RotationEndsPause.is_kept(),
-        };
+        let pause = Pause { until: now.boot.saturating_add(span), is_refusal: !error.is_transient() };
         let refused = pause.is_refusal.then_some(self.credential_changes);
         self.slot.turn(Phase::BackingOff { error, failures: self.failures, until: pause.until, refused });
         pause
@@ -223,13 +207,13 @@ impl Keeper {
             let now = self.shared.clock.now();
             let state = self.slot.state(now);
             // With nothing to hand out there is nothing to wait for.
-            let rest = if state == State::Expired { schedule::shortest_refresh() } else { rest };
+            let rest = if state == State::Expired { schedule::SHORTEST_REFRESH } else { rest };
             let earliest = sent_at.boot.saturating_add(rest);
             let pause = earliest.saturating_sub(now.boot);
             if state != State::Fresh && pause.is_zero() {
                 // One that nobody asks for goes now, though it can be handed out for a while yet: the caller who
                 // comes next should get a token with more than this one's rest before it.
-                let is_asked = self.slot.asked.load(Ordering::Relaxed) || !Rule::IdleLetGo.is_kept();
+                let is_asked = self.slot.asked.load(Ordering::Relaxed);
                 return if is_asked { Next::Ask } else { Next::LetGo };
             }
             sleep(&self.slot, pause.max(self.until_due(now)), earliest).await;
@@ -243,12 +227,11 @@ impl Keeper {
             let left = pause.until.saturating_sub(now.boot);
             if left.is_zero() {
                 let is_asked = self.slot.asked.load(Ordering::Relaxed);
-                let is_patient = self.unasked_failures < PATIENCE || !Rule::Patience.is_kept();
+                let is_patient = self.unasked_failures < PATIENCE;
                 if is_asked || is_patient || self.slot.usable(now).is_some() {
                     return Next::Ask;
                 }
-                let is_forgotten = now.boot >= pause.until.saturating_add(FAILURE_MEMORY);
-                if is_forgotten || !Rule::FailureMemory.is_kept() {
+                if now.boot >= pause.until.saturating_add(FAILURE_MEMORY) {
                     return Next::LetGo;
                 }
             }
@@ -274,14 +257,13 @@ impl Keeper {
 /// Sleeps, but not so long that a clock that was set or a suspended machine would go unnoticed, and not while a
 /// caller waits without a token. From `wake_from` on, by the boot clock, callers wake it who find the token due.
 async fn sleep(slot: &Slot, span: Duration, wake_from: Duration) {
-    let longest = if Rule::ClocksAreLookedAt.is_kept() { LONGEST_SLEEP } else { Duration::MAX };
     // Not before its time, so the fraction of a millisecond is rounded up.
     let wake_from = u64::try_from(wake_from.as_millis().saturating_add(1)).unwrap_or(AWAKE);
     slot.wake_from.store(wake_from, Ordering::Relaxed);
     tokio::select! {
         biased;
         () = slot.wanted.notified() => {}
-        () = tokio::time::sleep(span.min(longest)) => {}
+        () = tokio::time::sleep(span.min(LONGEST_SLEEP)) => {}
     }
     slot.wake_from.store(AWAKE, Ordering::Relaxed);
 }

@@ -259,16 +259,7 @@ impl Issue for HereIssuer {
     }
 }
 
-#[cfg(feature = "bench")]
-#[doc(hidden)]
-impl HereIssuer {
-    /// Signs a request that is not sent.
-    pub fn sign_once(&self) -> Result<String, Error> {
-        Ok(self.authorization(&self.in_use.load(), &nonce()?))
-    }
-}
-
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 impl HereIssuer {
     /// Reads an answer as if the network had brought it, and shows the token in it.

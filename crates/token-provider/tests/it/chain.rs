@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
-use token_provider::{
-    Error, ErrorKind, Issue, IssueFuture, Issued, Rule, TestClock, TokenKey, TokenProvider,
-};
+use token_provider::{Error, ErrorKind, Issue, IssueFuture, Issued, TestClock, TokenKey, TokenProvider};
 use tokio::time::sleep;
 
 /// Issues a new token each time, as HERE does, unless it is down.
@@ -200,24 +198,3 @@ async fn first_that_grants_less_than_was_asked_for_is_asked_often_and_not_all_th
     let asked = asked.load(Ordering::Relaxed);
     assert!(asked < 86_400 / 15, "{asked} requests a day");
 }
-
-#[test]
-fn every_broken_rule_about_a_chain_is_noticed() {
-    for rule in RULES {
-        Rule::break_on_this_thread(Some(rule));
-        let noticed = (0..20).find(|&seed| {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-            let runtime = runtime.expect("a runtime without input and output needs nothing");
-            let life = runtime.block_on(live(900, seed, if seed / 2 % 2 == 0 { 1 } else { 3 }, 1));
-            life.least < 0.25 || life.waited || life.went_back || life.asked_per_token > 4.0
-        });
-        Rule::break_on_this_thread(None);
-        eprintln!("{rule:?} is noticed at seed {noticed:?}");
-        assert!(noticed.is_some(), "{rule:?} was broken, and nobody noticed");
-    }
-}
-
-/// Rules that show with another provider as the issuer alone.
-pub(crate) const RULES: [Rule; 3] =
-    [Rule::CachedIsNotNew, Rule::CacheIsLeftAlone, Rule::SuccessorLivesLonger];

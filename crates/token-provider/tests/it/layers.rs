@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the library, each above those that may use it.
-const LAYERS: [&str; 10] =
-    ["rule", "error", "clock", "token", "credential", "sign", "issuer", "schedule", "cache", "provider"];
+const LAYERS: [&str; 9] =
+    ["error", "clock", "token", "credential", "sign", "issuer", "schedule", "cache", "provider"];
 
 fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).expect("is a directory").flatten() {

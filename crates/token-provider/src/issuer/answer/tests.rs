@@ -1,5 +1,6 @@
 //! Answers as HERE and others give them, and as nobody should.
 
+mod corpus;
 mod refusals;
 
 use proptest::prelude::*;
