@@ -108,7 +108,29 @@ impl Failure {
 
 /// Runs a command to its end.
 pub fn run(cli: Cli) -> ExitCode {
-    let result = match cli.command {
+    match keep_memory_private().and_then(|()| run_command(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// Keeps the memory of the process, where the access key is, out of core files, and from debuggers of the same user.
+/// Before anything is read: whatever the command, the environment may hold the key.
+fn keep_memory_private() -> Result<(), Failure> {
+    use rustix::process::{self, Resource, Rlimit};
+
+    let result = process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    // The limit does not hold for a core file that the kernel pipes to a program, such as systemd-coredump.
+    #[cfg(target_os = "linux")]
+    let result = result.and_then(|()| process::set_dumpable_behavior(process::DumpableBehavior::NotDumpable));
+    result.map_err(|error| Failure::system("cannot turn core files off")(error.into()))
+}
+
+fn run_command(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
         Command::Completions { shell } => {
             cli::completions(shell, &mut io::stdout()).map_err(Failure::system("cannot write to stdout"))
         }
@@ -129,13 +151,6 @@ pub fn run(cli: Cli) -> ExitCode {
                 let listen = if is_default { Vec::new() } else { settings.config.listen };
                 sandbox::run(listen, credentials, write_credentials, fault)
             })
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            failure.report();
-            ExitCode::from(failure.exit_code())
         }
     }
 }

@@ -3,6 +3,7 @@
 mod check;
 mod health;
 mod help;
+mod memory;
 mod notify;
 mod sandbox;
 mod serve;

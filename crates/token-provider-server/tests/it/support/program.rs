@@ -96,7 +96,12 @@ impl Folder {
 
     /// Starts the program, and leaves it running.
     pub(crate) fn start<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Running {
-        let mut child = self.command(arguments).spawn().expect("starts");
+        Self::spawn(self.command(arguments))
+    }
+
+    /// The same for a command that was made ready before.
+    pub(crate) fn spawn(mut command: Command) -> Running {
+        let mut child = command.spawn().expect("starts");
         let stderr = child.stderr.take().expect("is piped");
         Running { child, log: BufReader::new(stderr).lines(), logged: Vec::new() }
     }
@@ -115,6 +120,11 @@ impl Running {
                 return message;
             }
         }
+    }
+
+    /// The line of the log that was read last.
+    pub(crate) fn last_line(&self) -> &str {
+        self.logged.last().map_or("", String::as_str)
     }
 
     /// The address that the server says it listens at; the first of several.
@@ -152,9 +162,13 @@ impl Running {
         (status, stdout, self.logged)
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("is running")
+    }
+
     /// The arguments that everybody on the machine can see.
     pub(crate) fn visible_arguments(&self) -> String {
-        let id = self.child.id().expect("is running");
+        let id = self.id();
         let bytes = fs::read(format!("/proc/{id}/cmdline")).expect("can be read");
         String::from_utf8_lossy(&bytes).into_owned()
     }
