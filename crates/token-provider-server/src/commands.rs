@@ -16,6 +16,7 @@ use token_provider::ErrorKind;
 
 use crate::cli::{self, Cli, Command, Common, KeyCommand};
 use crate::config::{Config, ConfigError, Environment};
+use crate::printable::{escaped, excerpt};
 use crate::reload::Settings;
 use crate::setup::SetupError;
 use crate::telemetry;
@@ -29,7 +30,7 @@ const EXIT_CONFIG: u8 = 78;
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     /// The configuration cannot be used.
-    #[error("the configuration cannot be used:\n{0}")]
+    #[error("the configuration cannot be used:")]
     Config(ConfigError),
     /// An argument that clap cannot judge.
     #[error("{0}")]
@@ -90,10 +91,13 @@ impl Failure {
         if matches!(self, Self::Reported(_)) {
             return;
         }
-        let mut text = format!("error: {self}\n");
+        let mut text = format!("error: {}\n", escaped(self));
+        if let Self::Config(error) = self {
+            text.extend(error.problems().iter().map(|problem| escaped(problem) + "\n"));
+        }
         let mut cause = self.source();
         while let Some(error) = cause {
-            let line = error.to_string();
+            let line = excerpt(error);
             // Some say themselves what caused them.
             if !text.contains(&line) {
                 // Writing to a `String` cannot fail.

@@ -3,6 +3,8 @@
 //! The way of a request: [`listen`] accepts a connection, [`http`] routes, [`access`] decides and hands out. The way of
 //! a start: [`cli`] and [`config`] say what is wanted, [`setup`] puts it together, [`commands`] run it.
 
+mod printable;
+
 pub mod problem;
 
 pub mod config;

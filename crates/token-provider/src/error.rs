@@ -117,7 +117,7 @@ impl Error {
     /// Returns the texts of all causes below this error, outermost first, for a log line.
     pub fn causes(&self) -> Option<String> {
         let chain = std::iter::successors(StdError::source(self), |&error| error.source());
-        let texts: Vec<String> = chain.map(ToString::to_string).collect();
+        let texts: Vec<String> = chain.map(|cause| excerpt(&cause.to_string())).collect();
         (!texts.is_empty()).then(|| texts.join(": "))
     }
 
@@ -126,6 +126,11 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
+}
+
+/// The start of a text that is not ours: a certificate that a message lists all names of must not fill the log.
+pub(crate) fn excerpt(text: &str) -> String {
+    text.chars().take(300).collect()
 }
 
 impl fmt::Display for Error {

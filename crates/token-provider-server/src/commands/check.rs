@@ -12,6 +12,7 @@ use super::{EXIT_CONFIG, Failure, block_on};
 use crate::cli::Common;
 use crate::config::{AuditConfig, Config, Environment, Listen};
 use crate::listen::{self, Listener};
+use crate::printable::{escaped, excerpt};
 use crate::reload::is_readable_by_others;
 use crate::setup::{self, ProfileIssuer};
 use crate::telemetry::place_of;
@@ -29,19 +30,23 @@ struct Report {
 
 impl Report {
     fn ok(&mut self, what: &str, found: impl Display) {
-        self.lines.push(format!("ok       {what}: {found}"));
+        self.line("ok     ", what, found);
     }
 
     fn warning(&mut self, what: &str, found: impl Display) {
-        self.lines.push(format!("warning  {what}: {found}"));
+        self.line("warning", what, found);
     }
 
     /// The first failure decides what the process exits with.
     fn failure(&mut self, what: &str, found: impl Display, exit_code: u8) {
-        self.lines.push(format!("FAILURE  {what}: {found}"));
+        self.line("FAILURE", what, found);
         if self.exit_code == 0 {
             self.exit_code = exit_code;
         }
+    }
+
+    fn line(&mut self, word: &str, what: &str, found: impl Display) {
+        self.lines.push(escaped(format_args!("{word}  {what}: {found}")));
     }
 }
 
@@ -193,7 +198,7 @@ fn check_clock(issuer: &ProfileIssuer, report: &mut Report) {
 
 /// An error with its causes, on one line. Some say themselves what caused them.
 fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string);
+    let causes = std::iter::successors(error.source(), |&cause| cause.source()).map(excerpt);
     causes.fold(
         error.to_string(),
         |text, cause| {

@@ -10,10 +10,14 @@ use serde::Deserialize;
 
 use super::Failure;
 use crate::config::{Config, Listen};
+use crate::printable::excerpt;
 use crate::reload::Settings;
 
 /// `/readyz` answers within 0.8 s, be it with a no; the rest is for a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// An answer is not read beyond this: something else may have taken the port.
+const MAX_ANSWER: usize = 16 * 1024;
 
 /// What the server says when it is not ready.
 #[derive(Deserialize)]
@@ -33,15 +37,28 @@ pub(super) async fn run(settings: Settings, live: bool) -> Result<(), Failure> {
     let (listen, place) = place(config)?;
     let failed = |source| Failure::Unanswered { listen: listen.to_string(), source };
     let (path, word) = if live { ("/livez", "live\n") } else { ("/readyz", "ready\n") };
-    let answer = ask(&place, path, config.tls.is_some()).await.map_err(failed)?;
+    let mut answer = ask(&place, path, config.tls.is_some()).await.map_err(failed)?;
     let status = answer.status().as_u16();
     if status != 200 {
-        let problem =
-            answer.bytes().await.ok().and_then(|body| serde_json::from_slice::<Problem>(&body).ok());
-        let reason = problem.map(|problem| format!(": {}", problem.error_description)).unwrap_or_default();
+        let problem = serde_json::from_slice::<Problem>(&start_of(&mut answer).await).ok();
+        let reason = problem.map(|problem| format!(": {}", excerpt(problem.error_description)));
+        let reason = reason.unwrap_or_default();
         return Err(Failure::NotReady { listen: listen.to_string(), status, reason });
     }
     std::io::stdout().write_all(word.as_bytes()).map_err(Failure::system("cannot write to stdout"))
+}
+
+/// As much of an answer as a server of ours would send, whoever it is that answers.
+async fn start_of(answer: &mut reqwest::Response) -> Vec<u8> {
+    let mut start = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        start.extend_from_slice(&chunk);
+        if start.len() >= MAX_ANSWER {
+            break;
+        }
+    }
+    start.truncate(MAX_ANSWER);
+    start
 }
 
 /// The first listener of which the configuration says where it is: all of them lead to one server.

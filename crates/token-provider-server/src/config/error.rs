@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::printable::excerpt;
+
 /// Everything that is wrong with a configuration, in the order of the file.
 ///
 /// All problems are found in one go, so that a file is put right in one edit.
@@ -97,7 +99,7 @@ impl fmt::Display for Place {
             Self::File { file, line, column: Some(column) } => {
                 write!(f, "{}:{line}:{column}", file.display())
             }
-            Self::Variable(name) => f.write_str(name),
+            Self::Variable(name) => f.write_str(&excerpt(name)),
             Self::Flag(name) => f.write_str(name),
         }
     }

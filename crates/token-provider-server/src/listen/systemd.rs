@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::Listener;
 use super::unix::UnixSocket;
+use crate::printable::excerpt;
 
 /// What systemd has passed and nobody has taken: a process gets its sockets once.
 static PASSED: OnceLock<Result<Mutex<Vec<Passed>>, String>> = OnceLock::new();
@@ -34,7 +35,7 @@ pub(super) fn take(name: Option<&str>) -> io::Result<Vec<Listener>> {
         let message = if names.is_empty() {
             "systemd has passed no socket to this process; start it by a .socket unit".to_owned()
         } else {
-            format!("systemd has passed no socket of this name, but {}", names.join(", "))
+            format!("systemd has passed no socket of this name, but {}", excerpt(names.join(", ")))
         };
         *passed = left;
         return Err(io::Error::new(io::ErrorKind::NotFound, message));

@@ -17,7 +17,7 @@ use super::http::{Exchange, Http, Settings};
 use super::{Issue, IssueFuture, Issued, answer};
 use crate::clock::{Clock, SystemClock};
 use crate::credential::Credential;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, excerpt};
 use crate::sign::{self, Parameters};
 use crate::token::{Scope, TokenKey};
 
@@ -196,7 +196,7 @@ impl HereIssuer {
         match &exchange {
             Ok(exchange) => {
                 let id = exchange.header(&CORRELATION_ID).unwrap_or(&nonce);
-                tracing::debug!(correlation_id = id, status = exchange.status, "HERE answered");
+                tracing::debug!(correlation_id = excerpt(id), status = exchange.status, "HERE answered");
             }
             Err(error) => tracing::debug!(correlation_id = %nonce, %error, "HERE did not answer"),
         }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::algorithm::{Algorithm, Family};
 use super::fault::Fault;
 use super::jwt::Jwt;
+use crate::printable::excerpt;
 
 /// An identity provider has a handful; the rest of more is not looked at.
 const MAX_KEYS: usize = 100;
@@ -76,7 +77,7 @@ impl KeySet {
         let set: JwkSet = serde_json::from_slice(json)?;
         let mut keys = Vec::new();
         for jwk in set.keys.into_iter().take(MAX_KEYS) {
-            let name = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
+            let name = jwk.get("kid").and_then(Value::as_str).map(excerpt);
             match serde_json::from_value::<Jwk>(jwk).map_err(|_| "not well-formed").and_then(Key::new) {
                 Ok(key) => keys.push(key),
                 Err(reason) => {

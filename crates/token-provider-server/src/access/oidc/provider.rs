@@ -13,6 +13,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use super::key_set::KeySet;
+use crate::printable::excerpt;
 
 /// As for HERE: within a region a connection takes milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -84,7 +85,7 @@ impl FetchError {
         let mut causes = Vec::new();
         let mut cause = self.source();
         while let Some(error) = cause {
-            causes.push(error.to_string());
+            causes.push(excerpt(error));
             cause = error.source();
         }
         causes.join(": ")
