@@ -44,10 +44,6 @@ async fn help_is_as_written_down() {
         ("key-new.txt", &["key", "new", "--help"]),
         ("completions.txt", &["completions", "--help"]),
         ("man.txt", &["man", "--help"]),
-        ("man.1", &["man"]),
-        ("completions.bash", &["completions", "bash"]),
-        ("completions.zsh", &["completions", "zsh"]),
-        ("completions.fish", &["completions", "fish"]),
     ] {
         let outcome = folder.run(arguments).await;
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
@@ -57,12 +53,25 @@ async fn help_is_as_written_down() {
 }
 
 #[tokio::test]
-async fn other_shells_have_completions_too() {
+async fn every_shell_has_completions() {
     let folder = Folder::new();
-    for shell in ["elvish", "powershell"] {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let outcome = folder.run(&["completions", shell]).await;
-        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
         assert!(outcome.stdout.contains("write-credentials"), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn manual_page_has_every_command_its_options_and_the_exit_codes() {
+    let outcome = Folder::new().run(&["man"]).await;
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+    let page = outcome.stdout.replace('\\', "");
+    for name in ["serve", "token", "check", "health", "sandbox", "key new", "completions", "man"] {
+        assert!(page.lines().any(|line| line == format!(".SS {name}")), "{name}: {page}");
+    }
+    for part in [".TH token-provider 1", "--write-credentials", "--allow-origin", "78"] {
+        assert!(page.contains(part), "{part}: {page}");
     }
 }
 
