@@ -170,10 +170,6 @@ need_readelf() {
     command -v readelf >/dev/null || apt binutils
 }
 
-need_ruby() {
-    ruby -e 'require "minitest"' 2>/dev/null || apt ruby ruby-minitest
-}
-
 need_systemd() {
     command -v systemd-analyze >/dev/null || apt systemd
 }

