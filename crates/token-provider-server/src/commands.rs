@@ -12,14 +12,13 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use token_provider::ErrorKind;
-
 use crate::cli::{self, Cli, Command, Common, KeyCommand};
 use crate::config::{Config, ConfigError, Environment};
 use crate::printable::{escaped, excerpt};
 use crate::reload::Settings;
 use crate::setup::SetupError;
 use crate::telemetry;
+use crate::topic::Topic;
 
 /// What clap exits with.
 const EXIT_USAGE: u8 = 2;
@@ -67,22 +66,31 @@ impl Failure {
         |source| Self::System { what, source }
     }
 
+    /// `None` where each finding was reported by itself.
+    fn topic(&self) -> Option<Topic> {
+        Some(match self {
+            Self::Config(_) => Topic::Configuration,
+            Self::Usage(_) => Topic::Usage,
+            Self::Setup(error) => error.topic(),
+            Self::Token(error) => error.kind().into(),
+            Self::System { .. } => Topic::System,
+            Self::Bind(_) => Topic::Bind,
+            Self::CutOff { .. } => Topic::CutOff,
+            Self::Unanswered { .. } => Topic::Unanswered,
+            Self::NotReady { .. } => Topic::NotReady,
+            Self::Reported(_) => return None,
+        })
+    }
+
     fn exit_code(&self) -> u8 {
-        match self {
-            Self::Config(_) | Self::Setup(_) => EXIT_CONFIG,
-            Self::Token(error)
-                if matches!(error.kind(), ErrorKind::CredentialInvalid | ErrorKind::CredentialNotFound) =>
-            {
+        match (self, self.topic()) {
+            (Self::Reported(code), _) => *code,
+            (_, Some(Topic::Usage)) => EXIT_USAGE,
+            (Self::Setup(_), _)
+            | (_, Some(Topic::Configuration | Topic::CredentialInvalid | Topic::CredentialNotFound)) => {
                 EXIT_CONFIG
             }
-            Self::Token(_)
-            | Self::System { .. }
-            | Self::Bind(_)
-            | Self::CutOff { .. }
-            | Self::Unanswered { .. }
-            | Self::NotReady { .. } => 1,
-            Self::Usage(_) => EXIT_USAGE,
-            Self::Reported(code) => *code,
+            _ => 1,
         }
     }
 
@@ -184,6 +192,8 @@ fn block_on<F: Future>(command: F) -> Result<F::Output, Failure> {
 mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
+
+    use token_provider::ErrorKind;
 
     use super::*;
 

@@ -5,6 +5,8 @@
 
 mod printable;
 
+mod topic;
+
 pub mod problem;
 
 pub mod config;

@@ -16,6 +16,8 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 use token_provider::{Error, ErrorKind};
 
+use crate::topic::Topic;
+
 /// A failure as the caller sees it. Small to pass on: most requests have none.
 #[derive(Debug)]
 pub struct Problem(Box<Inner>);
@@ -23,7 +25,7 @@ pub struct Problem(Box<Inner>);
 #[derive(Debug)]
 struct Inner {
     status: StatusCode,
-    code: &'static str,
+    topic: Topic,
     description: Cow<'static, str>,
     rule: Option<&'static str>,
     /// More closely, why: for the audit trail.
@@ -43,11 +45,11 @@ struct Body<'a> {
 }
 
 impl Problem {
-    fn new(status: StatusCode, code: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
+    fn new(status: StatusCode, topic: Topic, description: impl Into<Cow<'static, str>>) -> Self {
         let description = description.into();
         Self(Box::new(Inner {
             status,
-            code,
+            topic,
             description,
             rule: None,
             reason: None,
@@ -89,19 +91,19 @@ impl Problem {
 
     /// A parameter that is missing, repeated or not well-formed.
     pub fn invalid_request(description: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_request", description)
+        Self::new(StatusCode::BAD_REQUEST, Topic::InvalidRequest, description)
     }
 
     /// A scope that the configuration does not list.
     pub fn invalid_scope(description: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_scope", description)
+        Self::new(StatusCode::BAD_REQUEST, Topic::InvalidScope, description)
     }
 
     /// Another grant than the one there is (RFC 6749 §5.2).
     pub fn unsupported_grant_type() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
-            "unsupported_grant_type",
+            Topic::UnsupportedGrantType,
             "grant_type: expected client_credentials",
         )
     }
@@ -110,7 +112,7 @@ impl Problem {
     pub fn unauthenticated() -> Self {
         let description =
             "this server wants to know who is asking: send an API key, or a token of your identity provider";
-        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description)
+        Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidToken, description)
             .with_rule("authenticate")
             .with_header(WWW_AUTHENTICATE, r#"Bearer realm="token-provider""#)
     }
@@ -118,7 +120,7 @@ impl Problem {
     /// The caller has shown a key or token that is not known (RFC 6750 §3.1).
     pub fn invalid_token() -> Self {
         let description = "the API key or token is not known here, or no longer good";
-        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", description)
+        Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidToken, description)
             .with_rule("authenticate")
             .with_header(WWW_AUTHENTICATE, r#"Bearer realm="token-provider", error="invalid_token""#)
     }
@@ -127,7 +129,7 @@ impl Problem {
     pub fn rejected_token(reason: &'static str) -> Self {
         let challenge =
             format!(r#"Bearer realm="token-provider", error="invalid_token", error_description="{reason}""#);
-        let mut problem = Self::new(StatusCode::UNAUTHORIZED, "invalid_token", reason)
+        let mut problem = Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidToken, reason)
             .with_rule("authenticate")
             .with_header(WWW_AUTHENTICATE, challenge);
         problem.0.reason = Some(reason);
@@ -138,7 +140,7 @@ impl Problem {
     pub fn keys_unavailable(retry_after: Duration) -> Self {
         let description =
             "the identity provider cannot be asked for its keys, so its tokens cannot be judged";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", description)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable, description)
             .with_retry_after(Some(retry_after))
     }
 
@@ -147,16 +149,17 @@ impl Problem {
     pub fn key_not_known_yet(retry_after: Duration) -> Self {
         let description =
             "the token's key is not known yet; the identity provider is asked for its keys again shortly";
-        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", description)
-            .with_rule("authenticate")
-            .with_retry_after(Some(retry_after));
+        let mut problem =
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable, description)
+                .with_rule("authenticate")
+                .with_retry_after(Some(retry_after));
         problem.0.reason = Some("the token's key is not known yet");
         problem
     }
 
     /// The caller at the OAuth 2.0 door is not known (RFC 6749 §5.2).
     pub fn invalid_client() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "invalid_client", "there is no such client id and secret")
+        Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidClient, "there is no such client id and secret")
             .with_rule("authenticate")
             .with_header(WWW_AUTHENTICATE, r#"Basic realm="token-provider", charset="UTF-8""#)
     }
@@ -171,33 +174,35 @@ impl Problem {
 
     /// A rule says no.
     pub fn access_denied(rule: &'static str, description: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "access_denied", format!("{rule}: {description}")).with_rule(rule)
+        Self::new(StatusCode::FORBIDDEN, Topic::AccessDenied, format!("{rule}: {description}"))
+            .with_rule(rule)
     }
 
     /// No such path.
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here; GET / says what there is")
+        Self::new(StatusCode::NOT_FOUND, Topic::NotFound, "there is nothing here; GET / says what there is")
     }
 
     /// The path is there, but not for this method.
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let description = format!("this path answers to {allow} only");
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", description).with_header(ALLOW, allow)
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, Topic::InvalidRequest, description)
+            .with_header(ALLOW, allow)
     }
 
     /// More body than any request to this server has.
     pub fn content_too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is larger than 16 KiB")
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Topic::InvalidRequest, "the body is larger than 16 KiB")
     }
 
     /// More path and query than any use of this server needs.
     pub fn uri_too_long() -> Self {
-        Self::new(StatusCode::URI_TOO_LONG, "invalid_request", "the URL is longer than 8 KiB")
+        Self::new(StatusCode::URI_TOO_LONG, Topic::InvalidRequest, "the URL is longer than 8 KiB")
     }
 
     /// The caller asks more often than its rate allows.
     pub fn slow_down(retry_after: Duration) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", "rate: too many requests; ask again later")
+        Self::new(StatusCode::TOO_MANY_REQUESTS, Topic::SlowDown, "rate: too many requests; ask again later")
             .with_rule("rate")
             .with_retry_after(Some(retry_after))
     }
@@ -205,12 +210,12 @@ impl Problem {
     /// A handler panicked; the report is in the log.
     pub fn internal() -> Self {
         let description = "the server failed; its log has the report";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", description)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Topic::ServerError, description)
     }
 
     /// `/readyz` says no; the description says why.
     pub fn not_ready(description: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", description)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable, description)
     }
 
     /// Returns the HTTP status.
@@ -220,7 +225,7 @@ impl Problem {
 
     /// Returns the `error` code of the body.
     pub fn code(&self) -> &'static str {
-        self.0.code
+        self.0.topic.anchor()
     }
 
     /// Says whether the server or its issuer failed. A rule can say "not yet" by the same status, which is no failure.
@@ -255,8 +260,8 @@ impl Problem {
 
     /// Makes the answer. CORS and the headers that every answer has are added by the HTTP room.
     pub fn into_response(self, request_id: &str) -> Response<Full<Bytes>> {
-        let Inner { status, code, description, retry_after, header, .. } = *self.0;
-        let body = Body { error: code, error_description: &description, request_id };
+        let Inner { status, topic, description, retry_after, header, .. } = *self.0;
+        let body = Body { error: topic.anchor(), error_description: &description, request_id };
         // Three strings always have a JSON form.
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = Response::new(Full::from(json));
@@ -283,17 +288,17 @@ fn whole_seconds(span: Duration) -> u64 {
 impl From<&Error> for Problem {
     /// Every kind that the library has a row for; what it adds later is a 503 until it has one here.
     fn from(error: &Error) -> Self {
-        let (status, code) = match error.kind() {
-            ErrorKind::InvalidRequest => (StatusCode::BAD_REQUEST, "invalid_request"),
+        let (status, topic) = match error.kind() {
+            ErrorKind::InvalidRequest => (StatusCode::BAD_REQUEST, Topic::InvalidRequest),
             ErrorKind::Rejected { .. }
             | ErrorKind::ClockSkew
             | ErrorKind::InvalidAnswer { .. }
             | ErrorKind::CredentialInvalid
-            | ErrorKind::CredentialNotFound => (StatusCode::BAD_GATEWAY, "issuer_rejected"),
-            ErrorKind::WaitedTooLong => (StatusCode::GATEWAY_TIMEOUT, "issuer_timeout"),
-            _ => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+            | ErrorKind::CredentialNotFound => (StatusCode::BAD_GATEWAY, Topic::IssuerRejected),
+            ErrorKind::WaitedTooLong => (StatusCode::GATEWAY_TIMEOUT, Topic::IssuerTimeout),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable),
         };
-        Self::new(status, code, error.to_string()).with_retry_after(error.retry_after())
+        Self::new(status, topic, error.to_string()).with_retry_after(error.retry_after())
     }
 }
 

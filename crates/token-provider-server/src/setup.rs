@@ -15,6 +15,7 @@ use crate::listen::{Listener, Tls, TlsError};
 use crate::reload::{Rotation, is_readable_by_others, warn_of_others};
 use crate::telemetry::MeteredIssuer;
 use crate::telemetry::audit::Audit;
+use crate::topic::Topic;
 
 use self::issuer::{default_scope, here_issuer};
 
@@ -66,6 +67,18 @@ pub enum SetupError {
         /// The listener that is too open.
         listen: String,
     },
+}
+
+impl SetupError {
+    pub(crate) fn topic(&self) -> Topic {
+        match self {
+            Self::Profile { source, .. } => source.kind().into(),
+            Self::File { .. } => Topic::ProfileFile,
+            Self::Audit { .. } => Topic::AuditTrail,
+            Self::Tls(_) => Topic::Certificate,
+            Self::Open { .. } => Topic::Exposed,
+        }
+    }
 }
 
 /// What to be told of a listener that the network reaches without TLS.

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From what rests on nothing to what rests on everything.
-const ROOMS: [&str; 12] = [
+const ROOMS: [&str; 13] = [
     "printable",
+    "topic",
     "problem",
     "config",
     "telemetry",
