@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -27,7 +28,7 @@ struct Success {
     access_token: Option<String>,
     token_type: Option<String>,
     expires_in: Option<Value>,
-    scope: Option<String>,
+    scope: Option<Value>,
     #[serde(rename = "access_token")]
     access_token_snake: Option<String>,
     #[serde(rename = "token_type")]
@@ -36,20 +37,37 @@ struct Success {
     expires_in_snake: Option<Value>,
 }
 
-/// The parts of HERE's error bodies, old and new, that hold the number.
+/// The parts of HERE's error bodies, old and new, that hold the number or show that the body is HERE's.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Failure {
     error_code: Option<Value>,
     code: Option<Value>,
+    error_id: Option<Value>,
+    http_status: Option<Value>,
+    error: Option<Value>,
     /// RFC 6749 §5.2; HERE puts its number into the text: `errorCode: '401300'. …`.
     #[serde(rename = "error_description")]
     error_description: Option<String>,
 }
 
 impl Failure {
+    /// Returns `None` for the body of anything but HERE. Gateways answer in JSON, too: `{"message":"Forbidden"}`.
     fn read(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice(body).ok()
+        let failure: Self = parse(body)?;
+        // RFC 6749 §5.2 has `invalid_client`, a gateway `Forbidden`.
+        let is_oauth_code = |error: &Value| {
+            error
+                .as_str()
+                .is_some_and(|error| error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+        };
+        let is_heres = failure.error_id.is_some()
+            || failure.error_code.is_some()
+            || failure.http_status.is_some()
+            || failure.error_description.is_some()
+            || failure.error.as_ref().is_some_and(is_oauth_code)
+            || failure.code().is_some();
+        is_heres.then_some(failure)
     }
 
     fn code(&self) -> Option<u32> {
@@ -104,7 +122,7 @@ fn success(status: u16, body: &[u8]) -> Result<Issued, Error> {
         );
         Error::new(ErrorKind::InvalidAnswer { status }, message)
     };
-    let Ok(answer) = serde_json::from_slice::<Success>(body) else {
+    let Some(answer) = parse::<Success>(body) else {
         return Err(invalid("is not the JSON of a token"));
     };
     // Wiped from here on; camelCase wins where both are there, as in HERE's C++ SDK.
@@ -127,7 +145,7 @@ fn success(status: u16, body: &[u8]) -> Result<Issued, Error> {
         access_token,
         expires_in: Duration::from_secs(expires_in).min(LONGEST_BELIEVED),
         // A scope that is not well-formed is of no use to anyone; the token is.
-        scope: answer.scope.and_then(|scope| Scope::new(&scope).ok()),
+        scope: answer.scope.as_ref().and_then(scope),
         is_from_cache: false,
     })
 }
@@ -165,7 +183,10 @@ fn refusal(status: u16, body: &[u8], place: &str) -> Error {
             );
         }
         Some(401_300) => {
-            format!("HERE refused the access key ({number}): check here.access.key.secret in {place}")
+            format!(
+                "HERE refused the access key ({number}): check here.access.key.id and here.access.key.secret in {place}; \
+                 both must be of the same key"
+            )
         }
         Some(401_310) => format!(
             "HERE refused the access key id ({number}): here.access.key.id in {place} holds the client id; put the access key id there"
@@ -190,9 +211,39 @@ fn refusal(status: u16, body: &[u8], place: &str) -> Error {
     Error::new(ErrorKind::Rejected { status, code }, message)
 }
 
-/// A number, or a string of one: some gateways rewrite JSON loosely.
+/// Reads JSON, with or without a byte-order mark, which some gateways write (RFC 8259 §8.1 lets a reader ignore it).
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    serde_json::from_slice(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)).ok()
+}
+
+/// A whole number, `3600` or `3600.0`, or a string of one: some gateways rewrite JSON loosely.
 fn seconds(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+    let number = match value {
+        Value::String(text) => &serde_json::from_str(text.trim()).ok()?,
+        other => other,
+    };
+    number.as_u64().or_else(|| {
+        // Up to here every whole number has its own `f64`.
+        const LARGEST: f64 = 9_007_199_254_740_992.0;
+        let number =
+            number.as_f64().filter(|number| number.fract() == 0.0 && (0.0..LARGEST).contains(number))?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole and in range, see above"
+        )]
+        let seconds = number as u64;
+        Some(seconds)
+    })
+}
+
+/// A string, or an array of strings, as some gateways rewrite a list.
+fn scope(value: &Value) -> Option<Scope> {
+    let text = match value {
+        Value::Array(parts) => parts.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?.join(" "),
+        other => other.as_str()?.to_owned(),
+    };
+    Scope::new(&text).ok()
 }
 
 /// RFC 6750 §2.1. Whatever else came would have to be quoted by every service, or could split a header.

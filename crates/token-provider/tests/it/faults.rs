@@ -220,7 +220,8 @@ async fn refusal_says_what_to_do() {
     assert_eq!(error.kind(), ErrorKind::Rejected { status: 401, code: Some(401_300) });
     assert_eq!(
         text(&error),
-        "HERE refused the access key (401300): check here.access.key.secret in credentials.properties"
+        "HERE refused the access key (401300): check here.access.key.id and here.access.key.secret in \
+         credentials.properties; both must be of the same key"
     );
 }
 

@@ -78,6 +78,30 @@ fn published_tokens_are_read() {
 }
 
 #[test]
+fn answers_that_a_gateway_rewrote_are_read() {
+    let lifetime = |expires_in: &str| {
+        let body = format!("\u{feff}{{\"access_token\":\"a\",\"expires_in\":{expires_in}}}");
+        read(200, None, body.as_bytes(), DEFAULT_PLACE).ok().map(|issued| issued.expires_in.as_secs())
+    };
+    for whole in ["3600", "3600.0", "3.6e3", "\"3600\"", "\"3600.0\"", "\" 3600 \""] {
+        assert_eq!(lifetime(whole), Some(3600), "{whole}");
+    }
+    for other in ["3600.5", "-1", "-3600.0", "1e300", "\"\"", "\"x\"", "\"[3600]\"", "null", "[3600]", "true"]
+    {
+        assert_eq!(lifetime(other), None, "{other}");
+    }
+    let scope = |scope: &str| {
+        let body = format!(r#"{{"access_token":"a","expires_in":3599,"scope":{scope}}}"#);
+        read_ok(&body).scope.map(|scope| scope.as_str().to_owned())
+    };
+    assert_eq!(scope(r#"["hrn:a"]"#).as_deref(), Some("hrn:a"));
+    assert_eq!(scope(r#"["hrn:a","openid"]"#).as_deref(), Some("hrn:a openid"));
+    for none in ["[]", "[1]", "{}", "7", "null", "\"\""] {
+        assert_eq!(scope(none), None, "{none}");
+    }
+}
+
+#[test]
 fn published_errors_keep_their_number() {
     let cases = published().errors;
     assert_eq!(cases.len(), 13);

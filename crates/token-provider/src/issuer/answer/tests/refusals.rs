@@ -6,7 +6,7 @@ use super::*;
 fn remedy_names_the_place_that_the_credential_is_from() {
     let body = br#"{"errorCode":401300}"#;
     let error = read(401, None, body, "other.properties").expect_err("is none");
-    assert!(error.to_string().ends_with("check here.access.key.secret in other.properties"), "{error}");
+    assert!(error.to_string().ends_with("in other.properties; both must be of the same key"), "{error}");
 }
 
 #[test]
@@ -17,13 +17,15 @@ fn every_code_says_what_to_do() {
             401,
             401_300,
             None,
-            "HERE refused the access key (401300): check here.access.key.secret in credentials.properties",
+            "HERE refused the access key (401300): check here.access.key.id and here.access.key.secret in \
+             credentials.properties; both must be of the same key",
         ),
         (
             400,
             401_300,
             None,
-            "HERE refused the access key (401300): check here.access.key.secret in credentials.properties",
+            "HERE refused the access key (401300): check here.access.key.id and here.access.key.secret in \
+             credentials.properties; both must be of the same key",
         ),
         (
             401,
@@ -113,7 +115,7 @@ fn every_code_says_what_to_do() {
 #[test]
 fn refusals_without_a_number_name_the_status() {
     for (status, body, start) in [
-        (401, r#"{"message":"no"}"#, "HERE refused the access key (status 401)"),
+        (401, r#"{"errorId":"ERROR-1"}"#, "HERE refused the access key (status 401)"),
         (400, r#"{"errorCode":-1}"#, "HERE refused the request (status 400)"),
         (400, r#"{"errorCode":99999999999}"#, "HERE refused the request (status 400)"),
         (400, r#"{"errorCode":[1]}"#, "HERE refused the request (status 400)"),
@@ -123,6 +125,28 @@ fn refusals_without_a_number_name_the_status() {
         assert_eq!(error.kind(), ErrorKind::Rejected { status, code: None }, "{body}");
         assert!(error.to_string().starts_with(start), "{error}");
     }
+}
+
+#[test]
+fn json_without_any_member_of_heres_comes_from_something_else() {
+    for body in [
+        r#"{"message":"Forbidden"}"#,
+        r#"{"timestamp":"2026-01-01","status":403,"error":"Forbidden","path":"/"}"#,
+        r#"{"title":"Forbidden","status":403,"code":"blocked"}"#,
+        "{}",
+    ] {
+        for status in [400, 401, 403] {
+            let error = read_err(status, body);
+            assert_eq!(error.kind(), ErrorKind::InvalidAnswer { status }, "{body}");
+            assert!(error.to_string().contains("by something that is not HERE's token endpoint"), "{error}");
+        }
+    }
+    // What OAuth 2.0 has every token endpoint say, HERE's included.
+    let error = read_err(401, r#"{"error":"invalid_client"}"#);
+    assert_eq!(error.kind(), ErrorKind::Rejected { status: 401, code: None });
+    // A byte-order mark does not hide the number.
+    let error = read_err(401, "\u{feff}{\"errorCode\":401300}");
+    assert_eq!(error.kind(), ErrorKind::Rejected { status: 401, code: Some(401_300) });
 }
 
 #[test]
