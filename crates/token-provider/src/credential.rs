@@ -5,6 +5,7 @@
 
 mod lookup;
 mod properties;
+mod text;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::error::{Error, ErrorKind};
 use crate::token::Scope;
 
 pub use self::lookup::{CredentialSource, Lookup};
+pub use self::text::trim_value;
 
 /// HERE's token endpoint for every region but China.
 pub const DEFAULT_TOKEN_ENDPOINT_URL: &str = "https://account.api.here.com/oauth2/token";
@@ -51,7 +53,8 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::CredentialInvalid`] when either part is empty or has a control character other than a tab.
+    /// [`ErrorKind::CredentialInvalid`] when either part is empty or has a blank or another character that no HERE key
+    /// has.
     pub fn new(access_key_id: &str, access_key_secret: SecretString) -> Result<Self, Error> {
         check_text("the access key id", access_key_id)?;
         check_text("the access key secret", access_key_secret.expose_secret())?;
@@ -88,7 +91,7 @@ impl Credential {
     ///
     /// [`ErrorKind::CredentialInvalid`], with line and key.
     pub fn from_properties(text: &[u8], name: &str) -> Result<Self, Error> {
-        Self::from_entries(&Entries::parse(text, None).map_err(|problem| invalid(name, &problem))?, name)
+        Self::from_entries(&Entries::parse_properties(text).map_err(|problem| invalid(name, &problem))?, name)
     }
 
     /// Reads a credential from a section of a `credentials.ini` file; `name` is what errors call it.
@@ -98,7 +101,7 @@ impl Credential {
     /// [`ErrorKind::CredentialInvalid`], with line and key.
     pub fn from_ini(text: &[u8], section: &str, name: &str) -> Result<Self, Error> {
         Self::from_entries(
-            &Entries::parse(text, Some(section)).map_err(|problem| invalid(name, &problem))?,
+            &Entries::parse_ini(text, section).map_err(|problem| invalid(name, &problem))?,
             name,
         )
     }
@@ -157,8 +160,8 @@ impl Credential {
 
     fn from_entries(entries: &Entries, name: &str) -> Result<Self, Error> {
         let required = |key: &str| -> Result<(usize, Zeroizing<String>), Error> {
-            let Some((line, value)) = entries.last(key) else {
-                return Err(invalid(name, &missing(entries, key)));
+            let Some((line, value)) = entries.get(key) else {
+                return Err(invalid(name, &entries.missing(key)));
             };
             if value.is_empty() {
                 return Err(invalid(
@@ -176,11 +179,11 @@ impl Credential {
         check_text("it", &id).map_err(|error| at(id_line, KEY_ID, &error))?;
         check_text("it", &secret).map_err(|error| at(secret_line, KEY_SECRET, &error))?;
         let mut credential = Self::new(&id, SecretString::from(secret.as_str()))?;
-        if let Some((line, url)) = entries.last(ENDPOINT).filter(|(_, url)| !url.is_empty()) {
+        if let Some((line, url)) = entries.get(ENDPOINT).filter(|(_, url)| !url.is_empty()) {
             credential =
                 credential.with_token_endpoint_url(&url).map_err(|error| at(line, ENDPOINT, &error))?;
         }
-        if let Some((line, scope)) = entries.last(SCOPE).filter(|(_, scope)| !scope.is_empty()) {
+        if let Some((line, scope)) = entries.get(SCOPE).filter(|(_, scope)| !scope.is_empty()) {
             let scope = Scope::new(&scope).map_err(|error| at(line, SCOPE, &error))?;
             credential = credential.with_scope(Some(scope));
         }
@@ -231,25 +234,9 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 }
 
 fn check_text(what: &str, text: &str) -> Result<(), Error> {
-    let problem = if text.is_empty() {
-        "is empty"
-    } else if text.chars().any(|character| character.is_control() && character != '\t') {
-        "holds a line break or another control character"
-    } else {
-        return Ok(());
-    };
-    Err(Error::new(
-        ErrorKind::CredentialInvalid,
-        format!("{what} {problem}; copy it again from the HERE portal"),
-    ))
-}
-
-fn missing(entries: &Entries, key: &str) -> String {
-    match entries.line_in_other_case(key) {
-        Some(line) => format!("line {line}: the key {key} must be written in lower case"),
-        None => format!(
-            "{key} is missing; expected a line `{key} = …` as in the file that the HERE portal offers"
-        ),
+    match text::problem_of_key(text) {
+        Some(problem) => Err(Error::new(ErrorKind::CredentialInvalid, format!("{what} {problem}"))),
+        None => Ok(()),
     }
 }
 

@@ -52,7 +52,7 @@ pub use crate::cache::SlotStatus;
 #[cfg(any(test, feature = "test-util"))]
 pub use crate::clock::TestClock;
 pub use crate::clock::{Clock, Moment, SystemClock, TICK};
-pub use crate::credential::{Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, Lookup};
+pub use crate::credential::{Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, Lookup, trim_value};
 pub use crate::error::{Error, ErrorKind};
 pub use crate::issuer::{
     HereIssuer, HereIssuerConfig, Issue, IssueFuture, Issued, RemoteIssuer, RemoteIssuerConfig,

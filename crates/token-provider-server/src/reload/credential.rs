@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use token_provider::{CredentialSource, Error, HereIssuer, RemoteIssuer, Scope, TokenKey};
+use token_provider::{CredentialSource, Error, HereIssuer, RemoteIssuer, Scope, TokenKey, trim_value};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -214,10 +214,7 @@ async fn read<T: Send + 'static>(
 /// What the system said.
 pub fn read_api_key(file: &Path) -> io::Result<SecretString> {
     let text = std::fs::read_to_string(file).map(Zeroizing::new)?;
-    let key = text.trim_matches(|character: char| {
-        character.is_whitespace() || matches!(character, '\u{200b}' | '\u{feff}')
-    });
-    Ok(SecretString::from(key))
+    Ok(SecretString::from(trim_value(&text)))
 }
 
 /// Returns whether users other than the file's owner can read it, which deserves a warning. Group access is left out of

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
+use super::text::trim_value;
 use super::{Credential, MAX_FILE_SIZE, invalid};
 use crate::error::{Error, ErrorKind};
 use crate::token::Scope;
@@ -187,16 +188,16 @@ impl CredentialSource {
                 let named = |variable: &'static str| {
                     move |error: Error| invalid("environment", &format!("{variable}: {error}"))
                 };
-                let secret = SecretString::from(trim(secret.expose_secret()));
-                let mut credential = Credential::new(trim(id), secret)
+                let secret = SecretString::from(trim_value(secret.expose_secret()));
+                let mut credential = Credential::new(trim_value(id), secret)
                     .map_err(named("HERE_ACCESS_KEY_ID and HERE_ACCESS_KEY_SECRET"))?;
-                if let Some(url) = url.as_deref().map(trim) {
+                if let Some(url) = url.as_deref().map(trim_value) {
                     credential =
                         credential.with_token_endpoint_url(url).map_err(named("HERE_TOKEN_ENDPOINT_URL"))?;
                 }
                 let scope = scope
                     .as_deref()
-                    .map(trim)
+                    .map(trim_value)
                     .map(Scope::new)
                     .transpose()
                     .map_err(named("HERE_TOKEN_SCOPE"))?;
@@ -226,14 +227,6 @@ impl fmt::Debug for Source {
             Self::Text(_) => f.write_str("Text"),
         }
     }
-}
-
-/// White space round a variable's value breaks signatures, and is not seen: the line break of a file that was read into
-/// it, the byte-order mark of that file.
-fn trim(value: &str) -> &str {
-    value.trim_matches(|character: char| {
-        character.is_whitespace() || matches!(character, '\u{200b}' | '\u{feff}')
-    })
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {

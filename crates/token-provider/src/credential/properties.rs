@@ -1,13 +1,21 @@
-//! Java's `.properties` format, and HERE's `.ini` variant of it, read so that every file any of HERE's SDKs reads
-//! right is read right.
+//! Java's `.properties` format and HERE's `.ini` variant of it, read as Java and HERE's Java SDK read them, so that a
+//! file that works there works here.
 //!
-//! Where the SDKs differ: a byte-order mark, CRLF, trailing white space and a pair of quotes round a value do no harm,
-//! and an unknown escape keeps its backslash (Java drops it, the others keep every backslash).
+//! Where that breaks signatures, we differ: a byte-order mark, quotes around a value, and blanks at its ends (also
+//! those that nobody sees) are taken off.
+
+use std::borrow::Cow;
 
 use zeroize::Zeroizing;
 
-/// The entries of a file in their order, each with the number of the line it starts on.
-pub(super) struct Entries(Vec<Entry>);
+use super::text::{is_invisible, trim_value};
+
+/// The entries of a file, each with the number of the line it starts on.
+pub(super) struct Entries {
+    /// The one that counts of those with the same key comes last.
+    entries: Vec<Entry>,
+    is_json: bool,
+}
 
 struct Entry {
     line: usize,
@@ -17,48 +25,110 @@ struct Entry {
 }
 
 impl Entries {
-    /// Reads a whole file; with `section`, only that section of an `.ini` file.
+    /// Reads a `.properties` file.
     ///
     /// # Errors
     ///
     /// A sentence on what is wrong, without any text from the file.
-    pub(super) fn parse(text: &[u8], section: Option<&str>) -> Result<Self, String> {
+    pub(super) fn parse_properties(text: &[u8]) -> Result<Self, String> {
+        let text = decode(text)?;
+        let entry = |(line, logical): (usize, Zeroizing<String>)| {
+            let (key, value) = split(&logical);
+            Entry::new(line, &unescape(key), &unescape(value))
+        };
+        Ok(Self { entries: logical_lines(&text).into_iter().map(entry).collect(), is_json: is_json(&text) })
+    }
+
+    /// Reads a section of an `.ini` file as commons-configuration does, with which HERE's Java SDK reads it: a comment
+    /// may stand behind a value, and the first of equal keys counts.
+    ///
+    /// # Errors
+    ///
+    /// As for a `.properties` file; and that there is no such section.
+    pub(super) fn parse_ini(text: &[u8], section: &str) -> Result<Self, String> {
         let text = decode(text)?;
         let mut entries = Vec::new();
-        // Before the first header, an `.ini` file is in no section.
-        let mut in_section = section.is_none();
-        let mut found_section = section.is_none();
-        for (line, logical) in logical_lines(&text) {
-            if let (Some(section), Some(header)) = (section, header_of(&logical)) {
+        // Before the first header, a line is in no section.
+        let mut in_section = false;
+        let mut found_section = false;
+        for (index, line) in natural_lines(&text).map(|line| line.trim_matches(is_invisible)).enumerate() {
+            if line.is_empty() || line.starts_with(['#', ';']) {
+                continue;
+            }
+            if let Some(header) = header_of(line) {
                 in_section = header == section;
                 found_section |= in_section;
             } else if in_section {
-                let (key, value) = split(&logical);
-                let mut key = unescape(key);
-                if section.is_some() {
-                    // commons-configuration, which HERE's Java SDK writes these files with, doubles the dots.
-                    key = Zeroizing::new(key.replace("..", "."));
-                }
-                entries.push(Entry { line, key, value: unquote(unescape(trim_end(value))) });
+                let (key, value) = line.split_once(['=', ':']).unwrap_or((line, ""));
+                // Doubled dots are commons-configuration's own escape; a backslash is nobody's, but Java writes `\:`.
+                let key = Zeroizing::new(key.replace("..", "."));
+                entries.push(Entry::new(index + 1, &key, &unescape(ini_value(value))));
             }
         }
-        match section {
-            Some(section) if !found_section => Err(format!("there is no section [{section}]")),
-            _ => Ok(Self(entries)),
+        if !found_section {
+            let problem = || format!("there is no section [{section}]");
+            return Err(if is_json(&text) { IS_JSON.to_owned() } else { problem() });
         }
+        entries.reverse();
+        Ok(Self { entries, is_json: false })
     }
 
-    /// Returns line and value of the last entry with this key: the last one wins, as in Java.
-    pub(super) fn last(&self, key: &str) -> Option<(usize, Zeroizing<String>)> {
-        let entry = self.0.iter().rev().find(|entry| *entry.key == key)?;
+    /// Returns line and value of the entry with this key.
+    pub(super) fn get(&self, key: &str) -> Option<(usize, Zeroizing<String>)> {
+        let entry = self.entries.iter().rev().find(|entry| *entry.key == key)?;
         Some((entry.line, entry.value.clone()))
     }
 
-    /// Returns the line of an entry whose key differs only in case, for the error message.
-    pub(super) fn line_in_other_case(&self, key: &str) -> Option<usize> {
-        let entry = self.0.iter().rev().find(|entry| entry.key.eq_ignore_ascii_case(key))?;
-        Some(entry.line)
+    /// Says why a key that has to be there is not.
+    pub(super) fn missing(&self, key: &str) -> Cow<'static, str> {
+        if self.is_json {
+            return IS_JSON.into();
+        }
+        // Its name is not repeated: in a garbled line the secret may stand in its place.
+        if let Some(entry) = self.entries.iter().rev().find(|entry| entry.is_nearly(key)) {
+            let line = entry.line;
+            return format!("line {line}: did you mean {key}? Write the key exactly so").into();
+        }
+        if self.get("here.client.id").is_some() && self.get(super::KEY_SECRET).is_none() {
+            return "it has here.client.id and no access key: create an access key for the app in the HERE portal, and \
+                    use the credentials.properties that is offered with it"
+                .into();
+        }
+        format!("{key} is missing; expected a line `{key} = …` as in the file that the HERE portal offers")
+            .into()
     }
+}
+
+impl Entry {
+    fn new(line: usize, key: &str, value: &str) -> Self {
+        let owned = |text: &str| Zeroizing::new(text.to_owned());
+        Self { line, key: owned(key.trim_matches(is_invisible)), value: owned(trim_value(value)) }
+    }
+
+    /// Returns whether somebody may have meant that key: a typing mistake, another case, the name of the variable.
+    fn is_nearly(&self, key: &str) -> bool {
+        /// `secert` is one change, `access.id` three.
+        const MISTAKES: usize = 3;
+        let squeezed = |text: &str| {
+            let letters =
+                text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase());
+            let letters = Zeroizing::new(letters.collect::<String>());
+            Zeroizing::new(letters.strip_prefix("here").unwrap_or(&letters).to_owned())
+        };
+        let name = match self.key.as_str() {
+            // `export HERE_ACCESS_KEY_ID=…` of a shell's file.
+            "export" => self.value.split('=').next().unwrap_or_default(),
+            name => name,
+        };
+        name.len() <= 2 * key.len() && strsim::osa_distance(&squeezed(name), &squeezed(key)) <= MISTAKES
+    }
+}
+
+const IS_JSON: &str = "it is JSON; expected lines `key = value`, as in the credentials.properties that the HERE portal \
+                       offers";
+
+fn is_json(text: &str) -> bool {
+    text.trim_start_matches(is_invisible).starts_with('{')
 }
 
 /// UTF-8 where it is that, else ISO-8859-1, Java's own choice.
@@ -82,7 +152,7 @@ fn decode(text: &[u8]) -> Result<Zeroizing<String>, String> {
 /// Lines that hold an entry, continuations joined, each with its first line's number from 1.
 fn logical_lines(text: &str) -> Vec<(usize, Zeroizing<String>)> {
     let mut lines = Vec::new();
-    let mut natural = natural_lines(text).map(|line| line.trim_start_matches(is_blank)).enumerate();
+    let mut natural = natural_lines(text).map(|line| line.trim_start_matches(is_invisible)).enumerate();
     while let Some((index, first)) = natural.next() {
         if first.is_empty() || first.starts_with(['#', '!', ';']) {
             continue;
@@ -112,73 +182,69 @@ fn without_continuation(line: &str) -> Option<&str> {
     if backslashes % 2 == 1 { line.strip_suffix('\\') } else { None }
 }
 
-/// Java's blanks, and those that nobody sees: what is copied from a web page or an office document brings no-break and
-/// zero-width spaces along.
-fn is_blank(character: char) -> bool {
-    matches!(character, ' ' | '\t' | '\u{c}' | '\u{a0}' | '\u{200b}' | '\u{feff}')
-}
-
-/// Java keeps white space at the end of a value, which breaks signatures; but not what somebody took care to escape.
-fn trim_end(value: &str) -> &str {
-    let trimmed = value.trim_end_matches(is_blank);
-    match without_continuation(trimmed) {
-        // The backslash belongs to the blank after it.
-        Some(_) => {
-            let escaped = value.chars().nth(trimmed.chars().count()).map_or(0, char::len_utf8);
-            value.get(..trimmed.len() + escaped).unwrap_or(value)
-        }
-        None => trimmed,
-    }
-}
-
 fn header_of(line: &str) -> Option<&str> {
-    line.trim_end_matches(is_blank).strip_prefix('[')?.strip_suffix(']').map(str::trim)
+    line.strip_prefix('[')?.strip_suffix(']').map(str::trim)
+}
+
+/// Takes off what commons-configuration takes for a comment: after a closing quote everything, else from the first `#`
+/// or `;` with a blank before it.
+fn ini_value(value: &str) -> &str {
+    let value = value.trim_matches(is_invisible);
+    if let Some(inner) = value.strip_prefix('"') {
+        return inner.split('"').next().unwrap_or_default();
+    }
+    if let Some(inner) = value.strip_prefix('\'') {
+        return inner.split('\'').next().unwrap_or_default();
+    }
+    let mut follows_blank = false;
+    let end = value.find(|character| {
+        let is_comment = follows_blank && matches!(character, '#' | ';');
+        follows_blank = is_invisible(character);
+        is_comment
+    });
+    end.and_then(|end| value.get(..end)).unwrap_or(value)
 }
 
 /// Splits at the first `=`, `:` or blank that no backslash escapes; blanks round one separator belong to it.
 fn split(line: &str) -> (&str, &str) {
     let mut escaped = false;
     let end = line.find(|character| {
-        let separates = !escaped && (is_blank(character) || matches!(character, '=' | ':'));
+        let separates = !escaped && (is_invisible(character) || matches!(character, '=' | ':'));
         escaped = !escaped && character == '\\';
         separates
     });
     let (key, rest) = end.and_then(|end| line.split_at_checked(end)).unwrap_or((line, ""));
-    let rest = rest.trim_start_matches(is_blank);
+    let rest = rest.trim_start_matches(is_invisible);
     let value = rest.strip_prefix(['=', ':']).unwrap_or(rest);
-    (key, value.trim_start_matches(is_blank))
+    (key, value.trim_start_matches(is_invisible))
 }
 
+/// As Java does: the backslash before any character that has no meaning of its own is dropped.
 fn unescape(text: &str) -> Zeroizing<String> {
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
     let mut rest = text;
     while let Some((plain, escape)) = rest.split_once('\\') {
         out.push_str(plain);
         rest = escape;
-        let Some(character) = escape.chars().next() else {
-            out.push('\\');
-            break;
-        };
-        let known = match character {
-            't' => Some('\t'),
-            'n' => Some('\n'),
-            'r' => Some('\r'),
-            'f' => Some('\u{c}'),
-            '\\' | '=' | ':' | '#' | '!' | ' ' | '"' | '\'' => Some(character),
-            'u' => {
-                if let Some((decoded, after)) = unicode_escape(escape) {
+        let Some(character) = escape.chars().next() else { break };
+        if character == 'u' {
+            match unicode_escape(escape) {
+                Some((decoded, after)) => {
                     out.push(decoded);
                     rest = after;
                     continue;
                 }
-                None
+                // An error in Java. Kept as it is, so that HERE is not asked with half a key.
+                None => out.push('\\'),
             }
-            _ => None,
-        };
-        if known.is_none() {
-            out.push('\\');
         }
-        out.push(known.unwrap_or(character));
+        out.push(match character {
+            't' => '\t',
+            'n' => '\n',
+            'r' => '\r',
+            'f' => '\u{c}',
+            other => other,
+        });
         rest = escape.get(character.len_utf8()..).unwrap_or("");
     }
     out.push_str(rest);
@@ -197,13 +263,4 @@ fn unicode_escape(text: &str) -> Option<(char, &str)> {
     let pair = [first, unit(second)?];
     let character = char::decode_utf16(pair).next()?.ok()?;
     Some((character, second.get(5..)?))
-}
-
-/// HERE's JavaScript README shows quoted values; no key of HERE's begins and ends in a quote.
-fn unquote(value: Zeroizing<String>) -> Zeroizing<String> {
-    let inner = ['"', '\''].iter().find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote));
-    match inner {
-        Some(inner) => Zeroizing::new(inner.to_owned()),
-        None => value,
-    }
 }

@@ -45,11 +45,11 @@ fn parts(credential: &Credential) -> Expected {
     }
 }
 
-/// Reads a secret written this way in a file.
-fn secret_of(written: &str) -> String {
-    let text = format!("here.access.key.id=id\nhere.access.key.secret={written}");
-    let credential = Credential::from_properties(text.as_bytes(), "file").expect(written);
-    credential.access_key_secret().expose_secret().to_owned()
+/// Reads a value written this way in a file, before it is judged.
+fn value_of(written: &str) -> String {
+    let text = format!("{KEY_SECRET}={written}");
+    let entries = Entries::parse_properties(text.as_bytes()).expect(written);
+    entries.get(KEY_SECRET).expect(written).1.to_string()
 }
 
 /// Everything that a program could show of an error.
@@ -57,22 +57,95 @@ fn shown(error: &Error) -> String {
     format!("{error} {error:?} {error:#?} {:?}", error.causes())
 }
 
+/// Of each kind of invisible character the ones that have been met in the wild, and the ends of each range.
+const INVISIBLE: &[char] = &[
+    ' ',
+    '\t',
+    '\u{b}',
+    '\u{c}',
+    '\u{1f}',
+    '\u{7f}',
+    '\u{85}',
+    '\u{a0}',
+    '\u{ad}',
+    '\u{34f}',
+    '\u{61c}',
+    '\u{115f}',
+    '\u{1680}',
+    '\u{17b4}',
+    '\u{180e}',
+    '\u{2003}',
+    '\u{2007}',
+    '\u{200b}',
+    '\u{200f}',
+    '\u{2028}',
+    '\u{2029}',
+    '\u{202a}',
+    '\u{202e}',
+    '\u{202f}',
+    '\u{205f}',
+    '\u{2060}',
+    '\u{206f}',
+    '\u{2800}',
+    '\u{3000}',
+    '\u{3164}',
+    '\u{fe00}',
+    '\u{fe0f}',
+    '\u{feff}',
+    '\u{ffa0}',
+    '\u{fff9}',
+    '\u{fffb}',
+    '\u{1d173}',
+    '\u{e0001}',
+    '\u{e007f}',
+];
+
 #[test]
-fn blanks_that_nobody_sees_do_no_harm() {
-    for blank in ['\u{a0}', '\u{200b}', '\u{feff}'] {
+fn invisible_characters_at_the_ends_of_a_value_do_no_harm() {
+    for &blank in INVISIBLE {
         let text = format!(
             "{blank}here.access.key.id{blank}={blank} an-id{blank}\n\
-             here.access.key.secret = {MARKER} {blank}{blank}\r\n\
+             here.access.key.secret = {blank}\"{blank}{MARKER} {blank}\"{blank}\r\n\
              here.token.scope = openid{blank}\n"
         );
-        let credential = Credential::from_properties(text.as_bytes(), "x").expect("is well-formed");
-        assert_eq!(credential.access_key_id(), "an-id", "{blank:?}");
-        assert_eq!(credential.access_key_secret().expose_secret(), MARKER, "{blank:?}");
-        assert_eq!(credential.scope().map(Scope::as_str), Some("openid"), "{blank:?}");
-        // But not what somebody took care to escape.
-        let text = format!("here.access.key.id = a\\{blank}\nhere.access.key.secret = {MARKER}\n");
-        let credential = Credential::from_properties(text.as_bytes(), "x").expect("is well-formed");
-        assert!(credential.access_key_id().ends_with(blank), "{:?}", credential.access_key_id());
+        let ini = format!("{blank}[default]{blank}\n{text}");
+        let variables = Lookup {
+            access_key_id: Some(format!("{blank}an-id{blank}{blank}")),
+            access_key_secret: Some(format!("{blank}'{MARKER}'\n").into()),
+            scope: Some(format!("{blank}openid")),
+            ..Lookup::default()
+        };
+        for credential in [
+            Credential::from_properties(text.as_bytes(), "x"),
+            Credential::from_ini(ini.as_bytes(), "default", "x"),
+            variables.find().and_then(|source| source.load()),
+        ] {
+            let credential = credential.unwrap_or_else(|error| panic!("{blank:?}: {error}"));
+            assert_eq!(credential.access_key_id(), "an-id", "{blank:?}");
+            assert_eq!(credential.access_key_secret().expose_secret(), MARKER, "{blank:?}");
+            assert_eq!(credential.scope().map(Scope::as_str), Some("openid"), "{blank:?}");
+        }
+        assert_eq!(trim_value(&format!("\u{201c}{blank}key{blank}\u{201d}{blank}")), "key", "{blank:?}");
+    }
+}
+
+#[test]
+fn character_that_no_key_has_is_an_error_inside_a_value() {
+    for &inside in INVISIBLE.iter().chain(&['é', '\u{201c}', '\n']) {
+        let wrong = format!("a{inside}{MARKER}");
+        let table = [(wrong.as_str(), MARKER), ("id", wrong.as_str())];
+        for (id, secret) in table {
+            let error = Credential::new(id, secret.into()).expect_err("no key has it");
+            assert_eq!(error.kind(), ErrorKind::CredentialInvalid, "{inside:?}");
+            let variables = Lookup {
+                access_key_id: Some(id.to_owned()),
+                access_key_secret: Some(secret.into()),
+                ..Lookup::default()
+            };
+            let read = variables.find().and_then(|source| source.load());
+            assert_eq!(read.expect_err("no key has it").kind(), ErrorKind::CredentialInvalid, "{inside:?}");
+            assert!(!shown(&error).contains(MARKER), "{error:?}");
+        }
     }
 }
 
@@ -107,8 +180,8 @@ fn values_are_read_as_java_writes_them() {
         ("one\\", "one"),
         ("one\\\n\nignored=1", "one"),
         ("one\\\n# no comment", "one# no comment"),
-        (r"trailing\ ", "trailing "),
-        (r"trailing\   ", "trailing "),
+        (r"trailing\ ", "trailing"),
+        (r"a\-b\qc", "a-bqc"),
         (r"trailing\\ ", r"trailing\"),
         ("tab\tinside", "tab\tinside"),
         ("  a b  ", "a b"),
@@ -120,7 +193,7 @@ fn values_are_read_as_java_writes_them() {
         ("=leading", "=leading"),
     ];
     for (written, read) in table {
-        assert_eq!(secret_of(written), read, "{written}");
+        assert_eq!(value_of(written), read, "{written}");
     }
 }
 
@@ -176,7 +249,80 @@ fn ini_sections_are_kept_apart_and_doubled_dots_undone() {
     // As a `.properties` file the headers are odd keys, and dots stay as written.
     let error =
         Credential::from_properties(b"[default]\nhere..access..key..id = x\n", "c").expect_err("has no key");
-    assert!(error.to_string().starts_with("c: here.access.key.id is missing;"), "{error}");
+    assert!(error.to_string().starts_with("c: line 2: did you mean here.access.key.id?"), "{error}");
+}
+
+#[test]
+fn ini_values_are_read_as_heres_java_sdk_reads_them() {
+    // commons-configuration 2, INIConfiguration.parseValue.
+    let table = [
+        ("secret ; note", "secret"),
+        ("secret # note", "secret"),
+        ("secret\t;note", "secret"),
+        ("secret;no-note", "secret;no-note"),
+        ("secret#no-note", "secret#no-note"),
+        ("#secret", "#secret"),
+        ("\"secret\" ; note", "secret"),
+        ("'secret' # note", "secret"),
+        ("\"se;cret\"", "se;cret"),
+        ("\"secret\"x", "secret"),
+        ("secret\u{b}", "secret"),
+        ("secret\u{1f}", "secret"),
+        ("a=b:c", "a=b:c"),
+    ];
+    for (written, expected) in table {
+        for separator in ["=", ":", " = "] {
+            let text = format!(
+                "[default]\nhere.access.key.id = id ; note\nhere.access.key.secret{separator}{written}\n\
+                 here.access.key.secret = second\n"
+            );
+            let credential = Credential::from_ini(text.as_bytes(), "default", "file").expect(written);
+            assert_eq!(credential.access_key_id(), "id");
+            // Of a key given twice, the first counts.
+            assert_eq!(credential.access_key_secret().expose_secret(), expected, "{written}");
+        }
+    }
+}
+
+#[test]
+fn mistaken_files_are_told_what_was_meant() {
+    const SECRET: &str = "here.access.key.secret = QzPlantedSecretQz\n";
+    let near = "line 1: did you mean here.access.key.id? Write the key exactly so";
+    let table = [
+        ("here.acces.key.id = x\n", near),
+        ("here.accesskey.id = x\n", near),
+        ("here.access.id = x\n", near),
+        ("accessKeyId = x\n", near),
+        ("HERE_ACCESS_KEY_ID=x\n", near),
+        ("export HERE_ACCESS_KEY_ID=x\n", near),
+        ("here\\.access\\.key_id = x\n", near),
+        (
+            "{\"here.access.key.id\": \"x\"}\n",
+            "it is JSON; expected lines `key = value`, as in the credentials.properties that the HERE portal offers",
+        ),
+        (
+            "here.access.key.id = ${env:HERE_ID}\n",
+            "line 1: here.access.key.id: it holds ${…}, which nothing replaces here; write the value itself",
+        ),
+        (
+            "here.access.key.id = x # note\n",
+            "line 1: here.access.key.id: it holds a blank, which no HERE key does; copy it again from the HERE portal, \
+             and give a comment a line to itself",
+        ),
+    ];
+    for (line, expected) in table {
+        let error = Credential::from_properties(format!("{line}{SECRET}").as_bytes(), "c").expect_err(line);
+        assert_eq!(error.to_string(), format!("c: {expected}"), "{line}");
+        assert!(!shown(&error).contains(MARKER), "{error:?}");
+    }
+    let error =
+        Credential::from_properties(b"here.client.id = x\nhere.user.id = y", "c").expect_err("no key");
+    assert!(error.to_string().starts_with("c: it has here.client.id and no access key:"), "{error}");
+    // As Java reads it: the backslash before a dot is dropped.
+    let text = format!("here\\.access\\.key\\.id = x\n{SECRET}");
+    assert!(Credential::from_properties(text.as_bytes(), "c").is_ok());
+    let error = Credential::from_ini(b"{}", "default", "c.ini").expect_err("is JSON");
+    assert!(error.to_string().starts_with("c.ini: it is JSON;"), "{error}");
 }
 
 #[test]
@@ -191,7 +337,7 @@ fn errors_name_file_line_and_key_and_show_no_value() {
         ),
         (
             format!("{SECRET}Here.Access.Key.Id = x"),
-            "line 2: the key here.access.key.id must be written in lower case",
+            "line 2: did you mean here.access.key.id? Write the key exactly so",
         ),
         (
             format!("\n# c\n{SECRET}here.access.key.id =\n"),
@@ -203,8 +349,8 @@ fn errors_name_file_line_and_key_and_show_no_value() {
         ),
         (
             format!("{ID}here.access.key.secret = {MARKER}\\n{MARKER}"),
-            "line 2: here.access.key.secret: it holds a line break or another control character; copy it again from \
-             the HERE portal",
+            "line 2: here.access.key.secret: it holds a character that no HERE key has, such as a line break or an \
+             invisible one; copy it again from the HERE portal",
         ),
         (
             format!("{ID}{SECRET}here.token.endpoint.url = {MARKER}"),
@@ -261,10 +407,10 @@ fn utf_16_is_named_and_a_byte_order_mark_does_no_harm() {
 }
 
 #[test]
-fn latin_1_is_read_where_it_is_no_utf_8() {
-    let text = latin1("here.access.key.id = x\nhere.access.key.secret = s\u{e9}c\u{df}\n");
+fn file_in_latin_1_is_read() {
+    let text = latin1("# schl\u{fc}ssel\nhere.access.key.id = x\nhere.access.key.secret = s\n");
     let credential = Credential::from_properties(&text, "c").expect("is Latin-1");
-    assert_eq!(credential.access_key_secret().expose_secret(), "s\u{e9}c\u{df}");
+    assert_eq!(credential.access_key_secret().expose_secret(), "s");
 }
 
 #[test]

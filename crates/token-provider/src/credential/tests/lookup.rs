@@ -112,7 +112,7 @@ fn half_set_variables_are_an_error_and_not_passed_over() {
              read the token; use https://",
         ),
         (
-            Lookup { scope: Some(format!("\"{MARKER}\"")), ..all },
+            Lookup { scope: Some(format!("\"{MARKER}")), ..all },
             "environment: HERE_TOKEN_SCOPE: the scope is not well-formed: expected printable ASCII without quotes and \
              backslashes (RFC 6749 §3.3), such as hrn:here:authorization::myrealm:project/my-project",
         ),
