@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use token_provider::{Credential, Error, HereIssuer, Scope, TokenKey, TokenProvider};
+use token_provider::{Credential, Error, HereIssuer, Proxies, Scope, TokenKey, TokenProvider};
 
 use crate::access::{Access, Handout, Profile};
 use crate::config::{AuditConfig, Config, Environment, LogLevel};
@@ -34,6 +34,9 @@ pub enum SetupError {
         /// What is wrong, and what to do.
         source: Error,
     },
+    /// The identity provider cannot be reached as the environment says.
+    #[error("access.oidc: {0}")]
+    IdentityProvider(Error),
     /// A file that the configuration names cannot be read.
     #[error("profile {profile}: {key}: {}: cannot be read", file.display())]
     File {
@@ -181,6 +184,7 @@ pub struct Service {
 ///
 /// The first profile that cannot be set up.
 pub fn service(config: &Config, environment: &Environment) -> Result<Service, SetupError> {
+    check_proxy(config)?;
     let (mut profiles, mut rotations, mut sources) = (Vec::new(), Vec::new(), Vec::new());
     for name in config.profiles.keys() {
         let found = find_credential(name, config, environment)?;
@@ -193,6 +197,19 @@ pub fn service(config: &Config, environment: &Environment) -> Result<Service, Se
         rotations.extend(issuer.into_rotation(name));
     }
     Ok(Service { access: access_with(config, profiles), rotations, sources })
+}
+
+/// Looks at the proxy variables for the identity provider; issuers look at them for themselves. A value that cannot be
+/// used and is not needed deserves a warning.
+fn check_proxy(config: &Config) -> Result<(), SetupError> {
+    let proxies = Proxies::from_env();
+    if let Some(oidc) = &config.access.oidc {
+        proxies.for_url(&oidc.discovery).map_err(SetupError::IdentityProvider)?;
+    }
+    if let Some(problem) = proxies.problem() {
+        tracing::warn!("{problem}; no request needs it so far");
+    }
+    Ok(())
 }
 
 /// Makes a profile from its credential, and returns with it the issuer whose credential can be rotated.

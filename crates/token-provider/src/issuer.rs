@@ -5,7 +5,9 @@
 mod answer;
 mod here;
 mod http;
+mod proxy;
 mod remote;
+mod tls;
 
 use std::fmt;
 use std::future::Future;
@@ -18,7 +20,9 @@ use crate::error::Error;
 use crate::token::{Scope, TokenKey};
 
 pub use self::here::{HereIssuer, HereIssuerConfig};
+pub use self::proxy::Proxies;
 pub use self::remote::{RemoteIssuer, RemoteIssuerConfig};
+pub use self::tls::connection_problem;
 
 /// What [`Issue::issue`] returns: boxed, so that a provider can hold any issuer.
 pub type IssueFuture<'a> = Pin<Box<dyn Future<Output = Result<Issued, Error>> + Send + 'a>>;

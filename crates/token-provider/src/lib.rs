@@ -55,7 +55,8 @@ pub use crate::clock::{Clock, Moment, SystemClock, TICK};
 pub use crate::credential::{Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, Lookup, trim_value};
 pub use crate::error::{Error, ErrorKind};
 pub use crate::issuer::{
-    HereIssuer, HereIssuerConfig, Issue, IssueFuture, Issued, RemoteIssuer, RemoteIssuerConfig,
+    HereIssuer, HereIssuerConfig, Issue, IssueFuture, Issued, Proxies, RemoteIssuer, RemoteIssuerConfig,
+    connection_problem,
 };
 pub use crate::provider::{TokenProvider, TokenProviderBuilder};
 pub use crate::token::{AccessToken, EXPIRY_MARGIN, Fingerprint, MAX_LIFETIME, Scope, TokenKey};

@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::io::Write as _;
 
-use token_provider::{Error, ErrorKind, Issue as _, TokenKey};
+use token_provider::{Error, ErrorKind, Issue as _, Proxies, TokenKey};
 
 use super::{EXIT_CONFIG, Failure, block_on};
 use crate::cli::Common;
@@ -73,6 +73,9 @@ async fn check(config: &Config, environment: &Environment, report: &mut Report) 
     }
     check_listeners(config, environment, report);
     check_audit(config, report);
+    if let Some(problem) = Proxies::from_env().problem() {
+        report.warning("proxy", problem);
+    }
     for name in config.profiles.keys() {
         check_profile(name, config, environment, report).await;
     }
@@ -144,6 +147,9 @@ async fn check_profile(name: &str, config: &Config, environment: &Environment, r
         } else {
             report.ok("permissions", "others cannot read the credential file");
         }
+    }
+    if let Ok(Some(proxy)) = Proxies::from_env().for_url(found.endpoint()) {
+        report.ok("proxy", format_args!("profile {name}: {}", Proxies::describe(proxy)));
     }
     // Without its query, where an endpoint of one's own may want a key.
     let endpoint = place_of(found.endpoint());

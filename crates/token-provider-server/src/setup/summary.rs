@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use token_provider::{Credential, CredentialSource};
+use token_provider::{Credential, CredentialSource, Proxies};
 use url::Url;
 
 use crate::config::{AccessConfig, Config, CorsConfig, OriginPattern, SubjectName};
@@ -38,13 +38,13 @@ pub struct Summary<'a> {
 
 impl TokenSource {
     pub(super) fn here(profile: &str, source: &CredentialSource, credential: &Credential) -> Self {
-        Self::new(profile, source.to_string(), place_of(credential.token_endpoint_url()))
+        Self::new(profile, source.to_string(), with_proxy(credential.token_endpoint_url()))
     }
 
     pub(super) fn remote(profile: &str, url: &Url, api_key_file: Option<&Path>) -> Self {
         let key =
             api_key_file.map_or_else(|| "none needed".to_owned(), |file| format!("file {}", file.display()));
-        Self::new(profile, key, format!("{}, another token provider", place_of(url)))
+        Self::new(profile, key, format!("{}, another token provider", with_proxy(url)))
     }
 
     /// A profile of the offline HERE account.
@@ -59,6 +59,15 @@ impl TokenSource {
 
     fn new(profile: &str, credential: impl Into<String>, issuer: impl Into<String>) -> Self {
         Self { profile: profile.to_owned(), credential: credential.into(), issuer: issuer.into() }
+    }
+}
+
+/// Names the proxy on the way, without its password. One that cannot be used is an error elsewhere.
+fn with_proxy(url: &Url) -> String {
+    let place = place_of(url);
+    match Proxies::from_env().for_url(url) {
+        Ok(Some(proxy)) => format!("{place} through the proxy {}", Proxies::describe(proxy)),
+        _ => place,
     }
 }
 

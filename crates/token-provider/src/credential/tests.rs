@@ -437,6 +437,7 @@ fn endpoint_is_https_or_on_this_machine() {
         "http://127.0.0.1:8080/oauth2/token",
         "http://127.8.8.8/",
         "http://[::1]/",
+        "http://[::ffff:127.0.0.1]/",
     ] {
         assert!(credential.clone().with_token_endpoint_url(good).is_ok(), "{good}");
     }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::http::{Exchange, Http, Settings};
+use super::proxy::Proxies;
 use super::{Issue, IssueFuture, Issued, answer};
 use crate::clock::{Clock, SystemClock};
 use crate::credential::Credential;
@@ -33,6 +34,8 @@ pub struct HereIssuerConfig {
     pub credential: Credential,
     /// PEM certificates to trust beside the system's, for a proxy that breaks TLS open.
     pub extra_ca_pem: Option<Vec<u8>>,
+    /// The proxy to the network. Default: what `HTTPS_PROXY` and `NO_PROXY` say.
+    pub proxies: Proxies,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
     /// How long a connection may take. Default: 3 s; within a region it takes milliseconds.
@@ -47,6 +50,7 @@ impl HereIssuerConfig {
         Self {
             credential,
             extra_ca_pem: None,
+            proxies: Proxies::from_env(),
             clock: Arc::new(SystemClock),
             connect_timeout: Duration::from_secs(3),
             attempt_timeout: Duration::from_secs(10),
@@ -98,6 +102,7 @@ impl HereIssuer {
     pub fn new(config: HereIssuerConfig) -> Result<Self, Error> {
         let settings = Settings {
             extra_ca_pem: config.extra_ca_pem,
+            proxies: config.proxies,
             unix_socket: None,
             connect_timeout: config.connect_timeout,
             attempt_timeout: config.attempt_timeout,

@@ -10,7 +10,8 @@ use tokio::sync::OnceCell;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::credential::is_loopback;
+use super::proxy::Proxies;
+use super::tls::connection_problem;
 use crate::error::{Error, ErrorKind};
 
 /// Token answers have about 1 KiB; more than this is something else.
@@ -25,20 +26,29 @@ pub(super) struct Settings {
     pub(super) extra_ca_pem: Option<Vec<u8>>,
     /// The Unix socket that stands for every host.
     pub(super) unix_socket: Option<PathBuf>,
+    pub(super) proxies: Proxies,
     pub(super) connect_timeout: Duration,
     pub(super) attempt_timeout: Duration,
     /// The setting that an error about the address points to.
     pub(super) address_setting: &'static str,
 }
 
-/// Keeps connections open between requests. Setting up TLS costs some milliseconds (the system's certificates are
-/// read), so each kind of client is made when it is first needed.
+/// Keeps connections open between requests. A client is made when its way is first needed: setting up TLS reads the
+/// system's certificates, which takes some milliseconds, and which a machine that speaks no TLS need not have.
 pub(super) struct Http {
     settings: Settings,
-    /// Honours `HTTPS_PROXY` and `NO_PROXY`.
     proxied: OnceCell<reqwest::Client>,
-    /// Does not, for this very machine.
     direct: OnceCell<reqwest::Client>,
+    /// Without TLS, on this machine.
+    plain: OnceCell<reqwest::Client>,
+}
+
+/// How a URL is reached.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    Proxied(&'a Url),
+    Direct,
+    Plain,
 }
 
 /// What one exchange brought, before it is known whether it is good.
@@ -51,16 +61,26 @@ pub(super) struct Exchange {
 impl Http {
     /// Makes the client for this URL at once, so that what is wrong with the settings shows now.
     pub(super) fn new(settings: Settings, url: &Url) -> Result<Self, Error> {
-        let is_direct = settings.is_direct(url);
-        let first = OnceCell::from(settings.client(is_direct)?);
-        let (proxied, direct) = if is_direct { (OnceCell::new(), first) } else { (first, OnceCell::new()) };
-        Ok(Self { settings, proxied, direct })
+        let http =
+            Self { settings, proxied: OnceCell::new(), direct: OnceCell::new(), plain: OnceCell::new() };
+        let way = http.settings.way(url)?;
+        let client = http.settings.client(way)?;
+        // The cells are empty.
+        let _ = http.cell(way).set(client);
+        Ok(http)
     }
 
     pub(super) async fn client(&self, url: &Url) -> Result<&reqwest::Client, Error> {
-        let is_direct = self.settings.is_direct(url);
-        let cell = if is_direct { &self.direct } else { &self.proxied };
-        cell.get_or_try_init(|| std::future::ready(self.settings.client(is_direct))).await
+        let way = self.settings.way(url)?;
+        self.cell(way).get_or_try_init(|| std::future::ready(self.settings.client(way))).await
+    }
+
+    fn cell(&self, way: Way<'_>) -> &OnceCell<reqwest::Client> {
+        match way {
+            Way::Proxied(_) => &self.proxied,
+            Way::Direct => &self.direct,
+            Way::Plain => &self.plain,
+        }
     }
 
     /// Sends a request and reads the answer to its end.
@@ -87,7 +107,9 @@ impl Http {
         // The URL is left out: an endpoint of one's own may carry a key in its query.
         let error = error.without_url();
         let Settings { connect_timeout, attempt_timeout, address_setting, .. } = &self.settings;
-        let (kind, message) = if error.is_timeout() && error.is_connect() {
+        let (kind, message) = if let Some(problem) = connection_problem(&error) {
+            (ErrorKind::Unreachable, format!("no connection to the token endpoint: {problem}").into())
+        } else if error.is_timeout() && error.is_connect() {
             let limit = connect_timeout.as_secs_f64();
             let message = format!(
                 "no connection to the token endpoint within {limit} s; check the network and HTTPS_PROXY"
@@ -115,24 +137,34 @@ impl fmt::Debug for Http {
 }
 
 impl Settings {
-    fn is_direct(&self, url: &Url) -> bool {
-        self.unix_socket.is_some() || is_loopback(url)
+    fn way(&self, url: &Url) -> Result<Way<'_>, Error> {
+        if url.scheme() == "http" {
+            return Ok(Way::Plain);
+        }
+        Ok(self.proxies.for_url(url)?.map_or(Way::Direct, Way::Proxied))
     }
 
-    fn client(&self, is_direct: bool) -> Result<reqwest::Client, Error> {
+    fn client(&self, way: Way<'_>) -> Result<reqwest::Client, Error> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(self.connect_timeout)
             .timeout(self.attempt_timeout)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("token-provider/", env!("CARGO_PKG_VERSION")));
-        if is_direct {
-            builder = builder.no_proxy();
-        }
+        builder = match way {
+            Way::Proxied(proxy) => {
+                let proxy = reqwest::Proxy::all(proxy.as_str()).map_err(unusable_tls)?;
+                builder.proxy(proxy)
+            }
+            Way::Direct => builder.no_proxy(),
+            Way::Plain => builder.no_proxy().tls_certs_only([]),
+        };
         #[cfg(unix)]
         if let Some(path) = &self.unix_socket {
             builder = builder.unix_socket(path.as_path());
         }
         if let Some(pem) = &self.extra_ca_pem {
+            // An editor's byte-order mark would hide the first certificate.
+            let pem = pem.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(pem);
             let certificates = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
             if certificates.is_empty() {
                 return Err(Error::new(
@@ -142,11 +174,13 @@ impl Settings {
             }
             builder = builder.tls_certs_merge(certificates);
         }
-        builder.build().map_err(|error| {
-            let message = "TLS could not be set up; are the system's CA certificates installed?";
-            Error::new(ErrorKind::Unreachable, message).with_source(error)
-        })
+        builder.build().map_err(unusable_tls)
     }
+}
+
+fn unusable_tls(error: reqwest::Error) -> Error {
+    let message = "TLS could not be set up; are the system's CA certificates installed, and is SSL_CERT_FILE right if it is set?";
+    Error::new(ErrorKind::Unreachable, message).with_source(error)
 }
 
 /// What a trace adds to a request; nothing where it cannot stand in a header. It is no part of a signature.

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::http::{Exchange, Http, Settings};
+use super::proxy::Proxies;
 use super::{Issue, IssueFuture, Issued, answer};
 use crate::clock::{Clock, SystemClock};
 use crate::credential::{DEFAULT_PLACE, parse_endpoint};
@@ -33,6 +34,8 @@ pub struct RemoteIssuerConfig {
     pub profile: Option<String>,
     /// PEM certificates to trust beside the system's.
     pub extra_ca_pem: Option<Vec<u8>>,
+    /// The proxy to the network. Default: what `HTTPS_PROXY` and `NO_PROXY` say.
+    pub proxies: Proxies,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
     /// How long a connection may take. Default: 3 s.
@@ -68,6 +71,7 @@ impl RemoteIssuerConfig {
             unix_socket: None,
             profile: None,
             extra_ca_pem: None,
+            proxies: Proxies::from_env(),
             clock: Arc::new(SystemClock),
             connect_timeout: Duration::from_secs(3),
             attempt_timeout: Duration::from_secs(12),
@@ -108,10 +112,11 @@ impl RemoteIssuer {
         }
         let settings = Settings {
             extra_ca_pem: config.extra_ca_pem,
+            proxies: config.proxies,
             unix_socket: config.unix_socket,
             connect_timeout: config.connect_timeout,
             attempt_timeout: config.attempt_timeout,
-            address_setting: "the other server's URL",
+            address_setting: "the URL of the other token provider (remote)",
         };
         let authorization = ArcSwapOption::from_pointee(authorization);
         Ok(Self { http: Http::new(settings, &url)?, url, authorization, clock: config.clock })
@@ -161,9 +166,15 @@ impl RemoteIssuer {
     }
 }
 
-/// The other server's answers are the standard's, so HERE's reader reads the good ones.
+/// The other server's tokens are the standard's, so HERE's reader reads them. What is no token is told in our own words:
+/// HERE has no part in it.
 fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, Error> {
-    let (status, retry_after) = (exchange.status, exchange.retry_after(now));
+    let status = exchange.status;
+    if (200..300).contains(&status) {
+        let issued =
+            answer::read(status, None, &exchange.body, DEFAULT_PLACE).map_err(|_| not_ours(status))?;
+        return Ok(issued.from_cache());
+    }
     let refusal: Option<Refusal> = serde_json::from_slice(&exchange.body).ok();
     let code = refusal.as_ref().map(|refusal| refusal.error.as_str());
     let rejected = |message: &'static str| Error::new(ErrorKind::Rejected { status, code: None }, message);
@@ -181,16 +192,28 @@ fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, Error> {
         (502, Some("issuer_rejected")) => {
             rejected("HERE refused the other token provider's credential (502): see that server's log")
         }
-        (500..=599, Some(_)) => Error::new(
+        (408 | 500..=599, Some(_)) => Error::new(
             ErrorKind::Unavailable { status },
             format!("the other token provider has no token to hand out ({status}); see that server's log"),
         ),
-        _ => {
-            let issued = answer::read(status, retry_after, &exchange.body, DEFAULT_PLACE)?;
-            return Ok(issued.from_cache());
-        }
+        (408 | 500..=599, None) => Error::new(
+            ErrorKind::Unavailable { status },
+            format!("the other token provider, or a proxy before it, is failing ({status}); retrying"),
+        ),
+        _ => not_ours(status),
     };
-    Err(error.with_retry_after(retry_after))
+    Err(error.with_retry_after(exchange.retry_after(now)))
+}
+
+/// A path that is not `/getToken`, or something else at the address.
+fn not_ours(status: u16) -> Error {
+    Error::new(
+        ErrorKind::InvalidAnswer { status },
+        format!(
+            "the answer ({status}) is not that of a token provider's /getToken; check the URL (remote), which ends in \
+             /getToken without a slash behind it, and whether a proxy answers in its place"
+        ),
+    )
 }
 
 fn header(bearer: &SecretString) -> Result<HeaderValue, Error> {
@@ -298,9 +321,30 @@ mod tests {
     }
 
     #[test]
-    fn page_of_something_else_is_no_refusal_of_a_token_provider() {
-        let error = answered(403, None, "<html>planted</html>").expect_err("is no token");
-        assert_eq!(error.kind(), ErrorKind::InvalidAnswer { status: 403 });
+    fn answer_of_something_else_names_the_url_and_not_here() {
+        for (status, body) in [
+            (200, "<html>planted</html>"),
+            (200, r#"{"planted":1}"#),
+            (204, ""),
+            (301, ""),
+            (302, "<html>planted</html>"),
+            (403, "<html>planted</html>"),
+            (404, "<html>planted</html>"),
+            // Our own server's words for another path, and for `/oauth2/token`.
+            (404, r#"{"error":"not_found"}"#),
+            (405, r#"{"error":"method_not_allowed"}"#),
+            (410, ""),
+        ] {
+            let error = answered(status, None, body).expect_err("is no token");
+            assert_eq!(error.kind(), ErrorKind::InvalidAnswer { status }, "{body}");
+            let text = error.to_string();
+            assert!(text.contains("check the URL (remote), which ends in /getToken"), "{text}");
+            assert!(!text.contains("HERE") && !text.contains("here.") && !text.contains("planted"), "{text}");
+        }
+        let error = answered(503, Some("7"), "<html>planted</html>").expect_err("is no token");
+        assert_eq!(error.kind(), ErrorKind::Unavailable { status: 503 });
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+        assert!(!error.to_string().contains("here."), "{error}");
     }
 
     #[test]

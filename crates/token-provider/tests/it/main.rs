@@ -8,5 +8,6 @@ mod network;
 mod provider;
 mod simulation;
 mod skew;
+mod tls;
 mod wire;
 mod world;

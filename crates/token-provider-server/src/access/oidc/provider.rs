@@ -5,11 +5,11 @@
 //! noticed. No redirect is followed: where a document is, the configuration and the document before it have said.
 
 use std::error::Error;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AGE, CACHE_CONTROL, HeaderMap};
 use serde::Deserialize;
+use token_provider::{Proxies, connection_problem};
 use url::{Host, Url};
 
 use super::key_set::KeySet;
@@ -34,8 +34,6 @@ const LONGEST_AGE: Duration = Duration::from_secs(60 * 60);
 pub(super) struct Provider {
     issuer: String,
     discovery: Url,
-    /// Set up when it is first needed: that it cannot be is no reason for the server not to start.
-    http: OnceLock<reqwest::Client>,
 }
 
 /// What the provider answered.
@@ -53,6 +51,10 @@ pub(super) enum FetchError {
     NoTls(#[source] reqwest::Error),
     #[error("no answer to the request for the {what}; check access.oidc.issuer, the network and HTTPS_PROXY")]
     NoAnswer { what: &'static str, source: reqwest::Error },
+    #[error("no answer to the request for the {what}: {problem}")]
+    NoConnection { what: &'static str, problem: &'static str, source: reqwest::Error },
+    #[error(transparent)]
+    Proxy(#[from] token_provider::Error),
     #[error("the request for the {what} was answered with status {status}")]
     Status { what: &'static str, status: u16 },
     #[error("the {what} is larger than 256 KiB")]
@@ -94,7 +96,7 @@ impl FetchError {
 
 impl Provider {
     pub(super) fn new(issuer: String, discovery: Url) -> Self {
-        Self { issuer, discovery, http: OnceLock::new() }
+        Self { issuer, discovery }
     }
 
     /// Says whether it is this one.
@@ -130,8 +132,14 @@ impl Provider {
 
     async fn get(&self, what: &'static str, url: Url) -> Result<(HeaderMap, Vec<u8>), FetchError> {
         // A URL may have anything in its query, and errors go to the log.
-        let no_answer = |source: reqwest::Error| FetchError::NoAnswer { what, source: source.without_url() };
-        let request = self.http()?.get(url).header(ACCEPT, "application/json");
+        let no_answer = |source: reqwest::Error| {
+            let source = source.without_url();
+            match connection_problem(&source) {
+                Some(problem) => FetchError::NoConnection { what, problem, source },
+                None => FetchError::NoAnswer { what, source },
+            }
+        };
+        let request = client(&url)?.get(url).header(ACCEPT, "application/json");
         let mut response = request.send().await.map_err(no_answer)?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(FetchError::Status { what, status: response.status().as_u16() });
@@ -146,21 +154,24 @@ impl Provider {
         }
         Ok((headers, body))
     }
+}
 
-    fn http(&self) -> Result<&reqwest::Client, FetchError> {
-        if let Some(http) = self.http.get() {
-            return Ok(http);
-        }
-        let builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("token-provider/", env!("CARGO_PKG_VERSION")));
-        // `HTTPS_PROXY` and `NO_PROXY` are honoured, except for a provider on this very machine.
-        let builder = if is_loopback(&self.discovery) { builder.no_proxy() } else { builder };
-        let http = builder.build().map_err(FetchError::NoTls)?;
-        Ok(self.http.get_or_init(|| http))
+/// Made for each request, as there are two in some minutes: a certificate that the system has trusted since counts.
+fn client(url: &Url) -> Result<reqwest::Client, FetchError> {
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(REQUEST_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("token-provider/", env!("CARGO_PKG_VERSION")));
+    builder = match Proxies::from_env().for_url(url)? {
+        Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.as_str()).map_err(FetchError::NoTls)?),
+        None => builder.no_proxy(),
+    };
+    if url.scheme() == "http" {
+        // Without TLS, as on this machine, no certificates are needed.
+        builder = builder.tls_certs_only([]);
     }
+    builder.build().map_err(FetchError::NoTls)
 }
 
 fn malformed(what: &'static str) -> impl Fn(serde_json::Error) -> FetchError {

@@ -67,8 +67,49 @@ async fn missing_key_is_named() {
     let text = account.credentials().replace("here.access.key.secret", "here.access.key.sceret");
     folder.write("credentials.properties", &text);
     let outcome = check(&folder).await;
-    assert_outcome(&outcome, 78, &[("FAILURE  credential: ", "here.access.key.secret is missing")]);
+    assert_outcome(&outcome, 78, &[("FAILURE  credential: ", "did you mean here.access.key.secret?")]);
     assert!(!outcome.stdout.contains(&account.secret()), "{outcome:?}");
+}
+
+/// A proxy that nobody answers at, as its port is bound and not listened on.
+#[tokio::test]
+async fn proxy_is_named_without_its_password_and_a_wrong_one_is_an_error_where_it_is_needed() {
+    let (account, mut folder) = at_home().await;
+    let port = Port::new();
+    folder.set("HTTPS_PROXY", format!("\"http://user:planted@127.0.0.1:{}\" ", port.address.port()));
+    let outcome = check(&folder).await;
+    assert_eq!(outcome.code, Some(0), "an account on this machine needs no proxy: {outcome:?}");
+
+    let far = account.credentials().replace(&account.origin, "https://account.invalid");
+    folder.write("credentials.properties", &far);
+    let proxy = format!("profile default: http://127.0.0.1:{}", port.address.port());
+    let outcome = check(&folder).await;
+    assert_outcome(&outcome, 1, &[("ok       proxy: ", &proxy), ("FAILURE  issuer: ", "no connection")]);
+    assert!(!outcome.stdout.contains("planted"), "{outcome:?}");
+
+    folder.set("HTTPS_PROXY", "http://DOMAIN\\user:planted@127.0.0.1:1");
+    let outcome = check(&folder).await;
+    assert_outcome(&outcome, 78, &[("FAILURE  issuer: ", "HTTPS_PROXY cannot be used: expected http://")]);
+    let served = folder.run(&["serve", "--listen", "127.0.0.1:0"]).await;
+    assert_eq!(served.code, Some(78), "{served:?}");
+    assert!(!outcome.stdout.contains("planted") && !served.stderr.contains("planted"), "{served:?}");
+
+    folder.write("credentials.properties", &account.credentials());
+    let outcome = check(&folder).await;
+    assert_outcome(&outcome, 0, &[("warning  proxy: ", "HTTPS_PROXY cannot be used: expected http://")]);
+}
+
+/// A container without `ca-certificates`, or a variable that points to a file of yesterday.
+#[tokio::test]
+async fn certificates_are_needed_only_where_tls_is_spoken() {
+    let (account, mut folder) = at_home().await;
+    folder.set("SSL_CERT_FILE", "/nonexistent/ca.pem");
+    folder.set("SSL_CERT_DIR", "/nonexistent");
+    assert_eq!(check(&folder).await.code, Some(0));
+    let far = account.credentials().replace(&account.origin, "https://account.invalid");
+    folder.write("credentials.properties", &far);
+    let outcome = check(&folder).await;
+    assert_outcome(&outcome, 78, &[("FAILURE  issuer: ", "SSL_CERT_FILE")]);
 }
 
 #[tokio::test]

@@ -1,0 +1,70 @@
+//! What was wrong with a TLS connection, in words.
+
+use std::error::Error as StdError;
+use std::io;
+
+use rustls::{CertificateError, Error as TlsError};
+
+/// Returns what a failed request's TLS or proxy did not like, and what to do; `None` where it was something else.
+pub fn connection_problem(error: &(dyn StdError + 'static)) -> Option<&'static str> {
+    std::iter::successors(Some(error), |&error| cause(error)).find_map(|error| {
+        if let Some(error) = error.downcast_ref::<TlsError>() {
+            return Some(explain(error));
+        }
+        // hyper-util's `TunnelError` is private.
+        match error.to_string().as_str() {
+            "tunnel error: proxy authorization required" => Some(
+                "the proxy requires authentication (407): put USER:PASSWORD@ before the host in HTTPS_PROXY",
+            ),
+            "tunnel error: unsuccessful" => {
+                Some("the proxy refused to connect to it: check the proxy's rules, HTTPS_PROXY and NO_PROXY")
+            }
+            _ => None,
+        }
+    })
+}
+
+/// An `io::Error` leaves out the error that it wraps, and names that one's cause.
+fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
+}
+
+fn explain(error: &TlsError) -> &'static str {
+    match error {
+        TlsError::InvalidCertificate(error) => match error {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "its certificate is from an authority that this machine does not trust, such as a private one or that of a \
+                 proxy that opens TLS: add that authority to the system's, or name its certificate (profiles.NAME.ca)"
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "its certificate has expired, or this machine's clock is ahead: check the clock first"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "its certificate is not valid yet, most likely because this machine's clock is behind: set the clock, \
+                 preferably with NTP"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "its certificate is for another host name: check the URL, and whether something else answers in its place"
+            }
+            // webpki's CaUsedAsEndEntity.
+            CertificateError::Other(_) => {
+                "its certificate cannot be used, most likely because it is an authority's own (CA:TRUE): give the server a \
+                 certificate that the authority has signed"
+            }
+            _ => "its certificate cannot be used",
+        },
+        TlsError::InvalidMessage(_) => {
+            "it does not speak TLS at this port: check the port, and https:// in the URL"
+        }
+        TlsError::AlertReceived(_) => {
+            "it ended the TLS handshake: it may want a client certificate, or speak only versions before TLS 1.2"
+        }
+        TlsError::PeerIncompatible(_) => {
+            "it speaks none of our versions of TLS (1.2 and 1.3) and their ciphers"
+        }
+        _ => "the TLS handshake failed",
+    }
+}
