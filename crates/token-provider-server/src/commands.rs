@@ -175,6 +175,9 @@ where
     let overrides = common.overrides();
     let config = Config::load(&overrides, &environment).map_err(Failure::Config)?;
     telemetry::init(config.log, environment.variable("NO_COLOR").is_some());
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     block_on(command(Settings { config, overrides, environment }))?
 }
 

@@ -49,6 +49,7 @@ pub use self::unix::{Owner, UnixPlace};
 
 use self::environment::CONFIG_VARIABLE;
 use self::error::Place;
+pub(crate) use self::error::did_you_mean;
 use self::listen::DEFAULT_PORT;
 use self::policy::Known;
 use self::profile::DEFAULT_PROFILE;
@@ -88,6 +89,10 @@ pub struct Config {
     pub log: LogConfig,
     /// Where audit events go.
     pub audit: AuditConfig,
+    /// What the log is to say of the configuration before anything else.
+    pub warnings: Vec<String>,
+    /// Whether the profile in use is written down, or the default one: only then may its credential be the ambient one.
+    pub is_profile_known: bool,
 }
 
 impl Config {
@@ -137,13 +142,19 @@ impl Config {
         };
         let mut problems = Vec::new();
         sources::lay_environment(&mut table, environment, &mut problems);
+        let written = sources::profiles_in(&table);
         sources::lay_overrides(&mut table, overrides, &mut problems);
         let top = Place::File { file: path, line: 0, column: None };
         let mut config = Section::walk(table, top, String::new(), &mut problems, Self::read);
+        let (warnings, problems): (Vec<_>, Vec<_>) = problems.into_iter().partition(Problem::is_warning);
         if !problems.is_empty() {
             return Err(ConfigError::new(problems));
         }
         config.file = file.map(|(path, _)| path.to_owned());
+        config.warnings = warnings.iter().map(ToString::to_string).collect();
+        config.is_profile_known = config.profile == DEFAULT_PROFILE
+            || written.contains(&config.profile)
+            || overrides.credentials.is_some();
         config.log.level = config.log.level.shifted(overrides.verbosity);
         Ok(config)
     }
@@ -204,6 +215,8 @@ impl Config {
             admin,
             log,
             audit,
+            warnings: Vec::new(),
+            is_profile_known: false,
         };
         // A profile without settings has a credential all the same: in the environment, or in one of the usual files.
         config.profiles.entry(config.profile.clone()).or_default();

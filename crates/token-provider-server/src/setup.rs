@@ -34,6 +34,18 @@ pub enum SetupError {
         /// What is wrong, and what to do.
         source: Error,
     },
+    /// The profile in use is written down nowhere: a typing mistake must not get the ambient credential.
+    #[error(
+        "profile {profile}: there is neither [profiles.{profile}] in the configuration nor a section [{profile}] in \
+         ~/.here/credentials.ini{}",
+        meant.as_ref().map_or_else(String::new, |meant| format!("; did you mean \"{meant}\"?"))
+    )]
+    UnknownProfile {
+        /// The name that was given.
+        profile: String,
+        /// One that is there and looks like it.
+        meant: Option<String>,
+    },
     /// The identity provider cannot be reached as the environment says.
     #[error("access.oidc: {0}")]
     IdentityProvider(Error),
@@ -75,7 +87,8 @@ pub enum SetupError {
 impl SetupError {
     pub(crate) fn topic(&self) -> Topic {
         match self {
-            Self::Profile { source, .. } => source.kind().into(),
+            Self::Profile { source, .. } | Self::IdentityProvider(source) => source.kind().into(),
+            Self::UnknownProfile { .. } => Topic::UnknownProfile,
             Self::File { .. } => Topic::ProfileFile,
             Self::Audit { .. } => Topic::AuditTrail,
             Self::Tls(_) => Topic::Certificate,

@@ -37,6 +37,7 @@ topics! {
     InvalidAnswer => "the-token-endpoints-answer-is-not-a-token",
     TooManyTokens => "too-many-different-tokens-are-held",
     Configuration => "the-configuration-cannot-be-used",
+    UnknownProfile => "there-is-no-such-profile",
     Exposed => "nothing-says-who-may-ask",
     ProfileFile => "a-profiles-file-cannot-be-read",
     Certificate => "the-certificate-cannot-be-used",

@@ -106,6 +106,17 @@ impl Credential {
         )
     }
 
+    /// Returns the names of the sections of a `credentials.ini` file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Credential::from_file`], where the file cannot be read at all.
+    pub fn ini_sections(path: impl AsRef<Path>) -> Result<Vec<String>, Error> {
+        let text = lookup::read(path.as_ref())?;
+        properties::ini_sections(&text)
+            .map_err(|problem| invalid(&path.as_ref().display().to_string(), &problem))
+    }
+
     /// Reads a credential from a file: in the `.ini` form (section `[default]`) when its name ends so, else in the
     /// `.properties` form.
     ///

@@ -71,6 +71,9 @@ async fn check(config: &Config, environment: &Environment, report: &mut Report) 
         Some(file) => report.ok("configuration", file.display()),
         None => report.ok("configuration", "no file, the defaults"),
     }
+    for warning in &config.warnings {
+        report.warning("configuration", warning);
+    }
     check_listeners(config, environment, report);
     check_audit(config, report);
     if let Some(problem) = Proxies::from_env().problem() {

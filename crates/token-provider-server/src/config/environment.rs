@@ -146,9 +146,7 @@ impl Environment {
                 self.secrets.insert(secret, value.into());
             }
             (Ok(value), None) => {
-                if !setting.is_some_and(|rest| is_service_link(rest, &value)) {
-                    self.settings.insert(name, value);
-                }
+                self.settings.insert(name, value);
             }
             (Err(_), _) => {
                 self.unreadable.insert(name);
@@ -167,30 +165,6 @@ impl fmt::Debug for Environment {
         let names = self.settings.keys().chain(self.kept.keys()).chain(&self.unreadable).map(String::as_str);
         f.debug_set().entries(names.chain(self.secrets.keys().copied())).finish()
     }
-}
-
-/// Says whether a variable is one that Kubernetes puts into every container for a Service whose name begins with
-/// `token-provider`: `TOKEN_PROVIDER_SERVICE_HOST`, `TOKEN_PROVIDER_PORT_3000_TCP_ADDR` and so on. Taken for settings
-/// with a slip, they would keep the server from starting in the one place where it has a Service.
-fn is_service_link(rest: &str, value: &str) -> bool {
-    if rest.contains("__") {
-        return false;
-    }
-    // Of another Service, the rest of whose name comes first.
-    let rest = ["SERVICE_", "PORT"].iter().find_map(|word| rest.find(word).and_then(|at| rest.get(at..)));
-    let Some(rest) = rest else { return false };
-    if rest == "SERVICE_HOST" || rest == "SERVICE_PORT" || rest.starts_with("SERVICE_PORT_") {
-        return true;
-    }
-    if rest == "PORT" {
-        return value.contains("://");
-    }
-    let mut words = rest.split('_').skip(1);
-    let number =
-        words.next().is_some_and(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit()));
-    let protocol = matches!(words.next(), Some("TCP" | "UDP" | "SCTP"));
-    let part = matches!((words.next(), words.next()), (None | Some("ADDR" | "PORT" | "PROTO"), None));
-    number && protocol && part
 }
 
 #[cfg(test)]
@@ -257,30 +231,5 @@ mod tests {
             ["HERE_ACCESS_KEY_ID", "HERE_ACCESS_KEY_SECRET", "TOKEN_PROVIDER_LISTEN"]
         );
         assert!(environment.home().is_some());
-    }
-
-    #[test]
-    fn what_kubernetes_sets_for_a_service_is_not_a_setting() {
-        for (rest, value, expected) in [
-            ("SERVICE_HOST", "10.0.0.1", true),
-            ("SERVICE_PORT", "3000", true),
-            ("SERVICE_PORT_HTTP", "3000", true),
-            ("PORT", "tcp://10.0.0.1:3000", true),
-            ("PORT", "3000", false),
-            ("PORT_3000_TCP", "tcp://10.0.0.1:3000", true),
-            ("PORT_3000_TCP_ADDR", "10.0.0.1", true),
-            ("PORT_3000_UDP_PROTO", "udp", true),
-            ("ADMIN_SERVICE_HOST", "10.0.0.1", true),
-            ("ADMIN_PORT_9464_TCP_PORT", "9464", true),
-            ("ADMIN_PORT", "tcp://10.0.0.1:9464", true),
-            ("ADMIN__PORT", "tcp://10.0.0.1:9464", false),
-            ("PORT_X_TCP", "", false),
-            ("PORT_3000_TCP_ADDR_X", "", false),
-            ("PORTS", "x://", false),
-            ("LISTEN", "unix://x", false),
-            ("SERVICE_HOSTS", "", false),
-        ] {
-            assert_eq!(is_service_link(rest, value), expected, "{rest}={value}");
-        }
     }
 }

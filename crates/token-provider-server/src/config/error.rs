@@ -46,11 +46,21 @@ pub struct Problem {
     place: Place,
     path: String,
     message: String,
+    is_warning: bool,
 }
 
 impl Problem {
     pub(super) fn new(place: Place, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { place, path: path.into(), message: message.into() }
+        Self { place, path: path.into(), message: message.into(), is_warning: false }
+    }
+
+    /// Something to be told of that keeps nobody from starting.
+    pub(super) fn warning(place: Place, path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { is_warning: true, ..Self::new(place, path, message) }
+    }
+
+    pub(super) fn is_warning(&self) -> bool {
+        self.is_warning
     }
 }
 
@@ -114,7 +124,7 @@ pub(super) fn variable_name(path: &str) -> String {
 }
 
 /// The one of `known` that was probably meant: nearest, and near enough.
-pub(super) fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let word = word.to_lowercase().replace('-', "_");
     // One slip in a short word, two in a long one; more and the guess is noise.
     let near_enough = (word.chars().count() / 3).clamp(1, 3);

@@ -278,13 +278,17 @@ impl Section<'_> {
         let known: Vec<&str> = self.asked.keys().map(String::as_str).collect();
         for (key, entry) in &self.table {
             let path = self.path_of(key);
-            let message = match &entry.place {
+            let said = match &entry.place {
                 Place::Variable(name) if *name == variable_name(&path) => {
                     unknown_variable(&self.path, key, &known)
                 }
-                _ => unknown_key(key, &known),
+                _ => Err(unknown_key(key, &known)),
             };
-            self.problems.push(Problem::new(entry.place.clone(), path, message));
+            let place = entry.place.clone();
+            self.problems.push(match said {
+                Ok(warning) => Problem::warning(place, path, warning),
+                Err(message) => Problem::new(place, path, message),
+            });
         }
     }
 

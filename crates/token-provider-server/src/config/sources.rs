@@ -1,5 +1,6 @@
 //! What comes from outside the file: environment variables and flags, laid over it in the order of their weight.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::environment::Environment;
@@ -42,6 +43,14 @@ pub(super) fn lay_environment(table: &mut Table, environment: &Environment, prob
     }
     for name in environment.unreadable() {
         problems.push(Problem::new(Place::Variable(name.to_owned()), "", "expected UTF-8 text"));
+    }
+}
+
+/// Returns the names of the profiles that are written down so far.
+pub(super) fn profiles_in(table: &Table) -> BTreeSet<String> {
+    match table.get("profiles").map(|entry| &entry.node) {
+        Some(Node::Table(profiles)) => profiles.keys().cloned().collect(),
+        _ => BTreeSet::new(),
     }
 }
 

@@ -22,24 +22,32 @@ pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
     }
 }
 
-/// The message for a variable that would set a key of this section.
-pub(super) fn unknown_variable(section: &str, key: &str, known: &[&str]) -> String {
+/// What to say of a variable that would set a key of this section. `Err` is a mistake that must not go unnoticed: a
+/// misspelt limit would start a server without it. `Ok` is a variable that merely has our prefix, such as those of
+/// Kubernetes and Docker for a service of our name, or the one with a client's own API key.
+pub(super) fn unknown_variable(section: &str, key: &str, known: &[&str]) -> Result<String, String> {
     let guess = did_you_mean(key, known.iter().copied()).map(|name| key_path(section, name)).or_else(|| {
         // `TLS_CERT`: one underscore is a part of a key's name, two go into a table.
         let nested = |name: &&&str| key.strip_prefix(**name).is_some_and(|rest| rest.starts_with('_'));
         let name = known.iter().filter(nested).max_by_key(|name| name.len())?;
         let rest = key.strip_prefix(name)?.strip_prefix('_')?;
-        Some(format!("{}.{rest}", key_path(section, name)))
+        // `ADMIN_PORT_9464_TCP`: of a service whose name goes on.
+        let is_link = rest.split('_').any(|word| matches!(word, "port" | "service"));
+        (!is_link).then(|| format!("{}.{rest}", key_path(section, name)))
     });
-    match (guess, secret_hint(key)) {
-        (Some(path), _) => format!("unknown variable; did you mean {}?", variable_name(&path)),
-        (None, Some(hint)) => format!("unknown variable; {hint}"),
-        (None, None) => {
-            let names: Vec<String> =
-                known.iter().map(|name| variable_name(&key_path(section, name))).collect();
-            format!("unknown variable; expected one of: {}", names.join(", "))
-        }
+    if let Some(path) = guess {
+        return Err(format!("unknown variable; did you mean {}?", variable_name(&path)));
     }
+    let hint = secret_hint(key);
+    if section.is_empty() {
+        let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+        return Ok(format!("no setting has this name; ignored{hint}"));
+    }
+    if let Some(hint) = hint {
+        return Err(format!("unknown variable; {hint}"));
+    }
+    let names: Vec<String> = known.iter().map(|name| variable_name(&key_path(section, name))).collect();
+    Err(format!("unknown variable; expected one of: {}", names.join(", ")))
 }
 
 /// What to do instead, for keys that look as if a secret was to follow.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use token_provider::{
-    Credential, CredentialSource, HereIssuer, HereIssuerConfig, Issue, IssueFuture, Lookup, RemoteIssuer,
-    RemoteIssuerConfig, Scope, TokenKey,
+    Credential, CredentialSource, ErrorKind, HereIssuer, HereIssuerConfig, Issue, IssueFuture, Lookup,
+    RemoteIssuer, RemoteIssuerConfig, Scope, TokenKey,
 };
 use url::Url;
 
 use super::{SetupError, TokenSource, failed, unreadable};
-use crate::config::{Config, Environment, ProfileConfig};
+use crate::config::{Config, Environment, ProfileConfig, did_you_mean};
 use crate::reload::{Rotation, read_api_key};
 use crate::telemetry::{MeteredIssuer, place_of};
 
@@ -81,9 +81,29 @@ pub fn find_credential(
         };
         return Ok(FoundCredential::ApiKey { url, key });
     }
+    if name == config.profile && !config.is_profile_known {
+        check_section(name, config, environment)?;
+    }
     let source = lookup(name, config, &profile, environment).find().map_err(failed(name))?;
     let credential = source.load().map_err(failed(name))?;
     Ok(FoundCredential::AccessKey { source, credential })
+}
+
+/// A profile that the configuration does not have must be a section of `~/.here/credentials.ini`.
+fn check_section(name: &str, config: &Config, environment: &Environment) -> Result<(), SetupError> {
+    let ini = environment.home().map(|home| home.join(".here/credentials.ini"));
+    let sections = match ini.map(Credential::ini_sections) {
+        Some(Ok(sections)) => sections,
+        Some(Err(error)) if error.kind() != ErrorKind::CredentialNotFound => return Err(failed(name)(error)),
+        _ => Vec::new(),
+    };
+    if sections.iter().any(|section| section == name) {
+        return Ok(());
+    }
+    let known =
+        config.profiles.keys().filter(|profile| *profile != name).chain(&sections).map(String::as_str);
+    let meant = did_you_mean(name, known.chain(["default"])).map(str::to_owned);
+    Err(SetupError::UnknownProfile { profile: name.to_owned(), meant })
 }
 
 /// The default profile's credential is looked for everywhere. Any other's is in the file that the configuration names,
@@ -93,7 +113,7 @@ fn lookup(name: &str, config: &Config, profile: &ProfileConfig, environment: &En
     lookup.file.clone_from(&profile.credentials);
     lookup.home = environment.home().map(Path::to_owned);
     lookup.profile = (name != "default").then(|| name.to_owned());
-    if name == config.profile {
+    if name == config.profile && config.is_profile_known {
         lookup.access_key_id = environment.access_key_id().map(str::to_owned);
         lookup.access_key_secret = environment.access_key_secret().cloned();
         lookup.token_endpoint_url = environment.token_endpoint_url().map(str::to_owned);

@@ -229,7 +229,7 @@ impl fmt::Debug for Source {
     }
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let name = path.display();
     let failed = |error: std::io::Error| {
         let (kind, hint) = match error.kind() {

@@ -131,6 +131,13 @@ fn is_json(text: &str) -> bool {
     text.trim_start_matches(is_invisible).starts_with('{')
 }
 
+/// Returns the names of an `.ini` file's sections.
+pub(super) fn ini_sections(text: &[u8]) -> Result<Vec<String>, String> {
+    let text = decode(text)?;
+    let lines = natural_lines(&text).map(|line| line.trim_matches(is_invisible));
+    Ok(lines.filter_map(header_of).map(str::to_owned).collect())
+}
+
 /// UTF-8 where it is that, else ISO-8859-1, Java's own choice.
 fn decode(text: &[u8]) -> Result<Zeroizing<String>, String> {
     if text.starts_with(&[0xFF, 0xFE]) || text.starts_with(&[0xFE, 0xFF]) {

@@ -106,9 +106,14 @@ fn what_is_wrong_with_a_variable_names_the_variable() {
         ("CORS__ORGINS", "x", "unknown variable; did you mean TOKEN_PROVIDER_CORS__ORIGINS?"),
         ("CORS_ORIGINS", "x", "unknown variable; did you mean TOKEN_PROVIDER_CORS__ORIGINS?"),
         ("PUBLIC__HOSTS", "x", "public: unknown key; expected one of: "),
-        ("COLOUR", "x", "unknown variable; expected one of: TOKEN_PROVIDER_ACCESS, "),
-        ("HERE_ACCESS_KEY_SECRET", "x", "unknown variable; HERE's access key does not belong here"),
-        ("", "x", "unknown variable; expected one of: "),
+        ("LOG_LEVEL", "debug", "unknown variable; did you mean TOKEN_PROVIDER_LOG__LEVEL?"),
+        (
+            "ACCESS_ANONYMOUS_RATE",
+            "1/s",
+            "unknown variable; did you mean TOKEN_PROVIDER_ACCESS__ANONYMOUS_RATE?",
+        ),
+        ("LOG__COLOUR", "x", "unknown variable; expected one of: TOKEN_PROVIDER_LOG__FORMAT, "),
+        ("COLOUR__X", "x", "colour: unknown key; expected one of: "),
         ("LISTEN", "localhost:1,x", "listen[1]: expected \"localhost:3000\""),
         ("LISTEN", ",", "expected a list with at least one entry"),
         ("ACCESS__ANONYMOUS", "yes", "expected true or false"),
@@ -143,16 +148,37 @@ fn a_variable_cannot_set_a_part_of_what_is_not_a_table() {
 }
 
 #[test]
-fn empty_variables_and_service_links_say_nothing() {
-    let config = with_variables(&[
-        ("TOKEN_PROVIDER_LISTEN", ""),
-        ("TOKEN_PROVIDER_PORT", "tcp://10.0.0.1:3000"),
-        ("TOKEN_PROVIDER_PORT_3000_TCP_ADDR", "10.0.0.1"),
-        ("TOKEN_PROVIDER_SERVICE_HOST", "10.0.0.1"),
-    ]);
-    assert_eq!(listens(&config.unwrap()), ["localhost:3000"]);
-    let found = with_variables(&[("TOKEN_PROVIDER_PORT", "3000")]).unwrap_err().to_string();
-    assert!(found.starts_with("TOKEN_PROVIDER_PORT: unknown variable"), "{found}");
+fn variables_that_only_have_the_prefix_are_warned_of() {
+    let table = [
+        ("KEY", "tp_planted", "an API key does not belong here: "),
+        ("URL", "https://planted.example", ""),
+        ("VERSION", "1.2.3", ""),
+        ("HOST", "planted", ""),
+        ("COLOUR", "planted", ""),
+        ("", "planted", ""),
+        ("HERE_ACCESS_KEY_SECRET", "planted", "HERE's access key does not belong here: "),
+        ("PASSWORD", "planted", "secrets do not belong here: "),
+        // Kubernetes and Docker, for a service of our name and for one whose name goes on.
+        ("SERVICE_HOST", "10.0.0.1", ""),
+        ("SERVICE_PORT", "3000", ""),
+        ("SERVICE_PORT_HTTP", "3000", ""),
+        ("PORT", "tcp://10.0.0.1:3000", ""),
+        ("PORT_3000_TCP_ADDR", "10.0.0.1", ""),
+        ("ADMIN_SERVICE_HOST", "10.0.0.1", ""),
+        ("ADMIN_PORT_9464_TCP_PORT", "9464", ""),
+        ("NAME", "/web/token_provider", ""),
+        ("ENV_PATH", "/bin", ""),
+    ];
+    for (name, value, hint) in table {
+        let name = format!("TOKEN_PROVIDER_{name}");
+        let config = with_variables(&[(&name, value)]).expect("is a warning");
+        let [warning] = config.warnings.as_slice() else { panic!("{name}: {:?}", config.warnings) };
+        let expected = format!("{name}: no setting has this name; ignored");
+        assert!(warning.starts_with(&expected) && warning.contains(hint), "{warning}");
+        assert!(!warning.contains("planted"), "{warning}");
+    }
+    let config = with_variables(&[("TOKEN_PROVIDER_LISTEN", "")]).expect("says nothing");
+    assert_eq!((listens(&config), config.warnings.len()), (vec!["localhost:3000".to_owned()], 0));
 }
 
 #[cfg(unix)]

@@ -48,6 +48,62 @@ async fn scope_is_asked_for() {
     assert_eq!(claims.ok().and_then(|claims| claims.scope).as_deref(), Some(scope));
 }
 
+/// A typing mistake never gets the credential that happens to be around.
+#[tokio::test]
+async fn profile_that_is_written_down_nowhere_gets_no_credential() {
+    let (account, mut folder) = at_home().await;
+    let refused = async |folder: &Folder, arguments: &[&str], expected: &str| {
+        for command in ["token", "check", "serve"] {
+            let outcome = folder.run(&[&[command], arguments].concat()).await;
+            assert_eq!(outcome.code, Some(78), "{command} {arguments:?}: {outcome:?}");
+            let shown = format!("{}{}", outcome.stdout, outcome.stderr);
+            assert!(shown.contains(expected), "{command} {arguments:?}: {shown}");
+        }
+    };
+    let neither =
+        "profile trafic: there is neither [profiles.trafic] in the configuration nor a section [trafic]";
+    refused(&folder, &["--profile", "trafic"], neither).await;
+    refused(&folder, &["--profile", "trafic", "--scope", "hrn:a"], neither).await;
+    folder.set("TOKEN_PROVIDER_PROFILE", "trafic");
+    refused(&folder, &[], neither).await;
+
+    let mut folder = Folder::new();
+    folder.write("credentials.properties", &account.credentials());
+    folder.write("token-provider.toml", "[profiles.traffic]\ncredentials = \"credentials.properties\"\n");
+    refused(&folder, &["--profile", "trafic"], "; did you mean \"traffic\"?").await;
+    folder.write(
+        "token-provider.toml",
+        "profile = \"mapps\"\n[profiles.maps]\ncredentials = \"credentials.properties\"\n",
+    );
+    refused(&folder, &[], "; did you mean \"maps\"?").await;
+    folder.write("token-provider.toml", "");
+    refused(&folder, &["--profile", "defualt"], "; did you mean \"default\"?").await;
+    std::fs::create_dir(folder.path(".here")).expect("can be made");
+    let section = account.credentials().replace("here.", "here..");
+    folder.write(".here/credentials.ini", &format!("[traffic]\n{section}"));
+    refused(&folder, &["--profile", "trafic"], "; did you mean \"traffic\"?").await;
+
+    // Each way to write it down.
+    assert_eq!(folder.run(&["token", "--profile", "traffic"]).await.code, Some(0), "a section");
+    folder.write("token-provider.toml", "profile = \"other\"\n[profiles.other]\n");
+    assert_eq!(folder.run(&["token"]).await.code, Some(0), "the configuration");
+    let named = ["token", "--profile", "any", "--credentials", "credentials.properties"];
+    assert_eq!(folder.run(&named).await.code, Some(0), "a file that is named with it");
+    folder.set("TOKEN_PROVIDER_PROFILES__VARIABLE__SCOPE", "hrn:here:authorization::rlm:project/p1");
+    assert_eq!(folder.run(&["token", "--profile", "variable"]).await.code, Some(0), "a variable");
+}
+
+#[tokio::test]
+async fn variable_that_merely_has_our_prefix_is_warned_of() {
+    let (_account, mut folder) = at_home().await;
+    folder.set("TOKEN_PROVIDER_KEY", "tp_planted");
+    assert_eq!(folder.run(&["token"]).await.code, Some(0));
+    let outcome = folder.run(&["check", "--listen", "127.0.0.1:0"]).await;
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let warning = "warning  configuration: TOKEN_PROVIDER_KEY: no setting has this name; ignored; an API key";
+    assert!(outcome.stdout.contains(warning) && !outcome.stdout.contains("planted"), "{outcome:?}");
+}
+
 #[tokio::test]
 async fn credential_is_found_in_each_place() {
     let account = Account::open().await;
