@@ -70,7 +70,7 @@ pub enum Command {
     /// It has a token endpoint that checks signatures strictly, misbehaves on request (--fault, PUT /sandbox/faults), and
     /// a small resource to use a token at (GET /hello).
     ///
-    /// Listens at one TCP port, 127.0.0.1:8080 where --listen names no other.
+    /// Listens at one TCP port, localhost:8080 where --listen names no other.
     ///
     /// With --credentials it has the access key in that file, and knows the tokens that it gave for it before; else a
     /// new one each time.
@@ -82,7 +82,7 @@ pub enum Command {
         #[arg(
             long,
             value_name = "JSON",
-            value_parser = |text: &str| serde_json::from_str::<Fault>(text),
+            value_parser = fault,
             help = "Misbehave from the start, as PUT /sandbox/faults takes it: {\"status\": 503, \"count\": 2}. May be repeated"
         )]
         fault: Vec<Fault>,
@@ -97,6 +97,15 @@ pub enum Command {
     },
     /// Print the manual page, in troff.
     Man,
+}
+
+fn fault(text: &str) -> Result<Fault, String> {
+    let expected = "expected JSON such as {\"status\": 503, \"count\": 2}";
+    let json: serde_json::Value = serde_json::from_str(text).map_err(|_| expected.to_owned())?;
+    if !json.is_object() {
+        return Err(expected.to_owned());
+    }
+    serde_json::from_value(json).map_err(|error| error.to_string())
 }
 
 /// The commands about API keys.

@@ -17,7 +17,8 @@ pub(super) fn new(id: &str) -> Result<(), Failure> {
     // The key stands alone on the first line, for scripts.
     let text = Zeroizing::new(format!(
         "{}\n\n# For the configuration file. The key itself is not in it and cannot be shown again.\n\
-         [[access.api_keys]]\nid = \"{id}\"\nsha256 = \"{hash}\"\nprofiles = [\"default\"]\n",
+         [[access.api_keys]]\nid = \"{id}\"\nsha256 = \"{hash}\"\n\
+         # profiles = [\"NAME\"]    # default: the profile of callers who name none\n",
         *key
     ));
     std::io::stdout().write_all(text.as_bytes()).map_err(Failure::system("cannot print the key"))

@@ -1,16 +1,14 @@
 //! Everything that a server reads, opens and binds before it answers.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use here_sandbox::{Sandbox, SandboxConfig};
 use token_provider::Credential;
-use tokio::net::TcpListener;
 
 use super::admin;
-use crate::commands::Failure;
-use crate::config::{Config, Environment};
+use crate::commands::{Failure, sandbox as sandbox_command};
+use crate::config::{Config, Environment, Host};
 use crate::http::Page;
 use crate::listen::{self, Listener, Tls};
 use crate::reload::Settings;
@@ -35,7 +33,7 @@ struct Account {
 
 /// Gets ready to answer. Files are read where that may block: whoever waits for this can do something else as well.
 pub(super) async fn start(settings: &Settings, sandbox: bool) -> Result<Started, Failure> {
-    let account = if sandbox { Some(Account::open().await?) } else { None };
+    let account = if sandbox { Some(Account::open()?) } else { None };
     let (config, environment) = (settings.config.clone(), settings.environment.clone());
     tokio::task::spawn_blocking(move || start_blocking(&config, &environment, account))
         .await
@@ -72,18 +70,17 @@ fn bind_all(config: &Config, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, Fa
 
 impl Account {
     /// Ends with the process: the server's last answers may still need it.
-    async fn open() -> Result<Self, Failure> {
+    fn open() -> Result<Self, Failure> {
         let account = SandboxConfig::generate();
         let (id, secret) = (account.access_key_id.clone(), account.access_key_secret.clone());
         let sandbox = Sandbox::new(account);
-        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-            .await
-            .map_err(Failure::system("cannot listen for the sandbox"))?;
-        let address = listener.local_addr().map_err(Failure::system("cannot listen for the sandbox"))?;
+        // Where the docs say it is, unless something else is there.
+        let usual = sandbox_command::bind(Host::Localhost, sandbox_command::DEFAULT_PORT);
+        let (listeners, address) = usual.or_else(|_taken| sandbox_command::bind(Host::Localhost, 0))?;
         let origin = format!("http://{address}");
         let credential =
             Credential::new(&id, secret)?.with_token_endpoint_url(&format!("{origin}/oauth2/token"))?;
-        tokio::spawn(async move { sandbox.serve(listener, std::future::pending()).await });
+        tokio::spawn(async move { sandbox_command::serve(&sandbox, listeners).await });
         Ok(Self { credential, origin })
     }
 

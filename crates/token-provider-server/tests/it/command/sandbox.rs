@@ -38,8 +38,10 @@ async fn file_that_is_there_is_not_replaced() {
     let file = folder.write("credentials.properties", "precious");
     let arguments = ["sandbox", "--listen", ANYWHERE, "--write-credentials", file.to_str().expect("is text")];
     let outcome = folder.run(&arguments).await;
-    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
-    assert!(outcome.stderr.contains("credentials.properties"), "{outcome:?}");
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome:?}");
+    let remedy =
+        "credentials.properties exists, and is not replaced. If it is of a sandbox before, use it again with";
+    assert!(outcome.stderr.contains(remedy), "{outcome:?}");
     assert_eq!(std::fs::read_to_string(&file).expect("is there"), "precious");
 }
 
@@ -50,8 +52,38 @@ async fn link_is_not_followed_to_a_file_that_is_not_there() {
     std::os::unix::fs::symlink(folder.path("target"), &file).expect("can be made");
     let arguments = ["sandbox", "--listen", ANYWHERE, "--write-credentials", file.to_str().expect("is text")];
     let outcome = folder.run(&arguments).await;
-    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
     assert!(!folder.path("target").exists());
+}
+
+#[tokio::test]
+async fn localhost_is_both_of_its_addresses() {
+    let folder = Folder::new();
+    let mut sandbox = folder.start(&["sandbox", "--listen", "localhost:0"]);
+    let message = sandbox.logged("an offline HERE account at").await;
+    let port = message.rsplit(':').next().and_then(|port| port.trim().parse::<u16>().ok());
+    let port = port.unwrap_or_else(|| panic!("no port: {message}"));
+    for address in ["127.0.0.1", "::1"] {
+        let address = std::net::SocketAddr::new(address.parse().expect("is an address"), port);
+        assert_eq!(request(address, "GET", "/timestamp", &[]).await.status, 200, "{address}");
+    }
+    sandbox.signal(Signal::TERM);
+    assert_eq!(sandbox.end().await.0.code(), Some(0));
+}
+
+#[tokio::test]
+async fn fault_that_makes_no_sense_is_told_in_words() {
+    let folder = Folder::new();
+    for (fault, expected) in [
+        ("503", "expected JSON such as {\"status\": 503, \"count\": 2}"),
+        ("{status: 503}", "expected JSON such as {\"status\": 503, \"count\": 2}"),
+        ("{\"statuss\": 503}", "statuss"),
+    ] {
+        let outcome = folder.run(&["sandbox", "--listen", ANYWHERE, "--fault", fault]).await;
+        assert_eq!(outcome.code, Some(2), "{outcome:?}");
+        assert!(outcome.stderr.contains(expected), "{outcome:?}");
+        assert!(!outcome.stderr.contains("Wire"), "no type's name: {outcome:?}");
+    }
 }
 
 #[tokio::test]
