@@ -10,13 +10,11 @@ mod connection;
 mod expiry;
 mod limits;
 mod peers;
-mod rest;
 mod stop;
 mod systemd;
 mod tls;
 mod unix;
 mod watched;
-mod within;
 
 use std::fmt;
 use std::io;
@@ -32,7 +30,6 @@ use tokio_util::task::TaskTracker;
 use self::connection::Ended;
 use self::peers::Peers;
 use self::stop::Stop;
-use self::within::Within;
 use crate::access::Ends;
 use crate::http::App;
 use crate::problem::Problem;
@@ -248,10 +245,10 @@ impl Server {
         let client = tls::client_names(session.peer_certificates());
         let ends = Ends { is_tls: true, client, ..ends };
         if is_http2 {
-            let (app, limits, ends) = (Arc::clone(&self.app), self.limits, Arc::new(ends));
+            let (app, ends) = (Arc::clone(&self.app), Arc::new(ends));
             let answer = move |request| {
                 let (app, ends) = (Arc::clone(&app), Arc::clone(&ends));
-                async move { Within::new(limits.answer, app.answer(request, &ends)).await }
+                async move { app.answer(request, &ends).await }
             };
             report(connection::http2(stream, answer, &self.limits, &self.stop).await, Some(peer));
         } else {
@@ -264,7 +261,7 @@ impl Server {
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
     {
         let ends = &ends;
-        let answer = |request| Within::new(self.limits.answer, self.app.answer(request, ends));
+        let answer = |request| self.app.answer(request, ends);
         report(connection::http1(stream, answer, &self.limits, &self.stop).await, ends.peer);
     }
 

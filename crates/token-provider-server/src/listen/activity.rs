@@ -8,7 +8,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::limits::{Limits, REST};
+use super::limits::Limits;
 
 /// A mark that is not set.
 const NEVER: u64 = u64::MAX;
@@ -30,16 +30,12 @@ pub(super) struct Activity {
     reading: Reading,
     /// Requests whose answers have not been handed on in full.
     exchanges: AtomicU32,
-    /// Whether of an answer that was handed on some may still wait for the other side to take it in.
-    is_unsent: AtomicBool,
     /// When something last moved: bytes, the beginning or the end of an exchange.
     moved: AtomicU64,
     /// When the head now being read began.
     head: AtomicU64,
     /// When the server said its last word.
     closing: AtomicU64,
-    /// No mark but an order: the protocol is to let go of the stream, and not to close it.
-    is_resting: AtomicBool,
 }
 
 /// What bytes mean that come in between exchanges.
@@ -68,12 +64,10 @@ impl Activity {
             opened: Instant::now(),
             reading,
             exchanges: AtomicU32::new(0),
-            is_unsent: AtomicBool::new(false),
             moved: AtomicU64::new(0),
             // Whoever opens a connection has something to say.
             head: AtomicU64::new(0),
             closing: AtomicU64::new(NEVER),
-            is_resting: AtomicBool::new(false),
         })
     }
 
@@ -99,19 +93,6 @@ impl Activity {
         self.mark(&self.moved);
     }
 
-    pub(super) fn has_flushed(&self) {
-        self.is_unsent.store(false, Relaxed);
-    }
-
-    /// Notes whether the stream is to be left open when the protocol is done with it.
-    pub(super) fn set_resting(&self, is_resting: bool) {
-        self.is_resting.store(is_resting, Relaxed);
-    }
-
-    pub(super) fn is_resting(&self) -> bool {
-        self.is_resting.load(Relaxed)
-    }
-
     /// Notes that the server has no more to say; the first time counts.
     pub(super) fn close(&self) {
         if !self.is_closing() {
@@ -125,16 +106,6 @@ impl Activity {
 
     pub(super) fn is_idle(&self) -> bool {
         self.exchanges.load(Relaxed) == 0 && self.head.load(Relaxed) == NEVER
-    }
-
-    /// Returns when the connection may do without what it needs for a request: a moment after an answer that the other side
-    /// has, with nothing begun since. Of HTTP/2 there is too much to remember.
-    pub(super) fn rests_at(&self) -> Option<Instant> {
-        let may_rest = self.reading == Reading::Heads
-            && self.is_idle()
-            && !self.is_closing()
-            && !self.is_unsent.load(Relaxed);
-        may_rest.then(|| self.at(self.moved.load(Relaxed)) + REST)
     }
 
     /// Returns when the other side's time is over, if nothing happens until then.
@@ -173,7 +144,6 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         // No mark of the time: the protocol writes the answer that it has taken, and that leaves one.
-        self.0.is_unsent.store(true, Relaxed);
         self.0.exchanges.fetch_sub(1, Relaxed);
     }
 }
@@ -256,31 +226,6 @@ mod tests {
         assert_eq!(left(&activity), 105, "a body that comes in is progress");
         drop(second);
         assert_eq!(left(&activity), 75);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn connection_rests_only_when_nothing_is_under_way() {
-        let activity = Activity::new(Reading::Heads);
-        assert_eq!(activity.rests_at(), None, "a head is waited for");
-        let exchange = activity.begin();
-        assert_eq!(activity.rests_at(), None);
-        drop(exchange);
-        assert_eq!(activity.rests_at(), None, "nobody has taken in the answer");
-        activity.has_written();
-        activity.has_flushed();
-        assert_eq!(activity.rests_at(), Some(Instant::now() + REST));
-        activity.has_read();
-        assert_eq!(activity.rests_at(), None, "the next head has begun");
-        drop(activity.begin());
-        activity.has_flushed();
-        assert!(activity.rests_at().is_some());
-        activity.close();
-        assert_eq!(activity.rests_at(), None);
-
-        let activity = Activity::new(Reading::Frames);
-        drop(activity.begin());
-        activity.has_flushed();
-        assert_eq!(activity.rests_at(), None);
     }
 
     #[tokio::test(start_paused = true)]

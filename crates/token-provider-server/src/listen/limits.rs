@@ -5,10 +5,6 @@ use std::time::Duration;
 /// A request's head may be this long, over HTTP/1.1 and HTTP/2 alike. Node and nginx have 8 to 32 KiB.
 pub(super) const MAX_HEAD: u16 = 16 * 1024;
 
-/// How long after an answer a connection of HTTP/1.1 keeps its buffers. Giving them back costs about as much as an answer, which
-/// those who ask all the time should not pay; a connection that is only kept open then takes a fifth of the memory.
-pub(super) const REST: Duration = Duration::from_millis(500);
-
 /// How many connections there may be, and how long each step on one may take.
 ///
 /// The defaults are right for a server on the open network. Tests make them small.

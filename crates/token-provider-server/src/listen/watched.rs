@@ -1,12 +1,11 @@
-//! A stream that leaves marks of what moves on it, hands on small answers in one piece, gives back what was read too early, and
-//! takes leave so that its last words are heard.
+//! A stream that leaves marks of what moves on it, hands on small answers in one piece, and takes leave so that its last
+//! words are heard.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
@@ -25,8 +24,6 @@ pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
     farewell: Farewell,
-    /// What was read and is to be read again.
-    unread: Bytes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +38,7 @@ enum Farewell {
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, farewell: Farewell::None, unread: Bytes::new() }
-    }
-
-    /// Has these bytes read again, before all others. There must be no such bytes left of an earlier time.
-    pub(super) fn unread(&mut self, bytes: Bytes) {
-        debug_assert!(self.unread.is_empty(), "bytes would be lost");
-        self.unread = bytes;
+        Self { stream, activity, farewell: Farewell::None }
     }
 }
 
@@ -57,11 +48,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.unread.is_empty() {
-            let count = buffer.remaining().min(self.unread.len());
-            buffer.put_slice(&self.unread.split_to(count));
-            return Poll::Ready(Ok(()));
-        }
         let before = buffer.filled().len();
         let (is_wanted, result) =
             (buffer.remaining() > 0, ready!(Pin::new(&mut self.stream).poll_read(cx, buffer)));
@@ -110,9 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.activity.has_flushed();
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     /// Says that nothing more will come, then reads what the other side still sends, for nobody (RFC 9112 §9.6).
@@ -120,9 +104,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     /// it, such as the one that says that its head is too large. The connection's timer puts an end to it, or too many
     /// bytes do.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.activity.is_resting() {
-            return Poll::Ready(Ok(()));
-        }
         if !matches!(self.farewell, Farewell::Lingering(_)) {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             // Not where the other side has gone first, or where an idle connection is closed: nothing is on its way.
@@ -178,19 +159,5 @@ mod tests {
                 assert_eq!(received, bytes, "{head} and {body} bytes, {room} at once");
             }
         }
-    }
-
-    #[tokio::test]
-    async fn what_is_put_back_is_read_first() {
-        let (mut caller, server) = duplex(64);
-        let mut watched = Watched::new(server, Activity::new(Reading::Heads));
-        watched.unread(Bytes::from_static(b"GET /"));
-        caller.write_all(b" HTTP/1.1").await.expect("is taken");
-        drop(caller);
-        let mut first = [0; 3];
-        watched.read_exact(&mut first).await.expect("is there");
-        let mut rest = Vec::new();
-        watched.read_to_end(&mut rest).await.expect("ends");
-        assert_eq!((&first[..], &rest[..]), (&b"GET"[..], &b" / HTTP/1.1"[..]));
     }
 }
