@@ -73,6 +73,9 @@ where
         // The activity's timer sees to it.
         .header_read_timeout(None::<Duration>)
         .max_buf_size(usize::from(MAX_HEAD))
+        // A client may close its side right behind a request, and waits for the answer. hyper reads no further until it has
+        // answered; on an idle connection it sees the end at once.
+        .half_close(true)
         .serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(&activity))), service);
     drive(pin!(connection), &activity, limits, stop).await
 }

@@ -3,6 +3,7 @@
 
 mod authority;
 mod client_certificates;
+mod half_closed;
 mod http2;
 mod limits;
 mod sockets;

@@ -131,14 +131,62 @@ async fn connection_kept_alive_has_its_own_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stuck_answer_is_given_up_at_the_limit() {
-    let mut caller = Caller::open(never);
-    caller.send(REQUEST).await;
-    let mut answer = vec![0; PIPE];
-    let length = caller.stream.read(&mut answer).await.expect("comes");
-    let answer = String::from_utf8_lossy(&answer[..length]);
-    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("took too long"), "{answer}");
-    assert_eq!(caller.since.elapsed().as_secs(), 30);
+async fn caller_that_closes_its_side_behind_a_request_is_answered_whenever_it_does() {
+    let slow = |request| async {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        hello(request).await
+    };
+    for (idle, answer_takes) in [0, 1, 70].into_iter().flat_map(|idle| [(idle, 0), (idle, 9)]) {
+        for earlier in 0..3 {
+            let mut caller = if answer_takes > 0 { Caller::open(slow) } else { Caller::open(hello) };
+            for _ in 0..earlier {
+                caller.send(REQUEST).await;
+                assert_eq!(caller.status().await, 200);
+                caller.pass(idle).await;
+            }
+            caller.send(REQUEST).await;
+            caller.stream.shutdown().await.expect("is open");
+            assert_eq!(caller.status().await, 200, "{earlier} earlier, idle for {idle} s");
+            caller.pass(0).await;
+            assert_eq!(caller.seconds_until_closed().await, 0);
+            assert!(caller.result().await.is_ok());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn caller_that_closes_its_side_is_not_waited_for() {
+    for (earlier, last) in [(0, &b""[..]), (1, b""), (0, b"GET / HT"), (1, b"GET / HT")] {
+        let mut caller = Caller::open(hello);
+        for _ in 0..earlier {
+            caller.send(REQUEST).await;
+            assert_eq!(caller.status().await, 200);
+            caller.pass(1).await;
+        }
+        caller.send(last).await;
+        caller.stream.shutdown().await.expect("is open");
+        assert_eq!(caller.seconds_until_closed().await, 0, "{earlier} earlier, then {last:?}");
+        // Also where nobody reads the answer.
+        assert_eq!(caller.result().await.is_ok(), last.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stuck_answer_is_given_up_also_when_its_caller_has_closed_its_side() {
+    for closes in [false, true] {
+        let mut caller = Caller::open(never);
+        caller.send(REQUEST).await;
+        if closes {
+            caller.stream.shutdown().await.expect("is open");
+        }
+        let mut answer = vec![0; PIPE];
+        let length = caller.stream.read(&mut answer).await.expect("comes");
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("took too long"), "{answer}");
+        assert_eq!(caller.since.elapsed().as_secs(), 30);
+        caller.pass(0).await;
+        assert_eq!(caller.seconds_until_closed().await, if closes { 0 } else { 75 });
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -89,6 +89,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         within("sending", self.stream.write_all(bytes.as_ref())).await
     }
 
+    /// Sends these bytes and closes this side right behind them.
+    pub(crate) async fn send_last(&mut self, bytes: impl AsRef<[u8]>) {
+        self.send(bytes).await;
+        within("closing this side", self.stream.shutdown()).await.expect("is closed");
+    }
+
     /// Reads the next answer, to a request that was not `HEAD`.
     pub(crate) async fn reply(&mut self) -> Reply {
         self.reply_to("GET").await
