@@ -21,7 +21,7 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Uri};
 use serde_json::Value;
 use token_provider::{Issue, IssueFuture, Issued, TokenKey, TokenProvider};
-use token_provider_server::access::{Access, ClientNames, Ends, Handout, Profile};
+use token_provider_server::access::{Access, ClientCertificate, ClientNames, Ends, Handout, Profile};
 use token_provider_server::config::{Config, Environment, Overrides};
 use token_provider_server::http::{App, Page};
 use tokio::runtime::Runtime;
@@ -227,7 +227,15 @@ fn ends(from: u8) -> Option<Ends> {
         b't' => {
             let names =
                 ClientNames { dns: vec!["dashboard.example.com".to_owned()], ..ClientNames::default() };
-            Ends { is_tls: true, client: Some(Arc::new(names)), ..tcp("127.0.0.1:3000", "127.0.0.1:50000") }
+            Ends {
+                is_tls: true,
+                client: ClientCertificate::Verified(Arc::new(names)),
+                ..tcp("127.0.0.1:3000", "127.0.0.1:50000")
+            }
+        }
+        b'r' => {
+            let client = ClientCertificate::Rejected;
+            Ends { is_tls: true, client, ..tcp("127.0.0.1:3000", "127.0.0.1:50000") }
         }
         _ => return None,
     })

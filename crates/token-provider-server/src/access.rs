@@ -48,8 +48,32 @@ pub struct Ends {
     pub peer: Option<SocketAddr>,
     /// Whether the connection is encrypted.
     pub is_tls: bool,
-    /// The names in the other side's certificate, which was checked against `tls.client_ca`.
-    pub client: Option<Arc<ClientNames>>,
+    /// The other side's certificate.
+    pub client: ClientCertificate,
+}
+
+/// The certificate that a client has shown in the TLS handshake, as it is judged now.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum ClientCertificate {
+    /// It has shown none.
+    #[default]
+    None,
+    /// `tls.client_ca` vouches for these names.
+    Verified(Arc<ClientNames>),
+    /// It was good in the handshake, and is not any more.
+    Rejected,
+}
+
+impl ClientCertificate {
+    fn names(&self) -> Option<&ClientNames> {
+        if let Self::Verified(names) = self { Some(names) } else { None }
+    }
+
+    /// Returns whether a certificate was shown that counts for nothing.
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected)
+    }
 }
 
 /// The subject alternative names of a client certificate.

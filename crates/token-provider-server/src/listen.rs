@@ -7,13 +7,14 @@
 mod activity;
 mod bind;
 mod connection;
-mod expiry;
 mod limits;
 mod peers;
+mod shown;
 mod stop;
 mod systemd;
 mod tls;
 mod unix;
+mod validity;
 mod watched;
 
 use std::fmt;
@@ -22,6 +23,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::Semaphore;
@@ -29,9 +32,10 @@ use tokio_util::task::TaskTracker;
 
 use self::connection::Ended;
 use self::peers::Peers;
+use self::shown::Shown;
 use self::stop::Stop;
 use crate::access::Ends;
-use crate::http::App;
+use crate::http::{Answer, App};
 use crate::problem::Problem;
 
 pub use self::bind::{bind, bind_for};
@@ -204,7 +208,7 @@ impl Server {
                 drop(held);
             }),
             Stream::Unix(stream) => self.connections.spawn(async move {
-                server.serve_http1(stream, Ends::default()).await;
+                server.serve_http1(stream, Ends::default(), None).await;
                 drop(held);
             }),
         };
@@ -212,19 +216,20 @@ impl Server {
 
     async fn serve_tcp(&self, stream: TcpStream, peer: SocketAddr) {
         if let Ok(ends) = ends(&stream, peer) {
-            self.serve_http1(stream, ends).await;
+            self.serve_http1(stream, ends, None).await;
         }
     }
 
-    async fn serve_tls(&self, stream: TcpStream, peer: SocketAddr, tls: &Tls) {
+    async fn serve_tls(&self, stream: TcpStream, peer: SocketAddr, tls: &Arc<Tls>) {
         let Ok(ends) = ends(&stream, peer) else {
             return;
         };
+        let (current, began) = (tls.current(), tls.now());
         let shake_hands = async {
             if is_plain_http(&stream).await {
                 return Err(stream);
             }
-            Ok(tls.acceptor().accept(stream).await)
+            Ok(current.acceptor().accept(stream).await)
         };
         let shaken = tokio::select! {
             () = self.stop.heard() => return,
@@ -242,26 +247,25 @@ impl Server {
         };
         let (_, session) = stream.get_ref();
         let is_http2 = session.alpn_protocol() == Some(b"h2");
-        let client = tls::client_names(session.peer_certificates());
-        let ends = Ends { is_tls: true, client, ..ends };
+        let shown = Shown::new(session.peer_certificates(), tls, &current, began);
+        let ends = Ends { is_tls: true, ..ends };
         if is_http2 {
-            let (app, ends) = (Arc::clone(&self.app), Arc::new(ends));
+            let (app, known) = (Arc::clone(&self.app), Arc::new((ends, shown)));
             let answer = move |request| {
-                let (app, ends) = (Arc::clone(&app), Arc::clone(&ends));
-                async move { app.answer(request, &ends).await }
+                let (app, known) = (Arc::clone(&app), Arc::clone(&known));
+                async move { answer(&app, request, &known.0, known.1.as_ref()).await }
             };
             report(connection::http2(stream, answer, &self.limits, &self.stop).await, Some(peer));
         } else {
-            self.serve_http1(stream, ends).await;
+            self.serve_http1(stream, ends, shown).await;
         }
     }
 
-    async fn serve_http1<S>(&self, stream: S, ends: Ends)
+    async fn serve_http1<S>(&self, stream: S, ends: Ends, shown: Option<Shown>)
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
     {
-        let ends = &ends;
-        let answer = |request| self.app.answer(request, ends);
+        let answer = |request| answer(&self.app, request, &ends, shown.as_ref());
         report(connection::http1(stream, answer, &self.limits, &self.stop).await, ends.peer);
     }
 
@@ -275,6 +279,18 @@ impl Server {
         };
         report(connection::http1(stream, refuse, &self.limits, &self.stop).await, Some(peer));
     }
+}
+
+/// Answers a request. The connection ends with it when its client certificate is no longer accepted: the client may have a
+/// newer one, which it can only show on another connection.
+async fn answer(app: &App, request: Request<Incoming>, ends: &Ends, shown: Option<&Shown>) -> Answer {
+    let Some(shown) = shown else { return app.answer(request, ends).await };
+    let ends = Ends { client: shown.judge(), ..ends.clone() };
+    let mut answer = app.answer(request, &ends).await;
+    if ends.client.is_rejected() {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 fn report(result: Result<(), Ended>, peer: Option<SocketAddr>) {

@@ -18,6 +18,9 @@ use token_provider::{Error, ErrorKind};
 
 use crate::topic::Topic;
 
+const REJECTED_CERTIFICATE: &str =
+    "the client certificate is no longer accepted; open a new connection with a valid one";
+
 /// A failure as the caller sees it. Small to pass on: most requests have none.
 #[derive(Debug)]
 pub struct Problem(Box<Inner>);
@@ -133,6 +136,19 @@ impl Problem {
             .with_rule("authenticate")
             .with_header(WWW_AUTHENTICATE, challenge);
         problem.0.reason = Some(reason);
+        problem
+    }
+
+    /// The client certificate that the connection began with is not good any more.
+    pub fn rejected_certificate() -> Self {
+        Self::rejected_token(REJECTED_CERTIFICATE)
+    }
+
+    /// The same at the OAuth 2.0 endpoint (RFC 6749 §5.2).
+    pub fn rejected_client_certificate() -> Self {
+        let mut problem = Self::invalid_client();
+        problem.0.description = REJECTED_CERTIFICATE.into();
+        problem.0.reason = Some(REJECTED_CERTIFICATE);
         problem
     }
 

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::Method;
 use hyper::header::{HOST, ORIGIN};
 use serde_json::Value;
+use token_provider_server::access::ClientCertificate;
 use url::{Host, Url, form_urlencoded};
 
 use super::{Answer, Asked, KEY, MAX_TTL, TOKEN};
@@ -29,7 +30,7 @@ pub(super) fn check(asked: &Asked, answer: &Answer) {
     assert!(is_ours(&host, asked, app), "is not ours: {host}");
     check_page(asked, app, &host);
     match app {
-        ANYONE | ANY_PAGE => {}
+        ANYONE | ANY_PAGE => assert!(!asked.ends.client.is_rejected(), "a wrong credential"),
         KEYS if is_post => assert!(shows_client_secret(asked), "no API key"),
         KEYS => assert!(shows_key(asked), "no API key"),
         PROXY => {
@@ -37,7 +38,7 @@ pub(super) fn check(asked: &Asked, answer: &Answer) {
             let user = asked.one("x-forwarded-user").expect("is given, once");
             assert!(!user.trim_ascii().is_empty());
         }
-        MTLS => assert!(asked.ends.client.is_some(), "no certificate"),
+        MTLS => assert!(matches!(asked.ends.client, ClientCertificate::Verified(_)), "no certificate"),
         _ => panic!("no such configuration"),
     }
     check_lifetime(asked, answer, is_post, app);

@@ -162,13 +162,14 @@ impl Rules {
             None => (None, None),
         };
         let named = named
-            .or_else(|| self.mtls.as_ref()?.authenticate(ends.client.as_deref()?))
+            .or_else(|| self.mtls.as_ref()?.authenticate(ends.client.names()?))
             .or_else(|| self.trusted_proxy.as_ref()?.authenticate(headers, peer(ends)));
         if let Some(caller) = named {
             caller.admit_rate()?;
             return Ok(caller);
         }
         self.admit_address(address)?;
+        let refusal = refusal.or_else(|| ends.client.is_rejected().then(Problem::rejected_certificate));
         match (refusal, &self.anonymous) {
             (Some(problem), _) => Err(problem),
             (None, Some(policy)) => Ok(Caller::anonymous(policy)),
@@ -201,11 +202,9 @@ impl Rules {
     ) -> Result<Caller<'r>, Problem> {
         let named = match secret {
             Some((id, secret)) => self.api_keys.authenticate_as(id, secret),
-            None => self
-                .mtls
-                .as_ref()
-                .zip(ends.client.as_deref())
-                .and_then(|(mtls, names)| mtls.authenticate(names)),
+            None => {
+                self.mtls.as_ref().zip(ends.client.names()).and_then(|(mtls, names)| mtls.authenticate(names))
+            }
         };
         if let Some(caller) = named {
             caller.admit_rate()?;
@@ -213,6 +212,7 @@ impl Rules {
         }
         self.admit_address(address)?;
         match (secret, &self.anonymous) {
+            (None, _) if ends.client.is_rejected() => Err(Problem::rejected_client_certificate()),
             (None, Some(policy)) => Ok(Caller::anonymous(policy)),
             _ => Err(Problem::invalid_client()),
         }

@@ -8,7 +8,7 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
-use super::{ClientNames, Cors, Ends, Rules};
+use super::{ClientCertificate, ClientNames, Cors, Ends, Rules, api_key};
 use crate::config::{Config, Environment, Overrides, PublicHost};
 use crate::problem::Problem;
 
@@ -342,6 +342,31 @@ fn preflight_allows_private_networks_only_when_asked() {
 }
 
 #[tokio::test]
+async fn certificate_that_is_not_accepted_any_more_is_a_wrong_credential() {
+    let (key, hash) = api_key::generate().expect("has randomness");
+    let rules = rules(&format!(
+        "[access]\nanonymous = true\n[[access.api_keys]]\nid = \"a\"\nsha256 = \"{hash}\"\n\
+         [access.mtls]\nallow = [\"a.example\"]\n[tls]\ncert = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\n"
+    ));
+    let rejected = Ends { client: ClientCertificate::Rejected, ..Ends::default() };
+    for (shown, ends, expected) in [
+        (None, Ends::default(), 200),
+        (None, rejected.clone(), 401),
+        (Some(key.as_str()), rejected.clone(), 200),
+        (Some("tp_wrong"), rejected.clone(), 401),
+    ] {
+        let lines: Vec<_> = shown.map(|key| ("x-api-key", key)).into_iter().collect();
+        let found = rules.authenticate(&headers(&lines), &ends).await;
+        assert_eq!(status(&found), expected, "{shown:?} {ends:?}");
+    }
+    let none = headers(&[]);
+    assert_eq!(status(&rules.authenticate_client(None, &none, &Ends::default())), 200);
+    assert_eq!(status(&rules.authenticate_client(None, &none, &rejected)), 401);
+    let found = rules.authenticate_client(Some(("a", key.as_bytes())), &none, &rejected);
+    assert_eq!(status(&found), 200);
+}
+
+#[tokio::test]
 async fn each_user_and_each_certificate_has_the_rate_for_itself() {
     let rules = rules(
         "[access.trusted_proxy]\nfrom = [\"10.0.0.1\"]\nheader = \"X-User\"\nrate = \"1/h\"\n\
@@ -351,7 +376,7 @@ async fn each_user_and_each_certificate_has_the_rate_for_itself() {
     let proxy = Ends { peer: "10.0.0.1:1".parse().ok(), ..Ends::default() };
     let with = |name: &str| {
         let client = ClientNames { dns: vec![name.to_owned()], uri: Vec::new() };
-        Ends { client: Some(Arc::new(client)), ..Ends::default() }
+        Ends { client: ClientCertificate::Verified(Arc::new(client)), ..Ends::default() }
     };
     for (user, ends, expected) in [
         (Some("alice"), proxy.clone(), 200),

@@ -8,7 +8,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(super) struct Activity {
     moved: AtomicU64,
     /// When the head now being read began.
     head: AtomicU64,
+    /// Whether the connection ends when what is under way has been answered.
+    is_ending: AtomicBool,
     /// When the server said its last word.
     closing: AtomicU64,
 }
@@ -67,6 +69,7 @@ impl Activity {
             moved: AtomicU64::new(0),
             // Whoever opens a connection has something to say.
             head: AtomicU64::new(0),
+            is_ending: AtomicBool::new(false),
             closing: AtomicU64::new(NEVER),
         })
     }
@@ -91,6 +94,10 @@ impl Activity {
 
     pub(super) fn has_written(&self) {
         self.mark(&self.moved);
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending.load(Relaxed)
     }
 
     /// Notes that the server has no more to say; the first time counts.
@@ -136,6 +143,11 @@ impl Activity {
 }
 
 impl Exchange {
+    /// Has the connection end when this and what else is under way has been answered.
+    pub(super) fn end_connection(&self) {
+        self.0.is_ending.store(true, Relaxed);
+    }
+
     pub(super) fn track(self, body: Full<Bytes>) -> Tracked {
         Tracked { body, _exchange: self }
     }

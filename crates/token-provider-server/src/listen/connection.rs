@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::CONNECTION;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -92,7 +93,14 @@ where
     let service = service_fn(|request| {
         let exchange = activity.begin();
         let answer = within(limit, answer(request));
-        async move { Ok::<_, Infallible>(answer.await.map(|body| exchange.track(body))) }
+        async move {
+            let mut answer = answer.await;
+            // HTTP/2 has a frame for what this says in HTTP/1.1.
+            if answer.headers_mut().remove(CONNECTION).is_some() {
+                exchange.end_connection();
+            }
+            Ok::<_, Infallible>(answer.map(|body| exchange.track(body)))
+        }
     });
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     // No pings of our own: an idle connection is closed soon enough, dead or alive.
@@ -141,6 +149,11 @@ where
         loop {
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 return Poll::Ready(result.map_err(Ended::Protocol));
+            }
+            if activity.is_ending() && !activity.is_closing() {
+                activity.close();
+                connection.as_mut().graceful_shutdown();
+                continue;
             }
             // The timer is set back only when it fires: most requests do not touch it. An earlier end, as of a head
             // that has begun on an idle connection, does.

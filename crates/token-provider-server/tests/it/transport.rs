@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, SupportedProtocolVersion};
+use token_provider::{Clock, SystemClock};
 use token_provider_server::listen::{Listener, Tls};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
@@ -40,9 +41,13 @@ impl TlsServer {
     }
 
     async fn start_with(setup: Setup, files: Files) -> Self {
+        Self::start_with_clock(setup, files, Arc::new(SystemClock)).await
+    }
+
+    async fn start_with_clock(setup: Setup, files: Files, clock: Arc<dyn Clock>) -> Self {
         let authority = Authority::new();
         files.write_server(&authority);
-        let tls = Arc::new(Tls::load(&files.config()).expect("can be used"));
+        let tls = Arc::new(Tls::load_with(&files.config(), clock).expect("can be used"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("is bound");
         let listener = Listener::Tcp(listener).with_tls(Arc::clone(&tls));

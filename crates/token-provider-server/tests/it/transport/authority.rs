@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, SanType, date_time_ymd,
 };
 use rustls::RootCertStore;
@@ -39,11 +39,19 @@ impl std::fmt::Debug for Authority {
 
 impl Authority {
     pub(super) fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        Self::until(2099)
+    }
+
+    /// An authority that is good until the beginning of this year.
+    pub(super) fn until(year: i32) -> Self {
         let key = KeyPair::generate().expect("makes a key");
-        Self(CertifiedIssuer::self_signed(params, key).expect("signs"))
+        Self(CertifiedIssuer::self_signed(authority("root", year), key).expect("signs"))
+    }
+
+    /// An authority below this one, good until the beginning of this year.
+    pub(super) fn intermediate(&self, year: i32) -> Self {
+        let key = KeyPair::generate().expect("makes a key");
+        Self(CertifiedIssuer::signed_by(authority("intermediate", year), key, &self.0).expect("signs"))
     }
 
     pub(super) fn pem(&self) -> String {
@@ -62,29 +70,43 @@ impl Authority {
 
     /// A certificate for `localhost`.
     pub(super) fn server(&self) -> Leaf {
-        self.sign(&["localhost"], ExtendedKeyUsagePurpose::ServerAuth, 2099)
+        self.server_for("localhost", 2019, 2099)
+    }
+
+    /// A certificate for this name, good from the beginning of one year until that of another.
+    pub(super) fn server_for(&self, name: &str, from: i32, until: i32) -> Leaf {
+        self.sign(&[name], ExtendedKeyUsagePurpose::ServerAuth, from, until)
     }
 
     /// A client's certificate with these names: a URI where there is a colon.
     pub(super) fn client(&self, names: &[&str]) -> Leaf {
-        self.sign(names, ExtendedKeyUsagePurpose::ClientAuth, 2099)
+        self.sign(names, ExtendedKeyUsagePurpose::ClientAuth, 2019, 2099)
     }
 
     /// A client's certificate that was good until 2020.
     pub(super) fn expired_client(&self, names: &[&str]) -> Leaf {
-        self.sign(names, ExtendedKeyUsagePurpose::ClientAuth, 2020)
+        self.sign(names, ExtendedKeyUsagePurpose::ClientAuth, 2019, 2020)
     }
 
-    fn sign(&self, names: &[&str], purpose: ExtendedKeyUsagePurpose, until: i32) -> Leaf {
+    fn sign(&self, names: &[&str], purpose: ExtendedKeyUsagePurpose, from: i32, until: i32) -> Leaf {
         let mut params = CertificateParams::default();
         params.subject_alt_names = names.iter().map(|name| alt_name(name)).collect();
         params.extended_key_usages = vec![purpose];
-        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(until, 1, 1);
         let key = KeyPair::generate().expect("makes a key");
         let certificate = params.signed_by(&key, &self.0).expect("signs").pem();
         Leaf { certificate, key: key.serialize_pem() }
     }
+}
+
+fn authority(name: &str, until: i32) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.not_after = date_time_ymd(until, 1, 1);
+    params
 }
 
 fn alt_name(name: &str) -> SanType {
@@ -93,6 +115,12 @@ fn alt_name(name: &str) -> SanType {
 }
 
 impl Leaf {
+    /// Sends another certificate along.
+    pub(super) fn with(mut self, authority: &Authority) -> Self {
+        self.certificate.push_str(&authority.pem());
+        self
+    }
+
     /// For reqwest.
     pub(super) fn identity(&self) -> reqwest::Identity {
         let pem = format!("{}{}", self.certificate, self.key);
@@ -100,7 +128,8 @@ impl Leaf {
     }
 
     pub(super) fn chain(&self) -> Vec<CertificateDer<'static>> {
-        vec![CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("is a certificate")]
+        let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes());
+        chain.map(|certificate| certificate.expect("is a certificate")).collect()
     }
 
     pub(super) fn private_key(&self) -> PrivateKeyDer<'static> {

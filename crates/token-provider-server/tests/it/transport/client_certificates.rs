@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use reqwest::{Client, StatusCode};
-use rustls::HandshakeKind;
 use rustls::client::Resumption;
 use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, HandshakeKind, SupportedProtocolVersion};
+use token_provider::TestClock;
 
-use super::TlsServer;
 use super::authority::{Authority, Files, Leaf};
 use super::tls::kind;
+use super::{REQUEST, TlsServer};
 use crate::support::server::Setup;
 use crate::support::within;
 
@@ -33,6 +34,20 @@ fn client(server: &TlsServer, leaf: Option<&Leaf>) -> Client {
         None => client,
     };
     client.build().expect("is a client")
+}
+
+fn with_identity(
+    server: &TlsServer,
+    leaf: &Leaf,
+    version: &'static SupportedProtocolVersion,
+) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .expect("is supported")
+        .with_root_certificates(server.authority.roots())
+        .with_client_auth_cert(leaf.chain(), leaf.private_key())
+        .expect("fit together")
 }
 
 async fn status(server: &TlsServer, leaf: Option<&Leaf>) -> Result<StatusCode, reqwest::Error> {
@@ -78,20 +93,149 @@ async fn certificates_that_nobody_vouches_for_do_not_get_through() {
     assert_eq!(status(&server, Some(&clients.client(&names))).await.expect("shakes hands"), StatusCode::OK);
 }
 
+/// A client that keeps its connection, of either version of HTTP.
+fn keeping(server: &TlsServer, leaf: &Leaf, is_http2: bool) -> Client {
+    let client = server.client().identity(leaf.identity());
+    let client = if is_http2 { client.http2_prior_knowledge() } else { client.http1_only() };
+    client.build().expect("is a client")
+}
+
+async fn get(client: &Client, server: &TlsServer, target: &str) -> Result<u16, reqwest::Error> {
+    Ok(within("an answer", client.get(server.url(target)).send()).await?.status().as_u16())
+}
+
 #[tokio::test]
-async fn changed_authorities_count_for_new_connections() {
-    let clients = Authority::new();
+async fn changed_authorities_count_for_new_connections_and_kept_ones() {
+    let (clients, successor) = (Authority::new(), Authority::new());
     let server = start(&clients).await;
     let leaf = clients.client(&["dashboard.example.com"]);
-    let old = client(&server, Some(&leaf));
-    let ask = || async { within("an answer", old.get(server.url("/getToken")).send()).await };
-    assert_eq!(ask().await.expect("is known").status(), StatusCode::OK);
-    let successor = Authority::new();
+    let old = [keeping(&server, &leaf, false), keeping(&server, &leaf, true)];
+    for client in &old {
+        assert_eq!(get(client, &server, "/getToken").await.expect("is known"), 200);
+    }
+    let both = format!("{}{}", clients.pem(), successor.pem());
+    server.files.write("clients.pem", &both);
+    server.tls.look();
+    for client in &old {
+        assert_eq!(get(client, &server, "/getToken").await.expect("is kept"), 200, "one more is no harm");
+    }
     server.files.write("clients.pem", &successor.pem());
     server.tls.look();
-    assert_eq!(ask().await.expect("the connection is kept").status(), StatusCode::OK);
-    assert!(status(&server, Some(&leaf)).await.is_err(), "its authority is struck off the list");
+    for client in &old {
+        assert_eq!(get(client, &server, "/getToken").await.expect("is kept"), 401);
+        // Everybody may ask for this, but not on that connection: the next one fails.
+        assert!(get(client, &server, "/livez").await.is_err(), "the connection is closed");
+    }
+    assert!(status(&server, Some(&leaf)).await.is_err(), "its authority is not on the list");
     let leaf = successor.client(&["dashboard.example.com"]);
+    assert_eq!(status(&server, Some(&leaf)).await.expect("shakes hands"), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn certificate_that_cannot_be_used_does_not_keep_an_authority_in_use() {
+    let (clients, successor) = (Authority::new(), Authority::new());
+    let server = start(&clients).await;
+    let client = keeping(&server, &clients.client(&["dashboard.example.com"]), false);
+    assert_eq!(get(&client, &server, "/getToken").await.expect("is known"), 200);
+    server.files.write("tls.crt", "");
+    server.files.write("clients.pem", &successor.pem());
+    assert!(server.tls.reload().is_err());
+    assert_eq!(get(&client, &server, "/getToken").await.expect("is kept"), 401);
+}
+
+const YEAR: i64 = 365 * 24 * 3600;
+
+#[tokio::test]
+async fn certificate_that_expires_is_refused_on_a_kept_connection() {
+    let clients = Authority::new();
+    let intermediate = clients.intermediate(2060);
+    let names = ["dashboard.example.com"];
+    // The leaf itself, one that it needs, and one that came along and is not needed.
+    for (leaf, years, expected) in [
+        (clients.client(&names), 50, 200),
+        (clients.client(&names), 80, 401),
+        (intermediate.client(&names).with(&intermediate), 30, 200),
+        (intermediate.client(&names).with(&intermediate), 50, 401),
+        (clients.client(&names).with(&intermediate), 50, 200),
+        (clients.client(&names).with(&Authority::until(2020)), 50, 200),
+        (clients.client(&names).with(&intermediate), 80, 401),
+    ] {
+        for is_http2 in [false, true] {
+            let clock = TestClock::new();
+            let files = Files::with_client_ca(&clients);
+            let setup = Setup::default().config(CONFIG);
+            let server = TlsServer::start_with_clock(setup, files, Arc::new(clock.clone())).await;
+            let client = keeping(&server, &leaf, is_http2);
+            for _ in 0..2 {
+                assert_eq!(get(&client, &server, "/getToken").await.expect("is good"), 200);
+            }
+            clock.set_wall(years * YEAR);
+            let status = get(&client, &server, "/getToken").await.expect("is kept");
+            assert_eq!(status, expected, "in {years} years, HTTP/2: {is_http2}");
+            // The connection is closed where the certificate was refused, and there is no other.
+            assert_eq!(get(&client, &server, "/livez").await.is_ok(), expected == 200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusal_of_a_certificate_says_so_and_ends_the_connection() {
+    let clients = Authority::new();
+    let clock = TestClock::new();
+    let open = CONFIG.replace("[access.mtls]", "[access]\nanonymous = true\n[access.mtls]");
+    let (setup, files) = (Setup::default().config(&open), Files::with_client_ca(&clients));
+    let server = TlsServer::start_with_clock(setup, files, Arc::new(clock.clone())).await;
+    let leaf = clients.client(&["dashboard.example.com"]);
+    for (request, error) in [
+        (REQUEST, "invalid_token"),
+        (
+            "POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 29\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\ngrant_type=client_credentials",
+            "invalid_client",
+        ),
+    ] {
+        let mut kept = server.connect(Arc::new(with_identity(&server, &leaf, &TLS13))).await;
+        kept.send(request).await;
+        assert_eq!(kept.reply().await.status, 200);
+        clock.set_wall(80 * YEAR);
+        kept.send(request).await;
+        let reply = kept.reply().await;
+        assert_eq!((reply.status, reply.error().as_str()), (401, error));
+        assert!(reply.description().contains("open a new connection"), "{reply:?}");
+        assert_eq!(reply.header("connection"), Some("close"));
+        assert!(kept.is_closed_by_server().await);
+        clock.set_wall(-80 * YEAR);
+    }
+}
+
+#[tokio::test]
+async fn authority_that_has_expired_vouches_for_nobody() {
+    let (expired, lasting) = (Authority::until(2020), Authority::until(2060));
+    let clock = TestClock::new();
+    let files = Files::with_client_ca(&expired);
+    files.write("clients.pem", &format!("{}{}", expired.pem(), lasting.pem()));
+    let setup = Setup::default().config(CONFIG);
+    let server = TlsServer::start_with_clock(setup, files, Arc::new(clock.clone())).await;
+    assert_eq!(server.tls.expired_authorities(), (1, true));
+    let names = ["dashboard.example.com"];
+    assert!(status(&server, Some(&expired.client(&names))).await.is_err());
+    let leaf = lasting.client(&names);
+    let kept = keeping(&server, &leaf, false);
+    assert_eq!(get(&kept, &server, "/getToken").await.expect("is good"), 200);
+
+    clock.set_wall(50 * YEAR);
+    // The file need not be there for that.
+    server.files.remove("clients.pem");
+    server.tls.look();
+    assert_eq!(server.tls.expired_authorities(), (2, false));
+    assert_eq!(get(&kept, &server, "/getToken").await.expect("is kept"), 401);
+    // Nobody is asked for a certificate now; others get their answers.
+    assert_eq!(status(&server, Some(&leaf)).await.expect("shakes hands"), StatusCode::UNAUTHORIZED);
+    assert_eq!(get(&kept, &server, "/livez").await.expect("shakes hands"), 200);
+
+    clock.set_wall(-50 * YEAR);
+    server.tls.look();
+    assert_eq!(server.tls.expired_authorities(), (1, true), "the clock was wrong");
     assert_eq!(status(&server, Some(&leaf)).await.expect("shakes hands"), StatusCode::OK);
 }
 
@@ -101,13 +245,7 @@ async fn every_connection_shows_its_certificate_anew() {
     let server = start(&clients).await;
     let leaf = clients.client(&["dashboard.example.com"]);
     for version in [&TLS12, &TLS13] {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[version])
-            .expect("is supported")
-            .with_root_certificates(server.authority.roots())
-            .with_client_auth_cert(leaf.chain(), leaf.private_key())
-            .expect("fit together");
+        let mut config = with_identity(&server, &leaf, version);
         config.resumption = Resumption::in_memory_sessions(8);
         let config = Arc::new(config);
         for _ in 0..2 {

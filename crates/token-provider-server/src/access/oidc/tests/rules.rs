@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use super::support::{Key, claims_with, description, header};
 use crate::access::api_key;
-use crate::access::{Caller, ClientNames, Ends, Method, Rules};
+use crate::access::{Caller, ClientCertificate, ClientNames, Ends, Method, Rules};
 use crate::config::{Config, Environment, Overrides};
 use crate::problem::Problem;
 
@@ -84,7 +84,10 @@ async fn any_configured_way_lets_a_caller_in() {
     );
     let rules = Rules::new(&config(&text), None);
     let certificate = ClientNames { dns: vec!["dashboard.example.com".to_owned()], uri: Vec::new() };
-    let (bare, mtls) = (Ends::default(), Ends { client: Some(Arc::new(certificate)), ..Ends::default() });
+    let (bare, mtls) = (
+        Ends::default(),
+        Ends { client: ClientCertificate::Verified(Arc::new(certificate)), ..Ends::default() },
+    );
     let (good, forged) = (token(&key, &issuer), token(&Key::p256(), &issuer));
     for (what, bearer, ends, expected) in [
         ("token", Some(good.as_str()), &bare, Ok((Method::Oidc, "dashboard"))),

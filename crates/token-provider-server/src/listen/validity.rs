@@ -1,6 +1,6 @@
-//! The end of a certificate's validity, read out of its DER (RFC 5280 §4.1): for a log line and a metric. Whether a
-//! certificate is good is for those to say who it is shown to.
+//! When a certificate is valid, read from its DER (RFC 5280 §4.1).
 
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const SEQUENCE: u8 = 0x30;
@@ -10,8 +10,45 @@ const GENERALIZED_TIME: u8 = 0x18;
 /// `[0]`, where the version is; version 1 certificates leave it out.
 const VERSION: u8 = 0xa0;
 
-/// Returns `notAfter`, unless the bytes are no certificate.
-pub(super) fn not_after(certificate: &[u8]) -> Option<SystemTime> {
+/// The first and the last moment at which a certificate is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Validity {
+    pub(super) not_before: SystemTime,
+    pub(super) not_after: SystemTime,
+}
+
+/// Why a certificate is not valid at some moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OutOfDate {
+    /// Not any more.
+    Expired(SystemTime),
+    /// Not yet.
+    Early(SystemTime),
+}
+
+impl Validity {
+    pub(super) fn out_of_date(self, now: SystemTime) -> Option<OutOfDate> {
+        if now > self.not_after {
+            return Some(OutOfDate::Expired(self.not_after));
+        }
+        (now < self.not_before).then_some(OutOfDate::Early(self.not_before))
+    }
+}
+
+impl fmt::Display for OutOfDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired(end) => write!(f, "the certificate expired on {}", httpdate::HttpDate::from(*end)),
+            Self::Early(start) => {
+                write!(f, "the certificate is not valid before {}", httpdate::HttpDate::from(*start))
+            }
+        }
+    }
+}
+
+/// Returns `None` when the bytes are no certificate.
+pub(super) fn validity(certificate: &[u8]) -> Option<Validity> {
     let (certificate, _) = element(certificate, SEQUENCE)?;
     let (to_be_signed, _) = element(certificate, SEQUENCE)?;
     let rest = element(to_be_signed, VERSION).map_or(to_be_signed, |(_version, rest)| rest);
@@ -19,10 +56,15 @@ pub(super) fn not_after(certificate: &[u8]) -> Option<SystemTime> {
     let (_signature_algorithm, rest) = element(rest, SEQUENCE)?;
     let (_issuer, rest) = element(rest, SEQUENCE)?;
     let (validity, _) = element(rest, SEQUENCE)?;
-    let (_not_before, rest) = any_element(validity)?;
-    match *rest.first()? {
-        UTC_TIME => time(element(rest, UTC_TIME)?.0, 2),
-        GENERALIZED_TIME => time(element(rest, GENERALIZED_TIME)?.0, 4),
+    let (_not_before, not_after) = any_element(validity)?;
+    // Before 1970 is as good as then.
+    Some(Validity { not_before: date(validity).unwrap_or(UNIX_EPOCH), not_after: date(not_after)? })
+}
+
+fn date(bytes: &[u8]) -> Option<SystemTime> {
+    match *bytes.first()? {
+        UTC_TIME => time(element(bytes, UTC_TIME)?.0, 2),
+        GENERALIZED_TIME => time(element(bytes, GENERALIZED_TIME)?.0, 4),
         _ => None,
     }
 }
@@ -121,14 +163,30 @@ mod tests {
     }
 
     #[test]
-    fn end_of_a_certificate_is_found() {
-        for (year, seconds_of_it) in [(2031, 1_924_992_000), (2055, 2_682_374_400)] {
+    fn validity_of_a_certificate_is_found() {
+        for (from, start, year, seconds_of_it) in
+            [(2024, 1_704_067_200, 2031, 1_924_992_000), (1960, 0, 2055, 2_682_374_400)]
+        {
             let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("is a name");
+            params.not_before = rcgen::date_time_ymd(from, 1, 1);
             params.not_after = rcgen::date_time_ymd(year, 1, 1);
             let key = rcgen::KeyPair::generate().expect("makes a key");
             let certificate = params.self_signed(&key).expect("signs");
-            let found = not_after(certificate.der()).map(seconds);
-            assert_eq!(found, Some(seconds_of_it), "{year}");
+            let found = validity(certificate.der()).expect("is a certificate");
+            let (not_before, not_after) = (seconds(found.not_before), seconds(found.not_after));
+            assert_eq!((not_before, not_after), (start, seconds_of_it), "{year}");
+            let second = Duration::from_secs(1);
+            assert_eq!(found.out_of_date(found.not_before), None);
+            assert_eq!(found.out_of_date(found.not_after), None);
+            let late = found.out_of_date(found.not_after + second).expect("is over");
+            assert!(late.to_string().ends_with(&format!("01 Jan {year} 00:00:00 GMT")), "{late}");
+            if start > 0 {
+                let early = found.out_of_date(found.not_before - second).expect("has not begun");
+                assert!(
+                    early.to_string().ends_with("not valid before Mon, 01 Jan 2024 00:00:00 GMT"),
+                    "{early}"
+                );
+            }
         }
     }
 
@@ -137,11 +195,11 @@ mod tests {
         let key = rcgen::KeyPair::generate().expect("makes a key");
         let certificate = rcgen::CertificateParams::default().self_signed(&key).expect("signs");
         let der = certificate.der();
-        assert!(not_after(der).is_some());
+        assert!(validity(der).is_some());
         for end in 0..der.len() {
-            assert_eq!(not_after(&der[..end]), None, "{end}");
+            assert_eq!(validity(&der[..end]), None, "{end}");
         }
-        assert_eq!(not_after(b"-----BEGIN CERTIFICATE-----"), None);
-        assert_eq!(not_after(&[SEQUENCE, 0x85, 1, 1, 1, 1, 1]), None);
+        assert_eq!(validity(b"-----BEGIN CERTIFICATE-----"), None);
+        assert_eq!(validity(&[SEQUENCE, 0x85, 1, 1, 1, 1, 1]), None);
     }
 }
