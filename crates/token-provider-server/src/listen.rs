@@ -42,6 +42,7 @@ pub use self::bind::{bind, bind_for};
 pub use self::limits::Limits;
 pub use self::tls::{Tls, TlsError};
 pub use self::unix::UnixSocket;
+pub use self::validity::OutOfDate;
 
 /// The system cuts it down to its own limit (`net.core.somaxconn`).
 const ACCEPT_QUEUE: i32 = 4096;

@@ -11,7 +11,7 @@ use token_provider::{Error, ErrorKind, Issue as _, Proxies, TokenKey};
 use super::{EXIT_CONFIG, Failure, block_on};
 use crate::cli::Common;
 use crate::config::{AuditConfig, Config, Environment, Listen};
-use crate::listen::{self, Listener};
+use crate::listen::{self, Listener, Tls};
 use crate::printable::{escaped, excerpt};
 use crate::reload::is_readable_by_others;
 use crate::setup::{self, ProfileIssuer};
@@ -87,7 +87,7 @@ async fn check(config: &Config, environment: &Environment, report: &mut Report) 
 fn check_listeners(config: &Config, environment: &Environment, report: &mut Report) {
     match setup::tls(config) {
         Ok(None) => {}
-        Ok(Some(_)) => report.ok("tls", "certificate and key fit"),
+        Ok(Some(tls)) => check_certificate(&tls, config, report),
         Err(error) => report.failure("tls", with_causes(&error), EXIT_CONFIG),
     }
     let is_exposed =
@@ -122,6 +122,39 @@ fn check_listeners(config: &Config, environment: &Environment, report: &mut Repo
             Ok(_) => report.ok("admin", format_args!("{listen} is free")),
             Err(error) => report.failure("admin", error, 1),
         }
+    }
+}
+
+/// What the server would serve with all the same, and clients would refuse.
+fn check_certificate(tls: &Tls, config: &Config, report: &mut Report) {
+    let said = report.lines.len();
+    if let Some(reason) = tls.out_of_date() {
+        report.failure("tls", format_args!("{reason}; clients will refuse it"), EXIT_CONFIG);
+    }
+    for host in &config.public_hosts {
+        let name = host.name.trim_start_matches('[').trim_end_matches(']');
+        if tls.is_for(name) {
+            continue;
+        }
+        let found = format_args!("the certificate is not for {name}, which is one of public_hosts");
+        // A proxy shows one of its own.
+        if config.access.trusted_proxy.is_some() {
+            report.warning("tls", found);
+        } else {
+            report.failure("tls", format_args!("{found}; clients will refuse it"), EXIT_CONFIG);
+        }
+    }
+    match tls.expired_authorities() {
+        (0, _) => {}
+        (_, false) => report.failure("tls", "every authority in tls.client_ca has expired", EXIT_CONFIG),
+        (expired, true) => {
+            let found =
+                format_args!("authorities in tls.client_ca that have expired, and are not used: {expired}");
+            report.warning("tls", found);
+        }
+    }
+    if report.lines.len() == said {
+        report.ok("tls", "certificate and key fit");
     }
 }
 

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{self, SHA256};
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -21,6 +21,7 @@ use rustls::{RootCertStore, ServerConfig};
 use thiserror::Error;
 use token_provider::{Clock, SystemClock};
 use tokio_rustls::TlsAcceptor;
+use webpki::EndEntityCert;
 use zeroize::Zeroizing;
 
 use super::validity::{OutOfDate, Validity, validity};
@@ -104,6 +105,14 @@ pub enum TlsError {
         /// What TLS says.
         source: rustls::Error,
     },
+    /// A new certificate has expired, or is not valid yet.
+    #[error("tls.cert: {}: {reason}", cert.display())]
+    OutOfDate {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// Since when, or from when on.
+        reason: OutOfDate,
+    },
     /// The authorities for client certificates are of no use.
     #[error("tls.client_ca: {}", file.display())]
     ClientCa {
@@ -133,6 +142,7 @@ impl Tls {
     pub fn load_with(files: &TlsConfig, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
         let now = clock.now().system_time();
         let identity = IdentityFiles::read(files)?.parse(files)?;
+        identity.log(files);
         if let Some(reason) = identity.out_of_date(now) {
             tracing::warn!(tls.cert = %files.cert.display(), "{reason}; clients will refuse it");
         }
@@ -148,7 +158,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// As for [`load`](Self::load). What was in use stays, as it does between the
+    /// As for [`load`](Self::load), or that a new certificate is out of date. What was in use stays, as it does between the
     /// two steps in which certificate and key are replaced.
     pub fn reload(&self) -> Result<bool, TlsError> {
         // Both, whatever becomes of the other: a bad certificate must not keep an authority in use that was removed.
@@ -163,6 +173,10 @@ impl Tls {
             return Ok(false);
         }
         let identity = contents.parse(&self.files)?;
+        if let Some(reason) = identity.out_of_date(self.now()) {
+            return Err(TlsError::OutOfDate { cert: self.files.cert.clone(), reason });
+        }
+        identity.log(&self.files);
         let next = Current::new(&self.files, &self.clock, identity, Arc::clone(&current.authorities))?;
         self.current.store(Arc::new(next));
         Ok(true)
@@ -192,6 +206,19 @@ impl Tls {
     /// Returns when the certificate's validity ends.
     pub fn not_after(&self) -> Option<SystemTime> {
         self.current.load().identity.validity.map(|validity| validity.not_after)
+    }
+
+    /// Returns why clients would refuse the certificate now.
+    pub fn out_of_date(&self) -> Option<OutOfDate> {
+        self.current.load().identity.out_of_date(self.now())
+    }
+
+    /// Returns whether the certificate is for this name or address.
+    pub fn is_for(&self, name: &str) -> bool {
+        let current = self.current.load();
+        let Ok(name) = ServerName::try_from(name) else { return false };
+        let leaf = current.identity.key.end_entity_cert().map(EndEntityCert::try_from);
+        matches!(leaf, Ok(Ok(leaf)) if leaf.verify_is_valid_for_subject_name(&name).is_ok())
     }
 
     /// Returns how many authorities of `client_ca` have expired, and whether any is left.
@@ -290,6 +317,15 @@ pub(super) fn unix_time(time: SystemTime) -> UnixTime {
 }
 
 impl Identity {
+    fn log(&self, files: &TlsConfig) {
+        let until = self.validity.map(|validity| httpdate::fmt_http_date(validity.not_after));
+        tracing::info!(
+            tls.cert = %files.cert.display(),
+            tls.not_after = until.as_deref().unwrap_or("unknown"),
+            "certificate read"
+        );
+    }
+
     fn out_of_date(&self, now: SystemTime) -> Option<OutOfDate> {
         self.validity?.out_of_date(now)
     }
@@ -368,12 +404,6 @@ impl IdentityFiles {
         })?;
         let key = CertifiedKey::from_der(chain, key, &default_provider())
             .map_err(|source| unusable(files, source))?;
-        let until = validity.map(|validity| httpdate::fmt_http_date(validity.not_after));
-        tracing::info!(
-            tls.cert = %files.cert.display(),
-            tls.not_after = until.as_deref().unwrap_or("unknown"),
-            "certificate read"
-        );
         Ok(Identity { key: Arc::new(key), validity, digest: self.digest() })
     }
 }

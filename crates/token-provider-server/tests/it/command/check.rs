@@ -1,6 +1,9 @@
 //! `check`: the right line and exit code for each thing that can be wrong.
 
+use std::fs;
+
 use here_sandbox::{Fault, FaultBody};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use tokio::net::TcpListener;
 
 use crate::support::port::Port;
@@ -203,7 +206,7 @@ async fn audit_trail_that_cannot_be_opened_is_a_failure() {
     folder.write("token-provider.toml", &format!("audit.to = '{}'\n", trail.display()));
     let nowhere = ("FAILURE  audit: ", "trail/audit.jsonl: cannot be opened: No such file");
     assert_outcome(&check(&folder).await, 78, &[nowhere]);
-    std::fs::create_dir(folder.path("trail")).expect("can be made");
+    fs::create_dir(folder.path("trail")).expect("can be made");
     assert_outcome(&check(&folder).await, 0, &[("ok       audit: ", "trail/audit.jsonl can be written")]);
     assert!(!trail.exists(), "a look leaves nothing behind");
 }
@@ -288,7 +291,7 @@ async fn every_profile_is_looked_at() {
 async fn profile_does_not_get_the_access_key_of_the_default_one() {
     let (account, folder) = (Account::open().await, Folder::new());
     folder.write("token-provider.toml", "[profiles.default]\n[profiles.maps]\n");
-    std::fs::create_dir(folder.path(".here")).expect("can be made");
+    fs::create_dir(folder.path(".here")).expect("can be made");
     folder.write(".here/credentials.properties", &account.credentials());
     let lines = [
         ("ok       credential: ", "profile default: "),
@@ -337,4 +340,68 @@ async fn profile_of_another_token_provider_is_asked_there() {
     let token = folder.run(&["token"]).await;
     assert_eq!((token.code, token.stdout.as_str()), (Some(1), ""), "{token:?}");
     assert_eq!(account.sandbox.stats().token_requests, 0);
+}
+
+/// Writes a certificate for this name, good from the beginning of one year until that of another.
+fn write_certificate(folder: &Folder, name: &str, from: i32, until: i32) {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).expect("is a name");
+    (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(until, 1, 1));
+    let key = KeyPair::generate().expect("makes a key");
+    folder.write("tls.crt", &params.self_signed(&key).expect("signs").pem());
+    folder.write("tls.key", &key.serialize_pem());
+}
+
+const TLS: &str = "[tls]\ncert = \"tls.crt\"\nkey = \"tls.key\"\n";
+
+#[tokio::test]
+async fn certificate_that_clients_refuse_is_a_failure() {
+    let (_account, folder) = at_home().await;
+    let names = "public_hosts = [\"tokens.example.com:8443\", \"[2001:db8::1]\"]\n";
+    let proxy = "[access.trusted_proxy]\nfrom = [\"10.0.0.1\"]\n";
+    let other = "the certificate is not for 2001:db8::1, which is one of public_hosts";
+    for (name, from, until, config, code, line) in [
+        ("localhost", 2019, 2099, String::new(), 0, ("ok       tls: ", "fit")),
+        ("a", 2019, 2020, String::new(), 78, ("FAILURE  tls: ", "expired on Wed, 01 Jan 2020 00:00:00 GMT")),
+        ("a", 2090, 2099, String::new(), 78, ("FAILURE  tls: ", "not valid before Sun, 01 Jan 2090")),
+        ("tokens.example.com", 2019, 2099, names.to_owned(), 78, ("FAILURE  tls: ", other)),
+        ("*.example.com", 2019, 2099, format!("{names}{proxy}"), 0, ("warning  tls: ", other)),
+        (
+            "*.example.com",
+            2019,
+            2099,
+            "public_hosts = [\"b.example.com\"]\n".into(),
+            0,
+            ("ok       tls: ", "fit"),
+        ),
+        (
+            "2001:db8::1",
+            2019,
+            2099,
+            "public_hosts = [\"[2001:db8::1]\"]\n".into(),
+            0,
+            ("ok       tls: ", "fit"),
+        ),
+    ] {
+        write_certificate(&folder, name, from, until);
+        folder.write("token-provider.toml", &format!("{config}{TLS}"));
+        let outcome = check(&folder).await;
+        assert_outcome(&outcome, code, &[line]);
+        let lines = outcome.stdout.lines().filter(|line| line.contains(" tls: ")).count();
+        assert_eq!(lines, 1, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn authorities_that_have_expired_are_noticed() {
+    let (_account, folder) = at_home().await;
+    write_certificate(&folder, "a", 2019, 2020);
+    let expired = fs::read_to_string(folder.path("tls.crt")).expect("is there");
+    write_certificate(&folder, "localhost", 2019, 2099);
+    let lasting = fs::read_to_string(folder.path("tls.crt")).expect("is there");
+    folder.write("token-provider.toml", &format!("{TLS}client_ca = \"clients.pem\"\n"));
+    folder.write("clients.pem", &expired);
+    let outcome = check(&folder).await;
+    assert_outcome(&outcome, 78, &[("FAILURE  tls: ", "every authority in tls.client_ca has expired")]);
+    folder.write("clients.pem", &format!("{expired}{lasting}"));
+    assert_outcome(&check(&folder).await, 0, &[("warning  tls: ", "have expired, and are not used: 1")]);
 }

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 
 use super::authority::{Authority, Files};
 use super::{REQUEST, TlsServer};
+use crate::support::log::{heard, listen_in};
 use crate::support::wire::{Connection, get};
 use crate::support::within;
 
@@ -131,6 +132,47 @@ async fn bad_new_files_change_nothing() {
     let leaf = server.files.write_server(&server.authority);
     server.tls.look();
     assert_eq!(shown(&server).await, leaf.chain());
+}
+
+#[tokio::test]
+async fn new_certificate_that_is_out_of_date_is_rejected() {
+    let server = TlsServer::start().await;
+    let before = shown(&server).await;
+    for (from, until, expected) in [
+        (2019, 2020, "tls.crt: the certificate expired on Wed, 01 Jan 2020 00:00:00 GMT"),
+        (2090, 2099, "tls.crt: the certificate is not valid before Sun, 01 Jan 2090 00:00:00 GMT"),
+    ] {
+        let leaf = server.authority.server_for("localhost", from, until);
+        server.files.write("tls.crt", &leaf.certificate);
+        server.files.write("tls.key", &leaf.key);
+        let error = server.tls.reload().expect_err("is out of date");
+        assert!(error.to_string().ends_with(expected), "{error}");
+        listen_in();
+        for _ in 0..3 {
+            server.tls.look();
+        }
+        let heard = heard();
+        assert_eq!(heard.matches("the new certificate was rejected").count(), 1, "{heard}");
+        assert!(!heard.contains("certificate read"), "{heard}");
+        assert_eq!(shown(&server).await, before, "{from} to {until}");
+        assert_eq!(server.tls.out_of_date(), None);
+    }
+    let leaf = server.files.write_server(&server.authority);
+    assert!(server.tls.reload().expect("is good"));
+    assert_eq!(shown(&server).await, leaf.chain());
+}
+
+#[tokio::test]
+async fn certificate_that_is_out_of_date_is_served_from_the_start() {
+    let (authority, files) = (Authority::new(), Files::new());
+    let leaf = authority.server_for("localhost", 2019, 2020);
+    files.write("tls.crt", &leaf.certificate);
+    files.write("tls.key", &leaf.key);
+    let tls = Tls::load(&files.config()).expect("is served, with a warning");
+    let reason = tls.out_of_date().expect("has expired");
+    assert!(reason.to_string().contains("2020"), "{reason}");
+    assert!(!tls.reload().expect("is the same"), "a look at the same files is no new certificate");
+    assert!(tls.is_for("localhost") && !tls.is_for("tokens.example.com"));
 }
 
 /// The certificate that a new connection is shown.
