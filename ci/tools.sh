@@ -51,6 +51,11 @@ need_nginx() {
     command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || apt nginx-light
 }
 
+# Python too, whose standard library opens the terminal.
+need_shells() {
+    { command -v python3 && command -v zsh && command -v fish; } >/dev/null || apt python3 zsh fish
+}
+
 need_wrk() {
     command -v wrk >/dev/null || apt wrk
 }

@@ -30,6 +30,7 @@ use crate::problem::Problem;
 pub use self::browser::Cors;
 pub use self::caller::{Caller, Method};
 pub use self::handout::{Handout, Profile, ProfileStatus};
+pub use self::oidc::fetch_keys as fetch_identity_keys;
 pub use self::rules::Rules;
 
 /// The access rules of a running server, and the tokens behind them.

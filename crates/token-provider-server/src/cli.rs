@@ -21,9 +21,6 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// What most commands take.
-    #[command(flatten)]
-    pub common: Common,
 }
 
 /// The commands.
@@ -40,6 +37,12 @@ pub enum Command {
         /// Use an embedded offline HERE account: no credential, no network. The demo is at /.
         #[arg(long)]
         sandbox: bool,
+        /// What `serve` and `check` take.
+        #[command(flatten)]
+        options: Options,
+        /// What goes to the log.
+        #[command(flatten)]
+        log: LogOptions,
     },
     /// Print one access token, for scripts.
     Token {
@@ -49,13 +52,29 @@ pub enum Command {
         /// The lifetime to ask for, in seconds (1 to 86400).
         #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
         ttl: u64,
+        /// Where the settings are.
+        #[command(flatten)]
+        file: FileOption,
+        /// Where the token comes from.
+        #[command(flatten)]
+        source: SourceOptions,
+        /// What goes to the log.
+        #[command(flatten)]
+        log: LogOptions,
     },
     /// Find what is wrong before the server does.
     ///
-    /// Looks at the configuration, the listeners, the audit trail, the credential and its permissions, and makes a real
-    /// signed request.
+    /// Looks at the configuration, the listeners, the audit trail, the identity provider, the credential and its
+    /// permissions, and makes a real signed request. A server that runs already is no failure.
     /// Exits with 0 only when the server would serve.
-    Check,
+    Check {
+        /// Look at files and configuration only: open no port, send no request.
+        #[arg(long)]
+        offline: bool,
+        /// What `serve` and `check` take.
+        #[command(flatten)]
+        options: Options,
+    },
     /// Ask the running server whether it is ready, such as for a container's health check.
     ///
     /// Asks at the first listener of the same configuration, and prints "ready". Exits with 0 when the server has a
@@ -64,6 +83,12 @@ pub enum Command {
         /// Ask whether it answers at all, with a token or without.
         #[arg(long)]
         live: bool,
+        /// Where the settings are.
+        #[command(flatten)]
+        file: FileOption,
+        /// Where a server listens.
+        #[command(flatten)]
+        listen: ListenOption,
     },
     /// Run the offline HERE account alone.
     ///
@@ -86,6 +111,15 @@ pub enum Command {
             help = "Misbehave from the start, as PUT /sandbox/faults takes it: {\"status\": 503, \"count\": 2}. May be repeated"
         )]
         fault: Vec<Fault>,
+        /// A credential file whose access key the account has.
+        #[arg(long, value_name = "FILE")]
+        credentials: Option<PathBuf>,
+        /// Where a server listens.
+        #[command(flatten)]
+        listen: ListenOption,
+        /// What goes to the log.
+        #[command(flatten)]
+        log: LogOptions,
     },
     /// Manage API keys.
     #[command(subcommand)]
@@ -136,61 +170,139 @@ pub enum TokenFormat {
     Env,
 }
 
-/// Options that most commands take.
-#[derive(Args, Debug)]
-pub struct Common {
-    /// The configuration file. Else ./token-provider.toml or /etc/token-provider/config.toml, where there is one.
-    #[arg(long, global = true, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The credential file, as downloaded from the HERE portal.
-    #[arg(long, global = true, value_name = "FILE")]
-    pub credentials: Option<PathBuf>,
-    /// The profile to use by default.
-    #[arg(long, global = true, value_name = "NAME")]
-    pub profile: Option<String>,
-    /// The scope to ask for, such as a project's HRN.
-    #[arg(long, global = true, value_name = "HRN")]
-    pub scope: Option<String>,
-    /// Where to listen: localhost:3000, 0.0.0.0:8443, unix:/run/token-provider.sock. May be repeated.
-    #[arg(long, global = true, value_name = "ADDR")]
-    pub listen: Vec<String>,
+/// What `serve` and `check` take.
+#[derive(Args, Debug, Default)]
+pub struct Options {
+    #[command(flatten)]
+    file: FileOption,
+    #[command(flatten)]
+    source: SourceOptions,
+    #[command(flatten)]
+    listen: ListenOption,
     /// Origins whose web pages may ask.
     #[arg(
         long,
-        global = true,
         value_name = "ORIGIN",
         help = "An origin whose web pages may ask, such as https://maps.example.com. May be repeated"
     )]
-    pub allow_origin: Vec<String>,
+    allow_origin: Vec<String>,
     /// Let anyone ask who can reach the server: something else protects it.
-    #[arg(long, global = true)]
-    pub anonymous: bool,
-    /// How to log: text or json. Default: text on a terminal, else json.
-    #[arg(long, global = true, value_name = "FORMAT")]
-    pub log_format: Option<String>,
-    /// Log more (-v debug, -vv trace).
-    #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub verbose: u8,
-    /// Log less (-q warnings only, -qq errors only).
-    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
-    pub quiet: u8,
+    #[arg(long)]
+    anonymous: bool,
 }
 
-impl Common {
-    /// Returns what the flags say about the configuration.
+/// Where the settings are.
+#[derive(Args, Debug, Default)]
+pub struct FileOption {
+    /// The configuration file. Else ./token-provider.toml or /etc/token-provider/config.toml, where there is one.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Where tokens come from.
+#[derive(Args, Debug, Default)]
+pub struct SourceOptions {
+    /// The credential file, as downloaded from the HERE portal.
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
+    /// The profile to use by default.
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// The scope to ask for, such as a project's HRN.
+    #[arg(long, value_name = "HRN")]
+    scope: Option<String>,
+}
+
+/// Where a server listens.
+#[derive(Args, Debug, Default)]
+pub struct ListenOption {
+    /// Where to listen: localhost:3000, 0.0.0.0:8443, unix:/run/token-provider.sock. May be repeated.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Vec<String>,
+}
+
+/// What goes to the log, and how.
+#[derive(Args, Clone, Debug, Default)]
+pub struct LogOptions {
+    /// How to log: text or json. Default: text on a terminal, else json.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// Log one level more than log.level says (info: -v debug, -vv trace).
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+    /// Log one level less than log.level says (info: -q warnings only, -qq errors only).
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "verbose")]
+    quiet: u8,
+}
+
+impl Command {
+    /// Returns what the options say about the configuration.
     pub fn overrides(&self) -> Overrides {
         let mut overrides = Overrides::default();
-        overrides.config.clone_from(&self.config);
-        overrides.listen.clone_from(&self.listen);
+        match self {
+            Self::Serve { options, log, .. } => {
+                options.apply(&mut overrides);
+                log.apply(&mut overrides);
+            }
+            Self::Check { options, .. } => options.apply(&mut overrides),
+            Self::Token { file, source, log, .. } => {
+                file.apply(&mut overrides);
+                source.apply(&mut overrides);
+                log.apply(&mut overrides);
+                if log.verbose == 0 {
+                    // A script wants its token, and to hear nothing but why there is none, which is reported at the end.
+                    overrides.verbosity -= 2;
+                }
+            }
+            Self::Health { file, listen, .. } => {
+                file.apply(&mut overrides);
+                listen.apply(&mut overrides);
+            }
+            Self::Sandbox { listen, log, .. } => {
+                listen.apply(&mut overrides);
+                log.apply(&mut overrides);
+            }
+            Self::Key(_) | Self::Completions { .. } | Self::Man => {}
+        }
+        overrides
+    }
+}
+
+impl Options {
+    fn apply(&self, overrides: &mut Overrides) {
+        self.file.apply(overrides);
+        self.source.apply(overrides);
+        self.listen.apply(overrides);
         overrides.allow_origin.clone_from(&self.allow_origin);
         overrides.anonymous = self.anonymous;
+    }
+}
+
+impl FileOption {
+    fn apply(&self, overrides: &mut Overrides) {
+        overrides.config.clone_from(&self.config);
+    }
+}
+
+impl SourceOptions {
+    fn apply(&self, overrides: &mut Overrides) {
         overrides.credentials.clone_from(&self.credentials);
         overrides.profile.clone_from(&self.profile);
         overrides.scope.clone_from(&self.scope);
+    }
+}
+
+impl ListenOption {
+    fn apply(&self, overrides: &mut Overrides) {
+        overrides.listen.clone_from(&self.listen);
+    }
+}
+
+impl LogOptions {
+    fn apply(&self, overrides: &mut Overrides) {
         overrides.log_format.clone_from(&self.log_format);
         let steps = |count: u8| i8::try_from(count).unwrap_or(i8::MAX);
         overrides.verbosity = steps(self.verbose) - steps(self.quiet);
-        overrides
     }
 }
 
@@ -203,6 +315,12 @@ pub fn completions(shell: Shell, to: &mut impl std::io::Write) -> std::io::Resul
     let mut script = Vec::new();
     // Not to `to` itself: it would panic where that is closed early, as by `| head`.
     clap_complete::generate(shell, &mut Cli::command(), "token-provider", &mut script);
+    if shell == Shell::Bash {
+        // clap_complete 4.6 calls a command one thing where it finds it and another where it completes it, if the
+        // program's name has a hyphen: nothing was completed after the first word.
+        let text = String::from_utf8_lossy(&script).replace("token__subcmd__provider", "token__provider");
+        script = text.into_bytes();
+    }
     to.write_all(&script)
 }
 
@@ -220,14 +338,72 @@ pub fn man(to: &mut impl std::io::Write) -> std::io::Result<()> {
     page.render_description_section(to)?;
     writeln!(to, ".SH COMMANDS")?;
     man_commands(&command, "", to)?;
-    page.render_options_section(to)?;
     writeln!(to, ".SH EXIT STATUS")?;
     let codes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     writeln!(to, "{}", codes.trim_start_matches("Exit codes: "))?;
+    for (title, entries) in MAN_SECTIONS {
+        writeln!(to, ".SH {title}")?;
+        for (term, text) in *entries {
+            // A hyphen that is to be copied has a backslash in troff.
+            writeln!(to, ".TP\n\\fB{}\\fR\n{text}", term.replace('-', "\\-"))?;
+        }
+    }
     page.render_version_section(to)
 }
 
-/// Each command with the options of its own: those that all have are said once.
+/// What the manual says beside commands and options.
+const MAN_SECTIONS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "ENVIRONMENT",
+        &[
+            ("TOKEN_PROVIDER_SECTION__KEY", "Sets a key of the configuration file; two underscores nest."),
+            ("TOKEN_PROVIDER_CONFIG", "The configuration file, where --config names none."),
+            ("HERE_ACCESS_KEY_ID, HERE_ACCESS_KEY_SECRET", "The access key, in place of a credential file."),
+            ("HERE_TOKEN_ENDPOINT_URL, HERE_TOKEN_SCOPE", "Used with the access key above."),
+            ("HERE_CREDENTIALS_FILE, HERE_CREDENTIALS_STRING", "A credential file, or its whole text."),
+            (
+                "HTTPS_PROXY, ALL_PROXY, NO_PROXY",
+                "The proxy for requests to the network, and what goes without.",
+            ),
+            ("SSL_CERT_FILE, SSL_CERT_DIR", "Certificate authorities in place of the system's."),
+            ("NO_COLOR", "No colors in the log."),
+        ],
+    ),
+    (
+        "FILES",
+        &[
+            (
+                "./token-provider.toml, /etc/token-provider/config.toml",
+                "The configuration: the first that is there.",
+            ),
+            (
+                "./credentials.properties, ~/.here/credentials.ini, ~/.here/credentials.properties",
+                "The credential: the first that is there, after the environment.",
+            ),
+        ],
+    ),
+    (
+        "SIGNALS",
+        &[
+            ("SIGHUP", "Reload the configuration and the credentials; reopen the audit file."),
+            ("SIGTERM, SIGINT", "Finish requests in flight, then stop; a second one stops at once."),
+        ],
+    ),
+    (
+        "EXAMPLES",
+        &[
+            ("token-provider serve --sandbox", "Try it without a HERE account, at http://localhost:3000."),
+            ("token-provider check", "Find what is wrong before the server does."),
+            (
+                "curl -H @<(token-provider token --format header) https://...",
+                "Call a HERE service from a shell.",
+            ),
+            ("token-provider key new --id dashboard", "Make an API key for a caller."),
+        ],
+    ),
+];
+
+/// Each command with its own options.
 fn man_commands(parent: &clap::Command, names: &str, to: &mut impl std::io::Write) -> std::io::Result<()> {
     for command in parent.get_subcommands() {
         let name = format!("{names}{}", command.get_name());
@@ -278,15 +454,46 @@ mod tests {
             log_format: Some("json".to_owned()),
             verbosity: 2,
         };
-        assert_eq!(cli.common.overrides(), expected);
+        assert_eq!(cli.command.overrides(), expected);
     }
 
     #[test]
     fn quiet_is_the_opposite_of_verbose() {
         for (flags, expected) in [("", 0), ("-v", 1), ("-vvv", 3), ("-q", -1), ("-qq", -2)] {
             let cli =
-                Cli::try_parse_from(["token-provider", "check"].into_iter().chain(flags.split_whitespace()));
-            assert_eq!(cli.expect("is well-formed").common.overrides().verbosity, expected, "{flags}");
+                Cli::try_parse_from(["token-provider", "serve"].into_iter().chain(flags.split_whitespace()));
+            assert_eq!(cli.expect("is well-formed").command.overrides().verbosity, expected, "{flags}");
+        }
+        for (flags, expected) in [("", -2), ("-q", -3), ("-v", 1), ("-vv", 2)] {
+            let cli =
+                Cli::try_parse_from(["token-provider", "token"].into_iter().chain(flags.split_whitespace()));
+            assert_eq!(cli.expect("is well-formed").command.overrides().verbosity, expected, "token {flags}");
+        }
+    }
+
+    #[test]
+    fn commands_accept_only_the_options_that_they_use() {
+        let with_values: &[(&str, &[&str])] = &[
+            ("--config=a", &["serve", "token", "check", "health"]),
+            ("--credentials=a", &["serve", "token", "check", "sandbox"]),
+            ("--profile=a", &["serve", "token", "check"]),
+            ("--scope=a", &["serve", "token", "check"]),
+            ("--listen=a", &["serve", "check", "health", "sandbox"]),
+            ("--allow-origin=a", &["serve", "check"]),
+            ("--anonymous", &["serve", "check"]),
+            ("--log-format=json", &["serve", "token", "sandbox"]),
+            ("-v", &["serve", "token", "sandbox"]),
+            ("--sandbox", &["serve"]),
+            ("--offline", &["check"]),
+        ];
+        for command in
+            ["serve", "token", "check", "health", "sandbox", "key new --id=a", "completions bash", "man"]
+        {
+            for (option, users) in with_values {
+                let words = ["token-provider"].into_iter().chain(command.split_whitespace()).chain([*option]);
+                let parsed = Cli::try_parse_from(words);
+                assert_eq!(parsed.is_ok(), users.contains(&command), "{command} {option}");
+            }
         }
     }
 }

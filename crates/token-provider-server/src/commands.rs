@@ -12,8 +12,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::cli::{self, Cli, Command, Common, KeyCommand};
-use crate::config::{Config, ConfigError, Environment};
+use crate::cli::{self, Cli, Command, KeyCommand};
+use crate::config::{Config, ConfigError, Environment, Overrides};
 use crate::printable::{escaped, excerpt};
 use crate::reload::Settings;
 use crate::setup::SetupError;
@@ -142,24 +142,22 @@ fn keep_memory_private() -> Result<(), Failure> {
 }
 
 fn run_command(cli: Cli) -> Result<(), Failure> {
+    let overrides = cli.command.overrides();
     match cli.command {
         Command::Completions { shell } => {
             cli::completions(shell, &mut io::stdout()).map_err(Failure::system("cannot write to stdout"))
         }
         Command::Key(KeyCommand::New { id }) => key::new(&id),
         Command::Man => cli::man(&mut io::stdout()).map_err(Failure::system("cannot write to stdout")),
-        Command::Serve { sandbox } => with_runtime(&cli.common, |settings| serve::run(settings, sandbox)),
-        Command::Token { format, ttl } => {
-            // A script wants its token, and to hear nothing but why there is none, which is reported at the end.
-            let common = Common { quiet: cli.common.quiet.saturating_add(2), ..cli.common };
-            with_runtime(&common, move |settings| token::run(settings, format, ttl))
+        Command::Serve { sandbox, .. } => with_runtime(overrides, |settings| serve::run(settings, sandbox)),
+        Command::Token { format, ttl, .. } => {
+            with_runtime(overrides, move |settings| token::run(settings, format, ttl))
         }
-        Command::Check => check::run_command(&cli.common),
-        Command::Health { live } => with_runtime(&cli.common, move |settings| health::run(settings, live)),
-        Command::Sandbox { write_credentials, fault } => {
-            let Common { listen, credentials, .. } = &cli.common;
-            let (is_default, credentials) = (listen.is_empty(), credentials.clone());
-            with_runtime(&cli.common, move |settings| {
+        Command::Check { offline, .. } => check::run_command(&overrides, offline),
+        Command::Health { live, .. } => with_runtime(overrides, move |settings| health::run(settings, live)),
+        Command::Sandbox { write_credentials, fault, credentials, listen, .. } => {
+            let is_default = listen.listen.is_empty();
+            with_runtime(overrides, move |settings| {
                 let listen = if is_default { Vec::new() } else { settings.config.listen };
                 sandbox::run(listen, credentials, write_credentials, fault)
             })
@@ -167,12 +165,11 @@ fn run_command(cli: Cli) -> Result<(), Failure> {
     }
 }
 
-fn with_runtime<F>(common: &Common, command: impl FnOnce(Settings) -> F) -> Result<(), Failure>
+fn with_runtime<F>(overrides: Overrides, command: impl FnOnce(Settings) -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,
 {
     let environment = Environment::from_process();
-    let overrides = common.overrides();
     let config = Config::load(&overrides, &environment).map_err(Failure::Config)?;
     telemetry::init(config.log, environment.variable("NO_COLOR").is_some());
     for warning in &config.warnings {

@@ -45,6 +45,19 @@ pub(super) struct Oidc {
     clock: Arc<dyn Clock>,
 }
 
+/// Asks an identity provider for its keys once, and returns how many of them can be used.
+///
+/// # Errors
+///
+/// Why there are none, with what lies under it.
+pub async fn fetch_keys(config: &OidcConfig) -> Result<usize, String> {
+    let fetched = Provider::new(config.issuer.clone(), config.discovery.clone()).fetch().await;
+    fetched.map(|fetched| fetched.keys.len()).map_err(|error| {
+        let causes = error.causes();
+        if causes.is_empty() { error.to_string() } else { format!("{error}: {causes}") }
+    })
+}
+
 impl Oidc {
     /// Starts asking the provider for its keys, behind the callers: it need not be there yet. Needs a Tokio runtime.
     ///

@@ -4,13 +4,13 @@
 //! be, even after a failure.
 
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use token_provider::{Error, ErrorKind, Issue as _, Proxies, TokenKey};
 
-use super::{EXIT_CONFIG, Failure, block_on};
-use crate::cli::Common;
-use crate::config::{AuditConfig, Config, Environment, Listen};
+use super::{EXIT_CONFIG, Failure, block_on, health};
+use crate::access;
+use crate::config::{AuditConfig, Config, Environment, Listen, Overrides};
 use crate::listen::{self, Listener, Tls};
 use crate::printable::{escaped, excerpt};
 use crate::reload::is_readable_by_others;
@@ -50,11 +50,11 @@ impl Report {
     }
 }
 
-pub(super) fn run_command(common: &Common) -> Result<(), Failure> {
+pub(super) fn run_command(overrides: &Overrides, offline: bool) -> Result<(), Failure> {
     let environment = Environment::from_process();
     let mut report = Report::default();
-    match Config::load(&common.overrides(), &environment) {
-        Ok(config) => block_on(check(&config, &environment, &mut report))?,
+    match Config::load(overrides, &environment) {
+        Ok(config) => block_on(check(&config, &environment, offline, &mut report))?,
         Err(error) => {
             for problem in error.problems() {
                 report.failure("configuration", problem, EXIT_CONFIG);
@@ -62,11 +62,11 @@ pub(super) fn run_command(common: &Common) -> Result<(), Failure> {
         }
     }
     let text = report.lines.join("\n") + "\n";
-    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::system("cannot write to stdout"))?;
+    io::stdout().write_all(text.as_bytes()).map_err(Failure::system("cannot write to stdout"))?;
     if report.exit_code == 0 { Ok(()) } else { Err(Failure::Reported(report.exit_code)) }
 }
 
-async fn check(config: &Config, environment: &Environment, report: &mut Report) {
+async fn check(config: &Config, environment: &Environment, offline: bool, report: &mut Report) {
     match &config.file {
         Some(file) => report.ok("configuration", file.display()),
         None => report.ok("configuration", "no file, the defaults"),
@@ -74,17 +74,6 @@ async fn check(config: &Config, environment: &Environment, report: &mut Report) 
     for warning in &config.warnings {
         report.warning("configuration", warning);
     }
-    check_listeners(config, environment, report);
-    check_audit(config, report);
-    if let Some(problem) = Proxies::from_env().problem() {
-        report.warning("proxy", problem);
-    }
-    for name in config.profiles.keys() {
-        check_profile(name, config, environment, report).await;
-    }
-}
-
-fn check_listeners(config: &Config, environment: &Environment, report: &mut Report) {
     match setup::tls(config) {
         Ok(None) => {}
         Ok(Some(tls)) => check_certificate(&tls, config, report),
@@ -92,6 +81,28 @@ fn check_listeners(config: &Config, environment: &Environment, report: &mut Repo
     }
     let is_exposed =
         setup::check_exposure(config).map_err(|error| report.failure("access", error, EXIT_CONFIG));
+    if !offline {
+        let bound = check_listeners(config, environment, report).await;
+        if is_exposed.is_ok()
+            && let Err(error) = setup::check_listeners(config, &bound)
+        {
+            report.failure("access", error, EXIT_CONFIG);
+        }
+    }
+    check_audit(config, report);
+    if !offline {
+        check_identity_provider(config, report).await;
+    }
+    if let Some(problem) = Proxies::from_env().problem() {
+        report.warning("proxy", problem);
+    }
+    for name in config.profiles.keys() {
+        check_profile(name, config, environment, offline, report).await;
+    }
+}
+
+/// Returns the listeners that could be bound.
+async fn check_listeners(config: &Config, environment: &Environment, report: &mut Report) -> Vec<Listener> {
     let is_from_systemd = environment.variable("LISTEN_FDS").is_some();
     // Held until all are bound: two of them may be in each other's way.
     let mut bound = Vec::new();
@@ -109,19 +120,36 @@ fn check_listeners(config: &Config, environment: &Environment, report: &mut Repo
                 }
                 bound.extend(listeners);
             }
-            Err(error) => report.failure("listener", error, 1),
+            Err(error) => taken("listener", listen, config.tls.is_some(), error, report).await,
         }
-    }
-    if is_exposed.is_ok()
-        && let Err(error) = setup::check_listeners(config, &bound)
-    {
-        report.failure("access", error, EXIT_CONFIG);
     }
     if let Some(listen) = &config.admin.listen {
         match listen::bind_for(listen, "admin.listen") {
             Ok(_) => report.ok("admin", format_args!("{listen} is free")),
-            Err(error) => report.failure("admin", error, 1),
+            Err(error) => taken("admin", listen, false, error, report).await,
         }
+    }
+    bound
+}
+
+/// A place at which a server of ours answers is in use by the one that is being checked.
+async fn taken(what: &str, listen: &Listen, is_tls: bool, error: io::Error, report: &mut Report) {
+    if error.kind() == io::ErrorKind::AddrInUse && health::is_ours(listen, is_tls).await {
+        return report.ok(what, format_args!("{listen}: the server is running"));
+    }
+    report.failure(what, error, 1);
+}
+
+async fn check_identity_provider(config: &Config, report: &mut Report) {
+    let Some(oidc) = &config.access.oidc else { return };
+    match access::fetch_identity_keys(oidc).await {
+        Ok(0) => report.failure(
+            "identity provider",
+            format_args!("{}: has no key that can be used", oidc.issuer),
+            1,
+        ),
+        Ok(keys) => report.ok("identity provider", format_args!("{}: keys: {keys}", oidc.issuer)),
+        Err(error) => report.failure("identity provider", format_args!("{}: {error}", oidc.issuer), 1),
     }
 }
 
@@ -169,7 +197,13 @@ fn check_audit(config: &Config, report: &mut Report) {
     }
 }
 
-async fn check_profile(name: &str, config: &Config, environment: &Environment, report: &mut Report) {
+async fn check_profile(
+    name: &str,
+    config: &Config,
+    environment: &Environment,
+    offline: bool,
+    report: &mut Report,
+) {
     let found = match setup::find_credential(name, config, environment) {
         Ok(found) => found,
         Err(error) => return report.failure("credential", with_causes(&error), EXIT_CONFIG),
@@ -193,6 +227,9 @@ async fn check_profile(name: &str, config: &Config, environment: &Environment, r
         Ok(issuer) => issuer,
         Err(error) => return report.failure("issuer", with_causes(&error), EXIT_CONFIG),
     };
+    if offline {
+        return;
+    }
     match issuer.issue(&TokenKey::default()).await {
         Ok(issued) => {
             report.ok("issuer", format_args!("{endpoint} answers"));

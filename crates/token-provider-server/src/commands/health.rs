@@ -48,6 +48,19 @@ pub(super) async fn run(settings: Settings, live: bool) -> Result<(), Failure> {
     std::io::stdout().write_all(word.as_bytes()).map_err(Failure::system("cannot write to stdout"))
 }
 
+/// Returns whether a server of ours answers there.
+pub(super) async fn is_ours(listen: &Listen, is_tls: bool) -> bool {
+    let Some(place) = Place::of(listen) else { return false };
+    match ask(&place, "/livez", is_tls).await {
+        Ok(mut answer) => {
+            answer.status() == 200
+                && answer.headers().contains_key("x-request-id")
+                && start_of(&mut answer).await == b"live\n"
+        }
+        Err(_) => false,
+    }
+}
+
 /// As much of an answer as a server of ours would send, whoever it is that answers.
 async fn start_of(answer: &mut reqwest::Response) -> Vec<u8> {
     let mut start = Vec::new();

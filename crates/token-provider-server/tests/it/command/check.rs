@@ -4,6 +4,8 @@ use std::fs;
 
 use here_sandbox::{Fault, FaultBody};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rustix::process::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::support::port::Port;
@@ -52,6 +54,57 @@ async fn good_set_up_is_all_ok() {
     assert_outcome(&outcome, 0, &lines);
     assert_eq!(outcome.stdout.lines().count(), lines.len(), "{outcome:?}");
     assert!(!outcome.stdout.contains(&account.secret()), "{outcome:?}");
+}
+
+/// `check` is for the server that runs, too.
+#[tokio::test]
+async fn server_that_runs_already_is_no_failure() {
+    let (_account, folder) = at_home().await;
+    let mut server = folder.start(&["serve", "--listen", "127.0.0.1:0"]);
+    let address = server.address().await.to_string();
+    let outcome = folder.run(&["check", "--listen", &address]).await;
+    assert_outcome(&outcome, 0, &[("ok       listener: ", "the server is running")]);
+
+    // Something else is there.
+    let stranger = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = stranger.local_addr().expect("is bound").to_string();
+    let answered = async {
+        let (mut stream, _) = stranger.accept().await?;
+        stream.read_u8().await?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nlive\n").await
+    };
+    let arguments = ["check", "--listen", &address];
+    let (outcome, answered) = tokio::join!(folder.run(&arguments), answered);
+    assert!(answered.is_ok());
+    assert_outcome(&outcome, 1, &[("FAILURE  listener: ", "another process listens there")]);
+    server.signal(Signal::TERM);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn offline_looks_at_files_alone() {
+    let (account, folder) = at_home().await;
+    let outcome = folder.run(&["check", "--offline"]).await;
+    assert_outcome(&outcome, 0, &[("ok       credential: ", "credentials.properties")]);
+    assert_eq!(account.sandbox.stats().token_requests, 0);
+    for word in ["listener", "issuer", "token:"] {
+        assert!(!outcome.stdout.contains(word), "{outcome:?}");
+    }
+    folder.write("credentials.properties", "here.access.key.id = x\n");
+    let outcome = folder.run(&["check", "--offline"]).await;
+    assert_outcome(&outcome, 78, &[("FAILURE  credential: ", "here.access.key.secret is missing")]);
+}
+
+#[tokio::test]
+async fn identity_provider_is_asked() {
+    let (_account, folder) = at_home().await;
+    let nobody = Port::new();
+    let oidc = format!("[access.oidc]\nissuer = \"http://{}\"\naudience = \"a\"\n", nobody.address);
+    folder.write("token-provider.toml", &oidc);
+    let outcome = check(&folder).await;
+    let asked = ("FAILURE  identity provider: ", "no answer to the request for the discovery document");
+    assert_outcome(&outcome, 1, &[asked, ("ok       token: ", "")]);
+    assert_eq!(folder.run(&["check", "--offline"]).await.code, Some(0));
 }
 
 #[tokio::test]
