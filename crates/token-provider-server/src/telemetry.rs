@@ -5,6 +5,7 @@
 
 pub mod audit;
 mod counter;
+pub(crate) mod escape;
 mod exposition;
 mod flood;
 mod issuer;

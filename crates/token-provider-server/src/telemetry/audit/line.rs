@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::event::{Event, Outcome, RequestId};
+use crate::telemetry::escape;
 use crate::telemetry::log::{AUDIT_TARGET, Form};
 use crate::telemetry::stamp::Stamp;
 
@@ -180,7 +181,12 @@ fn put_value(value: Value<'_>, is_quoted: bool, out: &mut Vec<u8>) {
         Value::Text(text) if text.len() <= MAX_TEXT && is_plain(text) => {
             out.extend_from_slice(text.as_bytes());
         }
-        Value::Text(text) => escape(text, out),
+        Value::Text(text) => {
+            let mut escaped = String::new();
+            // Writing to a `String` cannot fail.
+            let _ = text.chars().take(MAX_TEXT).try_for_each(|c| escape::put_json(c, &mut escaped));
+            out.extend_from_slice(escaped.as_bytes());
+        }
         Value::Number(number) => decimal(number, out),
         Value::Id(number) => hex(number, out),
         Value::Address(IpAddr::V4(address)) => {
@@ -202,23 +208,6 @@ fn put_value(value: Value<'_>, is_quoted: bool, out: &mut Vec<u8>) {
 /// Says whether a text can stand in a line as it is.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
-}
-
-/// Writes the inside of a JSON string. Escapes more than JSON asks for: control characters of every kind, and those
-/// that change the direction of the text, since lines are looked at in terminals, too.
-fn escape(text: &str, out: &mut Vec<u8>) {
-    for c in text.chars().take(MAX_TEXT) {
-        let is_layout = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        match c {
-            '"' | '\\' => {
-                out.push(b'\\');
-                out.push(if c == '"' { b'"' } else { b'\\' });
-            }
-            // All of these are in the basic plane, where a character is one unit of UTF-16.
-            c if c.is_control() || is_layout => drop(write!(out, "\\u{:04x}", u32::from(c))),
-            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-    }
 }
 
 fn decimal(mut number: u64, out: &mut Vec<u8>) {
@@ -351,6 +340,20 @@ mod tests {
         assert_eq!((&parsed["caller"], &parsed["outcome"]), (&Json::from(evil), &Json::from("refused")));
         for text in [record, line(&event, Shape::Log(Form::Text { ansi: false }))] {
             assert!(!text.trim_end().contains(|c: char| c.is_control() || c == '\u{202e}'), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn no_character_of_unicode_is_hidden_in_a_line() {
+        let all: Vec<char> = ('\0'..=char::MAX).collect();
+        for part in all.chunks(MAX_TEXT) {
+            let text: String = part.iter().collect();
+            let event =
+                Event { caller: Some(text.as_str().into()), origin: Some(text.into()), ..Event::default() };
+            for shape in [Shape::Record, Shape::Log(Form::Json), Shape::Log(Form::Text { ansi: false })] {
+                let line = line(&event, shape);
+                assert!(!line.trim_end().contains(escape::is_hidden), "{line:?}");
+            }
         }
     }
 
