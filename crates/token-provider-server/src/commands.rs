@@ -9,7 +9,7 @@ mod token;
 
 use std::error::Error as StdError;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 
 use crate::cli::{self, Cli, Command, KeyCommand};
@@ -113,13 +113,14 @@ impl Failure {
             }
             cause = error.source();
         }
-        // Nowhere is left to report to when stderr is closed.
-        let _ = io::stderr().write_all(text.as_bytes());
+        telemetry::log::write(text.as_bytes());
     }
 }
 
 /// Runs a command to its end.
 pub fn run(cli: Cli) -> ExitCode {
+    telemetry::report_panics();
+    let _last_lines = telemetry::LastLines;
     match keep_memory_private().and_then(|()| run_command(cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

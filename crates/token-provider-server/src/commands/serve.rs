@@ -6,6 +6,7 @@ mod spans;
 mod start;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,9 @@ use crate::notify::Notifier;
 use crate::reload::{Reloader, Settings};
 use crate::setup::{self, Service, Summary};
 use crate::telemetry::Telemetry;
-use crate::telemetry::audit::Audit;
+
+/// At the end, an audit trail that cannot be written is waited for no longer than this.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure> {
     setup::check_exposure(&settings.config)?;
@@ -111,7 +114,7 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
 
 /// Has the last lines of the audit trail written.
 async fn end_audit(telemetry: Arc<Telemetry>) {
-    let close = move || telemetry.audit().is_none_or(Audit::close);
+    let close = move || telemetry.audit().is_none_or(|audit| audit.close(LAST_WORDS));
     if !tokio::task::spawn_blocking(close).await.unwrap_or(false) {
         tracing::error!("the last lines of the audit trail could not be written in time");
     }

@@ -32,9 +32,6 @@ pub use self::event::{Event, Outcome, RequestId};
 const MAX_WAITING: usize = 65_536;
 /// So many of the newest are kept for the status page.
 const RECENT: usize = 50;
-/// At the end, a sink that is stuck is waited for no longer than this.
-const LAST_WORDS: Duration = Duration::from_secs(5);
-
 /// The audit trail of a running server.
 pub struct Audit {
     shared: Arc<Shared>,
@@ -51,6 +48,8 @@ struct Shared {
     recent: Mutex<VecDeque<Box<str>>>,
     stop: AtomicBool,
     reopen: AtomicBool,
+    /// A full queue has been reported since the thread that writes last reported anything: stuck, it cannot.
+    is_full: AtomicBool,
 }
 
 /// Lines written, and lost.
@@ -117,7 +116,11 @@ impl Audit {
         let mut waiting = queue.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = waiting.is_empty();
         if waiting.len() >= self.shared.max_waiting {
+            drop(waiting);
             self.shared.tally.queue_full.fetch_add(1, Ordering::Relaxed);
+            if !self.shared.is_full.swap(true, Ordering::Relaxed) {
+                tracing::error!("audit lines are lost: they come faster than they can be written");
+            }
             return;
         }
         waiting.push(event);
@@ -134,15 +137,15 @@ impl Audit {
         self.thread.unpark();
     }
 
-    /// Writes what is waiting, and ends. Returns false when the lines could not be got rid of in time.
+    /// Writes what is waiting, and ends. Returns false when that takes too long.
     ///
     /// Blocks; not for an async task.
-    pub fn close(&self) -> bool {
+    pub fn close(&self, patience: Duration) -> bool {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((ended, running)) = ended else { return true };
         self.shared.stop.store(true, Ordering::Release);
         self.thread.unpark();
-        match ended.recv_timeout(LAST_WORDS) {
+        match ended.recv_timeout(patience) {
             // Has said its last word: this does not block.
             Ok(()) => running.join().is_ok(),
             Err(_) => false,
@@ -179,6 +182,7 @@ impl Shared {
             recent: Mutex::default(),
             stop: AtomicBool::new(false),
             reopen: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
         }
     }
 }

@@ -1,19 +1,41 @@
 //! The log: where it goes, in what form, and how much of it.
+//!
+//! Lines go through a queue to a thread of their own, and so does everything else that is said on stderr. Nobody waits
+//! for its reader, who may be a terminal after Ctrl-S, a paused container or a full disk.
 
+mod queue;
+
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _};
-use std::sync::OnceLock;
+use std::panic;
+use std::sync::{LazyLock, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use token_provider::{Clock as _, SystemClock};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, fmt, reload};
 
+use self::queue::Queue;
 use super::audit::{Event, Outcome};
+use super::output::Stream;
+use super::{escape, rfc_3339};
 use crate::config::{LogConfig, LogFormat, LogLevel};
 
 /// What audit lines are called in the log, for filters.
 pub(super) const AUDIT_TARGET: &str = "audit";
 
+/// At the end of the process, a reader that is stuck is waited for no longer than this.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+static QUEUE: LazyLock<Queue> = LazyLock::new(|| {
+    // A machine without room for a thread has lines wait until the queue is full; then they are lost, and counted.
+    let _ = thread::Builder::new().name("log".to_owned()).spawn(|| QUEUE.run(Stream::stderr(), gap));
+    Queue::default()
+});
 static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 static FORM: OnceLock<Form> = OnceLock::new();
 
@@ -24,26 +46,76 @@ pub(super) enum Form {
     Text { ansi: bool },
 }
 
+/// Waits for the last lines when it is dropped, also when `main` panics; but not long.
+#[derive(Debug)]
+#[must_use]
+pub struct LastLines;
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        // Nowhere is left to report it to.
+        let _ = QUEUE.flush(LAST_WORDS);
+    }
+}
+
+/// Takes what `tracing-subscriber` has made: one line in each write.
+struct Line(Form);
+
+impl io::Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        write(&escaped(line, self.0));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Sends logs to stderr from here on; stdout is for data. Does nothing the second time.
 pub fn init(config: LogConfig, no_color: bool) {
     let (filter, handle) = reload::Layer::new(targets(config.level));
     let registry = tracing_subscriber::registry().with(filter);
-    let as_text = match config.format {
-        LogFormat::Text => true,
-        LogFormat::Json => false,
-        LogFormat::Auto => io::stderr().is_terminal(),
+    let is_terminal = io::stderr().is_terminal();
+    let form = match config.format {
+        LogFormat::Auto if !is_terminal => Form::Json,
+        LogFormat::Json => Form::Json,
+        LogFormat::Text | LogFormat::Auto => Form::Text { ansi: is_terminal && !no_color },
     };
-    let ansi = io::stderr().is_terminal() && !no_color;
-    let set = if as_text {
-        registry.with(fmt::layer().with_writer(io::stderr).with_ansi(ansi).with_target(false)).try_init()
-    } else {
-        registry.with(fmt::layer().json().flatten_event(true).with_writer(io::stderr)).try_init()
+    // What the layer has to say about itself would wait for stderr.
+    let layer = fmt::layer().with_writer(move || Line(form)).log_internal_errors(false);
+    let set = match form {
+        Form::Text { ansi } => registry.with(layer.with_ansi(ansi).with_target(false)).try_init(),
+        Form::Json => registry.with(layer.json().flatten_event(true)).try_init(),
     };
     // An error means that a log is set up already, as in tests: that one goes on.
     if set.is_ok() {
         let _ = LEVEL.set(handle);
-        let _ = FORM.set(if as_text { Form::Text { ansi } } else { Form::Json });
+        let _ = FORM.set(form);
     }
+}
+
+/// Has panics reported in the log. The standard library's own report waits for the reader of stderr, and has its lock
+/// meanwhile: one handler that panics would stop all.
+pub fn report_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let text = panic.to_string().replace('\n', " ");
+        if LEVEL.get().is_some() {
+            tracing::error!(thread = thread::current().name(), "{text}");
+        } else {
+            write(format!("{text}\n").as_bytes());
+        }
+    }));
+}
+
+/// Puts whole lines among those of the log, as they are. Returns false when they are lost. Never waits.
+pub(crate) fn write(lines: &[u8]) -> bool {
+    QUEUE.push(lines)
+}
+
+/// Returns how many lines of the log were lost: they waited for a reader in vain, or could not be written.
+pub fn lines_lost() -> usize {
+    QUEUE.lost()
 }
 
 /// Changes how much is logged, from here on.
@@ -57,6 +129,38 @@ pub fn set_level(level: LogLevel) {
 /// Returns the form of the log's lines, for those that are not made here.
 pub(super) fn form() -> Form {
     FORM.get().copied().unwrap_or(Form::Json)
+}
+
+/// The line that says how many others are missing.
+fn gap(lost: usize) -> String {
+    let time = rfc_3339(SystemClock.now().wall);
+    match form() {
+        Form::Json => format!(
+            "{{\"timestamp\":\"{time}\",\"level\":\"ERROR\",\"message\":\"{lost} log lines were lost\",\"lines\":{lost}}}\n"
+        ),
+        Form::Text { .. } => format!("{time} ERROR {lost} log lines were lost lines={lost}\n"),
+    }
+}
+
+/// Escapes what is hidden in a line: all but its end, and the colors that the formatter has given it. (It escapes those
+/// in messages and values itself.)
+fn escaped(line: &[u8], form: Form) -> Cow<'_, [u8]> {
+    let content = line.strip_suffix(b"\n").unwrap_or(line);
+    if content.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(line);
+    }
+    let mut text = String::with_capacity(2 * line.len());
+    // Writing to a `String` cannot fail.
+    let _ = String::from_utf8_lossy(content).chars().try_for_each(|c| match form {
+        Form::Json => escape::put_json(c, &mut text),
+        Form::Text { ansi: true } if c == '\x1b' => {
+            text.push(c);
+            Ok(())
+        }
+        Form::Text { .. } => escape::put(c, &mut text),
+    });
+    text.push('\n');
+    Cow::Owned(text.into_bytes())
 }
 
 /// Libraries below are heard from `warn` on, whatever the level: hyper and rustls say at `trace` what went over the

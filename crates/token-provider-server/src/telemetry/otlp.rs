@@ -25,7 +25,7 @@ use super::TraceParent;
 /// How long one attempt to reach the collector may take; the SDK has no say in a client that is not its own.
 const ATTEMPT: Duration = Duration::from_secs(10);
 /// At the end, a collector that is stuck is waited for no longer than this.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// An answer of the collector's is not read beyond this: a few words at most are in it.
 const MAX_ANSWER: usize = 64 * 1024;
 /// The name under which spans are made, and the service's where the environment has none.

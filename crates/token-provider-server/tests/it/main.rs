@@ -21,6 +21,7 @@ mod promises;
 mod resilience;
 mod secrets;
 mod shutdown;
+mod stuck;
 mod support;
 mod trail;
 mod transport;

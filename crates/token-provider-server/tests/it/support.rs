@@ -13,7 +13,7 @@ pub(crate) mod wire;
 use std::time::Duration;
 
 /// Ends a test that would hang. Nothing here takes a tenth of it on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for what must come.
 pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {

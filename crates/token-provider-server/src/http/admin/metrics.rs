@@ -6,7 +6,7 @@ use token_provider::Scope;
 use super::App;
 use crate::access::ProfileStatus;
 use crate::telemetry::audit::Audit;
-use crate::telemetry::{Exposition, Format, Kind, Process};
+use crate::telemetry::{self, Exposition, Format, Kind, Process};
 
 /// Labels of one token.
 type TokenLabels<'a> = [(&'static str, &'a str); 3];
@@ -22,6 +22,12 @@ pub(super) fn page(app: &App, format: Format, process: Option<Process>) -> Strin
     if let Some(audit) = app.telemetry().audit() {
         trail(&mut page, audit);
     }
+    page.family(
+        "token_provider_log_lines_lost_total",
+        Kind::Counter,
+        "Log lines lost, because too many waited for their reader or because they could not be written.",
+    )
+    .sample(&[], telemetry::lines_lost());
     if let Some(end) = app.telemetry().certificate_expiry() {
         page.family(
             "token_provider_certificate_expiry_timestamp_seconds",

@@ -184,7 +184,12 @@ fn put_value(value: Value<'_>, is_quoted: bool, out: &mut Vec<u8>) {
         Value::Text(text) => {
             let mut escaped = String::new();
             // Writing to a `String` cannot fail.
-            let _ = text.chars().take(MAX_TEXT).try_for_each(|c| escape::put_json(c, &mut escaped));
+            let _ = text.chars().take(MAX_TEXT).try_for_each(|c| {
+                if matches!(c, '"' | '\\') {
+                    escaped.push('\\');
+                }
+                escape::put_json(c, &mut escaped)
+            });
             out.extend_from_slice(escaped.as_bytes());
         }
         Value::Number(number) => decimal(number, out),

@@ -1,7 +1,7 @@
 //! Where audit lines go.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use super::journal::{Journal, SOCKET};
 use super::line::Shape;
 use crate::config::AuditConfig;
 use crate::telemetry::log::{self, AUDIT_TARGET};
+use crate::telemetry::output::{Stream, write_lines, write_some};
 
 /// Nobody but the server's own user has any business with it.
 const MODE: u32 = 0o600;
@@ -21,7 +22,10 @@ const MODE: u32 = 0o600;
 pub(super) enum Sink {
     /// Among the lines of the log.
     Log,
-    Stdout,
+    Stdout {
+        /// The end of a line whose beginning is written.
+        torn: Vec<u8>,
+    },
     Journal(Journal),
     File(AuditFile),
     /// Events are looked at on the status page alone.
@@ -41,7 +45,7 @@ impl Sink {
     pub(super) fn open(config: &AuditConfig) -> io::Result<Self> {
         Ok(match config {
             AuditConfig::Log => Self::Log,
-            AuditConfig::Stdout => Self::Stdout,
+            AuditConfig::Stdout => Self::Stdout { torn: Vec::new() },
             AuditConfig::Journal => Self::Journal(Journal::open(Path::new(SOCKET))?),
             AuditConfig::File(path) => {
                 Self::File(AuditFile { path: path.clone(), file: open(path)?, torn: Vec::new() })
@@ -70,7 +74,7 @@ impl Sink {
             Self::Log if tracing::enabled!(target: AUDIT_TARGET, Level::INFO) => {
                 Some(Shape::Log(log::form()))
             }
-            Self::Stdout | Self::Journal(_) | Self::File(_) => Some(Shape::Record),
+            Self::Stdout { .. } | Self::Journal(_) | Self::File(_) => Some(Shape::Record),
             Self::Log | Self::Nowhere => None,
         }
     }
@@ -90,13 +94,9 @@ impl Sink {
     /// Writes whole lines. Returns how many of them are written, and why not all of them.
     pub(super) fn write(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
         match self {
-            // Locked, so that no other line of the log comes into the middle of one.
-            Self::Log => write_lines(&mut io::stderr().lock(), lines, &mut Vec::new()),
-            Self::Stdout => {
-                let mut stdout = io::stdout().lock();
-                let (written, result) = write_lines(&mut stdout, lines, &mut Vec::new());
-                (written, result.and_then(|()| stdout.flush()))
-            }
+            Self::Log if log::write(lines) => (lines.split(|byte| *byte == b'\n').count() - 1, Ok(())),
+            Self::Log => (0, Err(io::ErrorKind::WouldBlock.into())),
+            Self::Stdout { torn } => write_lines(&mut Stream::stdout(), lines, torn),
             Self::Journal(journal) => journal.write(lines),
             Self::File(AuditFile { file, torn, .. }) => write_lines(file, lines, torn),
             Self::Nowhere => (0, Ok(())),
@@ -117,84 +117,9 @@ fn options() -> OpenOptions {
     options
 }
 
-/// Writes whole lines after what is left of a torn one. A line that is torn now counts as written: its end comes first
-/// next time.
-fn write_lines(out: &mut impl Write, lines: &[u8], torn: &mut Vec<u8>) -> (usize, io::Result<()>) {
-    let (done, result) = write_some(out, torn);
-    torn.drain(..done);
-    if let Err(error) = result {
-        return (0, Err(error));
-    }
-    let (done, result) = write_some(out, lines);
-    let (start, rest) = lines.split_at_checked(done).unwrap_or((lines, &[]));
-    let mut written = start.split(|byte| *byte == b'\n').count() - 1;
-    if start.last().is_some_and(|byte| *byte != b'\n') {
-        let end = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |end| end + 1);
-        torn.extend_from_slice(rest.get(..end).unwrap_or(rest));
-        written += 1;
-    }
-    (written, result)
-}
-
-/// Writes as much as can be written.
-fn write_some(out: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
-    let mut done = 0;
-    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-        match out.write(rest) {
-            Ok(0) => return (done, Err(io::ErrorKind::WriteZero.into())),
-            Ok(count) => done += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (done, Err(error)),
-        }
-    }
-    (done, Ok(()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A disk with so much room.
-    struct Disk {
-        room: usize,
-        content: Vec<u8>,
-    }
-
-    impl Write for Disk {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // In small pieces, as signals make them.
-            let count = bytes.len().min(self.room).min(3);
-            if count == 0 {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            self.room -= count;
-            self.content.extend_from_slice(&bytes[..count]);
-            Ok(count)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn torn_line_is_finished_when_there_is_room_again() {
-        // Wherever the disk is full, what is in the file in the end is whole lines, as many as were counted.
-        for room in 0..=20 {
-            let (mut disk, mut torn) = (Disk { room, content: Vec::new() }, Vec::new());
-            let (first, result) = write_lines(&mut disk, b"one11\ntwo22\nthree\n", &mut torn);
-            assert_eq!(result.is_ok(), room >= 18, "{room}");
-            let (none, _) = write_lines(&mut disk, b"lost1\n", &mut torn);
-            disk.room = 100;
-            let (second, result) = write_lines(&mut disk, b"later\n", &mut torn);
-            assert!(result.is_ok() && torn.is_empty(), "{room}");
-            let text = String::from_utf8(disk.content).expect("is text");
-            let lines: Vec<_> = text.split_inclusive('\n').collect();
-            assert_eq!(lines.len(), first + none + second, "{room}: {text}");
-            assert!(lines.iter().all(|line| line.len() == 6), "{room}: {text}");
-            assert!(text.ends_with("later\n"), "{room}: {text}");
-        }
-    }
 
     #[test]
     fn file_is_the_servers_alone_and_appended_to() {

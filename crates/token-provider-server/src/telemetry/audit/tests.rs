@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::*;
 
+const LONG: Duration = Duration::from_secs(60);
+
 fn event(number: u64) -> Event {
     Event {
         time: Duration::from_millis(number),
@@ -37,7 +39,7 @@ fn every_event_of_every_thread_is_a_line() {
             scope.spawn(move || (0..10_000).for_each(|number| audit.push(event(thread * 10_000 + number))));
         }
     });
-    assert!(audit.close());
+    assert!(audit.close(LONG));
     let mut found = numbers(&fs::read_to_string(&path).expect("is there"));
     found.sort_unstable();
     assert_eq!(found, (0..40_000).collect::<Vec<_>>());
@@ -49,7 +51,7 @@ fn every_event_of_every_thread_is_a_line() {
 fn full_disk_loses_lines_and_counts_them() {
     let audit = start(&AuditConfig::File("/dev/full".into()), 1000);
     (0..100).for_each(|number| audit.push(event(number)));
-    assert!(audit.close());
+    assert!(audit.close(LONG));
     assert_eq!((audit.written(), audit.lost()), (0, [("queue_full", 0), ("write_failed", 100)]));
 }
 
@@ -74,7 +76,7 @@ fn reader_that_stops_reading_holds_up_nobody_and_a_gap_is_marked() {
     let count = reader.read(&mut buffer).expect("can be read");
     text.push_str(std::str::from_utf8(&buffer[..count]).expect("is text"));
     audit.push(event(5000));
-    assert!(audit.close());
+    assert!(audit.close(LONG));
     let count = reader.read(&mut buffer).expect("can be read");
     text.push_str(std::str::from_utf8(&buffer[..count]).expect("is text"));
     let gap = format!("\"outcome\":\"lines_lost\",\"lines\":{}}}", audit.lost()[1].1);
@@ -91,7 +93,7 @@ fn full_queue_loses_what_comes_then() {
     let audit = start(&AuditConfig::File(path.clone()), 1);
     // Faster than the thread that writes can be, which sleeps between batches.
     (0..1000).for_each(|number| audit.push(event(number)));
-    assert!(audit.close());
+    assert!(audit.close(LONG));
     let [(_, queue_full), (_, write_failed)] = audit.lost();
     assert!(queue_full > 900 && write_failed == 0, "{audit:?}");
     let text = fs::read_to_string(&path).expect("is there");
@@ -118,7 +120,7 @@ fn lines_of_a_batch_are_in_the_order_of_time() {
 fn newest_events_are_kept_for_the_status_page() {
     let audit = Audit::start(&AuditConfig::Off, Vec::new(), true).expect("starts").expect("is there");
     (0..200).for_each(|number| audit.push(event(number)));
-    assert!(audit.close());
+    assert!(audit.close(LONG));
     let recent: Vec<u64> = audit.recent().iter().flat_map(|line| numbers(line)).collect();
     assert_eq!(recent, (150..200).rev().collect::<Vec<_>>());
     assert_eq!((audit.written(), audit.lost()[1].1), (0, 0), "none is wanted");

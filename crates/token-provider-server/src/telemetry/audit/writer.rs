@@ -182,6 +182,7 @@ impl Writer {
         self.lost_in_log = lost;
         self.reported_at = Some(now);
         self.last_error = None;
+        self.shared.is_full.store(false, Ordering::Relaxed);
     }
 
     fn lost(&self) -> u64 {

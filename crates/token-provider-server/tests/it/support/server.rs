@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::within;
+use super::{PATIENCE, within};
 
 pub(crate) const ACCESS_KEY_ID: &str = "key-id-of-the-tests";
 pub(crate) const ACCESS_KEY_SECRET: &str =
@@ -67,7 +67,8 @@ impl Server {
 
     /// Ends the audit trail, and returns all of its lines.
     pub(crate) fn audit_lines(&self, trail: &Path) -> Vec<Value> {
-        assert!(self.app.telemetry().audit().expect("leaves a trail").close(), "all lines are written");
+        let audit = self.app.telemetry().audit().expect("leaves a trail");
+        assert!(audit.close(PATIENCE), "all lines are written");
         let text = std::fs::read_to_string(trail).expect("can be read");
         text.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect()
     }
