@@ -246,7 +246,10 @@ fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Result<Prof
     // What callers get who name no lifetime, so that the token fetched at the start is the one they ask for.
     let key = TokenKey::new(config.lifetimes.usual()).map_err(failed(name))?;
     let issuer = Arc::new(issuer);
-    let provider = TokenProvider::builder(Arc::clone(&issuer)).default_key(key).build();
+    let builder = TokenProvider::builder(Arc::clone(&issuer)).default_key(key);
+    // At the highest level, so that it is around every line, however little is logged.
+    let provider =
+        tracing::error_span!("tokens", profile = name, issuer = issuer.place()).in_scope(|| builder.build());
     Ok(Profile::new(name, scopes, provider).with_scope(default_scope(name, config)?).with_issuer(issuer))
 }
 

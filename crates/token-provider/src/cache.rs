@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
+use tracing::{Instrument as _, Span};
 
 use self::copies::Copies;
 use self::keeper::Keeper;
@@ -46,6 +47,8 @@ struct Shared {
     /// Changes of the credential; keepers that wait after a refusal try again at once.
     credential_changes: Signal,
     closed: Signal,
+    /// Around everything that keepers log.
+    span: Span,
 }
 
 /// Where one kind of token is held.
@@ -127,6 +130,7 @@ impl Cache {
             chance: Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
             credential_changes: Signal::default(),
             closed: Signal::default(),
+            span: Span::current(),
         }))
     }
 
@@ -255,7 +259,8 @@ impl Shared {
         };
         // Not under the lock: where the task cannot be started the keeper is dropped on the spot, and takes the slot
         // out of the table again.
-        drop(tokio::spawn(Keeper::new(Arc::clone(self), Arc::clone(&slot)).run()));
+        let keeper = Keeper::new(Arc::clone(self), Arc::clone(&slot));
+        drop(tokio::spawn(keeper.run().instrument(self.span.clone())));
         Ok(slot)
     }
 

@@ -187,7 +187,7 @@ impl TokenProviderBuilder {
         self
     }
 
-    /// Makes the provider. Nothing is asked for yet.
+    /// Makes the provider. Nothing is asked for yet. What it logs later is in the span that is entered now.
     pub fn build(self) -> TokenProvider {
         let cache = Cache::new(self.issuer, self.clock, self.max_tokens, self.seed);
         TokenProvider(Arc::new(Inner { cache, default_key: self.default_key, max_wait: self.max_wait }))

@@ -1,6 +1,6 @@
 //! What the log and the audit trail are told of a request.
 
-use hyper::header::{HeaderName, ORIGIN};
+use hyper::header::{HOST, HeaderName, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode};
 use token_provider::{Clock as _, SystemClock};
@@ -66,6 +66,12 @@ impl App {
         event.address = event.address.or_else(|| ends.peer.map(|peer| peer.ip().to_canonical()));
         if let Some(origin) = request.headers.get(ORIGIN) {
             event.note_origin(origin.as_bytes());
+        }
+        if event.rule == Some("host") {
+            let named = request.uri.authority().map(|host| host.as_str().as_bytes());
+            if let Some(host) = named.or_else(|| Some(request.headers.get(HOST)?.as_bytes())) {
+                event.note_host(host);
+            }
         }
         self.telemetry.note(event);
     }

@@ -118,11 +118,8 @@ impl Issue for MeteredIssuer {
             #[cfg(feature = "otlp")]
             let (span, trace) = begin_span(trace);
             // Whoever looks for a trace finds the issuer's own id of the request beside it.
-            let lines = tracing::info_span!(
-                "issuer_request",
-                profile = &*self.profile,
-                trace.id = trace.as_ref().map(TraceParent::trace_id)
-            );
+            let lines =
+                tracing::info_span!("issuer_request", trace.id = trace.as_ref().map(TraceParent::trace_id));
             let mut request = Request {
                 of: self,
                 since: Instant::now(),

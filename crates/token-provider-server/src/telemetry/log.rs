@@ -21,6 +21,7 @@ use tracing_subscriber::{Registry, fmt, reload};
 
 use self::queue::Queue;
 use super::audit::{Event, Outcome};
+use super::escape::Escaped;
 use super::output::Stream;
 use super::{escape, rfc_3339};
 use crate::config::{LogConfig, LogFormat, LogLevel};
@@ -99,7 +100,9 @@ pub fn init(config: LogConfig, no_color: bool) {
 /// meanwhile: one handler that panics would stop all.
 pub fn report_panics() {
     panic::set_hook(Box::new(|panic| {
+        // It may hold what a stranger sent.
         let text = panic.to_string().replace('\n', " ");
+        let text = Escaped(&text);
         if LEVEL.get().is_some() {
             tracing::error!(thread = thread::current().name(), "{text}");
         } else {
@@ -200,6 +203,7 @@ pub(super) fn refusal(event: &Event, unsaid: u64) {
             error = event.error,
             rule = event.rule,
             reason = event.reason,
+            http.host = event.host.as_deref(),
             not_logged = unsaid,
             "request refused"
         );

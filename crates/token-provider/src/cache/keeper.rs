@@ -149,7 +149,8 @@ impl Keeper {
         let left_when_due = lifetime.saturating_sub(schedule::refresh_after(lifetime, self.shared.chance()));
         tracing::info!(
             token.fingerprint = %token.fingerprint(),
-            token.lifetime = left.as_secs(),
+            token.lifetime = self.slot.key.lifetime().as_secs(),
+            token.expires_in = left.as_secs(),
             token.refresh_in = left.saturating_sub(left_when_due).as_secs(),
             token.scope = self.slot.key.scope().map(Scope::as_str),
             "token received"
@@ -187,14 +188,28 @@ impl Keeper {
         self.unasked_failures = if is_asked { 0 } else { self.unasked_failures.saturating_add(1) };
         let now = self.shared.clock.now();
         let span = schedule::retry_after(&error, self.failures, self.shared.chance());
-        tracing::warn!(
-            %error,
-            cause = error.causes(),
-            failures = self.failures,
-            retry_in = span.as_secs_f64(),
-            token.expires_in = self.slot.usable(now).map(|token| token.left_at(now).as_secs()),
-            "no token received"
-        );
+        let expires_in = self.slot.usable(now).map(|token| token.left_at(now).as_secs());
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(
+                    %error,
+                    cause = error.causes(),
+                    failures = self.failures,
+                    retry_in = span.as_secs_f64(),
+                    token.lifetime = self.slot.key.lifetime().as_secs(),
+                    token.scope = self.slot.key.scope().map(Scope::as_str),
+                    token.expires_in = expires_in,
+                    "no token received"
+                )
+            };
+        }
+        match error.kind() {
+            // Nothing but another credential helps.
+            ErrorKind::Rejected { .. } | ErrorKind::CredentialInvalid | ErrorKind::CredentialNotFound => {
+                log!(error);
+            }
+            _ => log!(warn),
+        }
         let pause = Pause { until: now.boot.saturating_add(span), is_refusal: !error.is_transient() };
         let refused = pause.is_refusal.then_some(self.credential_changes);
         self.slot.turn(Phase::BackingOff { error, failures: self.failures, until: pause.until, refused });

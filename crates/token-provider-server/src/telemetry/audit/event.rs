@@ -60,6 +60,8 @@ pub struct Event {
     pub address: Option<IpAddr>,
     /// The page that asked, as its browser says.
     pub origin: Option<Box<str>>,
+    /// The host that the request names, where none of the server's names is that.
+    pub host: Option<Box<str>>,
     /// The profile, by its number.
     pub profile: Option<usize>,
     /// The scope that the token has; where there is none, the one asked for.
@@ -110,6 +112,7 @@ impl Default for Event {
             caller: None,
             address: None,
             origin: None,
+            host: None,
             profile: None,
             scope: None,
             lifetime: None,
@@ -122,12 +125,20 @@ impl Default for Event {
 }
 
 impl Event {
-    /// Takes down where a page says that it comes from. Copied, and only so much of it: what came in with the request
-    /// would keep all of the request in memory.
+    /// Takes down where a page says that it comes from.
     pub fn note_origin(&mut self, origin: &[u8]) {
-        let start = origin.get(..MAX_FOREIGN).unwrap_or(origin);
-        self.origin = Some(String::from_utf8_lossy(start).into());
+        self.origin = Some(foreign(origin));
     }
+
+    /// Takes down the host that the request names.
+    pub fn note_host(&mut self, host: &[u8]) {
+        self.host = Some(foreign(host));
+    }
+}
+
+/// Copied, and only so much of it: what came in with the request would keep all of the request in memory.
+fn foreign(text: &[u8]) -> Box<str> {
+    String::from_utf8_lossy(text.get(..MAX_FOREIGN).unwrap_or(text)).into()
 }
 
 impl fmt::Display for RequestId {

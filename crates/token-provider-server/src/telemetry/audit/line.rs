@@ -119,6 +119,9 @@ impl Lines {
         if let Some(origin) = &event.origin {
             put("origin", Value::Text(origin));
         }
+        if let Some(host) = &event.host {
+            put("host", Value::Text(host));
+        }
         if let Some(profile) = event.profile.and_then(|profile| self.profiles.get(profile)) {
             put("profile", Value::Text(profile));
         }
@@ -270,6 +273,7 @@ mod tests {
             caller: Some(Arc::from("dash board")),
             address: Some(IpAddr::from([192, 0, 2, 1])),
             origin: Some("https://maps.example.com".into()),
+            host: Some("tokens.example.com".into()),
             profile: Some(1),
             scope: Some(Scope::new("hrn:here:authorization::rlm:project/p1").expect("is one")),
             lifetime: Some(3600),
@@ -286,7 +290,7 @@ mod tests {
             r#"{"time":"2026-01-01T00:00:00.042Z","outcome":"handed_out","rule":"origin","#,
             r#""reason":"the token has expired","error":"access_denied","#,
             r#""status":200,"method":"api_key","caller":"dash board","address":"192.0.2.1","#,
-            r#""origin":"https://maps.example.com","profile":"maps","#,
+            r#""origin":"https://maps.example.com","host":"tokens.example.com","profile":"maps","#,
             r#""scope":"hrn:here:authorization::rlm:project/p1","lifetime":3600,"seconds_left":0,"#,
             r#""request_id":"00000000000000000000000000000abc","#,
             r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","duration_us":85}"#,

@@ -8,10 +8,11 @@ use here_sandbox::Fault;
 use rustix::fs::OFlags;
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
+use crate::support::port::Port;
 use crate::support::program::{Account, Folder, set_mode};
-use crate::support::wire::{get, request};
+use crate::support::wire::{Connection, get, request};
 use crate::support::within;
 
 const ANYWHERE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
@@ -262,6 +263,56 @@ async fn log_is_json_lines_where_nobody_watches() {
     for line in log {
         let entry: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert!(entry["level"].is_string() && entry["message"].is_string(), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn log_says_whose_tokens_came_and_whose_did_not() {
+    let (good, bad, folder) = (Account::open().await, Account::open().await, Folder::new());
+    folder.write("good", &good.credentials());
+    folder.write("bad", &bad.credentials().replace(&bad.secret(), &good.secret()));
+    let profiles =
+        "profile = 'good'\n[profiles.good]\ncredentials = 'good'\n[profiles.bad]\ncredentials = 'bad'\n";
+    for level in ["info", "error"] {
+        folder.write("token-provider.toml", &format!("{profiles}[log]\nlevel = '{level}'\n"));
+        let port = Port::new();
+        let server = folder.start(&["serve", "--listen", &port.address.to_string()]);
+        within("the start", async { while TcpStream::connect(port.address).await.is_err() {} }).await;
+        assert_eq!(get(port.address, "/getToken?ttl=900").await.status, 200);
+        assert_eq!(get(port.address, "/getToken?profile=bad&ttl=300").await.status, 502);
+        server.signal(Signal::TERM);
+        let (_, _, log) = server.end().await;
+        let log: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).expect("is JSON")).collect();
+        let find = |message: &str, lifetime: u64| {
+            log.iter().find(|line| line["message"] == message && line["token.lifetime"] == lifetime)
+        };
+        let refused = find("no token received", 300).unwrap_or_else(|| panic!("is told: {log:#?}"));
+        let place = |account: &Account| Value::from(format!("{}/oauth2/token", account.origin));
+        assert_eq!((&refused["level"], &refused["span"]["profile"]), (&"ERROR".into(), &"bad".into()));
+        assert_eq!(refused["span"]["issuer"], place(&bad));
+        let received = find("token received", 900);
+        assert_eq!(received.is_some(), level == "info", "{log:#?}");
+        for received in received {
+            assert_eq!((&received["level"], &received["span"]["profile"]), (&"INFO".into(), &"good".into()));
+            assert_eq!(received["span"]["issuer"], place(&good));
+        }
+    }
+}
+
+#[tokio::test]
+async fn log_names_the_host_that_is_refused() {
+    for (audit, field) in [("log", "host"), ("off", "http.host")] {
+        let folder = Folder::new();
+        folder.write("token-provider.toml", &format!("audit.to = '{audit}'\n"));
+        let mut server = folder.start(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]);
+        let mut connection = Connection::open(server.address().await).await;
+        connection.send("GET /getToken HTTP/1.1\r\nHost: evil.example:3000\r\n\r\n").await;
+        assert_eq!(connection.reply().await.status, 403);
+        server.signal(Signal::TERM);
+        let (_, _, log) = server.end().await;
+        let log: Vec<Value> = log.iter().map(|line| serde_json::from_str(line).expect("is JSON")).collect();
+        let line = log.iter().find(|line| line["rule"] == "host").expect("is told");
+        assert_eq!(line[field], "evil.example:3000", "{line}");
     }
 }
 
