@@ -5,7 +5,6 @@
 
 pub mod audit;
 mod counter;
-pub(crate) mod escape;
 mod exposition;
 mod flood;
 mod issuer;

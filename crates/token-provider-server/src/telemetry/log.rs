@@ -21,10 +21,10 @@ use tracing_subscriber::{Registry, fmt, reload};
 
 use self::queue::Queue;
 use super::audit::{Event, Outcome};
-use super::escape::Escaped;
 use super::output::Stream;
-use super::{escape, rfc_3339};
+use super::rfc_3339;
 use crate::config::{LogConfig, LogFormat, LogLevel};
+use crate::printable::{escaped, excerpt, put_json};
 
 /// What audit lines are called in the log, for filters.
 pub(super) const AUDIT_TARGET: &str = "audit";
@@ -64,7 +64,7 @@ struct Line(Form);
 
 impl io::Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        write(&escaped(line, self.0));
+        write(&fit(line, self.0));
         Ok(line.len())
     }
 
@@ -102,7 +102,7 @@ pub fn report_panics() {
     panic::set_hook(Box::new(|panic| {
         // It may hold what a stranger sent.
         let text = panic.to_string().replace('\n', " ");
-        let text = Escaped(&text);
+        let text = excerpt(text);
         if LEVEL.get().is_some() {
             tracing::error!(thread = thread::current().name(), "{text}");
         } else {
@@ -147,21 +147,22 @@ fn gap(lost: usize) -> String {
 
 /// Escapes what is hidden in a line: all but its end, and the colors that the formatter has given it. (It escapes those
 /// in messages and values itself.)
-fn escaped(line: &[u8], form: Form) -> Cow<'_, [u8]> {
+fn fit(line: &[u8], form: Form) -> Cow<'_, [u8]> {
     let content = line.strip_suffix(b"\n").unwrap_or(line);
     if content.iter().all(|byte| matches!(byte, b' '..=b'~')) {
         return Cow::Borrowed(line);
     }
-    let mut text = String::with_capacity(2 * line.len());
-    // Writing to a `String` cannot fail.
-    let _ = String::from_utf8_lossy(content).chars().try_for_each(|c| match form {
-        Form::Json => escape::put_json(c, &mut text),
-        Form::Text { ansi: true } if c == '\x1b' => {
-            text.push(c);
-            Ok(())
+    let content = String::from_utf8_lossy(content);
+    let mut text = match form {
+        Form::Json => {
+            let mut text = String::with_capacity(2 * line.len());
+            // Writing to a `String` cannot fail.
+            let _ = content.chars().try_for_each(|c| put_json(c, &mut text));
+            text
         }
-        Form::Text { .. } => escape::put(c, &mut text),
-    });
+        Form::Text { ansi: true } => content.split('\x1b').map(escaped).collect::<Vec<_>>().join("\x1b"),
+        Form::Text { ansi: false } => escaped(content),
+    };
     text.push('\n');
     Cow::Owned(text.into_bytes())
 }
@@ -219,5 +220,27 @@ pub(super) fn refusal(event: &Event, unsaid: u64) {
             not_logged = unsaid,
             "no token for a caller"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::printable::is_hidden;
+
+    use super::*;
+
+    #[test]
+    fn no_character_of_unicode_is_hidden_in_a_line_of_the_log() {
+        let all: String = ('\0'..=char::MAX).collect();
+        let json = serde_json::to_string(&all).expect("is text") + "\n";
+        for (form, line) in [(Form::Json, &json), (Form::Text { ansi: false }, &(all.clone() + "\n"))] {
+            let line = fit(line.as_bytes(), form);
+            let text = str::from_utf8(&line).expect("is text").strip_suffix('\n').expect("ends");
+            assert!(!text.contains(is_hidden), "{form:?}");
+            assert!(form != Form::Json || serde_json::from_str::<String>(text).is_ok_and(|read| read == all));
+        }
+        let colored = b"\x1b[2mnow\x1b[0m \xe2\x80\xaeevil\nINFO\n";
+        let fitted = fit(colored, Form::Text { ansi: true });
+        assert_eq!(fitted, &b"\x1b[2mnow\x1b[0m \\u{202e}evil\\nINFO\n"[..]);
     }
 }

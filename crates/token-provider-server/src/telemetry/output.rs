@@ -52,13 +52,17 @@ pub(super) fn write_lines(out: &mut impl Write, lines: &[u8], torn: &mut Vec<u8>
     }
     let (done, result) = write_some(out, lines);
     let (start, rest) = lines.split_at_checked(done).unwrap_or((lines, &[]));
-    let mut written = start.split(|byte| *byte == b'\n').count() - 1;
+    let mut written = count_lines(start);
     if start.last().is_some_and(|byte| *byte != b'\n') {
         let end = rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |end| end + 1);
         torn.extend_from_slice(rest.get(..end).unwrap_or(rest));
         written += 1;
     }
     (written, result)
+}
+
+pub(super) fn count_lines(text: &[u8]) -> usize {
+    text.split(|byte| *byte == b'\n').count() - 1
 }
 
 /// Writes as much as can be written.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::event::{Event, Outcome, RequestId};
-use crate::telemetry::escape;
+use crate::printable;
 use crate::telemetry::log::{AUDIT_TARGET, Form};
 use crate::telemetry::stamp::Stamp;
 
@@ -191,7 +191,7 @@ fn put_value(value: Value<'_>, is_quoted: bool, out: &mut Vec<u8>) {
                 if matches!(c, '"' | '\\') {
                     escaped.push('\\');
                 }
-                escape::put_json(c, &mut escaped)
+                printable::put_json(c, &mut escaped)
             });
             out.extend_from_slice(escaped.as_bytes());
         }
@@ -361,7 +361,7 @@ mod tests {
                 Event { caller: Some(text.as_str().into()), origin: Some(text.into()), ..Event::default() };
             for shape in [Shape::Record, Shape::Log(Form::Json), Shape::Log(Form::Text { ansi: false })] {
                 let line = line(&event, shape);
-                assert!(!line.trim_end().contains(escape::is_hidden), "{line:?}");
+                assert!(!line.trim_end().contains(printable::is_hidden), "{line:?}");
             }
         }
     }

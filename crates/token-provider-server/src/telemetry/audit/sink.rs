@@ -12,7 +12,7 @@ use super::journal::{Journal, SOCKET};
 use super::line::Shape;
 use crate::config::AuditConfig;
 use crate::telemetry::log::{self, AUDIT_TARGET};
-use crate::telemetry::output::{Stream, write_lines, write_some};
+use crate::telemetry::output::{Stream, count_lines, write_lines, write_some};
 
 /// Nobody but the server's own user has any business with it.
 const MODE: u32 = 0o600;
@@ -94,7 +94,7 @@ impl Sink {
     /// Writes whole lines. Returns how many of them are written, and why not all of them.
     pub(super) fn write(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
         match self {
-            Self::Log if log::write(lines) => (lines.split(|byte| *byte == b'\n').count() - 1, Ok(())),
+            Self::Log if log::write(lines) => (count_lines(lines), Ok(())),
             Self::Log => (0, Err(io::ErrorKind::WouldBlock.into())),
             Self::Stdout { torn } => write_lines(&mut Stream::stdout(), lines, torn),
             Self::Journal(journal) => journal.write(lines),

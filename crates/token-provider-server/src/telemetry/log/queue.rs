@@ -8,7 +8,7 @@ use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::telemetry::output::write_lines;
+use crate::telemetry::output::{count_lines, write_lines};
 
 /// Bytes that wait to be written: some 6,000 audit lines, or six seconds of a thousand handouts each. The lines that
 /// are being written come on top, and are no more.
@@ -117,10 +117,6 @@ impl<W: Write> Output<W> {
             self.reported = lost;
         }
     }
-}
-
-fn count_lines(lines: &[u8]) -> usize {
-    lines.iter().filter(|byte| **byte == b'\n').count()
 }
 
 #[cfg(test)]
