@@ -10,6 +10,7 @@
 mod access;
 mod environment;
 mod error;
+mod file;
 mod host;
 mod lifetimes;
 mod listen;
@@ -27,8 +28,6 @@ mod unix;
 mod unknown;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,20 +46,14 @@ pub use self::sources::Overrides;
 pub use self::tls::TlsConfig;
 pub use self::unix::{Owner, UnixPlace};
 
-use self::environment::CONFIG_VARIABLE;
 use self::error::Place;
 pub(crate) use self::error::did_you_mean;
+use self::file::Places;
 use self::listen::DEFAULT_PORT;
 use self::policy::Known;
 use self::profile::DEFAULT_PROFILE;
 use self::read::{List, Section};
 use self::tree::Table;
-
-/// Looked for in the working directory.
-const LOCAL_FILE: &str = "token-provider.toml";
-
-/// Looked for when there is no local one.
-const SYSTEM_FILE: &str = "/etc/token-provider/config.toml";
 
 /// The whole configuration. Each field is what it says: nothing is left to be checked later.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,16 +92,31 @@ impl Config {
     /// Finds and reads the configuration file, and lays environment and flags over it.
     ///
     /// The file is the one that `--config` or `TOKEN_PROVIDER_CONFIG` names, else `token-provider.toml` in the
-    /// working directory, else `/etc/token-provider/config.toml` where that can be read, else none.
+    /// working directory if nobody else can have written it, else `/etc/token-provider/config.toml`, else none.
     ///
     /// # Errors
     ///
     /// Lists everything that is wrong, each problem with its place.
     pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Self, ConfigError> {
-        let file = find_file(overrides, environment, Path::new(LOCAL_FILE), Path::new(SYSTEM_FILE))
-            .map_err(|problem| ConfigError::new(vec![problem]))?;
-        let file = file.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
-        Self::parse(file, environment, overrides)
+        let found = Places::new(overrides, environment).find();
+        let Some(path) = found.map_err(|problem| ConfigError::new(vec![problem]))? else {
+            return Self::parse(None, environment, overrides);
+        };
+        let text = Self::read_file(&path, overrides, environment)?;
+        Self::parse(Some((&path, &text)), environment, overrides)
+    }
+
+    /// Reads the text of the file that [`load`](Self::load) has found, which may have changed.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read: one that is missing is an error here.
+    pub fn read_file(
+        path: &Path,
+        overrides: &Overrides,
+        environment: &Environment,
+    ) -> Result<String, ConfigError> {
+        Places::new(overrides, environment).read(path).map_err(|problem| ConfigError::new(vec![problem]))
     }
 
     /// Reads the text of a configuration file, if there is one, and lays environment and flags over it.
@@ -242,58 +250,6 @@ impl Environment {
     pub fn from_process() -> Self {
         Self::from_pairs(std::env::vars_os())
     }
-}
-
-/// Finds the configuration file and reads it.
-fn find_file(
-    overrides: &Overrides,
-    environment: &Environment,
-    local: &Path,
-    system: &Path,
-) -> Result<Option<(PathBuf, String)>, Problem> {
-    let named = match (&overrides.config, environment.config_file()) {
-        (Some(path), _) => Some((path.as_path(), "--config")),
-        (None, Some(path)) => Some((path, CONFIG_VARIABLE)),
-        (None, None) => None,
-    };
-    if let Some((path, by)) = named {
-        let text = read_file(path, &format!(", named by {by}"))?;
-        return Ok(Some((path.to_owned(), text)));
-    }
-    // Also where it is a broken link or must not be read: it was put there to be used.
-    if local.symlink_metadata().is_ok() {
-        return Ok(Some((local.to_owned(), read_file(local, "")?)));
-    }
-    // The service's own; somebody else on the machine who may not read it is not the one it is for.
-    match fs::read(system) {
-        Ok(bytes) => Ok(Some((system.to_owned(), text_of(system, bytes)?))),
-        Err(_) => Ok(None),
-    }
-}
-
-fn read_file(path: &Path, named: &str) -> Result<String, Problem> {
-    let bytes = fs::read(path).map_err(|error| {
-        let reason = match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file",
-            io::ErrorKind::PermissionDenied => "permission denied",
-            io::ErrorKind::IsADirectory => "it is a directory",
-            _ => "input/output error",
-        };
-        problem_with(path, 0, format!("cannot read the configuration{named}: {reason}"))
-    })?;
-    text_of(path, bytes)
-}
-
-fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String, Problem> {
-    String::from_utf8(bytes).map_err(|error| {
-        let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
-        let line = before.filter(|byte| **byte == b'\n').count() + 1;
-        problem_with(path, line, "not TOML: expected UTF-8 text")
-    })
-}
-
-fn problem_with(path: &Path, line: usize, message: impl Into<String>) -> Problem {
-    Problem::new(Place::File { file: path.into(), line, column: None }, "", message)
 }
 
 #[cfg(test)]

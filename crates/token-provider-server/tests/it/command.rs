@@ -1,6 +1,7 @@
 //! The command as a person or a script runs it: what goes to stdout, what to stderr, and how it ends.
 
 mod check;
+mod config_file;
 mod foreign_text;
 mod health;
 mod help;

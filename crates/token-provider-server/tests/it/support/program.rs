@@ -2,7 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
@@ -22,6 +23,9 @@ pub(crate) struct Folder {
     folder: TempDir,
     environment: Vec<(&'static str, String)>,
 }
+
+/// A user that is not the one of the tests, where these are run by root as in CI; else there is only the one.
+pub(crate) const OTHER_USER: u32 = 65_534;
 
 /// How a run ended, and what it said.
 #[derive(Debug)]
@@ -83,15 +87,61 @@ impl Folder {
         command
     }
 
+    /// The same as another user, to whom the folder then belongs. It has a copy of the program that it can reach.
+    pub(crate) fn command_of_other<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        if !is_root() {
+            return self.command(arguments);
+        }
+        let mut command = self.given_away("setpriv");
+        let id = OTHER_USER.to_string();
+        command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
+        command.arg(self.path("program")).args(arguments);
+        command
+    }
+
+    /// The same with the folder as root directory, where it finds what it is linked with.
+    pub(crate) fn command_in_its_own_root<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let program = Path::new(env!("CARGO_BIN_EXE_token-provider"));
+        let listed = std::process::Command::new("ldd").arg(program).output().expect("can be run").stdout;
+        let listed = String::from_utf8(listed).expect("is text");
+        let libraries = listed.split_whitespace().filter(|word| word.starts_with('/')).map(Path::new);
+        // What is trusted is looked for although nobody here speaks TLS.
+        let trusted = Path::new("/etc/ssl/certs/ca-certificates.crt");
+        for file in libraries.chain([trusted]) {
+            let copy = self.path(file.strip_prefix("/").expect("is absolute").to_str().expect("is text"));
+            fs::create_dir_all(copy.parent().expect("has one")).expect("can be made");
+            fs::copy(file, copy).expect("can be copied");
+        }
+        fs::create_dir_all(self.path("etc/token-provider")).expect("can be made");
+        let mut command = self.given_away("chroot");
+        let user = format!("--userspec={OTHER_USER}:{OTHER_USER}");
+        command.args([&user, "--groups="]).arg(self.path("")).arg("/program").args(arguments);
+        command
+    }
+
+    /// Runs a tool that gives its place to a copy of the program, as the other user.
+    fn given_away(&self, tool: &str) -> Command {
+        let program = self.path("program");
+        if !program.exists() {
+            fs::copy(env!("CARGO_BIN_EXE_token-provider"), program).expect("can be copied");
+        }
+        std::os::unix::fs::chown(self.path(""), Some(OTHER_USER), Some(OTHER_USER)).expect("is ours to give");
+        let mut command = Command::new(tool);
+        command
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", self.folder.path())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
     /// Runs the program to its end.
     pub(crate) async fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Outcome {
-        let child = self.command(arguments).spawn().expect("starts");
-        let output = within("the program's end", child.wait_with_output()).await.expect("can be waited for");
-        Outcome {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).expect("is text"),
-            stderr: String::from_utf8(output.stderr).expect("is text"),
-        }
+        Outcome::of(self.command(arguments)).await
     }
 
     /// Starts the program, and leaves it running.
@@ -104,6 +154,19 @@ impl Folder {
         let mut child = command.spawn().expect("starts");
         let stderr = child.stderr.take().expect("is piped");
         Running { child, log: BufReader::new(stderr).lines(), logged: Vec::new() }
+    }
+}
+
+impl Outcome {
+    /// Runs a command to its end.
+    pub(crate) async fn of(mut command: Command) -> Self {
+        let child = command.spawn().expect("starts");
+        let output = within("the program's end", child.wait_with_output()).await.expect("can be waited for");
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("is text"),
+            stderr: String::from_utf8(output.stderr).expect("is text"),
+        }
     }
 }
 
@@ -209,6 +272,32 @@ fn address_after(message: &str, words: &str) -> std::net::SocketAddr {
     let rest = message.split(words).nth(1).unwrap_or_default();
     let address = rest.split([' ', ';', '"']).next().unwrap_or_default();
     address.parse().unwrap_or_else(|_| panic!("no address after {words:?}: {message}"))
+}
+
+/// Gives everybody who reads from a pipe this text, one reader after the other, until the test is over.
+pub(crate) fn feed(pipe: PathBuf, text: &str) {
+    let text = text.to_owned();
+    // Not of the runtime, which would wait for it: it is left waiting for a reader that does not come.
+    std::thread::spawn(move || {
+        // Opening waits for a reader.
+        while let Ok(mut writer) = fs::File::options().write(true).open(&pipe) {
+            if writer.write_all(text.as_bytes()).is_err() {
+                continue;
+            }
+            drop(writer);
+            // The reader is at the end, and goes.
+            let mut look = fs::File::options();
+            look.write(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+            while look.open(&pipe).is_ok() {
+                std::thread::yield_now();
+            }
+        }
+    });
+}
+
+/// Whether the tests may act as other users.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 pub(crate) fn set_mode(path: &Path, mode: u32) {
