@@ -169,7 +169,7 @@ impl Config {
 
     /// Returns the first listener through which anyone on the network could get tokens without anyone having meant it.
     pub fn exposed_listener(&self) -> Option<&Listen> {
-        if self.access.anonymous || self.access.has_callers() {
+        if self.access.says_who_may_ask() {
             return None;
         }
         // What systemd passes is only known once it is there: it is judged when it is bound.

@@ -5,24 +5,24 @@
 //! through a symbolic link that was swapped (Kubernetes), or gone for a moment. What cannot be used changes nothing and
 //! is reported once.
 
+mod config_file;
 mod credential;
 mod file_work;
 mod stamp;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
+use self::config_file::ConfigFile;
 use self::file_work::FileWork;
-use self::stamp::Watched;
 use crate::config::{Config, ConfigError, Environment, Overrides};
 use crate::http::App;
 use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;
-use crate::telemetry;
+use crate::telemetry::{self, ConfigStatus};
 
 pub use self::credential::{Rotation, is_readable_by_others, read_api_key, warn_of_others};
 
@@ -36,16 +36,10 @@ pub struct Reloader {
     rotations: Vec<Rotation>,
     tls: Option<Arc<Tls>>,
     settings: Settings,
-    /// A listener that can be reached from outside this machine, if there is one.
-    open_listener: Option<String>,
-}
-
-/// The configuration file of a running server.
-#[derive(Debug)]
-struct ConfigFile {
-    file: Watched,
-    /// It was to be read, and did not answer.
-    is_waiting: bool,
+    /// The configuration of the start: what cannot be reloaded is as it says.
+    started_with: Config,
+    /// Whether a listener can be reached from outside this machine.
+    is_open: bool,
 }
 
 /// What the configuration was made from, and can be made from again.
@@ -62,15 +56,17 @@ pub struct Settings {
 impl Reloader {
     /// Looks after the files of a server.
     pub fn new(app: Arc<App>, rotations: Vec<Rotation>, tls: Option<Arc<Tls>>, settings: Settings) -> Self {
-        Self { app, rotations, tls, settings, open_listener: None }
+        let started_with = settings.config.clone();
+        let reloader = Self { app, rotations, tls, settings, started_with, is_open: false };
+        reloader.report(Vec::new(), Vec::new());
+        reloader
     }
 
     /// Takes the listeners that are bound: while they are, rules must be safe for them, whatever a changed file says of
     /// others. (What systemd has passed cannot be told from the configuration.)
     #[must_use]
     pub fn guarding(mut self, listeners: &[Listener]) -> Self {
-        let open = listeners.iter().find(|listener| !listener.is_local());
-        self.open_listener = open.map(ToString::to_string);
+        self.is_open = listeners.iter().any(|listener| !listener.is_local());
         self
     }
 
@@ -90,10 +86,16 @@ impl Reloader {
             if is_asked_to {
                 notifier.reloading().await;
             }
-            if let Some(file) = &mut config_file
-                && let Some(changed) = file.look(is_asked_to, &self.settings).await
-            {
-                self.reload_config(changed);
+            match &mut config_file {
+                Some(file) => {
+                    if let Some(changed) = file.look(is_asked_to, &self.settings).await {
+                        self.reload_config(changed);
+                    }
+                }
+                None if is_asked_to => {
+                    tracing::info!("no configuration file to reload: there was none at the start");
+                }
+                None => {}
             }
             if let Some(tls) = self.tls.clone() {
                 // Where it hangs, that is reported; the certificate stays.
@@ -108,66 +110,75 @@ impl Reloader {
         }
     }
 
+    /// Takes a changed configuration into use, all of it or nothing.
     fn reload_config(&mut self, changed: Result<Config, ConfigError>) {
-        let config = &mut self.settings.config;
-        let file = config.file.as_ref().map(|file| file.display().to_string());
         let mut changed = match changed {
             Ok(changed) => changed,
             Err(error) => {
+                let problems = error.problems().iter().map(ToString::to_string).collect();
+                self.report(problems, restart_keys(&self.started_with, &self.settings.config));
                 for problem in error.problems() {
                     tracing::error!(%problem, "the changed configuration is not used");
                 }
                 return;
             }
         };
-        if changed == *config {
-            return;
+        changed.access.is_locked = self.must_lock(&changed);
+        let waiting = restart_keys(&self.started_with, &changed);
+        let is_new = changed != self.settings.config;
+        let was_unusable = !self.app.telemetry().config().problems.is_empty();
+        if is_new {
+            self.settings.config = changed;
+            self.app.access().reload(&self.settings.config);
+            telemetry::set_level(self.settings.config.log.level);
         }
-        let waiting = restart_keys(config, &changed);
-        // The listeners stay as they are.
-        changed.listen.clone_from(&config.listen);
-        if let Some(listen) = &self.open_listener
-            && !changed.access.anonymous
-            && !changed.access.has_callers()
-        {
-            let problem = format!(
-                "{listen} can be reached from outside this machine, and nothing would say who may ask"
+        self.report(Vec::new(), waiting.clone());
+        let config = &self.settings.config;
+        let file = config.file.as_ref().map(|file| file.display().to_string());
+        if is_new {
+            tracing::info!(
+                config.file = file,
+                "configuration reloaded: access rules, origins, hosts, lifetimes, limits and log level"
             );
-            tracing::error!(problem, "the changed configuration is not used");
-            return;
+        } else if was_unusable {
+            tracing::info!(config.file = file, "the configuration file says again what is in use");
         }
-        if !waiting.is_empty() {
+        if is_new && !waiting.is_empty() {
             tracing::warn!(keys = waiting.join(", "), "changed keys that take effect after a restart");
         }
-        self.app.access().reload(&changed);
-        telemetry::set_level(changed.log.level);
-        tracing::info!(
-            config.file = file,
-            "configuration reloaded: access rules, origins, hosts, lifetimes, limits and log level"
-        );
-        *config = changed;
-    }
-}
-
-impl ConfigFile {
-    fn new(path: PathBuf) -> Self {
-        Self { file: Watched::new(path), is_waiting: false }
-    }
-
-    /// Reads the configuration anew, if the file has changed or somebody asks for it.
-    async fn look(&mut self, is_asked_to: bool, settings: &Settings) -> Option<Result<Config, ConfigError>> {
-        let has_changed = self.file.has_changed().await;
-        if !has_changed && !is_asked_to && !self.is_waiting {
-            return None;
+        if config.access.is_locked {
+            tracing::error!("{}", self.why_locked());
         }
-        let (overrides, environment) = (settings.overrides.clone(), settings.environment.clone());
-        let changed = self.file.read(move || Config::load(&overrides, &environment)).await.ok();
-        self.is_waiting = changed.is_none();
-        changed
+    }
+
+    /// Returns whether nobody may be let in: nothing says any more who may ask. That opens a server on this machine at its
+    /// start, but a lost stanza must not, and on the network never does.
+    fn must_lock(&self, changed: &Config) -> bool {
+        let before = &self.settings.config.access;
+        let was_guarded = before.has_callers() || before.is_locked || self.is_open;
+        was_guarded && !changed.access.says_who_may_ask()
+    }
+
+    fn why_locked(&self) -> String {
+        let restart = if self.is_open { "" } else { " (or a restart)" };
+        format!(
+            "everyone is refused: the changed configuration names no caller; access.anonymous = true{restart} opens \
+             the server to whoever reaches it"
+        )
+    }
+
+    fn report(&self, problems: Vec<String>, waiting: Vec<&'static str>) {
+        let config = &self.settings.config;
+        self.app.telemetry().set_config(ConfigStatus {
+            file: config.file.as_ref().map(|file| file.display().to_string()),
+            problems,
+            is_locked: config.access.is_locked,
+            waiting,
+        });
     }
 }
 
-/// Returns the changed keys that a running server cannot take into use.
+/// Returns the keys that a running server does not take into use, and that are other than at its start.
 fn restart_keys(old: &Config, new: &Config) -> Vec<&'static str> {
     let keys = [
         ("listen", old.listen != new.listen),

@@ -119,7 +119,7 @@ pub fn check_exposure(config: &Config) -> Result<(), SetupError> {
 ///
 /// [`SetupError::Open`].
 pub fn check_listeners(config: &Config, listeners: &[Listener]) -> Result<(), SetupError> {
-    if config.access.anonymous || config.access.has_callers() {
+    if config.access.says_who_may_ask() {
         return Ok(());
     }
     match listeners.iter().find(|listener| !listener.is_local()) {

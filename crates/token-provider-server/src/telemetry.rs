@@ -4,6 +4,7 @@
 //! thread's queue. Lines are made and written elsewhere, by the audit trail's own thread.
 
 pub mod audit;
+mod config;
 mod counter;
 mod exposition;
 mod flood;
@@ -20,9 +21,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
+
 use self::audit::{Audit, Event, Outcome};
 use self::flood::Flood;
 
+pub use self::config::ConfigStatus;
 pub use self::counter::{Counter, Histogram};
 pub use self::exposition::{Exposition, Format, Kind};
 pub use self::issuer::{ISSUER_OUTCOMES, MeteredIssuer, place_of};
@@ -53,6 +57,7 @@ pub struct Telemetry {
     limited: [AtomicU64; METHODS.len()],
     connections: AtomicU64,
     certificate: OnceLock<Expiry>,
+    config: ArcSwap<ConfigStatus>,
 }
 
 /// Refusals of one kind.
@@ -134,6 +139,16 @@ impl Telemetry {
     /// Returns how many connections are open.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Takes how the configuration file stands.
+    pub fn set_config(&self, status: ConfigStatus) {
+        self.config.store(Arc::new(status));
+    }
+
+    /// Returns how the configuration file stands.
+    pub fn config(&self) -> Arc<ConfigStatus> {
+        self.config.load_full()
     }
 
     /// Takes what says when the certificate ends. Counts the first time.

@@ -64,7 +64,6 @@ impl Rules {
         let access = &config.access;
         let previous = previous.and_then(|previous| previous.oidc.as_ref());
         let start = |oidc| Oidc::start(oidc, Arc::new(SystemClock), previous);
-        let anonymous = access.anonymous || !access.has_callers();
         let (count, burst) = ADDRESS_RATE;
         let usual = RateConfig {
             count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN),
@@ -82,7 +81,7 @@ impl Rules {
             oidc: access.oidc.as_ref().map(start),
             mtls: access.mtls.as_ref().map(Mtls::new),
             trusted_proxy: access.trusted_proxy.as_ref().map(TrustedProxy::new),
-            anonymous: anonymous.then(|| Policy::of_one(&anonymous_policy)),
+            anonymous: access.lets_anyone_in().then(|| Policy::of_one(&anonymous_policy)),
             addresses: AddressLimiter::new(address_rate.unwrap_or(usual)),
             limits_loopback: address_rate.is_some(),
         }

@@ -29,9 +29,21 @@ pub struct AccessConfig {
     pub mtls: Option<MtlsConfig>,
     /// A reverse proxy in front, and the callers whom it has authenticated.
     pub trusted_proxy: Option<TrustedProxyConfig>,
+    /// Nobody is let in: a change of the file took away the last way to authenticate. Never so at the start.
+    pub is_locked: bool,
 }
 
 impl AccessConfig {
+    /// Returns whether callers need not authenticate: where that is said, or where nothing is said at all.
+    pub fn lets_anyone_in(&self) -> bool {
+        self.anonymous || !(self.has_callers() || self.is_locked)
+    }
+
+    /// Returns whether somebody has decided who may ask, which a server that the network reaches needs.
+    pub fn says_who_may_ask(&self) -> bool {
+        self.anonymous || self.has_callers()
+    }
+
     /// Says whether there is a way to authenticate.
     pub fn has_callers(&self) -> bool {
         !self.api_keys.is_empty()
@@ -106,7 +118,8 @@ pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>, client_ca: bool
     let oidc = section.section("oidc", |section| read_oidc(section, known)).flatten();
     let mtls = section.section("mtls", |section| read_mtls(section, known, client_ca));
     let trusted_proxy = section.section("trusted_proxy", |section| read_trusted_proxy(section, known));
-    let mut access = AccessConfig { anonymous, anonymous_policy, api_keys, oidc, mtls, trusted_proxy };
+    let mut access =
+        AccessConfig { anonymous, anonymous_policy, api_keys, oidc, mtls, trusted_proxy, is_locked: false };
     // Where nobody has to say who they are, whoever wrote down several profiles means all of them to be asked for.
     if !access.has_callers() && !lists_profiles {
         access.anonymous_policy.profiles = known.all_profiles();

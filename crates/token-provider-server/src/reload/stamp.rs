@@ -47,15 +47,22 @@ impl Watched {
     /// alone until it is done. A file that is missing, or does not answer, has not changed; it may be about to come
     /// back.
     pub(super) async fn has_changed(&mut self) -> bool {
-        let path = self.path.clone();
-        let stamp = self.look.run(move || Stamp::of(&path)).await.ok().flatten();
-        let is_settled = stamp == self.seen;
-        self.seen = stamp;
-        if stamp.is_none() || !is_settled || stamp == self.known {
+        let before = self.seen;
+        // What does not answer counts as missing.
+        let _ = self.look().await;
+        if self.seen.is_none() || self.seen != before || self.seen == self.known {
             return false;
         }
-        self.known = stamp;
+        self.known = self.seen;
         true
+    }
+
+    /// Finds out which file is at the path now.
+    pub(super) async fn look(&mut self) -> Result<(), Hung> {
+        let path = self.path.clone();
+        let stamp = self.look.run(move || Stamp::of(&path)).await;
+        self.seen = stamp.as_ref().ok().copied().flatten();
+        stamp.map(drop)
     }
 
     /// Reads the file where that may block. While it hangs in an earlier attempt, fails at once, unless another file is

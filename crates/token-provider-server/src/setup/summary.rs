@@ -146,7 +146,7 @@ fn who_may_ask(config: &Config, is_local: bool) -> String {
 
 fn callers(access: &AccessConfig, is_local: bool) -> String {
     let mut ways = Vec::new();
-    if access.anonymous || !access.has_callers() {
+    if access.lets_anyone_in() {
         ways.push(if is_local { "anyone on this machine" } else { "anyone who can reach it" }.to_owned());
     }
     if !access.api_keys.is_empty() {

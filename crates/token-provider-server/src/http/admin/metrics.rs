@@ -15,6 +15,7 @@ pub(super) fn page(app: &App, format: Format, process: Option<Process>) -> Strin
     let mut page = Exposition::new(format);
     let profiles: Vec<ProfileStatus<'_>> = app.access().handout().status().collect();
     build(&mut page);
+    config(&mut page, app);
     handouts(&mut page, &profiles);
     requests(&mut page, app);
     issuers(&mut page, &profiles);
@@ -45,6 +46,15 @@ pub(super) fn page(app: &App, format: Format, process: Option<Process>) -> Strin
 fn build(page: &mut Exposition) {
     page.family("token_provider_build_info", Kind::Info, "The version that runs; always 1.")
         .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+}
+
+fn config(page: &mut Exposition, app: &App) {
+    page.family(
+        "token_provider_config_last_reload_successful",
+        Kind::Gauge,
+        "Whether the server does what the configuration file said when it was last read: 1, else 0.",
+    )
+    .sample(&[], u8::from(app.telemetry().config().is_reloaded()));
 }
 
 fn handouts(page: &mut Exposition, profiles: &[ProfileStatus<'_>]) {

@@ -208,6 +208,16 @@ function troubles(status) {
       list.push({ title: `Profile ${profile.name}, ${span(token.lifetime)}: ${left}`, what: token.last_error.message, remedy: token.last_error.remedy });
     }
   }
+  const { file, problems, locked, waiting_for_restart: waiting } = status.configuration;
+  if (problems.length > 0) {
+    list.push({ title: `The changed configuration is not used: ${file}`, what: problems.join("; "), remedy: "Fix the file: it is read again by itself." });
+  }
+  if (locked) {
+    list.push({ title: "Everyone is refused", what: "The changed configuration names no caller.", remedy: "Name a caller in the file; or set access.anonymous = true to let everybody in." });
+  }
+  if (waiting.length > 0) {
+    list.push({ title: "Changes of the configuration wait for a restart", what: waiting.join(", "), remedy: "Restart the server." });
+  }
   const lost = sum(status.audit?.lines_lost ?? {});
   if (lost > 0) {
     list.push({ title: `${number.format(lost)} audit lines lost since the start`, what: Object.entries(status.audit.lines_lost).filter(([, count]) => count > 0).map(([reason, count]) => `${reason.replace("_", " ")}: ${number.format(count)}`).join(", "), remedy: "Make room on the disk that the audit file is on, or have it written elsewhere." });

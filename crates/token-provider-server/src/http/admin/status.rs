@@ -30,6 +30,7 @@ struct Status<'a> {
     connections_open: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_expires_at: Option<String>,
+    configuration: Configuration<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     audit: Option<Trail>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,6 +83,19 @@ struct LastError {
     remedy: &'static str,
 }
 
+/// How the configuration file stands.
+#[derive(Serialize)]
+struct Configuration<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    last_reload_successful: bool,
+    /// Why its last change is not used.
+    problems: &'a [String],
+    /// Nobody is let in.
+    locked: bool,
+    waiting_for_restart: &'a [&'static str],
+}
+
 #[derive(Serialize)]
 struct Trail {
     lines_written: u64,
@@ -104,6 +118,7 @@ pub(super) fn json(app: &App, history: &History, process: Option<Process>) -> St
     let telemetry = app.telemetry();
     let profiles: Vec<ProfileStatus<'_>> = app.access().handout().status().collect();
     let recent = telemetry.audit().map(Audit::recent).unwrap_or_default();
+    let config = telemetry.config();
     let status = Status {
         version: env!("CARGO_PKG_VERSION"),
         time: rfc_3339(now),
@@ -115,6 +130,13 @@ pub(super) fn json(app: &App, history: &History, process: Option<Process>) -> St
         rates: history.rates(),
         connections_open: telemetry.connections(),
         certificate_expires_at: telemetry.certificate_expiry().map(rfc_3339),
+        configuration: Configuration {
+            file: config.file.as_deref(),
+            last_reload_successful: config.is_reloaded(),
+            problems: &config.problems,
+            locked: config.is_locked,
+            waiting_for_restart: &config.waiting,
+        },
         audit: telemetry.audit().map(|audit| Trail {
             lines_written: audit.written(),
             lines_lost: audit.lost().into_iter().collect(),

@@ -71,9 +71,13 @@ impl Process {
         address.parse().unwrap_or_else(|_| panic!("no address: {line}"))
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(super) fn pid(&self) -> Pid {
         let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        kill_process(id.expect("is running"), signal).expect("can be signalled");
+        id.expect("is running")
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("can be signalled");
     }
 
     /// Waits for its end, and returns its exit code.

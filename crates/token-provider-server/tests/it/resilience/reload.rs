@@ -10,12 +10,16 @@ use tokio::process::Command;
 
 use super::load::Load;
 use super::process::Process;
-use crate::support::program::Folder;
+use crate::support::identity::IdentityProvider;
+use crate::support::program::{Folder, feed};
 use crate::support::wire::request;
+use crate::support::within;
 
-const FILE: &str = "token-provider.toml";
-const RELOADED: &str = "configuration reloaded";
-const NOT_USED: &str = "the changed configuration is not used";
+pub(super) const FILE: &str = "token-provider.toml";
+pub(super) const RELOADED: &str = "configuration reloaded";
+pub(super) const NOT_USED: &str = "the changed configuration is not used";
+
+pub(super) const LOCKED: &str = "everyone is refused";
 
 const KEY: &str = "tp_an-api-key-of-the-tests";
 /// SHA-256 of [`KEY`].
@@ -70,40 +74,7 @@ async fn added_origin_takes_effect_and_a_broken_file_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn last_access_rule_cannot_be_taken_from_an_open_listener() {
-    let folder = Folder::new();
-    let rule = format!("[[access.api_keys]]\nid = 'a'\nsha256 = '{KEY_SHA256}'\n");
-    folder.write(FILE, &rule);
-    let mut server = Process::start(folder.command(&["serve", "--sandbox", "--listen", "0.0.0.0:0"]));
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, listening(&server).await.port()));
-    let key = [("X-API-Key", KEY)];
-    assert_eq!((status(address, &key).await, status(address, &[]).await), (200, 401));
-
-    let before = server.so_far();
-    folder.write(FILE, "public_hosts = ['tokens.example.com']\n");
-    server.signal(Signal::HUP);
-    let line = server.logged(before, NOT_USED).await;
-    assert!(line.contains("0.0.0.0") && line.contains("outside this machine"), "{line}");
-    assert_eq!((status(address, &key).await, status(address, &[]).await), (200, 401), "is as it was");
-
-    // A listener on loopback in the file is for the next start, and makes this one no safer.
-    let before = server.so_far();
-    folder.write(FILE, "listen = ['localhost:0']\n");
-    server.signal(Signal::HUP);
-    server.logged(before, NOT_USED).await;
-    assert_eq!(status(address, &[]).await, 401);
-
-    // Saying so is another matter.
-    let before = server.so_far();
-    folder.write(FILE, "access.anonymous = true\n");
-    server.signal(Signal::HUP);
-    server.logged(before, RELOADED).await;
-    assert_eq!(status(address, &[]).await, 200);
-    assert!(server.is_running());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nor_from_an_open_socket_that_systemd_has_passed() {
+async fn open_socket_that_systemd_has_passed_is_locked_with_the_last_access_rule() {
     let folder = Folder::new();
     folder.write(FILE, &format!("[[access.api_keys]]\nid = 'a'\nsha256 = '{KEY_SHA256}'\n"));
     let socket = TcpListener::bind("0.0.0.0:0").expect("a port is free");
@@ -118,14 +89,14 @@ async fn nor_from_an_open_socket_that_systemd_has_passed() {
         .stderr(Stdio::piped());
     let server = Process::start(command);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, listening(&server).await.port()));
-    assert_eq!(status(address, &[]).await, 401);
+    assert_eq!((status(address, &[("X-API-Key", KEY)]).await, status(address, &[]).await), (200, 401));
 
     let before = server.so_far();
     folder.write(FILE, "public_hosts = ['tokens.example.com']\n");
     server.signal(Signal::HUP);
-    let line = server.logged(before, NOT_USED).await;
-    assert!(line.contains("0.0.0.0") && line.contains("outside this machine"), "{line}");
-    assert_eq!(status(address, &[]).await, 401);
+    let line = server.logged(before, LOCKED).await;
+    assert!(!line.contains("restart"), "{line}");
+    assert_eq!((status(address, &[("X-API-Key", KEY)]).await, status(address, &[]).await), (401, 401));
 }
 
 /// The server's address; with `--sandbox`, the account's is logged, too.
@@ -133,4 +104,164 @@ async fn listening(server: &Process) -> SocketAddr {
     let line = server.logged(0, "listening on http://").await;
     let address = line.split("listening on http://").nth(1).and_then(|rest| rest.split('"').next());
     address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("no address: {line}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn change_that_is_taken_back_is_taken_back() {
+    const A: [(&str, &str); 1] = [("Origin", "https://a.example")];
+    const B: [(&str, &str); 1] = [("Origin", "https://b.example")];
+    let folder = Folder::new();
+    let a = "cors.origins = ['https://a.example']\n";
+    folder.write(FILE, a);
+    let server = Process::start(folder.command(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]));
+    let address = listening(&server).await;
+    for (text, expected) in
+        [("cors.origins = ['https://b.example']\n", (403, 200)), (a, (200, 403))].repeat(2)
+    {
+        let before = server.so_far();
+        folder.write(FILE, text);
+        server.signal(Signal::HUP);
+        server.logged(before, RELOADED).await;
+        assert_eq!((status(address, &A).await, status(address, &B).await), expected, "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_restart_is_told_until_it_runs() {
+    const WAITS: &str = "take effect after a restart";
+    let folder = Folder::new();
+    let a = "admin.listen = 0\n";
+    folder.write(FILE, a);
+    let server = Process::start(folder.command(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]));
+    let admin = server.address_after("metrics and status at http://").await;
+    assert_eq!(waiting_at(admin).await, "[]");
+    let b = "admin.listen = 0\naudit.to = 'off'\n";
+    for (text, expected) in [
+        (b.to_owned(), "[\"audit\"]"),
+        // It waits still, whatever else changes.
+        (format!("{b}lifetimes = ['5m', '1h']\n"), "[\"audit\"]"),
+        (format!("{b}log.format = 'text'\n"), "[\"log.format\",\"audit\"]"),
+        (format!("{a}lifetimes = ['5m', '1h']\n"), "[]"),
+        (b.to_owned(), "[\"audit\"]"),
+        (a.to_owned(), "[]"),
+    ] {
+        let before = server.so_far();
+        folder.write(FILE, &text);
+        server.signal(Signal::HUP);
+        server.logged(before, RELOADED).await;
+        assert_eq!(waiting_at(admin).await, expected, "{text}");
+        if expected == "[]" {
+            assert_eq!(server.count(before, WAITS), 0, "{text}");
+        } else {
+            server.logged(before, WAITS).await;
+        }
+    }
+    // A file that cannot be used changes nothing of that.
+    let before = server.so_far();
+    folder.write(FILE, b);
+    server.signal(Signal::HUP);
+    server.logged(before, RELOADED).await;
+    folder.write(FILE, "=");
+    server.signal(Signal::HUP);
+    server.logged(before, NOT_USED).await;
+    assert_eq!(waiting_at(admin).await, "[\"audit\"]");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn log_level_is_taken_into_use_and_taken_back() {
+    const HEARD: &str = "SIGHUP: ";
+    let folder = Folder::new();
+    folder.write(FILE, "admin.listen = 0\n");
+    let server = Process::start(folder.command(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]));
+    let admin = server.address_after("metrics and status at http://").await;
+    let reload = async |text: &str, waits: &str| {
+        folder.write(FILE, &format!("admin.listen = 0\n{text}"));
+        server.signal(Signal::HUP);
+        // At level error the log does not tell.
+        within("the reload", async { while waiting_at(admin).await != waits {} }).await;
+    };
+    for _ in 0..2 {
+        reload("log.level = 'error'\naudit.to = 'off'\n", "[\"audit\"]").await;
+        let quiet = server.so_far();
+        reload("log.level = 'error'\n", "[]").await;
+        folder.write(FILE, "=");
+        server.signal(Signal::HUP);
+        server.logged(quiet, NOT_USED).await;
+        assert_eq!(server.count(quiet, HEARD), 0, "at level error");
+        reload("log.level = 'info'\naudit.to = 'off'\n", "[\"audit\"]").await;
+        let loud = server.so_far();
+        reload("log.level = 'info'\n", "[]").await;
+        server.logged(loud, HEARD).await;
+    }
+}
+
+/// What the status says of changes that take effect after a restart.
+async fn waiting_at(admin: SocketAddr) -> String {
+    let reply = request(admin, "GET", "/status", &[("Accept", "application/json")]).await;
+    reply.json()["configuration"]["waiting_for_restart"].to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_the_identity_provider_outlive_a_reload() {
+    let (folder, provider) = (Folder::new(), IdentityProvider::start().await);
+    folder.write(FILE, &provider.config());
+    let server = Process::start(folder.command(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]));
+    let address = listening(&server).await;
+    let bearer = format!("Bearer {}", provider.token());
+    let token = [("Authorization", bearer.as_str())];
+    assert_eq!((status(address, &token).await, provider.asked()), (200, 1));
+    for number in 1..3 {
+        let before = server.so_far();
+        folder.write(FILE, &format!("{}max_ttl = '{number}h'\n", provider.config()));
+        server.signal(Signal::HUP);
+        server.logged(before, RELOADED).await;
+        assert_eq!((status(address, &token).await, provider.asked()), (200, 1), "it need not be asked again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn configuration_that_did_not_answer_is_read_when_it_does() {
+    let folder = Folder::new();
+    folder.write(FILE, "cors.origins = ['https://a.example']\n");
+    let server = Process::start(folder.command(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]));
+    let address = listening(&server).await;
+    let before = server.so_far();
+    // Hangs until somebody writes into it, as on a network file system whose server is gone for a while.
+    fs::rename(folder.pipe("pipe"), folder.path(FILE)).expect("can be renamed");
+    server.signal(Signal::HUP);
+    server.logged(before, "the file does not answer").await;
+    let page = [("Origin", "https://a.example")];
+    assert_eq!(status(address, &page).await, 200, "callers are answered");
+    feed(folder.path(FILE), "cors.origins = ['https://b.example']\n");
+    server.logged(before, RELOADED).await;
+    assert_eq!(status(address, &page).await, 403);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_certificate_is_found_by_looking() {
+    const READ: &str = "certificate read";
+    let folder = Folder::new();
+    let write_pair = || {
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("can be made");
+        folder.write("tls.key", &pair.signing_key.serialize_pem());
+        folder.write("tls.crt", &pair.cert.pem());
+        reqwest::Certificate::from_pem(pair.cert.pem().as_bytes()).expect("is one")
+    };
+    folder.write(FILE, "tls = { cert = 'tls.crt', key = 'tls.key' }\n");
+    let first = write_pair();
+    let server = Process::start(folder.command(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]));
+    let address = server.address_after("listening on https://").await;
+    let is_shown = async |certificate: &reqwest::Certificate| {
+        let client =
+            reqwest::Client::builder().tls_certs_only([certificate.clone()]).resolve("localhost", address);
+        let request =
+            client.build().expect("is a client").get(format!("https://localhost:{}/livez", address.port()));
+        within("an answer", request.send()).await.is_ok()
+    };
+    assert!(is_shown(&first).await);
+    let before = server.so_far();
+    let second = write_pair();
+    // With no signal.
+    server.logged(before, READ).await;
+    assert!(is_shown(&second).await && !is_shown(&first).await);
 }

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::load::Load;
 use super::process::Process;
-use crate::support::program::{Account, Folder, set_mode};
+use crate::support::program::{Account, Folder, feed, set_mode};
 use crate::support::wire::get;
 
 const SECOND_ID: &str = "second-access-key";
@@ -232,6 +232,20 @@ async fn file_that_hangs_holds_up_neither_callers_nor_another_file_nor_the_end()
     assert_eq!(tally.without_token, 0, "{tally:#?}");
     bench.server.signal(Signal::TERM);
     assert_eq!(bench.server.ended().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn credential_that_did_not_answer_is_read_when_it_does() {
+    let bench = Bench::start().await;
+    let before = bench.server.so_far();
+    // Hangs until somebody writes into it.
+    fs::rename(bench.folder.pipe("pipe"), &bench.file).expect("can be renamed");
+    bench.server.signal(Signal::HUP);
+    bench.server.logged(before, "the file does not answer").await;
+    feed(bench.file.clone(), &bench.second());
+    bench.server.logged(before, ROTATED).await;
+    bench.assert_old_key_is_not_used().await;
+    bench.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
