@@ -17,6 +17,9 @@ const LOCAL: &str = "token-provider.toml";
 /// Looked for when there is no local one.
 const SYSTEM: &str = "/etc/token-provider/config.toml";
 
+/// Some thousand callers; a device or a log that is named by mistake does not fill the memory.
+const MAX_BYTES: u64 = 1024 * 1024;
+
 /// Where a configuration file may be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Places<'p> {
@@ -66,13 +69,16 @@ impl<'p> Places<'p> {
         if is_judged {
             self.judge_folder()?;
         }
-        let mut file = File::open(path).map_err(failed)?;
+        let file = File::open(path).map_err(failed)?;
         if is_judged {
             // Of what was opened, so that it cannot be exchanged in between; and who made the link to it, if it is one.
             judge(path, "this file", &file.metadata().map_err(failed)?)?;
         }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(failed)?;
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(whole(path, "it is larger than 1 MiB, so it is no configuration file".to_owned()));
+        }
         text_of(path, bytes)
     }
 

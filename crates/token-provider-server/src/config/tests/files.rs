@@ -94,7 +94,8 @@ fn there_is_no_file_only_where_both_usual_places_are_empty() {
 fn a_named_file_must_be_readable() {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path();
-    let [missing, broken] = ["missing", "broken"].map(|name| here.join(name));
+    let [missing, broken, large] = ["missing", "broken", "large"].map(|name| here.join(name));
+    fs::write(&large, "#".repeat(1024 * 1024 + 1)).unwrap();
     fs::write(&broken, b"[log]\nlevel = '\xff'\n").unwrap();
     let shown = |path: &Path, message: &str| format!("{}{message}", path.display());
     let none = Environment::default();
@@ -102,6 +103,8 @@ fn a_named_file_must_be_readable() {
         (&*missing, ": cannot read the configuration, named by --config: there is no such file"),
         (here, ": cannot read the configuration, named by --config: it is a directory"),
         (&*broken, ":2: not TOML: expected UTF-8 text"),
+        (&*large, ": it is larger than 1 MiB, so it is no configuration file"),
+        (Path::new("/dev/zero"), ": it is larger than 1 MiB, so it is no configuration file"),
     ] {
         let named = Overrides { config: Some(path.to_owned()), ..Overrides::default() };
         let problem = Config::load(&named, &none).unwrap_err();
