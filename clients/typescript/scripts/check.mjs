@@ -1,6 +1,6 @@
 // Everything that has to hold before a release, in order; a line for each step, its output only when it fails.
 //
-// `node scripts/check.mjs` runs all steps, `node scripts/check.mjs typecheck test` only those named.
+// `node scripts/check.mjs built test` runs these steps; package.json has the lists.
 
 import { execFile } from "node:child_process";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -15,10 +15,11 @@ const run = async ([command, first], ...rest) =>
   (await promisify(execFile)(command, [...first, ...rest], { cwd: root, timeout: 120_000, maxBuffer: 2 ** 24 })).stdout;
 
 /** Bytes of the package in a page: bundled, minified, gzipped. */
-const SIZE_LIMIT = 3 * 1024;
+const SIZE_LIMIT = 4.5 * 1024;
 
 const steps = {
   build: () => run([process.execPath, []], "scripts/build.mjs"),
+  built: () => run([process.execPath, []], "scripts/build.mjs", "--check"),
   async typecheck() {
     await readmeBlocks();
     await run(bin("typescript/bin/tsc"), "-p", "tsconfig.test.json");
@@ -51,20 +52,13 @@ const steps = {
     return `${count} tests`;
   },
   async size() {
-    const { outputFiles } = await build({
-      entryPoints: [`${root}dist/index.js`],
-      bundle: true,
-      minify: true,
-      format: "esm",
-      write: false,
-      logLevel: "error",
-    });
-    const size = gzipSync(outputFiles[0].contents, { level: 9 }).length;
+    const file = await readFile(new URL("../../../crates/token-provider-server/src/http/page/client.js", import.meta.url));
+    const size = gzipSync(file, { level: 9 }).length;
     if (size > SIZE_LIMIT) throw new Error(`${size} bytes, the limit is ${SIZE_LIMIT}`);
     return `${size} of ${SIZE_LIMIT} bytes minified and gzipped`;
   },
   publint: () => run(bin("publint/src/cli.js"), "--strict").then(() => ""),
-  attw: () => run(bin("@arethetypeswrong/cli/dist/index.js"), "--pack", ".", "--profile", "esm-only").then(() => ""),
+  attw: () => run(bin("@arethetypeswrong/cli/dist/index.js"), "--pack", ".", "--profile", "strict").then(() => ""),
 };
 
 /** Writes each ```js block of the README to a file of its own, for the type checker. */
@@ -76,17 +70,16 @@ async function readmeBlocks() {
   if (blocks.length < 5) throw new Error("the README's code blocks were not found");
   await Promise.all(
     blocks.map(([, language, code], index) =>
-      // A page without a bundler has its own copy of the package; here it is the built one.
+      // A page has the module from the server; here it is the built one.
       writeFile(
         `${root}.build/readme/block-${index + 1}.${language}`,
-        `${code.replace("./token-provider-client.js", "token-provider-client")}\nexport {};\n`,
+        `${code.replace("http://localhost:3000/client.js", "token-provider-client")}\nexport {};\n`,
       ),
     ),
   );
 }
 
-const names = process.argv.slice(2);
-for (const name of names.length ? names : Object.keys(steps)) {
+for (const name of process.argv.slice(2)) {
   const start = performance.now();
   try {
     const note = await steps[name]();

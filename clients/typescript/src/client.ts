@@ -2,7 +2,7 @@
 
 import { systemClock } from "./clock.js";
 import { authorizedFetch } from "./fetch.js";
-import { createKeeper } from "./keeper.js";
+import { Keeper } from "./keeper.js";
 import { tokenRequest } from "./request.js";
 import type { Fetch, TokenClient, TokenClientOptions } from "./types.js";
 
@@ -18,14 +18,14 @@ import type { Fetch, TokenClient, TokenClientOptions } from "./types.js";
  * new DataInspector({ getBearerToken });
  * ```
  *
- * @throws TypeError where `url`, `ttl` or an allowed origin is malformed.
+ * @throws TypeError where `url` or an option is malformed.
  */
 export function createTokenClient(url: string | URL, options: TokenClientOptions = {}): TokenClient {
   const { clock = systemClock, allowedOrigins, onError } = options;
   // Called as a plain function: a browser's `fetch` refuses to be the method of another object.
   const given = options.fetch;
   const send: Fetch = given ? (input, init) => given(input, init) : (input, init) => globalThis.fetch(input, init);
-  const keeper = createKeeper(tokenRequest(url, options, send, clock), clock, onError);
+  const keeper = new Keeper(tokenRequest(url, options, send, clock), clock, onError);
   return {
     getToken: keeper.token,
     getBearerToken: keeper.token,

@@ -3,8 +3,9 @@
 /**
  * Why there is no token.
  *
- * - `request_failed`: no answer. The provider is down or unreachable, its name is unknown, TLS failed, the browser
- *   withheld the answer (CORS), or the `headers` function threw; `cause` has the platform's error.
+ * - `request_failed`: no answer. The provider is down or unreachable, its name is unknown, TLS failed, or the browser
+ *   withheld the answer (CORS); or nothing was sent, because the `headers` function threw or a relative address has no
+ *   page. The message says which; `cause` has the platform's error, or what `headers` threw.
  * - `timeout`: no answer within `timeoutMs`.
  * - `invalid_response`: an answer that is no token (a proxy's page), or a token that had expired when it came.
  * - `http_error`: an error status without a JSON `error`; a redirect counts as one (`status` 0 in a browser).

@@ -5,15 +5,15 @@
 // machine sleeps and are held back in background tabs.
 
 import { TokenError } from "./error.js";
-import type { Answer, Failure } from "./request.js";
-import { dueLeftMs, marginMs, pauseMs } from "./schedule.js";
+import { failure, type Answer, type Failure } from "./request.js";
+import { dueLeftMs, marginMs, MAX_TIMER_MS, pauseMs } from "./schedule.js";
 import type { CallOptions, Clock, TokenStatus } from "./types.js";
 
-/** Least time between two refreshes asked for by `invalidate(token)`, in milliseconds: a service may refuse every token. */
+/**
+ * Least time, in milliseconds, between two refreshes asked for by `invalidate(token)`, because a service may refuse every
+ * token, and between two pauses ended by `invalidate()`, because a program may call it after every failure.
+ */
 const INVALIDATE_PAUSE_MS = 10_000;
-
-/** Longest delay a timer takes, in milliseconds; a longer one would fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 interface Held {
   readonly token: string;
@@ -26,143 +26,198 @@ interface Held {
   readonly refused: boolean;
 }
 
-export interface Keeper {
-  token(options?: CallOptions): Promise<string>;
-  peek(): string | undefined;
-  invalidate(refused?: string): void;
-  status(): TokenStatus;
-}
+/** Holds the token of one client. Methods that become callbacks are bound to it. */
+export class Keeper {
+  readonly #ask: () => Promise<Answer | Failure>;
+  readonly #clock: Clock;
+  readonly #onError: ((error: TokenError) => unknown) | undefined;
+  #held: Held | undefined;
+  #flight: Promise<string> | undefined;
+  #failed: Failure | undefined;
+  #failures = 0;
+  #pausedUntil = -Infinity;
+  /** Whether the next `online` event will be heard. */
+  #listening = false;
+  #refusedAgain = -Infinity;
+  #resumedAgain = -Infinity;
+  #timer: unknown;
+  /** Whether anybody has taken the held token since the last request: one that nobody uses is dropped. */
+  #wanted = false;
+  /** How often the held token was dropped: what was asked for before that is dropped, too. */
+  #drops = 0;
+  /** How often a pause was ended from outside: a failure from before that makes no new one. */
+  #resumed = 0;
+  #requests = 0;
+  #handouts = 0;
 
-export function createKeeper(
-  ask: () => Promise<Answer | Failure>,
-  clock: Clock,
-  onError: ((error: TokenError) => void) | undefined,
-): Keeper {
-  let held: Held | undefined;
-  let flight: Promise<string> | undefined;
-  let failed: Failure | undefined;
-  let failures = 0;
-  let pausedUntil = -Infinity;
-  let invalidateAgain = -Infinity;
-  let timer: unknown;
-  // Whether anybody has taken the held token since the last request: one that nobody uses is let go.
-  let wanted = false;
-  // How often the held token was dropped: what was asked for before that is dropped, too.
-  let drops = 0;
-  let requests = 0;
-  let handouts = 0;
+  constructor(ask: () => Promise<Answer | Failure>, clock: Clock, onError: ((error: TokenError) => unknown) | undefined) {
+    this.#ask = ask;
+    this.#clock = clock;
+    this.#onError = onError;
+  }
 
-  const left = (of: Held): number => Math.min(of.wallExpiry - clock.now(), of.monotonicExpiry - clock.monotonic());
-  const usable = (): Held | undefined => (held && left(held) > marginMs(held.lifetimeMs) ? held : undefined);
-  const paused = (): boolean => clock.monotonic() < pausedUntil;
-
-  const error = ({ code, message, details }: Failure): TokenError =>
-    new TokenError(code, message, { ...details, retryAfter: Math.max(0, Math.ceil((pausedUntil - clock.monotonic()) / 1000)) });
-
-  const arm = (delay: number): void => {
-    clock.clearTimeout(timer);
-    timer = clock.setTimeout(() => wanted && refreshBehind(), Math.min(MAX_TIMER_MS, Math.ceil(delay) + 1));
-  };
-
-  const refresh = (): Promise<string> => (flight ??= request().finally(() => (flight = undefined)));
-
-  const refreshBehind = (): void => {
-    // Not even tried during a pause: that would make an error, with its stack, for nobody.
-    // A failure has been told to `onError`, and whoever needs a token later gets an error of their own.
-    if (!paused()) refresh().catch(() => {});
-  };
-
-  const request = async (): Promise<string> => {
-    if (paused()) throw error(failed!);
-    const wall = clock.now();
-    const monotonic = clock.monotonic();
-    requests++;
-    wanted = false;
-    const before = drops;
-    let outcome = await ask();
-    if ("token" in outcome) {
-      if (drops !== before) return request();
-      const { token, lifetime } = outcome;
-      const lifetimeMs = lifetime * 1000;
-      const next: Held = {
-        token,
-        lifetimeMs,
-        // From the moment of sending: what the answer took on its way is lost, never gained.
-        wallExpiry: wall + lifetimeMs,
-        monotonicExpiry: monotonic + lifetimeMs,
-        dueLeft: dueLeftMs(lifetimeMs, clock.random()),
-        refused: false,
-      };
-      if (left(next) > marginMs(lifetimeMs)) {
-        held = next;
-        failed = undefined;
-        failures = 0;
-        arm(left(next) - next.dueLeft);
-        return token;
-      }
-      outcome = { code: "invalid_response", message: "the token had expired when it came", retryAfterMs: 0, details: {} };
-    }
-    failed = outcome;
-    const pause = pauseMs(++failures, outcome.retryAfterMs, clock.random());
-    pausedUntil = clock.monotonic() + pause;
-    if (usable()) arm(pause);
-    const thrown = error(outcome);
-    onError?.(thrown);
-    throw thrown;
-  };
-
-  /** The held token where it can be handed out at once, refreshed behind the caller when due. */
-  const peek = (): string | undefined => {
-    const current = usable();
-    if (!current || current.refused || left(current) <= current.dueLeft) refreshBehind();
-    if (!current) return undefined;
-    wanted = true;
-    handouts++;
-    return current.token;
-  };
-
-  const token = async (options?: CallOptions): Promise<string> => {
+  readonly token = async (options?: CallOptions): Promise<string> => {
     // Callbacks are called with all kinds of arguments; whatever has no signal is ignored.
     const signal = options?.signal;
     signal?.throwIfAborted();
-    const ready = held?.refused ? undefined : peek();
+    const ready = this.#held?.refused ? undefined : this.peek();
     if (ready) return ready;
     try {
-      const next = await unlessAborted(refresh(), signal);
-      handouts++;
+      const next = await unlessAborted(this.#refresh(), signal);
+      this.#handouts++;
       return next;
     } catch (reason) {
       // A refused token may still be good elsewhere: better than none while the provider is away.
-      const rest = signal?.aborted ? undefined : peek();
+      const rest = signal?.aborted ? undefined : this.peek();
       if (rest) return rest;
       throw reason;
     }
   };
 
-  const invalidate = (refused?: string): void => {
-    if (refused === undefined) {
-      held = undefined;
-      drops++;
-    } else if (held?.token === refused && clock.monotonic() >= invalidateAgain) {
-      invalidateAgain = clock.monotonic() + INVALIDATE_PAUSE_MS;
-      held = { ...held, refused: true };
+  /** The held token where it can be handed out at once, refreshed behind the caller when due. */
+  readonly peek = (): string | undefined => {
+    const current = this.#usable();
+    if (!current || current.refused || this.#left(current) <= current.dueLeft) this.#refreshBehind();
+    if (!current) return undefined;
+    this.#wanted = true;
+    this.#handouts++;
+    return current.token;
+  };
+
+  readonly invalidate = (refused?: string): void => {
+    const now = this.#clock.monotonic();
+    // An event, too, where this is the handler of a "Try again" button.
+    if (typeof refused !== "string") {
+      this.#held = undefined;
+      this.#drops++;
+      if ((this.#flight || this.#paused()) && now >= this.#resumedAgain) {
+        this.#resumedAgain = now + INVALIDATE_PAUSE_MS;
+        this.#resume();
+      }
+    } else if (this.#held?.token === refused.replace(/^Bearer +/i, "") && now >= this.#refusedAgain) {
+      this.#refusedAgain = now + INVALIDATE_PAUSE_MS;
+      this.#held = { ...this.#held, refused: true };
     }
   };
 
-  const status = (): TokenStatus => {
-    const rest = held ? left(held) : 0;
+  readonly status = (): TokenStatus => {
+    const held = this.#held;
+    const left = held ? this.#left(held) : 0;
     return {
-      state: !held ? "none" : !usable() ? "expired" : held.refused || rest <= held.dueLeft ? "due" : "fresh",
-      expiresIn: Math.max(0, rest / 1000),
+      state: !held ? "none" : !this.#usable() ? "expired" : held.refused || left <= held.dueLeft ? "due" : "fresh",
+      expiresIn: Math.max(0, left / 1000),
       lifetime: held ? held.lifetimeMs / 1000 : 0,
       refreshedAt: held && held.wallExpiry - held.lifetimeMs,
-      requests,
-      handouts,
-      error: failed && error(failed),
+      requests: this.#requests,
+      handouts: this.#handouts,
+      error: this.#failed && this.#error(this.#failed),
     };
   };
 
-  return { token, peek, invalidate, status };
+  #left(of: Held): number {
+    return Math.min(of.wallExpiry - this.#clock.now(), of.monotonicExpiry - this.#clock.monotonic());
+  }
+
+  #usable(): Held | undefined {
+    return this.#held && this.#left(this.#held) > marginMs(this.#held.lifetimeMs) ? this.#held : undefined;
+  }
+
+  #paused(): boolean {
+    return this.#clock.monotonic() < this.#pausedUntil;
+  }
+
+  #error({ code, message, details, sent }: Failure): TokenError {
+    const pause = sent ? this.#pausedUntil - this.#clock.monotonic() : 0;
+    return new TokenError(code, message, { ...details, retryAfter: Math.max(0, Math.ceil(pause / 1000)) });
+  }
+
+  #arm(delay: number): void {
+    this.#clock.clearTimeout(this.#timer);
+    this.#timer = this.#clock.setTimeout(() => this.#wanted && this.#refreshBehind(), Math.min(MAX_TIMER_MS, Math.ceil(delay) + 1));
+  }
+
+  #refresh(): Promise<string> {
+    return (this.#flight ??= this.#request().finally(() => (this.#flight = undefined)));
+  }
+
+  #refreshBehind(): void {
+    // Not even tried during a pause: that would make an error, with its stack, for nobody.
+    // A failure has been told to `onError`, and whoever needs a token later gets an error of their own.
+    if (!this.#paused()) this.#refresh().catch(() => {});
+  }
+
+  async #request(): Promise<string> {
+    // What never reached the provider needs no pause: whoever has signed in by now gets a token.
+    if (this.#failed?.sent && this.#paused()) throw this.#error(this.#failed);
+    for (;;) {
+      const wall = this.#clock.now();
+      const monotonic = this.#clock.monotonic();
+      const drops = this.#drops;
+      const resumed = this.#resumed;
+      this.#requests++;
+      this.#wanted = false;
+      let outcome = await this.#ask();
+      if ("token" in outcome) {
+        if (this.#drops !== drops) continue;
+        if (this.#keep(outcome, wall, monotonic)) return outcome.token;
+        outcome = failure("invalid_response", "the token had expired when it came");
+      }
+      if (!outcome.sent) this.#requests--;
+      if (this.#resumed === resumed) throw this.#fail(outcome);
+    }
+  }
+
+  /** Holds the token, unless it has expired on its way. */
+  #keep({ token, lifetime }: Answer, wall: number, monotonic: number): boolean {
+    const lifetimeMs = lifetime * 1000;
+    const next: Held = {
+      token,
+      lifetimeMs,
+      // From the moment of sending: what the answer took on its way is lost, never gained.
+      wallExpiry: wall + lifetimeMs,
+      monotonicExpiry: monotonic + lifetimeMs,
+      dueLeft: dueLeftMs(lifetimeMs, this.#clock.random()),
+      refused: false,
+    };
+    if (this.#left(next) <= marginMs(lifetimeMs)) return false;
+    this.#held = next;
+    this.#failed = undefined;
+    this.#failures = 0;
+    this.#arm(this.#left(next) - next.dueLeft);
+    return true;
+  }
+
+  /** Begins a pause, and returns what to throw. */
+  #fail(outcome: Failure): TokenError {
+    this.#failed = outcome;
+    const pause = pauseMs(outcome.sent ? ++this.#failures : 1, outcome.retryAfterMs, this.#clock.random());
+    this.#pausedUntil = this.#clock.monotonic() + pause;
+    if (this.#usable()) this.#arm(pause);
+    this.#resumeWhenOnline();
+    const error = this.#error(outcome);
+    // It must neither take the error's place nor, as a rejected promise, end a Node process.
+    new Promise((resolve) => resolve(this.#onError?.(error))).catch((reason: unknown) => console.error("onError failed:", reason));
+    return error;
+  }
+
+  #resume(): void {
+    this.#pausedUntil = -Infinity;
+    this.#resumed++;
+  }
+
+  /** When the machine is back on a network, ends a pause whose reason was that no answer came. */
+  #resumeWhenOnline(): void {
+    // Browsers alone have both; a client that has not failed listens to nothing, and can be collected.
+    if (this.#listening || globalThis.navigator?.onLine === undefined || !globalThis.addEventListener) return;
+    this.#listening = true;
+    const online = (): void => {
+      this.#listening = false;
+      if (!this.#failed || this.#failed.details.status !== undefined) return;
+      this.#failures = 0;
+      this.#resume();
+    };
+    globalThis.addEventListener("online", online, { once: true });
+  }
 }
 
 /** The promise, or the signal's reason as soon as it is aborted; the promise itself goes on. */

@@ -1,8 +1,9 @@
 // One token request: a token, or the reason why not. It never throws, waits at most `timeoutMs`, and keeps nothing.
 
 import type { TokenErrorCode, TokenErrorDetails } from "./error.js";
-import { lifetimeS, retryAfterMs } from "./schedule.js";
-import type { Clock, Fetch, TokenClientOptions } from "./types.js";
+import { base } from "./base.js";
+import { lifetimeS, MAX_LIFETIME_S, MAX_TIMER_MS, retryAfterMs } from "./schedule.js";
+import type { Clock, Fetch, HeadersLike, TokenClientOptions } from "./types.js";
 
 /** What the provider handed out. */
 export interface Answer {
@@ -18,14 +19,21 @@ export interface Failure {
   /** What the provider asked for, in milliseconds; 0 when it did not. */
   readonly retryAfterMs: number;
   readonly details: TokenErrorDetails;
+  /** Whether the provider was asked at all. */
+  readonly sent: boolean;
 }
 
-const failure = (code: TokenErrorCode, message: string, details: TokenErrorDetails = {}, retryAfterMs = 0): Failure => ({
+export const failure = (code: TokenErrorCode, message: string, details: TokenErrorDetails = {}, more: Partial<Failure> = {}): Failure => ({
   code,
   message,
-  retryAfterMs,
+  retryAfterMs: 0,
   details,
+  sent: true,
+  ...more,
 });
+
+/** What happens before anything is sent. */
+const unsent = (message: string, details?: TokenErrorDetails): Failure => failure("request_failed", message, details, { sent: false });
 
 /** Returns the function that sends one request. */
 export function tokenRequest(
@@ -34,21 +42,26 @@ export function tokenRequest(
   send: Fetch,
   clock: Clock,
 ): () => Promise<Answer | Failure> {
+  checkUrl(url);
+  checkOptions(options);
   const { ttl, profile, scope, headers, credentials, timeoutMs = 15_000 } = options;
-  if (ttl !== undefined && !(Number.isInteger(ttl) && ttl > 0)) throw new TypeError("ttl must be a whole number of seconds");
   const fallback = options.fallbackLifetime ?? Math.min(60, (ttl ?? 3600) / 4);
-  // A page may write "/getToken"; elsewhere there is no base and a relative URL is an error at once, not at the first tile.
-  const target = new URL(url, globalThis.location?.href);
-  for (const [name, value] of Object.entries({ ttl, profile, scope })) {
-    if (value !== undefined) target.searchParams.set(name, String(value));
-  }
+  const given = String(url);
+  const target = (): URL => {
+    // Not before it is used: a module that a server renders, too, has no page to take the origin from.
+    const target = new URL(given, base());
+    for (const [name, value] of Object.entries({ ttl, profile, scope })) {
+      if (value !== undefined) target.searchParams.set(name, String(value));
+    }
+    return target;
+  };
 
-  const attempt = async (signal: AbortSignal): Promise<Answer | Failure> => {
-    const response = await send(target.href, {
-      headers: new Headers(await (typeof headers === "function" ? headers() : headers)),
+  const attempt = async (address: URL, headers: Headers, signal: AbortSignal): Promise<Answer | Failure> => {
+    // No `cache`: older Cloudflare Workers refuse it, and the provider says `no-store`.
+    const response = await send(address.href, {
+      headers,
       // A redirect leads to a log-in page, or takes an API key to another origin.
       redirect: "manual",
-      cache: "no-store",
       signal,
       ...(credentials && { credentials }),
     });
@@ -63,18 +76,80 @@ export function tokenRequest(
   return () =>
     new Promise((resolve) => {
       const controller = new AbortController();
-      const timer = clock.setTimeout(() => {
-        // Resolved before aborting: a `fetch` that ignores its signal, and answers later, is not heard any more.
-        resolve(failure("timeout", `the token provider did not answer within ${timeoutMs} ms`));
-        controller.abort();
-      }, timeoutMs);
-      attempt(controller.signal)
-        .catch((cause: unknown) => failure("request_failed", "the token provider could not be reached", { cause }))
-        .then((outcome) => {
-          clock.clearTimeout(timer);
-          resolve(outcome);
-        });
+      let waiting = unsent(`\`headers\` took longer than ${timeoutMs} ms`);
+      const timer = clock.setTimeout(
+        () => {
+          // Resolved before aborting: a `fetch` that ignores its signal, and answers later, is not heard any more.
+          resolve({ ...waiting, code: "timeout" });
+          controller.abort();
+        },
+        Math.min(MAX_TIMER_MS, timeoutMs),
+      );
+      const steps = async (): Promise<Answer | Failure> => {
+        let address: URL;
+        try {
+          address = target();
+        } catch {
+          return unsent(`${given} is relative, and there is no page here whose origin it could have: give the whole address`);
+        }
+        let ready: HeadersLike;
+        try {
+          ready = typeof headers === "function" ? await headers() : headers;
+        } catch (cause) {
+          return unsent("`headers` threw an error, see `cause`", { cause });
+        }
+        const valid = headersOf(ready);
+        if (!valid) return unsent(BAD_HEADERS);
+        if (controller.signal.aborted) return waiting;
+        waiting = failure("timeout", `the token provider did not answer within ${timeoutMs} ms`);
+        return attempt(address, valid, controller.signal).catch((cause: unknown) =>
+          failure("request_failed", noAnswer(address), { cause }),
+        );
+      };
+      steps().then((outcome) => {
+        clock.clearTimeout(timer);
+        resolve(outcome);
+      });
     });
+}
+
+const BAD_HEADERS = "`headers` has a name or value that no HTTP header can have";
+
+/** Not with the platform's own error, whose message has the value in it. */
+function headersOf(given: HeadersLike): Headers | undefined {
+  try {
+    return new Headers(given);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A browser does not tell a page why it has no answer, so the message names what it can be. */
+function noAnswer({ origin, pathname, protocol }: URL): string {
+  const page = globalThis.location?.origin;
+  const down = `no answer from ${origin}${pathname}: it is down`;
+  if (!page || page === origin) return `${down}, or cannot be reached from here`;
+  const mixed = page.startsWith("https:") && protocol === "http:" ? ", or the browser allows no plain http from https (mixed content)" : "";
+  return `${down}, or does not let pages of ${page} ask (CORS)${mixed}`;
+}
+
+function checkUrl(url: string | URL): void {
+  // Any base will do: whether it needs one is seen when it is used.
+  if (!/^https?:$/.test(new URL(url, "http://localhost").protocol)) {
+    throw new TypeError(`${url} is no http or https address; is http:// missing?`);
+  }
+}
+
+function checkOptions({ ttl, timeoutMs, fallbackLifetime, headers }: TokenClientOptions): void {
+  if (ttl !== undefined && !(Number.isInteger(ttl) && ttl >= 60 && ttl <= MAX_LIFETIME_S)) {
+    const seconds = ttl / 1000;
+    const hint = Number.isInteger(seconds) && seconds >= 60 && seconds <= MAX_LIFETIME_S ? `; that looks like milliseconds, write ${seconds}` : "";
+    throw new TypeError(`ttl must be a whole number of seconds from 60 to ${MAX_LIFETIME_S}, not ${ttl}${hint}`);
+  }
+  for (const [name, value] of Object.entries({ timeoutMs, fallbackLifetime })) {
+    if (value !== undefined && !(typeof value === "number" && value > 0)) throw new TypeError(`${name} must be a number above 0, not ${value}`);
+  }
+  if (typeof headers !== "function" && !headersOf(headers)) throw new TypeError(BAD_HEADERS);
 }
 
 /** Reads an error answer: RFC 6749 §5.2 JSON from the provider, anything from what stands in front of it. */
@@ -88,6 +163,6 @@ async function refusal(response: Response, now: number): Promise<Failure> {
     error || "http_error",
     `the token provider answered ${status || "with a redirect"}${error ? ` ${error}` : ""}${description ? `: ${description}` : ""}`,
     { status, requestId: text("request_id") ?? headers.get("x-request-id") ?? undefined },
-    retryAfterMs(headers, now),
+    { retryAfterMs: retryAfterMs(headers, now) },
   );
 }

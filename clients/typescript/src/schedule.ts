@@ -1,7 +1,10 @@
 // When to refresh, how long to pause, what the provider's headers say. Pure: time and chance are arguments.
 
 /** Longest lifetime believed, in seconds: HERE issues no token for longer than a day. */
-const MAX_LIFETIME_S = 86_400;
+export const MAX_LIFETIME_S = 86_400;
+
+/** Longest delay a timer takes, in milliseconds; a longer one would fire at once. */
+export const MAX_TIMER_MS: number = 2 ** 31 - 1;
 
 /** Pause after the first failure, in milliseconds; doubled by each further one. */
 const FIRST_PAUSE_MS = 1_000;

@@ -10,7 +10,7 @@ export type HeadersLike = ConstructorParameters<typeof Headers>[0];
 
 /** Options of `createTokenClient`; all may be left out. */
 export interface TokenClientOptions {
-  /** Lifetime to ask for, in seconds. Default: the provider's, 3600. The provider rounds it down to one of its steps. */
+  /** Lifetime to ask for, in seconds, 60 to 86400. Default: the provider's, 3600. The provider rounds it down to one of its steps. */
   ttl?: number | undefined;
 
   /** Profile to ask for: a name from the provider's configuration. Default: the provider's default profile. */
@@ -20,8 +20,8 @@ export interface TokenClientOptions {
   scope?: string | undefined;
 
   /**
-   * Headers of the token request, such as `{ "X-API-Key": … }`; a function is called anew for each request.
-   * They go to the provider only, never to a data service. Default: none.
+   * Headers of the token request, such as `{ "X-API-Key": … }`; a function is called for each request, and may throw where
+   * nobody is signed in. They go to the provider only, never to a data service. Default: none.
    */
   headers?: HeadersLike | (() => HeadersLike | Promise<HeadersLike>) | undefined;
 
@@ -33,12 +33,16 @@ export interface TokenClientOptions {
 
   /**
    * Origins that `fetch()` may send the token to, such as `"https://data.example.com"` or, for all subdomains,
-   * `"https://*.hereapi.com"`. Any other URL is refused before anything is sent. Plain http is for loopback alone.
+   * `"https://*.hereapi.com"`. Any other URL is refused before anything is sent. Plain http is for loopback alone, and a
+   * rule that could match nothing, or all of `.com`, is an error.
    * Default: HERE's services, `"https://*.hereapi.com"` and `"https://*.here.com"`, and loopback.
    */
   allowedOrigins?: readonly string[] | undefined;
 
-  /** Time for one token request, body included, in milliseconds. Default: 15000, above the provider's own 10 s. */
+  /**
+   * Time for one token request, `headers` and body included, in milliseconds; `Infinity` for no limit. Default: 15000, above
+   * the provider's own 10 s.
+   */
   timeoutMs?: number | undefined;
 
   /**
@@ -47,8 +51,8 @@ export interface TokenClientOptions {
    */
   fallbackLifetime?: number | undefined;
 
-  /** Called after each failed token request, those behind the caller's back included. Must not throw. Default: none. */
-  onError?: ((error: TokenError) => void) | undefined;
+  /** Called after each failed token request, those behind the caller's back included. What it throws goes to the console. Default: none. */
+  onError?: ((error: TokenError) => unknown) | undefined;
 
   /** Stand-in for time, timers and randomness, for tests. Default: the machine's. */
   clock?: Clock | undefined;
@@ -115,18 +119,19 @@ export interface TokenClient {
    * Like the platform's `fetch`, with `Authorization: Bearer …` set and nothing else changed.
    *
    * On a 401 the token is invalidated and the request sent once more with another one, where the provider has one
-   * and the body can be sent twice (not a stream, and not the body of a `Request`); else the 401 is returned.
+   * and the body can be sent twice (not a stream, and of a `Request` up to 1 MiB); else the 401 is returned.
    *
    * @throws {@link TokenError} when there is no token, or the URL is outside `allowedOrigins`; else as `fetch` does.
    */
   fetch: Fetch;
 
   /**
-   * With the token that a service has refused: asks for another one at the next call, and goes on with this one only
-   * while the provider has no other. Does nothing when that token is no longer held, and at most once in ten seconds, so that
-   * a hundred refused tiles cost one token request.
+   * With the token that a service has refused, or the value of `authHeader()`: asks for another one at the next call, and goes
+   * on with this one only while the provider has no other. Does nothing when that token is no longer held, and at most once in
+   * ten seconds, so that a hundred refused tiles cost one token request.
    *
-   * Without argument: drops the held token, and the one that a request under way brings.
+   * Without argument (or with an event): drops the held token, and the one that a request under way brings, and ends the
+   * pause after a failure, at most once in ten seconds. For "try again", and for another user.
    */
   invalidate(refused?: string): void;
 

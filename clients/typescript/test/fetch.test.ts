@@ -11,6 +11,8 @@ interface Sent {
   readonly url: string;
   readonly authorization: string | null;
   readonly body: string;
+  readonly method: string;
+  readonly type: string | null;
   readonly init: RequestInit | undefined;
 }
 
@@ -25,7 +27,8 @@ function world(accepts: (token: string) => boolean, options: TokenClientOptions 
     // As a real `fetch` reads its arguments, so that a body used up by a first attempt is missed.
     const request = new Request(input, { ...init, ...(init?.body && { duplex: "half" }) } as RequestInit);
     const authorization = request.headers.get("authorization");
-    sent.push({ url: request.url, authorization, body: await request.text(), init });
+    const { url, method } = request;
+    sent.push({ url, method, authorization, type: request.headers.get("content-type"), body: await request.text(), init });
     const ok = accepts((authorization ?? "").slice("Bearer ".length));
     const body = new ReadableStream({
       start(controller) {
@@ -132,16 +135,73 @@ test("a stream is known where it cannot be iterated, as in Safari", async () => 
   assert.equal(provider.calls.length, 2);
 });
 
-test("a Request is sent twice only where it has no body", async () => {
-  const table: [request: Request, init: RequestInit | undefined, attempts: number][] = [
-    [new Request(DATA), undefined, 2],
-    [new Request(DATA, { method: "HEAD" }), undefined, 2],
-    [new Request(DATA, { method: "POST", body: "x" }), undefined, 1],
+test("a Request is sent twice, as ky, axios and openapi-fetch send everything", async () => {
+  const form = new FormData();
+  form.set("a", "b");
+  const large = "x".repeat(2 ** 20);
+  const stream = (text: string): RequestInit => ({ body: new Blob([text]).stream(), duplex: "half" }) as RequestInit;
+  const table: [name: string, request: RequestInit, init: RequestInit | undefined, attempts: number, text: string | RegExp][] = [
+    ["GET", {}, undefined, 2, ""],
+    ["HEAD", { method: "HEAD" }, undefined, 2, ""],
+    ["DELETE", { method: "DELETE" }, undefined, 2, ""],
+    ["empty POST", { method: "POST" }, undefined, 2, ""],
+    ["POST", { method: "POST", body: "x" }, undefined, 2, "x"],
+    ["form", { method: "PUT", body: form }, undefined, 2, /name="a"/],
+    ["short stream", { method: "PATCH", ...stream("s") }, undefined, 2, "s"],
+    ["1 MiB", { method: "POST", body: large }, undefined, 2, large],
+    ["more", { method: "POST", body: `${large}x` }, undefined, 1, `${large}x`],
+    ["body beside the Request's", { method: "POST", body: "x" }, { body: "y" }, 2, "y"],
+    ["stream beside the Request's", { method: "POST", body: "x" }, stream("z"), 1, "z"],
   ];
-  for (const [request, init, attempts] of table) {
+  for (const [name, requestInit, init, attempts, text] of table) {
     const { client, sent } = world((token) => token === "token-2");
-    await client.fetch(request, init);
-    assert.equal(sent.length, attempts, request.method);
+    const request = new Request(DATA, { headers: { "X-Mine": "1" }, ...requestInit });
+    const response = await client.fetch(request, init);
+    assert.equal(sent.length, attempts, name);
+    assert.equal(response.status, attempts === 2 ? 200 : 401, name);
+    for (const { body, method, type, init } of sent) {
+      typeof text === "string" ? assert.ok(body === text, name) : assert.match(body, text, name);
+      assert.equal(method, request.method, name);
+      assert.equal((init!.headers as Headers).get("x-mine"), "1", name);
+      // The boundary of a form is in it.
+      assert.equal(type, request.headers.get("content-type"), name);
+    }
+  }
+});
+
+test("a Request whose body was used up fails as with the platform's fetch", async () => {
+  const { client } = world(() => true);
+  const request = new Request(DATA, { method: "POST", body: "x" });
+  await request.text();
+  await assert.rejects(client.fetch(request), TypeError);
+});
+
+test("a Request's body that fails while it is read is the first attempt's to tell", async () => {
+  const { client } = world(() => true);
+  const failing = () => new ReadableStream({ pull: (controller) => controller.error(new Error("disk")) });
+  await assert.rejects(client.fetch(new Request(DATA, { method: "POST", body: failing(), duplex: "half" } as RequestInit)));
+  // An unhandled rejection would fail this test.
+  await settle();
+});
+
+test("where Request has no body property, as in Firefox, its body is sent twice all the same", async () => {
+  const { body } = Object.getOwnPropertyDescriptors(Request.prototype);
+  Reflect.deleteProperty(Request.prototype, "body");
+  try {
+    const bodies: string[] = [];
+    const provider = new FakeProvider();
+    const { fetch } = createTokenClient(provider.url, {
+      allowedOrigins: ["https://data.example"],
+      fetch: async (input, init) => {
+        if (input === provider.url) return provider.fetch(input, init);
+        bodies.push(init!.body ? await (init!.body as Blob).text() : await (input as Request).text());
+        return new Response("", { status: bodies.length % 2 ? 401 : 200 });
+      },
+    });
+    assert.equal((await fetch(new Request(DATA, { method: "POST", body: "twice" }))).status, 200);
+    assert.deepEqual(bodies, ["twice", "twice"]);
+  } finally {
+    Object.defineProperty(Request.prototype, "body", body);
   }
 });
 
@@ -293,9 +353,19 @@ test("plain http can be allowed on loopback alone", async () => {
   await assert.rejects(client.fetch("http://localhost:8081/"), { code: "origin_not_allowed" });
 });
 
-test("a star that is not a whole label allows nothing more", async () => {
-  const { client } = bench({ allowedOrigins: ["https://data*.example"] });
-  await assert.rejects(client.fetch("https://data1.example/"), { code: "origin_not_allowed" });
+test("a rule that could match nothing, or too much, is refused at once", () => {
+  const table: [rule: string, message: RegExp][] = [
+    ...["https://data*.example", "https://*", "https://data.*.example", "https://*.*.example", "https://*data.example", "https://data.example/*"].map(
+      (rule): [string, RegExp] => [rule, /has a star in a place other than the beginning/],
+    ),
+    ...["https://*.com", "https://*.com.", "https://*.localhost", "http://*.localhost", "https://*.127.0.0.1", "https://*.10.0.0.1:8443", "https://*.[::1]"].map(
+      (rule): [string, RegExp] => [rule, /does not name a domain that can have subdomains/],
+    ),
+    ...["data.example", "*.hereapi.com", "", "https://data.example:port", "https://*.example.com:*"].map((rule): [string, RegExp] => [rule, /no origin such as|star/]),
+  ];
+  for (const [rule, message] of table) {
+    assert.throws(() => createTokenClient("https://a.example/", { allowedOrigins: [rule] }), { name: "TypeError", message }, rule);
+  }
 });
 
 test("invalidate with a token that is no longer held does nothing", async () => {
@@ -312,6 +382,17 @@ test("invalidate with the held token makes the next call ask", async () => {
   assert.equal(client.status().state, "due");
   assert.equal(await client.getToken(), "token-2");
   assert.equal(provider.calls.length, 2);
+});
+
+test("invalidate takes the value of an Authorization header, too", async () => {
+  for (const scheme of ["Bearer ", "bearer  "]) {
+    const { client, provider } = bench();
+    const header = await client.authHeader();
+    client.invalidate(header.replace("Bearer ", scheme));
+    assert.equal(client.status().state, "due");
+    assert.equal(await client.authHeader(), "Bearer token-2");
+    assert.equal(provider.calls.length, 2);
+  }
 });
 
 test("invalidate without argument drops the token", async () => {

@@ -118,9 +118,23 @@ export interface Bench {
   client: TokenClient;
 }
 
-export function bench(options: TokenClientOptions = {}): Bench {
+export function bench(options: TokenClientOptions = {}, url?: string): Bench {
   const clock = new FakeClock();
   const provider = new FakeProvider();
-  const client = createTokenClient(provider.url, { clock, fetch: provider.fetch, ...options });
+  const client = createTokenClient(url ?? provider.url, { clock, fetch: provider.fetch, ...options });
   return { clock, provider, client };
+}
+
+/** Runs a test with these globals, as in a page. */
+export async function withPage(globals: Record<string, unknown>, run: () => Promise<void>): Promise<void> {
+  const before = Object.keys(globals).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const);
+  for (const [name, value] of Object.entries(globals)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  try {
+    await run();
+  } finally {
+    for (const [name, descriptor] of before) {
+      Reflect.deleteProperty(globalThis, name);
+      if (descriptor) Object.defineProperty(globalThis, name, descriptor);
+    }
+  }
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TokenError } from "../src/index.js";
-import { bench, errorReply, held, HOUR, settle, tokenReply, unreachable } from "./harness.js";
+import { bench, errorReply, held, HOUR, settle, tokenReply, unreachable, withPage } from "./harness.js";
 
 test("methods work without this", async () => {
   const { client } = bench();
@@ -337,4 +337,88 @@ test("pages that are told of one outage come back one after the other, and none 
     return seconds;
   };
   assert.deepEqual(await Promise.all([0, 0.5, 0.999].map(retryAfter)), [60, 63, 66]);
+});
+
+test("invalidate() ends a pause, as a \"try again\" button does", async () => {
+  for (const failing of [unreachable, errorReply(503, {}, { "Retry-After": "600" }), errorReply(401, { error: "invalid_token" })]) {
+    const { client, provider } = bench();
+    provider.script.push(failing);
+    await assert.rejects(client.getToken());
+    await assert.rejects(client.getToken());
+    assert.equal(provider.calls.length, 1);
+    // As the handler of a button, which is called with an event.
+    (client.invalidate as (event: unknown) => void)(new Event("click"));
+    assert.equal(await client.getToken(), "token-2");
+  }
+  // At most once in ten seconds.
+  const { client, provider, clock } = bench();
+  provider.otherwise = errorReply(503, {}, { "Retry-After": "600" });
+  await assert.rejects(client.getToken());
+  for (const [wait, asked] of [[0, 2], [9_999, 2], [1, 3], [5_000, 3], [5_000, 4]] as const) {
+    await clock.advance(wait);
+    client.invalidate();
+    await assert.rejects(client.getToken());
+    assert.equal(provider.calls.length, asked, `after ${wait} ms`);
+  }
+});
+
+test("a failure from before invalidate() makes no pause: who has signed in meanwhile gets a token", async () => {
+  const { client, provider } = bench();
+  const answer = held();
+  provider.script.push(answer.reply);
+  const waiting = client.getToken();
+  await settle();
+  client.invalidate();
+  await answer.answer(errorReply(401, { error: "invalid_token" }));
+  assert.equal(await waiting, "token-2");
+});
+
+test("a machine that is back online asks at once, where no answer came", async () => {
+  const events = new EventTarget();
+  const page = { navigator: { onLine: true }, addEventListener: events.addEventListener.bind(events) };
+  await withPage(page, async () => {
+    const { client, provider } = bench();
+    provider.otherwise = unreachable;
+    for (let round = 0; round < 3; round++) {
+      await assert.rejects(client.getToken(), { code: "request_failed" });
+      await assert.rejects(client.getToken(), { code: "request_failed" });
+      assert.equal(provider.calls.length, round + 1);
+      events.dispatchEvent(new Event("online"));
+    }
+    // The pauses begin again with the shortest.
+    await assert.rejects(client.getToken(), { retryAfter: 1 });
+    events.dispatchEvent(new Event("online"));
+    provider.otherwise = tokenReply("new");
+    assert.equal(await client.getToken(), "new");
+    // Nothing is to be ended now.
+    events.dispatchEvent(new Event("online"));
+    assert.equal(await client.getToken(), "new");
+
+    // What the provider asked for is waited for, online or not.
+    client.invalidate();
+    provider.otherwise = errorReply(503, {}, { "Retry-After": "60" });
+    await assert.rejects(client.getToken());
+    const before = provider.calls.length;
+    events.dispatchEvent(new Event("online"));
+    await assert.rejects(client.getToken(), { retryAfter: 63 });
+    assert.equal(provider.calls.length, before);
+  });
+});
+
+test("onError that throws, or rejects, changes nothing for the caller", async () => {
+  const printed: unknown[][] = [];
+  const { error } = console;
+  console.error = (...line) => void printed.push(line);
+  try {
+    const mistake = new Error("in the handler");
+    for (const onError of [() => { throw mistake; }, () => Promise.reject(mistake)]) {
+      const { client, provider } = bench({ onError });
+      provider.script.push(unreachable);
+      await assert.rejects(client.getToken(), { code: "request_failed" });
+      await settle();
+    }
+    assert.deepEqual(printed, [["onError failed:", mistake], ["onError failed:", mistake]]);
+  } finally {
+    console.error = error;
+  }
 });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createTokenClient, TokenError } from "../src/index.js";
 import { lifetimeS, retryAfterMs } from "../src/schedule.js";
-import { bench, errorReply, FakeProvider, held, settle, tokenReply, unreachable } from "./harness.js";
+import { bench, errorReply, FakeProvider, held, HOUR, settle, tokenReply, unreachable, withPage } from "./harness.js";
 
 const failureOf = async (promise: Promise<unknown>): Promise<TokenError> => {
   const error = await promise.then(
@@ -35,8 +35,9 @@ test("leaves out what was not given", async () => {
   await client.getToken();
   assert.equal(provider.calls[0]!.url, "https://tokens.example/getToken");
   assert.equal("credentials" in provider.calls[0]!.init, false);
+  // Nothing that a `fetch` outside a browser may refuse, as Cloudflare Workers did with `cache`.
+  assert.deepEqual(Object.keys(provider.calls[0]!.init).sort(), ["headers", "redirect", "signal"]);
   assert.equal(provider.calls[0]!.init.redirect, "manual");
-  assert.equal(provider.calls[0]!.init.cache, "no-store");
 });
 
 test("sends the given headers and credentials", async () => {
@@ -59,20 +60,55 @@ test("calls a headers function for each request", async () => {
 });
 
 test("malformed arguments are refused at once", () => {
-  assert.throws(() => createTokenClient("/getToken"), TypeError, "a relative address without a page");
-  for (const ttl of [0, -1, 1.5, NaN, Infinity]) assert.throws(() => createTokenClient("https://a.example/", { ttl }), TypeError);
-  assert.throws(() => createTokenClient("https://a.example/", { allowedOrigins: ["data.example"] }), TypeError);
+  const table: [options: object, message: RegExp][] = [
+    ...[0, -1, 59, 60.5, 86_401, NaN, Infinity, "3600", null].map((ttl): [object, RegExp] => [{ ttl }, /^ttl must be .* from 60 to 86400, not (?!.*milli)/]),
+    ...[NaN, 0, -1, "5", null].flatMap((number): [object, RegExp][] => [
+      [{ timeoutMs: number }, /^timeoutMs must be a number above 0, not /],
+      [{ fallbackLifetime: number }, /^fallbackLifetime must be a number above 0/],
+    ]),
+    [{ headers: { "X-API-Key": "tp\nplanted" } }, /^`headers` has a name or value that no HTTP header can have$/],
+    [{ allowedOrigins: ["data.example"] }, /^allowedOrigins: data.example is no origin such as /],
+  ];
+  for (const [options, message] of table) {
+    assert.throws(() => createTokenClient("https://a.example/", options), { name: "TypeError", message }, JSON.stringify(options));
+  }
+  for (const ttl of [60, 3600, 86_400]) createTokenClient("https://a.example/", { ttl });
 });
 
-test("a relative address is taken from the page's", async () => {
-  const provider = new FakeProvider();
-  Object.defineProperty(globalThis, "location", { value: { href: "https://maps.example/a/b.html" }, configurable: true });
-  try {
-    await createTokenClient("/getToken", { fetch: provider.fetch }).getToken();
-  } finally {
-    Reflect.deleteProperty(globalThis, "location");
+test("a lifetime in milliseconds is told to be one", () => {
+  for (const [ttl, seconds] of [[90_000, 90], [3_600_000, 3600], [86_400_000, 86_400]]) {
+    assert.throws(() => createTokenClient("/getToken", { ttl: ttl! }), { message: new RegExp(`looks like milliseconds, write ${seconds}$`) });
   }
+  for (const ttl of [90_001, 86_401_000]) assert.throws(() => createTokenClient("/getToken", { ttl }), { message: /, not \d+$/ });
+});
+
+test("an address that no request can go to is refused at once", () => {
+  for (const url of ["localhost:3000/getToken", "ftp://a.example/", "file:///getToken", "data:,token"]) {
+    assert.throws(() => createTokenClient(url), { name: "TypeError", message: /is no http or https address; is http:\/\/ missing\?/ }, url);
+  }
+  assert.throws(() => createTokenClient("http://"), TypeError);
+});
+
+test("a module that a server renders, too, can make its client: the page is asked when the token is", async () => {
+  const { client, provider } = bench({}, "/getToken");
+  const error = await failureOf(client.getToken());
+  assert.equal(error.code, "request_failed");
+  assert.match(error.message, /^\/getToken is relative, and there is no page here .* give the whole address$/);
+  assert.deepEqual([client.status().requests, error.retryAfter], [0, 0]);
+  await withPage({ location: { href: "https://maps.example/a/b.html" } }, async () => {
+    assert.equal(await client.getToken(), "token-1");
+  });
   assert.equal(provider.calls[0]!.url, "https://maps.example/getToken");
+});
+
+test("a relative address is taken from the page's, and its <base> counts", async () => {
+  const { client, provider } = bench({ allowedOrigins: ["https://based.example"] }, "getToken");
+  const page = { location: { href: "https://maps.example/a/b.html" }, document: { baseURI: "https://based.example/c/d.html" } };
+  await withPage(page, async () => {
+    await client.getToken();
+    await client.fetch("/tile");
+  });
+  assert.deepEqual(provider.calls.map((call) => call.url), ["https://based.example/c/getToken", "/tile"]);
 });
 
 test("the global fetch is looked up at each call, and called without this", async () => {
@@ -144,22 +180,98 @@ test("a redirect is not followed", async () => {
   assert.equal(error.message, "the token provider answered with a redirect");
 });
 
-test("an unreachable provider is told with its cause", async () => {
-  const { client, provider } = bench();
+test("an unreachable provider is told with its address and cause", async () => {
+  const { client, provider } = bench({ scope: "hrn:secret-project" });
   provider.script.push(unreachable);
   const error = await failureOf(client.getToken());
   assert.equal(error.code, "request_failed");
+  assert.equal(error.message, "no answer from https://tokens.example/getToken: it is down, or cannot be reached from here");
   assert.equal(error.status, undefined);
   assert.ok(error.cause instanceof TypeError);
 });
 
-test("a headers function that throws is told with its cause", async () => {
+test("a page without an answer is told what a browser hides", async () => {
+  const secure = "https://tokens.example/getToken";
+  const table: [page: string, url: string, message: RegExp][] = [
+    ["https://maps.example", secure, /^no answer from https:\/\/tokens.example\/getToken: it is down, or does not let pages of https:\/\/maps.example ask \(CORS\)$/],
+    ["https://maps.example", "http://tokens.example/getToken", /pages of https:\/\/maps.example ask \(CORS\), or .*\(mixed content\)$/],
+    ["http://localhost:5173", "http://localhost:3000/getToken", /pages of http:\/\/localhost:5173 ask \(CORS\)$/],
+    ["https://tokens.example", secure, /it is down, or cannot be reached from here$/],
+  ];
+  for (const [origin, url, message] of table) {
+    const { client, provider } = bench({}, url);
+    provider.script.push(unreachable);
+    await withPage({ location: { href: `${origin}/`, origin } }, async () => {
+      assert.match((await failureOf(client.getToken())).message, message);
+    });
+  }
+});
+
+test("a headers function that throws is told with its cause, and asked again once somebody has signed in", async () => {
   const cause = new Error("not logged in");
-  const { client, provider } = bench({ headers: () => Promise.reject(cause) });
-  const error = await failureOf(client.getToken());
-  assert.equal(error.code, "request_failed");
-  assert.equal(error.cause, cause);
+  let signedIn = false;
+  const headers = () => (signedIn ? { Authorization: "Bearer id" } : Promise.reject(cause));
+  const { client, provider } = bench({ headers });
+  for (let attempt = 0; attempt < 9; attempt++) {
+    const error = await failureOf(client.getToken());
+    assert.equal(error.code, "request_failed");
+    assert.equal(error.message, "`headers` threw an error, see `cause`");
+    assert.equal(error.cause, cause);
+    assert.equal(error.retryAfter, 0);
+  }
   assert.equal(provider.calls.length, 0);
+  assert.equal(client.status().requests, 0);
+  signedIn = true;
+  assert.equal(await client.getToken(), "token-1");
+
+  // With a token in hand, the function is not called for every caller, and its failures make no long pause.
+  signedIn = false;
+  let calls = 0;
+  const held = bench({ headers: () => (calls++, headers()) });
+  signedIn = true;
+  await held.client.getToken();
+  signedIn = false;
+  held.clock.timersFire = false;
+  await held.clock.advance(0.7 * HOUR);
+  for (let round = 0; round < 9; round++) {
+    for (let tile = 0; tile < 10; tile++) assert.equal(await held.client.getToken(), "token-1");
+    await held.clock.advance(1000);
+  }
+  assert.equal(calls, 1 + 9);
+});
+
+test("headers that are none are told without their value", async () => {
+  const { client, provider } = bench({ headers: () => ({ "X-API-Key": "tp_planted\u20ac" }) });
+  const error = await failureOf(client.getToken());
+  assert.equal(error.message, "`headers` has a name or value that no HTTP header can have");
+  assert.equal(error.cause, undefined);
+  assert.equal(provider.calls.length, 0);
+});
+
+test("a headers function that takes too long is told as such, and what it brings is not sent", async () => {
+  let answer!: (headers: object) => void;
+  const { client, provider, clock } = bench({ headers: () => new Promise<HeadersInit>((resolve) => (answer = resolve as typeof answer)) });
+  const failed = failureOf(client.getToken());
+  await clock.advance(15_000);
+  const error = await failed;
+  assert.deepEqual([error.code, error.message], ["timeout", "`headers` took longer than 15000 ms"]);
+  answer({});
+  await settle();
+  assert.equal(provider.calls.length, 0);
+});
+
+test("a time limit that no timer can have is one all the same", async () => {
+  for (const timeoutMs of [Infinity, 2 ** 31, 1e12]) {
+    let delay = 0;
+    const { client, clock } = bench({ timeoutMs });
+    const { setTimeout } = clock;
+    clock.setTimeout = (run, milliseconds) => {
+      delay ||= milliseconds;
+      return setTimeout.call(clock, run, milliseconds);
+    };
+    assert.equal(await client.getToken(), "token-1");
+    assert.equal(delay, 2 ** 31 - 1);
+  }
 });
 
 test("an attempt ends after its time, and its signal is aborted", async () => {

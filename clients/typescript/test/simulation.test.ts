@@ -104,24 +104,35 @@ for (const jump of ["suspend", "set the clock"] as const) {
   });
 }
 
-test("whatever callers do, a failing provider is asked ever less often", async () => {
+/** Requests in ten minutes to a provider that is down, by callers who do `each` ten times a second. */
+async function asked(each: (client: ReturnType<typeof createTokenClient>) => void): Promise<number> {
   const clock = new FakeClock();
-  const sentAt: number[] = [];
+  let sent = 0;
   const client = createTokenClient("https://tokens.example/", {
     clock,
     fetch: () => {
-      sentAt.push(clock.mono);
+      sent++;
       return Promise.reject(new TypeError("fetch failed"));
     },
   });
   const tenMinutes = clock.mono + 600_000;
   while (clock.mono < tenMinutes) {
-    client.invalidate();
+    each(client);
     client.peekToken();
     client.invalidate("anything");
     await client.getToken().catch(() => {});
     await clock.advance(100);
   }
+  return sent;
+}
+
+test("whatever callers do, a failing provider is asked ever less often", async () => {
   // 5 short pauses, then one request every 22.5 s.
-  assert.ok(sentAt.length >= 28 && sentAt.length <= 33, `${sentAt.length} requests`);
+  const sent = await asked(() => {});
+  assert.ok(sent >= 28 && sent <= 33, `${sent} requests`);
+});
+
+test("a program that tries again after every failure asks a failing provider once in ten seconds", async () => {
+  const sent = await asked((client) => client.invalidate());
+  assert.ok(sent >= 60 && sent <= 66, `${sent} requests`);
 });

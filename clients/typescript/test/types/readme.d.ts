@@ -5,7 +5,7 @@ declare module "@here/olp-sdk-dataservice-read";
 declare module "maplibre-gl";
 declare module "react" {
   export const useEffect: (effect: () => () => void, inputs: unknown[]) => void;
-  export const useState: (initial: unknown) => [unknown, (next: unknown) => void];
+  export const useState: <State>(initial: State) => [any, (next: unknown) => void];
 }
 declare const DataInspector: new (options: { getBearerToken: () => Promise<string> }) => unknown;
 declare const process: { env: Record<string, string | undefined> };
