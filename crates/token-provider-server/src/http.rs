@@ -25,7 +25,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 
 use self::admin::Admin;
-use crate::access::{Access, Cors, Ends};
+use crate::access::{Access, Cors, Ends, Rules};
 use crate::problem::Problem;
 use crate::telemetry::audit::{Event, RequestId};
 use crate::telemetry::{OpenConnection, Telemetry};
@@ -166,7 +166,8 @@ impl App {
         if let Some(admin) = &self.admin {
             return Box::pin(admin.answer(self, request, host, ends)).await;
         }
-        if let Some(file) = self.page.file(target.path(), &request.headers) {
+        let own_origin = || own_origin(&rules, request, host, ends);
+        if let Some(file) = self.page.file(target.path(), &request.headers, own_origin) {
             // A link from elsewhere may lead to the page: it gives nothing away.
             return allow(&request.method, PAGE).map(|()| file);
         }
@@ -184,8 +185,15 @@ impl App {
             Route::Live => Ok(health::live()),
             Route::Ready => Box::pin(health::ready(&self.access)).await,
             Route::OpenApi => Ok(openapi::document()),
+            Route::Client => Ok(page::client(&request.headers)),
         }
     }
+}
+
+/// Where the caller has found this server.
+fn own_origin(rules: &Rules, request: &Parts, host: &str, ends: &Ends) -> String {
+    let scheme = if rules.is_tls(&request.headers, ends) { "https" } else { "http" };
+    format!("{scheme}://{host}")
 }
 
 /// What there is beside the pages.
@@ -197,6 +205,7 @@ enum Route {
     Live,
     Ready,
     OpenApi,
+    Client,
 }
 
 const PAGE: &str = "GET, HEAD";
@@ -212,6 +221,7 @@ impl Route {
             "/livez" => Self::Live,
             "/readyz" => Self::Ready,
             "/openapi.json" => Self::OpenApi,
+            "/client.js" => Self::Client,
             _ => return None,
         })
     }

@@ -120,8 +120,16 @@ const tiles = (least) => () => here.requests.filter(({ path }) => path.startsWit
 test("plain JavaScript, without a package and with it", { timeout }, async () => {
   const is200 = (_page, log) => log.includes("200");
   await inPage(code("Plain JavaScript", "js"), is200);
-  const module = await readFile(`${client}/dist/index.js`, "utf8");
-  await inPage(code("Plain JavaScript", "js", 1), is200, { files: { "/token-provider-client.js": module } });
+  await inPage(code("Plain JavaScript", "js", 1), is200);
+});
+
+test("the package is installed from a checkout, without a registry, and found by its name", { timeout }, async () => {
+  const application = await mkdtemp(join(folder, "application-"));
+  await symlink(dirname(client), join(application, "clients"));
+  await run("bash", ["-euc", code("Plain JavaScript", "sh")], { cwd: application, env: { PATH: process.env.PATH, HOME: folder, npm_config_offline: "true" } });
+  const file = join(application, "main.mjs");
+  await writeFile(file, code("Node", "js"));
+  await prints(/^200$/, process.execPath, [file]);
 });
 
 test("Data Inspector: its callback, called by a stand-in", { timeout }, async () => {
@@ -150,8 +158,7 @@ test("HERE Maps API for JavaScript: a service worker puts the token on a plain <
     tile.onload = () => console.log("loaded", tile.width);
     tile.onerror = () => console.error("no tile");
     tile.src = "https://maps.hereapi.com/v3/base/mc/12/2200/1343/png8";`;
-  const module = await readFile(`${client}/dist/index.js`, "utf8");
-  const files = { "/token-worker.js": worker, "/token-provider-client.js": module };
+  const files = { "/token-worker.js": worker };
   await inPage(page, (_page, log) => log.includes("loaded 256"), { files });
 });
 

@@ -131,8 +131,7 @@ async fn answer_to(
 }
 
 pub(super) fn metadata(rules: &Rules, request: &Parts, host: &str, ends: &Ends) -> Answer {
-    let scheme = if rules.is_tls(&request.headers, ends) { "https" } else { "http" };
-    let issuer = format!("{scheme}://{host}");
+    let issuer = super::own_origin(rules, request, host, ends);
     let metadata = Metadata {
         token_endpoint: format!("{issuer}/oauth2/token"),
         issuer,

@@ -40,7 +40,7 @@ mod tests {
         for path in paths.keys().filter(|path| !admin.contains(&path.as_str())) {
             assert!(Route::of(path).is_some(), "{path}");
         }
-        assert_eq!(paths.len(), 6 + admin.len());
+        assert_eq!(paths.len(), 7 + admin.len());
         let event = &document["components"]["schemas"]["AuditEvent"]["properties"];
         assert_eq!(words(&event["rule"]["enum"]), RULES.into_iter().collect());
         assert_eq!(words(&event["method"]["enum"]), METHODS.into_iter().collect());

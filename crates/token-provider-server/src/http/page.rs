@@ -1,11 +1,14 @@
-//! `GET /`: a short page that says what this is and how to call it; with the sandbox, one that shows it at work.
+//! `GET /`: a short page that says what this is and how to call it; with the sandbox, one that shows it at work. And
+//! `GET /client.js`, the client for pages of others.
 //!
 //! Everything is in the binary. The pages are served with a strict Content-Security-Policy and ask no other host, but
 //! for the sandbox's.
 
 mod inspector;
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read as _;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
@@ -21,10 +24,19 @@ use super::Answer;
 
 const PLAIN: &str = include_str!("page/plain.html");
 const STYLE: &str = include_str!("page/page.css");
+/// Built by `npm run build` in `clients/typescript`.
+const CLIENT: &str = include_str!("page/client.js");
+/// So that another version is seen to be another. The hash need not be the same in every build of this program.
+static CLIENT_ETAG: LazyLock<String> = LazyLock::new(|| {
+    let mut hasher = DefaultHasher::new();
+    CLIENT.hash(&mut hasher);
+    format!("\"{:016x}\"", hasher.finish())
+});
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const JSON: &str = "application/json";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 const X_FRAME_OPTIONS: HeaderName = HeaderName::from_static("x-frame-options");
 
@@ -68,9 +80,14 @@ impl Page {
     }
 
     /// Returns the file at this path, if there is one.
-    pub(super) fn file(&self, path: &str, asked: &HeaderMap) -> Option<Answer> {
+    pub(super) fn file(
+        &self,
+        path: &str,
+        asked: &HeaderMap,
+        own_origin: impl FnOnce() -> String,
+    ) -> Option<Answer> {
         let mut answer = match (path, self) {
-            ("/", Self::Plain) => whole(HTML, PLAIN),
+            ("/", Self::Plain) => whole(HTML, plain(&own_origin())),
             ("/page.css", Self::Plain) => whole(CSS, STYLE),
             ("/config.json", Self::Demo { sandbox_origin }) => whole(JSON, demo_config(sandbox_origin)),
             (_, Self::Demo { .. }) => inspector::FILES.iter().find(|file| file.path == path)?.answer(asked),
@@ -97,6 +114,24 @@ impl Page {
         // An origin of our own making is a valid header value; if it were not, nothing at all would be allowed.
         HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
     }
+}
+
+/// A host that was admitted has no character that means something in HTML.
+fn plain(own_origin: &str) -> String {
+    PLAIN.replace("{ORIGIN}", own_origin).replace("{VERSION}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Answers `GET /client.js`: the same for everybody.
+pub(super) fn client(asked: &HeaderMap) -> Answer {
+    let mut answer = whole(JAVASCRIPT, CLIENT);
+    if is_known(asked, &CLIENT_ETAG) {
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        *answer.body_mut() = Full::default();
+    }
+    if let Ok(etag) = HeaderValue::from_str(&CLIENT_ETAG) {
+        answer.headers_mut().insert(ETAG, etag);
+    }
+    answer
 }
 
 /// What the demonstration is to show; its README says what each is for.
@@ -182,6 +217,7 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
+    use crate::http::Route;
 
     fn pages() -> [Page; 2] {
         [Page::Plain, Page::Demo { sandbox_origin: "http://127.0.0.1:8080".to_owned() }]
@@ -191,7 +227,7 @@ mod tests {
         let headers = asked
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        page.file(path, &headers.collect())
+        page.file(path, &headers.collect(), || "https://tokens.example.com:8443".to_owned())
     }
 
     fn text(page: &Page, path: &str) -> String {
@@ -228,8 +264,39 @@ mod tests {
             }
             let scripts: Vec<_> = html.split("<script").skip(1).collect();
             assert!(scripts.iter().all(|script| script.contains("src=\"/")), "inline script");
-            assert!(!html.contains("//cdn") && !html.contains("https://"), "another host");
+            let others = html.replace("https://tokens.example.com:8443", "");
+            assert!(!others.contains("//cdn") && !others.contains("https://"), "another host");
         }
+    }
+
+    #[test]
+    fn page_has_the_address_and_the_version_and_nothing_left_to_fill_in() {
+        let html = text(&Page::Plain, "/");
+        for written in [
+            "curl \"https://tokens.example.com:8443/getToken?ttl=3600\"",
+            "from \"https://tokens.example.com:8443/client.js\"",
+            env!("CARGO_PKG_VERSION"),
+            "href=\"/openapi.json\"",
+        ] {
+            assert!(html.contains(written), "{written}");
+        }
+        assert!(!["$", "{ORIGIN}", "{VERSION}"].iter().any(|left| html.contains(left)), "{html}");
+    }
+
+    #[test]
+    fn client_is_sent_once() {
+        let etag = client(&HeaderMap::new()).headers()[ETAG].clone();
+        assert!(etag.to_str().is_ok_and(|etag| etag.len() == 18), "{etag:?}");
+        let again = client(&[(IF_NONE_MATCH, etag.clone())].into_iter().collect());
+        assert_eq!((again.status(), &again.headers()[ETAG]), (StatusCode::NOT_MODIFIED, &etag));
+        assert_eq!(again.headers()[CACHE_CONTROL], "no-cache");
+        let other = client(&[(IF_NONE_MATCH, HeaderValue::from_static("\"other\""))].into_iter().collect());
+        assert_eq!(other.status(), StatusCode::OK);
+        assert!(
+            CLIENT.is_ascii()
+                && CLIENT.starts_with("/*! token-provider-client")
+                && !CLIENT.contains("import ")
+        );
     }
 
     #[test]
@@ -239,9 +306,9 @@ mod tests {
             let named: Vec<_> =
                 html.split(['"']).filter(|part| part.starts_with('/') && part.contains('.')).collect();
             assert!(!named.is_empty());
-            // The one that is no part of the page.
-            for path in named.into_iter().filter(|path| *path != "/openapi.json") {
-                assert!(file(&page, path, &[]).is_some(), "{path}");
+            for path in named {
+                // Links lead elsewhere, too.
+                assert!(file(&page, path, &[]).is_some() || Route::of(path).is_some(), "{path}");
             }
         }
     }
@@ -291,7 +358,7 @@ mod tests {
             let first = file(&demo, path, &[]).expect("is there");
             let etag = first.headers()[ETAG].to_str().expect("is ASCII").to_owned();
             let asked = [(IF_NONE_MATCH, HeaderValue::from_str(&etag).expect("is a value"))];
-            let second = demo.file(path, &asked.into_iter().collect()).expect("is there");
+            let second = demo.file(path, &asked.into_iter().collect(), String::new).expect("is there");
             assert_eq!(second.status(), StatusCode::NOT_MODIFIED, "{path}");
             assert_eq!(second.headers()[ETAG], first.headers()[ETAG]);
             let other =
