@@ -48,6 +48,7 @@ pub struct Fault {
     pub(crate) lifetime_s: Option<u32>,
     pub(crate) expired: bool,
     pub(crate) count: Option<u32>,
+    pub(crate) for_s: Option<u32>,
 }
 
 /// The requests that a fault applies to.
@@ -185,6 +186,12 @@ impl Fault {
     #[must_use]
     pub fn with_count(self, count: u32) -> Self {
         Self { count: Some(count.max(1)), ..self }
+    }
+
+    /// Is gone after this many seconds, whoever made it: a browser that is killed ends nothing.
+    #[must_use]
+    pub fn with_end_after(self, seconds: u32) -> Self {
+        Self { for_s: Some(seconds), ..self }
     }
 
     /// Whether the request is not handled at all, but answered by the fault.

@@ -178,6 +178,8 @@ describe("in light", () => {
     await until("the map has zoomed", async () => !whole.equals(await page.locator("#map").screenshot()));
     await tabTo("#zoom-fit");
     await press("Enter");
+    await tabTo("#copy");
+    await tabTo(".how pre");
 
     await tabTo("#lifetimes input");
     await press("ArrowRight");
@@ -193,9 +195,6 @@ describe("in light", () => {
     await tabTo("#live");
     await press("Space");
     assert.ok(!(await page.locator("#live").isChecked()));
-    await tabTo(".how summary");
-    await press("Enter");
-    assert.match(await page.locator("#how").textContent(), /createTokenClient/);
 
     await page.locator("body").press("Tab");
     await page.locator("#layers input:checked").focus();
@@ -203,7 +202,8 @@ describe("in light", () => {
     await until("another layer", async () => (await page.locator("#layers input:checked").inputValue()) === "places");
     await loaded(page);
     assert.equal(await number(page, "failures"), 0);
-    assert.deepEqual(opened.problems, []);
+    // There was no new token, and the console said so.
+    assert.deepEqual(opened.problems.filter((text) => !text.includes("/getToken?")), []);
   });
 });
 
@@ -228,7 +228,6 @@ describe("in dark, with reduced motion", () => {
     assert.equal(await page.locator("body").evaluate((body) => getComputedStyle(body).backgroundColor), "rgb(14, 19, 23)");
     await page.getByRole("button", { name: "Short tokens" }).click();
     await page.locator("#fault-active:not([hidden])").waitFor();
-    await page.locator(".how summary").click();
     await readable(page);
     await setFaults(server, []);
     assert.deepEqual(opened.problems, []);

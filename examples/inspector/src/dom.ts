@@ -65,3 +65,17 @@ export function alertUser(text: string | undefined): void {
   element.hidden = text === undefined;
   setText(element, text ?? "");
 }
+
+/** Tells that there is more below, where an element scrolls and its end is not in sight. */
+export function cueScrolling(element: HTMLElement): void {
+  const cue = make("button", { type: "button", class: "more", tabindex: "-1", "aria-hidden": "true" }, "More below");
+  cue.addEventListener("click", () => element.scrollBy({ top: element.clientHeight * 0.8 }));
+  element.append(cue);
+  const update = (): void => {
+    cue.hidden = element.scrollHeight - element.scrollTop - element.clientHeight < 8;
+  };
+  element.addEventListener("scroll", update, { passive: true });
+  const watcher = new ResizeObserver(update);
+  for (const watched of [element, ...element.children]) if (watched !== cue) watcher.observe(watched);
+  update();
+}

@@ -3,7 +3,7 @@
 import "./style.css";
 import { Browser } from "./browser.ts";
 import { loadConfig, type Config } from "./config.ts";
-import { alertUser, byId, setText } from "./dom.ts";
+import { alertUser, announce, byId, cueScrolling, setText } from "./dom.ts";
 import { FaultPanel } from "./faults.ts";
 import { MapView } from "./map.ts";
 import { Platform, reason } from "./platform.ts";
@@ -23,12 +23,18 @@ async function start(): Promise<void> {
   });
   new TokenPanel(tokens, traffic);
   setText(byId("how"), example(config));
-  const platform = new Platform(config, tokens, (ok) => traffic.addData(ok));
+  byId("copy").addEventListener("click", () => void copyExample());
+  for (const side of ["side-data", "side-token"]) cueScrolling(byId(side));
+  const platform = new Platform(config, tokens, (ok) => {
+    traffic.addData(ok);
+    if (ok) tokens.accepted();
+  });
   const browser = new Browser(config, platform, (events) => makeMap(config, events));
   keepReading(browser);
   if (config.sandboxOrigin !== undefined) {
     const live = byId<HTMLInputElement>("live");
-    new FaultPanel(config.sandboxOrigin, {
+    byId("about").hidden = false;
+    new FaultPanel(config.sandboxOrigin, tokens, () => traffic.reads, {
       onStart: () => {
         traffic.isFaulty = true;
         live.checked = true;
@@ -64,24 +70,28 @@ function keepReading(browser: Browser): void {
   }, READ_EVERY_MS);
 }
 
-function example({ tokenUrl, ttl, environment }: Config): string {
+function example({ tokenUrl }: Config): string {
+  const { href, origin } = new URL(tokenUrl, location.href);
   return [
-    `import { createTokenClient } from "token-provider-client";`,
-    ``,
-    `const { getBearerToken } = createTokenClient(`,
-    `  "${new URL(tokenUrl, location.href).href}",`,
-    `  { ttl: ${ttl} },`,
-    `);`,
-    ``,
-    `// HERE Data SDK for TypeScript`,
-    `new OlpClientSettings({`,
-    `  environment: "${environment}",`,
-    `  getToken: getBearerToken,`,
-    `});`,
-    ``,
-    `// or any client that takes a token callback`,
-    `new DataInspector({ getBearerToken });`,
+    `<script type="module">`,
+    `  import { createTokenClient } from "${origin}/client.js";`,
+    `  const { getBearerToken } = createTokenClient("${href}");`,
+    `  new DataInspector({ getBearerToken }); // or any client with a token callback`,
+    `</script>`,
   ].join("\n");
+}
+
+async function copyExample(): Promise<void> {
+  const code = byId("how");
+  try {
+    await navigator.clipboard.writeText(code.textContent ?? "");
+    setText(byId("copy"), "Copied");
+    announce("Copied.");
+    setTimeout(() => setText(byId("copy"), "Copy"), 2000);
+  } catch {
+    // Not allowed here: what is selected can be copied by hand.
+    getSelection()?.selectAllChildren(code);
+  }
 }
 
 start().catch((error: unknown) => alertUser(`The page could not be started: ${reason(error)}`));

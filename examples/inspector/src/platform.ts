@@ -176,6 +176,19 @@ export class Platform {
 /** What to tell of an error that the SDK rejects with: an `Error`, or just a text. */
 export function reason(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  // The SDK puts the whole answer into the message.
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+  // The SDK puts the whole answer into the message: for people, what it says is enough.
+  const json = /\{.*\}/s.exec(text)?.[0];
+  const { error_description, detail, title, status } = json ? answerOf(json) : {};
+  const said = [error_description, detail, title].find((part) => typeof part === "string");
+  const short = said ?? (json ? (status === undefined ? text.replace(json, "").trim() : `HTTP ${status}`) : text);
+  return short.length > 200 ? `${short.slice(0, 200)}…` : short || "no reason was given";
+}
+
+function answerOf(json: string): Record<string, unknown> {
+  try {
+    const answer: unknown = JSON.parse(json);
+    return typeof answer === "object" && answer !== null ? (answer as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
 }

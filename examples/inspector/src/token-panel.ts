@@ -41,8 +41,9 @@ export class TokenPanel {
     setText(byId("ring-of"), lifetime > 0 ? `of ${clock(lifetime)} left` : "");
 
     const chip = byId("token-state");
-    chip.dataset["state"] = error && state !== "fresh" ? "away" : state;
-    setText(chip, error && state !== "none" ? `${STATES[state]}, provider away` : STATES[state]);
+    const { isRefused } = this.#tokens;
+    chip.dataset["state"] = isRefused ? "expired" : error && state !== "fresh" ? "away" : state;
+    setText(chip, isRefused ? "refused by HERE" : error && state !== "none" ? `${STATES[state]}, no new one` : STATES[state]);
     setText(byId("refreshed"), refreshedAt === undefined ? "–" : time(refreshedAt));
     const untilDue = expiresIn - lifetime * (1 - DUE);
     setText(byId("next-refresh"), lifetime === 0 ? "–" : untilDue > 0 ? `in about ${clock(untilDue)}` : "when next needed");

@@ -14,7 +14,12 @@ export class Tokens {
   #client: TokenClient;
   /** One with another lifetime, until it has its first token: meanwhile the one before goes on. */
   #next: TokenClient | undefined;
+  /** One that only shows whether there are new tokens, while the account is made to fail. */
+  #trial: TokenClient | undefined;
   #ttl: number;
+  /** While the account is made to fail, another lifetime is for later. */
+  #isLent = false;
+  #isRefused = false;
   /** What clients before these have asked for and handed out. */
   #before = { requests: 0, handouts: 0 };
 
@@ -22,7 +27,7 @@ export class Tokens {
     this.#url = url;
     this.#events = events;
     this.#ttl = ttl;
-    this.#client = this.#create();
+    this.#client = this.#create(ttl);
   }
 
   get ttl(): number {
@@ -31,9 +36,47 @@ export class Tokens {
 
   /** Goes on with tokens of another lifetime, as soon as there is one. */
   setTtl(ttl: number): void {
-    this.#leave(this.#next);
     this.#ttl = ttl;
-    const next = this.#create();
+    if (!this.#isLent) this.#follow(ttl);
+  }
+
+  /** Has everything read with a token of this lifetime, which outlives what comes. */
+  async secure(ttl: number): Promise<void> {
+    this.#isLent = true;
+    const client = this.#create(ttl);
+    try {
+      await client.getToken();
+    } catch {
+      this.#leave(client);
+      return;
+    }
+    for (const other of [this.#client, this.#next]) this.#leave(other);
+    this.#client = client;
+    this.#next = undefined;
+  }
+
+  /** Asks for tokens of this lifetime: to be read with, or just to see whether there are any. */
+  lend(ttl: number, isRead: boolean): void {
+    if (isRead) this.#follow(ttl);
+    else this.#trial = this.#create(ttl);
+  }
+
+  /** Has the trial ask when it needs to. */
+  tryOn(): void {
+    this.#trial?.getToken().catch(() => {});
+  }
+
+  /** Goes back to the lifetime that was chosen. */
+  release(): void {
+    this.#isLent = false;
+    this.#leave(this.#trial);
+    this.#trial = undefined;
+    this.#follow(this.#ttl);
+  }
+
+  #follow(ttl: number): void {
+    this.#leave(this.#next);
+    const next = this.#create(ttl);
     this.#next = next;
     // At once, rather than at the next data request; a failure is told by `onError`, and the next request tries again.
     next.getToken().then(() => this.#adopt(), () => {});
@@ -47,18 +90,30 @@ export class Tokens {
 
   /** A service has answered 401 to this token. */
   refused(token: string): void {
+    this.#isRefused = true;
     this.#client.invalidate(token);
+  }
+
+  /** A service has answered with success. */
+  accepted(): void {
+    this.#isRefused = false;
+  }
+
+  /** Whether the last token that a service has seen was not good enough for it. */
+  get isRefused(): boolean {
+    return this.#isRefused;
   }
 
   /** As the client tells it, but with all requests and handouts since the page was opened. */
   status(): TokenStatus {
     const status = this.#client.status();
-    const next = this.#next?.status();
+    const others = [this.#next, this.#trial].flatMap((client) => client?.status() ?? []);
+    const sum = (name: "requests" | "handouts"): number => others.reduce((sum, other) => sum + other[name], status[name] + this.#before[name]);
     return {
       ...status,
-      requests: status.requests + (next?.requests ?? 0) + this.#before.requests,
-      handouts: status.handouts + (next?.handouts ?? 0) + this.#before.handouts,
-      error: next?.error ?? status.error,
+      requests: sum("requests"),
+      handouts: sum("handouts"),
+      error: others.find(({ error }) => error)?.error ?? status.error,
     };
   }
 
@@ -78,9 +133,9 @@ export class Tokens {
     this.#before = { requests: this.#before.requests + requests, handouts: this.#before.handouts + handouts };
   }
 
-  #create(): TokenClient {
+  #create(ttl: number): TokenClient {
     return createTokenClient(this.#url, {
-      ttl: this.#ttl,
+      ttl,
       onError: (error) => this.#events.onError(error),
       fetch: async (input, init) => {
         try {

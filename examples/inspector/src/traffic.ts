@@ -37,6 +37,11 @@ export class Traffic {
     this.#now()[ok ? "tokens" : "tokensFailed"] += 1;
   }
 
+  /** Data requests since the page was opened. */
+  get reads(): { all: number; failed: number } {
+    return { all: this.#data, failed: this.#failed };
+  }
+
   /** Whether the sandbox has been told to fail. */
   set isFaulty(isFaulty: boolean) {
     this.#isFaulty = isFaulty;

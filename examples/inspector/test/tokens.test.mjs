@@ -59,3 +59,38 @@ test("while no token of the other lifetime can be had, the held one goes on", ()
     assert.equal(await tokens.getBearerToken(), "token-3600-3");
     assert.equal(tokens.status().requests, 3);
   }));
+
+test("while the account is made to fail, all read with a token that outlives it, and go back afterwards", () =>
+  provider(async (tokens, state) => {
+    await tokens.getBearerToken();
+    await tokens.secure(3600);
+    assert.equal(await tokens.getBearerToken(), "token-3600-2");
+    // A trial is not read with, and another choice is for later.
+    tokens.lend(60, false);
+    tokens.tryOn();
+    tokens.setTtl(900);
+    await settled();
+    assert.equal(await tokens.getBearerToken(), "token-3600-2");
+    assert.deepEqual([state.requests, tokens.status().requests], [["300", "3600", "60"], 3]);
+    tokens.release();
+    await settled();
+    assert.equal(await tokens.getBearerToken(), "token-900-4");
+    assert.equal(tokens.status().requests, 4);
+  }));
+
+test("without such a token, the held one goes on", () =>
+  provider(async (tokens, state) => {
+    await tokens.getBearerToken();
+    state.works = false;
+    await tokens.secure(3600);
+    assert.equal(await tokens.getBearerToken(), "token-300-1");
+    tokens.release();
+  }));
+
+test("a token that a service has refused is told of until one is accepted", () =>
+  provider(async (tokens) => {
+    tokens.refused(await tokens.getBearerToken());
+    assert.equal(tokens.isRefused, true);
+    tokens.accepted();
+    assert.equal(tokens.isRefused, false);
+  }));

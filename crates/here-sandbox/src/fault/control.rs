@@ -1,13 +1,29 @@
 //! The list of faults in force, and which of them a request gets.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{Fault, Target};
 
 /// Injects and clears faults; the in-process twin of `/sandbox/faults`.
 #[derive(Debug, Default)]
 pub struct FaultControl {
-    list: Mutex<Vec<Fault>>,
+    list: Mutex<Vec<Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    fault: Fault,
+    end: Option<Instant>,
+}
+
+impl From<Fault> for Entry {
+    fn from(fault: Fault) -> Self {
+        let end = fault.for_s.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
+        Self { fault, end }
+    }
 }
 
 /// The part of the sandbox that a request goes to, as far as faults are concerned.
@@ -33,12 +49,12 @@ pub(crate) struct Applied {
 impl FaultControl {
     /// Adds a fault to those in force.
     pub fn inject(&self, fault: Fault) {
-        self.lock().push(fault);
+        self.lock().push(fault.into());
     }
 
     /// Puts these faults in the place of all others.
     pub fn replace(&self, faults: Vec<Fault>) {
-        *self.lock() = faults;
+        *self.lock() = faults.into_iter().map(Entry::from).collect();
     }
 
     /// Ends all misbehaviour.
@@ -48,7 +64,7 @@ impl FaultControl {
 
     /// Returns the faults in force, with the counts that are left.
     pub fn list(&self) -> Vec<Fault> {
-        self.lock().clone()
+        self.lock().iter().map(|entry| entry.fault.clone()).collect()
     }
 
     /// Finds out what a request gets, and uses up one of a counted fault.
@@ -56,17 +72,21 @@ impl FaultControl {
         let mut list = self.lock();
         let mut applied = Applied { skew: skew(&list), ..Applied::default() };
         let applies = |fault: &Fault| fault.target.covers(route);
-        for fault in list.iter().filter(|fault| fault.count.is_none() && applies(fault)) {
+        for Entry { fault, .. } in
+            list.iter().filter(|Entry { fault, .. }| fault.count.is_none() && applies(fault))
+        {
             applied.fault.overlay(fault);
             applied.any = true;
         }
-        if let Some(index) = list.iter().position(|fault| fault.count.is_some() && applies(fault)) {
-            if let Some(fault) = list.get_mut(index) {
+        if let Some(index) =
+            list.iter().position(|Entry { fault, .. }| fault.count.is_some() && applies(fault))
+        {
+            if let Some(Entry { fault, .. }) = list.get_mut(index) {
                 applied.fault.overlay(fault);
                 applied.any = true;
                 fault.count = fault.count.map(|left| left.saturating_sub(1));
             }
-            list.retain(|fault| fault.count != Some(0));
+            list.retain(|entry| entry.fault.count != Some(0));
         }
         applied
     }
@@ -76,8 +96,11 @@ impl FaultControl {
         skew(&self.lock())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is over is gone for whoever looks.
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.retain(|entry| entry.end.is_none_or(|end| Instant::now() < end));
+        list
     }
 }
 
@@ -94,9 +117,9 @@ impl Target {
 
 /// The first counted fault with a skew decides, as it does for everything else; else the latest without a
 /// count.
-fn skew(list: &[Fault]) -> i64 {
-    let counted = list.iter().filter(|fault| fault.count.is_some());
-    let staying = list.iter().filter(|fault| fault.count.is_none()).rev();
+fn skew(list: &[Entry]) -> i64 {
+    let counted = list.iter().map(|entry| &entry.fault).filter(|fault| fault.count.is_some());
+    let staying = list.iter().map(|entry| &entry.fault).filter(|fault| fault.count.is_none()).rev();
     counted.chain(staying).find_map(|fault| fault.clock_skew_s).unwrap_or_default()
 }
 
@@ -153,6 +176,24 @@ mod tests {
         control.inject(Fault::new().with_status(503).with_count(1));
         assert_eq!(statuses(&control, Route::Data, 3), [None, None, None]);
         assert_eq!(statuses(&control, Route::Token, 1), [Some(503)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn fault_ends_by_itself_after_its_time() {
+        let control = FaultControl::default();
+        control.replace(vec![
+            Fault::new().with_status(503).with_end_after(20),
+            Fault::new().with_clock_skew(600),
+        ]);
+        control.inject(Fault::new().with_clock_skew(7).with_end_after(30));
+        tokio::time::advance(Duration::from_millis(19_999)).await;
+        assert_eq!(statuses(&control, Route::Token, 1), [Some(503)]);
+        assert_eq!((control.list().len(), control.skew()), (3, 7));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(statuses(&control, Route::Token, 1), [None]);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(control.list(), [Fault::new().with_clock_skew(600)]);
+        assert_eq!(control.skew(), 600);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(super) struct Wire {
     expired: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    for_s: Option<u32>,
 }
 
 /// Seconds may be written as a number; a date, or nonsense, is text.
@@ -84,6 +86,7 @@ impl TryFrom<Wire> for Fault {
             lifetime_s: wire.lifetime_s,
             expired: wire.expired,
             count: wire.count,
+            for_s: wire.for_s,
         })
     }
 }
@@ -107,6 +110,7 @@ impl From<Fault> for Wire {
             lifetime_s: fault.lifetime_s,
             expired: fault.expired,
             count: fault.count,
+            for_s: fault.for_s,
         }
     }
 }
@@ -128,7 +132,8 @@ mod tests {
     fn every_key_is_read_and_written_back() {
         let json = serde_json::json!({
             "target": "all", "status": 503, "error_code": 1, "retry_after": 7, "body": "html", "delay_ms": 5, "hang": true,
-            "hang_up": "mid_body", "clock_skew_s": -600, "lifetime_s": 0, "expired": true, "count": 2
+            "hang_up": "mid_body", "clock_skew_s": -600, "lifetime_s": 0, "expired": true, "count": 2,
+            "for_s": 20
         });
         let fault: Fault = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(serde_json::to_value(fault).unwrap(), json);

@@ -10,16 +10,16 @@ pub(super) const FILES: &[File] = &[
         gzip: include_bytes!("inspector/assets-here-D2-Lt91w.js.gz"),
     },
     File {
-        path: "/assets/index-68dLhVXl.js",
-        content_type: "text/javascript; charset=utf-8",
-        hash: "047398e1d91acc1d",
-        gzip: include_bytes!("inspector/assets-index-68dLhVXl.js.gz"),
+        path: "/assets/index-CA88Ppxo.css",
+        content_type: "text/css; charset=utf-8",
+        hash: "60b87e8f1e14ee0f",
+        gzip: include_bytes!("inspector/assets-index-CA88Ppxo.css.gz"),
     },
     File {
-        path: "/assets/index-CQi4gQpk.css",
-        content_type: "text/css; charset=utf-8",
-        hash: "09e0c8a0a4bf0850",
-        gzip: include_bytes!("inspector/assets-index-CQi4gQpk.css.gz"),
+        path: "/assets/index-CGWPACCy.js",
+        content_type: "text/javascript; charset=utf-8",
+        hash: "40fb047fc4416892",
+        gzip: include_bytes!("inspector/assets-index-CGWPACCy.js.gz"),
     },
     File {
         path: "/assets/maplibre-Csx3fCua.js",
@@ -42,7 +42,7 @@ pub(super) const FILES: &[File] = &[
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        hash: "3bb6337fdb75c08f",
+        hash: "40c1609e23f00d1e",
         gzip: include_bytes!("inspector/index.html.gz"),
     },
     File {
