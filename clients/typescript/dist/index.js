@@ -350,7 +350,7 @@ var Keeper = class {
   }
   #arm(delay) {
     this.#clock.clearTimeout(this.#timer);
-    this.#timer = this.#clock.setTimeout(() => this.#wanted && this.#refreshBehind(), Math.min(MAX_TIMER_MS, Math.ceil(delay) + 1));
+    this.#timer = this.#clock.setTimeout(() => this.#wanted && this.#refreshBehind(), Math.ceil(delay) + 1);
   }
   #refresh() {
     return this.#flight ??= this.#request().finally(() => this.#flight = void 0);

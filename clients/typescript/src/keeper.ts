@@ -6,7 +6,7 @@
 
 import { TokenError } from "./error.js";
 import { failure, type Answer, type Failure } from "./request.js";
-import { dueLeftMs, marginMs, MAX_TIMER_MS, pauseMs } from "./schedule.js";
+import { dueLeftMs, marginMs, pauseMs } from "./schedule.js";
 import type { CallOptions, Clock, TokenStatus } from "./types.js";
 
 /**
@@ -133,7 +133,7 @@ export class Keeper {
 
   #arm(delay: number): void {
     this.#clock.clearTimeout(this.#timer);
-    this.#timer = this.#clock.setTimeout(() => this.#wanted && this.#refreshBehind(), Math.min(MAX_TIMER_MS, Math.ceil(delay) + 1));
+    this.#timer = this.#clock.setTimeout(() => this.#wanted && this.#refreshBehind(), Math.ceil(delay) + 1);
   }
 
   #refresh(): Promise<string> {

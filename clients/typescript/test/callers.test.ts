@@ -21,6 +21,30 @@ test("a caller that gives up gets its reason, and the others their token", async
   assert.equal(await client.getToken(), "kept");
 });
 
+test("a signal that serves for many calls keeps nothing of those that are over", async () => {
+  const { client, provider } = bench();
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...call: Parameters<typeof addEventListener>) => (listeners++, addEventListener.apply(signal, call));
+  signal.removeEventListener = (...call: Parameters<typeof removeEventListener>) => (listeners--, removeEventListener.apply(signal, call));
+  for (const reply of [tokenReply("a"), unreachable]) {
+    provider.script.push(reply);
+    client.invalidate();
+    await client.getToken({ signal }).catch(() => {});
+    await settle();
+    assert.equal(listeners, 0);
+  }
+});
+
+test("an error is over with its pause: it says 0 seconds, and never less", async () => {
+  const { client, provider, clock } = bench();
+  provider.script.push(unreachable);
+  await assert.rejects(client.getToken());
+  await clock.advance(HOUR);
+  assert.equal(client.status().error!.retryAfter, 0);
+});
+
 test("a caller that has given up already sends nothing", async () => {
   const { client, provider } = bench();
   await assert.rejects(client.getToken({ signal: AbortSignal.abort() }), { name: "AbortError" });

@@ -107,6 +107,15 @@ test("a token that nobody uses is let go", async () => {
   assert.equal(await client.getToken(), "token-3");
 });
 
+test("one timer at most is left behind, however often the token is renewed", async () => {
+  const { client, clock } = bench();
+  for (let round = 0; round < 5; round++) {
+    client.invalidate();
+    await client.getToken();
+  }
+  assert.equal(clock.pending, 1);
+});
+
 test("an expired token is waited for", async () => {
   const { client, provider, clock } = bench();
   clock.timersFire = false;
@@ -184,6 +193,18 @@ test("a wall clock set back does not prolong a token", async () => {
   await clock.advance(HOUR);
   assert.equal(client.peekToken(), undefined);
   assert.equal(await client.getToken(), "token-2");
+});
+
+test("a wall clock set back during the request does not prolong the token", async () => {
+  const { client, provider, clock } = bench({ timeoutMs: 60_000 });
+  const answer = held();
+  provider.script.push(answer.reply);
+  const token = client.getToken();
+  await clock.advance(40_000);
+  clock.wall -= 20_000;
+  await answer.answer(tokenReply("slow", 100));
+  await token;
+  assert.equal(client.status().expiresIn, 60);
 });
 
 test("a sleep during the request is taken off the token", async () => {
@@ -354,6 +375,15 @@ test("invalidate() ends a pause, as a \"try again\" button does", async () => {
   const { client, provider, clock } = bench();
   provider.otherwise = errorReply(503, {}, { "Retry-After": "600" });
   await assert.rejects(client.getToken());
+  // Without a pause to end, it uses up nothing.
+  const calm = bench();
+  await calm.client.getToken();
+  calm.client.invalidate();
+  calm.provider.script.push(unreachable);
+  await assert.rejects(calm.client.getToken());
+  calm.client.invalidate();
+  assert.equal(await calm.client.getToken(), "token-3");
+
   for (const [wait, asked] of [[0, 2], [9_999, 2], [1, 3], [5_000, 3], [5_000, 4]] as const) {
     await clock.advance(wait);
     client.invalidate();
@@ -371,6 +401,26 @@ test("a failure from before invalidate() makes no pause: who has signed in meanw
   client.invalidate();
   await answer.answer(errorReply(401, { error: "invalid_token" }));
   assert.equal(await waiting, "token-2");
+});
+
+test("a client listens for the network only while a pause may end, and once", async () => {
+  const listening = new Set<EventListenerOrEventListenerObject>();
+  const addEventListener = (type: string, listener: () => void, options: { once: boolean }) => {
+    assert.deepEqual([type, options], ["online", { once: true }]);
+    listening.add(listener);
+  };
+  await withPage({ navigator: { onLine: true }, addEventListener }, async () => {
+    const { client, provider, clock } = bench();
+    await client.getToken();
+    assert.equal(listening.size, 0);
+    provider.otherwise = unreachable;
+    client.invalidate();
+    for (let round = 0; round < 3; round++) {
+      await assert.rejects(client.getToken());
+      await clock.advance(30_000);
+    }
+    assert.equal(listening.size, 1);
+  });
 });
 
 test("a machine that is back online asks at once, where no answer came", async () => {

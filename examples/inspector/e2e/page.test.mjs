@@ -179,7 +179,6 @@ describe("in light", () => {
     await tabTo("#zoom-fit");
     await press("Enter");
     await tabTo("#copy");
-    await tabTo(".how pre");
 
     await tabTo("#lifetimes input");
     await press("ArrowRight");

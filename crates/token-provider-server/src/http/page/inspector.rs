@@ -16,10 +16,10 @@ pub(super) const FILES: &[File] = &[
         gzip: include_bytes!("inspector/assets-index-CA88Ppxo.css.gz"),
     },
     File {
-        path: "/assets/index-CGWPACCy.js",
+        path: "/assets/index-sNJA613T.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "40fb047fc4416892",
-        gzip: include_bytes!("inspector/assets-index-CGWPACCy.js.gz"),
+        hash: "966c7d79ca0bb082",
+        gzip: include_bytes!("inspector/assets-index-sNJA613T.js.gz"),
     },
     File {
         path: "/assets/maplibre-Csx3fCua.js",
@@ -42,7 +42,7 @@ pub(super) const FILES: &[File] = &[
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        hash: "40c1609e23f00d1e",
+        hash: "06171fe9e1cf0c21",
         gzip: include_bytes!("inspector/index.html.gz"),
     },
     File {
