@@ -10,7 +10,7 @@ const client = fileURLToPath(new URL("../../clients/typescript/src/index.ts", im
 const provider = process.env["TOKEN_PROVIDER_URL"] ?? "http://localhost:3000";
 
 export default defineConfig({
-  // The client's sources, so that the page shows what is in this repository; elsewhere: npm install token-provider-client.
+  // The client's sources, so that the page shows what is in this repository; elsewhere: npm install of its folder.
   resolve: { alias: { "token-provider-client": client } },
   build: {
     target: "es2022",
@@ -33,6 +33,6 @@ export default defineConfig({
   server: {
     host: "localhost",
     port: 5173,
-    proxy: { "/getToken": provider, "/config.json": provider },
+    proxy: { "/getToken": provider, "/config.json": provider, "/client.js": provider },
   },
 });
