@@ -463,8 +463,7 @@ function unlessAborted(promise, signal) {
 // src/client.ts
 function createTokenClient(url, options = {}) {
   const { clock = systemClock, allowedOrigins, onError } = options;
-  const given = options.fetch;
-  const send = given ? (input, init) => given(input, init) : (input, init) => globalThis.fetch(input, init);
+  const send = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
   const keeper = new Keeper(tokenRequest(url, options, send, clock), clock, onError);
   return {
     getToken: keeper.token,

@@ -23,8 +23,7 @@ import type { Fetch, TokenClient, TokenClientOptions } from "./types.js";
 export function createTokenClient(url: string | URL, options: TokenClientOptions = {}): TokenClient {
   const { clock = systemClock, allowedOrigins, onError } = options;
   // Called as a plain function: a browser's `fetch` refuses to be the method of another object.
-  const given = options.fetch;
-  const send: Fetch = given ? (input, init) => given(input, init) : (input, init) => globalThis.fetch(input, init);
+  const send: Fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
   const keeper = new Keeper(tokenRequest(url, options, send, clock), clock, onError);
   return {
     getToken: keeper.token,

@@ -47,7 +47,9 @@ test("an error is over with its pause: it says 0 seconds, and never less", async
 
 test("a caller that has given up already sends nothing", async () => {
   const { client, provider } = bench();
-  await assert.rejects(client.getToken({ signal: AbortSignal.abort() }), { name: "AbortError" });
+  for (const call of [client.getToken, client.getBearerToken, client.authHeader]) {
+    await assert.rejects(call({ signal: AbortSignal.abort() }), { name: "AbortError" });
+  }
   assert.equal(provider.calls.length, 0);
 });
 

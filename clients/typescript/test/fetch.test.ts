@@ -169,6 +169,20 @@ test("a Request is sent twice, as ky, axios and openapi-fetch send everything", 
   }
 });
 
+test("of a body that is too long no more is kept than the limit", async () => {
+  const { client } = world(() => true);
+  let cancelled = false;
+  const endless = new ReadableStream({
+    pull: (controller) => controller.enqueue(new Uint8Array(400_000)),
+    cancel: () => void (cancelled = true),
+  });
+  const request = new Request(DATA, { method: "POST", body: "x" });
+  request.clone = () => ({ body: endless }) as unknown as Request;
+  assert.equal((await client.fetch(request)).status, 200);
+  await settle();
+  assert.equal(cancelled, true);
+});
+
 test("a Request whose body was used up fails as with the platform's fetch", async () => {
   const { client } = world(() => true);
   const request = new Request(DATA, { method: "POST", body: "x" });
@@ -188,18 +202,22 @@ test("where Request has no body property, as in Firefox, its body is sent twice 
   const { body } = Object.getOwnPropertyDescriptors(Request.prototype);
   Reflect.deleteProperty(Request.prototype, "body");
   try {
-    const bodies: string[] = [];
-    const provider = new FakeProvider();
-    const { fetch } = createTokenClient(provider.url, {
-      allowedOrigins: ["https://data.example"],
-      fetch: async (input, init) => {
-        if (input === provider.url) return provider.fetch(input, init);
-        bodies.push(init!.body ? await (init!.body as Blob).text() : await (input as Request).text());
-        return new Response("", { status: bodies.length % 2 ? 401 : 200 });
-      },
-    });
-    assert.equal((await fetch(new Request(DATA, { method: "POST", body: "twice" }))).status, 200);
-    assert.deepEqual(bodies, ["twice", "twice"]);
+    for (const [given, expected] of [[{ method: "POST", body: "twice" }, "twice"], [{ method: "DELETE" }, undefined]] as const) {
+      const seen: [input: string, again: string | undefined][] = [];
+      const provider = new FakeProvider();
+      const { fetch } = createTokenClient(provider.url, {
+        allowedOrigins: ["https://data.example"],
+        fetch: async (input, init = {}) => {
+          if (input === provider.url) return provider.fetch(input, init);
+          // No body, rather than an empty one.
+          seen.push([await (input as Request).text().catch(() => "used"), "body" in init ? await (init.body as Blob).text() : undefined]);
+          return new Response("", { status: seen.length === 1 ? 401 : 200 });
+        },
+      });
+      assert.equal((await fetch(new Request(DATA, given))).status, 200);
+      assert.deepEqual(seen.map(([, again]) => again), [undefined, expected]);
+      assert.equal(seen[0]![0], expected ?? "");
+    }
   } finally {
     Object.defineProperty(Request.prototype, "body", body);
   }

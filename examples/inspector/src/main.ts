@@ -24,7 +24,7 @@ async function start(): Promise<void> {
   new TokenPanel(tokens, traffic);
   setText(byId("how"), example(config));
   byId("copy").addEventListener("click", () => void copyExample());
-  for (const side of ["side-data", "side-token"]) cueScrolling(byId(side));
+  for (const side of ["side-data", "center", "side-token"]) cueScrolling(byId(side));
   const platform = new Platform(config, tokens, (ok) => {
     traffic.addData(ok);
     if (ok) tokens.accepted();

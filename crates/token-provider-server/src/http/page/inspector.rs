@@ -10,16 +10,16 @@ pub(super) const FILES: &[File] = &[
         gzip: include_bytes!("inspector/assets-here-D2-Lt91w.js.gz"),
     },
     File {
-        path: "/assets/index-CA88Ppxo.css",
+        path: "/assets/index-CBXwQwc3.css",
         content_type: "text/css; charset=utf-8",
-        hash: "60b87e8f1e14ee0f",
-        gzip: include_bytes!("inspector/assets-index-CA88Ppxo.css.gz"),
+        hash: "ac49c48825d96bce",
+        gzip: include_bytes!("inspector/assets-index-CBXwQwc3.css.gz"),
     },
     File {
-        path: "/assets/index-sNJA613T.js",
+        path: "/assets/index-CF8cbJjC.js",
         content_type: "text/javascript; charset=utf-8",
-        hash: "966c7d79ca0bb082",
-        gzip: include_bytes!("inspector/assets-index-sNJA613T.js.gz"),
+        hash: "23b177328b399fab",
+        gzip: include_bytes!("inspector/assets-index-CF8cbJjC.js.gz"),
     },
     File {
         path: "/assets/maplibre-Csx3fCua.js",
@@ -42,7 +42,7 @@ pub(super) const FILES: &[File] = &[
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        hash: "06171fe9e1cf0c21",
+        hash: "09c884c5d4413a7e",
         gzip: include_bytes!("inspector/index.html.gz"),
     },
     File {
