@@ -134,7 +134,7 @@ async fn check_shows_no_query_of_an_endpoint_of_ones_own() {
     let nowhere = good.replace(&account.origin, "http://127.0.0.1:1");
     for (text, code) in [(good, 0), (wrong, 1), (nowhere, 1)] {
         folder.write("credentials.properties", &text);
-        let outcome = folder.run(&["check", "--listen", "127.0.0.1:0", "-vv"]).await;
+        let outcome = folder.run(&["check", "--listen", "127.0.0.1:0"]).await;
         assert_eq!(outcome.code, Some(code), "{outcome:?}");
         assert!(outcome.stdout.contains("/oauth2/token"), "{outcome:?}");
         assert_hidden("check", &format!("{outcome:?}"), &[KEY]);
