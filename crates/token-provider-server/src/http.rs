@@ -173,6 +173,9 @@ impl App {
         }
         *cors = rules.admit_page(&request.headers, host, ends)?;
         let route = Route::of(target.path()).ok_or_else(Problem::not_found)?;
+        if route.uses_token() {
+            Rules::refuse_prefetch(&request.headers)?;
+        }
         if request.method == Method::OPTIONS {
             return Ok(preflight(cors, request));
         }
@@ -229,6 +232,11 @@ impl Route {
     /// Says whether tokens are handed out here.
     fn is_door(self) -> bool {
         matches!(self, Self::Token | Self::OAuth2)
+    }
+
+    /// Returns whether a request here can cause one to the issuer.
+    fn uses_token(self) -> bool {
+        self.is_door() || self == Self::Ready
     }
 
     fn methods(self) -> &'static str {

@@ -36,8 +36,8 @@ pub use self::stamp::rfc_3339;
 pub use self::trace::{TraceParent, Waiting};
 
 /// Every access rule that can say no, as it is called in answers, audit lines and metrics.
-pub const RULES: [&str; 8] =
-    ["authenticate", "claims", "host", "origin", "profile", "rate", "request", "scope"];
+pub const RULES: [&str; 9] =
+    ["authenticate", "claims", "host", "origin", "prefetch", "profile", "rate", "request", "scope"];
 
 /// What [`RULES`] does not list is counted as this one. (A test sees to it that nothing is.)
 const OTHER_RULE: &str = "request";

@@ -131,6 +131,22 @@ for (const [what, server, host] of [
   });
 }
 
+for (const way of ["prefetch", "prerender"]) {
+  test(`a foreign page gets nothing fetched ahead (speculation rules: ${way})`, { timeout }, async (t) => {
+    const before = (await stats(open.sandbox)).token_requests;
+    const isOfThisTest = later();
+    const page = await visit(t, `http://evil.example:${pages.port}`);
+    const rules = { [way]: [{ urls: [`http://localhost:${open.port}/getToken?ttl=86400`], eagerness: "immediate" }] };
+    await page.evaluate((text) => {
+      document.head.append(Object.assign(document.createElement("script"), { type: "speculationrules", text }));
+    }, JSON.stringify(rules));
+    // Chromium asks by itself: without an origin, and with `Sec-Fetch-Site: none`.
+    const [line] = await auditLines(open.audit, 1, isOfThisTest);
+    assert.deepEqual([line.status, line.rule, line.origin], [403, "prefetch", undefined]);
+    assert.equal((await stats(open.sandbox)).token_requests, before, "HERE is not asked");
+  });
+}
+
 test("a page in a sandboxed frame gets nothing, even where its origin is listed", { timeout }, async (t) => {
   const page = await visit(t, `http://maps.example.com:${pages.port}`);
   const seen = await page.evaluate(async (url) => {

@@ -20,6 +20,12 @@ const ALLOWED_HEADERS: &str =
     "Accept, Authorization, Content-Type, X-API-Key, X-Request-ID, traceparent, tracestate";
 const ALLOWED_METHODS: &str = "GET, HEAD, POST";
 
+/// The headers of a prefetch: today's, the one before it, and Firefox's old one.
+const PURPOSE: [HeaderName; 3] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-moz"),
+];
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Private Network Access: a page on a public address asks before it calls one on loopback.
 const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
@@ -111,6 +117,22 @@ fn admit_without_origin(headers: &HeaderMap, allows_any: bool) -> Result<Cors, P
         Some(_) if allows_any => Ok(Cors::Any),
         Some(_) => Err(refused()),
     }
+}
+
+/// Refuses a prefetch. For a foreign page's speculation rules Chromium sends one as if the user had typed the address:
+/// without an origin, and with `Sec-Fetch-Site: none`.
+pub(super) fn refuse_prefetch(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_prefetch = |value: &HeaderValue| {
+        let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
+        value.contains("prefetch") || value.contains("prerender")
+    };
+    if PURPOSE.iter().any(|name| headers.get_all(name).iter().any(is_prefetch)) {
+        return Err(Problem::access_denied(
+            "prefetch",
+            "browsers may not prefetch tokens; request one when it is needed",
+        ));
+    }
+    Ok(())
 }
 
 fn refused() -> Problem {

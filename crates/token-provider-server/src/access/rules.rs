@@ -10,7 +10,7 @@ use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use token_provider::SystemClock;
 
 use super::api_key::{self, ApiKeys};
-use super::browser::{BrowserRules, Cors};
+use super::browser::{self, BrowserRules, Cors};
 use super::host::HostRules;
 use super::mtls::Mtls;
 use super::oidc::Oidc;
@@ -120,11 +120,20 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// 403 for any other page.
+    /// 403 for any other page, and for a prefetch.
     pub fn admit_own_page(headers: &HeaderMap, host: &str, ends: &Ends) -> Result<(), Problem> {
         let own = BrowserRules::none().admit(headers, host, ends.is_tls);
-        own.map(drop)
-            .map_err(|_| Problem::access_denied("origin", "only pages of this listener itself may ask"))
+        own.map_err(|_| Problem::access_denied("origin", "only pages of this listener itself may ask"))?;
+        browser::refuse_prefetch(headers)
+    }
+
+    /// Refuses a browser's prefetch, for paths that request a token or hand one out.
+    ///
+    /// # Errors
+    ///
+    /// 403 for a prefetch.
+    pub fn refuse_prefetch(headers: &HeaderMap) -> Result<(), Problem> {
+        browser::refuse_prefetch(headers)
     }
 
     /// Says who is asking. Any of the configured ways lets a caller in; one that shows a wrong credential, and nothing

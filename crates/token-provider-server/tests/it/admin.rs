@@ -191,6 +191,7 @@ async fn nobody_elses_page_may_look() {
             [("Origin", neighbour.as_str())],
             [("Sec-Fetch-Site", "cross-site")],
             [("Sec-Fetch-Site", "same-site")],
+            [("Sec-Purpose", "prefetch")],
         ] {
             let reply = request(admin, "GET", target, &headers).await;
             assert_eq!(

@@ -1,5 +1,6 @@
 //! Web pages of strangers: those whose name was pointed at this machine (DNS rebinding), and those that just ask.
 
+use super::super::support::wire::{Connection, request};
 use super::{Target, assert_refusal};
 
 #[tokio::test]
@@ -89,4 +90,51 @@ async fn foreign_page_is_refused_whatever_its_browser_sends() {
     }
     assert_eq!(lines[0]["origin"], "https://evil.example");
     assert_eq!(lines[1]["origin"], "null");
+}
+
+#[tokio::test]
+async fn prefetch_is_refused_and_nothing_is_fetched_for_it() {
+    let target = Target::start("[cors]\norigins = [\"*\"]\n").await;
+    // What speculation rules and `<link rel=prefetch>` have Chromium send, and what browsers sent before.
+    let ways = [
+        ("Sec-Purpose", "prefetch"),
+        ("Sec-Purpose", "prefetch;prerender"),
+        ("Sec-Purpose", "prefetch;anonymous-client-ip"),
+        ("sec-purpose", "Prefetch"),
+        ("Purpose", "prefetch"),
+        ("X-Moz", "prefetch"),
+    ];
+    let door = "POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                Content-Length: 29";
+    for (name, value) in ways {
+        for head in [
+            "GET /getToken?ttl=86400 HTTP/1.1\r\nHost: localhost",
+            "HEAD /getToken HTTP/1.1\r\nHost: localhost",
+            "GET /readyz HTTP/1.1\r\nHost: localhost",
+            "GET /oauth2/token HTTP/1.1\r\nHost: localhost",
+            door,
+        ] {
+            let head =
+                format!("{head}\r\n{name}: {value}\r\nSec-Fetch-Site: none\r\nConnection: close\r\n\r\n");
+            let mut connection = Connection::open(target.server.address).await;
+            connection.send(head.clone() + "grant_type=client_credentials").await;
+            let reply = connection.reply_to(head.split(' ').next().unwrap_or_default()).await;
+            assert_eq!(reply.status, 403, "{head}: {reply:?}");
+            if !reply.body.is_empty() {
+                assert!(reply.description().starts_with("prefetch: "), "{reply:?}");
+            }
+        }
+    }
+    target.assert_nothing_happened();
+    // Pages give nothing away; and who types the address has no such header.
+    for path in ["/", "/openapi.json", "/livez"] {
+        let reply = request(target.server.address, "GET", path, &[("Sec-Purpose", "prefetch")]).await;
+        assert_eq!(reply.status, 200, "{path}");
+    }
+    assert_eq!(target.get(&[("Sec-Fetch-Site", "none"), ("Purpose", "other")]).await.status, 200);
+    let lines = target.lines();
+    assert_eq!(lines.len(), ways.len() * 5 + 1);
+    for line in &lines[..ways.len() * 5] {
+        assert_refusal(line, 403, "prefetch", "127.0.0.1");
+    }
 }
