@@ -19,6 +19,8 @@ use crate::config::ApiKeyConfig;
 pub const PREFIX: &str = "tp_";
 
 const RANDOM_BYTES: usize = 32;
+/// So many characters follow the prefix: 32 bytes in base64url. Longer ones are as hard to guess.
+const MIN_RANDOM_TEXT: usize = 43;
 
 /// The keys that let a caller in.
 #[derive(Debug)]
@@ -48,6 +50,9 @@ impl ApiKeys {
     /// Returns the caller whose key this is. Each hash is compared in constant time; that the search ends at the one
     /// that fits tells a caller at most the place of its own key in the configuration.
     pub(super) fn authenticate(&self, presented: &[u8]) -> Option<Caller<'_>> {
+        if !is_issued_form(presented) {
+            return None;
+        }
         let hash = digest(&SHA256, presented);
         let fits = |key: &&ApiKey| verify_slices_are_equal(&key.sha256, hash.as_ref()).is_ok();
         self.0.iter().find(fits).map(ApiKey::caller)
@@ -63,6 +68,14 @@ impl ApiKey {
     fn caller(&self) -> Caller<'_> {
         Caller::named(Method::ApiKey, Arc::clone(&self.id), &self.policy)
     }
+}
+
+/// Returns whether a key looks as [`generate`] makes them: the hash of a shorter one could be guessed, and that of nothing
+/// is widely known.
+fn is_issued_form(key: &[u8]) -> bool {
+    let random = key.strip_prefix(PREFIX.as_bytes()).unwrap_or_default();
+    random.len() >= MIN_RANDOM_TEXT
+        && random.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// Makes a key from the operating system's randomness. Returns it with its hash in hex, which is all to be kept.
@@ -88,6 +101,7 @@ pub fn generate() -> Result<(Zeroizing<String>, String), getrandom::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PolicyConfig;
 
     #[test]
     fn key_is_new_each_time_and_known_by_its_hash() {
@@ -96,5 +110,30 @@ mod tests {
         assert_ne!(*first, *second);
         assert!(first.starts_with(PREFIX) && first.len() == PREFIX.len() + 43, "{} characters", first.len());
         assert_eq!(hash.len(), 64);
+    }
+
+    #[test]
+    fn key_of_another_form_than_the_issued_one_opens_nothing() {
+        let issued = generate().expect("randomness is there").0.to_string();
+        let cut: String = issued.chars().take(issued.len() - 1).collect();
+        let (other, bare) = (issued.replacen("tp_", "tq_", 1), issued.replacen("tp_", "", 1));
+        let with_blank = format!("{cut} ");
+        for (key, expected) in [
+            (issued.as_str(), true),
+            (&cut, false),
+            (&other, false),
+            (&with_blank, false),
+            (&bare, false),
+            ("", false),
+            ("x", false),
+            ("tp_", false),
+        ] {
+            let mut sha256 = [0; 32];
+            sha256.copy_from_slice(digest(&SHA256, key.as_bytes()).as_ref());
+            let policy = PolicyConfig { profiles: vec![], scopes: None, max_ttl: None, rate: None };
+            let keys = ApiKeys::new(&[ApiKeyConfig { id: "a".to_owned(), sha256, policy }]);
+            assert_eq!(keys.authenticate(key.as_bytes()).is_some(), expected, "{key:?}");
+            assert_eq!(keys.authenticate_as("a", key.as_bytes()).is_some(), expected, "{key:?}");
+        }
     }
 }

@@ -46,7 +46,7 @@ impl TrustedProxy {
         }
         let mut named = headers.get_all(header).iter();
         let name = named.next()?.to_str().ok()?.trim();
-        if named.next().is_some() || name.is_empty() || name.len() > MAX_NAME {
+        if named.next().is_some() || is_placeholder(name) || name.len() > MAX_NAME {
             return None;
         }
         Some(Caller::named(Method::TrustedProxy, name.into(), &self.policy))
@@ -78,6 +78,11 @@ impl TrustedProxy {
         let is_https = schemes.next().is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
         is_https && schemes.next().is_none() && self.is_trusted(peer)
     }
+}
+
+/// What proxies write where they know nobody: nothing, nginx's and Apache's `-`, Apache's `(null)`.
+fn is_placeholder(name: &str) -> bool {
+    name.len() < 2 || name == "(null)"
 }
 
 /// Reads an entry of `X-Forwarded-For`: some proxies (Azure's Application Gateway) write the port as well.
@@ -129,6 +134,10 @@ mod tests {
             (Some("10.1.2.3"), &["alice", "alice"], None),
             (Some("10.1.2.3"), &[""], None),
             (Some("10.1.2.3"), &[" "], None),
+            // What a proxy writes that knows nobody.
+            (Some("10.1.2.3"), &["-"], None),
+            (Some("10.1.2.3"), &["x"], None),
+            (Some("10.1.2.3"), &["(null)"], None),
             (Some("10.1.2.3"), &["b\u{fc}"], None),
             (Some("10.1.2.3"), &[&long], None),
             (Some("10.1.2.3"), &[], None),

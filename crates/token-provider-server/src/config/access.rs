@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use url::Url;
 
 use super::host::{normal, service_url};
@@ -214,6 +215,11 @@ fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
         let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
         let value = high.zip(low).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
         *byte = value.ok_or(EXPECTED)?;
+    }
+    if hash == digest(&SHA256, b"").as_ref() {
+        return Err(
+            "expected the SHA-256 of a key: this one is the hash of nothing, as an empty file or variable gives it",
+        );
     }
     Ok(hash)
 }

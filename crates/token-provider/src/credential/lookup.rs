@@ -159,7 +159,12 @@ impl CredentialSource {
     ///
     /// [`ErrorKind::CredentialNotFound`] when the file is gone, else [`ErrorKind::CredentialInvalid`].
     pub fn load(&self) -> Result<Credential, Error> {
-        Ok(self.read()?.with_place(self.place()))
+        let credential = self.read()?;
+        if credential.access_key_secret().expose_secret().chars().nth(1).is_none() {
+            let problem = "the access key secret is a single character; copy it again from the HERE portal";
+            return Err(invalid(&self.to_string(), problem));
+        }
+        Ok(credential.with_place(self.place()))
     }
 
     /// See [`Credential::place`].

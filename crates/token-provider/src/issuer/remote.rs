@@ -20,6 +20,9 @@ use crate::credential::{DEFAULT_PLACE, parse_endpoint};
 use crate::error::{Error, ErrorKind};
 use crate::token::TokenKey;
 
+/// Shorter ones are the rest of a damaged file, and no secret. (Ours have 46.)
+const MIN_BEARER: usize = 8;
+
 /// What a [`RemoteIssuer`] is made from.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -217,6 +220,10 @@ fn not_ours(status: u16) -> Error {
 }
 
 fn header(bearer: &SecretString) -> Result<HeaderValue, Error> {
+    if bearer.expose_secret().len() < MIN_BEARER {
+        let message = format!("the API key is empty or shorter than {MIN_BEARER} characters; copy it again");
+        return Err(Error::new(ErrorKind::CredentialInvalid, message));
+    }
     let text = zeroize::Zeroizing::new(format!("Bearer {}", bearer.expose_secret()));
     let mut header = HeaderValue::from_str(&text).map_err(|_| {
         Error::new(
@@ -345,6 +352,17 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Unavailable { status: 503 });
         assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
         assert!(!error.to_string().contains("here."), "{error}");
+    }
+
+    #[test]
+    fn key_that_is_hardly_there_is_refused() {
+        for key in ["", "x", "tp_1234"] {
+            let config = RemoteIssuerConfig::new("https://tokens.example.com/getToken").expect("is a URL");
+            let error =
+                RemoteIssuer::new(config.with_bearer(SecretString::from(key))).expect_err("is too short");
+            assert_eq!(error.kind(), ErrorKind::CredentialInvalid, "{key:?}");
+            assert!(error.to_string().contains("shorter than 8 characters"), "{error}");
+        }
     }
 
     #[test]

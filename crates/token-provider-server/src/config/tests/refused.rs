@@ -77,6 +77,10 @@ fn wrong_values_are_refused_in_words_that_help() {
             "access.api_keys[0].sha256: expected 64 hexadecimal digits",
         ),
         (
+            &format!("{key}E3B0C44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'"),
+            "access.api_keys[0].sha256: expected the SHA-256 of a key: this one is the hash of nothing",
+        ),
+        (
             &format!("{key}tp_abc'"),
             "access.api_keys[0].sha256: expected the SHA-256 of the key: the key itself must",
         ),

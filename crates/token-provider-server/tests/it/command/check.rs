@@ -11,9 +11,9 @@ use tokio::net::TcpListener;
 use crate::support::port::Port;
 use crate::support::program::{Account, Folder, Outcome, set_mode};
 
-const API_KEY: &str = "tp_an-api-key-of-the-tests";
+const API_KEY: &str = "tp_an-api-key-of-the-tests-0123456789-0123456789";
 /// SHA-256 of [`API_KEY`].
-const API_KEY_SHA256: &str = "2afc7b4f98282acff9cc11cab04e893c8c99c4f6805afc2a94574069651bb957";
+const API_KEY_SHA256: &str = "45031396deae5803240c63b24994287aa2715350dc5622d246f33ad3de2d5d50";
 
 /// Runs it with a port that is free, and the account's credential in the folder.
 async fn check(folder: &Folder) -> Outcome {
@@ -202,7 +202,7 @@ async fn clock_that_cannot_be_put_right_is_a_failure() {
 #[tokio::test]
 async fn unreachable_host_is_a_failure_of_the_issuer() {
     let folder = Folder::new();
-    let text = "here.access.key.id = a\nhere.access.key.secret = b\nhere.token.endpoint.url = http://127.0.0.1:1/oauth2/token\n";
+    let text = "here.access.key.id = id\nhere.access.key.secret = secret\nhere.token.endpoint.url = http://127.0.0.1:1/oauth2/token\n";
     folder.write("credentials.properties", text);
     let outcome = check(&folder).await;
     assert_outcome(&outcome, 1, &[("FAILURE  issuer: ", "http://127.0.0.1:1/oauth2/token: no connection")]);

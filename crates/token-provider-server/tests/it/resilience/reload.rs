@@ -21,9 +21,9 @@ pub(super) const NOT_USED: &str = "the changed configuration is not used";
 
 pub(super) const LOCKED: &str = "everyone is refused";
 
-const KEY: &str = "tp_an-api-key-of-the-tests";
+const KEY: &str = "tp_an-api-key-of-the-tests-0123456789-0123456789";
 /// SHA-256 of [`KEY`].
-const KEY_SHA256: &str = "2afc7b4f98282acff9cc11cab04e893c8c99c4f6805afc2a94574069651bb957";
+const KEY_SHA256: &str = "45031396deae5803240c63b24994287aa2715350dc5622d246f33ad3de2d5d50";
 
 async fn status(address: SocketAddr, headers: &[(&str, &str)]) -> u16 {
     request(address, "GET", "/getToken", headers).await.status

@@ -22,10 +22,10 @@ const ROTATED: &str = "credential rotated";
 const READABLE: &str = "other users of this machine can read the credential file";
 
 /// API keys of a token provider that another one asks.
-const FIRST_KEY: &str = "tp_an-api-key-of-the-tests";
-const FIRST_KEY_SHA256: &str = "2afc7b4f98282acff9cc11cab04e893c8c99c4f6805afc2a94574069651bb957";
-const SECOND_KEY: &str = "tp_another-api-key-of-the-tests";
-const SECOND_KEY_SHA256: &str = "ee6d8bfcede1d891bb5609e5c87d9dad12f53aaac19b324bbdd9397f75d415fd";
+const FIRST_KEY: &str = "tp_an-api-key-of-the-tests-0123456789-0123456789";
+const FIRST_KEY_SHA256: &str = "45031396deae5803240c63b24994287aa2715350dc5622d246f33ad3de2d5d50";
+const SECOND_KEY: &str = "tp_another-api-key-of-the-tests-0123456789-0123456789";
+const SECOND_KEY_SHA256: &str = "03c0fff417a9802135c3139049c60ce36d7ca2602087a8c7adc5804301bdf5d6";
 
 /// Files are looked at every two seconds, and a change must be there at two looks: with nobody asking for it, none is
 /// seen sooner than this.

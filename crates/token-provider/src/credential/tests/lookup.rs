@@ -191,11 +191,33 @@ fn directories_and_huge_files_are_refused() {
 #[test]
 fn file_name_decides_the_form() {
     let directory = TempDir::new().expect("can be made");
-    let text = "[default]\nhere..access..key..id=i\nhere..access..key..secret=s\n";
+    let text = "[default]\nhere..access..key..id=i\nhere..access..key..secret=ss\n";
     for (name, reads) in [("c.ini", true), ("c.INI", true), ("c.properties", false), ("credentials", false)] {
         let path = directory.path().join(name);
         fs::write(&path, text).expect("can be written");
         assert_eq!(Credential::from_file(&path).is_ok(), reads, "{name}");
+    }
+}
+
+#[test]
+fn secret_of_a_single_character_is_refused() {
+    let text =
+        |secret: &str| SecretString::from(format!("here.access.key.id=i\nhere.access.key.secret={secret}"));
+    for (secret, expected) in [("s", false), ("\u{e4}", false), ("ss", true)] {
+        let of_text = Lookup { credentials_string: Some(text(secret)), ..Lookup::default() };
+        let of_variables = Lookup {
+            access_key_id: Some("i".to_owned()),
+            access_key_secret: Some(SecretString::from(secret)),
+            ..Lookup::default()
+        };
+        for lookup in [of_text, of_variables] {
+            let loaded = lookup.find().expect("is there").load();
+            assert_eq!(loaded.is_ok(), expected, "{lookup:?}: {loaded:?}");
+            if let Err(error) = loaded {
+                assert_eq!(error.kind(), ErrorKind::CredentialInvalid);
+                assert!(error.to_string().contains("is a single character"), "{error}");
+            }
+        }
     }
 }
 
