@@ -42,9 +42,9 @@ pub(super) struct Buckets<K: Hash + Eq + Clone> {
     taken: AtomicU32,
 }
 
-/// A bucket for each address.
+/// A bucket for each address, and one for all callers without an address: those at a Unix socket.
 #[derive(Debug)]
-pub(super) struct AddressLimiter(Buckets<IpAddr>);
+pub(super) struct AddressLimiter(Buckets<Option<IpAddr>>);
 
 impl Limiter {
     /// For one caller.
@@ -72,8 +72,8 @@ impl AddressLimiter {
     }
 
     /// Takes one from the bucket of an address.
-    pub(super) fn take(&self, address: IpAddr) -> Result<(), Problem> {
-        self.0.take(&network_of(address))
+    pub(super) fn take(&self, address: Option<IpAddr>) -> Result<(), Problem> {
+        self.0.take(&address.map(network_of))
     }
 }
 
@@ -152,6 +152,8 @@ mod tests {
         let table = [
             ("192.0.2.1", true),
             ("192.0.2.1", false),
+            ("none", true),
+            ("none", false),
             ("::ffff:192.0.2.1", false),
             ("192.0.2.2", true),
             ("2001:db8:0:1::1", true),
@@ -159,8 +161,7 @@ mod tests {
             ("2001:db8:0:2::1", true),
         ];
         for (address, admitted) in table {
-            let address = address.parse().expect("is an address");
-            assert_eq!(limiter.take(address).is_ok(), admitted, "{address}");
+            assert_eq!(limiter.take(address.parse().ok()).is_ok(), admitted, "{address}");
         }
     }
 
@@ -168,7 +169,7 @@ mod tests {
     fn quiet_addresses_are_forgotten() {
         let limiter = AddressLimiter::new(rate(1_000_000, Duration::from_millis(1), 1));
         for number in 0..3 * SWEEP_EVERY {
-            let _ = limiter.take(IpAddr::from(std::net::Ipv4Addr::from(number)));
+            let _ = limiter.take(Some(IpAddr::from(std::net::Ipv4Addr::from(number))));
         }
         let held = limiter.0.buckets.len();
         assert!(held < 2 * SWEEP_EVERY as usize, "{held} held");

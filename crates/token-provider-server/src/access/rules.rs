@@ -45,8 +45,8 @@ pub struct Rules {
     anonymous: Option<Policy>,
     /// For those without a name, and for those who show a wrong one.
     addresses: AddressLimiter,
-    /// Loopback has no limit unless the configuration sets one.
-    limits_loopback: bool,
+    /// Loopback and Unix sockets have no limit unless the configuration sets one.
+    limits_local: bool,
 }
 
 /// What a request shows to say who its caller is.
@@ -83,7 +83,7 @@ impl Rules {
             trusted_proxy: access.trusted_proxy.as_ref().map(TrustedProxy::new),
             anonymous: access.lets_anyone_in().then(|| Policy::of_one(&anonymous_policy)),
             addresses: AddressLimiter::new(address_rate.unwrap_or(usual)),
-            limits_loopback: address_rate.is_some(),
+            limits_local: address_rate.is_some(),
         }
     }
 
@@ -289,10 +289,8 @@ impl Rules {
     }
 
     fn admit_address(&self, address: Option<IpAddr>) -> Result<(), Problem> {
-        match address {
-            Some(address) if self.limits_loopback || !address.is_loopback() => self.addresses.take(address),
-            _ => Ok(()),
-        }
+        let is_local = address.is_none_or(|address| address.is_loopback());
+        if is_local && !self.limits_local { Ok(()) } else { self.addresses.take(address) }
     }
 
     /// `X-API-Key`, or `Authorization: Bearer` (RFC 6750 §2.1). Other schemes are for a proxy in front, which may pass on

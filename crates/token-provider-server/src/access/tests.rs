@@ -393,3 +393,20 @@ async fn each_user_and_each_certificate_has_the_rate_for_itself() {
         assert_eq!(status(&found), expected, "{user:?} {ends:?}");
     }
 }
+
+#[tokio::test]
+async fn callers_without_an_address_share_one_bucket() {
+    let key = format!("[[access.api_keys]]\nid = \"a\"\nsha256 = \"{}\"\n", "a".repeat(64));
+    let limited = rules(&format!("[access]\nanonymous = true\nanonymous_rate = \"2/h\"\n{key}"));
+    let at_unix_socket = Ends::default();
+    let guess = headers(&[("x-api-key", "guess")]);
+    for (sent, expected) in
+        [(HeaderMap::new(), 200), (guess.clone(), 401), (HeaderMap::new(), 429), (guess, 429)]
+    {
+        assert_eq!(status(&limited.authenticate(&sent, &at_unix_socket).await), expected, "{sent:?}");
+    }
+    let unlimited = rules("");
+    for _ in 0..1000 {
+        assert_eq!(status(&unlimited.authenticate(&HeaderMap::new(), &at_unix_socket).await), 200);
+    }
+}
