@@ -49,6 +49,11 @@ impl Expected {
 
     /// Judges everything but the signature and the required claims.
     pub(super) fn judge(&self, claims: &Members, now: Duration) -> Result<Accepted, Fault> {
+        // A logout token or another security event (OpenID Connect Back-Channel Logout §2.4, RFC 8417 §2.2): signed by the same
+        // keys, and not every issuer gives it a `typ` of its own.
+        if claims.get("events").is_some() {
+            return Err(Fault::Type);
+        }
         if claims.get("iss").and_then(Value::as_str) != Some(&self.issuer) {
             return Err(Fault::Issuer);
         }

@@ -226,7 +226,29 @@ fn ed25519(x: Option<&str>) -> Result<Parts, &'static str> {
     if x.len() != 32 {
         return Err("a point that is not on its curve");
     }
+    if is_of_small_order(&x) {
+        return Err("a point of small order, for which anybody can sign");
+    }
     Ok((Family::Ed25519, PublicKey::Usual(DecodingKey::from_ed_der(&x)), x))
+}
+
+/// The eight points whose order divides the cofactor (RFC 7748 §7), in every encoding of their `y`, canonical or not, and
+/// with either sign: 0, 1, the two of order eight, p - 1, p, p + 1. The cryptographic library accepts them, and signatures
+/// that hold for any text.
+fn is_of_small_order(point: &[u8]) -> bool {
+    const ENCODINGS: [&str; 7] = [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    ];
+    // The highest bit is the sign of `x`.
+    let without_sign = |(place, byte): (usize, &u8)| if place == 31 { byte & 0x7f } else { *byte };
+    let y: String = point.iter().enumerate().map(without_sign).map(|byte| format!("{byte:02x}")).collect();
+    ENCODINGS.contains(&y.as_str())
 }
 
 fn bytes(text: Option<&str>) -> Result<Vec<u8>, &'static str> {

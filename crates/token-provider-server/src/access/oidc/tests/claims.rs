@@ -52,6 +52,11 @@ async fn claims_are_judged_one_by_one() {
         (json!({ "iat": NOW + leeway + 1 }), Some(Fault::IssuedInFuture)),
         (json!({ "iat": true }), Some(Fault::Malformed)),
         (json!({ "cnf": { "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" } }), Some(Fault::Bound)),
+        // Back-channel logout: a real one, with everything else that an access token has.
+        (
+            json!({ "events": { "http://schemas.openid.net/event/backchannel-logout": {} } }),
+            Some(Fault::Type),
+        ),
         (json!({ "sub": null }), Some(Fault::Subject)),
         (json!({ "sub": "" }), Some(Fault::Subject)),
         (json!({ "sub": 7 }), Some(Fault::Subject)),

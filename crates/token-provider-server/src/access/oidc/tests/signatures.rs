@@ -1,5 +1,6 @@
 //! Signatures: every algorithm that is accepted, and keys that are not for the token they are meant to have signed.
 
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use serde_json::{Value, json};
 
 use super::support::{Bench, Key, SUBJECT, claims, encode, header};
@@ -160,4 +161,43 @@ fn key_set_that_is_none_is_refused_and_one_with_a_strange_key_is_not() {
         KeySet::parse(json!({ "keys": many }).to_string().as_bytes()).expect("is a key set").len(),
         100
     );
+}
+
+/// A signature of nothing but the neutral element holds for any text under a key of order one: R = 0, S = 0.
+#[tokio::test(start_paused = true)]
+async fn key_for_which_anybody_can_sign_is_left_out() {
+    let mut neutral = [0; 32];
+    neutral[0] = 1;
+    let signature = [neutral, [0; 32]].concat();
+    let accepted = UnparsedPublicKey::new(&ED25519, neutral).verify(b"any text", &signature);
+    assert!(accepted.is_ok(), "the cryptographic library does not look at the key's order");
+    let jwk = |x: &[u8]| json!({ "kty": "OKP", "crv": "Ed25519", "x": encode(x), "kid": "a" });
+    let bench = Bench::new(vec![jwk(&neutral), Key::p256().jwk("b")]);
+    let signed = format!("{}.{}", encode(header("EdDSA", "a").to_string()), encode(claims().to_string()));
+    assert!(bench.judge(&format!("{signed}.{}", encode(signature))).await.is_err());
+
+    // Modulo p = 2^255 - 19: 0, 1, -1, and 0 and 1 once more; and the two of order eight.
+    let near_p = |first: u8| {
+        let mut y = [0xff; 32];
+        (y[0], y[31]) = (first, 0x7f);
+        y
+    };
+    let of_order_eight = |hex: &str| -> [u8; 32] {
+        std::array::from_fn(|place| u8::from_str_radix(&hex[2 * place..2 * place + 2], 16).expect("is hex"))
+    };
+    for mut y in [
+        [0; 32],
+        neutral,
+        near_p(0xec),
+        near_p(0xed),
+        near_p(0xee),
+        of_order_eight("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+        of_order_eight("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
+    ] {
+        for sign in [0, 0x80] {
+            y[31] = y[31] & 0x7f | sign;
+            let json = json!({ "keys": [jwk(&y), Key::ed25519().jwk("b")] }).to_string();
+            assert_eq!(KeySet::parse(json.as_bytes()).expect("is a key set").len(), 1, "{y:x?}");
+        }
+    }
 }
