@@ -56,6 +56,8 @@ struct Slot {
     /// The number of its cache.
     cache: u64,
     key: TokenKey,
+    /// Who was the first to ask for it, where that is told; the slot counts towards its share.
+    owner: Option<Box<str>>,
     held: ArcSwapOption<Held>,
     /// Whether anyone has asked since the last answer from the issuer.
     asked: AtomicBool,
@@ -68,6 +70,13 @@ struct Slot {
     /// Wakes the keeper: a caller found no usable token, or one that was due before the keeper knew.
     wanted: Notify,
 }
+
+/// One owner may have made this part of all slots.
+const SHARE: usize = 4;
+/// This part of all slots, one at least, is for those who are no owner.
+const RESERVE: usize = 64;
+/// By then some slot may be free: idle ones are dropped at their token's due point.
+const RETRY_FOR_ROOM: Duration = Duration::from_secs(60);
 
 /// See [`Slot::wake_from`].
 const AWAKE: u64 = u64::MAX;
@@ -148,7 +157,7 @@ impl Cache {
 
     /// Has a token fetched, and waits for nothing.
     pub(crate) fn want(&self, key: &TokenKey) -> Result<(), Error> {
-        let slot = self.0.slot(key)?;
+        let slot = self.0.slot(key, None)?;
         if slot.ask(self.now()).is_none() {
             slot.wanted.notify_one();
         }
@@ -156,9 +165,10 @@ impl Cache {
     }
 
     /// Returns a token as soon as one is held, or the failure of the request that was to bring it.
-    pub(crate) async fn wait(&self, key: &TokenKey) -> Result<AccessToken, Error> {
+    /// `owner` is charged with the slot where it has to be made.
+    pub(crate) async fn wait(&self, key: &TokenKey, owner: Option<&str>) -> Result<AccessToken, Error> {
         loop {
-            let slot = self.0.slot(key)?;
+            let slot = self.0.slot(key, owner)?;
             if let Some(answer) = self.follow(&slot).await {
                 return answer;
             }
@@ -231,7 +241,7 @@ impl fmt::Debug for Cache {
 
 impl Shared {
     /// Returns the slot for a key; makes it, and starts its keeper, when there is none.
-    fn slot(self: &Arc<Self>, key: &TokenKey) -> Result<Arc<Slot>, Error> {
+    fn slot(self: &Arc<Self>, key: &TokenKey, owner: Option<&str>) -> Result<Arc<Slot>, Error> {
         if let Some(slot) = self.find(key) {
             return Ok(slot);
         }
@@ -242,16 +252,8 @@ impl Shared {
                 return Ok(slot);
             }
             let slots = self.slots.load();
-            if slots.len() >= self.max_slots {
-                return Err(Error::new(
-                    ErrorKind::TooManyTokens,
-                    format!(
-                        "{} different tokens are held, the most allowed; ask for fewer scopes and lifetimes",
-                        slots.len()
-                    ),
-                ));
-            }
-            let slot = Arc::new(Slot::new(self.number, key.clone()));
+            self.admit(&slots, owner)?;
+            let slot = Arc::new(Slot::new(self.number, key.clone(), owner));
             let mut grown = HashMap::clone(&slots);
             grown.insert(key.clone(), Arc::clone(&slot));
             self.slots.store(Arc::new(grown));
@@ -262,6 +264,23 @@ impl Shared {
         let keeper = Keeper::new(Arc::clone(self), Arc::clone(&slot));
         drop(tokio::spawn(keeper.run().instrument(self.span.clone())));
         Ok(slot)
+    }
+
+    /// Decides whether there is room for one more slot, of this owner if there is one. Counted anew each time: slots end by
+    /// themselves, and there are few.
+    fn admit(&self, slots: &HashMap<TokenKey, Arc<Slot>>, owner: Option<&str>) -> Result<(), Error> {
+        let mut room = self.max_slots;
+        if let Some(owner) = owner {
+            room = room.saturating_sub((self.max_slots / RESERVE).max(1));
+            let own = slots.values().filter(|slot| slot.owner.as_deref() == Some(owner)).count();
+            if own >= (self.max_slots / SHARE).max(1) {
+                return Err(no_room(&format!("this caller has {own} different tokens held, its share")));
+            }
+        }
+        if slots.len() >= room {
+            return Err(no_room(&format!("{} different tokens are held, the most allowed", slots.len())));
+        }
+        Ok(())
     }
 
     fn find(&self, key: &TokenKey) -> Option<Arc<Slot>> {
@@ -285,11 +304,17 @@ impl Shared {
     }
 }
 
+fn no_room(what: &str) -> Error {
+    Error::new(ErrorKind::TooManyTokens, format!("{what}; ask for fewer scopes and lifetimes"))
+        .with_retry_after(Some(RETRY_FOR_ROOM))
+}
+
 impl Slot {
-    fn new(cache: u64, key: TokenKey) -> Self {
+    fn new(cache: u64, key: TokenKey, owner: Option<&str>) -> Self {
         Self {
             cache,
             key,
+            owner: owner.map(Into::into),
             held: ArcSwapOption::empty(),
             asked: AtomicBool::new(true),
             wake_from: AtomicU64::new(AWAKE),

@@ -77,12 +77,26 @@ impl TokenProvider {
     ///
     /// As for [`TokenProvider::token`], and [`ErrorKind::TooManyTokens`].
     pub async fn token_for(&self, key: &TokenKey) -> Result<AccessToken, Error> {
+        self.token_of(key, None).await
+    }
+
+    /// Returns the same on behalf of an owner, such as one caller of a server: of the tokens that may be held at once, an
+    /// owner can have a quarter made for it, and all owners together leave a few for [`TokenProvider::token_for`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`TokenProvider::token_for`].
+    pub async fn token_for_owner(&self, key: &TokenKey, owner: &str) -> Result<AccessToken, Error> {
+        self.token_of(key, Some(owner)).await
+    }
+
+    async fn token_of(&self, key: &TokenKey, owner: Option<&str>) -> Result<AccessToken, Error> {
         if let Some(token) = self.held(key) {
             return Ok(token);
         }
         let max_wait = self.0.max_wait;
         let asked_at = tokio::time::Instant::now();
-        match tokio::time::timeout(max_wait, self.0.cache.wait(key)).await {
+        match tokio::time::timeout(max_wait, self.0.cache.wait(key, owner)).await {
             // An attempt that began for this caller ends in the same moment as its wait. Of the two it is told that it has
             // waited long enough, and not that the issuer cannot be reached.
             Ok(Err(error)) if error.is_transient() && asked_at.elapsed() >= max_wait => {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::policy::Policy;
+use super::rate::network_of;
 use crate::problem::Problem;
 
 /// How a caller has shown who it is.
@@ -87,6 +88,15 @@ impl<'r> Caller<'r> {
     /// Returns the name to be kept; `None` for a caller without one.
     pub fn into_name(self) -> Option<Arc<str>> {
         self.name
+    }
+
+    /// Returns who is charged with what is held for this caller: its name, else its network.
+    pub(super) fn owner(&self) -> String {
+        match (&self.name, self.address) {
+            (Some(name), _) => format!("{} {name}", self.method),
+            (None, Some(address)) => network_of(address).to_string(),
+            (None, None) => self.method.to_string(),
+        }
     }
 
     /// Returns where the request came from; nowhere, through a Unix socket.

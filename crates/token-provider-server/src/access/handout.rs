@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use token_provider::{AccessToken, Error, Moment, Scope, SlotStatus, TokenKey, TokenProvider};
 
-use super::Permit;
+use super::{Caller, Permit};
 use crate::problem::Problem;
 use crate::telemetry::{Counter, MeteredIssuer, TraceParent};
 
@@ -137,7 +137,8 @@ impl Handout {
     }
 
     /// Returns the token that was permitted, waiting for it where none is held, and the moment then. `trace` is the
-    /// caller's, for the request that may have to be made.
+    /// caller's, for the request that may have to be made. A caller has a share of the tokens that may be held; the one that
+    /// most callers get is nobody's, and always has room.
     ///
     /// # Errors
     ///
@@ -145,11 +146,16 @@ impl Handout {
     pub async fn token(
         &self,
         permit: &Permit<'_>,
+        caller: &Caller<'_>,
         trace: Option<TraceParent>,
     ) -> Result<(AccessToken, Moment), Error> {
         let Profile { provider, counts, issuer, .. } = permit.profile;
         let _wait = issuer.as_ref().and_then(|issuer| issuer.waiting().begin(&permit.key, trace));
-        let result = provider.token_for(&permit.key).await;
+        let result = if permit.key == **self.usual.load() {
+            provider.token_for(&permit.key).await
+        } else {
+            provider.token_for_owner(&permit.key, &caller.owner()).await
+        };
         if result.is_ok() {
             counts.waited.add();
         } else {

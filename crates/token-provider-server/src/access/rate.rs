@@ -93,7 +93,7 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
 }
 
 /// An IPv6 customer has a /64 at least, and could come from another address of it each time.
-fn network_of(address: IpAddr) -> IpAddr {
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {

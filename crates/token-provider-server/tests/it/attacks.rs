@@ -5,6 +5,7 @@ mod forwarded;
 mod guessing;
 mod rebinding;
 mod scopes;
+mod shares;
 mod tokens;
 
 use std::path::PathBuf;

@@ -88,7 +88,7 @@ impl Bench {
     async fn ask(&self, key: &TokenKey) -> Result<AccessToken, Error> {
         match self.cache.held(key, self.cache.now()) {
             Some(token) => Ok(token),
-            None => self.cache.wait(key).await,
+            None => self.cache.wait(key, None).await,
         }
     }
 

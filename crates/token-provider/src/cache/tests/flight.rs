@@ -197,3 +197,44 @@ async fn debug_and_status_show_no_token() {
     assert!(!shown.contains("planted"), "{shown}");
     assert!(shown.contains(token.fingerprint().as_str()), "{shown}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn owner_has_a_share_of_the_slots_and_gets_it_back() {
+    // Two for each owner; all together leave one.
+    let bench = Bench::with_slots(8, |_| token(3600));
+    let ask = async |seconds, owner| bench.cache.wait(&key(seconds), owner).await;
+    for (seconds, owner, fits) in [
+        (60, Some("a"), true),
+        (61, Some("a"), true),
+        (62, Some("a"), false),
+        (62, Some("b"), true),
+        // Made by others.
+        (62, Some("a"), true),
+        (60, Some("b"), true),
+        (63, Some("b"), true),
+        (64, Some("b"), false),
+        (64, Some("c"), true),
+        (65, Some("c"), true),
+        (66, Some("d"), true),
+        // Within its share, but the last one is for the default token.
+        (67, Some("d"), false),
+        (67, Some("e"), false),
+        (3600, None, true),
+        (67, None, false),
+    ] {
+        match ask(seconds, owner).await {
+            Ok(_) => assert!(fits, "{seconds} {owner:?}"),
+            Err(error) => {
+                assert!(!fits, "{seconds} {owner:?}: {error}");
+                assert_eq!(error.kind(), ErrorKind::TooManyTokens);
+                assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+            }
+        }
+    }
+    assert_eq!(bench.slots(), 8);
+    pass(HOUR).await;
+    assert_eq!(bench.slots(), 0, "idle ones are dropped");
+    for seconds in [62, 64] {
+        ask(seconds, Some("a")).await.expect("has its share again");
+    }
+}
