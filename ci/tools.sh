@@ -56,6 +56,10 @@ need_shells() {
     { command -v python3 && command -v zsh && command -v fish; } >/dev/null || apt python3 zsh fish
 }
 
+need_haproxy() {
+    command -v haproxy >/dev/null || [[ -x /usr/sbin/haproxy ]] || apt haproxy
+}
+
 need_wrk() {
     command -v wrk >/dev/null || apt wrk
 }

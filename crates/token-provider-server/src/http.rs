@@ -162,7 +162,16 @@ impl App {
             return Err(Problem::uri_too_long());
         }
         let authority = target.authority().map(Authority::as_str);
-        let host = rules.admit_host(&request.headers, authority, ends).inspect_err(|_| *cors = listed())?;
+        let host = match rules.admit_host(&request.headers, authority, ends) {
+            Ok(host) => host,
+            Err(_) if !self.is_admin() && health::is_probe(request) => {
+                return health::probe(&self.access, request);
+            }
+            Err(problem) => {
+                *cors = listed();
+                return Err(problem);
+            }
+        };
         if let Some(admin) = &self.admin {
             return Box::pin(admin.answer(self, request, host, ends)).await;
         }

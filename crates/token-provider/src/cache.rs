@@ -155,6 +155,12 @@ impl Cache {
         Some(token)
     }
 
+    /// Returns whether nothing is known to stand against handing out such a token: one is held, or nobody has asked for
+    /// one lately. Looking is not asking.
+    pub(crate) fn is_ready(&self, key: &TokenKey) -> bool {
+        self.0.slots.load().get(key).is_none_or(|slot| slot.usable(self.now()).is_some())
+    }
+
     /// Has a token fetched, and waits for nothing.
     pub(crate) fn want(&self, key: &TokenKey) -> Result<(), Error> {
         let slot = self.0.slot(key, None)?;

@@ -125,6 +125,12 @@ impl TokenProvider {
         self.0.cache.held(key, now)
     }
 
+    /// Returns whether a token of this kind can be handed out, as far as is known without asking for it: one is held, or
+    /// none has been asked for lately. Not so while the first one is fetched, and after a failure.
+    pub fn is_ready(&self, key: &TokenKey) -> bool {
+        self.0.cache.is_ready(key)
+    }
+
     /// Starts fetching the token of the default kind, so that the first caller need not wait.
     pub fn warm(&self) {
         self.warm_for(&self.0.default_key);

@@ -194,6 +194,12 @@ impl Handout {
         }
     }
 
+    /// Returns whether the default profile's token can be handed out, as far as is known without asking for it.
+    pub fn is_ready(&self) -> bool {
+        let profile = self.profiles.get(&self.default);
+        profile.is_none_or(|profile| profile.provider.is_ready(&self.usual.load()))
+    }
+
     /// Has a profile's refused requests tried again at once: its credential is another one now.
     pub fn credential_changed(&self, profile: &str) {
         if let Some(profile) = self.profiles.get(profile) {

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
+use hyper::http::request::Parts;
+use hyper::{StatusCode, Version};
 
-use super::Answer;
+use super::{Answer, PAGE, allow};
 use crate::access::Access;
 use crate::problem::Problem;
 
@@ -24,6 +26,33 @@ pub(super) async fn ready(access: &Access) -> Result<Answer, Problem> {
         Ok(Err(error)) => Err(Problem::not_ready(error.to_string())),
         Err(_elapsed) => Err(Problem::not_ready("the first token has not come yet")),
     }
+}
+
+/// Returns whether a request whose `Host` is not ours comes from a health check all the same: balancers send any name, and
+/// over HTTP/1.0 none. What comes from a page tells of itself; an old browser's page that was rebound to this address
+/// learns one word.
+pub(super) fn is_probe(request: &Parts) -> bool {
+    let headers = &request.headers;
+    let hosts = headers.get_all(HOST).iter().count();
+    let names_one = hosts == 1 || request.uri.authority().is_some() && hosts == 0;
+    (names_one || hosts == 0 && request.version <= Version::HTTP_10)
+        && matches!(request.uri.path(), "/livez" | "/readyz")
+        && !headers.contains_key(ORIGIN)
+        && !headers.contains_key("sec-fetch-site")
+}
+
+/// Answers such a request by the status and one word. It is not asking for a token: a stranger keeps none alive.
+pub(super) fn probe(access: &Access, request: &Parts) -> Result<Answer, Problem> {
+    allow(&request.method, PAGE)?;
+    if request.uri.path() == "/livez" {
+        return Ok(live());
+    }
+    if access.handout().is_ready() {
+        return Ok(text("ready\n"));
+    }
+    let mut answer = text("unready\n");
+    *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    Ok(answer)
 }
 
 fn text(body: &'static str) -> Answer {

@@ -16,6 +16,7 @@ mod corpus;
 mod layers;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod probes;
 mod problems;
 mod promises;
 mod resilience;

@@ -232,9 +232,30 @@ async fn owner_has_a_share_of_the_slots_and_gets_it_back() {
         }
     }
     assert_eq!(bench.slots(), 8);
-    pass(HOUR).await;
+    pass(3 * HOUR).await;
     assert_eq!(bench.slots(), 0, "idle ones are dropped");
     for seconds in [62, 64] {
         ask(seconds, Some("a")).await.expect("has its share again");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn looking_whether_a_token_is_ready_is_not_asking_for_it() {
+    let bench = Bench::new(|request| match request {
+        1 => token(3600),
+        2 => Step::Answer(Duration::from_secs(1), Err(Error::new(ErrorKind::Unreachable, "planted"))),
+        _ => Step::Hang,
+    });
+    bench.ask(&hour()).await.expect("is handed out");
+    for _ in 0..60 {
+        assert!(bench.cache.is_ready(&hour()));
+        pass(Duration::from_secs(60)).await;
+    }
+    assert_eq!((bench.slots(), bench.issuer.count()), (0, 1), "nobody has asked");
+    // What was dropped for want of callers can be had again.
+    assert!(bench.cache.is_ready(&hour()));
+    bench.cache.want(&hour()).expect("there is room");
+    assert!(!bench.cache.is_ready(&hour()), "it is not there yet");
+    pass(Duration::from_secs(1)).await;
+    assert!(!bench.cache.is_ready(&hour()), "the request has failed");
 }
