@@ -21,8 +21,9 @@ use super::{Caller, Ends, Wish};
 use crate::config::{Config, Lifetimes, RateConfig};
 use crate::problem::Problem;
 
-/// The shortest that a caller may ask for.
+/// The shortest and the longest that a caller may ask for.
 const MIN_TTL: u64 = 60;
+const MAX_TTL: u64 = 86_400;
 
 /// What callers without a name may ask of one address that is not loopback, unless the configuration says otherwise.
 /// A wrong credential is charged to its address as well. (A right one is let in all the same: who shares an address
@@ -265,13 +266,13 @@ impl Rules {
         let &Wish { ttl, ttl_name, .. } = wish;
         let seconds = match ttl {
             None => Lifetimes::USUAL,
-            // Digits that do not fit are a number above every limit, which is cut down like any other.
+            // Digits that do not fit are a number above every limit.
             Some(ttl) if !ttl.is_empty() && ttl.bytes().all(|byte| byte.is_ascii_digit()) => {
                 ttl.parse().unwrap_or(u64::MAX)
             }
             Some(_) => {
                 return Err(Problem::invalid_request(format!(
-                    "{ttl_name}: expected whole seconds in decimal digits, 60 or more"
+                    "{ttl_name}: expected whole seconds in decimal digits, 60 to 86400"
                 )));
             }
         };
@@ -284,6 +285,12 @@ impl Rules {
             None => Err(Problem::invalid_request(format!(
                 "{ttl_name}: the shortest lifetime handed out here is {} seconds",
                 self.lifetimes.shortest().as_secs()
+        if seconds > MAX_TTL {
+            let hint = if seconds <= MAX_TTL * 1000 { "; this looks like milliseconds" } else { "" };
+            return Err(Problem::invalid_request(format!(
+                "{ttl_name}: expected 86400 seconds or less{hint}"
+            )));
+        }
             ))),
         }
     }
