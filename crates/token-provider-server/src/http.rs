@@ -186,7 +186,7 @@ impl App {
             Rules::refuse_prefetch(&request.headers)?;
         }
         if request.method == Method::OPTIONS {
-            return Ok(preflight(cors, request));
+            return Ok(preflight(&rules, request));
         }
         allow(&request.method, route.methods())?;
         // Boxed but for the hot path: the future of a request is moved about, and has room for its largest part.
@@ -260,10 +260,10 @@ fn allow(method: &Method, allowed: &'static str) -> Result<(), Problem> {
     Err(Problem::method_not_allowed(allowed))
 }
 
-fn preflight(cors: &Cors, request: &Parts) -> Answer {
+fn preflight(rules: &Rules, request: &Parts) -> Answer {
     let mut answer = Answer::default();
     *answer.status_mut() = StatusCode::NO_CONTENT;
-    cors.apply_preflight(&request.headers, answer.headers_mut());
+    rules.apply_preflight(&request.headers, answer.headers_mut());
     answer
 }
 

@@ -16,6 +16,7 @@ let browser;
 let listed;
 let open;
 let pages;
+let proxied;
 
 before(async () => {
   const { folder, end } = await makeFolder();
@@ -26,6 +27,8 @@ before(async () => {
   ends.push(open.end);
   listed = await startAudited(folder, "listed", ["[cors]", `origins = ["http://maps.example.com:${pages.port}"]`]);
   ends.push(listed.end);
+  proxied = await startAudited(folder, "proxied", ["[access.trusted_proxy]", 'from = ["127.0.0.1"]', 'header = "X-Remote-User"']);
+  ends.push(proxied.end);
   browser = await startBrowser();
   ends.push(() => browser.close());
 });
@@ -130,6 +133,26 @@ for (const [what, server, host] of [
     t.diagnostic(`${Object.keys(seen).length} ways tried, ${lines.length} requests came, none was for the page`);
   });
 }
+
+test("a page of this machine cannot pass for the trusted proxy", { timeout }, async (t) => {
+  const page = await visit(t, `http://localhost:${pages.port}`);
+  const url = `http://localhost:${proxied.port}/getToken`;
+  const isOfThisTest = later();
+  for (const headers of [
+    { "X-Remote-User": "alice" },
+    { "X-Remote-User": "alice", "*": "every header" },
+    { "X-Forwarded-For": "192.0.2.1" },
+    { Forwarded: "for=192.0.2.1" },
+  ]) {
+    assert.deepEqual(await fetchText(page, url, { headers }), ["TypeError"], JSON.stringify(headers));
+  }
+  // What tracing libraries add may be sent: the server is asked, and says that it wants to know who it is.
+  const [status] = await fetchText(page, url, { headers: { baggage: "a=b", "sentry-trace": "1-1", "X-Request-ID": "traced" } });
+  assert.equal(status, 401);
+  await auditLines(proxied.audit, 1, (line) => line.request_id === "traced");
+  const lines = await auditLines(proxied.audit, 1, isOfThisTest);
+  assert.ok(lines.every(({ outcome }) => outcome === "refused"), JSON.stringify(lines));
+});
 
 for (const way of ["prefetch", "prerender"]) {
   test(`a foreign page gets nothing fetched ahead (speculation rules: ${way})`, { timeout }, async (t) => {

@@ -5,7 +5,8 @@
 use hyper::HeaderMap;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderName, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, HeaderName,
+    HeaderValue, ORIGIN, VARY,
 };
 
 use crate::config::{Config, Origin, OriginPattern, PublicHost};
@@ -15,9 +16,12 @@ use crate::problem::Problem;
 const PREFLIGHT_MAX_AGE: &str = "600";
 /// What a page may read beside the body.
 const EXPOSED: &str = "Token-Expires-In, Retry-After, X-Request-ID";
-/// What a page may send.
+/// What a page may send, and whatever else it names, such as a tracing library's headers.
 const ALLOWED_HEADERS: &str =
     "Accept, Authorization, Content-Type, X-API-Key, X-Request-ID, traceparent, tracestate";
+/// By these this server would believe somebody else: a proxy. (Those that begin with [`FORWARDED`], too.)
+const OF_PROXIES: [&str; 3] = ["forwarded", "via", "x-real-ip"];
+const FORWARDED: &str = "x-forwarded-";
 const ALLOWED_METHODS: &str = "GET, HEAD, POST";
 
 /// The headers of a prefetch: today's, the one before it, and Firefox's old one.
@@ -161,13 +165,45 @@ impl Cors {
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     }
 
-    /// Writes the headers of a preflight's answer (Fetch standard, "CORS-preflight fetch").
-    pub fn apply_preflight(&self, request: &HeaderMap, headers: &mut HeaderMap) {
+    /// Writes the headers of a preflight's answer (Fetch standard, "CORS-preflight fetch"). `callers_name` is the header by
+    /// which a trusted proxy says who is asking.
+    pub(super) fn apply_preflight(
+        request: &HeaderMap,
+        callers_name: Option<&HeaderName>,
+        headers: &mut HeaderMap,
+    ) {
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(ALLOWED_METHODS));
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_HEADERS));
+        if let Ok(allowed) = HeaderValue::try_from(allowed_headers(request, callers_name)) {
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+        }
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_MAX_AGE));
         if request.get(REQUEST_PRIVATE_NETWORK).is_some_and(|value| value == "true") {
             headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
         }
     }
+}
+
+fn allowed_headers(request: &HeaderMap, callers_name: Option<&HeaderName>) -> String {
+    // In the answer `*` would be every header, and pages can give one that name.
+    let is_refused = |name: &str| {
+        // Some proxies and frameworks take `_` for `-`.
+        let name = name.to_ascii_lowercase().replace('_', "-");
+        name == "*"
+            || name.starts_with(FORWARDED)
+            || OF_PROXIES.contains(&name.as_str())
+            || callers_name.is_some_and(|own| own.as_str().replace('_', "-") == name)
+    };
+    let asked =
+        request.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter().filter_map(|names| names.to_str().ok());
+    let asked = asked
+        .flat_map(|names| names.split(','))
+        .map(str::trim)
+        .filter(|name| HeaderName::try_from(*name).is_ok());
+    let mut allowed: Vec<&str> = Vec::new();
+    for name in ALLOWED_HEADERS.split(", ").chain(asked) {
+        if !is_refused(name) && !allowed.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            allowed.push(name);
+        }
+    }
+    allowed.join(", ")
 }

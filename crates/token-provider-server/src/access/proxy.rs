@@ -33,6 +33,11 @@ impl TrustedProxy {
         }
     }
 
+    /// Returns where the caller's name stands, if the proxy tells one.
+    pub(super) fn header(&self) -> Option<&HeaderName> {
+        self.header.as_ref()
+    }
+
     fn is_trusted(&self, address: IpAddr) -> bool {
         self.from.iter().any(|net| net.contains(address))
     }

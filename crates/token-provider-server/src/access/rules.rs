@@ -111,6 +111,12 @@ impl Rules {
         self.browser.admit(headers, host, self.is_tls(headers, ends))
     }
 
+    /// Writes the headers by which a preflight is answered that may ask.
+    pub fn apply_preflight(&self, request: &HeaderMap, headers: &mut HeaderMap) {
+        let callers_name = self.trusted_proxy.as_ref().and_then(TrustedProxy::header);
+        Cors::apply_preflight(request, callers_name, headers);
+    }
+
     /// Returns the CORS headers of a refusal for what is no page's fault, such as its `Host` or its length: a page that
     /// the configuration lists may read it.
     pub fn cors_of_refusal(&self, headers: &HeaderMap) -> Cors {
@@ -279,18 +285,18 @@ impl Rules {
         if seconds < MIN_TTL {
             return Err(Problem::invalid_request(format!("{ttl_name}: expected 60 seconds or more")));
         }
-        match self.lifetimes.round_down(caller.policy.limit_ttl(seconds)) {
-            Some(lifetime) => Ok(lifetime),
-            None if ttl.is_none() => Ok(self.lifetimes.shortest()),
-            None => Err(Problem::invalid_request(format!(
-                "{ttl_name}: the shortest lifetime handed out here is {} seconds",
-                self.lifetimes.shortest().as_secs()
         if seconds > MAX_TTL {
             let hint = if seconds <= MAX_TTL * 1000 { "; this looks like milliseconds" } else { "" };
             return Err(Problem::invalid_request(format!(
                 "{ttl_name}: expected 86400 seconds or less{hint}"
             )));
         }
+        match self.lifetimes.round_down(caller.policy.limit_ttl(seconds)) {
+            Some(lifetime) => Ok(lifetime),
+            None if ttl.is_none() => Ok(self.lifetimes.shortest()),
+            None => Err(Problem::invalid_request(format!(
+                "{ttl_name}: the shortest lifetime handed out here is {} seconds",
+                self.lifetimes.shortest().as_secs()
             ))),
         }
     }

@@ -335,7 +335,7 @@ fn preflight_allows_private_networks_only_when_asked() {
         let name = "access-control-request-private-network";
         let request = headers(&asked.map(|asked| (name, asked)).into_iter().collect::<Vec<_>>());
         let mut answer = HeaderMap::new();
-        Cors::Any.apply_preflight(&request, &mut answer);
+        rules("").apply_preflight(&request, &mut answer);
         let allowed = answer.get("access-control-allow-private-network").map(|value| value.to_str());
         assert_eq!(allowed.transpose().ok().flatten(), expected, "{asked:?}");
     }
@@ -409,4 +409,40 @@ async fn callers_without_an_address_share_one_bucket() {
     for _ in 0..1000 {
         assert_eq!(status(&unlimited.authenticate(&HeaderMap::new(), &at_unix_socket).await), 200);
     }
+}
+
+#[test]
+fn preflight_allows_what_a_page_names_but_no_header_of_a_proxy() {
+    let proxy = "[access.trusted_proxy]\nfrom = [\"127.0.0.1\"]\nheader = ";
+    let allowed = |config: &str, asked: &[(&'static str, &str)]| {
+        let mut answer = HeaderMap::new();
+        rules(config).apply_preflight(&headers(asked), &mut answer);
+        answer["access-control-allow-headers"].to_str().expect("is text").to_owned()
+    };
+    const ASK: &str = "access-control-request-headers";
+    let usual = allowed("", &[]);
+    for (config, names, expected) in [
+        ("", "authorization,x-api-key", ""),
+        ("", "baggage,sentry-trace", ", baggage, sentry-trace"),
+        (
+            "",
+            "b3, X-Datadog-Trace-Id ,x-requested-with,cache-control",
+            ", b3, X-Datadog-Trace-Id, x-requested-with, cache-control",
+        ),
+        ("", "x-remote-user,x-remote-user", ", x-remote-user"),
+        ("", "forwarded,via,x-real-ip,X-Forwarded-For,x-forwarded-user,x_forwarded_proto", ""),
+        // A page may well call a header `*`; in the answer that would stand for every header.
+        ("", "a b,,\u{e4},*", ""),
+        (
+            &format!("{proxy}\"X-Remote-User\""),
+            "x-remote-user,X-REMOTE-USER,x_remote_user,baggage",
+            ", baggage",
+        ),
+    ] {
+        assert_eq!(allowed(config, &[(ASK, names)]), format!("{usual}{expected}"), "{config} {names}");
+    }
+    assert!(allowed("", &[(ASK, "a"), (ASK, "b")]).ends_with(", a, b"));
+    // Also where the name is one that pages are allowed by default.
+    let without = allowed(&format!("{proxy}\"X-Request-ID\""), &[(ASK, "x-request-id")]);
+    assert!(!without.to_ascii_lowercase().contains("x-request-id"), "{without}");
 }
