@@ -164,6 +164,11 @@ impl Config {
             || written.contains(&config.profile)
             || overrides.credentials.is_some();
         config.log.level = config.log.level.shifted(overrides.verbosity);
+        // On the network the flag takes the place of the default, as flags do.
+        if !overrides.allow_origin.is_empty() && config.listen.iter().all(Listen::is_local) {
+            let without = Overrides { allow_origin: Vec::new(), ..overrides.clone() };
+            config.cors.add(Self::parse(file, environment, &without)?.cors);
+        }
         Ok(config)
     }
 

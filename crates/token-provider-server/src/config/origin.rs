@@ -12,6 +12,21 @@ pub struct CorsConfig {
     pub origins: Vec<OriginPattern>,
 }
 
+impl CorsConfig {
+    /// Also lets in whom another one lets in.
+    pub(super) fn add(&mut self, other: Self) {
+        if other.origins.contains(&OriginPattern::Any) {
+            self.origins = other.origins;
+        } else if !self.origins.contains(&OriginPattern::Any) {
+            for origin in other.origins {
+                if !self.origins.contains(&origin) {
+                    self.origins.push(origin);
+                }
+            }
+        }
+    }
+}
+
 impl Default for CorsConfig {
     /// Pages that this machine serves over plain http, on any port: development servers.
     fn default() -> Self {

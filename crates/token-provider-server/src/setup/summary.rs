@@ -11,6 +11,8 @@ use crate::telemetry::place_of;
 
 /// More names than this are counted instead.
 const MAX_NAMES: usize = 3;
+/// The same for origins: the three of loopback are among them by default.
+const MAX_ORIGINS: usize = 10;
 
 /// Where a profile's tokens come from, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,7 +175,11 @@ fn pages(cors: &CorsConfig) -> String {
     if cors.origins.is_empty() {
         return "no web page but its own".to_owned();
     }
-    format!("web pages of {}", names(cors.origins.iter().map(ToString::to_string)))
+    if cors.origins.len() > MAX_ORIGINS {
+        return format!("web pages of {} origins", cors.origins.len());
+    }
+    let origins: Vec<String> = cors.origins.iter().map(ToString::to_string).collect();
+    format!("web pages of {}", origins.join(", "))
 }
 
 fn names(names: impl ExactSizeIterator<Item = String>) -> String {

@@ -16,7 +16,7 @@ fn each_flag_sets_its_key() {
         ..Overrides::default()
     };
     let config = with("access.anonymous = false\nprofiles.maps.scopes = ['t']", &[], &flags).unwrap();
-    assert_eq!(config.cors.origins.len(), 2);
+    assert_eq!(config.cors.origins.len(), 4, "and the default, of which one is there twice");
     assert!(config.access.anonymous);
     assert_eq!(config.profile, "maps");
     let maps = &config.profiles["maps"];
@@ -86,4 +86,44 @@ fn verbosity_starts_from_what_is_configured() {
         let config = with(&format!("log.level = '{level}'"), &[], &flags).unwrap();
         assert_eq!(config.log.level, expected, "{level} {verbosity}");
     }
+}
+
+#[test]
+fn allowed_origins_are_added_on_this_machine_and_replace_the_default_on_the_network() {
+    const LOOPBACK: &str = "http://localhost:* http://127.0.0.1:* http://[::1]:*";
+    const A: &str = "https://a.example";
+    const B: &str = "https://b.example";
+    let file = format!("[cors]\norigins = ['{B}']");
+    let open = "[cors]\norigins = ['*']";
+    for (file, variables, listen, flags, expected) in [
+        ("", &[][..], &[][..], &[A][..], format!("{A} {LOOPBACK}")),
+        ("", &[], &["unix:/x.sock", "127.0.0.1:0"], &[A], format!("{A} {LOOPBACK}")),
+        (&file, &[], &[], &[A], format!("{A} {B}")),
+        (&file, &[], &[], &[B], B.to_owned()),
+        (
+            &file,
+            &[("TOKEN_PROVIDER_CORS__ORIGINS", "https://c.example")],
+            &[],
+            &[A],
+            format!("{A} https://c.example"),
+        ),
+        ("[cors]\norigins = []", &[], &[], &[A], A.to_owned()),
+        ("", &[], &[], &["*"], "*".to_owned()),
+        (&file, &[], &[], &["*"], "*".to_owned()),
+        (open, &[], &[], &[A], "*".to_owned()),
+        ("", &[], &["0.0.0.0:0"], &[A], A.to_owned()),
+        ("", &[], &["localhost:0", "10.0.0.1:0"], &[A], A.to_owned()),
+        // Nobody knows yet what systemd passes.
+        ("", &[], &["systemd"], &[A], A.to_owned()),
+        ("", &[], &["0.0.0.0:0"], &["*"], "*".to_owned()),
+    ] {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let flags = Overrides { listen: texts(listen), allow_origin: texts(flags), ..Overrides::default() };
+        let config = with(file, variables, &flags).unwrap();
+        let found: Vec<String> = config.cors.origins.iter().map(ToString::to_string).collect();
+        assert_eq!(found.join(" "), expected, "{file} {variables:?} {flags:?}");
+    }
+    let flags = Overrides { allow_origin: vec!["*".to_owned(), A.to_owned()], ..Overrides::default() };
+    let error = with("", &[], &flags).unwrap_err().to_string();
+    assert!(error.contains("`*` stands for every origin: list it alone"), "{error}");
 }

@@ -193,17 +193,35 @@ async fn open_server_is_refused_with_three_ways_to_mend_it() {
 }
 
 #[tokio::test]
-async fn allowed_origin_takes_the_place_of_the_usual_ones() {
+async fn allowed_origin_is_added_to_the_usual_ones_and_others_are_named_in_the_log() {
     let folder = Folder::new();
     let allow = ["--allow-origin", "https://maps.example.com", "--allow-origin", "https://b.example"];
     let mut server = folder.start(&[&["serve", "--sandbox", "--listen", "127.0.0.1:0"], &allow[..]].concat());
     let address = server.address().await;
     for (origin, status) in
-        [("https://maps.example.com", 200), ("https://b.example", 200), ("http://localhost:5173", 403)]
+        [("https://maps.example.com", 200), ("https://b.example", 200), ("http://localhost:5173", 200)]
     {
         let reply = request(address, "GET", "/getToken", &[("Origin", origin)]).await;
         assert_eq!(reply.status, status, "{origin}: {reply:?}");
     }
+    server.logged("web pages of https://maps.example.com, https://b.example, http://localhost:*").await;
+    for (headers, hint) in [
+        ([("Origin", "https://C.example:443/")], None),
+        (
+            [("Origin", "https://C.example:443")],
+            Some("to allow them: --allow-origin https://c.example, or cors.origins"),
+        ),
+        ([("Origin", "null")], Some("a page without an origin was refused")),
+    ] {
+        assert_eq!(request(address, "GET", "/getToken", &headers).await.status, 403, "{headers:?}");
+        if let Some(hint) = hint {
+            server.logged(hint).await;
+        }
+    }
+    let mut connection = Connection::open(address).await;
+    connection.send("GET /getToken HTTP/1.1\r\nHost: Tokens.Example.com\r\n\r\n").await;
+    assert_eq!(connection.reply().await.status, 403);
+    server.logged("calls this server tokens.example.com; if that is its name, add it to public_hosts").await;
 }
 
 #[tokio::test]
