@@ -10,6 +10,7 @@ pub mod api_key;
 mod browser;
 mod caller;
 mod handout;
+mod hints;
 mod host;
 mod mtls;
 mod oidc;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use token_provider::SystemClock;
 
 use super::api_key::{self, ApiKeys};
 use super::browser::{self, BrowserRules, Cors};
+use super::hints::Hints;
 use super::host::HostRules;
 use super::mtls::Mtls;
 use super::oidc::Oidc;
@@ -37,6 +38,7 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub struct Rules {
     hosts: HostRules,
     browser: BrowserRules,
+    hints: Hints,
     lifetimes: Lifetimes,
     api_keys: ApiKeys,
     oidc: Option<Oidc>,
@@ -77,6 +79,7 @@ impl Rules {
         Self {
             hosts: HostRules::new(config),
             browser: BrowserRules::new(config),
+            hints: Hints::default(),
             lifetimes: config.lifetimes.clone(),
             api_keys: ApiKeys::new(&access.api_keys),
             oidc: access.oidc.as_ref().map(start),
@@ -102,13 +105,21 @@ impl Rules {
         self.hosts.admit(headers, authority, ends)
     }
 
+    /// Tells the log once which name it was that [`Rules::admit_host`] has refused.
+    pub fn hint_at_host(&self, headers: &HeaderMap, authority: Option<&str>) {
+        if let Some(host) = authority.or_else(|| headers.get(HOST)?.to_str().ok()) {
+            self.hints.refused_host(host);
+        }
+    }
+
     /// Judges the web page that a request comes from, if any. Returns the CORS headers that the answer gets.
     ///
     /// # Errors
     ///
     /// 403 for a page that may not ask.
     pub fn admit_page(&self, headers: &HeaderMap, host: &str, ends: &Ends) -> Result<Cors, Problem> {
-        self.browser.admit(headers, host, self.is_tls(headers, ends))
+        let admitted = self.browser.admit(headers, host, self.is_tls(headers, ends));
+        admitted.inspect_err(|_| self.hints.refused_page(headers))
     }
 
     /// Writes the headers by which a preflight is answered that may ask.

@@ -1,0 +1,71 @@
+//! Hints in the log for whoever sets the server up: which page or which name was refused, and what would let it in. The
+//! browser's console does not say, and the page cannot.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use hyper::HeaderMap;
+use hyper::header::{HeaderValue, ORIGIN};
+
+use crate::config::{Origin, PublicHost};
+
+/// Each is told once, and no more than these: whoever sends more is no developer, and should fill neither memory nor log.
+const MAX_HINTS: usize = 100;
+/// A name and a scheme of more than this are nobody's.
+const MAX_LENGTH: usize = 300;
+
+#[derive(Debug, Default)]
+pub(super) struct Hints(Mutex<HashSet<String>>);
+
+impl Hints {
+    /// Names the origin of a page that was refused.
+    pub(super) fn refused_page(&self, headers: &HeaderMap) {
+        let Some(origin) = headers.get(ORIGIN).map(HeaderValue::to_str).and_then(Result::ok) else { return };
+        if origin == "null" {
+            if self.is_first("null") {
+                tracing::warn!(
+                    "a page without an origin was refused, such as a local file: serve it, as at http://localhost:5173"
+                );
+            }
+            return;
+        }
+        // In its one spelling, which has no character that could pass for another line.
+        let Some(origin) = Origin::parse(origin).map(|origin| origin.to_string()) else { return };
+        if self.is_first(&origin) {
+            tracing::warn!(
+                "pages of {origin} may not ask; to allow them: --allow-origin {origin}, or cors.origins in the configuration"
+            );
+        }
+    }
+
+    /// Names the host that a refused request was for.
+    pub(super) fn refused_host(&self, host: &str) {
+        let Some(host) = PublicHost::parse(host).map(|host| host.to_string()) else { return };
+        if self.is_first(&host) {
+            tracing::warn!(
+                "a request was refused that calls this server {host}; if that is its name, add it to public_hosts"
+            );
+        }
+    }
+
+    fn is_first(&self, what: &str) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        what.len() <= MAX_LENGTH && told.len() < MAX_HINTS && told.insert(what.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_told_once_and_ten_thousand_are_not_remembered() {
+        let hints = Hints::default();
+        assert!(hints.is_first("https://maps.example.com"));
+        assert!(!hints.is_first("https://maps.example.com"));
+        assert!(!hints.is_first(&"x".repeat(MAX_LENGTH + 1)));
+        let told = (0..10_000).filter(|number| hints.is_first(&format!("https://{number}.example"))).count();
+        assert_eq!(told, MAX_HINTS - 1);
+        assert!(hints.0.lock().expect("no test panics with it").capacity() < 2 * MAX_HINTS);
+    }
+}
