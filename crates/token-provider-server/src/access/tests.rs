@@ -413,13 +413,13 @@ async fn callers_without_an_address_share_one_bucket() {
 
 #[test]
 fn preflight_allows_what_a_page_names_but_no_header_of_a_proxy() {
+    const ASK: &str = "access-control-request-headers";
     let proxy = "[access.trusted_proxy]\nfrom = [\"127.0.0.1\"]\nheader = ";
     let allowed = |config: &str, asked: &[(&'static str, &str)]| {
         let mut answer = HeaderMap::new();
         rules(config).apply_preflight(&headers(asked), &mut answer);
         answer["access-control-allow-headers"].to_str().expect("is text").to_owned()
     };
-    const ASK: &str = "access-control-request-headers";
     let usual = allowed("", &[]);
     for (config, names, expected) in [
         ("", "authorization,x-api-key", ""),

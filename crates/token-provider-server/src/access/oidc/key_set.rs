@@ -1,5 +1,7 @@
 //! The identity provider's public keys (RFC 7517), and which of them a token may be checked with.
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED, UnparsedPublicKey};
 use base64::Engine as _;
@@ -247,7 +249,11 @@ fn is_of_small_order(point: &[u8]) -> bool {
     ];
     // The highest bit is the sign of `x`.
     let without_sign = |(place, byte): (usize, &u8)| if place == 31 { byte & 0x7f } else { *byte };
-    let y: String = point.iter().enumerate().map(without_sign).map(|byte| format!("{byte:02x}")).collect();
+    let y = point.iter().enumerate().map(without_sign).fold(String::new(), |mut hex, byte| {
+        // Writing to a `String` cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
     ENCODINGS.contains(&y.as_str())
 }
 

@@ -183,7 +183,10 @@ async fn key_for_which_anybody_can_sign_is_left_out() {
         y
     };
     let of_order_eight = |hex: &str| -> [u8; 32] {
-        std::array::from_fn(|place| u8::from_str_radix(&hex[2 * place..2 * place + 2], 16).expect("is hex"))
+        let digit = |digit: u8| char::from(digit).to_digit(16).expect("is hex").to_le_bytes()[0];
+        std::array::from_fn(|place| {
+            digit(hex.as_bytes()[2 * place]) << 4 | digit(hex.as_bytes()[2 * place + 1])
+        })
     };
     for mut y in [
         [0; 32],
