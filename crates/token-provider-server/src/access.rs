@@ -18,6 +18,7 @@ mod policy;
 mod proxy;
 mod rate;
 mod rules;
+mod shares;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use self::caller::{Caller, Method};
 pub use self::handout::{Handout, Profile, ProfileStatus};
 pub use self::oidc::fetch_keys as fetch_identity_keys;
 pub use self::rules::Rules;
+pub use self::shares::{Share, Shares};
 
 /// The access rules of a running server, and the tokens behind them.
 #[derive(Debug)]

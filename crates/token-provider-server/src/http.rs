@@ -21,11 +21,11 @@ use hyper::body::Body;
 use hyper::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 
 use self::admin::Admin;
-use crate::access::{Access, Cors, Ends, Rules};
+use crate::access::{Access, Cors, Ends, Rules, Shares};
 use crate::problem::Problem;
 use crate::telemetry::audit::{Event, RequestId};
 use crate::telemetry::{OpenConnection, Telemetry};
@@ -36,6 +36,9 @@ pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// Longer than any sensible path and query. (A head longer than the connection's buffer does not get here.)
 const MAX_URI: usize = 8 * 1024;
+/// A head may have this many fields. hyper takes no more over HTTP/1.1; of HTTP/2 it bounds their length alone, and an empty
+/// field is one byte on the wire and a hundred in memory.
+const MAX_FIELDS: usize = 100;
 /// A request id that a proxy in front made is kept up to this length.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -49,6 +52,7 @@ pub struct App {
     access: Arc<Access>,
     page: Page,
     telemetry: Arc<Telemetry>,
+    bodies: Arc<Shares>,
     /// What there is instead of all else, where this is the application of the admin listener.
     admin: Option<Admin>,
 }
@@ -56,7 +60,13 @@ pub struct App {
 impl App {
     /// Puts the application together.
     pub fn new(access: Access, page: Page) -> Self {
-        Self { access: Arc::new(access), page, telemetry: Arc::default(), admin: None }
+        Self {
+            access: Arc::new(access),
+            page,
+            telemetry: Arc::default(),
+            bodies: oauth2::bodies(),
+            admin: None,
+        }
     }
 
     /// Has the application tell what it does.
@@ -70,7 +80,7 @@ impl App {
     pub fn admin(&self) -> Self {
         let (access, telemetry) = (Arc::clone(&self.access), Arc::clone(&self.telemetry));
         let admin = Some(Admin::start(&access, &telemetry));
-        Self { access, page: self.page.clone(), telemetry, admin }
+        Self { access, page: self.page.clone(), telemetry, bodies: Arc::clone(&self.bodies), admin }
     }
 
     /// Returns the figures of this application, and its audit trail.
@@ -103,7 +113,7 @@ impl App {
         self.answer_to(request, body, ends)
     }
 
-    async fn answer_to<B>(&self, request: Parts, body: B, ends: &Ends) -> Answer
+    async fn answer_to<B>(&self, mut request: Parts, body: B, ends: &Ends) -> Answer
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
@@ -113,8 +123,9 @@ impl App {
         let mut event = Event { trace: audit::trace(&request.headers), ..Event::default() };
         #[cfg(feature = "otlp")]
         let span = self.begin_span(&request, &mut event);
-        let result =
-            AssertUnwindSafe(self.route(&request, body, ends, &mut cors, &mut event)).catch_unwind().await;
+        let result = AssertUnwindSafe(self.route(&mut request, body, ends, &mut cors, &mut event))
+            .catch_unwind()
+            .await;
         let id_text = id.to_str().unwrap_or_default();
         let result = result.unwrap_or_else(|_panic| {
             // What it was about is in the lines before, by the panic hook; this one says whose request it was.
@@ -144,7 +155,7 @@ impl App {
 
     async fn route<B>(
         &self,
-        request: &Parts,
+        request: &mut Parts,
         body: B,
         ends: &Ends,
         cors: &mut Cors,
@@ -153,6 +164,9 @@ impl App {
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
+        if request.extensions.get::<TooManyFields>().is_some() {
+            return Err(Problem::too_many_fields());
+        }
         let target = &request.uri;
         let rules = self.access.rules();
         // Before the page is looked at: one that may ask can read why it was refused.
@@ -176,6 +190,7 @@ impl App {
             }
         };
         if let Some(admin) = &self.admin {
+            drop(body);
             return Box::pin(admin.answer(self, request, host, ends)).await;
         }
         let own_origin = || own_origin(&rules, request, host, ends);
@@ -194,11 +209,21 @@ impl App {
         allow(&request.method, route.methods())?;
         // Boxed but for the hot path: the future of a request is moved about, and has room for its largest part.
         match route {
-            Route::Token => token::answer(&self.access, &rules, request, ends, event).await,
-            Route::OAuth2 => Box::pin(oauth2::answer(&self.access, &rules, request, body, ends, event)).await,
+            Route::Token => {
+                // Nobody reads it, and while the issuer is waited for, HTTP/2 would keep what comes of it.
+                drop(body);
+                token::answer(&self.access, &rules, request, ends, event).await
+            }
+            Route::OAuth2 => {
+                let (access, bodies) = (&self.access, &self.bodies);
+                Box::pin(oauth2::answer(access, &rules, request, body, bodies, ends, event)).await
+            }
             Route::Metadata => Ok(oauth2::metadata(&rules, request, host, ends)),
             Route::Live => Ok(health::live()),
-            Route::Ready => Box::pin(health::ready(&self.access)).await,
+            Route::Ready => {
+                drop(body);
+                Box::pin(health::ready(&self.access)).await
+            }
             Route::OpenApi => Ok(openapi::document()),
             Route::Client => Ok(page::client(&request.headers)),
         }
@@ -209,6 +234,19 @@ impl App {
 fn own_origin(rules: &Rules, request: &Parts, host: &str, ends: &Ends) -> String {
     let scheme = if rules.is_tls(&request.headers, ends) { "https" } else { "http" };
     format!("{scheme}://{host}")
+}
+
+/// Marks a request whose fields were dropped.
+#[derive(Clone, Debug)]
+struct TooManyFields;
+
+/// Drops the fields of a head that has too many; the request is then refused. For the moment in which HTTP/2 has read it: the
+/// heads of many connections may wait for their turn to be answered.
+pub(crate) fn shed_fields<B>(request: &mut Request<B>) {
+    if request.headers().len() > MAX_FIELDS {
+        *request.headers_mut() = HeaderMap::new();
+        request.extensions_mut().insert(TooManyFields);
+    }
 }
 
 /// What there is beside the pages.

@@ -8,7 +8,6 @@ mod activity;
 mod bind;
 mod connection;
 mod limits;
-mod peers;
 mod shown;
 mod stop;
 mod systemd;
@@ -19,23 +18,23 @@ mod watched;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use self::connection::Ended;
-use self::peers::Peers;
 use self::shown::Shown;
 use self::stop::Stop;
-use crate::access::Ends;
-use crate::http::{Answer, App};
+use crate::access::{Ends, Share, Shares};
+use crate::http::{self, Answer, App};
 use crate::problem::Problem;
 
 pub use self::bind::{bind, bind_for};
@@ -46,6 +45,9 @@ pub use self::validity::OutOfDate;
 
 /// The system cuts it down to its own limit (`net.core.somaxconn`).
 const ACCEPT_QUEUE: i32 = 4096;
+/// What the system keeps of a connection in each direction, and TLS of answers: a head, or some tokens. The system doubles it for
+/// what it needs itself.
+const BUFFER: usize = 16 * 1024;
 /// When the process is out of file descriptors, accepting pauses for connections to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -77,6 +79,17 @@ impl Listener {
         match self {
             Self::Tcp(listener) | Self::Tls(listener, _) => listener.local_addr().ok(),
             Self::Unix(_) => None,
+        }
+    }
+
+    /// Has the system keep little for each of its connections. By itself it would take four mebibytes of answers that nobody
+    /// reads, which count for the memory limit of a container.
+    fn bound_buffers(&self) {
+        let (Self::Tcp(listener) | Self::Tls(listener, _)) = self else { return };
+        let socket = SockRef::from(listener);
+        let bounded = socket.set_send_buffer_size(BUFFER).and_then(|()| socket.set_recv_buffer_size(BUFFER));
+        if let Err(error) = bounded {
+            tracing::debug!(%error, "the system's buffers stay as they are");
         }
     }
 
@@ -128,11 +141,14 @@ pub async fn serve_with(
         limits,
         connections: TaskTracker::new(),
         places: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
-        peers: Peers::new(limits.connections_per_peer),
+        shares: Arc::new(
+            Shares::new(usize::MAX, limits.connections_per_peer).counting_loopback(limits.counts_loopback),
+        ),
         stop: Stop::default(),
     });
     let accepting = TaskTracker::new();
     for listener in listeners {
+        listener.bound_buffers();
         accepting.spawn(Arc::clone(&server).accept_all(listener));
     }
     shutdown.await;
@@ -150,7 +166,7 @@ struct Server {
     limits: Limits,
     connections: TaskTracker,
     places: Arc<Semaphore>,
-    peers: Arc<Peers>,
+    shares: Arc<Shares>,
     stop: Stop,
 }
 
@@ -190,7 +206,7 @@ impl Server {
     /// Serves a connection in a task of its own, of just the size that its kind needs.
     fn spawn(self: &Arc<Self>, stream: Stream, place: impl Send + 'static) {
         let address = stream.peer().map(|peer| peer.ip());
-        let Some(share) = self.peers.admit(address) else {
+        let Some(share) = self.shares.take(address) else {
             tracing::debug!(
                 peer = address.map(tracing::field::display),
                 "too many connections from one address"
@@ -238,7 +254,10 @@ impl Server {
         };
         let stream = match shaken {
             // In a box: it is large, and handed on from one future to the next.
-            Ok(Ok(Ok(stream))) => Box::new(stream),
+            Ok(Ok(Ok(mut stream))) => {
+                stream.get_mut().1.set_buffer_limit(Some(BUFFER));
+                Box::new(stream)
+            }
             Ok(Ok(Err(error))) => {
                 // A scanner, or a client certificate that is not good.
                 return tracing::debug!(%error, %peer, "TLS handshake failed");
@@ -251,15 +270,32 @@ impl Server {
         let shown = Shown::new(session.peer_certificates(), tls, &current, began);
         let ends = Ends { is_tls: true, ..ends };
         if is_http2 {
+            // The first of its streams has the connection's own place.
+            let own = Arc::new(Semaphore::new(1));
+            let place = || self.place_of_stream(&own, peer.ip());
             let (app, known) = (Arc::clone(&self.app), Arc::new((ends, shown)));
-            let answer = move |request| {
+            let answer = move |mut request| {
+                http::shed_fields(&mut request);
                 let (app, known) = (Arc::clone(&app), Arc::clone(&known));
                 async move { answer(&app, request, &known.0, known.1.as_ref()).await }
             };
-            report(connection::http2(stream, answer, &self.limits, &self.stop).await, Some(peer));
+            report(connection::http2(stream, place, answer, &self.limits, &self.stop).await, Some(peer));
         } else {
             self.serve_http1(stream, ends, shown).await;
         }
+    }
+
+    /// Gives a stream of HTTP/2 a place, so that many streams on few connections do not take more than as many connections.
+    fn place_of_stream(
+        &self,
+        own: &Arc<Semaphore>,
+        address: IpAddr,
+    ) -> Option<(OwnedSemaphorePermit, Option<Share>)> {
+        if let Ok(place) = Arc::clone(own).try_acquire_owned() {
+            return Some((place, None));
+        }
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some((place, Some(self.shares.take(Some(address))?)))
     }
 
     async fn serve_http1<S>(&self, stream: S, ends: Ends, shown: Option<Shown>)

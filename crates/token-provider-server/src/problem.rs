@@ -216,6 +216,20 @@ impl Problem {
         Self::new(StatusCode::URI_TOO_LONG, Topic::InvalidRequest, "the URL is longer than 8 KiB")
     }
 
+    /// More fields than any use of this server needs.
+    pub fn too_many_fields() -> Self {
+        let description = "the head has more than 100 fields";
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Topic::InvalidRequest, description)
+    }
+
+    /// Not a failure of the server: those who let it wait for their bodies keep themselves from being heard.
+    pub fn too_many_bodies() -> Self {
+        let description = "too many request bodies at once; ask again later, or authenticate by HTTP Basic, which is judged first";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable, description)
+            .with_rule("rate")
+            .with_retry_after(Some(Duration::from_secs(1)))
+    }
+
     /// The caller asks more often than its rate allows.
     pub fn slow_down(retry_after: Duration) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, Topic::SlowDown, "rate: too many requests; ask again later")

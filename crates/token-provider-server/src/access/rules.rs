@@ -188,7 +188,7 @@ impl Rules {
             None => (None, None),
         };
         let named = named
-            .or_else(|| self.mtls.as_ref()?.authenticate(ends.client.names()?))
+            .or_else(|| self.certified(ends))
             .or_else(|| self.trusted_proxy.as_ref()?.authenticate(headers, peer(ends)));
         if let Some(caller) = named {
             caller.admit_rate()?;
@@ -212,12 +212,20 @@ impl Rules {
     pub fn authenticate_client<'r>(
         &'r self,
         secret: Option<(&str, &[u8])>,
-        headers: &HeaderMap,
+        address: Option<IpAddr>,
         ends: &Ends,
     ) -> Result<Caller<'r>, Problem> {
-        let address = self.address(headers, ends);
         let found = self.identify_client(secret, ends, address);
         found.map(|caller| caller.at(address)).map_err(|problem| problem.seen_from(address))
+    }
+
+    /// Says whether a certificate names the caller already.
+    pub fn has_certificate(&self, ends: &Ends) -> bool {
+        self.certified(ends).is_some()
+    }
+
+    fn certified(&self, ends: &Ends) -> Option<Caller<'_>> {
+        self.mtls.as_ref()?.authenticate(ends.client.names()?)
     }
 
     fn identify_client<'r>(
@@ -228,9 +236,7 @@ impl Rules {
     ) -> Result<Caller<'r>, Problem> {
         let named = match secret {
             Some((id, secret)) => self.api_keys.authenticate_as(id, secret),
-            None => {
-                self.mtls.as_ref().zip(ends.client.names()).and_then(|(mtls, names)| mtls.authenticate(names))
-            }
+            None => self.certified(ends),
         };
         if let Some(caller) = named {
             caller.admit_rate()?;
@@ -254,7 +260,7 @@ impl Rules {
     }
 
     /// Where the request came from: as a trusted proxy saw it, else the other side of the connection.
-    fn address(&self, headers: &HeaderMap, ends: &Ends) -> Option<IpAddr> {
+    pub fn address(&self, headers: &HeaderMap, ends: &Ends) -> Option<IpAddr> {
         match (&self.trusted_proxy, peer(ends)) {
             (Some(proxy), Some(peer)) => Some(proxy.origin_of(headers, peer)),
             (_, peer) => peer,

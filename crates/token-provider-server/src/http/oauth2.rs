@@ -4,21 +4,23 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full};
+use hyper::HeaderMap;
 use hyper::body::Body;
-use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, PRAGMA};
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN, PRAGMA};
 use hyper::http::request::Parts;
 use serde::Serialize;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::{Answer, token};
-use crate::access::{Access, Caller, Ends, Rules, Wish};
+use crate::access::{Access, Caller, Ends, Rules, Shares, Wish};
 use crate::problem::Problem;
 use crate::telemetry::audit::Event;
 
@@ -26,6 +28,10 @@ use crate::telemetry::audit::Event;
 const MAX_BODY: usize = 16 * 1024;
 /// The body of a request must be there in this time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// So many bodies are waited for at once, of callers whom the head of their request does not name: in all, and from one
+/// address.
+const MAX_BODIES: usize = 256;
+const MAX_BODIES_EACH: usize = 32;
 
 /// The fields of the form, each at most once (RFC 6749 §3.2).
 #[derive(Default)]
@@ -59,11 +65,17 @@ struct Metadata {
     token_endpoint_auth_methods_supported: Vec<&'static str>,
 }
 
+/// Returns the places of bodies that are waited for. Loopback counts, too: everybody on the machine is there.
+pub(super) fn bodies() -> Arc<Shares> {
+    Arc::new(Shares::new(MAX_BODIES, MAX_BODIES_EACH))
+}
+
 pub(super) async fn answer<B>(
     access: &Access,
     rules: &Rules,
-    request: &Parts,
+    request: &mut Parts,
     body: B,
+    bodies: &Arc<Shares>,
     ends: &Ends,
     event: &mut Event,
 ) -> Result<Answer, Problem>
@@ -78,28 +90,29 @@ where
     if !is_form {
         return Err(Problem::invalid_request("Content-Type: expected application/x-www-form-urlencoded"));
     }
-    let body = Zeroizing::new(read(body).await?);
-    let form = Form::parse(&body)?;
     let basic = Basic::of(request)?;
-    if form.has_assertion {
-        // Whoever shows one believes to be somebody: not to be let in as nobody.
-        return Err(Problem::unsupported_client_authentication());
-    }
-    let secret = match (&basic, &form.client_secret) {
-        // RFC 6749 §2.3: no more than one way at once.
-        (Some(_), Some(_)) => {
-            return Err(Problem::invalid_request("the client authenticates in two ways; use one of them"));
-        }
-        (Some(basic), None) => Some((basic.id.as_str(), basic.secret.as_bytes())),
-        (None, Some(secret)) => {
-            let Some(id) = &form.client_id else {
-                return Err(Problem::invalid_request("client_id: expected beside client_secret"));
-            };
-            Some((&**id, secret.as_bytes()))
-        }
-        (None, None) => None,
+    let address = rules.address(&request.headers, ends);
+    // Whom the head names is judged before the body is waited for; of all others few bodies are on their way at once.
+    let (known, place) = if basic.is_some() || rules.has_certificate(ends) {
+        let caller = rules.authenticate_client(basic.as_ref().map(Basic::secret), address, ends)?;
+        super::audit::note_caller(event, caller.clone());
+        (Some(caller), None)
+    } else {
+        let place = bodies.take(address);
+        (None, Some(place.ok_or_else(|| Problem::too_many_bodies().seen_from(address))?))
     };
-    let caller = rules.authenticate_client(secret, &request.headers, ends)?;
+    // A body may take ten seconds, in which a head of a hundred fields would keep some 40 KiB.
+    if let Some(origin) = request.headers.get(ORIGIN) {
+        event.note_origin(origin.as_bytes());
+    }
+    request.headers = HeaderMap::new();
+    let body = read(body).await?;
+    drop(place);
+    let form = Form::parse(&body)?;
+    let caller = match (known, form.secret(basic.is_some())?) {
+        (Some(caller), None) => caller,
+        (_, secret) => rules.authenticate_client(secret, address, ends)?,
+    };
     let answer = answer_to(&caller, access, rules, &form, event).await;
     super::audit::note_caller(event, caller);
     answer
@@ -148,17 +161,27 @@ pub(super) fn metadata(rules: &Rules, request: &Parts, host: &str, ends: &Ends) 
     answer
 }
 
-async fn read<B>(body: B) -> Result<Vec<u8>, Problem>
+/// Reads a body into one piece: however small the frames that it comes in, it takes no more room than it may have.
+async fn read<B>(body: B) -> Result<Zeroizing<Vec<u8>>, Problem>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
 {
-    let body = pin!(Limited::new(body, MAX_BODY));
-    let collected = tokio::time::timeout(BODY_TIMEOUT, body.collect()).await;
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes().into()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::content_too_large()),
-        Ok(Err(_)) | Err(_) => Err(Problem::invalid_request("the body did not arrive whole")),
-    }
+    let broken = || Problem::invalid_request("the body did not arrive whole");
+    let mut body = pin!(body);
+    let read = async {
+        // All at once, so that growing leaves no copy of a secret behind.
+        let mut whole = Zeroizing::new(Vec::with_capacity(MAX_BODY));
+        while let Some(frame) = body.frame().await {
+            // Trailers say nothing here.
+            let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
+            if data.len() > MAX_BODY - whole.len() {
+                return Err(Problem::content_too_large());
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(whole)
+    };
+    tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or_else(|_elapsed| Err(broken()))
 }
 
 impl<'a> Form<'a> {
@@ -189,9 +212,29 @@ impl<'a> Form<'a> {
         }
         Ok(form)
     }
+
+    /// Returns the id and secret, for a client that has not shown them in the head.
+    fn secret(&self, has_basic: bool) -> Result<Option<(&str, &[u8])>, Problem> {
+        if self.has_assertion {
+            // Whoever shows one believes to be somebody: not to be let in as nobody.
+            return Err(Problem::unsupported_client_authentication());
+        }
+        let Some(secret) = &self.client_secret else { return Ok(None) };
+        if has_basic {
+            // RFC 6749 §2.3: no more than one way at once.
+            return Err(Problem::invalid_request("the client authenticates in two ways; use one of them"));
+        }
+        let id = self.client_id.as_deref();
+        let id = id.ok_or_else(|| Problem::invalid_request("client_id: expected beside client_secret"))?;
+        Ok(Some((id, secret.as_bytes())))
+    }
 }
 
 impl Basic {
+    fn secret(&self) -> (&str, &[u8]) {
+        (&self.id, self.secret.as_bytes())
+    }
+
     /// RFC 7617, with both halves in form encoding (RFC 6749 §2.3.1).
     fn of(request: &Parts) -> Result<Option<Self>, Problem> {
         let Some(value) = request.headers.get(AUTHORIZATION) else { return Ok(None) };

@@ -53,11 +53,11 @@ pub(super) enum Reading {
 #[derive(Debug)]
 pub(super) struct Exchange(Arc<Activity>);
 
-/// An answer's body, which is under way until the protocol has taken it.
+/// An answer's body, which is under way until the protocol has taken it, and what is held for as long.
 #[derive(Debug)]
-pub(super) struct Tracked {
+pub(super) struct Tracked<H> {
     body: Full<Bytes>,
-    _exchange: Exchange,
+    _held: (Exchange, H),
 }
 
 impl Activity {
@@ -148,8 +148,8 @@ impl Exchange {
         self.0.is_ending.store(true, Relaxed);
     }
 
-    pub(super) fn track(self, body: Full<Bytes>) -> Tracked {
-        Tracked { body, _exchange: self }
+    pub(super) fn track<H>(self, body: Full<Bytes>, held: H) -> Tracked<H> {
+        Tracked { body, _held: (self, held) }
     }
 }
 
@@ -160,7 +160,7 @@ impl Drop for Exchange {
     }
 }
 
-impl Body for Tracked {
+impl<H: Unpin> Body for Tracked<H> {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
@@ -189,6 +189,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         connections: 1,
         connections_per_peer: 1,
+        counts_loopback: false,
         handshake: Duration::from_secs(1),
         head: Duration::from_secs(20),
         answer: Duration::from_secs(30),
@@ -214,7 +215,7 @@ mod tests {
         assert!(!activity.is_idle());
         assert_eq!(left(&activity), 100, "the time that the head took is not given twice");
         advance(Duration::from_secs(8)).await;
-        drop(exchange.track(Full::default()));
+        drop(exchange.track(Full::default(), ()));
         activity.has_written();
         assert!(activity.is_idle());
         assert_eq!(left(&activity), 75, "an idle connection is kept from the end of its last answer");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use h2::Reason;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::CONNECTION;
@@ -32,9 +33,10 @@ const CONNECTION_WINDOW: u32 = 65_535;
 const SEND_BUFFER: usize = 64 * 1024;
 /// Requests that were reset before they were looked at, and streams that we had to reset for an error: with more of
 /// either, the connection is closed (`ENHANCE_YOUR_CALM`). The first is h2's default, CVE-2023-44487; the second is far
-/// below its own, as no decent client sends even one such stream (RUSTSEC-2024-0003).
+/// below its own (RUSTSEC-2024-0003): the only such streams of a decent client are those above the limit that it sends before
+/// it knows that, and browsers send a hundred.
 const RESET_EARLY: usize = 20;
-const RESET_FOR_ERRORS: usize = 32;
+const RESET_FOR_ERRORS: usize = 100;
 
 /// Why a connection came to its end, when it was not the protocol's usual one.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ where
     let service = service_fn(|request| {
         let exchange = activity.begin();
         let answer = within(limits.answer, answer(request));
-        async move { Ok::<_, Infallible>(answer.await.map(|body| exchange.track(body))) }
+        async move { Ok::<_, Infallible>(answer.await.map(|body| exchange.track(body, ()))) }
     });
     let connection = http1::Builder::new()
         // The activity's timer sees to it.
@@ -81,25 +83,34 @@ where
     drive(pin!(connection), &activity, limits, stop).await
 }
 
-/// Serves HTTP/2.
-pub(super) async fn http2<S, A, F>(stream: S, answer: A, limits: &Limits, stop: &Stop) -> Result<(), Ended>
+/// Serves HTTP/2. Each request needs a place, which it has until the other side has taken its answer; one that gets none is
+/// refused in the protocol's own way, and may be sent again.
+pub(super) async fn http2<S, A, F, P>(
+    stream: S,
+    place: impl Fn() -> Option<P>,
+    answer: A,
+    limits: &Limits,
+    stop: &Stop,
+) -> Result<(), Ended>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Answer> + Send + 'static,
+    P: Send + Unpin + 'static,
 {
     let activity = Activity::new(Reading::Frames);
     let limit = limits.answer;
     let service = service_fn(|request| {
-        let exchange = activity.begin();
-        let answer = within(limit, answer(request));
+        let (exchange, place) = (activity.begin(), place());
+        let answer = place.map(|place| (within(limit, answer(request)), place));
         async move {
+            let Some((answer, place)) = answer else { return Err(h2::Error::from(Reason::REFUSED_STREAM)) };
             let mut answer = answer.await;
             // HTTP/2 has a frame for what this says in HTTP/1.1.
             if answer.headers_mut().remove(CONNECTION).is_some() {
                 exchange.end_connection();
             }
-            Ok::<_, Infallible>(answer.map(|body| exchange.track(body)))
+            Ok(answer.map(|body| exchange.track(body, place)))
         }
     });
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));

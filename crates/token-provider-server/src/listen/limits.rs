@@ -10,13 +10,14 @@ pub(super) const MAX_HEAD: u16 = 16 * 1024;
 /// The defaults are right for a server on the open network. Tests make them small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections open at once, over all listeners. Each costs some KiB; more wait in the accept queue.
-    /// Default 16,384.
+    /// Connections open at once, over all listeners; one of HTTP/2 counts by its open streams. Each costs some KiB; more wait
+    /// in the accept queue. Default 16,384.
     pub connections: usize,
-    /// Connections open at once from one address (IPv6: from one /64), so that one machine cannot take all places.
-    /// Loopback and Unix sockets are not counted: a reverse proxy may well sit there. Default 4,096: an office behind
-    /// one address fits in.
+    /// Of these, from one address (IPv6: from one /64), so that one machine cannot take all places. Those that come in through
+    /// Unix sockets share one count. Default 4,096: an office behind one address fits in.
     pub connections_per_peer: usize,
+    /// Whether loopback counts as an address, where a reverse proxy may well sit. Default `false`.
+    pub counts_loopback: bool,
     /// The TLS handshake. Default 10 s; a slow mobile connection takes two.
     pub handshake: Duration,
     /// A request's head, from its first byte; on a new connection from its opening. Default 20 s.
@@ -34,7 +35,8 @@ pub struct Limits {
     /// After the signal to stop, how long answers under way may take. Default 12 s: a caller's own wait (10 s) and a
     /// little.
     pub grace: Duration,
-    /// Requests under way at once on one HTTP/2 connection. Default 100, the least that RFC 9113 §6.5.2 recommends.
+    /// Requests under way at once on one HTTP/2 connection. Default 20: RFC 9113 §6.5.2 recommends 100 at least, for pages of
+    /// many parts, but a client of this server needs few tokens at once, and each request may hold a head of 16 KiB.
     pub streams: u32,
 }
 
@@ -43,13 +45,14 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             connections_per_peer: 4_096,
+            counts_loopback: false,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(20),
             answer: Duration::from_secs(30),
             idle: Duration::from_secs(75),
             linger: Duration::from_secs(5),
             grace: Duration::from_secs(12),
-            streams: 100,
+            streams: 20,
         }
     }
 }

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use here_sandbox::Fault;
-use token_provider_server::listen::Limits;
+use socket2::SockRef;
+use token_provider_server::access::api_key;
+use token_provider_server::listen::{Limits, Listener};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::support::server::{Server, Setup};
-use super::support::wire::{Connection, get};
+use super::support::wire::{Connection, Reply, get};
 use super::support::within;
 
 const REQUEST: &str = "GET /getToken HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -295,4 +300,102 @@ async fn caller_that_goes_away_leaves_its_request_to_others() {
     drop(gone);
     assert_eq!(get(server.address, "/getToken").await.status, 200);
     assert_eq!(server.sandbox.stats().token_requests, 1);
+}
+
+const FORM: &str = "grant_type=client_credentials";
+
+/// The head of a token request that waits to be told to send its body.
+fn form_head(fields: &str) -> String {
+    format!(
+        "POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\nExpect: 100-continue\r\n{fields}\r\n",
+        FORM.len()
+    )
+}
+
+async fn begin_form(server: &Server, from: u8, fields: &str) -> Connection<TcpStream> {
+    let mut connection = Connection::open_from(from, server.address).await;
+    connection.send(form_head(fields)).await;
+    connection
+}
+
+#[track_caller]
+fn assert_too_many(reply: &Reply) {
+    let found = (reply.status, reply.error(), reply.header("retry-after"));
+    assert_eq!(found, (503, "temporarily_unavailable".to_owned(), Some("1")), "{reply:?}");
+    assert!(reply.description().contains("too many request bodies at once"), "{reply:?}");
+}
+
+#[tokio::test]
+async fn few_bodies_are_waited_for_at_once_in_all_and_from_one_address() {
+    raise_file_limit();
+    let server = Server::start().await;
+    let mut waiting = Vec::new();
+    for address in 1..=8 {
+        for _ in 0..32 {
+            let mut connection = begin_form(&server, address, "").await;
+            assert_eq!(connection.head().await, "HTTP/1.1 100 Continue");
+            waiting.push(connection);
+        }
+        assert_too_many(&begin_form(&server, address, "").await.reply().await);
+    }
+    assert_too_many(&begin_form(&server, 9, "").await.reply().await);
+    let first = &mut waiting[0];
+    first.send(FORM).await;
+    assert_eq!(first.reply().await.status, 200);
+    assert_eq!(begin_form(&server, 1, "").await.head().await, "HTTP/1.1 100 Continue");
+}
+
+#[tokio::test]
+async fn caller_that_its_head_names_is_judged_before_its_body_comes() {
+    let (key, hash) = api_key::generate().expect("there is randomness");
+    let config = format!("[[access.api_keys]]\nid = \"a\"\nsha256 = \"{hash}\"\n");
+    let server = Setup::default().config(&config).start().await;
+    let mut waiting = Vec::new();
+    for _ in 0..32 {
+        let mut connection = begin_form(&server, 1, "").await;
+        assert_eq!(connection.head().await, "HTTP/1.1 100 Continue");
+        waiting.push(connection);
+    }
+    assert_too_many(&begin_form(&server, 1, "").await.reply().await);
+    let basic = |secret: &str| format!("Authorization: Basic {}\r\n", BASE64.encode(format!("a:{secret}")));
+    // Its place is not one of those.
+    let mut right = begin_form(&server, 1, &basic(&key)).await;
+    assert_eq!(right.head().await, "HTTP/1.1 100 Continue");
+    right.send(FORM).await;
+    assert_eq!(right.reply().await.status, 200);
+    let wrong = begin_form(&server, 1, &basic("tp_wrong")).await.reply().await;
+    assert_eq!((wrong.status, wrong.error()), (401, "invalid_client".to_owned()), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn body_in_pieces_of_a_byte_is_read_to_its_limit() {
+    let server = Server::start().await;
+    let head =
+        form_head("").replace(&format!("Content-Length: {}", FORM.len()), "Transfer-Encoding: chunked");
+    let head = head.replace("Expect: 100-continue\r\n", "");
+    let chunks =
+        |text: &str| text.chars().flat_map(|byte| ['1', '\r', '\n', byte, '\r', '\n']).collect::<String>();
+    for (padding, expected) in [(16 * 1024 - FORM.len() - 3, 200), (16 * 1024, 413)] {
+        let mut connection = Connection::open(server.address).await;
+        let form = format!("{FORM}&x={}", "x".repeat(padding));
+        let _ = connection.try_send(format!("{head}{}0\r\n\r\n", chunks(&form))).await;
+        assert_eq!(connection.reply().await.status, expected);
+    }
+}
+
+#[tokio::test]
+async fn system_keeps_little_of_what_nobody_reads() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.set_nonblocking(true).expect("can be set");
+    let (twin, address) =
+        (listener.try_clone().expect("can be cloned"), listener.local_addr().expect("is bound"));
+    let listener = Listener::Tcp(TcpListener::from_std(listener).expect("can be used"));
+    let server = Setup::default().start_at(listener, address).await;
+    assert_eq!(get(server.address, "/livez").await.status, 200);
+    // Every connection has what its listener has; left alone, the system takes up to 4 MiB.
+    let socket = SockRef::from(&twin);
+    for size in [socket.send_buffer_size(), socket.recv_buffer_size()] {
+        assert!(size.expect("can be read") <= 64 * 1024);
+    }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use token_provider_server::config::Listen;
-use token_provider_server::listen;
+use token_provider_server::listen::{self, Limits};
 use tokio::net::UnixStream;
 
 use super::support::server::{Server, Setup};
@@ -96,4 +96,20 @@ async fn file_that_is_no_socket_is_left_alone() {
     let error = listen::bind(&Listen::Unix(path.clone().into())).expect_err("is a file");
     assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     assert_eq!(std::fs::read_to_string(&path).expect("is there"), "precious");
+}
+
+#[tokio::test]
+async fn connections_through_a_unix_socket_share_one_count() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let path = folder.path().join("x.sock");
+    let limits = Limits { connections_per_peer: 2, ..Limits::default() };
+    let _server = Setup::default().limits(limits).start_at_unix(&path).await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut connection = connect(&path).await;
+        connection.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        assert_eq!(connection.reply().await.status, 200);
+        held.push(connection);
+    }
+    assert!(connect(&path).await.is_closed_by_server().await);
 }

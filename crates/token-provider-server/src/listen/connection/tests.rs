@@ -29,7 +29,9 @@ impl Caller {
     }
 
     fn open_http2() -> Self {
-        Self::open_with(|stream, stop| async move { http2(stream, hello, &Limits::default(), &stop).await })
+        Self::open_with(|stream, stop| async move {
+            http2(stream, || Some(()), hello, &Limits::default(), &stop).await
+        })
     }
 
     fn open_with<S, F>(serve: S) -> Self

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::within;
 
@@ -65,6 +65,13 @@ impl Connection<TcpStream> {
     pub(crate) async fn open(address: SocketAddr) -> Self {
         let stream = within("a connection", TcpStream::connect(address)).await.expect("connects");
         Self::new(stream)
+    }
+
+    /// Opens a connection from the loopback address `127.0.0.…`.
+    pub(crate) async fn open_from(last: u8, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("can be made");
+        socket.bind(SocketAddr::from(([127, 0, 0, last], 0))).expect("is ours");
+        Self::new(within("a connection", socket.connect(address)).await.expect("connects"))
     }
 
     /// Says whether the server has sent anything, or has closed, without waiting for it.

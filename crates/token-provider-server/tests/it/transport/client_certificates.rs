@@ -253,3 +253,27 @@ async fn every_connection_shows_its_certificate_anew() {
         }
     }
 }
+
+#[tokio::test]
+async fn certificate_lets_a_body_come_where_strangers_have_to_wait() {
+    let clients = Authority::new();
+    let server = start(&clients).await;
+    let head = "POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 29\r\nExpect: 100-continue\r\n\
+                Content-Type: application/x-www-form-urlencoded\r\n\r\n";
+    let mut waiting = Vec::new();
+    for _ in 0..32 {
+        let mut stranger = server.connect(Arc::new(server.client_config(&[&TLS13]))).await;
+        stranger.send(head).await;
+        assert_eq!(stranger.head().await, "HTTP/1.1 100 Continue");
+        waiting.push(stranger);
+    }
+    let mut stranger = server.connect(Arc::new(server.client_config(&[&TLS13]))).await;
+    stranger.send(head).await;
+    assert_eq!(stranger.reply().await.status, 503);
+    let leaf = clients.client(&["dashboard.example.com"]);
+    let mut known = server.connect(Arc::new(with_identity(&server, &leaf, &TLS13))).await;
+    known.send(head).await;
+    assert_eq!(known.head().await, "HTTP/1.1 100 Continue");
+    known.send("grant_type=client_credentials").await;
+    assert_eq!(known.reply().await.status, 200);
+}

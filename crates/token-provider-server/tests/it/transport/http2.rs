@@ -17,14 +17,14 @@ use crate::support::issuer::GatedIssuer;
 use crate::support::server::Setup;
 use crate::support::within;
 
-const HEADERS: u8 = 1;
+pub(super) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(super) const END_STREAM: u8 = 1;
+pub(super) const END_HEADERS: u8 = 4;
 
 const REFUSED_STREAM: u32 = 7;
 const CANCEL: u32 = 8;
@@ -34,14 +34,14 @@ const MAX_CONCURRENT_STREAMS: u16 = 3;
 const MAX_HEADER_LIST_SIZE: u16 = 6;
 
 /// The client's side of a connection, and what it reads.
-struct Frames {
+pub(super) struct Frames {
     read: ReadHalf<TlsStream<TcpStream>>,
-    write: WriteHalf<TlsStream<TcpStream>>,
+    pub(super) write: WriteHalf<TlsStream<TcpStream>>,
 }
 
 #[derive(Debug)]
-struct Frame {
-    kind: u8,
+pub(super) struct Frame {
+    pub(super) kind: u8,
     stream: u32,
     payload: Vec<u8>,
 }
@@ -50,7 +50,10 @@ impl Frames {
     async fn open(server: &TlsServer) -> Self {
         let mut config = server.client_config(&[&TLS13]);
         config.alpn_protocols = vec![b"h2".to_vec()];
-        let stream = server.try_connect(Arc::new(config)).await.expect("shakes hands");
+        Self::begin(server.try_connect(Arc::new(config)).await.expect("shakes hands")).await
+    }
+
+    pub(super) async fn begin(stream: TlsStream<TcpStream>) -> Self {
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
         let (read, write) = split(stream);
         let mut frames = Self { read, write };
@@ -61,7 +64,7 @@ impl Frames {
     }
 
     /// Reads the next frame; none when the server has closed.
-    async fn next(&mut self) -> Option<Frame> {
+    pub(super) async fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         within("a frame", self.read.read_exact(&mut head)).await.ok()?;
         let [a, b, c, kind, _flags, stream @ ..] = head;
@@ -71,7 +74,7 @@ impl Frames {
         Some(Frame { kind, stream: u32::from_be_bytes(stream), payload })
     }
 
-    async fn next_of(&mut self, kind: u8) -> Option<Frame> {
+    pub(super) async fn next_of(&mut self, kind: u8) -> Option<Frame> {
         loop {
             let frame = self.next().await?;
             if frame.kind == kind {
@@ -116,7 +119,7 @@ fn number(payload: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(payload.get(at..at + 4)?.try_into().ok()?))
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("is short").to_be_bytes();
     let mut frame = length[1..].to_vec();
     frame.extend([kind, flags]);
@@ -126,10 +129,20 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// `GET`, as a header block (RFC 7541): indexed fields, and literals that are not remembered.
-fn get(path: &str) -> Vec<u8> {
-    let mut block = vec![0x82, 0x87];
-    for (name, value) in [(4, path), (1, "localhost")] {
-        block.push(name);
+pub(super) fn get(path: &str) -> Vec<u8> {
+    block(0x82, &[(&[4], path), (&[1], "localhost")])
+}
+
+/// A token request.
+pub(super) fn post() -> Vec<u8> {
+    let form = (&[0x0f, 0x10][..], "application/x-www-form-urlencoded");
+    block(0x83, &[(&[4], "/oauth2/token"), (&[1], "localhost"), form])
+}
+
+fn block(method: u8, fields: &[(&[u8], &str)]) -> Vec<u8> {
+    let mut block = vec![method, 0x87];
+    for (name, value) in fields {
+        block.extend(*name);
         block.push(u8::try_from(value.len()).expect("is short"));
         block.extend(value.as_bytes());
     }
@@ -157,7 +170,7 @@ async fn limits_are_told_at_the_beginning() {
             .find(|setting| setting.starts_with(&wanted.to_be_bytes()))
             .and_then(|setting| number(setting, 2))
     };
-    assert_eq!(setting(MAX_CONCURRENT_STREAMS), Some(100));
+    assert_eq!(setting(MAX_CONCURRENT_STREAMS), Some(20));
     assert_eq!(setting(MAX_HEADER_LIST_SIZE), Some(16 * 1024));
 }
 
@@ -240,4 +253,57 @@ async fn requests_above_the_limit_are_refused_one_by_one() {
     }
     answered.sort_unstable();
     assert_eq!(answered, [1, 3]);
+}
+
+#[tokio::test]
+async fn head_of_more_than_a_hundred_fields_is_431() {
+    let server = TlsServer::start().await;
+    let client = server.client().build().expect("is a client");
+    for (fields, expected) in [(100, StatusCode::OK), (101, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)] {
+        let mut request = client.get(server.url("/getToken")).header("accept", "*/*");
+        for number in 1..fields {
+            // The same name again is one more field, too.
+            request = request.header(format!("x-{}", number / 2), "");
+        }
+        let answer = within("an answer", request.send()).await.expect("is answered");
+        assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+        assert_eq!(answer.status(), expected, "{fields}");
+    }
+}
+
+#[tokio::test]
+async fn open_streams_count_as_connections() {
+    let issuer = Arc::new(GatedIssuer::new("planted.token.text"));
+    // One is this connection's own, and the listener has one for the next connection.
+    let limits = Limits { connections: 4, ..Limits::default() };
+    let setup = Setup::default().limits(limits).provider(TokenProvider::new(Arc::clone(&issuer)));
+    let server = TlsServer::start_with(setup, Files::new()).await;
+    let mut frames = Frames::open(&server).await;
+    let requests = [1, 3, 5, 7].map(|stream| request(stream, "/getToken"));
+    frames.write.write_all(&requests.concat()).await.expect("is sent");
+    let reset = frames.next_of(RST_STREAM).await.expect("is refused");
+    assert_eq!((reset.stream, number(&reset.payload, 0)), (7, Some(REFUSED_STREAM)));
+    issuer.answer();
+    for _ in 0..3 {
+        assert!(frames.next_of(HEADERS).await.is_some(), "is answered");
+    }
+    // Their places are there again.
+    let requests = [9, 11, 13].map(|stream| request(stream, "/livez"));
+    frames.write.write_all(&requests.concat()).await.expect("is sent");
+    for _ in 0..3 {
+        assert!(frames.next_of(HEADERS).await.is_some(), "is answered");
+    }
+}
+
+#[tokio::test]
+async fn stream_has_its_place_until_its_answer_is_taken() {
+    let limits = Limits { connections: 3, ..Limits::default() };
+    let server = TlsServer::start_with(Setup::default().limits(limits), Files::new()).await;
+    let mut frames = Frames::open(&server).await;
+    // No answer's body may be sent (SETTINGS_INITIAL_WINDOW_SIZE).
+    let no_window = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let requests = [1, 3, 5].map(|stream| request(stream, "/livez"));
+    frames.write.write_all(&[no_window, requests.concat()].concat()).await.expect("is sent");
+    let reset = frames.next_of(RST_STREAM).await.expect("is refused");
+    assert_eq!((reset.stream, number(&reset.payload, 0)), (5, Some(REFUSED_STREAM)));
 }

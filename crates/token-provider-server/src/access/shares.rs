@@ -1,0 +1,158 @@
+//! How much of one kind each address has at once, so that one machine cannot take all of it.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::rate::network_of;
+
+/// Places, and who has them. Callers without an address, who come through Unix sockets, share one count.
+#[derive(Debug)]
+pub struct Shares {
+    all: usize,
+    each: usize,
+    counts_loopback: bool,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by_network: HashMap<Option<IpAddr>, usize>,
+}
+
+/// One place; given back when dropped.
+#[derive(Debug)]
+pub struct Share {
+    counted: Option<(Arc<Shares>, Option<IpAddr>)>,
+}
+
+impl Shares {
+    /// So many places in all, and so many for each address (IPv6: for each /64).
+    pub fn new(all: usize, each: usize) -> Self {
+        Self { all, each, counts_loopback: true, taken: Mutex::default() }
+    }
+
+    /// Leaves loopback out of account unless told otherwise: a reverse proxy may well sit there.
+    #[must_use]
+    pub fn counting_loopback(self, counts_loopback: bool) -> Self {
+        Self { counts_loopback, ..self }
+    }
+
+    /// Gives a place to an address, unless it has its share or all are taken.
+    pub fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Share> {
+        if !self.counts_loopback && address.is_some_and(|address| address.to_canonical().is_loopback()) {
+            return Some(Share { counted: None });
+        }
+        let network = address.map(network_of);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.by_network.get(&network).copied().unwrap_or(0);
+        if taken.all >= self.all || count >= self.each {
+            return None;
+        }
+        taken.all += 1;
+        taken.by_network.insert(network, count + 1);
+        drop(taken);
+        Some(Share { counted: Some((Arc::clone(self), network)) })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let Some((shares, network)) = self.counted.take() else {
+            return;
+        };
+        let mut taken = shares.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.all -= 1;
+        if let Entry::Occupied(mut count) = taken.by_network.entry(network) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(shares: &Arc<Shares>, address: &str) -> Option<Share> {
+        shares.take(Some(address.parse().expect("is an address")))
+    }
+
+    #[test]
+    fn each_network_has_its_share() {
+        let shares = Arc::new(Shares::new(usize::MAX, 1));
+        let table = [
+            ("192.0.2.1", true),
+            ("192.0.2.1", false),
+            ("::ffff:192.0.2.1", false),
+            ("192.0.2.2", true),
+            ("2001:db8:0:1::1", true),
+            ("2001:db8:0:1:ffff::2", false),
+            ("2001:db8:0:2::1", true),
+            ("127.0.0.1", true),
+            ("127.0.0.1", false),
+            ("::1", true),
+            ("::1", false),
+        ];
+        let mut held = Vec::new();
+        for (peer, admitted) in table {
+            let share = take(&shares, peer);
+            assert_eq!(share.is_some(), admitted, "{peer}");
+            held.extend(share);
+        }
+    }
+
+    #[test]
+    fn callers_without_an_address_share_one_count() {
+        let shares = Arc::new(Shares::new(usize::MAX, 2).counting_loopback(false));
+        let held = [shares.take(None), shares.take(None)];
+        assert!(held.iter().all(Option::is_some));
+        assert!(shares.take(None).is_none());
+    }
+
+    #[test]
+    fn loopback_is_left_out_of_account_where_proxies_sit() {
+        let shares = Arc::new(Shares::new(1, 1).counting_loopback(false));
+        let mut held = Vec::new();
+        for peer in ["127.0.0.1", "127.8.0.1", "::1", "::ffff:127.0.0.1", "127.0.0.1", "192.0.2.1"] {
+            let share = take(&shares, peer);
+            assert!(share.is_some(), "{peer}");
+            held.extend(share);
+        }
+        assert!(take(&shares, "192.0.2.1").is_none());
+    }
+
+    #[test]
+    fn all_addresses_together_have_no_more_than_there_is() {
+        let shares = Arc::new(Shares::new(3, 2));
+        let mut held = Vec::new();
+        for (peer, admitted) in
+            [("192.0.2.1", true), ("192.0.2.1", true), ("::1", true), ("192.0.2.2", false)]
+        {
+            let share = take(&shares, peer);
+            assert_eq!(share.is_some(), admitted, "{peer}");
+            held.extend(share);
+        }
+        held.pop();
+        assert!(take(&shares, "192.0.2.2").is_some());
+    }
+
+    #[test]
+    fn places_are_given_back() {
+        let shares = Arc::new(Shares::new(2, 2));
+        let first = take(&shares, "192.0.2.1");
+        let second = take(&shares, "192.0.2.1");
+        assert!(take(&shares, "192.0.2.1").is_none());
+        drop(first);
+        let third = take(&shares, "192.0.2.1");
+        assert!(third.is_some());
+        drop((second, third));
+        let taken = shares.taken.lock().expect("is not poisoned");
+        assert_eq!(taken.all, 0);
+        assert!(taken.by_network.is_empty(), "addresses that have none are forgotten: {taken:?}");
+    }
+}
