@@ -6,6 +6,7 @@
 
 mod activity;
 mod bind;
+mod capacity;
 mod connection;
 mod limits;
 mod shown;
@@ -38,6 +39,7 @@ use crate::http::{self, Answer, App};
 use crate::problem::Problem;
 
 pub use self::bind::{bind, bind_for};
+pub use self::capacity::Capacity;
 pub use self::limits::Limits;
 pub use self::tls::{Tls, TlsError};
 pub use self::unix::UnixSocket;

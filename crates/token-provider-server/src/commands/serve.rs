@@ -16,7 +16,7 @@ use self::signals::{Asked, Signals};
 use self::start::{Started, start};
 use super::Failure;
 use crate::http::App;
-use crate::listen;
+use crate::listen::{self, Capacity};
 use crate::notify::Notifier;
 use crate::reload::{Reloader, Settings};
 use crate::setup::{self, Service, Summary};
@@ -27,7 +27,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure> {
     setup::check_exposure(&settings.config)?;
-    raise_file_limit();
+    let capacity = Capacity::of_process();
     // Before anything is bound, so that no signal is missed once somebody knows that the server is there.
     let mut signals = Signals::listen()?;
     let Started { tls, listeners, admin, service, page, audit } = tokio::select! {
@@ -54,6 +54,11 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
     for line in summary.lines() {
         tracing::info!("{line}");
     }
+    if capacity.is_short_of_files() {
+        tracing::warn!("{capacity}; with a higher one (LimitNOFILE=, ulimit -n) it takes more");
+    } else {
+        tracing::info!("{capacity}");
+    }
     let admin = AdminListener::start(admin, &app);
     let telemetry = Arc::clone(app.telemetry());
     let (notifier, status) = (Notifier::new(&settings.environment), setup::listening_on(&listeners));
@@ -69,7 +74,7 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
             stop.cancelled().await;
             notifier.stopping().await;
         };
-        listen::serve(app, listeners, until).await;
+        listen::serve_with(capacity.limits(), app, listeners, until).await;
         if let Some(admin) = admin {
             admin.stop().await;
         }
@@ -117,16 +122,5 @@ async fn end_audit(telemetry: Arc<Telemetry>) {
     let close = move || telemetry.audit().is_none_or(|audit| audit.close(LAST_WORDS));
     if !tokio::task::spawn_blocking(close).await.unwrap_or(false) {
         tracing::error!("the last lines of the audit trail could not be written in time");
-    }
-}
-
-/// A connection is a file descriptor: takes as many as the system allows, rather than the 1,024 that many shells do.
-fn raise_file_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::debug!(%error, "the limit of open files stays as it is");
     }
 }

@@ -2,6 +2,7 @@
 //! of it with real processes on sockets of their own.
 
 mod clock;
+mod descriptors;
 mod guarded;
 mod load;
 mod outage;

@@ -6,6 +6,7 @@ mod client_certificates;
 mod half_closed;
 mod http2;
 mod limits;
+mod memory;
 mod sockets;
 mod tls;
 

@@ -17,6 +17,9 @@ use crate::error::{Error, ErrorKind};
 /// Token answers have about 1 KiB; more than this is something else.
 const MAX_BODY: usize = 64 * 1024;
 
+/// Connections kept open between requests.
+const MAX_IDLE: usize = 4;
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// How a server is reached.
@@ -149,6 +152,8 @@ impl Settings {
             .connect_timeout(self.connect_timeout)
             .timeout(self.attempt_timeout)
             .redirect(reqwest::redirect::Policy::none())
+            // Each is a file descriptor, also after a moment in which many tokens were asked for at once.
+            .pool_max_idle_per_host(MAX_IDLE)
             .user_agent(concat!("token-provider/", env!("CARGO_PKG_VERSION")));
         builder = match way {
             Way::Proxied(proxy) => {

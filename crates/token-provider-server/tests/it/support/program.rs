@@ -17,6 +17,8 @@ use tokio::process::{Child, ChildStderr, Command};
 
 use super::within;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_token-provider");
+
 /// A folder to run the program in. It is also its home, and nothing of this machine's environment is let through.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -73,9 +75,13 @@ impl Folder {
     }
 
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_token-provider"));
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        self.in_here(command)
+    }
+
+    fn in_here(&self, mut command: Command) -> Command {
         command
-            .args(arguments)
             .env_clear()
             .env("HOME", self.folder.path())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -147,6 +153,13 @@ impl Folder {
     /// Starts the program, and leaves it running.
     pub(crate) fn start<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Running {
         Self::spawn(self.command(arguments))
+    }
+
+    /// The same, with no more open files than this.
+    pub(crate) fn start_with_files<S: AsRef<OsStr>>(&self, files: u32, arguments: &[S]) -> Running {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\""), PROGRAM]).args(arguments);
+        Self::spawn(self.in_here(command))
     }
 
     /// The same for a command that was made ready before.
@@ -229,6 +242,13 @@ impl Running {
         self.child.id().expect("is running")
     }
 
+    /// The most memory that it has had at once, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("can be read");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("is there");
+        line.trim().trim_end_matches(" kB").parse().expect("is a number")
+    }
+
     /// The arguments that everybody on the machine can see.
     pub(crate) fn visible_arguments(&self) -> String {
         let id = self.id();
@@ -268,7 +288,7 @@ impl Account {
     }
 }
 
-fn address_after(message: &str, words: &str) -> std::net::SocketAddr {
+pub(crate) fn address_after(message: &str, words: &str) -> std::net::SocketAddr {
     let rest = message.split(words).nth(1).unwrap_or_default();
     let address = rest.split([' ', ';', '"']).next().unwrap_or_default();
     address.parse().unwrap_or_else(|_| panic!("no address after {words:?}: {message}"))

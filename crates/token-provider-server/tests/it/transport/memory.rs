@@ -1,0 +1,141 @@
+//! What an attack costs the program itself: its memory, at its peak.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use rustls::version::TLS13;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::authority::Authority;
+use super::http2::{END_HEADERS, END_STREAM, Frames, HEADERS, frame, get, post};
+use crate::support::program::{Folder, Running, address_after};
+use crate::support::wire::Connection;
+use crate::support::within;
+
+const PING: u8 = 6;
+const MIB: u64 = 1024;
+
+/// What the program may have in all, in KiB: what it keeps for itself, and what a connection takes at most.
+fn budget(connections: u64) -> u64 {
+    64 * MIB + connections * 96
+}
+
+/// The program with TLS, and an issuer that never answers.
+struct Target {
+    running: Running,
+    address: SocketAddr,
+    authority: Authority,
+    _folder: Folder,
+    _issuer: TcpListener,
+}
+
+impl Target {
+    async fn start(files: u32) -> Self {
+        let (folder, authority) = (Folder::new(), Authority::new());
+        let leaf = authority.server();
+        folder.write("tls.crt", &leaf.certificate);
+        folder.write("tls.key", &leaf.key);
+        let issuer = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let endpoint = format!("http://{}/oauth2/token", issuer.local_addr().expect("is bound"));
+        let credential = format!(
+            "here.access.key.id = a\nhere.access.key.secret = b\nhere.token.endpoint.url = {endpoint}\n"
+        );
+        folder.write("credentials.properties", &credential);
+        folder.write("c.toml", "[tls]\ncert = \"tls.crt\"\nkey = \"tls.key\"\n");
+        let arguments = ["serve", "--config", "c.toml", "--listen", "127.0.0.1:0"];
+        let mut running = folder.start_with_files(files, &arguments);
+        let words = "listening on https://";
+        let address = address_after(&running.logged(words).await, words);
+        Self { running, address, authority, _folder: folder, _issuer: issuer }
+    }
+
+    async fn connect(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]);
+        let config = config.expect("is supported").with_root_certificates(self.authority.roots());
+        let mut config = config.with_no_client_auth();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        let stream = within("a connection", TcpStream::connect(self.address)).await.expect("connects");
+        let name = ServerName::try_from("localhost").expect("is a name");
+        within("a handshake", TlsConnector::from(Arc::new(config)).connect(name, stream))
+            .await
+            .expect("works")
+    }
+
+    async fn open(&self, connections: u64) -> Vec<Frames> {
+        let mut opened = Vec::new();
+        for _ in 0..connections {
+            opened.push(Frames::begin(self.connect(b"h2").await).await);
+        }
+        opened
+    }
+
+    /// Sends a head as long as it may be, whose body never comes.
+    async fn ask_over_http1(&self) -> Connection<TlsStream<TcpStream>> {
+        let mut connection = Connection::new(self.connect(b"http/1.1").await);
+        let fields =
+            (0..95).map(|number| format!("x-{number}: {}\r\n", "x".repeat(150))).collect::<Vec<_>>().concat();
+        let head = "POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\
+                    Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n";
+        connection.send(format!("{head}{fields}\r\n")).await;
+        // It is told to go on, or refused.
+        connection.head().await;
+        connection
+    }
+}
+
+/// Sends requests, each with so many empty fields, and waits until the server has seen them.
+async fn ask(frames: &mut Frames, requests: u32, head: &[u8], flags: u8, fields: usize) {
+    let mut sent = Vec::new();
+    for number in 0..requests {
+        // The other side remembers the first; each after it is one byte.
+        let (first, rest) =
+            if number == 0 { (&[0x40, 1, b'x', 0][..], fields - 1) } else { (&[][..], fields) };
+        let block = [head, first, &vec![0xbe; rest]].concat();
+        sent.extend(frame(HEADERS, END_HEADERS | flags, number * 2 + 1, &block));
+    }
+    sent.extend(frame(PING, 0, 0, &[0; 8]));
+    within("sending", frames.write.write_all(&sent)).await.expect("the server reads");
+    assert!(frames.next_of(PING).await.is_some(), "the connection is good");
+}
+
+#[tokio::test]
+async fn hundred_connections_whose_bodies_never_come_cost_little() {
+    let target = Target::start(1024).await;
+    let before = target.running.peak_memory();
+    let mut opened = Vec::new();
+    for _ in 0..100 {
+        // A connection that asks for nothing is closed after a while.
+        let mut frames = target.open(1).await.remove(0);
+        ask(&mut frames, 100, &post(), 0, 470).await;
+        opened.push(frames);
+    }
+    let cost = target.running.peak_memory() - before;
+    assert!(cost <= 64 * MIB, "{cost} KiB");
+}
+
+#[tokio::test]
+async fn attacker_that_has_all_connections_stays_below_the_memory_limit() {
+    const CONNECTIONS: u64 = 64;
+    for (head, flags, fields) in [(post(), 0, 470), (post(), 0, 90), (get("/getToken"), END_STREAM, 90)] {
+        let target = Target::start(64 + 64).await;
+        let mut opened = target.open(CONNECTIONS).await;
+        for frames in &mut opened {
+            ask(frames, 20, &head, flags, fields).await;
+        }
+        let peak = target.running.peak_memory();
+        assert!(peak <= budget(CONNECTIONS), "{fields} fields: {peak} KiB");
+    }
+    let target = Target::start(64 + 64).await;
+    let mut opened = Vec::new();
+    for _ in 0..CONNECTIONS {
+        opened.push(target.ask_over_http1().await);
+    }
+    let peak = target.running.peak_memory();
+    assert!(peak <= budget(CONNECTIONS), "HTTP/1.1: {peak} KiB");
+}
