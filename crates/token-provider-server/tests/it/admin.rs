@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use here_sandbox::Fault;
 use rustix::process::Signal;
+use tokio::time::Instant;
 
 use super::support::program::Folder;
 use super::support::server::{ACCESS_KEY_SECRET, Server, Setup};
 use super::support::wire::{Connection, get, request};
+use super::support::within;
 
 const CONFIG: &str = "[admin]\nlisten = 0\n[audit]\nto = \"off\"\n";
 const OPEN_METRICS: &str =
@@ -284,4 +287,38 @@ async fn every_metric_that_is_named_is_one() {
         let name = family.filter(|name| name.ends_with("_seconds")).unwrap_or(name);
         assert!(documented.contains(&format!("`{name}`")), "docs/monitoring.md: {name} is missing");
     }
+}
+
+#[tokio::test]
+async fn silent_connections_do_not_keep_others_from_the_admin_listener() {
+    let folder = Folder::new();
+    folder.write("c.toml", "[admin]\nlisten = \"127.0.0.1:0\"\n");
+    let arguments = ["serve", "--sandbox", "--config", "c.toml", "--listen", "127.0.0.1:0"];
+    let mut running = folder.start(&arguments);
+    let [_, admin] = running.addresses().await;
+    let start = Instant::now();
+    let mut silent = Vec::new();
+    for _ in 0..64 {
+        silent.push(Connection::open(admin).await);
+    }
+    // Its own share is taken for now, another's is not.
+    let mut other = Connection::open_from(2, admin).await;
+    other.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert_eq!(other.reply().await.status, 200);
+    for connection in &mut silent {
+        assert!(connection.is_closed_by_server().await);
+    }
+    // The last place is given back a moment after the connection is closed.
+    let again = async {
+        loop {
+            let mut connection = Connection::open(admin).await;
+            let sent = connection.try_send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+            if sent.is_ok() && !connection.is_closed_by_server().await {
+                return connection.reply().await.status;
+            }
+        }
+    };
+    assert_eq!(within("an answer", again).await, 200);
+    // A head has two seconds there, and twenty elsewhere.
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
 }

@@ -1,6 +1,7 @@
 //! The admin listener of a running server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -10,8 +11,13 @@ use crate::config::Config;
 use crate::http::App;
 use crate::listen::{self, Limits, Listener};
 
-/// A monitoring system and some people have no need for more.
-const MAX_CONNECTIONS: usize = 64;
+/// A monitoring system and some people have no need for more. All of them fit into the descriptors that connections of callers
+/// leave; and silent ones, of whomever, are not to keep the others out.
+const MAX_CONNECTIONS: usize = 32;
+const MAX_CONNECTIONS_EACH: usize = 16;
+const HEAD: Duration = Duration::from_secs(2);
+/// Shorter than the usual intervals between scrapes, so that no scrape meets a connection that is just being closed.
+const IDLE: Duration = Duration::from_secs(7);
 
 /// Runs until it is stopped.
 pub(super) struct AdminListener {
@@ -38,7 +44,14 @@ impl AdminListener {
             return None;
         }
         let stop = CancellationToken::new();
-        let limits = Limits { connections: MAX_CONNECTIONS, ..Limits::default() };
+        let limits = Limits {
+            connections: MAX_CONNECTIONS,
+            connections_per_peer: MAX_CONNECTIONS_EACH,
+            counts_loopback: true,
+            head: HEAD,
+            idle: IDLE,
+            ..Limits::default()
+        };
         let until = stop.clone().cancelled_owned();
         let running = tokio::spawn(listen::serve_with(limits, Arc::new(app.admin()), listeners, until));
         Some(Self { stop, running })
