@@ -182,9 +182,6 @@ impl App {
                 return health::probe(&self.access, request);
             }
             Err(problem) => {
-                if problem.rule() == Some("host") {
-                    rules.hint_at_host(&request.headers, authority);
-                }
                 *cors = listed();
                 return Err(problem);
             }

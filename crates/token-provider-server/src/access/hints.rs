@@ -1,4 +1,4 @@
-//! Hints in the log for whoever sets the server up: which page or which name was refused, and what would let it in. The
+//! Hints in the log for whoever sets the server up: which page was refused, and what would let it in. The
 //! browser's console does not say, and the page cannot.
 
 use std::collections::HashSet;
@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use hyper::HeaderMap;
 use hyper::header::{HeaderValue, ORIGIN};
 
-use crate::config::{Origin, PublicHost};
+use crate::config::Origin;
 
 /// Each is told once, and no more than these: whoever sends more is no developer, and should fill neither memory nor log.
 const MAX_HINTS: usize = 100;
@@ -34,16 +34,6 @@ impl Hints {
         if self.is_first(&origin) {
             tracing::warn!(
                 "pages of {origin} may not ask; to allow them: --allow-origin {origin}, or cors.origins in the configuration"
-            );
-        }
-    }
-
-    /// Names the host that a refused request was for.
-    pub(super) fn refused_host(&self, host: &str) {
-        let Some(host) = PublicHost::parse(host).map(|host| host.to_string()) else { return };
-        if self.is_first(&host) {
-            tracing::warn!(
-                "a request was refused that calls this server {host}; if that is its name, add it to public_hosts"
             );
         }
     }

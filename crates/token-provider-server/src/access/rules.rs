@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use token_provider::SystemClock;
 
 use super::api_key::{self, ApiKeys};
@@ -103,13 +103,6 @@ impl Rules {
         ends: &Ends,
     ) -> Result<&'r str, Problem> {
         self.hosts.admit(headers, authority, ends)
-    }
-
-    /// Tells the log once which name it was that [`Rules::admit_host`] has refused.
-    pub fn hint_at_host(&self, headers: &HeaderMap, authority: Option<&str>) {
-        if let Some(host) = authority.or_else(|| headers.get(HOST)?.to_str().ok()) {
-            self.hints.refused_host(host);
-        }
     }
 
     /// Judges the web page that a request comes from, if any. Returns the CORS headers that the answer gets.

@@ -218,10 +218,6 @@ async fn allowed_origin_is_added_to_the_usual_ones_and_others_are_named_in_the_l
             server.logged(hint).await;
         }
     }
-    let mut connection = Connection::open(address).await;
-    connection.send("GET /getToken HTTP/1.1\r\nHost: Tokens.Example.com\r\n\r\n").await;
-    assert_eq!(connection.reply().await.status, 403);
-    server.logged("calls this server tokens.example.com; if that is its name, add it to public_hosts").await;
 }
 
 #[tokio::test]
