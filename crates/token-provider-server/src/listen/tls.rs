@@ -176,9 +176,11 @@ impl Tls {
         if let Some(reason) = identity.out_of_date(self.now()) {
             return Err(TlsError::OutOfDate { cert: self.files.cert.clone(), reason });
         }
-        identity.log(&self.files);
-        let next = Current::new(&self.files, &self.clock, identity, Arc::clone(&current.authorities))?;
-        self.current.store(Arc::new(next));
+        let next =
+            Arc::new(Current::new(&self.files, &self.clock, identity, Arc::clone(&current.authorities))?);
+        self.current.store(Arc::clone(&next));
+        // Only now: whoever reads it may rely on it.
+        next.identity.log(&self.files);
         Ok(true)
     }
 
