@@ -441,6 +441,10 @@ fn preflight_allows_what_a_page_names_but_no_header_of_a_proxy() {
         assert_eq!(allowed(config, &[(ASK, names)]), format!("{usual}{expected}"), "{config} {names}");
     }
     assert!(allowed("", &[(ASK, "a"), (ASK, "b")]).ends_with(", a, b"));
+    // As many as a head has room for.
+    let many: Vec<String> = (0..4_000).map(|number| format!("a{number}")).collect();
+    let told = allowed("", &[(ASK, &many.join(","))]);
+    assert_eq!(told.split(", ").count(), usual.split(", ").count() + 100, "{told}");
     // Also where the name is one that pages are allowed by default.
     let without = allowed(&format!("{proxy}\"X-Request-ID\""), &[(ASK, "x-request-id")]);
     assert!(!without.to_ascii_lowercase().contains("x-request-id"), "{without}");
