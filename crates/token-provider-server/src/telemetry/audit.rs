@@ -27,9 +27,10 @@ use self::writer::Writer;
 
 pub use self::event::{Event, Outcome, RequestId};
 
-/// Events that wait to be written, over all queues: half a second of them where a server is at its limit, minutes
-/// where it is not. Each has about 200 bytes.
-const MAX_WAITING: usize = 65_536;
+/// Events that wait to be written: a third of a second of them where a server is at its limit, minutes where it is not.
+/// Each has some 300 bytes, and 1 KiB where a stranger fills its texts: 16 MiB at most, of the 64 MiB that the number of
+/// connections leaves for all else.
+const MAX_WAITING: usize = 16_384;
 /// So many of the newest are kept for the status page.
 const RECENT: usize = 50;
 /// The audit trail of a running server.

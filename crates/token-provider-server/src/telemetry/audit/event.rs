@@ -138,7 +138,9 @@ impl Event {
 
 /// Copied, and only so much of it: what came in with the request would keep all of the request in memory.
 fn foreign(text: &[u8]) -> Box<str> {
-    String::from_utf8_lossy(text.get(..MAX_FOREIGN).unwrap_or(text)).into()
+    let text = String::from_utf8_lossy(text.get(..MAX_FOREIGN).unwrap_or(text));
+    // What is no UTF-8 takes three times the room.
+    text.get(..text.floor_char_boundary(MAX_FOREIGN)).unwrap_or_default().into()
 }
 
 impl fmt::Display for RequestId {
