@@ -453,6 +453,7 @@ mod tests {
             anonymous: true,
             log_format: Some("json".to_owned()),
             verbosity: 2,
+            is_on_network: false,
         };
         assert_eq!(cli.command.overrides(), expected);
     }

@@ -165,7 +165,8 @@ impl Config {
             || overrides.credentials.is_some();
         config.log.level = config.log.level.shifted(overrides.verbosity);
         // On the network the flag takes the place of the default, as flags do.
-        if !overrides.allow_origin.is_empty() && config.listen.iter().all(Listen::is_local) {
+        let is_local = !overrides.is_on_network && config.listen.iter().all(Listen::is_local);
+        if is_local && !overrides.allow_origin.is_empty() {
             let without = Overrides { allow_origin: Vec::new(), ..overrides.clone() };
             config.cors.add(Self::parse(file, environment, &without)?.cors);
         }

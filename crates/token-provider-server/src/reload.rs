@@ -67,6 +67,7 @@ impl Reloader {
     #[must_use]
     pub fn guarding(mut self, listeners: &[Listener]) -> Self {
         self.is_open = listeners.iter().any(|listener| !listener.is_local());
+        self.settings.overrides.is_on_network = self.is_open;
         self
     }
 
@@ -124,6 +125,7 @@ impl Reloader {
             }
         };
         changed.access.is_locked = self.must_lock(&changed);
+        self.keep_profiles_to_callers(&mut changed);
         let waiting = restart_keys(&self.started_with, &changed);
         let is_new = changed != self.settings.config;
         let was_unusable = !self.app.telemetry().config().problems.is_empty();
@@ -141,7 +143,7 @@ impl Reloader {
                 "configuration reloaded: access rules, origins, hosts, lifetimes, limits and log level"
             );
         } else if was_unusable {
-            tracing::info!(config.file = file, "the configuration file says again what is in use");
+            tracing::info!(config.file = file, "the configuration file matches what is in use again");
         }
         if is_new && !waiting.is_empty() {
             tracing::warn!(keys = waiting.join(", "), "changed keys that take effect after a restart");
@@ -159,11 +161,20 @@ impl Reloader {
         was_guarded && !changed.access.says_who_may_ask()
     }
 
+    /// Without callers every profile is for everybody, which whoever starts such a server means. A reload that takes away
+    /// the last caller does not mean it.
+    fn keep_profiles_to_callers(&self, changed: &mut Config) {
+        if changed.access.has_implied_profiles && !self.settings.config.access.has_implied_profiles {
+            changed.access.has_implied_profiles = false;
+            changed.access.anonymous_policy.profiles = vec![changed.profile.clone()];
+        }
+    }
+
     fn why_locked(&self) -> String {
         let restart = if self.is_open { "" } else { " (or a restart)" };
         format!(
-            "everyone is refused: the changed configuration names no caller; access.anonymous = true{restart} opens \
-             the server to whoever reaches it"
+            "refusing everyone: the changed configuration names no caller; access.anonymous = true{restart} opens the \
+             server to anyone who reaches it"
         )
     }
 

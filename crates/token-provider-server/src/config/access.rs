@@ -32,6 +32,8 @@ pub struct AccessConfig {
     pub trusted_proxy: Option<TrustedProxyConfig>,
     /// Nobody is let in: a change of the file took away the last way to authenticate. Never so at the start.
     pub is_locked: bool,
+    /// Anonymous callers may ask for every profile because there are no others, and nothing else is written down.
+    pub has_implied_profiles: bool,
 }
 
 impl AccessConfig {
@@ -119,10 +121,19 @@ pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>, client_ca: bool
     let oidc = section.section("oidc", |section| read_oidc(section, known)).flatten();
     let mtls = section.section("mtls", |section| read_mtls(section, known, client_ca));
     let trusted_proxy = section.section("trusted_proxy", |section| read_trusted_proxy(section, known));
-    let mut access =
-        AccessConfig { anonymous, anonymous_policy, api_keys, oidc, mtls, trusted_proxy, is_locked: false };
+    let mut access = AccessConfig {
+        anonymous,
+        anonymous_policy,
+        api_keys,
+        oidc,
+        mtls,
+        trusted_proxy,
+        is_locked: false,
+        has_implied_profiles: false,
+    };
     // Where nobody has to say who they are, whoever wrote down several profiles means all of them to be asked for.
     if !access.has_callers() && !lists_profiles {
+        access.has_implied_profiles = true;
         access.anonymous_policy.profiles = known.all_profiles();
     }
     access

@@ -29,6 +29,8 @@ pub struct Overrides {
     pub log_format: Option<String>,
     /// How many times `-v`, less how many times `-q`.
     pub verbosity: i8,
+    /// Set by a running server of which a listener is bound that the network reaches, whatever a changed file says.
+    pub is_on_network: bool,
 }
 
 /// Lays the environment over the file.

@@ -348,6 +348,6 @@ async fn open_listener_stays_closed_whatever_order_a_configuration_is_changed_in
     // Fine for the listener in the file, and not for the one in use.
     write("127.0.0.1:0", "");
     server.signal(Signal::HUP);
-    server.logged("everyone is refused").await;
+    server.logged("refusing everyone").await;
     assert_eq!(get(address, "/getToken").await.status, 401);
 }

@@ -17,7 +17,7 @@ use super::reload::{FILE, LOCKED, NOT_USED, RELOADED};
 use crate::support::program::{Folder, OTHER_USER, Outcome, is_root, set_mode};
 use crate::support::wire::{Connection, get, request};
 
-const BACK: &str = "says again what is in use";
+const BACK: &str = "matches what is in use again";
 const METRIC: &str = "token_provider_config_last_reload_successful";
 
 /// What the server says at its two endpoints: `GET /getToken`, `POST /oauth2/token`.
@@ -248,6 +248,34 @@ async fn flag_that_opens_the_server_goes_on_to_do_so() {
     // It shows a key that is not known any more.
     assert_eq!((bench.with_key().await, bench.without_key().await), (CLOSED, OPEN));
     assert_eq!(bench.status().await["locked"], false);
+}
+
+/// Whoever starts a server without callers means every profile to be for everybody. A stanza that is lost does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn profile_of_a_deleted_caller_is_not_for_everybody() {
+    let folder = Folder::new();
+    let top = "access.anonymous = true\n[profiles.default]\n[profiles.secret]\n";
+    let key = "[[access.api_keys]]\nid = 'a'\nprofiles = ['secret']\n";
+    let sha256 = "sha256 = '2afc7b4f98282acff9cc11cab04e893c8c99c4f6805afc2a94574069651bb957'\n";
+    folder.write(FILE, &format!("{top}{key}{sha256}"));
+    let server = Process::start(folder.command(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]));
+    let address = server.address_after("listening on http://").await;
+    let status = async |profile: &str| {
+        request(address, "GET", &format!("/getToken?profile={profile}"), &[]).await.status
+    };
+    assert_eq!((status("default").await, status("secret").await), (200, 403));
+    for text in [top.to_owned(), format!("{top}[cors]\norigins = ['https://a.example']\n")] {
+        let before = server.so_far();
+        folder.write(FILE, &text);
+        server.signal(Signal::HUP);
+        server.logged(before, RELOADED).await;
+        assert_eq!((status("default").await, status("secret").await), (200, 403), "{text}");
+    }
+    let before = server.so_far();
+    folder.write(FILE, &top.replace("true", "true\naccess.anonymous_profiles = ['default', 'secret']"));
+    server.signal(Signal::HUP);
+    server.logged(before, RELOADED).await;
+    assert_eq!(status("secret").await, 200, "written down");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

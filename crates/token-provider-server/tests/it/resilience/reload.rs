@@ -19,7 +19,7 @@ pub(super) const FILE: &str = "token-provider.toml";
 pub(super) const RELOADED: &str = "configuration reloaded";
 pub(super) const NOT_USED: &str = "the changed configuration is not used";
 
-pub(super) const LOCKED: &str = "everyone is refused";
+pub(super) const LOCKED: &str = "refusing everyone";
 
 const KEY: &str = "tp_an-api-key-of-the-tests-0123456789-0123456789";
 /// SHA-256 of [`KEY`].
