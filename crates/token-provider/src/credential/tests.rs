@@ -449,6 +449,8 @@ fn endpoint_is_https_or_on_this_machine() {
         "file:///etc/passwd",
         "http://account.api.here.com/oauth2/token",
         "http://localhost.example.com/",
+        "http://evil-localhost/",
+        "http://localhost-evil/",
         "http://127.0.0.1.example.com/",
         "http://0.0.0.0/",
         "http://[::]/",

@@ -1,9 +1,13 @@
 //! The way to the endpoint: no connection, no TLS, and proxies.
 
 use std::process::Command;
+use std::time::Duration;
 
 use secrecy::SecretString;
-use token_provider::{Credential, Error, ErrorKind, HereIssuer, HereIssuerConfig, Issue as _};
+use token_provider::{
+    Credential, Error, ErrorKind, HereIssuer, HereIssuerConfig, Issue as _, RemoteIssuer, RemoteIssuerConfig,
+    Scope, TokenKey,
+};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::leaks;
@@ -50,6 +54,26 @@ async fn connection_that_does_not_come_about_is_given_up() {
         error.to_string(),
         "no connection to the token endpoint within 3 s; check the network and HTTPS_PROXY"
     );
+}
+
+/// Two issuers at one server, one of them with a query in its URL: each asks for its own.
+#[tokio::test]
+async fn other_token_provider_is_asked_for_profile_scope_and_lifetime() {
+    let endpoint = Endpoint::start(|_, _| Reply::Close(token(300))).await;
+    let key = TokenKey::new(Duration::from_secs(300)).expect("is in range");
+    let scoped = key.clone().with_scope(Some(Scope::new("a scope").expect("is one")));
+    for (url, profile, key, expected) in [
+        ("", None, &key, "?ttl=300"),
+        ("", Some("maps & more"), &key, "?profile=maps+%26+more&ttl=300"),
+        ("?a=b", Some("traffic"), &scoped, "?a=b&profile=traffic&ttl=300&scope=a+scope"),
+    ] {
+        let mut config = RemoteIssuerConfig::new(&(endpoint.url.clone() + url)).expect("is on this machine");
+        config.profile = profile.map(str::to_owned);
+        let issuer = RemoteIssuer::new(config).expect("can be made");
+        issuer.issue(key).await.expect("a token came");
+        let asked = endpoint.requests().pop().expect("was asked").head;
+        assert!(asked.starts_with("GET ") && asked.contains(&format!("{expected} HTTP/1.1")), "{asked}");
+    }
 }
 
 #[tokio::test]

@@ -49,7 +49,9 @@ async fn setting_the_wall_clock_neither_ends_a_pause_nor_prolongs_it() {
         bench.ask(&hour()).await.expect_err("is refused");
         bench.clock.set_wall(by);
         pass(seconds(59.0)).await;
-        bench.ask_at_once(&hour()).await.expect_err("is refused");
+        let told = bench.ask_at_once(&hour()).await.expect_err("is refused").retry_after();
+        assert!(told.is_some_and(|left| (seconds(1.0)..=seconds(7.0)).contains(&left)), "{by}: {told:?}");
+        assert_eq!(bench.cache.status()[0].retry_in, told, "{by}");
         assert_eq!(bench.issuer.count(), 1);
         pass(seconds(8.0)).await;
         assert_eq!(bench.issuer.count(), 2);
