@@ -1,17 +1,21 @@
-//! The HTTP contract, case by case: `testdata/http`, whose README says how a case is read.
+//! The HTTP contract, case by case: `testdata/http`, whose README says how a case is read, and which others follow from
+//! it: the same at the other door, and from a page.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use regex_lite::Regex;
 use serde::Deserialize;
 use serde_json::Value;
+use token_provider_server::config::Config;
+use url::form_urlencoded;
 
-use super::support::server::{Server, Setup};
+use super::support::server::{Server, Setup, parse};
 use super::support::wire::{Connection, Reply};
 
 #[derive(Debug, Deserialize)]
@@ -21,10 +25,16 @@ struct CaseFile {
     _about: String,
     #[serde(default)]
     config: Vec<String>,
+    #[serde(default = "usual_page")]
+    page: String,
     cases: Vec<Case>,
 }
 
-#[derive(Debug, Deserialize)]
+fn usual_page() -> String {
+    "http://localhost:5173".to_owned()
+}
+
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
     name: String,
@@ -32,7 +42,7 @@ struct Case {
     answer: Expected,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
     method: Option<String>,
@@ -45,7 +55,7 @@ struct Request {
     body: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expected {
     status: u16,
@@ -58,7 +68,7 @@ struct Expected {
 }
 
 /// A text as it is, or a pattern for it.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum Text {
     Exact(String),
@@ -72,6 +82,84 @@ impl Text {
             Self::Pattern { matches } => Regex::new(matches).expect("is a pattern").is_match(found),
         };
         if fits { Ok(()) } else { Err(format!("expected {self:?}, found {found:?}")) }
+    }
+}
+
+impl Case {
+    /// The same wish at the OAuth 2.0 door.
+    fn at_other_door(&self, config: &Config) -> Option<Self> {
+        let Request { target, headers, .. } = &self.request;
+        let is_plain = self.request.body.is_none() && self.request.pad_target_to.is_none();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        if path != "/getToken" || !is_plain || self.request.method() != "GET" {
+            return None;
+        }
+        let mut form = form_urlencoded::Serializer::new("grant_type=client_credentials".to_owned());
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if name == "scope" && value.is_empty() {
+                return None;
+            }
+            form.append_pair(if name == "ttl" { "expires_in" } else { &name }, &value);
+        }
+        let mut kept = vec![("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
+        let mut keys = Vec::new();
+        for (name, value) in headers {
+            match name.as_str() {
+                "Accept" => {}
+                "X-API-Key" => keys.push(value.as_str()),
+                "Authorization" => {
+                    keys.push(value.split_once(' ').filter(|(_, key)| key.starts_with("tp_"))?.1)
+                }
+                _ => kept.push((name.clone(), value.clone())),
+            }
+        }
+        if let [key] = keys.as_slice() {
+            let hash = digest(&SHA256, key.as_bytes());
+            let known = config.access.api_keys.iter().find(|known| known.sha256 == hash.as_ref());
+            form.append_pair("client_id", known.map_or("nobody", |known| &known.id));
+            form.append_pair("client_secret", key);
+        } else if !keys.is_empty() {
+            return None;
+        }
+        let request = Request {
+            method: Some("POST".to_owned()),
+            target: "/oauth2/token".to_owned(),
+            headers: kept,
+            body: Some(form.finish()),
+            ..self.request.clone()
+        };
+        let name = format!("{} (at the other door)", self.name);
+        Some(Self { name, request, answer: self.answer.at_other_door() })
+    }
+
+    /// The same refusal, asked for by a page that may ask.
+    fn from_page(&self, page: &str) -> Option<Self> {
+        let mut case = self.clone();
+        let says_more = |(name, _): &(String, String)| name == "Origin" || name.starts_with("Sec-");
+        // The page at `/` is for no other page to read.
+        let is_for_pages = self.answer.status >= 400 && self.request.target != "/";
+        if !is_for_pages || self.request.headers.iter().any(says_more) {
+            return None;
+        }
+        case.name += " (from a page)";
+        case.request.headers.push(("Origin".to_owned(), page.to_owned()));
+        let exposed = Text::Pattern { matches: "Retry-After".to_owned() };
+        for (name, text) in [
+            ("access-control-allow-origin", Text::Exact(page.to_owned())),
+            ("access-control-expose-headers", exposed),
+        ] {
+            case.answer.headers.insert(name.to_owned(), Some(text));
+        }
+        Some(case)
+    }
+
+    /// This case, and those that follow from it.
+    fn variants(&self, page: &str, config: &Config) -> Vec<Self> {
+        let mut all = vec![self.clone()];
+        all.extend(self.at_other_door(config));
+        let from_page: Vec<Self> = all.iter().filter_map(|case| case.from_page(page)).collect();
+        all.extend(from_page);
+        all
     }
 }
 
@@ -108,6 +196,17 @@ impl Request {
 }
 
 impl Expected {
+    fn at_other_door(&self) -> Self {
+        let mut answer = self.clone();
+        answer.headers.retain(|name, _| name.starts_with("access-control-"));
+        (answer.json_token, answer.token, answer.body) = (self.json_token.or(self.token), None, None);
+        for text in answer.json.iter_mut().flat_map(BTreeMap::values_mut) {
+            let (Text::Exact(text) | Text::Pattern { matches: text }) = text;
+            *text = text.replace("invalid_token", "invalid_client").replace("ttl: ", "expires_in: ");
+        }
+        answer
+    }
+
     fn compare(&self, reply: &Reply, method: &str, port: u16) -> Result<(), String> {
         if reply.status != self.status {
             return Err(format!("expected status {}", self.status));
@@ -245,9 +344,10 @@ async fn every_case_of_the_contract_holds() {
         let name = file.file_name().unwrap_or_default().display();
         let text = fs::read_to_string(&file).expect("can be read");
         let cases: CaseFile = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let server = Setup::default().config(&cases.config.join("\n")).start().await;
-        for case in &cases.cases {
-            if let Err(problem) = run_case(case, &server).await {
+        let text = cases.config.join("\n");
+        let (config, server) = (parse(&text), Setup::default().config(&text).start().await);
+        for case in cases.cases.iter().flat_map(|case| case.variants(&cases.page, &config)) {
+            if let Err(problem) = run_case(&case, &server).await {
                 failures.push(format!("{name}: {}:\n    {problem}", case.name));
             }
         }
