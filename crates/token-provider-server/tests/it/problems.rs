@@ -1,6 +1,7 @@
 //! What a caller is told when there is no token to be had: each row of the contract's table of errors, with an account
 //! that misbehaves behind the server.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use here_sandbox::{Fault, FaultBody, HangUp};
@@ -9,7 +10,7 @@ use token_provider::TokenProvider;
 use super::support::issuer::{BreakingClock, GatedIssuer, PanickingIssuer};
 use super::support::log::{heard, listen_in};
 use super::support::server::{ACCESS_KEY_SECRET, Server, Setup, parse};
-use super::support::wire::{Reply, get, request};
+use super::support::wire::{Reply, get, post_form, request};
 
 /// A pause that the issuer asks for is lengthened by up to a tenth, and said in whole seconds.
 fn retry_after(reply: &Reply) -> u64 {
@@ -17,10 +18,44 @@ fn retry_after(reply: &Reply) -> u64 {
     text.parse().unwrap_or_else(|_| panic!("no number: {text}"))
 }
 
+const PAGE: &str = "http://localhost:5173";
+const FROM_PAGE: [(&str, &str); 1] = [("Origin", PAGE)];
+
+/// Asks at one of the two doors from a page, which must be able to read the answer.
+async fn ask_at(door: &str, address: SocketAddr) -> Reply {
+    let reply = match door {
+        "/getToken" => request(address, "GET", door, &FROM_PAGE).await,
+        _ => post_form(address, "", &FROM_PAGE).await,
+    };
+    assert_eq!(reply.header("access-control-allow-origin"), Some(PAGE), "{door}: {reply:?}");
+    let exposed = reply.header("access-control-expose-headers").unwrap_or_default();
+    assert!(exposed.contains("Retry-After"), "{door}: {reply:?}");
+    reply
+}
+
+/// Asks at both doors, which must say the same. Returns what the first one says.
+async fn ask(address: SocketAddr) -> Reply {
+    let [first, second] = [ask_at("/getToken", address).await, ask_at("/oauth2/token", address).await];
+    assert_same(&first, &second);
+    first
+}
+
+fn assert_same(first: &Reply, second: &Reply) {
+    let told =
+        |reply: &Reply| (reply.status, (reply.status >= 400).then(|| (reply.error(), reply.description())));
+    assert_eq!(told(first), told(second));
+}
+
+/// The same with a fault of the account, each door with a server of its own: the first to ask is the one to be told.
 async fn ask_with(fault: Fault) -> Reply {
-    let server = Server::start().await;
-    server.sandbox.faults().inject(fault);
-    get(server.address, "/getToken").await
+    let asked = async |door| {
+        let server = Server::start().await;
+        server.sandbox.faults().inject(fault.clone());
+        ask_at(door, server.address).await
+    };
+    let [first, second] = [asked("/getToken").await, asked("/oauth2/token").await];
+    assert_same(&first, &second);
+    first
 }
 
 #[tokio::test]
@@ -28,7 +63,7 @@ async fn refused_credential_is_502_with_heres_number_and_the_remedy() {
     let server = Setup::default().wrong_secret("not-the-secret").start().await;
     // The second one is told from memory: nobody can make the server ask with a refused credential.
     for _ in 0..2 {
-        let reply = get(server.address, "/getToken").await;
+        let reply = ask(server.address).await;
         assert_eq!((reply.status, reply.error().as_str()), (502, "issuer_rejected"), "{reply:?}");
         let description = reply.description();
         assert!(description.contains("401300"), "{description}");
@@ -111,9 +146,42 @@ async fn nobody_waits_and_nobody_asks_during_the_pause() {
     let server = Server::start().await;
     server.sandbox.faults().inject(Fault::new().with_status(429).with_retry_after("100"));
     for _ in 0..20 {
-        assert_eq!(get(server.address, "/getToken").await.status, 503);
+        assert_eq!(ask(server.address).await.status, 503);
     }
     assert_eq!(server.sandbox.stats().token_requests, 1);
+}
+
+/// What one door gives out, the other counts.
+#[tokio::test]
+async fn rate_is_one_for_both_doors_and_a_page_can_read_when_to_come_back() {
+    let key = "tp_an-api-key-of-the-tests";
+    let sha256 = "2afc7b4f98282acff9cc11cab04e893c8c99c4f6805afc2a94574069651bb957";
+    let config = format!(
+        "[access]\nanonymous = true\nanonymous_rate = '3/h'\n\
+         [[access.api_keys]]\nid = 'a'\nsha256 = '{sha256}'\nrate = '3/h'\n"
+    );
+    let server = Setup::default().config(&config).start().await;
+    let client = format!("&client_id=a&client_secret={key}");
+    for (header, fields) in [(("X-API-Key", key), client.as_str()), (("Accept", "*/*"), "")] {
+        let headers = [FROM_PAGE[0], header];
+        for (round, statuses) in [[200, 200], [200, 429], [429, 429]].into_iter().enumerate() {
+            let replies = [
+                request(server.address, "GET", "/getToken", &headers).await,
+                post_form(server.address, fields, &FROM_PAGE).await,
+            ];
+            for (reply, status) in replies.iter().zip(statuses) {
+                assert_eq!(reply.status, status, "{header:?} in round {round}: {reply:?}");
+                assert_eq!(reply.header("access-control-allow-origin"), Some(PAGE), "{reply:?}");
+                if status == 429 {
+                    assert_eq!(reply.error(), "slow_down", "{reply:?}");
+                    assert!((1..=1200).contains(&retry_after(reply)), "every 20 minutes: {reply:?}");
+                }
+            }
+        }
+    }
+    let limited: Vec<(&str, u64)> =
+        server.app.telemetry().limited().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(limited, [("api_key", 3), ("anonymous", 3)]);
 }
 
 #[tokio::test]
@@ -149,7 +217,7 @@ async fn wait_that_ends_first_is_504_and_the_request_goes_on() {
     let provider =
         TokenProvider::builder(std::sync::Arc::clone(&issuer)).max_wait(Duration::from_millis(1)).build();
     let server = Setup::default().provider(provider).start().await;
-    let reply = get(server.address, "/getToken").await;
+    let reply = ask(server.address).await;
     assert_eq!((reply.status, reply.error().as_str()), (504, "issuer_timeout"), "{reply:?}");
     issuer.asked().await;
     issuer.answer();
@@ -176,13 +244,11 @@ async fn issuer_that_panics_is_503_and_the_server_lives_on() {
 async fn handler_that_panics_is_500_and_the_connection_lives_on() {
     let provider = TokenProvider::builder(PanickingIssuer).clock(BreakingClock::after(0)).build();
     let server = Setup::default().provider(provider).start().await;
-    let origin = [("Origin", "http://localhost:5173")];
     listen_in();
-    let reply = request(server.address, "GET", "/getToken", &origin).await;
+    let reply = ask_at("/getToken", server.address).await;
     let log = heard();
     assert_eq!((reply.status, reply.error().as_str()), (500, "server_error"), "{reply:?}");
     assert!(!reply.description().contains("planted"), "{reply:?}");
-    assert_eq!(reply.header("access-control-allow-origin"), Some("http://localhost:5173"));
     let id = reply.header("x-request-id").expect("is there");
     assert_eq!(reply.json()["request_id"], id);
     let line = log.lines().find(|line| line.contains("a handler panicked")).expect("the log has the report");

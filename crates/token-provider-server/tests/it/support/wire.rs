@@ -179,10 +179,31 @@ pub(crate) async fn request(
     target: &str,
     headers: &[(&str, &str)],
 ) -> Reply {
+    send(address, method, target, headers, "").await
+}
+
+/// Asks for a token at `POST /oauth2/token`; `fields` beside the grant type each begin with `&`.
+pub(crate) async fn post_form(address: SocketAddr, fields: &str, headers: &[(&str, &str)]) -> Reply {
+    let body = format!("grant_type=client_credentials{fields}");
+    let length = body.len().to_string();
+    let form = [("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", &length)];
+    send(address, "POST", "/oauth2/token", &[&form, headers].concat(), &body).await
+}
+
+async fn send(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Reply {
     let mut connection = Connection::open(address).await;
-    let mut lines = vec![format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close")];
+    let mut lines = vec![format!("{method} {target} HTTP/1.1\r\nConnection: close")];
+    if !headers.iter().any(|(name, _)| *name == "Host") {
+        lines.push(format!("Host: {address}"));
+    }
     lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
-    connection.send(lines.join("\r\n") + "\r\n\r\n").await;
+    connection.send(lines.join("\r\n") + "\r\n\r\n" + body).await;
     let reply = connection.reply_to(method).await;
     assert!(connection.is_closed_by_server().await, "asked to close: {reply:?}");
     reply
