@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use here_sandbox::Fault;
 use rustix::process::Signal;
+use token_provider::{Error, ErrorKind, Issue, IssueFuture, Issued, TestClock, TokenKey, TokenProvider};
 use tokio::time::Instant;
 
 use super::support::program::Folder;
 use super::support::server::{ACCESS_KEY_SECRET, Server, Setup};
-use super::support::wire::{Connection, get, request};
+use super::support::wire::{Connection, Reply, get, request};
 use super::support::within;
 
 const CONFIG: &str = "[admin]\nlisten = 0\n[audit]\nto = \"off\"\n";
@@ -253,6 +254,71 @@ async fn there_is_no_admin_listener_unless_configured_and_then_on_loopback() {
     let (status, _, log) = server.end().await;
     assert_eq!(status.code(), Some(0));
     assert!(!log.join("\n").contains("can be reached from outside"), "{log:#?}");
+}
+
+/// Fails where it is asked for five minutes.
+#[derive(Debug)]
+struct Moody;
+
+impl Issue for Moody {
+    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
+        Box::pin(async {
+            if key.lifetime() != Duration::from_secs(300) {
+                return Ok(Issued::new("planted.token.text", key.lifetime()));
+            }
+            let error = Error::from_issuer(ErrorKind::Throttled, "planted failure");
+            Err(error.with_retry_after(Some(Duration::from_secs(200))))
+        })
+    }
+}
+
+/// One of two profiles has a clock that is set: a held token goes by whichever clock says less, a pause by the one that
+/// nobody can set, and the other profile by its own.
+#[tokio::test]
+async fn figures_follow_a_clock_that_is_set_where_they_should() {
+    let clock = TestClock::new();
+    let provider = TokenProvider::builder(Moody).clock(clock.clone()).build();
+    let config = format!("[profiles.maps]\n{CONFIG}");
+    let server = Setup::default().config(&config).provider(provider).start().await;
+    assert_eq!(get(server.address, "/getToken").await.status, 200);
+    assert_eq!(get(server.address, "/getToken?profile=maps").await.status, 200);
+    assert_eq!(get(server.address, "/getToken?ttl=300").await.status, 503);
+    let admin = server.admin().await;
+    // Forward by a quarter of an hour, a day back from there, and to where it was.
+    for (by, left, of_maps) in [(900, 2700, 3600), (-86_400, 3600, 3600), (85_500, 3600, 3600)] {
+        clock.set_wall(by);
+        let status = get(admin, "/status").await.json();
+        let page = metrics(&server).await;
+        let about = |found: f64, expected: u32, more: u32| {
+            let expected = f64::from(expected);
+            assert!(found <= expected + f64::from(more), "{found} after {by}: {page}\n{status}");
+            assert!(found > expected - 60.0, "{found} after {by}: {page}\n{status}");
+        };
+        for (profile, lifetime, left, pause) in
+            [("default", 3600, left, 0), ("default", 300, 0, 200), ("maps", 3600, of_maps, 0)]
+        {
+            let sample = |name: &str| {
+                let labels = format!("{{profile=\"{profile}\",scope=\"\",lifetime=\"{lifetime}\"}} ");
+                let start = format!("token_provider_token_{name}{labels}");
+                let value = page.lines().find_map(|line| line.strip_prefix(&start));
+                value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {start}: {page}"))
+            };
+            about(sample("left_seconds"), left, 0);
+            about(sample("backoff_seconds"), pause, pause / 10);
+            let profiles = status["profiles"].as_array().expect("is a list");
+            let shown = profiles.iter().find(|shown| shown["name"] == profile).expect("is there");
+            let mut tokens = shown["tokens"].as_array().expect("is a list").iter();
+            let token = tokens.find(|token| token["lifetime"] == lifetime).expect("is there");
+            about(token["seconds_left"].as_f64().expect("is a number"), left, 0);
+            about(token["retry_in_seconds"].as_f64().unwrap_or_default(), pause, pause / 10);
+        }
+        // What callers are told, too.
+        let seconds = |reply: &Reply, name: &str| -> f64 {
+            reply.header(name).and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{reply:?}"))
+        };
+        about(seconds(&get(server.address, "/getToken").await, "token-expires-in"), left, 0);
+        about(seconds(&get(server.address, "/getToken?ttl=300").await, "retry-after"), 200, 21);
+    }
 }
 
 /// What dashboards, alerts and documentation speak of is there, and all that is there is documented.

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use super::load::Load;
 use super::process::Process;
 use crate::support::program::{Account, Folder, feed, set_mode};
-use crate::support::wire::get;
+use crate::support::wire::{get, request};
 
 const SECOND_ID: &str = "second-access-key";
 const SECOND_SECRET: &str = "planted-second-secret-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789";
@@ -72,11 +72,7 @@ impl Bench {
     }
 
     fn file_with(&self, id: &str, secret: &str) -> String {
-        let origin = &self.account.origin;
-        format!(
-            "here.access.key.id = {id}\nhere.access.key.secret = {secret}\n\
-             here.token.endpoint.url = {origin}/oauth2/token\n"
-        )
+        file_with(id, secret, &self.account.origin)
     }
 
     fn rewrite(&self, text: &str) {
@@ -261,17 +257,50 @@ async fn issuer_that_hangs_holds_up_its_own_profile() {
     // Takes connections, and says nothing.
     let hangs = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let origin = format!("http://{}", hangs.local_addr().expect("is bound"));
-    let second = |origin: &str| {
-        format!(
-            "here.access.key.id = {SECOND_ID}\nhere.access.key.secret = {SECOND_SECRET}\n\
-             here.token.endpoint.url = {origin}/oauth2/token\n"
-        )
-    };
-    folder.write("a", &second(&origin));
-    folder.write("b", &second(&account.origin));
+    folder.write("a", &file_with(SECOND_ID, SECOND_SECRET, &origin));
+    folder.write("b", &file_with(SECOND_ID, SECOND_SECRET, &account.origin));
     server.signal(Signal::HUP);
     server.logged(0, ROTATED).await;
     assert_eq!(server.count(0, "the changed credential"), 0, "profile a is being tried still");
+}
+
+/// Each has an account, a file and a scope of its own; neither notices what happens to the other. And a credential that
+/// comes back counts as new.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_profiles_rotate_each_for_itself_and_back() {
+    const PROJECT: &str = "hrn:here:authorization::rlm:project";
+    let (accounts, folder) = ([Account::open().await, Account::open().await], Folder::new());
+    let profile =
+        |name: &str| format!("[profiles.{name}]\ncredentials = '{name}'\nscope = '{PROJECT}/{name}'\n");
+    folder.write("token-provider.toml", &(profile("a") + &profile("b")));
+    let files = accounts.each_ref().map(|account| {
+        account.sandbox.add_access_key(SECOND_ID, SECOND_SECRET).expect("is the second");
+        [account.credentials(), file_with(SECOND_ID, SECOND_SECRET, &account.origin)]
+    });
+    for (name, [first, _]) in ["a", "b"].iter().zip(&files) {
+        folder.write(name, first);
+    }
+    let server = Process::start(folder.command(&["serve", "--profile", "b", "--listen", "127.0.0.1:0"]));
+    let address = server.address().await;
+    let mut lifetimes = [300, 600, 900, 1800, 7200].iter();
+    let mut in_use = [0, 0];
+    for (changed, file) in [(1, 1), (0, 1), (1, 0), (1, 1)] {
+        let (name, before) = (["a", "b"][changed], server.so_far());
+        folder.write(name, &files[changed][file]);
+        server.signal(Signal::HUP);
+        let line = server.logged(before, ROTATED).await;
+        assert!(line.contains(&format!("\"profile\":\"{name}\"")), "{line}");
+        in_use[changed] = file;
+        let lifetime = lifetimes.next().expect("is one for each round");
+        for ((name, account), file) in ["a", "b"].iter().zip(&accounts).zip(in_use) {
+            let target = format!("/getToken?profile={name}&ttl={lifetime}");
+            let reply = request(address, "GET", &target, &[("Accept", "application/json")]).await;
+            assert_eq!(reply.json()["scope"], format!("{PROJECT}/{name}"), "after {line}: {reply:?}");
+            let used = account.sandbox.stats().last_access_key_id;
+            assert_eq!(used.as_deref() == Some(SECOND_ID), file == 1, "{name} after {line}: {used:?}");
+        }
+    }
+    assert_eq!(server.count(0, ROTATED), 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -329,6 +358,14 @@ async fn api_key_for_another_token_provider_is_tried_before_it_is_used() {
     far.signal(Signal::HUP);
     far.logged(before, "configuration reloaded").await;
     assert_eq!(get(address, "/getToken?ttl=600").await.status, 200, "the first key is not used any more");
+}
+
+/// A credential file for the account at this place.
+fn file_with(id: &str, secret: &str, origin: &str) -> String {
+    format!(
+        "here.access.key.id = {id}\nhere.access.key.secret = {secret}\n\
+         here.token.endpoint.url = {origin}/oauth2/token\n"
+    )
 }
 
 #[expect(clippy::disallowed_methods, reason = "measures how long another process takes")]
