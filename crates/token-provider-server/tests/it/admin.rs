@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use here_sandbox::Fault;
 use rustix::process::Signal;
+use serde_json::json;
 use token_provider::{Error, ErrorKind, Issue, IssueFuture, Issued, TestClock, TokenKey, TokenProvider};
 use tokio::time::Instant;
 
+use super::support::issuer::GatedIssuer;
 use super::support::program::Folder;
 use super::support::server::{ACCESS_KEY_SECRET, Server, Setup};
 use super::support::wire::{Connection, Reply, get, request};
@@ -318,6 +321,68 @@ async fn figures_follow_a_clock_that_is_set_where_they_should() {
         };
         about(seconds(&get(server.address, "/getToken").await, "token-expires-in"), left, 0);
         about(seconds(&get(server.address, "/getToken?ttl=300").await, "retry-after"), 200, 21);
+    }
+}
+
+/// Every kind has a count of its own, over both profiles.
+#[tokio::test]
+async fn rates_tell_apart_what_was_handed_out_refused_and_failed() {
+    let config = format!("[profiles.maps]\n{CONFIG}");
+    let provider = TokenProvider::builder(Moody).build();
+    let server = Setup::default().config(&config).provider(provider).start().await;
+    let admin = server.admin().await;
+    assert_eq!(get(admin, "/status").await.json()["rates"]["handed_out"], json!([]));
+    for (target, times, status) in [
+        ("/getToken?ttl=600", 3, 200),
+        ("/getToken?profile=maps", 4, 200),
+        ("/getToken?ttl=5", 2, 400),
+        ("/getToken?ttl=300", 1, 503),
+    ] {
+        for _ in 0..times {
+            assert_eq!(get(server.address, target).await.status, status, "{target}");
+        }
+    }
+    // The next look at the totals is due.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(5)).await;
+    tokio::time::resume();
+    let rates = within("the step to be over", async {
+        loop {
+            let rates = get(admin, "/status").await.json()["rates"].take();
+            if rates["handed_out"] != json!([]) {
+                return rates;
+            }
+        }
+    })
+    .await;
+    let expected = json!({ "step_seconds": 5, "handed_out": [7], "refused": [2], "failed": [1] });
+    assert_eq!(rates, expected);
+}
+
+/// Due is what has a successor on its way, and is handed out meanwhile.
+#[tokio::test]
+async fn token_that_is_due_is_shown_as_such_while_its_successor_is_fetched() {
+    let (clock, issuer) = (TestClock::new(), Arc::new(GatedIssuer::new("planted.token.text")));
+    let provider = TokenProvider::builder(Arc::clone(&issuer)).clock(clock.clone()).build();
+    let config = format!("[profiles.maps]\n{CONFIG}");
+    let server = Setup::default().config(&config).provider(provider).start().await;
+    issuer.answer();
+    for target in ["/getToken", "/getToken?profile=maps"] {
+        assert_eq!(get(server.address, target).await.status, 200);
+    }
+    let admin = server.admin().await;
+    for (by, due, state) in [(0, 0, "fresh"), (3000, 1, "due")] {
+        clock.set_wall(by);
+        // It is only for those who ask that there is a successor.
+        assert_eq!(get(server.address, "/getToken").await.status, 200);
+        let page = metrics(&server).await;
+        for (profile, due) in [("default", due), ("maps", 0)] {
+            let labels = format!("profile=\"{profile}\",scope=\"\",lifetime=\"3600\"");
+            assert_sample(&page, &format!("token_provider_token_due{{{labels}}} {due}"));
+        }
+        let status = get(admin, "/status").await.json();
+        let shown = [0, 1].map(|profile: usize| &status["profiles"][profile]["tokens"][0]["state"]);
+        assert_eq!(shown, [state, "fresh"], "{status}");
     }
 }
 

@@ -18,8 +18,8 @@ use super::support::program::{Account, Folder};
 use super::support::wire::{Connection, get, post_form, request};
 use super::support::within;
 
-const READER: &str = "tp_an-api-key-of-the-tests";
-const MOBILE: &str = "tp_another-api-key-of-the-tests";
+const READER: &str = "tp_an-api-key-of-the-tests-0123456789-0123456789";
+const MOBILE: &str = "tp_another-api-key-of-the-tests-0123456789-0123456789";
 const CONFIG: &str = r#"
 listen = ["127.0.0.1:0"]
 profile = "maps"
@@ -35,11 +35,11 @@ scope = "PROJECT/streets"
 scopes = ["PROJECT/streets", "PROJECT/shops"]
 [[access.api_keys]]
 id = "reader"
-sha256 = "2afc7b4f98282acff9cc11cab04e893c8c99c4f6805afc2a94574069651bb957"
+sha256 = "45031396deae5803240c63b24994287aa2715350dc5622d246f33ad3de2d5d50"
 profiles = ["aerial", "maps"]
 [[access.api_keys]]
 id = "mobile"
-sha256 = "ee6d8bfcede1d891bb5609e5c87d9dad12f53aaac19b324bbdd9397f75d415fd"
+sha256 = "03c0fff417a9802135c3139049c60ce36d7ca2602087a8c7adc5804301bdf5d6"
 profiles = ["maps"]
 scopes = ["PROJECT/shops"]
 max_ttl = "15m"
