@@ -198,7 +198,9 @@ impl Request {
 impl Expected {
     fn at_other_door(&self) -> Self {
         let mut answer = self.clone();
-        answer.headers.retain(|name, _| name.starts_with("access-control-"));
+        let is_for_browsers =
+            |name: &str| name.starts_with("access-control-") || name.starts_with("cross-origin-");
+        answer.headers.retain(|name, _| is_for_browsers(name));
         (answer.json_token, answer.token, answer.body) = (self.json_token.or(self.token), None, None);
         for text in answer.json.iter_mut().flat_map(BTreeMap::values_mut) {
             let (Text::Exact(text) | Text::Pattern { matches: text }) = text;

@@ -351,3 +351,21 @@ async fn open_listener_stays_closed_whatever_order_a_configuration_is_changed_in
     server.logged("refusing everyone").await;
     assert_eq!(get(address, "/getToken").await.status, 401);
 }
+
+#[tokio::test]
+async fn file_that_one_profile_lacks_is_said_of_that_one() {
+    let (account, folder) = (Account::open().await, Folder::new());
+    folder.write("here", &account.credentials());
+    let good = "[profiles.default]\ncredentials = 'here'\n";
+    for (lacks, key) in [
+        ("ca = 'none'\ncredentials = 'here'", "ca"),
+        ("remote = 'http://localhost/getToken'\napi_key_file = 'none'", "api_key_file"),
+    ] {
+        folder.write("token-provider.toml", &format!("{good}[profiles.maps]\n{lacks}\n"));
+        let outcome = folder.run(&["check", "--offline", "--listen", "127.0.0.1:0"]).await;
+        assert_ne!(outcome.code, Some(0), "{outcome:?}");
+        assert!(outcome.stdout.contains(&format!("profile maps: {key}: ")), "{outcome:?}");
+        let outcome = folder.run(&["token"]).await;
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    }
+}
