@@ -55,7 +55,7 @@ class Sandbox:
     def __enter__(self):
         listen = ["--listen", "127.0.0.1:0", "--write-credentials", str(self._file)]
         self._process = subprocess.Popen(
-            [binary(), "--log-format", "json", "sandbox", *listen],
+            [binary(), "sandbox", "--log-format", "json", *listen],
             cwd=self._folder,
             env={"HOME": str(self._folder)},
             stdin=subprocess.DEVNULL,
@@ -94,12 +94,13 @@ class Server:
 
     def __init__(self, folder, config, *options, seconds=MAX_LIFE_SECONDS):
         self._folder = folder
-        self._arguments = ["serve", "--sandbox", "--listen", "127.0.0.1:0", "--config", str(config), *options]
+        options = ["--sandbox", "--listen", "127.0.0.1:0", "--config", str(config), *options]
+        self._arguments = ["serve", "--log-format", "json", *options]
         self._seconds = seconds
 
     def __enter__(self):
         self._process = subprocess.Popen(
-            [binary(), "--log-format", "json", *self._arguments],
+            [binary(), *self._arguments],
             cwd=self._folder,
             env={"HOME": str(self._folder)},
             stdin=subprocess.DEVNULL,

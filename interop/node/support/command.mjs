@@ -19,7 +19,8 @@ export async function start(args, isReady) {
   const binary = process.env.TOKEN_PROVIDER_BIN;
   assert.ok(binary, "TOKEN_PROVIDER_BIN must name the token-provider binary");
   const folder = await mkdtemp(join(tmpdir(), "token-provider-interop-"));
-  const child = spawn(binary, ["--log-format", "json", ...args(folder)], {
+  const [command, ...options] = args(folder);
+  const child = spawn(binary, [command, "--log-format", "json", ...options], {
     cwd: folder,
     env: { HOME: folder },
     stdio: ["ignore", "ignore", "pipe"],
