@@ -31,7 +31,7 @@ sys.path.insert(0, str(pages.ROOT / "interop/python"))
 from command import free_port  # noqa: E402
 
 # What a block can need that this machine may not have or must not do.
-NEEDS = {"network", "root", "systemd", "docker", "kubernetes", "nginx", "prometheus", "HERE"}
+NEEDS = {"network", "root", "systemd", "docker", "kubernetes", "nginx", "haproxy", "prometheus", "HERE"}
 SHELLS = {"sh", "bash", "shell", "console", "shell-session"}
 MAX_SECONDS = 180
 

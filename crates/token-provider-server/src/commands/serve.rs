@@ -72,9 +72,11 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
             // Not polled before all listeners accept.
             notifier.ready(&status).await;
             stop.cancelled().await;
-            notifier.stopping().await;
+            let drain = app.access().drain();
+            notifier.stopping(drain).await;
+            tokio::time::sleep(drain).await;
         };
-        listen::serve_with(capacity.limits(), app, listeners, until).await;
+        listen::serve_with(capacity.limits(), Arc::clone(&app), listeners, until).await;
         if let Some(admin) = admin {
             admin.stop().await;
         }
@@ -92,7 +94,15 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
                 }
                 Asked::End(name) if stop.is_cancelled() => return name,
                 Asked::End(name) => {
-                    tracing::info!("{name}: answers under way finish, then the server stops");
+                    let drain = app.access().drain();
+                    if drain.is_zero() {
+                        tracing::info!("{name}: answers under way finish, then the server stops");
+                    } else {
+                        tracing::info!(
+                            drain = drain.as_secs(),
+                            "{name}: not ready any more; callers are served until the drain is over, then the server stops"
+                        );
+                    }
                     stop.cancel();
                 }
             }

@@ -10,6 +10,9 @@ use super::read::Fault;
 pub(super) const LIFETIME_BOUNDS: (Duration, Duration) =
     (Duration::from_secs(60), Duration::from_secs(86_400));
 
+/// A server that goes on for longer after SIGTERM looks as if it hung.
+const LONGEST_DRAIN: Duration = Duration::from_secs(10 * 60);
+
 /// What the library takes; HERE's own are a tenth of this.
 const LONGEST_SCOPE: usize = 1024;
 
@@ -27,6 +30,15 @@ pub(super) fn lifetime(text: &str) -> Result<Duration, &'static str> {
         return Err("expected a lifetime from 60s to 24h");
     }
     Ok(lifetime)
+}
+
+/// Reads how long a server that is to stop goes on serving.
+pub(super) fn drain(text: &str) -> Result<Duration, &'static str> {
+    let drain = duration(text)?;
+    if drain > LONGEST_DRAIN {
+        return Err("expected a span of time from 0s to 10m");
+    }
+    Ok(drain)
 }
 
 fn parse_duration(text: &str) -> Option<Duration> {

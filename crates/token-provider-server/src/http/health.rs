@@ -1,4 +1,4 @@
-//! `/livez`: the process answers. `/readyz`: it has a token to hand out.
+//! `/livez`: the process answers. `/readyz`: it has a token to hand out, and is not about to stop.
 
 use std::time::Duration;
 
@@ -21,6 +21,9 @@ pub(super) fn live() -> Answer {
 
 /// Waits a moment for a token that is on its way.
 pub(super) async fn ready(access: &Access) -> Result<Answer, Problem> {
+    if access.is_draining() {
+        return Err(Problem::not_ready("the server is about to stop"));
+    }
     match tokio::time::timeout(MAX_WAIT, access.handout().ready()).await {
         Ok(Ok(())) => Ok(text("ready\n")),
         Ok(Err(error)) => Err(Problem::not_ready(error.to_string())),
@@ -47,7 +50,7 @@ pub(super) fn probe(access: &Access, request: &Parts) -> Result<Answer, Problem>
     if request.uri.path() == "/livez" {
         return Ok(live());
     }
-    if access.handout().is_ready() {
+    if !access.is_draining() && access.handout().is_ready() {
         return Ok(text("ready\n"));
     }
     let mut answer = text("unready\n");

@@ -13,6 +13,7 @@ mod command;
 mod connections;
 mod contract;
 mod corpus;
+mod drain;
 mod golden;
 mod layers;
 #[cfg(feature = "otlp")]

@@ -13,6 +13,7 @@ pub(super) const EVERY_KEY: &str = r#"
 listen = ["0.0.0.0:8443", "unix:/run/token-provider/http.sock"]
 public_hosts = ["Tokens.example.com.", "tokens.example.com:8443"]
 lifetimes = ["1h", 300, "15m", "5m"]
+drain = "1m30s"
 profile = "maps"
 
 [tls]
@@ -112,6 +113,7 @@ fn what_the_file_says_is_what_comes_out() {
     let hosts: Vec<String> = config.public_hosts.iter().map(ToString::to_string).collect();
     assert_eq!(hosts, ["tokens.example.com", "tokens.example.com:8443"]);
     assert_eq!(seconds(&config), [300, 900, 3600], "sorted, each once");
+    assert_eq!(config.drain, Duration::from_secs(90));
 
     let tls = config.tls.unwrap();
     assert_eq!(tls.cert, Path::new("/etc/token-provider/tls.crt"));
@@ -197,6 +199,7 @@ fn without_a_file_the_server_is_on_loopback_and_closed() {
     assert_eq!(config.listen, [Listen::Tcp { host: Host::Localhost, port: 3000 }]);
     assert_eq!(config.public_hosts, []);
     assert_eq!(seconds(&config), [60, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400]);
+    assert_eq!(config.drain, Duration::ZERO);
     assert_eq!(config.tls, None);
     assert_eq!(config.profiles.keys().collect::<Vec<_>>(), ["default"]);
     let origins: Vec<String> = config.cors.origins.iter().map(ToString::to_string).collect();

@@ -19,6 +19,8 @@ fn wrong_values_are_refused_in_words_that_help() {
         ("lifetimes = ['1 hour']", "lifetimes[0]: expected a span of time such as"),
         ("lifetimes = [59]", "lifetimes[0]: expected a lifetime from 60s to 24h"),
         ("lifetimes = [-60]", "lifetimes[0]: expected a span of time such as"),
+        ("drain = 'soon'", "drain: expected a span of time such as"),
+        ("drain = 10000", "drain: expected a span of time from 0s to 10m"),
         ("lifetimes = {}", "lifetimes: expected a list, not a table"),
         ("profile = 'a b'", "profile: expected a name of up to 64 letters"),
         ("profile = 1", "profile: expected a string, not a number"),

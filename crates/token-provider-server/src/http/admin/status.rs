@@ -124,7 +124,8 @@ pub(super) fn json(app: &App, history: &History, process: Option<Process>) -> St
         time: rfc_3339(now),
         started_at: process.map(|process| rfc_3339(process.start)),
         uptime_seconds: process.map(|process| now.saturating_sub(process.start).as_secs()),
-        ready: profiles.iter().any(|profile| profile.is_default && profile.is_ready),
+        ready: !app.access().is_draining()
+            && profiles.iter().any(|profile| profile.is_default && profile.is_ready),
         profiles: profiles.iter().map(ProfileEntry::of).collect(),
         refusals: telemetry.refusals().collect(),
         rates: history.rates(),

@@ -73,6 +73,22 @@ async fn systemd_hears_of_start_life_reload_and_stop() {
 }
 
 #[tokio::test]
+async fn systemd_gives_a_drain_the_time_that_it_takes() {
+    let mut folder = Folder::new();
+    let socket = folder.path("notify");
+    let systemd = Systemd::bind(&socket);
+    folder.set("NOTIFY_SOCKET", socket.to_str().expect("is text"));
+    folder.set("TOKEN_PROVIDER_DRAIN", "5m");
+    let server = folder.start(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]);
+    assert!(systemd.hears().await.starts_with("READY=1\n"));
+    server.signal(Signal::TERM);
+    let stopping = systemd.hears().await;
+    assert!(stopping.starts_with("STOPPING=1\n"), "{stopping}");
+    // What comes after the drain takes 29 s at most.
+    assert!(stopping.ends_with("\nEXTEND_TIMEOUT_USEC=330000000"), "{stopping}");
+}
+
+#[tokio::test]
 async fn systemd_hears_that_a_reload_is_done_when_the_credential_was_tried() {
     let (account, mut folder) = (Account::open().await, Folder::new());
     folder.write("credentials.properties", &account.credentials());

@@ -235,6 +235,27 @@ async fn idle_connection_ends_with_a_proper_farewell() {
 }
 
 #[tokio::test]
+async fn draining_server_keeps_the_connection_and_says_farewell_at_the_end() {
+    let server = TlsServer::start().await;
+    let mut frames = Frames::open(&server).await;
+    server.server.app.access().drain();
+    for stream in [1, 3, 5] {
+        frames.write.write_all(&request(stream, "/getToken")).await.expect("is sent");
+        // In the order of the connection: a farewell would come before the next answer.
+        let next = loop {
+            let next = frames.next().await.expect("the connection is open");
+            if [HEADERS, GOAWAY].contains(&next.kind) {
+                break next;
+            }
+        };
+        assert_eq!((next.kind, next.stream), (HEADERS, stream));
+    }
+    server.server.begin_shutdown();
+    let farewell = frames.next_of(GOAWAY).await.expect("is said");
+    assert_eq!(number(&farewell.payload, 4), Some(0));
+}
+
+#[tokio::test]
 async fn requests_above_the_limit_are_refused_one_by_one() {
     let issuer = Arc::new(GatedIssuer::new("planted.token.text"));
     let limits = Limits { streams: 2, ..Limits::default() };
