@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use token_provider::{AccessToken, Error, Moment, Scope, SlotStatus, TokenKey, TokenProvider};
 
 use super::{Caller, Permit};
@@ -24,12 +24,13 @@ pub struct Profile {
     issuer: Option<Arc<MeteredIssuer>>,
 }
 
-/// How requests that were permitted ended.
+/// How requests that were permitted ended, and why the last rotation failed.
 #[derive(Debug, Default)]
 struct Counts {
     held: Counter,
     waited: Counter,
     failed: Counter,
+    rotation_problem: ArcSwapOption<String>,
 }
 
 /// The providers of all profiles.
@@ -49,7 +50,8 @@ pub struct ProfileStatus<'a> {
     pub name: &'a str,
     /// Whether it is for callers that name none.
     pub is_default: bool,
-    /// Whether the token that most callers ask for can be handed out.
+    /// Whether tokens can be handed out: the one that most callers ask for; where nobody does, any that is asked for. Where
+    /// none is, nothing is known against it.
     pub is_ready: bool,
     /// Every token held or wanted.
     pub tokens: Vec<SlotStatus>,
@@ -61,6 +63,8 @@ pub struct ProfileStatus<'a> {
     pub failed: u64,
     /// Where its tokens come from.
     pub issuer: Option<&'a MeteredIssuer>,
+    /// Why its credential is not the one in its file.
+    pub rotation_problem: Option<Arc<String>>,
 }
 
 impl Profile {
@@ -207,6 +211,13 @@ impl Handout {
         }
     }
 
+    /// Takes why a profile's credential is not the one in its file, if it is not.
+    pub fn set_rotation_problem(&self, profile: &str, problem: Option<String>) {
+        if let Some(profile) = self.profiles.get(profile) {
+            profile.counts.rotation_problem.store(problem.map(Arc::new));
+        }
+    }
+
     /// Returns how many requests each profile has answered with a token that was held, with one that was waited for, and
     /// with none.
     pub fn counts(&self) -> impl Iterator<Item = (u64, u64, u64)> {
@@ -220,15 +231,20 @@ impl Handout {
             let Profile { name, provider, counts, issuer, .. } = profile;
             let (tokens, usual) = (provider.status(), self.usual.load());
             let usual = tokens.iter().find(|slot| slot.key == **usual);
+            let is_ready = match usual {
+                Some(usual) => usual.token.is_some(),
+                None => tokens.is_empty() || tokens.iter().any(|slot| slot.token.is_some()),
+            };
             ProfileStatus {
                 name,
                 is_default: *name == self.default,
-                is_ready: usual.is_some_and(|slot| slot.token.is_some()),
+                is_ready,
                 tokens,
                 held: counts.held.sum(),
                 waited: counts.waited.sum(),
                 failed: counts.failed.sum(),
                 issuer: issuer.as_deref(),
+                rotation_problem: counts.rotation_problem.load_full(),
             }
         })
     }

@@ -95,6 +95,11 @@ impl Oidc {
         }
     }
 
+    /// Returns the provider's name, and whether it had keys when it was last asked.
+    pub(super) fn status(&self) -> (&str, bool) {
+        (&self.provider.issuer, self.keeper.is_up())
+    }
+
     /// Says whose token it is.
     ///
     /// # Errors

@@ -93,6 +93,11 @@ impl Rules {
         }
     }
 
+    /// Returns the identity provider, and whether it had keys when it was last asked.
+    pub fn identity_provider(&self) -> Option<(&str, bool)> {
+        self.oidc.as_ref().map(Oidc::status)
+    }
+
     /// Judges the name by which the request calls this server, before anything else is done for it, and returns it.
     ///
     /// # Errors

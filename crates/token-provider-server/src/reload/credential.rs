@@ -19,6 +19,9 @@ use crate::access::Handout;
 /// be known everywhere), it is asked again after this time.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 
+/// Files are exchanged within seconds. One that is gone for longer would be missed at the next start.
+const GONE_FOR: Duration = Duration::from_secs(60);
+
 /// Looks after one profile's credential.
 #[derive(Debug)]
 pub struct Rotation {
@@ -28,6 +31,16 @@ pub struct Rotation {
     /// A new credential has not been taken into use yet: when to try it again. By a timer: it may be late by the time
     /// that the machine sleeps.
     pending: Option<Instant>,
+    gone: Gone,
+}
+
+/// Whether the file is there.
+#[derive(Debug, Default)]
+enum Gone {
+    #[default]
+    No,
+    Since(Instant),
+    Reported,
 }
 
 /// What is rotated, where it is read from, and who uses it.
@@ -67,14 +80,14 @@ impl Rotation {
     ) -> Self {
         let file = source.path().map(|path| Watched::new(path.to_owned()));
         let credential = Kind::AccessKey { source, scope, issuer };
-        Self { profile: profile.to_owned(), credential, file, pending: None }
+        Self { profile: profile.to_owned(), credential, file, pending: None, gone: Gone::No }
     }
 
     /// Takes the file with the API key that another token provider is asked with.
     pub fn of_api_key(profile: &str, file: &Path, issuer: Arc<RemoteIssuer>) -> Self {
         let credential = Kind::ApiKey { file: file.to_owned(), issuer };
         let file = Some(Watched::new(file.to_owned()));
-        Self { profile: profile.to_owned(), credential, file, pending: None }
+        Self { profile: profile.to_owned(), credential, file, pending: None, gone: Gone::No }
     }
 
     /// Takes a new credential into use, if there is one and the issuer accepts it. Tokens already held go on being
@@ -88,6 +101,7 @@ impl Rotation {
             Some(file) => file.has_changed().await,
             None => false,
         };
+        self.report_gone(now, handout);
         let is_time = self.pending.is_some_and(|at| at <= now);
         if has_changed || is_asked_to || is_time {
             self.pending = None;
@@ -95,15 +109,42 @@ impl Rotation {
         }
     }
 
+    /// Reports a file that is gone for a while, once.
+    fn report_gone(&mut self, now: Instant, handout: &Handout) {
+        let Some(file) = self.file.as_mut().filter(|file| file.is_gone) else {
+            self.gone = Gone::No;
+            return;
+        };
+        match self.gone {
+            Gone::No => self.gone = Gone::Since(now),
+            Gone::Since(since) if now.duration_since(since) >= GONE_FOR => {
+                let problem = format!("{}: gone for a minute, or does not answer", file.path().display());
+                tracing::error!(
+                    profile = self.profile,
+                    credential.source = %self.credential.place(),
+                    "the credential file is gone; what was read last stays in use until the next start"
+                );
+                file.forget();
+                self.gone = Gone::Reported;
+                handout.set_rotation_problem(&self.profile, Some(problem));
+            }
+            Gone::Since(_) | Gone::Reported => {}
+        }
+    }
+
     async fn rotate(&mut self, now: Instant, handout: &Handout) {
         let profile = self.profile.as_str();
-        match self.credential.rotate(self.file.as_mut()).await {
-            Outcome::Same => {}
-            Outcome::Hung => self.pending = Some(now),
+        let problem = match self.credential.rotate(self.file.as_mut()).await {
+            Outcome::Same => None,
+            Outcome::Hung => {
+                self.pending = Some(now);
+                Some(format!("{}: the file does not answer", self.credential.place()))
+            }
             Outcome::Rotated => {
                 tracing::info!(profile, credential.source = %self.credential.place(), "credential rotated: {} accepts the new one", self.credential.issuer());
                 handout.credential_changed(profile);
                 warn_if_readable_by_others(self.file.as_mut()).await;
+                None
             }
             Outcome::Unusable(error) => {
                 tracing::error!(
@@ -111,6 +152,7 @@ impl Rotation {
                     error,
                     "the changed credential is not used; the old one stays in use"
                 );
+                Some(error)
             }
             Outcome::Refused(error) => {
                 let issuer = self.credential.issuer();
@@ -129,8 +171,10 @@ impl Rotation {
                     "{what}"
                 );
                 self.pending = Some(now + TRY_AGAIN);
+                Some(format!("{what}: {error}"))
             }
-        }
+        };
+        handout.set_rotation_problem(profile, problem);
     }
 }
 
@@ -235,6 +279,12 @@ mod tests {
     use super::*;
     use crate::access::Profile;
 
+    /// Nobody listens there.
+    const PROPERTIES: &str = "here.access.key.id = first\nhere.access.key.secret = planted\n\
+                              here.token.endpoint.url = http://127.0.0.1:1/oauth2/token\n";
+    const OTHER: &str = "here.access.key.id = second\nhere.access.key.secret = planted\n\
+                         here.token.endpoint.url = http://127.0.0.1:1/oauth2/token\n";
+
     /// Looks as often as a change takes to settle.
     async fn look_at(now: Instant, rotation: &mut Rotation, handout: &Handout) {
         for _ in 0..2 {
@@ -284,6 +334,95 @@ mod tests {
         look_at(now + TRY_AGAIN, &mut rotation, &handout).await;
         assert_eq!(issuer.credential().access_key_id(), "second");
         assert_eq!(refused(), 1);
+    }
+
+    /// A profile whose credential is in this file; nobody needs to be asked for it.
+    fn bench(path: &Path) -> (Rotation, Handout) {
+        fs::write(path, PROPERTIES).expect("can be written");
+        let mut lookup = Lookup::default();
+        lookup.file = Some(path.to_owned());
+        let source = lookup.find().expect("is there");
+        let credential = source.load().expect("is well-formed");
+        let issuer = Arc::new(HereIssuer::new(HereIssuerConfig::new(credential)).expect("can be made"));
+        let provider = TokenProvider::new(Arc::clone(&issuer));
+        let handout = Handout::new([Profile::new("default", Vec::new(), provider)], "default");
+        (Rotation::new("default", source, None, issuer), handout)
+    }
+
+    fn problem(handout: &Handout) -> Option<String> {
+        let problem = handout.status().next().expect("there is one profile").rotation_problem;
+        problem.map(|problem| problem.to_string())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn file_that_is_gone_for_a_minute_is_reported_once_until_it_is_back() {
+        let folder = tempfile::tempdir().expect("can be made");
+        let path = folder.path().join("credentials.properties");
+        let (mut rotation, handout) = bench(&path);
+        let start = Instant::now();
+        look_at(start, &mut rotation, &handout).await;
+        let away = folder.path().join("away");
+        fs::rename(&path, &away).expect("can be renamed");
+        let after = |seconds| start + Duration::from_secs(seconds);
+        look_at(after(2), &mut rotation, &handout).await;
+        // Back in time, so that the minute starts again.
+        fs::rename(&away, &path).expect("can be renamed");
+        look_at(after(30), &mut rotation, &handout).await;
+        fs::rename(&path, &away).expect("can be renamed");
+        look_at(after(32), &mut rotation, &handout).await;
+        look_at(after(91), &mut rotation, &handout).await;
+        assert_eq!(problem(&handout), None);
+        look_at(after(92), &mut rotation, &handout).await;
+        assert!(problem(&handout).is_some_and(|problem| problem.contains("gone for a minute")));
+        handout.set_rotation_problem("default", None);
+        look_at(after(600), &mut rotation, &handout).await;
+        assert_eq!(problem(&handout), None, "said once");
+
+        handout.set_rotation_problem("default", Some("planted".to_owned()));
+        fs::rename(&away, &path).expect("can be renamed");
+        look_at(after(602), &mut rotation, &handout).await;
+        assert_eq!(problem(&handout), None, "it is the file that is in use");
+        fs::remove_file(&path).expect("can be removed");
+        fs::create_dir(&path).expect("can be made");
+        look_at(after(604), &mut rotation, &handout).await;
+        look_at(after(664), &mut rotation, &handout).await;
+        assert!(problem(&handout).is_some(), "a folder is no file");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pipe_that_was_read_is_not_gone() {
+        let folder = tempfile::tempdir().expect("can be made");
+        let path = folder.path().join("credentials.properties");
+        let (mut rotation, handout) = bench(&path);
+        fs::remove_file(&path).expect("can be removed");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().expect("can be run").success());
+        let start = Instant::now();
+        for minutes in 0..3 {
+            look_at(start + Duration::from_secs(60 * minutes), &mut rotation, &handout).await;
+        }
+        assert_eq!(problem(&handout), None);
+    }
+
+    #[tokio::test]
+    async fn rotation_has_failed_until_the_file_and_what_is_in_use_are_the_same() {
+        let folder = tempfile::tempdir().expect("can be made");
+        let path = folder.path().join("credentials.properties");
+        let (mut rotation, handout) = bench(&path);
+        look_at(Instant::now(), &mut rotation, &handout).await;
+        assert_eq!(problem(&handout), None);
+        // Cut short; then whole, and of an account that nobody answers for.
+        for (text, reason) in [("here.access.key.id = second", "secret"), (OTHER, "could not be asked")] {
+            fs::write(&path, text).expect("can be written");
+            look_at(Instant::now(), &mut rotation, &handout).await;
+            assert!(
+                problem(&handout).is_some_and(|problem| problem.contains(reason)),
+                "{:?}",
+                problem(&handout)
+            );
+        }
+        fs::write(&path, PROPERTIES).expect("can be written");
+        look_at(Instant::now(), &mut rotation, &handout).await;
+        assert_eq!(problem(&handout), None);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(super) struct Watched {
     known: Option<Stamp>,
     /// How it was at the last look.
     seen: Option<Stamp>,
+    /// Whether there was nothing at the last look, or no answer.
+    pub(super) is_gone: bool,
 }
 
 /// What differs between two states of a file: which file it is (symbolic links are followed), and when its content and
@@ -36,7 +38,7 @@ impl Watched {
     /// reported once; whoever reads it then finds that it is the same.
     pub(super) fn new(path: PathBuf) -> Self {
         let work = || FileWork::new(&path.display());
-        Self { look: work(), read: work(), read_as: None, known: None, seen: None, path }
+        Self { look: work(), read: work(), read_as: None, known: None, seen: None, is_gone: false, path }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -60,9 +62,17 @@ impl Watched {
     /// Finds out which file is at the path now.
     pub(super) async fn look(&mut self) -> Result<(), Hung> {
         let path = self.path.clone();
-        let stamp = self.look.run(move || Stamp::of(&path)).await;
-        self.seen = stamp.as_ref().ok().copied().flatten();
-        stamp.map(drop)
+        // A folder in its place is no file, and a pipe is one that does not change.
+        let found = self.look.run(move || path.metadata().ok().filter(|found| !found.is_dir())).await;
+        let metadata = found.as_ref().ok().and_then(Option::as_ref);
+        self.is_gone = metadata.is_none();
+        self.seen = metadata.and_then(Stamp::of);
+        found.map(drop)
+    }
+
+    /// Has the file reported as changed once it is back, even if it is the same.
+    pub(super) fn forget(&mut self) {
+        self.known = None;
     }
 
     /// Reads the file where that may block. While it hangs in an earlier attempt, fails at once, unless another file is
@@ -80,9 +90,9 @@ impl Watched {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
+    fn of(metadata: &Metadata) -> Option<Self> {
         // What was read from a pipe is gone: it cannot change, and reading it again would wait for a second writer.
-        path.metadata().ok().filter(Metadata::is_file).as_ref().map(Self::from)
+        metadata.is_file().then(|| Self::from(metadata))
     }
 }
 

@@ -12,8 +12,9 @@ use serde_json::json;
 use token_provider::{Error, ErrorKind, Issue, IssueFuture, Issued, TestClock, TokenKey, TokenProvider};
 use tokio::time::Instant;
 
+use super::support::identity::IdentityProvider;
 use super::support::issuer::GatedIssuer;
-use super::support::program::Folder;
+use super::support::program::{Account, Folder};
 use super::support::server::{ACCESS_KEY_SECRET, Server, Setup};
 use super::support::wire::{Connection, Reply, get, request};
 use super::support::within;
@@ -114,6 +115,79 @@ async fn callers_cannot_make_new_series() {
     let after = metrics(&server).await;
     assert_eq!(series(&after), series(&before));
     assert!(!after.contains("example") && !after.contains("610"), "{after}");
+}
+
+#[tokio::test]
+async fn profile_is_ready_by_the_tokens_that_its_callers_ask_for() {
+    let config = format!(
+        "[profiles.default]\n[profiles.maps]\n[access]\nanonymous = true\nanonymous_max_ttl = \"10m\"\n\
+         anonymous_profiles = [\"default\", \"maps\"]\n{CONFIG}"
+    );
+    let server = Setup::default().config(&config).start().await;
+    let ready = |profile: &str, is: u8| format!("token_provider_profile_ready{{profile=\"{profile}\"}} {is}");
+    // Nobody has asked for anything.
+    let page = metrics(&server).await;
+    assert_sample(&page, &ready("default", 1));
+    // No caller of these may have the token of an hour.
+    for ttl in [3600, 60] {
+        assert_eq!(get(server.address, &format!("/getToken?ttl={ttl}")).await.status, 200);
+    }
+    server.sandbox.faults().replace(vec![Fault::new().with_status(503).with_count(99)]);
+    assert_eq!(get(server.address, "/getToken?profile=maps").await.status, 503);
+    let page = metrics(&server).await;
+    assert_sample(&page, r#"token_provider_token_failures{profile="maps",scope="",lifetime="600"} 1"#);
+    assert!(!page.contains("lifetime=\"3600\""), "{page}");
+    assert_sample(&page, &ready("default", 1));
+    assert_sample(&page, &ready("maps", 0));
+    // What most callers ask for beats what some have.
+    assert_eq!(get(server.address, "/readyz").await.status, 503);
+    assert_sample(&metrics(&server).await, &ready("default", 0));
+}
+
+#[tokio::test]
+async fn credential_that_is_not_taken_into_use_is_seen_until_it_is_put_right() {
+    let (account, folder) = (Account::open().await, Folder::new());
+    folder.write("credentials.properties", &account.credentials());
+    folder.write("token-provider.toml", "admin.listen = '127.0.0.1:0'\naudit.to = 'off'\n");
+    let mut server = folder.start(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+    let [_, admin] = server.addresses().await;
+    let problem = async || {
+        let status = request(admin, "GET", "/status", &[("Accept", "application/json")]).await.json();
+        status["profiles"][0]["rotation_problem"].as_str().map(str::to_owned)
+    };
+    let sample =
+        |is: u8| format!(r#"token_provider_credential_last_rotation_successful{{profile="default"}} {is}"#);
+    assert_eq!(problem().await, None);
+    assert_sample(get(admin, "/metrics").await.text(), &sample(1));
+
+    let wrong = "planted-secret-that-is-not-this-accounts-0123456789";
+    folder.write("credentials.properties", &account.credentials().replace(&account.secret(), wrong));
+    server.signal(Signal::HUP);
+    server.logged("HERE did not accept the changed credential").await;
+    let refused = async { while problem().await.is_none() {} };
+    within("the problem", refused).await;
+    let text = problem().await.unwrap_or_default();
+    assert!(text.contains("401300") && !text.contains("planted"), "{text}");
+    assert_sample(get(admin, "/metrics").await.text(), &sample(0));
+
+    folder.write("credentials.properties", &account.credentials());
+    let put_right = async { while problem().await.is_some() {} };
+    within("no problem", put_right).await;
+    assert_sample(get(admin, "/metrics").await.text(), &sample(1));
+}
+
+#[tokio::test]
+async fn identity_provider_is_up_while_it_has_keys() {
+    let company = IdentityProvider::start().await;
+    let server = Setup::default().config(&format!("{}{CONFIG}", company.config())).start().await;
+    let sample = format!("token_provider_oidc_up{{provider=\"{}\"}} 1", company.issuer);
+    let asked = async {
+        while !metrics(&server).await.lines().any(|line| line == sample) {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(&sample, asked).await;
+    assert!(!metrics(&start().await).await.contains("token_provider_oidc_up"), "there is none");
 }
 
 #[tokio::test]
@@ -392,8 +466,10 @@ async fn every_metric_that_is_named_is_one() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let read =
         |path: &str| fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let server = start().await;
-    get(server.address, "/getToken").await;
+    let company = IdentityProvider::start().await;
+    let config = format!("access.anonymous = true\n{}{CONFIG}", company.config());
+    let server = Setup::default().config(&config).start().await;
+    assert_eq!(get(server.address, "/getToken").await.status, 200);
     let page = metrics(&server).await;
     let mut known: BTreeSet<String> =
         series(&page).iter().map(|series| series.split('{').next().unwrap_or_default().to_owned()).collect();

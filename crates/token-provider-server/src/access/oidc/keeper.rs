@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ struct Shared {
     held: ArcSwap<Held>,
     flight: Mutex<Flight>,
     wake: Notify,
+    /// Whether the last fetch brought keys.
+    is_up: AtomicBool,
     /// How many fetches have come to an end.
     ended: watch::Sender<u64>,
 }
@@ -107,6 +110,7 @@ impl Keeper {
                 unknown_key_at: Duration::ZERO,
             }),
             wake: Notify::new(),
+            is_up: AtomicBool::new(false),
             ended: watch::Sender::new(0),
         });
         let task = tokio::spawn(keep(Arc::clone(&shared), fetch)).abort_handle();
@@ -118,6 +122,11 @@ impl Keeper {
         let held = self.shared.held.load();
         let is_usable = held.usable_until.is_some_and(|until| !until.left_at(now).is_zero());
         is_usable.then_some(held)
+    }
+
+    /// Returns whether the provider, when it was last asked, had keys that can be used.
+    pub(super) fn is_up(&self) -> bool {
+        self.shared.is_up.load(Ordering::Relaxed)
     }
 
     /// Says whether the keys were asked for after a token was signed, or after it came in: then its key would be among
@@ -234,6 +243,8 @@ where
             Ok(result) => result.unwrap_or(Err(FetchError::Panicked)),
             Err(_elapsed) => Err(FetchError::Endless),
         };
+        let has_keys = result.as_ref().is_ok_and(|fetched| fetched.keys.len() > 0);
+        shared.is_up.store(has_keys, Ordering::Relaxed);
         let next_at = match result {
             Ok(fetched) => {
                 failures = 0;

@@ -32,7 +32,7 @@ const LONGEST_AGE: Duration = Duration::from_secs(60 * 60);
 /// The identity provider, as far as its keys go.
 #[derive(Debug)]
 pub(super) struct Provider {
-    issuer: String,
+    pub(super) issuer: String,
     discovery: Url,
 }
 

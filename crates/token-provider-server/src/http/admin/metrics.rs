@@ -18,6 +18,14 @@ pub(super) fn page(app: &App, format: Format, process: Option<Process>) -> Strin
     config(&mut page, app);
     handouts(&mut page, &profiles);
     requests(&mut page, app);
+    if let Some((provider, is_up)) = app.access().rules().identity_provider() {
+        page.family(
+            "token_provider_oidc_up",
+            Kind::Gauge,
+            "Whether the identity provider, when it was last asked, had keys that can be used: 1, else 0.",
+        )
+        .sample(&[("provider", provider)], u8::from(is_up));
+    }
     issuers(&mut page, &profiles);
     tokens(&mut page, &profiles);
     if let Some(audit) = app.telemetry().audit() {
@@ -72,10 +80,18 @@ fn handouts(page: &mut Exposition, profiles: &[ProfileStatus<'_>]) {
     let mut ready = page.family(
         "token_provider_profile_ready",
         Kind::Gauge,
-        "Whether the token that most callers ask for can be handed out: 1, else 0.",
+        "Whether tokens that callers ask for can be handed out: 1, else 0.",
     );
     for profile in profiles {
         ready.sample(&[("profile", profile.name)], u8::from(profile.is_ready));
+    }
+    let mut rotated = page.family(
+        "token_provider_credential_last_rotation_successful",
+        Kind::Gauge,
+        "Whether the credential in use is the one that its file holds: 1, else 0.",
+    );
+    for profile in profiles {
+        rotated.sample(&[("profile", profile.name)], u8::from(profile.rotation_problem.is_none()));
     }
 }
 

@@ -202,6 +202,9 @@ function showProfiles(profiles) {
 function troubles(status) {
   const list = [];
   for (const profile of status.profiles) {
+    if (profile.rotation_problem) {
+      list.push({ title: `Profile ${profile.name}: the credential in its file is not in use`, what: profile.rotation_problem, remedy: "Put a good credential file in place: it is read again by itself. The one in use is lost at the next start." });
+    }
     for (const token of profile.tokens) {
       if (!token.last_error) continue;
       const left = token.state === "none" ? "no token held" : `the held token lives on for ${span(token.seconds_left)}`;

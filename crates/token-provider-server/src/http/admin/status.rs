@@ -48,6 +48,9 @@ struct ProfileEntry<'a> {
     issuer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     clock_offset_seconds: Option<i64>,
+    /// Why the credential in use is not the one in its file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rotation_problem: Option<&'a str>,
     handouts: Handouts,
     issuer_requests: BTreeMap<&'static str, u64>,
     tokens: Vec<TokenEntry<'a>>,
@@ -165,6 +168,7 @@ impl<'a> ProfileEntry<'a> {
             ready: profile.is_ready,
             issuer: profile.issuer.map(MeteredIssuer::place),
             clock_offset_seconds: profile.issuer.and_then(MeteredIssuer::clock_offset),
+            rotation_problem: profile.rotation_problem.as_ref().map(|problem| problem.as_str()),
             handouts: Handouts { held: profile.held, waited: profile.waited, failed: profile.failed },
             issuer_requests: ended.filter(|(_, count)| *count > 0).collect(),
             tokens: profile.tokens.iter().map(TokenEntry::of).collect(),

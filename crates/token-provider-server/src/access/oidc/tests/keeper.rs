@@ -91,6 +91,25 @@ async fn provider_that_is_away_at_the_start_is_asked_less_and_less_and_found_whe
 }
 
 #[tokio::test(start_paused = true)]
+async fn provider_is_up_while_the_last_request_brought_keys() {
+    let key = Key::p256();
+    let bench = Bench::with(&config(), Answer::Away);
+    let is_up = || bench.oidc.status().1;
+    assert!(!is_up(), "it has not answered yet");
+    assert!(bench.judge(&lasting(&key, "a")).await.is_err());
+    for (answer, expected) in [
+        (keys(&[(&key, "a")]), true),
+        (Answer::Away, false),
+        (keys(&[(&key, "a")]), true),
+        (keys(&[]), false),
+    ] {
+        bench.script.set(answer);
+        tokio::time::sleep(AGE).await;
+        assert_eq!(is_up(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn stale_keys_are_used_for_a_day_while_the_provider_is_away() {
     let key = Key::p256();
     let bench = Bench::with(&config(), keys(&[(&key, "a")]));
