@@ -178,7 +178,7 @@ impl App {
         let authority = target.authority().map(Authority::as_str);
         let host = match rules.admit_host(&request.headers, authority, ends) {
             Ok(host) => host,
-            Err(_) if !self.is_admin() && health::is_probe(request) => {
+            Err(_) if health::is_probe(request) => {
                 return health::probe(&self.access, request);
             }
             Err(problem) => {

@@ -20,7 +20,7 @@ use hyper::header::{
 use hyper::http::request::Parts;
 
 use self::history::History;
-use super::{Answer, App, allow, token};
+use super::{Answer, App, allow, health, token};
 use crate::access::{Access, Ends, Rules};
 use crate::problem::Problem;
 use crate::telemetry::{Format, Process, Telemetry};
@@ -82,6 +82,11 @@ impl Admin {
                 let is_open = weight(headers, "application/openmetrics-text") > weight(headers, "text/plain");
                 let format = if is_open { Format::OpenMetrics } else { Format::Prometheus };
                 Ok(text(format.content_type(), metrics::page(app, format, look().await)))
+            }
+            path @ ("/livez" | "/readyz") => {
+                Rules::admit_own_page(headers, host, ends)?;
+                allow(&request.method, READ)?;
+                if path == "/livez" { Ok(health::live()) } else { health::ready(&app.access).await }
             }
             _ => Err(Problem::not_found()),
         }

@@ -297,14 +297,29 @@ async fn nobody_elses_page_may_look() {
     }
 }
 
+/// A probe may call it by any name; a page of somebody else may not.
+#[tokio::test]
+async fn admin_listener_tells_its_health() {
+    let server = start().await;
+    let admin = server.admin().await;
+    for (target, word) in [("/livez", "live\n"), ("/readyz", "ready\n")] {
+        assert_eq!((get(admin, target).await.status, get(admin, target).await.text()), (200, word));
+        let mut connection = Connection::open(admin).await;
+        connection.send(format!("GET {target} HTTP/1.1\r\nHost: balancer.example\r\n\r\n")).await;
+        assert_eq!(connection.reply().await.text(), word);
+        let page = request(admin, "GET", target, &[("Origin", "https://evil.example")]).await;
+        assert_eq!(page.status, 403, "{page:?}");
+    }
+}
+
 #[tokio::test]
 async fn admin_listener_has_nothing_for_callers() {
     let server = start().await;
     let admin = server.admin().await;
-    for target in ["/getToken", "/oauth2/token", "/livez", "/readyz", "/openapi.json", "/nothing"] {
+    for target in ["/getToken", "/oauth2/token", "/openapi.json", "/client.js", "/nothing"] {
         assert_eq!(get(admin, target).await.status, 404, "{target}");
     }
-    for target in ["/", "/status", "/status.js", "/metrics"] {
+    for target in ["/", "/status", "/status.js", "/metrics", "/livez", "/readyz"] {
         let reply = request(admin, "POST", target, &[]).await;
         assert_eq!((reply.status, reply.header("allow")), (405, Some("GET, HEAD")), "{target}");
     }
