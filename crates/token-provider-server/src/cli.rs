@@ -251,7 +251,7 @@ impl Command {
                 log.apply(&mut overrides);
                 if log.verbose == 0 {
                     // A script wants its token, and to hear nothing but why there is none, which is reported at the end.
-                    overrides.verbosity -= 2;
+                    overrides.verbosity -= 3;
                 }
             }
             Self::Health { file, listen, .. } => {
@@ -465,7 +465,7 @@ mod tests {
                 Cli::try_parse_from(["token-provider", "serve"].into_iter().chain(flags.split_whitespace()));
             assert_eq!(cli.expect("is well-formed").command.overrides().verbosity, expected, "{flags}");
         }
-        for (flags, expected) in [("", -2), ("-q", -3), ("-v", 1), ("-vv", 2)] {
+        for (flags, expected) in [("", -3), ("-q", -4), ("-v", 1), ("-vv", 2)] {
             let cli =
                 Cli::try_parse_from(["token-provider", "token"].into_iter().chain(flags.split_whitespace()));
             assert_eq!(cli.expect("is well-formed").command.overrides().verbosity, expected, "token {flags}");

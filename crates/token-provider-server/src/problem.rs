@@ -112,9 +112,8 @@ impl Problem {
     }
 
     /// The caller has shown nothing to say who it is. RFC 6750 §3.1: the challenge then has no error code.
-    pub fn unauthenticated() -> Self {
-        let description =
-            "this server wants to know who is asking: send an API key, or a token of your identity provider";
+    pub fn unauthenticated(ways: &str) -> Self {
+        let description = format!("authentication required: {ways}");
         Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidToken, description)
             .with_rule("authenticate")
             .with_header(WWW_AUTHENTICATE, r#"Bearer realm="token-provider""#)
@@ -122,7 +121,7 @@ impl Problem {
 
     /// The caller has shown a key or token that is not known (RFC 6750 §3.1).
     pub fn invalid_token() -> Self {
-        let description = "the API key or token is not known here, or no longer good";
+        let description = "the API key or token is unknown, or no longer valid";
         Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidToken, description)
             .with_rule("authenticate")
             .with_header(WWW_AUTHENTICATE, r#"Bearer realm="token-provider", error="invalid_token""#)
@@ -173,11 +172,22 @@ impl Problem {
         problem
     }
 
-    /// The caller at the OAuth 2.0 door is not known (RFC 6749 §5.2).
+    /// The client at the OAuth 2.0 endpoint has shown nothing (RFC 6749 §5.2).
+    pub fn unauthenticated_client(ways: &str) -> Self {
+        let mut problem = Self::invalid_client();
+        problem.0.description = format!("authentication required: {ways}").into();
+        problem
+    }
+
+    /// The client at the OAuth 2.0 endpoint is not known (RFC 6749 §5.2).
     pub fn invalid_client() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidClient, "there is no such client id and secret")
-            .with_rule("authenticate")
-            .with_header(WWW_AUTHENTICATE, r#"Basic realm="token-provider", charset="UTF-8""#)
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            Topic::InvalidClient,
+            "the client id or the client secret is wrong",
+        )
+        .with_rule("authenticate")
+        .with_header(WWW_AUTHENTICATE, r#"Basic realm="token-provider", charset="UTF-8""#)
     }
 
     /// The client authenticates in a way that there is not here (RFC 6749 §5.2).
@@ -196,12 +206,16 @@ impl Problem {
 
     /// No such path.
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, Topic::NotFound, "there is nothing here; GET / says what there is")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            Topic::NotFound,
+            "there is nothing at this path; see GET /openapi.json",
+        )
     }
 
     /// The path is there, but not for this method.
     pub fn method_not_allowed(allow: &'static str) -> Self {
-        let description = format!("this path answers to {allow} only");
+        let description = format!("this path accepts only {allow}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, Topic::InvalidRequest, description)
             .with_header(ALLOW, allow)
     }

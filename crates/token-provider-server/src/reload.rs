@@ -173,8 +173,8 @@ impl Reloader {
     fn why_locked(&self) -> String {
         let restart = if self.is_open { "" } else { " (or a restart)" };
         format!(
-            "refusing everyone: the changed configuration names no caller; access.anonymous = true{restart} opens the \
-             server to anyone who reaches it"
+            "refusing everyone: the changed configuration names no caller; name one, or set access.anonymous = \
+             true{restart} to open the server to anyone who reaches it"
         )
     }
 

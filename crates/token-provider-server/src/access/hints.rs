@@ -24,7 +24,7 @@ impl Hints {
         if origin == "null" {
             if self.is_first("null") {
                 tracing::warn!(
-                    "a page without an origin was refused, such as a local file: serve it, as at http://localhost:5173"
+                    "a page without an origin, such as a local file, was refused: serve it over HTTP, as at http://localhost:5173"
                 );
             }
             return;

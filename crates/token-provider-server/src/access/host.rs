@@ -66,7 +66,7 @@ impl HostRules {
         }
         Err(Problem::access_denied(
             "host",
-            "this server does not go by that name; add it to public_hosts in the configuration if it should",
+            "this server is not known by that name; add it to public_hosts in the configuration if it should",
         ))
     }
 

@@ -155,7 +155,7 @@ impl Rules {
     }
 
     /// Says who is asking. Any of the configured ways lets a caller in; one that shows a wrong credential, and nothing
-    /// else that counts, is refused even where callers without a name are let in: it believes to be somebody.
+    /// else that counts, is refused even where callers without a name are let in: it claims to be somebody.
     ///
     /// # Errors
     ///
@@ -199,7 +199,7 @@ impl Rules {
         match (refusal, &self.anonymous) {
             (Some(problem), _) => Err(problem),
             (None, Some(policy)) => Ok(Caller::anonymous(policy)),
-            (None, None) => Err(Problem::unauthenticated()),
+            (None, None) => Err(Problem::unauthenticated(&self.ways())),
         }
     }
 
@@ -246,8 +246,35 @@ impl Rules {
         match (secret, &self.anonymous) {
             (None, _) if ends.client.is_rejected() => Err(Problem::rejected_client_certificate()),
             (None, Some(policy)) => Ok(Caller::anonymous(policy)),
-            _ => Err(Problem::invalid_client()),
+            (None, None) => Err(Problem::unauthenticated_client(&self.client_ways())),
+            (Some(_), _) => Err(Problem::invalid_client()),
         }
+    }
+
+    /// Says how a caller can authenticate here; only what is configured.
+    fn ways(&self) -> String {
+        let ways = [
+            (!self.api_keys.is_empty(), "send an API key (X-API-Key, or Authorization: Bearer)"),
+            (self.oidc.is_some(), "send a token of your identity provider (Authorization: Bearer)"),
+            (self.mtls.is_some(), "show a client certificate"),
+            (
+                self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.header().is_some()),
+                "come through the proxy in front",
+            ),
+        ];
+        in_words(&ways)
+    }
+
+    /// The same at the OAuth 2.0 endpoint.
+    fn client_ways(&self) -> String {
+        let ways = [
+            (
+                !self.api_keys.is_empty(),
+                "send an API key's id and the key as client id and secret (HTTP Basic, or in the form)",
+            ),
+            (self.mtls.is_some(), "show a client certificate"),
+        ];
+        in_words(&ways)
     }
 
     /// Says whether the caller's side of the connection is encrypted: here, or at a trusted proxy that says so.
@@ -347,6 +374,12 @@ impl Rules {
             Presented::Token(token)
         }
     }
+}
+
+fn in_words(ways: &[(bool, &str)]) -> String {
+    let ways: Vec<&str> =
+        ways.iter().filter(|(is_configured, _)| *is_configured).map(|(_, way)| *way).collect();
+    if ways.is_empty() { "nobody is let in here".to_owned() } else { ways.join(", or ") }
 }
 
 /// The address of the other side; an IPv4 one that came in through IPv6 is the same address.

@@ -271,7 +271,7 @@ fn check_clock(issuer: &ProfileIssuer, report: &mut Report) {
     let (seconds, direction) = (offset.unsigned_abs(), if offset > 0 { "behind" } else { "ahead of" });
     report.warning(
         "clock",
-        format_args!("this machine is {seconds} s {direction} HERE; requests are signed with HERE's time, but set the clock, by NTP best"),
+        format_args!("this machine is {seconds} s {direction} HERE; requests are signed with HERE's time, but set the clock, preferably with NTP"),
     );
 }
 

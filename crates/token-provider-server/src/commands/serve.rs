@@ -85,7 +85,7 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
         loop {
             match signals.next().await {
                 Asked::Reload => {
-                    tracing::info!("SIGHUP: configuration and credentials are looked at");
+                    tracing::info!("SIGHUP: reloading configuration and credentials");
                     if let Some(audit) = telemetry.audit() {
                         audit.reopen();
                     }
@@ -96,7 +96,7 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
                 Asked::End(name) => {
                     let drain = app.access().drain();
                     if drain.is_zero() {
-                        tracing::info!("{name}: answers under way finish, then the server stops");
+                        tracing::info!("{name}: finishing requests in flight, then stopping");
                     } else {
                         tracing::info!(
                             drain = drain.as_secs(),

@@ -229,7 +229,7 @@ fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
     }
     if hash == digest(&SHA256, b"").as_ref() {
         return Err(
-            "expected the SHA-256 of a key: this one is the hash of nothing, as an empty file or variable gives it",
+            "expected the SHA-256 of a key: this is the hash of empty input, as an empty file or variable gives it",
         );
     }
     Ok(hash)

@@ -133,8 +133,7 @@ pub(super) fn read_admin(section: &mut Section<'_>, taken: &[Listen]) -> AdminCo
     if let Some(listen) = &listen
         && taken.iter().any(|other| other.collides_with(listen))
     {
-        section
-            .problem("listen", "is also in the list of places where callers are answered: it needs its own");
+        section.problem("listen", "is also in `listen`: it needs an address of its own");
     }
     AdminConfig { listen }
 }

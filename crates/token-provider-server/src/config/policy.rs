@@ -77,10 +77,7 @@ pub(super) fn read(section: &mut Section<'_>, prefix: &str, known: &Known<'_>) -
 
     let max_ttl = section.text_or_number(&key("max_ttl"), lifetime);
     if max_ttl.is_some_and(|most| most < known.lifetimes.shortest()) {
-        section.problem(
-            &key("max_ttl"),
-            "is shorter than every one of `lifetimes`: no token could be handed out",
-        );
+        section.problem(&key("max_ttl"), "is shorter than all of `lifetimes`: no token could be handed out");
     }
 
     PolicyConfig { profiles, scopes, max_ttl, rate: read_rate(section, &key("rate"), &key("burst")) }

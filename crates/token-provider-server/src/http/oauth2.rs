@@ -166,7 +166,7 @@ async fn read<B>(body: B) -> Result<Zeroizing<Vec<u8>>, Problem>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
 {
-    let broken = || Problem::invalid_request("the body did not arrive whole");
+    let broken = || Problem::invalid_request("the request body is incomplete");
     let mut body = pin!(body);
     let read = async {
         // All at once, so that growing leaves no copy of a secret behind.

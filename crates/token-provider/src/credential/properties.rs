@@ -87,7 +87,7 @@ impl Entries {
         // Its name is not repeated: in a garbled line the secret may stand in its place.
         if let Some(entry) = self.entries.iter().rev().find(|entry| entry.is_nearly(key)) {
             let line = entry.line;
-            return format!("line {line}: did you mean {key}? Write the key exactly so").into();
+            return format!("line {line}: did you mean {key}? Write it exactly like that").into();
         }
         if self.get("here.client.id").is_some() && self.get(super::KEY_SECRET).is_none() {
             return "it has here.client.id and no access key: create an access key for the app in the HERE portal, and \

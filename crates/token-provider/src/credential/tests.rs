@@ -287,7 +287,7 @@ fn ini_values_are_read_as_heres_java_sdk_reads_them() {
 #[test]
 fn mistaken_files_are_told_what_was_meant() {
     const SECRET: &str = "here.access.key.secret = QzPlantedSecretQz\n";
-    let near = "line 1: did you mean here.access.key.id? Write the key exactly so";
+    let near = "line 1: did you mean here.access.key.id? Write it exactly like that";
     let table = [
         ("here.acces.key.id = x\n", near),
         ("here.accesskey.id = x\n", near),
@@ -337,7 +337,7 @@ fn errors_name_file_line_and_key_and_show_no_value() {
         ),
         (
             format!("{SECRET}Here.Access.Key.Id = x"),
-            "line 2: did you mean here.access.key.id? Write the key exactly so",
+            "line 2: did you mean here.access.key.id? Write it exactly like that",
         ),
         (
             format!("\n# c\n{SECRET}here.access.key.id =\n"),

@@ -107,7 +107,7 @@ pub(super) fn read(
             let code = code.map_or_else(String::new, |code| format!(", {code}"));
             Err(Error::new(
                 ErrorKind::Unavailable { status },
-                format!("the token endpoint is failing ({status}{code}); it is asked again by and by"),
+                format!("the token endpoint is failing ({status}{code}); retrying"),
             )
             .with_retry_after(retry_after))
         }
@@ -156,7 +156,7 @@ fn refusal(status: u16, body: &[u8], place: &str) -> Error {
             404 | 405 => format!(
                 "there is no token endpoint at this address ({status}); check here.token.endpoint.url"
             ),
-            407 => "a proxy wants to be logged in to (407); check HTTPS_PROXY and NO_PROXY".to_owned(),
+            407 => "a proxy requires authentication (407); check HTTPS_PROXY and NO_PROXY".to_owned(),
             _ => format!(
                 "the request was refused ({status}) by something that is not HERE's token endpoint, most often a \
                  proxy; check here.token.endpoint.url, HTTPS_PROXY and NO_PROXY"
@@ -170,7 +170,9 @@ fn refusal(status: u16, body: &[u8], place: &str) -> Error {
         Some(TIMESTAMP_REFUSED) => {
             return Error::new(
                 ErrorKind::ClockSkew,
-                format!("HERE refused the timestamp ({number}): set this machine's clock, by NTP best"),
+                format!(
+                    "HERE refused the timestamp ({number}): set this machine's clock, preferably with NTP"
+                ),
             );
         }
         Some(NONCE_CONSUMED) => {

@@ -111,7 +111,7 @@ async fn second_refusal_ends_the_attempt() {
     assert_eq!(error.kind(), ErrorKind::ClockSkew);
     assert_eq!(
         error.to_string(),
-        "HERE refused the timestamp (401204): set this machine's clock, by NTP best"
+        "HERE refused the timestamp (401204): set this machine's clock, preferably with NTP"
     );
     assert!(!error.is_transient(), "only a person can set the clock");
     leaks::assert_hidden(&leaks::rendered(&error));

@@ -80,7 +80,7 @@ fn wrong_values_are_refused_in_words_that_help() {
         ),
         (
             &format!("{key}E3B0C44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'"),
-            "access.api_keys[0].sha256: expected the SHA-256 of a key: this one is the hash of nothing",
+            "access.api_keys[0].sha256: expected the SHA-256 of a key: this is the hash of empty input",
         ),
         (
             &format!("{key}tp_abc'"),
@@ -209,11 +209,11 @@ fn keys_that_must_agree_do() {
         ),
         (
             "listen = ['localhost:1', 'unix:/x']\nadmin.listen = 'unix:/x'".to_owned(),
-            "c.toml:2: admin.listen: is also in the list of places where callers are answered: it needs its own",
+            "c.toml:2: admin.listen: is also in `listen`: it needs an address of its own",
         ),
         (
             "lifetimes = ['10m']\naccess.anonymous_max_ttl = '5m'".to_owned(),
-            "c.toml:2: access.anonymous_max_ttl: is shorter than every one of `lifetimes`: no token could be handed out",
+            "c.toml:2: access.anonymous_max_ttl: is shorter than all of `lifetimes`: no token could be handed out",
         ),
     ] {
         assert_eq!(problems(&text), expected, "{text}");

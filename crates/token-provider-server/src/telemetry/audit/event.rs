@@ -140,7 +140,8 @@ impl Event {
 fn foreign(text: &[u8]) -> Box<str> {
     let text = String::from_utf8_lossy(text.get(..MAX_FOREIGN).unwrap_or(text));
     // What is no UTF-8 takes three times the room.
-    text.get(..text.floor_char_boundary(MAX_FOREIGN)).unwrap_or_default().into()
+    let is_within = |(at, character): &(usize, char)| at + character.len_utf8() <= MAX_FOREIGN;
+    text.char_indices().take_while(is_within).map(|(_, character)| character).collect()
 }
 
 impl fmt::Display for RequestId {

@@ -158,7 +158,7 @@ impl Writer {
         match self.sink.reopen() {
             Ok(lost) => {
                 self.shared.tally.write_failed.fetch_add(number(lost), Ordering::Relaxed);
-                tracing::debug!("audit file opened anew");
+                tracing::debug!("audit file reopened");
             }
             Err(error) => {
                 tracing::error!(%error, "the audit file cannot be opened anew; the one that is open stays in use");

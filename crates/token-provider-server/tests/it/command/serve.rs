@@ -106,7 +106,7 @@ async fn second_signal_cuts_answers_off() {
         tokio::task::yield_now().await;
     }
     server.signal(Signal::TERM);
-    server.logged("answers under way finish").await;
+    server.logged("finishing requests in flight").await;
     server.signal(Signal::INT);
     let (status, _, log) = server.end().await;
     assert_eq!(status.code(), Some(1), "{log:#?}");
@@ -211,7 +211,7 @@ async fn allowed_origin_is_added_to_the_usual_ones_and_others_are_named_in_the_l
             [("Origin", "https://C.example:443")],
             Some("to allow them: --allow-origin https://c.example, or cors.origins"),
         ),
-        ([("Origin", "null")], Some("a page without an origin was refused")),
+        ([("Origin", "null")], Some("a page without an origin, such as a local file, was refused")),
     ] {
         assert_eq!(request(address, "GET", "/getToken", &headers).await.status, 403, "{headers:?}");
         if let Some(hint) = hint {

@@ -43,7 +43,7 @@ impl Target {
         let issuer = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let endpoint = format!("http://{}/oauth2/token", issuer.local_addr().expect("is bound"));
         let credential = format!(
-            "here.access.key.id = a\nhere.access.key.secret = b\nhere.token.endpoint.url = {endpoint}\n"
+            "here.access.key.id = an-id\nhere.access.key.secret = a-secret\nhere.token.endpoint.url = {endpoint}\n"
         );
         folder.write("credentials.properties", &credential);
         folder.write("c.toml", "[tls]\ncert = \"tls.crt\"\nkey = \"tls.key\"\n");

@@ -102,7 +102,7 @@ async fn any_configured_way_lets_a_caller_in() {
             "wrong API key",
             Some("tp_x"),
             &bare,
-            Err("401 the API key or token is not known here, or no longer good"),
+            Err("401 the API key or token is unknown, or no longer valid"),
         ),
     ] {
         let verdict = ask(&rules, bearer, ends).await;

@@ -87,7 +87,7 @@ fn every_code_says_what_to_do() {
             401,
             401_204,
             Some(ErrorKind::ClockSkew),
-            "HERE refused the timestamp (401204): set this machine's clock, by NTP best",
+            "HERE refused the timestamp (401204): set this machine's clock, preferably with NTP",
         ),
         (
             401,
@@ -189,7 +189,7 @@ fn what_is_not_json_comes_from_something_else() {
             true,
             "there is no token endpoint at this address (405)",
         ),
-        (407, ErrorKind::InvalidAnswer { status: 407 }, true, "a proxy wants to be logged in to (407)"),
+        (407, ErrorKind::InvalidAnswer { status: 407 }, true, "a proxy requires authentication (407)"),
         (408, ErrorKind::Unavailable { status: 408 }, true, "is failing (408)"),
         (429, ErrorKind::Throttled, true, "too many requests (429)"),
         (500, ErrorKind::Unavailable { status: 500 }, true, "is failing (500)"),
