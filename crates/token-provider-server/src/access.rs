@@ -36,6 +36,7 @@ pub use self::caller::{Caller, Method};
 pub use self::handout::{Handout, Profile, ProfileStatus};
 pub use self::oidc::fetch_keys as fetch_identity_keys;
 pub use self::rules::Rules;
+pub(crate) use self::rules::X_API_KEY;
 pub use self::shares::{Share, Shares};
 
 /// The access rules of a running server, and the tokens behind them.

@@ -14,8 +14,8 @@ use tokio::time::MissedTickBehavior;
 
 use crate::config::Environment;
 
-/// Systemd reads its socket at once, unless it is in trouble itself.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Systemd reads its socket at once, unless it is in trouble itself. The end waits for this.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// What the end can take: answers under way, those of the admin listener, the last audit lines.
 const LONGEST_END: Duration = Duration::from_secs(30);
 

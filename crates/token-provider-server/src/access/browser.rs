@@ -24,8 +24,9 @@ const OF_PROXIES: [&str; 3] = ["forwarded", "via", "x-real-ip"];
 const FORWARDED: &str = "x-forwarded-";
 const ALLOWED_METHODS: &str = "GET, HEAD, POST";
 
-/// The headers of a prefetch: today's, the one before it, and Firefox's old one.
-const PURPOSE: [HeaderName; 3] = [
+/// The headers of a prefetch: today's, the one before it, Firefox's old one, and old WebKit's.
+const PURPOSE: [HeaderName; 4] = [
+    HeaderName::from_static("x-purpose"),
     HeaderName::from_static("sec-purpose"),
     HeaderName::from_static("purpose"),
     HeaderName::from_static("x-moz"),
@@ -127,8 +128,8 @@ fn admit_without_origin(headers: &HeaderMap, allows_any: bool) -> Result<Cors, P
 /// without an origin, and with `Sec-Fetch-Site: none`.
 pub(super) fn refuse_prefetch(headers: &HeaderMap) -> Result<(), Problem> {
     let is_prefetch = |value: &HeaderValue| {
-        let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
-        value.contains("prefetch") || value.contains("prerender")
+        let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+        ["prefetch", "prerender", "preview"].iter().any(|word| value.contains(word))
     };
     if PURPOSE.iter().any(|name| headers.get_all(name).iter().any(is_prefetch)) {
         return Err(Problem::access_denied(

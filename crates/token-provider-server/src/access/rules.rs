@@ -31,7 +31,7 @@ const MAX_TTL: u64 = 86_400;
 /// with somebody who guesses is not shut out.)
 const ADDRESS_RATE: (u32, u32) = (50, 200);
 
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// All rules but those about profiles and scopes, which stand with the tokens.
 #[derive(Debug)]
@@ -353,16 +353,18 @@ impl Rules {
     /// `X-API-Key`, or `Authorization: Bearer` (RFC 6750 §2.1). Other schemes are for a proxy in front, which may pass on
     /// what it has judged; so are bearer tokens where nobody has to say who they are and no caller here has one.
     fn presented<'a>(&self, headers: &'a HeaderMap) -> Presented<'a> {
-        if let Some(key) = headers.get(X_API_KEY) {
-            return Presented::ApiKey(key.as_bytes());
+        let mut keys = headers.get_all(X_API_KEY).iter();
+        if let Some(key) = keys.next() {
+            // Two are a doubt about which counts: neither.
+            return Presented::ApiKey(if keys.next().is_some() { b"" } else { key.as_bytes() });
         }
         let Some(value) = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes) else {
             return Presented::Nothing;
         };
-        let Some((scheme, token)) = value.split_at_checked("Bearer ".len()) else {
-            return Presented::Nothing;
-        };
-        if !scheme.eq_ignore_ascii_case(b"Bearer ") {
+        // Whatever stands behind the scheme's name, if it is no space as it should be: it claims to be somebody.
+        let end = value.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(value.len());
+        let (scheme, token) = value.split_at(end);
+        if !scheme.eq_ignore_ascii_case(b"Bearer") {
             return Presented::Nothing;
         }
         let token = token.trim_ascii();

@@ -20,7 +20,7 @@ use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::{Answer, token};
-use crate::access::{Access, Caller, Ends, Rules, Shares, Wish};
+use crate::access::{Access, Caller, Ends, Rules, Shares, Wish, X_API_KEY};
 use crate::problem::Problem;
 use crate::telemetry::audit::Event;
 
@@ -89,6 +89,10 @@ where
         });
     if !is_form {
         return Err(Problem::invalid_request("Content-Type: expected application/x-www-form-urlencoded"));
+    }
+    if request.headers.contains_key(X_API_KEY) {
+        // The way of `/getToken`. Whoever shows a key there claims to be somebody: not to be let in as nobody.
+        return Err(Problem::unsupported_client_authentication());
     }
     let basic = Basic::of(request)?;
     let address = rules.address(&request.headers, ends);
