@@ -7,8 +7,8 @@
 //! request, and the connection's timer looks at them when it fires.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -30,7 +30,9 @@ pub(super) struct Activity {
     reading: Reading,
     /// Requests whose answers have not been handed on in full.
     exchanges: AtomicU32,
-    /// When something last moved: bytes, the beginning or the end of an exchange.
+    /// Over HTTP/2, when each of them began.
+    begun: Mutex<Vec<u64>>,
+    /// When something last moved: the beginning or the end of an exchange, and over HTTP/1.1 bytes.
     moved: AtomicU64,
     /// When the head now being read began.
     head: AtomicU64,
@@ -45,13 +47,14 @@ pub(super) struct Activity {
 pub(super) enum Reading {
     /// HTTP/1.1: the next head has begun.
     Heads,
-    /// HTTP/2: some frame, which need not lead to a request. It does not keep the connection open.
+    /// HTTP/2: some frame, which need not belong to a request. Neither it nor what answers it (of a PING, say) keeps the
+    /// connection open, nor an answer that nobody takes in.
     Frames,
 }
 
-/// One request and its answer, under way until dropped.
+/// One request and its answer, under way until dropped, and when it began.
 #[derive(Debug)]
-pub(super) struct Exchange(Arc<Activity>);
+pub(super) struct Exchange(Arc<Activity>, u64);
 
 /// An answer's body, which is under way until the protocol has taken it, and what is held for as long.
 #[derive(Debug)]
@@ -66,6 +69,7 @@ impl Activity {
             opened: Instant::now(),
             reading,
             exchanges: AtomicU32::new(0),
+            begun: Mutex::default(),
             moved: AtomicU64::new(0),
             // Whoever opens a connection has something to say.
             head: AtomicU64::new(0),
@@ -81,19 +85,28 @@ impl Activity {
             // Saves a look at the clock. The time that a head took counts as the answer's.
             head => self.moved.store(head, Relaxed),
         }
-        Exchange(Arc::clone(self))
+        let began = self.moved.load(Relaxed);
+        if self.reading == Reading::Frames {
+            self.begun.lock().unwrap_or_else(PoisonError::into_inner).push(began);
+        }
+        Exchange(Arc::clone(self), began)
     }
 
     pub(super) fn has_read(&self) {
+        if self.reading == Reading::Frames {
+            return;
+        }
         if self.exchanges.load(Relaxed) > 0 {
             self.mark(&self.moved);
-        } else if self.reading == Reading::Heads && self.head.load(Relaxed) == NEVER {
+        } else if self.head.load(Relaxed) == NEVER {
             self.mark(&self.head);
         }
     }
 
     pub(super) fn has_written(&self) {
-        self.mark(&self.moved);
+        if self.reading == Reading::Heads {
+            self.mark(&self.moved);
+        }
     }
 
     pub(super) fn is_ending(&self) -> bool {
@@ -119,8 +132,10 @@ impl Activity {
     pub(super) fn due(&self, limits: &Limits) -> Instant {
         let moved = self.moved.load(Relaxed);
         if self.exchanges.load(Relaxed) > 0 {
-            // The handler ends within `answer`; what is left is that nobody takes in the answer.
-            return self.at(moved) + limits.answer + limits.idle;
+            // The handler ends within `answer`; what is left is that nobody takes in the answer. Of several the oldest
+            // counts: others that come and go do not keep it.
+            let oldest = self.begun.lock().unwrap_or_else(PoisonError::into_inner).iter().min().copied();
+            return self.at(oldest.unwrap_or(moved)) + limits.answer + limits.idle;
         }
         let closing = self.closing.load(Relaxed);
         if closing != NEVER {
@@ -155,8 +170,16 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        // No mark of the time: the protocol writes the answer that it has taken, and that leaves one.
-        self.0.exchanges.fetch_sub(1, Relaxed);
+        let Self(activity, began) = self;
+        // Over HTTP/1.1 no mark of the time: the protocol writes the answer that it has taken, and that leaves one.
+        if activity.reading == Reading::Frames {
+            activity.mark(&activity.moved);
+            let mut begun = activity.begun.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(at) = begun.iter().position(|other| other == began) {
+                begun.swap_remove(at);
+            }
+        }
+        activity.exchanges.fetch_sub(1, Relaxed);
     }
 }
 
@@ -229,14 +252,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn exchange_under_way_is_not_idle() {
+    async fn oldest_exchange_under_way_has_no_more_time_than_the_first() {
         let activity = Activity::new(Reading::Frames);
-        let (first, second) = (activity.begin(), activity.begin());
-        drop(first);
+        let first = activity.begin();
         advance(Duration::from_secs(90)).await;
-        assert_eq!(left(&activity), 15);
+        let second = activity.begin();
         activity.has_read();
-        assert_eq!(left(&activity), 105, "a body that comes in is progress");
+        activity.has_written();
+        assert_eq!(left(&activity), 15, "neither frames nor another request are progress");
+        drop(first);
+        assert_eq!(left(&activity), 105);
         drop(second);
         assert_eq!(left(&activity), 75);
     }
@@ -247,6 +272,7 @@ mod tests {
         drop(activity.begin());
         advance(Duration::from_secs(70)).await;
         activity.has_read();
+        activity.has_written();
         assert_eq!(left(&activity), 5);
     }
 

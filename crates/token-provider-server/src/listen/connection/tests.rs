@@ -2,7 +2,7 @@
 
 use http_body_util::Full;
 use hyper::Response;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex, split};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -350,4 +350,67 @@ async fn head_that_trickles_does_not_hold_up_a_stop() {
     caller.pass(1).await;
     caller.stop.say();
     assert_eq!(caller.seconds_until_closed().await, 5);
+}
+
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).expect("is short");
+    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// `GET http://localhost/`.
+fn get(number: u8) -> Vec<u8> {
+    const END: u8 = 1 | 4;
+    frame(1, END, number * 2 + 1, &[&[0x82, 0x86, 0x84, 0x41, 9][..], b"localhost"].concat())
+}
+
+/// Lets so many octets of an answer come.
+fn take(number: u8, octets: u8) -> Vec<u8> {
+    frame(8, 0, number * 2 + 1, &[0, 0, 0, octets])
+}
+
+/// Begins with a window for each answer; sends what it is given for each half minute, and a PING. Says when the server closes.
+async fn seconds_with_pings(window: u8, first: Vec<u8>, each: impl Fn(u8) -> Vec<u8>) -> u64 {
+    let Caller { stream, since, .. } = Caller::open_http2();
+    let (mut read, mut write) = split(stream);
+    let reading = async move {
+        let _ = read.read_to_end(&mut Vec::new()).await;
+        since.elapsed().as_secs()
+    };
+    let sending = async {
+        let settings = frame(4, 0, 0, &[0, 4, 0, 0, 0, window]);
+        let hello = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings, &first].concat();
+        write.write_all(&hello).await.expect("the server reads");
+        for half_minute in 0..30 {
+            let sent = [each(half_minute), frame(6, 0, 0, &[0; 8])].concat();
+            // It may have closed.
+            let _ = write.write_all(&sent).await;
+            tokio::time::sleep(Duration::from_secs(30)).await;
+        }
+    };
+    tokio::pin!(reading, sending);
+    tokio::select! {
+        closed = &mut reading => closed,
+        () = sending => u64::MAX,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_do_not_keep_an_http2_connection_open() {
+    let nothing = |_| Vec::new();
+    let idle = seconds_with_pings(100, get(0), nothing).await;
+    assert!((75..=80).contains(&idle), "answered and idle: {idle}");
+
+    let all: Vec<u8> = (0..20).flat_map(get).collect();
+    let untaken = seconds_with_pings(0, all.clone(), nothing).await;
+    assert_eq!(untaken, 30 + 75, "twenty answers that nobody takes in");
+
+    let in_part = seconds_with_pings(1, all, nothing).await;
+    assert!((75..=80).contains(&in_part), "twenty answers of which the first octet is taken in: {in_part}");
+
+    let others = |number| [get(number + 1), take(number + 1, 100)].concat();
+    let beside_others = seconds_with_pings(0, get(0), others).await;
+    assert_eq!(beside_others, 30 + 75, "an answer that nobody takes in, beside others");
+
+    let used = seconds_with_pings(100, Vec::new(), get).await;
+    assert_eq!(used, u64::MAX, "a connection in use is kept");
 }
