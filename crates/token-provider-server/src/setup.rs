@@ -245,7 +245,7 @@ fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Result<Prof
     let scopes = scopes.map_err(failed(name))?;
     // What callers get who name no lifetime, so that the token fetched at the start is the one they ask for.
     let key = TokenKey::new(config.lifetimes.usual()).map_err(failed(name))?;
-    let issuer = Arc::new(issuer);
+    let issuer = Arc::new(issuer.sharing_with(config.profiles.len()));
     let builder = TokenProvider::builder(Arc::clone(&issuer)).default_key(key);
     // At the highest level, so that it is around every line, however little is logged.
     let provider =

@@ -122,8 +122,16 @@ impl Handout {
             profile.number = number;
         }
         let usual = profiles.get(default).map(|profile| profile.provider.default_key().clone());
-        let usual = ArcSwap::from_pointee(usual.unwrap_or_default());
-        Self { profiles, default: default.into(), usual }
+        let usual = Arc::new(usual.unwrap_or_default());
+        let handout = Self { profiles, default: default.into(), usual: ArcSwap::new(Arc::clone(&usual)) };
+        handout.tell_issuers(&usual);
+        handout
+    }
+
+    fn tell_issuers(&self, usual: &Arc<TokenKey>) {
+        for issuer in self.profiles.values().filter_map(|profile| profile.issuer.as_ref()) {
+            issuer.set_usual(Arc::clone(usual));
+        }
     }
 
     /// Returns the names of the profiles, in the order of their numbers.
@@ -179,7 +187,9 @@ impl Handout {
     /// fetching it.
     pub(super) fn set_usual(&self, key: TokenKey) {
         if **self.usual.load() != key {
-            self.usual.store(Arc::new(key));
+            let key = Arc::new(key);
+            self.tell_issuers(&key);
+            self.usual.store(key);
             self.warm();
         }
     }

@@ -1,7 +1,9 @@
-//! Idle connections hold all the file descriptors that they can get: everything else goes on.
+//! Connections hold all the file descriptors that they can get: everything else goes on.
 
 use std::fs;
+use std::time::Duration;
 
+use here_sandbox::Fault;
 use rustix::process::Signal;
 use token_provider_server::access::api_key;
 
@@ -9,7 +11,13 @@ use crate::support::program::{Account, Folder};
 use crate::support::wire::Connection;
 use crate::support::within;
 
+const SCOPES: usize = 5;
+const LIFETIMES: [u32; 8] = [300, 600, 900, 1800, 7200, 14_400, 28_800, 43_200];
 const ADMIN: &str = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+fn scope(number: usize) -> String {
+    format!("hrn:here:authorization::r:project/p{number}")
+}
 
 fn ask(key: &str, ttl: u32) -> String {
     format!("GET /getToken?ttl={ttl} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\n\r\n")
@@ -27,7 +35,9 @@ async fn idle_connections_leave_descriptors_for_all_else() {
         let listed = listed
             .map(|(id, (_, hash))| format!("[[access.api_keys]]\nid = \"{id}\"\nsha256 = \"{hash}\"\n"));
         let audit = format!("[audit]\nto = \"{}\"\n", trail.display());
-        format!("[admin]\nlisten = \"127.0.0.1:0\"\n{audit}{}", listed.collect::<String>())
+        let scopes: Vec<_> = (0..SCOPES).map(scope).collect();
+        let profile = format!("[profiles.default]\nscopes = {scopes:?}\n");
+        format!("[admin]\nlisten = \"127.0.0.1:0\"\n{audit}{profile}{}", listed.collect::<String>())
     };
     folder.write("c.toml", &config(&["old", "new"]));
     let arguments = ["serve", "--config", "c.toml", "--listen", "127.0.0.1:0"];
@@ -41,6 +51,10 @@ async fn idle_connections_leave_descriptors_for_all_else() {
         connection.send(ask(key, 3600)).await;
         assert_eq!(connection.reply().await.status, 200);
         kept.push(connection);
+    }
+    let mut wishing = Vec::new();
+    for _ in 0..SCOPES * LIFETIMES.len() {
+        wishing.push(Connection::open(address).await);
     }
     let mut idle = Vec::new();
     for _ in 0..100 {
@@ -67,7 +81,24 @@ async fn idle_connections_leave_descriptors_for_all_else() {
         }
     };
     within("the new audit file", reopened).await;
+
+    // HERE is slow, and many kinds of tokens are asked for at once.
+    account.sandbox.faults().inject(Fault::new().with_delay(Duration::from_millis(300)).with_count(100));
+    let kinds = (0..SCOPES).flat_map(|number| LIFETIMES.map(|ttl| (ttl, scope(number))));
+    for (connection, (ttl, scope)) in wishing.iter_mut().zip(kinds) {
+        let head = ask(new, ttl).replace(&format!("ttl={ttl}"), &format!("ttl={ttl}&scope={scope}"));
+        connection.send(head).await;
+    }
+    for connection in &mut wishing {
+        assert_eq!(connection.reply().await.status, 200);
+    }
     let mut monitoring = Connection::open_from(3, admin).await;
     monitoring.send(ADMIN).await;
-    assert_eq!(monitoring.reply().await.status, 200);
+    let metrics = monitoring.reply().await;
+    assert_eq!(metrics.status, 200);
+    let is_failure =
+        |line: &&str| line.starts_with("token_provider_issuer_requests_total") && !line.ends_with(" 0");
+    let failures: Vec<_> =
+        metrics.text().lines().filter(is_failure).filter(|line| !line.contains("issued")).collect();
+    assert!(failures.is_empty(), "{failures:?}");
 }
