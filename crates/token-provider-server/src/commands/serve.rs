@@ -55,7 +55,7 @@ pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure
         tracing::info!("{line}");
     }
     if capacity.is_short_of_files() {
-        tracing::warn!("{capacity}; with a higher one (LimitNOFILE=, ulimit -n) it takes more");
+        tracing::warn!("{capacity}; raise it (LimitNOFILE=, ulimit -Hn) for more");
     } else {
         tracing::info!("{capacity}");
     }

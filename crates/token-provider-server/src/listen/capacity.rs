@@ -15,8 +15,6 @@ const RESERVED_MEMORY: u64 = 64 * MIB;
 const CONNECTION_MEMORY: u64 = 96 * 1024;
 /// Descriptors for the issuer, identity providers, files, and all connections of the admin listener.
 const RESERVED_FILES: u64 = 64;
-/// A server with less room than for these does not last anyway.
-const FEWEST: u64 = 16;
 
 /// How many connections there may be, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +43,10 @@ impl Capacity {
             .map(|limit| (limit.saturating_sub(RESERVED_MEMORY) / CONNECTION_MEMORY, Bound::Memory(limit)));
         let by_files = files.map(|limit| (limit.saturating_sub(RESERVED_FILES), Bound::Files(limit)));
         let bounds = [by_memory, by_files].into_iter().flatten();
-        let bounds =
-            bounds.filter_map(|(room, bound)| Some((usize::try_from(room.max(FEWEST)).ok()?, bound)));
-        let (connections, bound) =
-            bounds.chain([(most, Bound::Most)]).min_by_key(|(room, _)| *room).unwrap_or((most, Bound::Most));
+        let bounds = bounds.filter_map(|(room, bound)| Some((usize::try_from(room.max(1)).ok()?, bound)));
+        // Of equal bounds the first counts: to raise a limit that leaves room for the maximum is of no use.
+        let bounds = [(most, Bound::Most)].into_iter().chain(bounds);
+        let (connections, bound) = bounds.min_by_key(|(room, _)| *room).unwrap_or((most, Bound::Most));
         Self { connections, bound }
     }
 
@@ -69,7 +67,7 @@ impl fmt::Display for Capacity {
         let Self { connections, bound } = self;
         write!(f, "up to {connections} connections at once: ")?;
         match bound {
-            Bound::Most => f.write_str("the most that it ever takes"),
+            Bound::Most => f.write_str("the built-in maximum"),
             Bound::Memory(limit) => write!(f, "the memory limit is {} MiB", limit / MIB),
             Bound::Files(limit) => write!(f, "the limit of open files is {limit}"),
         }
@@ -122,22 +120,21 @@ mod tests {
     #[test]
     fn the_narrowest_bound_counts_and_is_named() {
         for (memory, files, expected) in [
-            (None, None, "up to 16384 connections at once: the most that it ever takes"),
-            (Some(1 << 40), Some(1 << 40), "up to 16384 connections at once: the most that it ever takes"),
+            (None, None, "up to 16384 connections at once: the built-in maximum"),
+            (Some(1 << 40), Some(1 << 40), "up to 16384 connections at once: the built-in maximum"),
             // cgroup v1 without a limit.
-            (
-                Some(0x7fff_ffff_ffff_f000),
-                None,
-                "up to 16384 connections at once: the most that it ever takes",
-            ),
+            (Some(0x7fff_ffff_ffff_f000), None, "up to 16384 connections at once: the built-in maximum"),
             (Some(512 * MIB), Some(65_536), "up to 4778 connections at once: the memory limit is 512 MiB"),
             (Some(128 * MIB), Some(65_536), "up to 682 connections at once: the memory limit is 128 MiB"),
             (Some(512 * MIB), Some(1024), "up to 960 connections at once: the limit of open files is 1024"),
-            (None, Some(16_384 + 64), "up to 16384 connections at once: the limit of open files is 16448"),
+            (None, Some(16_383 + 64), "up to 16383 connections at once: the limit of open files is 16447"),
+            (None, Some(16_384 + 64), "up to 16384 connections at once: the built-in maximum"),
             // Less than the program itself takes.
-            (Some(64 * MIB), None, "up to 16 connections at once: the memory limit is 64 MiB"),
-            (Some(0), Some(0), "up to 16 connections at once: the memory limit is 0 MiB"),
-            (None, Some(70), "up to 16 connections at once: the limit of open files is 70"),
+            (Some(65 * MIB), None, "up to 10 connections at once: the memory limit is 65 MiB"),
+            (Some(64 * MIB), None, "up to 1 connections at once: the memory limit is 64 MiB"),
+            (Some(0), None, "up to 1 connections at once: the memory limit is 0 MiB"),
+            (None, Some(70), "up to 6 connections at once: the limit of open files is 70"),
+            (None, Some(0), "up to 1 connections at once: the limit of open files is 0"),
         ] {
             assert_eq!(Capacity::within(memory, files).to_string(), expected, "{memory:?} {files:?}");
         }
