@@ -32,7 +32,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 use self::connection::Ended;
-use self::shown::Shown;
+use self::shown::{Shown, is_too_long};
 use self::stop::Stop;
 use crate::access::{Ends, Share, Shares};
 use crate::http::{self, Answer, App};
@@ -268,6 +268,9 @@ impl Server {
             Err(_elapsed) => return tracing::debug!(%peer, "TLS handshake took too long"),
         };
         let (_, session) = stream.get_ref();
+        if is_too_long(session.peer_certificates()) {
+            return tracing::debug!(%peer, "TLS handshake failed: the client's certificates are too long");
+        }
         let is_http2 = session.alpn_protocol() == Some(b"h2");
         let shown = Shown::new(session.peer_certificates(), tls, &current, began);
         let ends = Ends { is_tls: true, ..ends };

@@ -11,6 +11,9 @@ use super::tls::{Authorities, Current, Tls, unix_time};
 use super::validity::validity;
 use crate::access::{ClientCertificate, ClientNames};
 
+/// It is kept as long as its connection, in what a connection may take. Usual chains have 2 to 6 KiB; TLS allows for 64 KiB.
+const MAX_CHAIN: usize = 16 * 1024;
+
 pub(super) struct Shown {
     tls: Arc<Tls>,
     chain: Vec<CertificateDer<'static>>,
@@ -63,6 +66,11 @@ impl Shown {
         };
         verifier.verify_client_cert(leaf, intermediates, unix_time(now)).is_ok()
     }
+}
+
+/// Says whether a chain is longer than any that is meant well.
+pub(super) fn is_too_long(chain: Option<&[CertificateDer<'_>]>) -> bool {
+    chain.is_some_and(|chain| chain.iter().map(|certificate| certificate.len()).sum::<usize>() > MAX_CHAIN)
 }
 
 /// Returns when the next certificate expires: of those that came along, not all need be in use. At once where that

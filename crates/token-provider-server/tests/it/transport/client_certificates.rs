@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use reqwest::{Client, StatusCode};
 use rustls::client::Resumption;
+use rustls::pki_types::CertificateDer;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, HandshakeKind, SupportedProtocolVersion};
 use token_provider::TestClock;
@@ -12,6 +13,7 @@ use super::authority::{Authority, Files, Leaf};
 use super::tls::kind;
 use super::{REQUEST, TlsServer};
 use crate::support::server::Setup;
+use crate::support::wire::Connection;
 use crate::support::within;
 
 const CONFIG: &str = r#"
@@ -41,12 +43,21 @@ fn with_identity(
     leaf: &Leaf,
     version: &'static SupportedProtocolVersion,
 ) -> ClientConfig {
+    identity_of(server, leaf, leaf.chain(), version)
+}
+
+fn identity_of(
+    server: &TlsServer,
+    leaf: &Leaf,
+    chain: Vec<CertificateDer<'static>>,
+    version: &'static SupportedProtocolVersion,
+) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[version])
         .expect("is supported")
         .with_root_certificates(server.authority.roots())
-        .with_client_auth_cert(leaf.chain(), leaf.private_key())
+        .with_client_auth_cert(chain, leaf.private_key())
         .expect("fit together")
 }
 
@@ -91,6 +102,31 @@ async fn certificates_that_nobody_vouches_for_do_not_get_through() {
     }
     assert_eq!(server.server.sandbox.stats().token_requests, 0);
     assert_eq!(status(&server, Some(&clients.client(&names))).await.expect("shakes hands"), StatusCode::OK);
+}
+
+/// The chain is kept as long as the connection, so it is bounded; what else is in it need not be in use.
+#[tokio::test]
+async fn chain_of_certificates_that_is_too_long_does_not_get_through() {
+    let clients = Authority::new();
+    let server = start(&clients).await;
+    let leaf = clients.client(&["dashboard.example.com"]);
+    let own = leaf.chain().iter().map(|certificate| certificate.len()).sum::<usize>();
+    let unused = clients.server().chain().remove(0);
+    for (length, is_taken) in [(16 * 1024, true), (20 * 1024, false)] {
+        let mut chain = leaf.chain();
+        chain.extend(std::iter::repeat_n(unused.clone(), (length - own) / unused.len()));
+        for version in [&TLS12, &TLS13] {
+            let config = identity_of(&server, &leaf, chain.clone(), version);
+            let answer = async {
+                let stream = server.try_connect(Arc::new(config)).await.ok()?;
+                let mut connection = Connection::new(stream);
+                connection.try_send(REQUEST).await.ok()?;
+                (!connection.is_closed_by_server().await).then_some(())?;
+                Some(connection.reply().await.status)
+            };
+            assert_eq!(answer.await, is_taken.then_some(200), "{length} bytes, {version:?}");
+        }
+    }
 }
 
 /// A client that keeps its connection, of either version of HTTP.
