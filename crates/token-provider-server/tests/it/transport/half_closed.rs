@@ -13,6 +13,8 @@ use rustls::version::{TLS12, TLS13};
 use token_provider_server::listen::Limits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::time;
 use tokio_rustls::client::TlsStream;
 
 use super::authority::Files;
@@ -69,6 +71,15 @@ async fn unix(path: &Path) -> UnixStream {
     within("a connection", UnixStream::connect(path)).await.expect("connects")
 }
 
+/// Lets a second pass at once, which only a single thread can.
+async fn rest() {
+    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        time::pause();
+        time::advance(Duration::from_secs(1)).await;
+        time::resume();
+    }
+}
+
 /// Runs through everything on connections of one kind.
 async fn is_answered<S>(server: &Server, what: &str, rounds: usize, open: impl AsyncFn() -> S)
 where
@@ -101,6 +112,14 @@ where
         assert_eq!(kept.reply().await.status, 200, "{what}, kept");
         assert_eq!(kept.reply().await.status, 200, "{what}, pipelined");
         assert!(kept.is_closed_by_server().await);
+
+        let mut rested = Connection::new(open().await);
+        rested.send(REQUEST).await;
+        assert_eq!(rested.reply().await.status, 200, "{what}, first");
+        rest().await;
+        rested.send_last(REQUEST).await;
+        assert_eq!(rested.reply().await.status, 200, "{what}, after a second");
+        assert!(rested.is_closed_by_server().await);
 
         let mut posting = Connection::new(open().await);
         let body = "grant_type=client_credentials";
