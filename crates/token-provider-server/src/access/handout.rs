@@ -265,3 +265,48 @@ impl Handout {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use token_provider::{Issue, IssueFuture};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Hanging;
+
+    impl Issue for Hanging {
+        fn issue<'a>(&'a self, _key: &'a TokenKey) -> IssueFuture<'a> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    /// Asks for tokens of these lifetimes at once. Returns for how many the issuer is asked.
+    async fn under_way(issuer: &Arc<MeteredIssuer>, lifetimes: impl Iterator<Item = u64>) -> u64 {
+        let before = issuer.ended().map(|(_, count)| count).sum::<u64>();
+        let requests = lifetimes.map(|lifetime| {
+            let key = TokenKey::new(Duration::from_secs(lifetime)).expect("is one");
+            async move { issuer.issue(&key).await.map(drop) }
+        });
+        let all = futures_util::future::join_all(requests);
+        // What is given up is counted where it had begun.
+        assert!(timeout(Duration::from_secs(1), all).await.is_err(), "they hang");
+        issuer.ended().map(|(_, count)| count).sum::<u64>() - before
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn usual_token_waits_for_no_other_whichever_it_is_after_a_reload() {
+        let issuer = Arc::new(MeteredIssuer::other("p", Hanging, "").sharing_with(2));
+        let provider = TokenProvider::builder(Hanging).build();
+        let profile = Profile::new("p", Vec::new(), provider).with_issuer(Arc::clone(&issuer));
+        let handout = Handout::new([profile], "p");
+        // The usual one is the last in the queue.
+        assert_eq!(under_way(&issuer, (3601..3641).chain([3600])).await, 4);
+        handout.set_usual(TokenKey::new(Duration::from_secs(7200)).expect("is one"));
+        assert_eq!(under_way(&issuer, (3601..3641).chain([7200])).await, 4);
+        assert_eq!(under_way(&issuer, (3601..3641).chain([3600])).await, 3, "it is one of many now");
+    }
+}
