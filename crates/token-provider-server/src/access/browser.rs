@@ -24,7 +24,7 @@ const OF_PROXIES: [&str; 3] = ["forwarded", "via", "x-real-ip"];
 const FORWARDED: &str = "x-forwarded-";
 const ALLOWED_METHODS: &str = "GET, HEAD, POST";
 
-/// The headers of a prefetch: today's, the one before it, Firefox's old one, and old WebKit's.
+/// The headers of a prefetch: today's, the one before it, Firefox's old one, and that of old `WebKit`.
 const PURPOSE: [HeaderName; 4] = [
     HeaderName::from_static("x-purpose"),
     HeaderName::from_static("sec-purpose"),

@@ -108,7 +108,7 @@ impl Case {
                 "Accept" => {}
                 "X-API-Key" => keys.push(value.as_str()),
                 "Authorization" => {
-                    keys.push(value.split_once(' ').filter(|(_, key)| key.starts_with("tp_"))?.1)
+                    keys.push(value.split_once(' ').filter(|(_, key)| key.starts_with("tp_"))?.1);
                 }
                 _ => kept.push((name.clone(), value.clone())),
             }
@@ -133,7 +133,7 @@ impl Case {
     }
 
     /// The same refusal, asked for by a page that may ask.
-    fn from_page(&self, page: &str) -> Option<Self> {
+    fn asked_by(&self, page: &str) -> Option<Self> {
         let mut case = self.clone();
         let says_more = |(name, _): &(String, String)| name == "Origin" || name.starts_with("Sec-");
         // The page at `/` is for no other page to read.
@@ -157,7 +157,7 @@ impl Case {
     fn variants(&self, page: &str, config: &Config) -> Vec<Self> {
         let mut all = vec![self.clone()];
         all.extend(self.at_other_door(config));
-        let from_page: Vec<Self> = all.iter().filter_map(|case| case.from_page(page)).collect();
+        let from_page: Vec<Self> = all.iter().filter_map(|case| case.asked_by(page)).collect();
         all.extend(from_page);
         all
     }

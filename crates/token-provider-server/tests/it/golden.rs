@@ -55,13 +55,15 @@ rate = "2/h"
 /// HERE has no other scopes than such.
 const PROJECT: &str = "hrn:here:authorization::rlm:project";
 
-/// Who asks for what, how often, and with which status.
+/// What is asked for, with which headers, how often, and with which status.
+type Step = (&'static str, &'static [(&'static str, &'static str)], usize, u16);
+
 const READ: (&str, &str) = ("X-API-Key", READER);
 const MOVE: (&str, &str) = ("X-API-Key", MOBILE);
 const USER: [(&str, &str); 2] = [("X-Remote-User", "alice"), ("X-Forwarded-For", "203.0.113.9")];
 const TRACE: (&str, &str) = ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
-const GOOD: &[(&str, &[(&str, &str)], usize, u16)] = &[
-    // Held at the start, and asked for by the account's name of it.
+const GOOD: &[Step] = &[
+    // The token of the start, which is held already.
     ("/getToken", &[READ], 2, 200),
     ("/getToken?profile=maps&scope=PROJECT/shops", &[READ, TRACE], 1, 200),
     ("/getToken", &[MOVE, ("Origin", "http://localhost:5173")], 3, 200),
@@ -71,7 +73,7 @@ const GOOD: &[(&str, &[(&str, &str)], usize, u16)] = &[
     ("POST &profile=aerial&expires_in=86400", &[READ], 1, 200),
     ("POST &scope=PROJECT/shops&expires_in=900", &[READ], 2, 200),
 ];
-const BAD: &[(&str, &[(&str, &str)], usize, u16)] = &[
+const BAD: &[Step] = &[
     ("/getToken?ttl=7200", &[READ], 3, 503),
     ("/getToken?profile=aerial&ttl=60&scope=PROJECT/photos", &[READ], 1, 502),
     ("POST &profile=aerial&expires_in=60", &[READ], 1, 502),
@@ -89,7 +91,7 @@ const BAD: &[(&str, &[(&str, &str)], usize, u16)] = &[
 ];
 
 /// Asks as a table says; the request's id tells in the trail which row and which time it was.
-async fn ask(address: SocketAddr, steps: &[(&str, &[(&str, &str)], usize, u16)], table: &str) {
+async fn ask(address: SocketAddr, steps: &[Step], table: &str) {
     for (row, (target, headers, times, status)) in steps.iter().enumerate() {
         for time in 1..=*times {
             let id = format!("{table}-{row:02}-{time}");
@@ -99,7 +101,10 @@ async fn ask(address: SocketAddr, steps: &[(&str, &[(&str, &str)], usize, u16)],
                 Some(fields) => {
                     let keyed = headers.iter().find(|(name, _)| *name == "X-API-Key");
                     let client = keyed.map(|_| format!("&client_id=reader&client_secret={READER}"));
-                    post_form(address, &(client.unwrap_or_default() + fields), &headers).await
+                    // The key's place here is the form.
+                    let others: Vec<_> =
+                        headers.iter().copied().filter(|(name, _)| *name != "X-API-Key").collect();
+                    post_form(address, &(client.unwrap_or_default() + fields), &others).await
                 }
                 None => request(address, "GET", &target, &headers).await,
             };
@@ -109,9 +114,9 @@ async fn ask(address: SocketAddr, steps: &[(&str, &[(&str, &str)], usize, u16)],
 }
 
 /// Makes the same what differs from run to run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Names {
-    origins: Vec<(String, String)>,
+    origins: [(String, &'static str); 2],
     fingerprints: BTreeMap<String, usize>,
 }
 
@@ -158,6 +163,7 @@ impl Names {
 }
 
 #[track_caller]
+#[expect(clippy::disallowed_methods, reason = "the tests, not the program, are told to write")]
 fn compare(name: &str, found: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden").join(name);
     if env::var_os("UPDATE_EXPECTED").is_some() {
@@ -176,7 +182,7 @@ fn samples(page: &str) -> String {
         !["#", "process_", "token_provider_build_info"].iter().any(|start| line.starts_with(start))
             && !["_bucket{", "_sum{"].iter().any(|part| line.contains(part))
     };
-    page.lines().filter(is_steady).map(|line| format!("{line}\n")).collect()
+    page.lines().filter(is_steady).flat_map(|line| [line, "\n"]).collect()
 }
 
 /// Events that happened at one time may change places on the way; their ids say which was first.
@@ -230,14 +236,13 @@ async fn two_profiles_are_told_apart_in_trail_metrics_and_status() {
     server.signal(Signal::TERM);
     assert!(server.end().await.0.success());
 
-    let mut names = Names::default();
-    names.origins = [(&aerial, "http://aerial.example"), (&maps, "http://maps.example")]
-        .map(|(account, name)| (account.origin.clone(), name.to_owned()))
-        .into();
+    let origins = [(&aerial, "http://aerial.example"), (&maps, "http://maps.example")]
+        .map(|(account, name)| (account.origin.clone(), name));
+    let mut names = Names { origins, fingerprints: BTreeMap::new() };
     let trail = fs::read_to_string(trail).expect("is there");
     let trail: Vec<Value> = trail.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect();
     let trail = by_request(trail.iter());
-    let text: String = trail.iter().map(|line| format!("{line}\n")).collect();
+    let text: String = trail.iter().flat_map(|line| [line.to_string(), "\n".to_owned()]).collect();
     compare("two-profiles-audit.jsonl", &names.replace(&text));
     compare("two-profiles-metrics.txt", &names.replace(&samples(&page)));
 

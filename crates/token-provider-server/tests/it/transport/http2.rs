@@ -295,8 +295,8 @@ async fn head_of_more_than_a_hundred_fields_is_431() {
 #[tokio::test]
 async fn open_streams_count_as_connections() {
     let issuer = Arc::new(GatedIssuer::new("planted.token.text"));
-    // One is this connection's own, and the listener has one for the next connection.
-    let limits = Limits { connections: 4, ..Limits::default() };
+    // Two are this connection's own, and the listener has one for the next connection.
+    let limits = Limits { connections: 5, ..Limits::default() };
     let setup = Setup::default().limits(limits).provider(TokenProvider::new(Arc::clone(&issuer)));
     let server = TlsServer::start_with(setup, Files::new()).await;
     let mut frames = Frames::open(&server).await;
@@ -318,7 +318,7 @@ async fn open_streams_count_as_connections() {
 
 #[tokio::test]
 async fn stream_has_its_place_until_its_answer_is_taken() {
-    let limits = Limits { connections: 3, ..Limits::default() };
+    let limits = Limits { connections: 4, ..Limits::default() };
     let server = TlsServer::start_with(Setup::default().limits(limits), Files::new()).await;
     let mut frames = Frames::open(&server).await;
     // No answer's body may be sent (SETTINGS_INITIAL_WINDOW_SIZE).
