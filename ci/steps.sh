@@ -1,5 +1,5 @@
-# What ci/check and ci/packages have in common: they define functions step_NAME and the list `steps`, and call run_steps. Sourced
-# before that; goes to the repository's root.
+# What ci/check and ci/packages have in common: they define functions step_NAME and the list `steps` (and `named_steps`, those that
+# are run by name alone, or with --all), and call run_steps. Sourced before that; goes to the repository's root.
 # shellcheck shell=bash
 
 # As it was called, for messages.
@@ -43,13 +43,16 @@ run() {
 # run_steps ARGUMENT…: what the command line says.
 run_steps() {
     verbose=''
+    [[ -v named_steps ]] || local named_steps=()
     local chosen=() argument step
     for argument in "$@"; do
         case $argument in
             --list)
                 printf '%s\n' "${steps[@]}"
+                ((${#named_steps[@]} == 0)) || printf '%s (by name, or with --all)\n' "${named_steps[@]}"
                 exit
                 ;;
+            --all) chosen+=("${steps[@]}" "${named_steps[@]}") ;;
             -h | --help)
                 sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "$program"
                 exit
@@ -57,7 +60,7 @@ run_steps() {
             -v | --verbose) verbose=yes ;;
             *)
                 if ! declare -F "step_$argument" >/dev/null; then
-                    echo "$program: there is no step '$argument'; the steps are: ${steps[*]}" >&2
+                    echo "$program: there is no step '$argument'; the steps are: ${steps[*]} ${named_steps[*]}" >&2
                     exit 2
                 fi
                 chosen+=("$argument")
@@ -70,5 +73,5 @@ run_steps() {
     for step in "${chosen[@]}"; do
         run "$step"
     done
-    echo "$program: ${#chosen[@]} of ${#steps[@]} steps passed in $SECONDS s"
+    echo "$program: ${#chosen[@]} of $((${#steps[@]} + ${#named_steps[@]})) steps passed in $SECONDS s"
 }

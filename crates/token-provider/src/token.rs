@@ -281,7 +281,8 @@ mod tests {
     #[test]
     fn scope_takes_what_rfc_6749_allows() {
         for good in ["openid", "openid sdp:GROUP-1,GROUP-2", "hrn:here:authorization::rlm:project/p1"] {
-            assert_eq!(Scope::new(good).expect("is well-formed").as_str(), good);
+            let scope = Scope::new(good).expect("is well-formed");
+            assert_eq!((scope.as_str(), scope.to_string()), (good, good.to_owned()));
         }
         let long = "x".repeat(1025);
         for bad in ["", " ", "a\"b", "a\\b", "a\nb", "ü", long.as_str()] {

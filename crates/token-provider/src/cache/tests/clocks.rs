@@ -88,6 +88,21 @@ async fn first_caller_after_a_suspend_gets_the_due_token_and_has_it_refreshed() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn caller_who_comes_in_a_pause_does_not_keep_a_later_one_from_waking_the_keeper() {
+    let bench = Bench::new(|request| if request == 2 { failure(REFUSED) } else { token(3600) });
+    bench.ask(&hour()).await.expect("is handed out");
+    bench.ask_at_once(&hour()).await.expect("is held");
+    while bench.issuer.count() == 1 {
+        pass(seconds(10.0)).await;
+    }
+    bench.ask_at_once(&hour()).await.expect("is held");
+    bench.clock.suspend(seconds(70.0));
+    bench.ask_at_once(&hour()).await.expect("is held");
+    settle().await;
+    assert_eq!(bench.issuer.count(), 3, "in flight with no time passed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_suspend_a_pause_that_is_over_holds_nobody_up() {
     let bench = Bench::new(|request| if request == 1 { failure(REFUSED) } else { token(3600) });
     bench.ask(&hour()).await.expect_err("is refused");
