@@ -268,9 +268,10 @@ impl Handout {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
-    use token_provider::{Issue, IssueFuture};
+    use token_provider::{ErrorKind, Issue, IssueFuture, Issued, TestClock};
     use tokio::time::timeout;
 
     use super::*;
@@ -308,5 +309,33 @@ mod tests {
         handout.set_usual(TokenKey::new(Duration::from_secs(7200)).expect("is one"));
         assert_eq!(under_way(&issuer, (3601..3641).chain([7200])).await, 4);
         assert_eq!(under_way(&issuer, (3601..3641).chain([3600])).await, 3, "it is one of many now");
+    }
+
+    /// Knows the credential from some moment on.
+    #[derive(Debug, Default)]
+    struct Account(AtomicBool);
+
+    impl Issue for Account {
+        fn issue<'a>(&'a self, _: &'a TokenKey) -> IssueFuture<'a> {
+            let is_known = self.0.load(Ordering::Relaxed);
+            let refused = ErrorKind::Rejected { status: 401, code: None };
+            let issued = || Issued::new("planted-token", Duration::from_secs(3600));
+            let answer = is_known.then(issued).ok_or_else(|| Error::from_issuer(refused, "not known"));
+            Box::pin(std::future::ready(answer))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changed_credential_ends_the_pause_after_a_refusal_of_its_own_profile() {
+        let account = Arc::new(Account::default());
+        let provider = TokenProvider::builder(Arc::clone(&account)).clock(TestClock::new()).build();
+        let handout = Handout::new([Profile::new("default", Vec::new(), provider)], "default");
+        handout.ready().await.expect_err("is refused");
+        account.0.store(true, Ordering::Relaxed);
+        handout.ready().await.expect_err("HERE is left alone for a minute");
+        handout.credential_changed("another");
+        handout.ready().await.expect_err("that was another profile's");
+        handout.credential_changed("default");
+        handout.ready().await.expect("HERE was asked at once");
     }
 }

@@ -292,46 +292,81 @@ mod tests {
         }
     }
 
+    /// A rotation with an account behind it, and its credential file.
+    struct Bench {
+        sandbox: Sandbox,
+        origin: String,
+        issuer: Arc<HereIssuer>,
+        handout: Handout,
+        rotation: Rotation,
+        path: PathBuf,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Bench {
+        async fn start() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+            let origin = format!("http://{}", listener.local_addr().expect("is bound"));
+            let sandbox = Sandbox::new(SandboxConfig::generate());
+            let running = sandbox.clone();
+            tokio::spawn(async move { running.serve(listener, std::future::pending()).await });
+
+            let folder = tempfile::tempdir().expect("can be made");
+            let path = folder.path().join("credentials.properties");
+            fs::write(&path, sandbox.credentials_properties(&format!("{origin}/oauth2/token")))
+                .expect("can be written");
+            let mut lookup = Lookup::default();
+            lookup.file = Some(path.clone());
+            let source = lookup.find().expect("is there");
+            let credential = source.load().expect("is well-formed");
+            let issuer = Arc::new(HereIssuer::new(HereIssuerConfig::new(credential)).expect("can be made"));
+            let provider = TokenProvider::new(Arc::clone(&issuer));
+            let handout = Handout::new([Profile::new("default", Vec::new(), provider)], "default");
+            let rotation = Rotation::new("default", source, None, Arc::clone(&issuer));
+            Self { sandbox, origin, issuer, handout, rotation, path, _folder: folder }
+        }
+
+        fn write_second(&self) {
+            let second = format!(
+                "here.access.key.id = second\nhere.access.key.secret = planted-second-secret\n\
+                 here.token.endpoint.url = {}/oauth2/token\n",
+                self.origin
+            );
+            fs::write(&self.path, second).expect("can be written");
+        }
+    }
+
+    #[tokio::test]
+    async fn rotated_credential_is_used_at_once_where_the_old_one_was_refused() {
+        let mut bench = Bench::start().await;
+        assert!(bench.sandbox.remove_access_key(bench.issuer.credential().access_key_id()));
+        bench.handout.ready().await.expect_err("is refused");
+        bench.sandbox.add_access_key("second", "planted-second-secret").expect("is the second");
+        bench.write_second();
+        look_at(Instant::now(), &mut bench.rotation, &bench.handout).await;
+        bench.handout.ready().await.expect("nobody waits for the pause after the refusal");
+    }
+
     #[tokio::test]
     async fn credential_that_was_not_accepted_is_tried_again_with_no_change_of_its_file() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let origin = format!("http://{}", listener.local_addr().expect("is bound"));
-        let sandbox = Sandbox::new(SandboxConfig::generate());
-        let running = sandbox.clone();
-        tokio::spawn(async move { running.serve(listener, std::future::pending()).await });
-
-        let folder = tempfile::tempdir().expect("can be made");
-        let path = folder.path().join("credentials.properties");
-        fs::write(&path, sandbox.credentials_properties(&format!("{origin}/oauth2/token")))
-            .expect("can be written");
-        let mut lookup = Lookup::default();
-        lookup.file = Some(path.clone());
-        let source = lookup.find().expect("is there");
-        let credential = source.load().expect("is well-formed");
-        let issuer = Arc::new(HereIssuer::new(HereIssuerConfig::new(credential)).expect("can be made"));
-        let provider = TokenProvider::new(Arc::clone(&issuer));
-        let handout = Handout::new([Profile::new("default", Vec::new(), provider)], "default");
-        let mut rotation = Rotation::new("default", source, None, Arc::clone(&issuer));
-        look_at(Instant::now(), &mut rotation, &handout).await;
-        assert_eq!(sandbox.stats().token_requests, 0, "what is in use need not be tried");
+        let mut bench = Bench::start().await;
+        look_at(Instant::now(), &mut bench.rotation, &bench.handout).await;
+        assert_eq!(bench.sandbox.stats().token_requests, 0, "what is in use need not be tried");
 
         // Made at HERE a moment ago, and not yet known everywhere.
-        let second = format!(
-            "here.access.key.id = second\nhere.access.key.secret = planted-second-secret\n\
-             here.token.endpoint.url = {origin}/oauth2/token\n"
-        );
-        fs::write(&path, second).expect("can be written");
+        bench.write_second();
         let now = Instant::now();
-        look_at(now, &mut rotation, &handout).await;
+        look_at(now, &mut bench.rotation, &bench.handout).await;
+        let Bench { sandbox, issuer, handout, rotation, .. } = &mut bench;
         let refused = || sandbox.stats().refused.values().sum::<u64>();
         assert_eq!(refused(), 1, "was tried");
         assert_ne!(issuer.credential().access_key_id(), "second");
 
         sandbox.add_access_key("second", "planted-second-secret").expect("is the second");
         let soon = now + TRY_AGAIN.saturating_sub(Duration::from_secs(1));
-        look_at(soon, &mut rotation, &handout).await;
+        look_at(soon, rotation, handout).await;
         assert_ne!(issuer.credential().access_key_id(), "second", "HERE is left alone for a while");
-        look_at(now + TRY_AGAIN, &mut rotation, &handout).await;
+        look_at(now + TRY_AGAIN, rotation, handout).await;
         assert_eq!(issuer.credential().access_key_id(), "second");
         assert_eq!(refused(), 1);
     }

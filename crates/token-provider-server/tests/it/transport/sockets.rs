@@ -83,7 +83,7 @@ fn start_activated(tcp: TcpListener, unix: UnixListener, arguments: &[&str]) -> 
         exec "$0" "$@" 3<&0 4<&1 </dev/null >/dev/null"#;
     Command::new("/bin/sh")
         .args(["-c", script, env!("CARGO_BIN_EXE_token-provider")])
-        .args(["serve", "--sandbox", "--anonymous", "--log-format", "text"])
+        .args(["serve", "--sandbox", "--log-format", "text"])
         .args(arguments)
         .env_clear()
         .stdin(Stdio::from(OwnedFd::from(tcp)))
@@ -150,6 +150,21 @@ async fn all_sockets_from_systemd_are_served_when_no_name_is_given() {
     let log = log_until(&mut child, "listening on ").await;
     assert!(log.contains(&format!("http://{address}")) && log.contains("unix:"), "{log}");
     assert_eq!(get(address, "/livez").await.status, 200);
+}
+
+/// What the configuration cannot tell of it shows when it is there.
+#[tokio::test]
+async fn open_socket_from_systemd_is_refused_where_nothing_says_who_may_ask() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let (_, unix) = sockets(folder.path());
+    let open = || TcpListener::bind("0.0.0.0:0").expect("a port is free");
+    let mut refused = start_activated(open(), unix.try_clone().expect("can be"), &["--listen", "systemd"]);
+    let log = log_until(&mut refused, "listening on ").await;
+    assert!(log.contains("can be reached from outside this machine"), "{log}");
+    assert_eq!(within("the end", refused.wait()).await.expect("can be waited for").code(), Some(78));
+
+    let mut allowed = start_activated(open(), unix, &["--listen", "systemd", "--anonymous"]);
+    log_until(&mut allowed, "listening on ").await;
 }
 
 #[tokio::test]
