@@ -18,9 +18,16 @@ REFERENCE = pages.ROOT / "docs" / "configuration.md"
 # A key that nothing resembles.
 UNKNOWN = "zzzzqqqq"
 # Read by the HTTP client and not by this program's own code.
-PROXY_VARIABLES = {"HTTPS_PROXY", "NO_PROXY"}
-# In the documentation, and no setting: the form of a name, and what `token --format env` prints.
-NOT_SETTINGS = {"TOKEN_PROVIDER_SECTION__KEY", "HERE_ACCESS_TOKEN"}
+PROXY_VARIABLES = {"HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
+# In the documentation, and no setting: the form of a name, what `token --format env` prints, what clients keep their key in, and
+# examples of mistakes.
+NOT_SETTINGS = {
+    "TOKEN_PROVIDER_SECTION__KEY",
+    "HERE_ACCESS_TOKEN",
+    "TOKEN_PROVIDER_KEY",
+    "TOKEN_PROVIDER_LISTN",
+    "TOKEN_PROVIDER_LOG_LEVEL",
+}
 
 
 def known_keys() -> set[str]:
