@@ -13,20 +13,19 @@ import issuer
 ID = "SyntheticAccessKeyId42"
 # As HERE makes them: 64 bytes in base64url. Longer than SHA-256's block, so HMAC hashes the key first.
 SECRET_86 = "Zk3_" * 21 + "-x"
-SPECIAL = "a+b/c=d&e%f g~h*i!j'k(l)m"
+# No HERE key has a blank or a letter outside ASCII: those are refused before anybody is asked.
+SPECIAL = "a+b/c=d&e%f_g~h*i!j'k(l)m"
 
 SECRETS = {
     "86 characters": SECRET_86,
     "special characters": SPECIAL,
-    "umlauts and more": "Schlüssel-für-ÄÖÜß-€-鍵-🔑",
     "percent-encoded already": "a%2Bb%2fc%20d%25",
     "all of printable ASCII": "x" + string.punctuation + string.digits + string.ascii_letters,
-    "one character": "s",
+    "two characters": "se",
 }
 IDS = {
-    "needs encoding": "id+with/special=chars&%~*'()! and spaces",
+    "needs encoding": "id+with/special=chars&%~*'()!",
     "quote and comma": 'id"with,quote',
-    "umlaut": "schlüssel-id",
 }
 PATHS = {
     "HERE's own": "/oauth2/token",
@@ -103,7 +102,7 @@ class SignsForOauthlib(unittest.TestCase):
             self.assertRegex(nonce, r"^[A-Za-z0-9]{6,32}$")
 
     def test_wrong_secret_is_refused_and_not_shown(self):
-        for expected, used in [(SECRET_86, SECRET_86[:-1] + "y"), (SPECIAL, SPECIAL.replace("+", " "))]:
+        for expected, used in [(SECRET_86, SECRET_86[:-1] + "y"), (SPECIAL, SPECIAL.replace("/", "+"))]:
             with self.subTest(used), issuer.Issuer(ID, expected) as at:
                 self.write_credentials(ID, used, f"{at.origin}/oauth2/token")
                 got = self.token()

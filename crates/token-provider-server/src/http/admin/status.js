@@ -77,8 +77,14 @@ const OUTCOMES = {
 
 function outcome(event) {
   const [word, tone] = OUTCOMES[event.outcome] ?? [event.outcome, "bad"];
-  const why = event.rule ?? event.error;
+  // The rule, and what about it: `authenticate: the token has expired`.
+  const why = [event.rule ?? event.error, event.reason].filter(Boolean).join(": ");
   return make("span", { class: tone }, event.outcome === "handed_out" || !why ? word : `${word}: ${why}`);
+}
+
+/** Text in which what stands between backticks is code. */
+function withCode(text) {
+  return text.split("`").map((part, index) => (index % 2 === 1 ? make("code", {}, part) : part));
 }
 
 function recentRow(event) {
@@ -258,7 +264,7 @@ function render(status) {
   const wrong = troubles(status);
   $("troubles").hidden = wrong.length === 0;
   show("trouble-list", wrong, (list) =>
-    list.map(({ title, what, remedy }) => make("div", { class: "panel trouble" }, make("h3", {}, title), make("p", {}, what), make("p", { class: "due" }, remedy))),
+    list.map(({ title, what, remedy }) => make("div", { class: "panel trouble" }, make("h3", {}, title), make("p", {}, ...withCode(what ?? "")), make("p", { class: "due" }, ...withCode(remedy)))),
   );
   const { rates } = status;
   show("plots", rates, ({ step_seconds: step, handed_out: out, refused, failed }) => [
