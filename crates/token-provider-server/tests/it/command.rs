@@ -7,6 +7,7 @@ mod health;
 mod help;
 mod memory;
 mod notify;
+mod old_configuration;
 mod sandbox;
 mod serve;
 mod token;
