@@ -32,7 +32,7 @@ use crate::config::Config;
 use crate::problem::Problem;
 
 pub use self::browser::Cors;
-pub use self::caller::{Caller, Method};
+pub use self::caller::Caller;
 pub use self::handout::{Handout, Profile, ProfileStatus};
 pub use self::oidc::fetch_keys as fetch_identity_keys;
 pub use self::rules::Rules;

@@ -7,6 +7,8 @@ mod printable;
 
 mod topic;
 
+pub mod reason;
+
 pub mod problem;
 
 pub mod config;

@@ -16,6 +16,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 use token_provider::{Error, ErrorKind};
 
+use crate::reason::{Method, Rule};
 use crate::topic::Topic;
 
 const REJECTED_CERTIFICATE: &str =
@@ -30,13 +31,13 @@ struct Inner {
     status: StatusCode,
     topic: Topic,
     description: Cow<'static, str>,
-    rule: Option<&'static str>,
+    rule: Option<Rule>,
     /// More closely, why: for the audit trail.
     reason: Option<&'static str>,
     retry_after: Option<Duration>,
     header: Option<(HeaderName, Cow<'static, str>)>,
     /// How the caller has shown who it is, and its name: for the audit trail, not for the answer.
-    caller: Option<(&'static str, Arc<str>)>,
+    caller: Option<(Method, Arc<str>)>,
     address: Option<IpAddr>,
 }
 
@@ -63,7 +64,7 @@ impl Problem {
         }))
     }
 
-    fn with_rule(mut self, rule: &'static str) -> Self {
+    fn with_rule(mut self, rule: Rule) -> Self {
         self.0.rule = Some(rule);
         self
     }
@@ -80,7 +81,7 @@ impl Problem {
 
     /// Notes whose request it was, for the audit trail: how it has shown who it is, and its name.
     #[must_use]
-    pub fn of_caller(mut self, method: &'static str, name: Arc<str>) -> Self {
+    pub fn of_caller(mut self, method: Method, name: Arc<str>) -> Self {
         self.0.caller = Some((method, name));
         self
     }
@@ -115,7 +116,7 @@ impl Problem {
     pub fn unauthenticated(ways: &str) -> Self {
         let description = format!("authentication required: {ways}");
         Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidToken, description)
-            .with_rule("authenticate")
+            .with_rule(Rule::Authenticate)
             .with_header(WWW_AUTHENTICATE, r#"Bearer realm="token-provider""#)
     }
 
@@ -123,7 +124,7 @@ impl Problem {
     pub fn invalid_token() -> Self {
         let description = "the API key or token is unknown, or no longer valid";
         Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidToken, description)
-            .with_rule("authenticate")
+            .with_rule(Rule::Authenticate)
             .with_header(WWW_AUTHENTICATE, r#"Bearer realm="token-provider", error="invalid_token""#)
     }
 
@@ -132,7 +133,7 @@ impl Problem {
         let challenge =
             format!(r#"Bearer realm="token-provider", error="invalid_token", error_description="{reason}""#);
         let mut problem = Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidToken, reason)
-            .with_rule("authenticate")
+            .with_rule(Rule::Authenticate)
             .with_header(WWW_AUTHENTICATE, challenge);
         problem.0.reason = Some(reason);
         problem
@@ -166,7 +167,7 @@ impl Problem {
             "the token's key is not known yet; the identity provider is asked for its keys again shortly";
         let mut problem =
             Self::new(StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable, description)
-                .with_rule("authenticate")
+                .with_rule(Rule::Authenticate)
                 .with_retry_after(Some(retry_after));
         problem.0.reason = Some("the token's key is not known yet");
         problem
@@ -186,7 +187,7 @@ impl Problem {
             Topic::InvalidClient,
             "the client id or the client secret is wrong",
         )
-        .with_rule("authenticate")
+        .with_rule(Rule::Authenticate)
         .with_header(WWW_AUTHENTICATE, r#"Basic realm="token-provider", charset="UTF-8""#)
     }
 
@@ -199,7 +200,7 @@ impl Problem {
     }
 
     /// A rule says no.
-    pub fn access_denied(rule: &'static str, description: &str) -> Self {
+    pub fn access_denied(rule: Rule, description: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, Topic::AccessDenied, format!("{rule}: {description}"))
             .with_rule(rule)
     }
@@ -240,14 +241,14 @@ impl Problem {
     pub fn too_many_bodies() -> Self {
         let description = "too many request bodies at once; ask again later, or authenticate by HTTP Basic, which is judged first";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable, description)
-            .with_rule("rate")
+            .with_rule(Rule::Rate)
             .with_retry_after(Some(Duration::from_secs(1)))
     }
 
     /// The caller asks more often than its rate allows.
     pub fn slow_down(retry_after: Duration) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, Topic::SlowDown, "rate: too many requests; ask again later")
-            .with_rule("rate")
+            .with_rule(Rule::Rate)
             .with_retry_after(Some(retry_after))
     }
 
@@ -278,7 +279,7 @@ impl Problem {
     }
 
     /// Returns the access rule that said no, where it was one.
-    pub fn rule(&self) -> Option<&'static str> {
+    pub fn rule(&self) -> Option<Rule> {
         self.0.rule
     }
 
@@ -293,7 +294,7 @@ impl Problem {
     }
 
     /// Returns whose request it was, where that was found out: how the caller has shown who it is, and its name.
-    pub fn caller(&self) -> Option<(&'static str, &Arc<str>)> {
+    pub fn caller(&self) -> Option<(Method, &Arc<str>)> {
         self.0.caller.as_ref().map(|(method, name)| (*method, name))
     }
 

@@ -23,27 +23,19 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
-use self::audit::{Audit, Event, Outcome};
+use crate::reason::{Method, Outcome, Rule};
+
+use self::audit::{Audit, Event};
 use self::flood::Flood;
 
 pub use self::config::ConfigStatus;
 pub use self::counter::{Counter, Histogram};
 pub use self::exposition::{Exposition, Format, Kind};
-pub use self::issuer::{ISSUER_OUTCOMES, MeteredIssuer, place_of};
+pub use self::issuer::{MeteredIssuer, place_of};
 pub use self::log::{LastLines, init, lines_lost, report_panics, set_level};
 pub use self::process::Process;
 pub use self::stamp::rfc_3339;
 pub use self::trace::{TraceParent, Waiting};
-
-/// Every access rule that can say no, as it is called in answers, audit lines and metrics.
-pub const RULES: [&str; 9] =
-    ["authenticate", "claims", "host", "origin", "prefetch", "profile", "rate", "request", "scope"];
-
-/// What [`RULES`] does not list is counted as this one. (A test sees to it that nothing is.)
-const OTHER_RULE: &str = "request";
-
-/// How a caller can have shown who it is, as metrics have it; the last one is for callers that have not.
-pub const METHODS: [&str; 5] = ["api_key", "oidc", "mtls", "trusted_proxy", "anonymous"];
 
 /// Says when the certificate of the listeners ends.
 type Expiry = Box<dyn Fn() -> Option<SystemTime> + Send + Sync>;
@@ -52,9 +44,9 @@ type Expiry = Box<dyn Fn() -> Option<SystemTime> + Send + Sync>;
 #[derive(Default)]
 pub struct Telemetry {
     audit: Option<Audit>,
-    refusals: [Refusals; RULES.len()],
+    refusals: [Refusals; Rule::ALL.len()],
     failures: Refusals,
-    limited: [AtomicU64; METHODS.len()],
+    limited: [AtomicU64; Method::ALL.len()],
     connections: AtomicU64,
     certificate: OnceLock<Expiry>,
     config: ArcSwap<ConfigStatus>,
@@ -93,17 +85,16 @@ impl Telemetry {
         }
     }
 
+    #[expect(clippy::indexing_slicing, reason = "each array has a place for every variant")]
     fn note_refusal(&self, event: &Event) {
         let refusals = match event.rule {
-            Some(rule) => self.refusals_by(rule),
+            Some(rule) => &self.refusals[rule as usize],
             None => &self.failures,
         };
         refusals.count.fetch_add(1, Ordering::Relaxed);
-        if event.rule == Some("rate") {
-            let method = METHODS.iter().position(|method| Some(*method) == event.method);
-            if let Some(limited) = self.limited.get(method.unwrap_or(METHODS.len() - 1)) {
-                limited.fetch_add(1, Ordering::Relaxed);
-            }
+        if event.rule == Some(Rule::Rate) {
+            let method = event.method.unwrap_or(Method::Anonymous);
+            self.limited[method as usize].fetch_add(1, Ordering::Relaxed);
         }
         // Where the audit trail goes into the log, the line is there already.
         if self.audit.as_ref().is_some_and(Audit::is_in_log) {
@@ -114,20 +105,16 @@ impl Telemetry {
         }
     }
 
-    fn refusals_by(&self, rule: &str) -> &Refusals {
-        let place = |rule| self.refusals.get(RULES.iter().position(|listed| *listed == rule)?);
-        place(rule).or_else(|| place(OTHER_RULE)).unwrap_or(&self.failures)
-    }
-
     /// Returns how many requests each rule has refused.
-    pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        RULES.into_iter().map(|rule| (rule, self.refusals_by(rule).count.load(Ordering::Relaxed)))
+    pub fn refusals(&self) -> impl Iterator<Item = (Rule, u64)> {
+        let counts = self.refusals.iter().map(|refusals| refusals.count.load(Ordering::Relaxed));
+        Rule::ALL.into_iter().zip(counts)
     }
 
     /// Returns how many requests were refused because their caller, or its address, asked too often; by how the caller
     /// had shown who it is.
-    pub fn limited(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        METHODS.into_iter().zip(self.limited.iter().map(|count| count.load(Ordering::Relaxed)))
+    pub fn limited(&self) -> impl Iterator<Item = (Method, u64)> {
+        Method::ALL.into_iter().zip(self.limited.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
     /// Counts a connection as open.

@@ -11,9 +11,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
+use super::Caller;
 use super::policy::Policy;
-use super::{Caller, Method};
 use crate::config::ApiKeyConfig;
+use crate::reason::Method;
 
 /// What every key begins with, so that secret scanners know one, and a key is told from other bearer tokens.
 pub const PREFIX: &str = "tp_";

@@ -11,6 +11,7 @@ use hyper::header::{
 
 use crate::config::{Config, Origin, OriginPattern, PublicHost};
 use crate::problem::Problem;
+use crate::reason::Rule;
 
 /// How long a browser may remember a preflight's answer. Short: an origin that is taken off the list should be off.
 const PREFLIGHT_MAX_AGE: &str = "600";
@@ -86,7 +87,7 @@ impl BrowserRules {
             return admit_without_origin(headers, allows_any);
         };
         if given.next().is_some() {
-            return Err(Problem::access_denied("origin", "given twice"));
+            return Err(Problem::access_denied(Rule::Origin, "given twice"));
         }
         if allows_any {
             return Ok(Cors::Any);
@@ -133,7 +134,7 @@ pub(super) fn refuse_prefetch(headers: &HeaderMap) -> Result<(), Problem> {
     };
     if PURPOSE.iter().any(|name| headers.get_all(name).iter().any(is_prefetch)) {
         return Err(Problem::access_denied(
-            "prefetch",
+            Rule::Prefetch,
             "browsers may not prefetch tokens; request one when it is needed",
         ));
     }
@@ -142,7 +143,7 @@ pub(super) fn refuse_prefetch(headers: &HeaderMap) -> Result<(), Problem> {
 
 fn refused() -> Problem {
     Problem::access_denied(
-        "origin",
+        Rule::Origin,
         "pages of this origin may not ask; add it with --allow-origin or to cors.origins in the configuration",
     )
 }

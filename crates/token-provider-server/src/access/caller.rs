@@ -1,28 +1,12 @@
 //! Who is asking: a name, how it was shown, and the rules that go with it.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::policy::Policy;
 use super::rate::network_of;
 use crate::problem::Problem;
-
-/// How a caller has shown who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Method {
-    /// Not at all.
-    Anonymous,
-    /// An API key of the configuration.
-    ApiKey,
-    /// A token of the company's identity provider.
-    Oidc,
-    /// A client certificate.
-    Mtls,
-    /// A header that a trusted reverse proxy set.
-    TrustedProxy,
-}
+use crate::reason::Method;
 
 /// Who is asking, for as long as the rules by which it was let in are at hand. Made by this room alone.
 ///
@@ -33,25 +17,6 @@ pub struct Caller<'r> {
     name: Option<Arc<str>>,
     address: Option<IpAddr>,
     pub(super) policy: &'r Policy,
-}
-
-impl Method {
-    /// Returns the word for logs and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Anonymous => "anonymous",
-            Self::ApiKey => "api_key",
-            Self::Oidc => "oidc",
-            Self::Mtls => "mtls",
-            Self::TrustedProxy => "trusted_proxy",
-        }
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 impl<'r> Caller<'r> {
@@ -70,9 +35,7 @@ impl<'r> Caller<'r> {
     /// Takes one from the caller's bucket. One without a name has none: what counts for it is its address.
     pub(super) fn admit_rate(&self) -> Result<(), Problem> {
         let Some(name) = &self.name else { return Ok(()) };
-        self.policy
-            .admit_rate(name)
-            .map_err(|problem| problem.of_caller(self.method.as_str(), Arc::clone(name)))
+        self.policy.admit_rate(name).map_err(|problem| problem.of_caller(self.method, Arc::clone(name)))
     }
 
     /// Returns how the caller has shown who it is.

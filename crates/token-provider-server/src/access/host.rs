@@ -7,6 +7,7 @@ use hyper::header::{FORWARDED, HOST, HeaderName, ORIGIN, VIA};
 use super::Ends;
 use crate::config::{Config, PublicHost};
 use crate::problem::Problem;
+use crate::reason::Rule;
 
 /// What a request has that came from a web page, or through a proxy. (Not every browser says the first two, and not every
 /// proxy the others.)
@@ -65,7 +66,7 @@ impl HostRules {
             return Ok(text);
         }
         Err(Problem::access_denied(
-            "host",
+            Rule::Host,
             "this server is not known by that name; add it to public_hosts in the configuration if it should",
         ))
     }

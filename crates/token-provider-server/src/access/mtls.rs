@@ -1,8 +1,9 @@
 //! Client certificates. The connection has checked the chain against `tls.client_ca`; here the name decides.
 
 use super::policy::Policy;
-use super::{Caller, ClientNames, Method};
+use super::{Caller, ClientNames};
 use crate::config::{MtlsConfig, SubjectName};
+use crate::reason::Method;
 
 #[derive(Debug)]
 pub(super) struct Mtls {

@@ -25,10 +25,11 @@ use self::keeper::{CALLER_PATIENCE, Keeper, Lack};
 use self::key_set::KeyId;
 use self::memory::{Memory, Remembered, TokenHash};
 use self::provider::Provider;
+use super::Caller;
 use super::policy::Policy;
-use super::{Caller, Method};
 use crate::config::OidcConfig;
 use crate::problem::Problem;
+use crate::reason::{Method, Rule};
 
 /// How often one token is held against the keys: those at hand; those after a request that was under way, which may have
 /// been sent before its key was there; and those after a request of its own.
@@ -118,8 +119,8 @@ impl Oidc {
             Some(claim) => {
                 let description =
                     format!("the token's `{claim}` has none of the values that access.oidc.require asks for");
-                let problem = Problem::access_denied("claims", &description);
-                Err(problem.of_caller(Method::Oidc.as_str(), known.subject))
+                let problem = Problem::access_denied(Rule::Claims, &description);
+                Err(problem.of_caller(Method::Oidc, known.subject))
             }
         }
     }

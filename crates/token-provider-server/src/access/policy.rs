@@ -9,6 +9,7 @@ use super::handout::Profile;
 use super::rate::Limiter;
 use crate::config::{PolicyConfig, RateConfig};
 use crate::problem::Problem;
+use crate::reason::Rule;
 
 /// One caller's rules, or those of all callers of one kind.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl Policy {
             return Ok(());
         }
         Err(Problem::access_denied(
-            "profile",
+            Rule::Profile,
             "this caller may not use this profile; the configuration lists its profiles",
         ))
     }
@@ -57,7 +58,7 @@ impl Policy {
     pub(super) fn admit_scope(&self, scope: Scope) -> Result<Scope, Problem> {
         match &self.scopes {
             Some(allowed) if !is_among(&scope, allowed) => Err(Problem::access_denied(
-                "scope",
+                Rule::Scope,
                 "this caller may not have this scope; the configuration lists its scopes",
             )),
             _ => Ok(scope),
@@ -77,7 +78,7 @@ impl Policy {
         let possible: Vec<&Scope> =
             profile.scopes().iter().filter(|scope| is_among(scope, allowed)).collect();
         match possible.as_slice() {
-            [] => Err(Problem::access_denied("scope", "this caller may have no scope of this profile")),
+            [] => Err(Problem::access_denied(Rule::Scope, "this caller may have no scope of this profile")),
             [only] => Ok(Some(Scope::clone(only))),
             several => {
                 let names: Vec<&str> = several.iter().map(|scope| scope.as_str()).collect();

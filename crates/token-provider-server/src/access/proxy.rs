@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
 
+use super::Caller;
 use super::policy::Policy;
-use super::{Caller, Method};
 use crate::config::{IpNet, TrustedProxyConfig};
+use crate::reason::Method;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

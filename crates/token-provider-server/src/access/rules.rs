@@ -21,6 +21,7 @@ use super::rate::AddressLimiter;
 use super::{Caller, Ends, Wish};
 use crate::config::{Config, Lifetimes, RateConfig};
 use crate::problem::Problem;
+use crate::reason::Rule;
 
 /// The shortest and the longest that a caller may ask for.
 const MIN_TTL: u64 = 60;
@@ -141,7 +142,7 @@ impl Rules {
     /// 403 for any other page, and for a prefetch.
     pub fn admit_own_page(headers: &HeaderMap, host: &str, ends: &Ends) -> Result<(), Problem> {
         let own = BrowserRules::none().admit(headers, host, ends.is_tls);
-        own.map_err(|_| Problem::access_denied("origin", "only pages of this listener itself may ask"))?;
+        own.map_err(|_| Problem::access_denied(Rule::Origin, "only pages of this listener itself may ask"))?;
         browser::refuse_prefetch(headers)
     }
 

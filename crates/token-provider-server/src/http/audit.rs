@@ -8,16 +8,14 @@ use token_provider::{Clock as _, SystemClock};
 use super::{App, Route};
 use crate::access::{Caller, Ends};
 use crate::problem::Problem;
+use crate::reason::{Outcome, Rule};
 use crate::telemetry::TraceParent;
-use crate::telemetry::audit::{Event, Outcome};
+use crate::telemetry::audit::Event;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Of a path that a stranger wrote, so much is logged.
 const MAX_PATH: usize = 256;
-
-/// The rule for what is not well-formed.
-const REQUEST: &str = "request";
 
 /// Returns the caller's trace, if it names one.
 pub(super) fn trace(headers: &HeaderMap) -> Option<TraceParent> {
@@ -26,7 +24,7 @@ pub(super) fn trace(headers: &HeaderMap) -> Option<TraceParent> {
 
 /// Takes down who asked. Takes the caller's name away with it, rather than share it.
 pub(super) fn note_caller(event: &mut Event, caller: Caller<'_>) {
-    event.method = Some(caller.method().as_str());
+    event.method = Some(caller.method());
     event.address = caller.address();
     event.caller = caller.into_name();
 }
@@ -43,7 +41,7 @@ pub(super) fn log(event: &Event, id: &str, request: &Parts, status: StatusCode) 
         http.status = status.as_u16(),
         duration_us = u64::try_from(event.took.as_micros()).unwrap_or(u64::MAX),
         error = event.error,
-        rule = event.rule,
+        rule = event.rule.map(Rule::as_str),
         reason = event.reason,
         "request answered"
     );
@@ -67,7 +65,7 @@ impl App {
         if let Some(origin) = request.headers.get(ORIGIN) {
             event.note_origin(origin.as_bytes());
         }
-        if event.rule == Some("host") {
+        if event.rule == Some(Rule::Host) {
             let named = request.uri.authority().map(|host| host.as_str().as_bytes());
             if let Some(host) = named.or_else(|| Some(request.headers.get(HOST)?.as_bytes())) {
                 event.note_host(host);
@@ -87,7 +85,7 @@ pub(super) fn note_problem(event: &mut Event, problem: &Problem) {
         event.outcome = Outcome::Failed;
     } else {
         event.outcome = Outcome::Refused;
-        let usual = if problem.code() == "invalid_scope" { "scope" } else { REQUEST };
+        let usual = if problem.code() == "invalid_scope" { Rule::Scope } else { Rule::Request };
         event.rule = Some(problem.rule().unwrap_or(usual));
         event.reason = problem.reason();
     }

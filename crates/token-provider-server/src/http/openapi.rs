@@ -25,7 +25,7 @@ mod tests {
 
     use super::*;
     use crate::http::Route;
-    use crate::telemetry::{METHODS, RULES};
+    use crate::reason::{Method, Rule};
 
     fn words(value: &Value) -> BTreeSet<&str> {
         value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
@@ -42,7 +42,7 @@ mod tests {
         }
         assert_eq!(paths.len(), 7 + admin.len());
         let event = &document["components"]["schemas"]["AuditEvent"]["properties"];
-        assert_eq!(words(&event["rule"]["enum"]), RULES.into_iter().collect());
-        assert_eq!(words(&event["method"]["enum"]), METHODS.into_iter().collect());
+        assert_eq!(words(&event["rule"]["enum"]), Rule::ALL.map(Rule::as_str).into());
+        assert_eq!(words(&event["method"]["enum"]), Method::ALL.map(Method::as_str).into());
     }
 }

@@ -7,7 +7,8 @@ use opentelemetry::trace::SpanKind;
 use opentelemetry_sdk::trace::Span;
 
 use super::{App, Route};
-use crate::telemetry::audit::{Event, Outcome};
+use crate::reason::{self, Outcome, Rule};
+use crate::telemetry::audit::Event;
 use crate::telemetry::otlp;
 
 impl App {
@@ -37,10 +38,10 @@ impl App {
             text("request.id", Some(id)),
             text("outcome", is_judged.then(|| event.outcome.as_str())),
             text("error", event.error),
-            text("rule", event.rule),
+            text("rule", event.rule.map(Rule::as_str)),
             text("profile", profile),
             text("caller.id", event.caller.as_deref()),
-            text("caller.method", event.method),
+            text("caller.method", event.method.map(reason::Method::as_str)),
         ];
         otlp::end(span, attributes.into_iter().flatten(), failure);
     }

@@ -15,7 +15,8 @@ use zeroize::Zeroizing;
 use super::Answer;
 use crate::access::{Access, Caller, Ends, Rules, Wish};
 use crate::problem::Problem;
-use crate::telemetry::audit::{Event, Outcome};
+use crate::reason::Outcome;
+use crate::telemetry::audit::Event;
 
 /// Fetch standard, "Cross-Origin-Resource-Policy": an answer that was asked for without CORS does not even get into the
 /// process of a foreign page. For browsers that do not say where a request comes from.

@@ -11,20 +11,9 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 use url::Url;
 
-use super::{Histogram, TraceParent, Waiting};
+use crate::reason::IssuerOutcome;
 
-/// How a request to an issuer can end; the first is the good one.
-pub const ISSUER_OUTCOMES: [&str; 9] = [
-    "issued",
-    "rejected",
-    "clock_skew",
-    "throttled",
-    "unavailable",
-    "unreachable",
-    "timed_out",
-    "invalid_answer",
-    "other",
-];
+use super::{Histogram, TraceParent, Waiting};
 
 /// So many requests are in flight at once, of all profiles together, beside one for each profile's usual token. Each takes one
 /// or two file descriptors (IPv6 and IPv4 side by side); of the 64 that connections of callers leave, 17 are for them. HERE
@@ -39,7 +28,7 @@ pub struct MeteredIssuer {
     here: Option<Arc<HereIssuer>>,
     /// Where another one is.
     place: Box<str>,
-    ended: [AtomicU64; ISSUER_OUTCOMES.len()],
+    ended: [AtomicU64; IssuerOutcome::ALL.len()],
     durations: Histogram,
     waiting: Waiting,
     /// For all tokens but the usual one.
@@ -93,13 +82,13 @@ impl MeteredIssuer {
     }
 
     /// Returns how many requests have ended in each way.
-    pub fn ended(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        ISSUER_OUTCOMES.into_iter().zip(self.ended.iter().map(|count| count.load(Ordering::Relaxed)))
+    pub fn ended(&self) -> impl Iterator<Item = (IssuerOutcome, u64)> {
+        IssuerOutcome::ALL.into_iter().zip(self.ended.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
     /// Returns how many requests have brought no token.
     pub fn failures(&self) -> u64 {
-        self.ended().skip(1).map(|(_, count)| count).sum()
+        self.ended().filter(|(outcome, _)| *outcome != IssuerOutcome::Issued).map(|(_, count)| count).sum()
     }
 
     /// Returns how long requests have taken.
@@ -123,15 +112,14 @@ fn begin_span(
 
 #[cfg(feature = "otlp")]
 impl MeteredIssuer {
-    fn end_span(&self, span: opentelemetry_sdk::trace::Span, outcome: &'static str) {
+    fn end_span(&self, span: opentelemetry_sdk::trace::Span, outcome: IssuerOutcome) {
         let attribute = |name, value: String| opentelemetry::KeyValue::new(name, value);
         let attributes = [
             attribute("profile", self.profile.to_string()),
             attribute("issuer", self.place()),
-            attribute("outcome", outcome.to_owned()),
+            attribute("outcome", outcome.to_string()),
         ];
-        let is_issued = ISSUER_OUTCOMES.first() == Some(&outcome);
-        super::otlp::end(span, attributes, (!is_issued).then_some(outcome));
+        super::otlp::end(span, attributes, (outcome != IssuerOutcome::Issued).then_some(outcome.as_str()));
     }
 }
 
@@ -149,13 +137,13 @@ impl Issue for MeteredIssuer {
             let mut request = Request {
                 of: self,
                 since: Instant::now(),
-                outcome: "timed_out",
+                outcome: IssuerOutcome::TimedOut,
                 #[cfg(feature = "otlp")]
                 span,
             };
             let parent = trace.as_ref().map(TraceParent::as_str);
             let result = self.issuer.issue_traced(key, parent).instrument(lines).await;
-            request.outcome = result.as_ref().map_or_else(outcome, |_| "issued");
+            request.outcome = result.as_ref().map_or_else(outcome, |_| IssuerOutcome::Issued);
             result
         })
     }
@@ -165,7 +153,7 @@ impl Issue for MeteredIssuer {
 struct Request<'a> {
     of: &'a MeteredIssuer,
     since: Instant,
-    outcome: &'static str,
+    outcome: IssuerOutcome,
     #[cfg(feature = "otlp")]
     span: Option<opentelemetry_sdk::trace::Span>,
 }
@@ -177,25 +165,23 @@ impl Drop for Request<'_> {
             self.of.end_span(span, self.outcome);
         }
         self.of.durations.observe(self.since.elapsed());
-        let place = ISSUER_OUTCOMES.iter().position(|outcome| *outcome == self.outcome);
-        if let Some(count) = place.and_then(|place| self.of.ended.get(place)) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        #[expect(clippy::indexing_slicing, reason = "there is a place for every variant")]
+        self.of.ended[self.outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
 
-fn outcome(error: &Error) -> &'static str {
+fn outcome(error: &Error) -> IssuerOutcome {
     match error.kind() {
         ErrorKind::Rejected { .. } | ErrorKind::CredentialInvalid | ErrorKind::CredentialNotFound => {
-            "rejected"
+            IssuerOutcome::Rejected
         }
-        ErrorKind::ClockSkew => "clock_skew",
-        ErrorKind::Throttled => "throttled",
-        ErrorKind::Unavailable { .. } => "unavailable",
-        ErrorKind::Unreachable => "unreachable",
-        ErrorKind::TimedOut => "timed_out",
-        ErrorKind::InvalidAnswer { .. } => "invalid_answer",
-        _ => "other",
+        ErrorKind::ClockSkew => IssuerOutcome::ClockSkew,
+        ErrorKind::Throttled => IssuerOutcome::Throttled,
+        ErrorKind::Unavailable { .. } => IssuerOutcome::Unavailable,
+        ErrorKind::Unreachable => IssuerOutcome::Unreachable,
+        ErrorKind::TimedOut => IssuerOutcome::TimedOut,
+        ErrorKind::InvalidAnswer { .. } => IssuerOutcome::InvalidAnswer,
+        _ => IssuerOutcome::Other,
     }
 }
 
@@ -242,7 +228,11 @@ mod tests {
     }
 
     fn ended(issuer: &MeteredIssuer) -> Vec<(&'static str, u64)> {
-        issuer.ended().filter(|(_, count)| *count > 0).collect()
+        issuer
+            .ended()
+            .filter(|(_, count)| *count > 0)
+            .map(|(outcome, count)| (outcome.as_str(), count))
+            .collect()
     }
 
     #[tokio::test(start_paused = true)]

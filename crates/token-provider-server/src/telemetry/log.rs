@@ -20,11 +20,12 @@ use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use self::queue::Queue;
-use super::audit::{Event, Outcome};
+use super::audit::Event;
 use super::output::Stream;
 use super::rfc_3339;
 use crate::config::{LogConfig, LogFormat, LogLevel};
 use crate::printable::{escaped, excerpt, put_json};
+use crate::reason::{Method, Outcome, Rule};
 
 /// What audit lines are called in the log, for filters.
 pub(super) const AUDIT_TARGET: &str = "audit";
@@ -198,11 +199,11 @@ pub(super) fn refusal(event: &Event, unsaid: u64) {
             request.id = id,
             trace.id = trace,
             caller.id = caller,
-            caller.method = event.method,
+            caller.method = event.method.map(Method::as_str),
             caller.address = address,
             http.status = event.status,
             error = event.error,
-            rule = event.rule,
+            rule = event.rule.map(Rule::as_str),
             reason = event.reason,
             http.host = event.host.as_deref(),
             not_logged = unsaid,
@@ -213,7 +214,7 @@ pub(super) fn refusal(event: &Event, unsaid: u64) {
             request.id = id,
             trace.id = trace,
             caller.id = caller,
-            caller.method = event.method,
+            caller.method = event.method.map(Method::as_str),
             caller.address = address,
             http.status = event.status,
             error = event.error,

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From what rests on nothing to what rests on everything.
-const ROOMS: [&str; 13] = [
+const ROOMS: [&str; 14] = [
     "printable",
     "topic",
+    "reason",
     "problem",
     "config",
     "telemetry",

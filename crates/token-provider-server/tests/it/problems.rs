@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use here_sandbox::{Fault, FaultBody, HangUp};
 use token_provider::TokenProvider;
+use token_provider_server::reason::Method;
 
 use super::support::issuer::{BreakingClock, GatedIssuer, PanickingIssuer};
 use super::support::log::{heard, listen_in};
@@ -179,9 +180,8 @@ async fn rate_is_one_for_both_doors_and_a_page_can_read_when_to_come_back() {
             }
         }
     }
-    let limited: Vec<(&str, u64)> =
-        server.app.telemetry().limited().filter(|(_, count)| *count > 0).collect();
-    assert_eq!(limited, [("api_key", 3), ("anonymous", 3)]);
+    let limited: Vec<_> = server.app.telemetry().limited().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(limited, [(Method::ApiKey, 3), (Method::Anonymous, 3)]);
 }
 
 #[tokio::test]

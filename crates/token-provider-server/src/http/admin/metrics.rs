@@ -100,7 +100,7 @@ fn requests(page: &mut Exposition, app: &App) {
     let mut refusals =
         page.family("token_provider_refusals_total", Kind::Counter, "Requests that a rule refused.");
     for (rule, count) in telemetry.refusals() {
-        refusals.sample(&[("rule", rule)], count);
+        refusals.sample(&[("rule", rule.as_str())], count);
     }
     let mut limited = page.family(
         "token_provider_callers_limited_total",
@@ -108,7 +108,7 @@ fn requests(page: &mut Exposition, app: &App) {
         "Requests refused for coming too often, by how the caller had shown who it is.",
     );
     for (method, count) in telemetry.limited() {
-        limited.sample(&[("method", method)], count);
+        limited.sample(&[("method", method.as_str())], count);
     }
     page.family("token_provider_connections_open", Kind::Gauge, "Connections of callers that are open.")
         .sample(&[], telemetry.connections());
@@ -123,7 +123,7 @@ fn issuers(page: &mut Exposition, profiles: &[ProfileStatus<'_>]) {
     );
     for (profile, issuer) in issuers() {
         for (outcome, count) in issuer.ended() {
-            requests.sample(&[("profile", profile), ("outcome", outcome)], count);
+            requests.sample(&[("profile", profile), ("outcome", outcome.as_str())], count);
         }
     }
     let mut failures = page.family(

@@ -130,7 +130,7 @@ pub(super) fn json(app: &App, history: &History, process: Option<Process>) -> St
         ready: !app.access().is_draining()
             && profiles.iter().any(|profile| profile.is_default && profile.is_ready),
         profiles: profiles.iter().map(ProfileEntry::of).collect(),
-        refusals: telemetry.refusals().collect(),
+        refusals: telemetry.refusals().map(|(rule, count)| (rule.as_str(), count)).collect(),
         rates: history.rates(),
         connections_open: telemetry.connections(),
         certificate_expires_at: telemetry.certificate_expiry().map(rfc_3339),
@@ -170,7 +170,10 @@ impl<'a> ProfileEntry<'a> {
             clock_offset_seconds: profile.issuer.and_then(MeteredIssuer::clock_offset),
             rotation_problem: profile.rotation_problem.as_ref().map(|problem| problem.as_str()),
             handouts: Handouts { held: profile.held, waited: profile.waited, failed: profile.failed },
-            issuer_requests: ended.filter(|(_, count)| *count > 0).collect(),
+            issuer_requests: ended
+                .filter(|(_, count)| *count > 0)
+                .map(|(outcome, count)| (outcome.as_str(), count))
+                .collect(),
             tokens: profile.tokens.iter().map(TokenEntry::of).collect(),
         }
     }

@@ -7,23 +7,11 @@ use std::time::Duration;
 
 use token_provider::{Fingerprint, Scope};
 
+use crate::reason::{Method, Outcome, Rule};
 use crate::telemetry::TraceParent;
 
 /// What a stranger wrote is kept up to this length.
 const MAX_FOREIGN: usize = 256;
-
-/// How a request for a token ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// With a token.
-    HandedOut,
-    /// A rule said no.
-    #[default]
-    Refused,
-    /// There was no token to be had.
-    Failed,
-}
 
 /// The name of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +31,7 @@ pub struct Event {
     /// How it ended.
     pub outcome: Outcome,
     /// The rule that said no.
-    pub rule: Option<&'static str>,
+    pub rule: Option<Rule>,
     /// More closely, why: what was wrong with a token of the identity provider.
     pub reason: Option<&'static str>,
     /// The `error` that the caller was told.
@@ -53,7 +41,7 @@ pub struct Event {
     /// How long the answer took.
     pub took: Duration,
     /// How the caller has shown who it is; `None` for one that has not been let in.
-    pub method: Option<&'static str>,
+    pub method: Option<Method>,
     /// Who it is, if it has a name.
     pub caller: Option<Arc<str>>,
     /// Where the request came from.
@@ -78,31 +66,11 @@ pub struct Event {
     pub trace: Option<TraceParent>,
 }
 
-impl Outcome {
-    /// Returns the word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::HandedOut => "handed_out",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// Returns the sentence for it, in the log.
-    pub(super) fn message(self) -> &'static str {
-        match self {
-            Self::HandedOut => "token handed out",
-            Self::Refused => "token refused",
-            Self::Failed => "no token for a caller",
-        }
-    }
-}
-
 impl Default for Event {
     fn default() -> Self {
         Self {
             time: Duration::ZERO,
-            outcome: Outcome::default(),
+            outcome: Outcome::Refused,
             rule: None,
             reason: None,
             error: None,

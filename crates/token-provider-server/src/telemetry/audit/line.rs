@@ -7,8 +7,9 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::event::{Event, Outcome, RequestId};
+use super::event::{Event, RequestId};
 use crate::printable;
+use crate::reason::Outcome;
 use crate::telemetry::log::{AUDIT_TARGET, Form};
 use crate::telemetry::stamp::Stamp;
 
@@ -51,7 +52,7 @@ impl Lines {
     /// Appends the line of an event.
     pub(super) fn write(&mut self, event: &Event, shape: Shape, out: &mut Vec<u8>) {
         let level = if event.outcome == Outcome::Failed { "WARN" } else { "INFO" };
-        self.begin(event.time, level, event.outcome.message(), shape, out);
+        self.begin(event.time, level, message(event.outcome), shape, out);
         self.fields(event, &mut |name, value| put(name, value, shape, out));
         end(shape, out);
     }
@@ -98,7 +99,7 @@ impl Lines {
     fn fields(&self, event: &Event, put: &mut dyn FnMut(&'static str, Value<'_>)) {
         put("outcome", Value::Word(event.outcome.as_str()));
         if let Some(rule) = event.rule {
-            put("rule", Value::Word(rule));
+            put("rule", Value::Word(rule.as_str()));
         }
         if let Some(reason) = event.reason {
             put("reason", Value::Text(reason));
@@ -108,7 +109,7 @@ impl Lines {
         }
         put("status", Value::Number(event.status.into()));
         if let Some(method) = event.method {
-            put("method", Value::Word(method));
+            put("method", Value::Word(method.as_str()));
         }
         if let Some(caller) = &event.caller {
             put("caller", Value::Text(caller));
@@ -145,6 +146,15 @@ impl Lines {
             put("trace_id", Value::Word(trace.trace_id()));
         }
         put("duration_us", Value::Number(u64::try_from(event.took.as_micros()).unwrap_or(u64::MAX)));
+    }
+}
+
+/// The sentence for an outcome, in the log.
+fn message(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::HandedOut => "token handed out",
+        Outcome::Refused => "token refused",
+        Outcome::Failed => "no token for a caller",
     }
 }
 
@@ -252,6 +262,7 @@ mod tests {
     use token_provider::Scope;
 
     use super::*;
+    use crate::reason::{Method, Rule};
     use crate::telemetry::TraceParent;
 
     fn line(event: &Event, shape: Shape) -> String {
@@ -264,12 +275,12 @@ mod tests {
         Event {
             time: Duration::from_millis(1_767_225_600_042),
             outcome: Outcome::HandedOut,
-            rule: Some("origin"),
+            rule: Some(Rule::Origin),
             reason: Some("the token has expired"),
             error: Some("access_denied"),
             status: 200,
             took: Duration::from_micros(85),
-            method: Some("api_key"),
+            method: Some(Method::ApiKey),
             caller: Some(Arc::from("dash board")),
             address: Some(IpAddr::from([192, 0, 2, 1])),
             origin: Some("https://maps.example.com".into()),

@@ -6,6 +6,7 @@ use std::io::Read as _;
 use serde_json::Value;
 
 use super::*;
+use crate::reason::Outcome;
 
 const LONG: Duration = Duration::from_secs(60);
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::support::{AGE, Answer, Bench, Key, claims, claims_with, config, header};
 use crate::access::oidc::keeper::COOL_DOWN;
+use crate::reason::Rule;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const UNKNOWN_KEY: &str = "401 the token's key is unknown";
@@ -203,7 +204,7 @@ async fn token_of_a_key_that_is_newer_than_the_last_look_is_told_to_come_again()
     let problem = bench.judge(&genuine).await.expect_err("is not known yet");
     let left = COOL_DOWN.saturating_sub(YET);
     assert_eq!(problem.retry_after(), Some(left));
-    assert_eq!((problem.code(), problem.rule()), ("temporarily_unavailable", Some("authenticate")));
+    assert_eq!((problem.code(), problem.rule()), ("temporarily_unavailable", Some(Rule::Authenticate)));
     // Whoever has a token from before the look has to sign in again.
     assert_eq!(bench.refusal(&at(&stranger, "y", 99)).await, UNKNOWN_KEY);
     assert_eq!(bench.script.asked(), 2);

@@ -13,9 +13,10 @@ use tokio::net::TcpListener;
 
 use super::support::{Key, claims_with, description, header};
 use crate::access::api_key;
-use crate::access::{Caller, ClientCertificate, ClientNames, Ends, Method, Rules};
+use crate::access::{Caller, ClientCertificate, ClientNames, Ends, Rules};
 use crate::config::{Config, Environment, Overrides};
 use crate::problem::Problem;
+use crate::reason::Method;
 
 /// An identity provider on a port of its own; it counts how often it is asked for its keys.
 async fn issuer(key: &Key) -> (String, Arc<AtomicUsize>) {

@@ -4,8 +4,8 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use serde_json::{Value, json};
 
 use super::support::{Bench, Key, SUBJECT, claims, encode, header};
-use crate::access::Method;
 use crate::access::oidc::key_set::KeySet;
+use crate::reason::Method;
 
 #[tokio::test(start_paused = true)]
 async fn token_of_every_accepted_algorithm_lets_its_caller_in() {
