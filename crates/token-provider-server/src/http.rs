@@ -1,6 +1,7 @@
 //! The route table, and the order in which a request is looked at: size, host and origin, path, method, handler.
 
 mod admin;
+mod answer;
 mod audit;
 mod health;
 mod oauth2;
@@ -16,12 +17,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http_body_util::Full;
 use hyper::body::Body;
 use hyper::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
-use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use tokio::time::Instant;
 
 use self::admin::Admin;
@@ -30,9 +30,8 @@ use crate::problem::Problem;
 use crate::telemetry::audit::{Event, RequestId};
 use crate::telemetry::{OpenConnection, Telemetry};
 
+pub(crate) use self::answer::Answer;
 pub use self::page::Page;
-
-pub(crate) type Answer = Response<Full<Bytes>>;
 
 /// Longer than any sensible path and query. (A head longer than the connection's buffer does not get here.)
 const MAX_URI: usize = 8 * 1024;

@@ -11,16 +11,13 @@ mod status;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::HeaderMap;
-use hyper::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
-};
+use hyper::header::ACCEPT;
 use hyper::http::request::Parts;
 
 use self::history::History;
-use super::{Answer, App, allow, health, token};
+use super::answer::{self, Answer, CSS, HTML, JAVASCRIPT, JSON, NO_STORE, answer};
+use super::{App, allow, health};
 use crate::access::{Access, Ends, Rules};
 use crate::problem::Problem;
 use crate::telemetry::{Format, Process, Telemetry};
@@ -29,12 +26,7 @@ const PAGE: &str = include_str!("admin/status.html");
 const SCRIPT: &str = include_str!("admin/status.js");
 const STYLE: &str = include_str!("admin/status.css");
 
-const X_FRAME_OPTIONS: HeaderName = HeaderName::from_static("x-frame-options");
-
 const READ: &str = "GET, HEAD";
-
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What the admin listener keeps of its own.
 #[derive(Debug)]
@@ -59,34 +51,26 @@ impl Admin {
         ends: &Ends,
     ) -> Result<Answer, Problem> {
         let headers = &request.headers;
-        let wants_page = weight(headers, "text/html") > weight(headers, "application/json");
         match request.uri.path() {
             // A link from elsewhere may lead to the page, which gives nothing away by itself.
-            "/" => allow(&request.method, READ).map(|()| file("text/html; charset=utf-8", PAGE)),
-            "/status" if wants_page => {
-                allow(&request.method, READ).map(|()| file("text/html; charset=utf-8", PAGE))
-            }
-            "/status.js" => {
-                allow(&request.method, READ).map(|()| file("text/javascript; charset=utf-8", SCRIPT))
-            }
-            "/status.css" => allow(&request.method, READ).map(|()| file("text/css; charset=utf-8", STYLE)),
-            "/status" => {
+            "/" => file(request, HTML, PAGE),
+            "/status" if prefers(headers, "text/html", JSON) => file(request, HTML, PAGE),
+            "/status.js" => file(request, JAVASCRIPT, SCRIPT),
+            "/status.css" => file(request, CSS, STYLE),
+            path @ ("/status" | "/metrics" | "/livez" | "/readyz") => {
                 Rules::admit_own_page(headers, host, ends)?;
                 allow(&request.method, READ)?;
-                let json = status::json(app, &self.history, look().await);
-                Ok(text("application/json", json))
-            }
-            "/metrics" => {
-                Rules::admit_own_page(headers, host, ends)?;
-                allow(&request.method, READ)?;
-                let is_open = weight(headers, "application/openmetrics-text") > weight(headers, "text/plain");
-                let format = if is_open { Format::OpenMetrics } else { Format::Prometheus };
-                Ok(text(format.content_type(), metrics::page(app, format, look().await)))
-            }
-            path @ ("/livez" | "/readyz") => {
-                Rules::admit_own_page(headers, host, ends)?;
-                allow(&request.method, READ)?;
-                if path == "/livez" { Ok(health::live()) } else { health::ready(&app.access).await }
+                match path {
+                    "/status" => Ok(answer(JSON, NO_STORE, status::json(app, &self.history, look().await))),
+                    "/metrics" => {
+                        let is_open = prefers(headers, "application/openmetrics-text", "text/plain");
+                        let format = if is_open { Format::OpenMetrics } else { Format::Prometheus };
+                        let page = metrics::page(app, format, look().await);
+                        Ok(answer(format.content_type(), NO_STORE, page))
+                    }
+                    "/livez" => Ok(health::live()),
+                    _ => health::ready(&app.access).await,
+                }
             }
             _ => Err(Problem::not_found()),
         }
@@ -98,34 +82,22 @@ async fn look() -> Option<Process> {
     tokio::task::spawn_blocking(Process::look).await.ok().flatten()
 }
 
-/// How much a media type is wanted, in thousandths, where it is named; for ranges like `*/*` there are defaults.
-fn weight(headers: &HeaderMap, media_type: &str) -> u16 {
-    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let ranges = values.flat_map(|value| value.split(',')).map(token::quality);
-    ranges.filter(|(name, _)| name == media_type).map(|(_, weight)| weight).max().unwrap_or(0)
+/// Returns whether one type is preferred to another. Only their names count: programs that name neither send `*/*`.
+fn prefers(headers: &HeaderMap, wanted: &str, other: &str) -> bool {
+    let weight = |name| answer::weight(headers, &ACCEPT, &[name]);
+    weight(wanted) > weight(other)
 }
 
-fn file(content_type: &'static str, content: &'static str) -> Answer {
-    let mut answer = Answer::new(Full::new(Bytes::from_static(content.as_bytes())));
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    answer
-}
-
-fn text(content_type: &'static str, content: String) -> Answer {
-    let mut answer = Answer::new(Full::from(content));
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+/// A part of the page, which gets its figures from this server.
+fn file(request: &Parts, content_type: &'static str, content: &'static str) -> Result<Answer, Problem> {
+    allow(&request.method, READ)?;
+    Ok(answer::page(content_type, "'self'", "", content))
 }
 
 #[cfg(test)]
 mod tests {
+    use hyper::header::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -133,8 +105,8 @@ mod tests {
         let named = |accept: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
-            let open = weight(&headers, "application/openmetrics-text") > weight(&headers, "text/plain");
-            (open, weight(&headers, "text/html") > weight(&headers, "application/json"))
+            let open = prefers(&headers, "application/openmetrics-text", "text/plain");
+            (open, prefers(&headers, "text/html", "application/json"))
         };
         for (accept, expected) in [
             ("*/*", (false, false)),

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
+use hyper::header::{HOST, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{StatusCode, Version};
 
-use super::{Answer, PAGE, allow};
+use super::answer::{Answer, NO_STORE, TEXT, answer};
+use super::{PAGE, allow};
 use crate::access::Access;
 use crate::problem::Problem;
 
@@ -59,9 +58,5 @@ pub(super) fn probe(access: &Access, request: &Parts) -> Result<Answer, Problem>
 }
 
 fn text(body: &'static str) -> Answer {
-    let mut answer = Answer::new(Full::new(Bytes::from_static(body.as_bytes())));
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+    answer(TEXT, NO_STORE, body)
 }

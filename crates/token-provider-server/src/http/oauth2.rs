@@ -10,16 +10,17 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
 use hyper::body::Body;
-use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN, PRAGMA};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, ORIGIN, PRAGMA};
 use hyper::http::request::Parts;
 use serde::Serialize;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use super::{Answer, token};
+use super::answer::{self, Answer, NO_CACHE};
+use super::token;
 use crate::access::{Access, Caller, Ends, Rules, Shares, Wish, X_API_KEY};
 use crate::problem::Problem;
 use crate::telemetry::audit::Event;
@@ -156,13 +157,7 @@ pub(super) fn metadata(rules: &Rules, request: &Parts, host: &str, ends: &Ends) 
         response_types_supported: [],
         token_endpoint_auth_methods_supported: rules.client_auth_methods(),
     };
-    // Strings always have a JSON form.
-    let json = serde_json::to_vec(&metadata).unwrap_or_default();
-    let mut answer = Answer::new(Full::from(json));
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    answer
+    answer::json(NO_CACHE, &metadata)
 }
 
 /// Reads a body into one piece: however small the frames that it comes in, it takes no more room than it may have.

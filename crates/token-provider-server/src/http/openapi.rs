@@ -1,20 +1,12 @@
 //! `/openapi.json`: what the server answers to, for programs: an `OpenAPI` 3.1 document. Tests hold real answers against it.
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-
-use super::Answer;
+use super::answer::{Answer, JSON, NO_CACHE, answer};
 
 const DOCUMENT: &str = include_str!("openapi.json");
 
 /// The same for everybody: it names no profile and no scope.
 pub(super) fn document() -> Answer {
-    let mut answer = Answer::new(Full::new(Bytes::from_static(DOCUMENT.as_bytes())));
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    answer
+    answer(JSON, NO_CACHE, DOCUMENT)
 }
 
 #[cfg(test)]

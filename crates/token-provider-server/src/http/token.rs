@@ -3,16 +3,15 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::HeaderMap;
-use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use serde::Serialize;
 use token_provider::AccessToken;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use super::Answer;
+use super::answer::{self, Answer, JSON, NO_STORE, TEXT};
 use crate::access::{Access, Caller, Ends, Rules, Wish};
 use crate::problem::Problem;
 use crate::reason::Outcome;
@@ -22,9 +21,6 @@ use crate::telemetry::audit::Event;
 /// process of a foreign page. For browsers that do not say where a request comes from.
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const TOKEN_EXPIRES_IN: HeaderName = HeaderName::from_static("token-expires-in");
-
-/// The headers of an answer with a token, those for a web page among them.
-const HEADERS: usize = 9;
 
 /// RFC 6749 §5.1.
 #[derive(Serialize)]
@@ -109,7 +105,7 @@ pub(super) async fn hand_out(
 }
 
 fn text(token: &AccessToken, left: u64) -> Answer {
-    with_headers(token.expose_secret_bytes(), "text/plain; charset=utf-8", left)
+    with_headers(token.expose_secret_bytes(), TEXT, left)
 }
 
 pub(super) fn json(token: &AccessToken, left: u64) -> Answer {
@@ -121,16 +117,12 @@ pub(super) fn json(token: &AccessToken, left: u64) -> Answer {
         Zeroizing::new(Vec::with_capacity(body.access_token.len() + scope.map_or(0, str::len) + 256));
     // Strings and a number always have a JSON form, and writing to a `Vec` does not fail.
     let _ = serde_json::to_writer(&mut *json, &body);
-    with_headers(Bytes::from_owner(json), "application/json", left)
+    with_headers(Bytes::from_owner(json), JSON, left)
 }
 
 fn with_headers(body: Bytes, content_type: &'static str, left: u64) -> Answer {
-    let mut answer = Answer::new(Full::new(body));
+    let mut answer = answer::answer(content_type, NO_STORE, body);
     let headers = answer.headers_mut();
-    // As many as there are in the end, so that the map is not made twice.
-    headers.reserve(HEADERS);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(TOKEN_EXPIRES_IN, HeaderValue::from(left));
     answer
@@ -155,56 +147,10 @@ impl<'a> Query<'a> {
     }
 }
 
-/// RFC 9110 §12.5.1, for two choices. On a tie it is text, the answer that `fetch(url).then(r => r.text())` expects.
+/// On a tie it is text, the answer that `fetch(url).then(r => r.text())` expects.
 fn prefers_json(headers: &HeaderMap) -> bool {
-    let mut json = Quality::default();
-    let mut text = Quality::default();
-    for range in headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-    {
-        let (range, q) = quality(range);
-        match range.as_str() {
-            "application/json" => json.exact = Some(q),
-            "text/plain" => text.exact = Some(q),
-            "application/*" => json.group = Some(q),
-            "text/*" => text.group = Some(q),
-            "*/*" => (json.any, text.any) = (Some(q), Some(q)),
-            _ => {}
-        }
-    }
-    json.weight() > text.weight()
-}
-
-/// How much a type is wanted, in thousandths, by the ranges that name it; the most specific one counts.
-#[derive(Default)]
-struct Quality {
-    exact: Option<u16>,
-    group: Option<u16>,
-    any: Option<u16>,
-}
-
-impl Quality {
-    fn weight(&self) -> u16 {
-        self.exact.or(self.group).or(self.any).unwrap_or(0)
-    }
-}
-
-/// Splits a media range from its `q`, which is 1 when it is not given or makes no sense.
-pub(super) fn quality(range: &str) -> (String, u16) {
-    let mut parts = range.split(';');
-    let name = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
-    let q = parts.find_map(|part| {
-        let (name, value) = part.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("q").then_some(value)
-    });
-    let q = q.and_then(|value| value.trim().parse::<f32>().ok()).unwrap_or(1.0).clamp(0.0, 1.0);
-    // 0 to 1000: the cast cannot truncate.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=1000 above")]
-    let thousandths = (q * 1000.0).round() as u16;
-    (name, thousandths)
+    let weight = |names: &[&str]| answer::weight(headers, &ACCEPT, names);
+    weight(&["application/json", "application/*", "*/*"]) > weight(&["text/plain", "text/*", "*/*"])
 }
 
 #[cfg(test)]

@@ -1,0 +1,142 @@
+//! The ground floor: the one builder of answers, and the one reader of what a caller accepts.
+
+use std::cmp::Reverse;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
+};
+use hyper::{HeaderMap, Response};
+use serde::Serialize;
+
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const HTML: &str = "text/html; charset=utf-8";
+pub(crate) const CSS: &str = "text/css; charset=utf-8";
+pub(crate) const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Nobody on the way keeps the answer.
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// A copy is used only after asking whether it is still current.
+pub(crate) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
+const X_FRAME_OPTIONS: HeaderName = HeaderName::from_static("x-frame-options");
+
+/// Builds an answer with status 200.
+pub(crate) fn answer(content_type: &'static str, cache: HeaderValue, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Answer::new(Full::new(body.into()));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, cache);
+    answer
+}
+
+/// Builds an answer in JSON.
+pub(crate) fn json(cache: HeaderValue, body: &impl Serialize) -> Answer {
+    let body = serde_json::to_vec(body).expect("strings, numbers and lists of them have a JSON form");
+    answer(JSON, cache, body)
+}
+
+/// Builds an answer that is part of a page. The page may load nothing from elsewhere, may not be framed, and connects only
+/// to `connect`, in the form of a Content-Security-Policy; `images` are allowed beside `data:` URLs.
+pub(crate) fn page(
+    content_type: &'static str,
+    connect: &str,
+    images: &str,
+    body: impl Into<Bytes>,
+) -> Answer {
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src {connect}; img-src data:{images}; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    let policy = HeaderValue::try_from(policy).expect("origins are printable ASCII");
+    let mut answer = answer(content_type, NO_CACHE, body);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    answer
+}
+
+/// Returns how much a caller wants something, in thousandths (RFC 9110 §12.4.2): by the first of `names` that it lists,
+/// from the exact name to the range that includes everything. 0 where it lists none of them.
+pub(crate) fn weight(headers: &HeaderMap, list: &HeaderName, names: &[&str]) -> u16 {
+    let values = headers.get_all(list).iter().filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .filter_map(|item| {
+            let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
+            let rank = names.iter().position(|listed| listed.eq_ignore_ascii_case(name.trim()))?;
+            Some((rank, Reverse(quality(parameters))))
+        })
+        .min()
+        .map_or(0, |(_, Reverse(quality))| quality)
+}
+
+/// Reads the `q` among parameters, which is 1 when it is not given or makes no sense.
+fn quality(parameters: &str) -> u16 {
+    let q = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("q").then_some(value)
+    });
+    let q = q.and_then(|value| value.trim().parse::<f32>().ok()).unwrap_or(1.0).clamp(0.0, 1.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=1000 above")]
+    let thousandths = (q * 1000.0).round() as u16;
+    thousandths
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::{ACCEPT, ACCEPT_ENCODING};
+
+    use super::*;
+
+    #[track_caller]
+    fn assert_weight(list: &HeaderName, value: &'static str, names: &[&str], expected: u16) {
+        let headers = [(list.clone(), HeaderValue::from_static(value))].into_iter().collect();
+        assert_eq!(weight(&headers, list, names), expected, "{value}");
+    }
+
+    #[test]
+    fn most_specific_name_counts_and_of_equals_the_largest_weight() {
+        let names = ["application/json", "application/*", "*/*"];
+        for (accept, expected) in [
+            ("", 0),
+            ("text/html", 0),
+            ("application/json", 1000),
+            ("Application/JSON; charset=utf-8", 1000),
+            ("application/json;q=0.25, application/*;q=0.5, */*", 250),
+            ("*/*;q=0.5, application/*", 1000),
+            ("application/json;q=0, */*", 0),
+            ("application/json;version=1 ; Q=0.3, application/json;version=0;q=0.75", 750),
+            ("application/json;q=wrong", 1000),
+            ("application/json;q=-1", 0),
+            ("application/json;q=7", 1000),
+            ("application/jsonx, xapplication/json", 0),
+        ] {
+            assert_weight(&ACCEPT, accept, &names, expected);
+        }
+        assert_eq!(weight(&HeaderMap::new(), &ACCEPT, &names), 0);
+    }
+
+    #[test]
+    fn lines_of_a_list_are_one_list() {
+        let lines = [(ACCEPT, "text/plain;q=0.5"), (ACCEPT, "application/json;q=0.25")];
+        let lines = lines.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        let headers = lines.into_iter().collect();
+        assert_eq!(weight(&headers, &ACCEPT, &["application/json"]), 250);
+        assert_eq!(weight(&headers, &ACCEPT, &["text/plain"]), 500);
+    }
+
+    #[test]
+    fn coding_is_wanted_unless_its_weight_is_none() {
+        for (codings, expected) in
+            [("gzip", 1000), ("br, GZIP;q=0.5", 500), ("gzip;q=0", 0), ("gzip; q=0.000", 0), ("gzipped", 0)]
+        {
+            assert_weight(&ACCEPT_ENCODING, codings, &["gzip"], expected);
+        }
+    }
+}
