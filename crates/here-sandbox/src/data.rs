@@ -1,140 +1,86 @@
-//! What the data service has: two small catalogs over Port Meridian, a city in the Sargasso Sea that is not there.
-//!
-//! All of it is thrown together on the first request for it, in some milliseconds, and is the same on every machine
-//! and at every start: ids, sizes and checksums can be relied on in tests and demonstrations.
+//! What the data services have: two small catalogs over Port Meridian, a city that does not exist. Read from the files
+//! in `data/` on the first request for them.
 
-mod dice;
-mod feature;
-mod layers;
-mod names;
-mod plan;
-mod plane;
-mod tile;
-
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::io::Read as _;
 use std::sync::LazyLock;
 
-use aws_lc_rs::digest;
-use bytes::Bytes;
+use flate2::read::GzDecoder;
+use serde_json::Value;
 
-use crate::random;
-use feature::{Feature, FeatureCollection};
-use layers::Placed;
-use plane::{Frame, Point};
-pub(crate) use tile::Tile;
-
-/// What the blobs are written in (RFC 7946 §12).
+/// The media type of all data (RFC 7946 §12).
 pub(crate) const CONTENT_TYPE: &str = "application/geo+json";
 
-/// The newest version of each catalog; the oldest is 0. The city has grown from its middle.
+/// The newest version of each catalog; the oldest is 0.
 pub(crate) const LATEST_VERSION: u32 = 2;
 
-/// How far the city reached when a version was published, in metres from its middle.
-const GROWTH: [f64; 2] = [1500.0, 2700.0];
+/// The two catalogs.
+pub(crate) static CATALOGS: LazyLock<Vec<Catalog>> = LazyLock::new(read_catalogs);
 
-/// A catalog, as the platform has them.
+/// A catalog of versioned layers that are partitioned by HERE tiles.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    pub(crate) id: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) summary: &'static str,
-    pub(crate) tags: &'static [&'static str],
+    /// As the config service answers it.
+    pub(crate) configuration: Value,
     pub(crate) layers: Vec<Layer>,
 }
 
-/// A versioned layer, partitioned by HERE tiles.
+/// A layer of a catalog.
 #[derive(Debug)]
 pub(crate) struct Layer {
-    pub(crate) id: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) summary: &'static str,
-    /// The level of its partitions.
-    pub(crate) level: u32,
-    pub(crate) partitions: Vec<Partition>,
+    pub(crate) id: String,
+    partitions: Vec<Partition>,
 }
 
 /// A tile's worth of a layer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Partition {
-    pub(crate) tile: Tile,
+    /// The quad key of the tile, which is the partition's name.
+    pub(crate) quad_key: u64,
     /// The version of the catalog that brought it.
     pub(crate) version: u32,
-    pub(crate) data_handle: String,
-    /// SHA-1, which HERE's services compare data by; it protects nothing.
-    pub(crate) checksum: String,
-    pub(crate) data: Bytes,
+    pub(crate) data_handle: &'static str,
+    /// SHA-1 in hexadecimal digits, which HERE's services compare data by.
+    pub(crate) checksum: &'static str,
+    pub(crate) data: &'static str,
 }
 
-static CATALOGS: LazyLock<[Catalog; 2]> = LazyLock::new(|| [city(), mobility()]);
+fn read_catalogs() -> Vec<Catalog> {
+    let mut text = String::new();
+    let mut compressed = GzDecoder::new(include_bytes!("../data/partitions.tsv.gz").as_slice());
+    compressed.read_to_string(&mut text).expect("the tests read the same file");
+    let partitions: Vec<_> = text.leak().lines().map(read_partition).collect();
 
-/// Returns the catalogs, made now if nobody has asked before.
-pub(crate) fn catalogs() -> &'static [Catalog] {
-    &*CATALOGS
+    let layer = |configuration: &Value| {
+        let id = text_of(configuration, "id");
+        let partitions = partitions.iter().filter(|(layer, _)| *layer == id);
+        Layer { partitions: partitions.map(|(_, partition)| partition.clone()).collect(), id }
+    };
+    let configurations: Vec<Value> =
+        serde_json::from_str(include_str!("../data/catalogs.json")).expect("the tests read the same file");
+    let catalog = |configuration: Value| {
+        let layers = configuration["layers"].as_array().into_iter().flatten().map(layer).collect();
+        Catalog { configuration, layers }
+    };
+    configurations.into_iter().map(catalog).collect()
 }
 
-/// Finds a catalog by its HRN.
-pub(crate) fn catalog(hrn: &str) -> Option<&'static Catalog> {
-    catalogs().iter().find(|catalog| catalog.hrn() == hrn)
+/// Reads a line of the file: the layer's id, and its partition.
+fn read_partition(line: &'static str) -> (&'static str, Partition) {
+    let mut columns = line.split('\t');
+    let mut column = || columns.next().expect("six columns");
+    let layer = column();
+    let quad_key = column().parse().expect("a number");
+    let version = column().parse().expect("a number");
+    (layer, Partition { quad_key, version, data_handle: column(), checksum: column(), data: column() })
 }
 
-fn city() -> Catalog {
-    Catalog {
-        id: "port-meridian",
-        name: "Port Meridian",
-        summary: "The city's land, roads, buildings and places.",
-        tags: &["sandbox", "base map"],
-        layers: vec![
-            layer("land", "Land and water", "Land, sea, river and parks.", 15, layers::land),
-            layer("roads", "Roads", "Road links from crossing to crossing.", 15, layers::roads),
-            layer("buildings", "Buildings", "Outlines, heights and addresses.", 15, layers::buildings),
-            layer("places", "Places", "Shops, schools, museums and the like.", 15, layers::places),
-        ],
-    }
-}
-
-fn mobility() -> Catalog {
-    Catalog {
-        id: "port-meridian-mobility",
-        name: "Port Meridian Mobility",
-        summary: "How to get around: tram lines and charging stations.",
-        tags: &["sandbox", "mobility"],
-        layers: vec![
-            layer("transit", "Trams", "Tram lines and their stops.", 14, layers::transit),
-            layer(
-                "charging",
-                "Charging stations",
-                "Where electric vehicles are charged.",
-                14,
-                layers::charging,
-            ),
-        ],
-    }
-}
-
-fn layer(
-    id: &'static str,
-    name: &'static str,
-    summary: &'static str,
-    level: u32,
-    features: fn(u32) -> Placed,
-) -> Layer {
-    let mut by_tile: BTreeMap<Tile, Vec<Feature>> = BTreeMap::new();
-    for (tile, feature) in features(level) {
-        by_tile.entry(tile).or_default().push(feature);
-    }
-    Layer {
-        id,
-        name,
-        summary,
-        level,
-        partitions: by_tile.into_iter().map(|(tile, features)| Partition::new(id, tile, &features)).collect(),
-    }
+fn text_of(configuration: &Value, name: &str) -> String {
+    configuration[name].as_str().unwrap_or_default().to_owned()
 }
 
 impl Catalog {
     pub(crate) fn hrn(&self) -> String {
-        format!("hrn:here:data::sandbox:{}", self.id)
+        text_of(&self.configuration, "hrn")
     }
 
     pub(crate) fn layer(&self, id: &str) -> Option<&Layer> {
@@ -148,92 +94,35 @@ impl Layer {
         self.partitions.iter().filter(move |partition| partition.version <= version)
     }
 
-    pub(crate) fn blob(&self, data_handle: &str) -> Option<&Partition> {
+    pub(crate) fn partition_of(&self, data_handle: &str) -> Option<&Partition> {
         self.partitions.iter().find(|partition| partition.data_handle == data_handle)
     }
-}
-
-impl Partition {
-    fn new(layer: &str, tile: Tile, features: &[Feature]) -> Self {
-        let data =
-            serde_json::to_vec(&FeatureCollection::new(features)).expect("numbers and text become JSON");
-        let name = digest::digest(
-            &digest::SHA256,
-            format!("here-sandbox data handle\n{layer}\n{}", tile.quad_key()).as_bytes(),
-        );
-        let checksum = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &data);
-        let distance = Frame::of(tile).middle().distance(Point::new(0.0, 0.0));
-        let version = GROWTH.into_iter().filter(|&reach| distance > reach).count();
-        Self {
-            tile,
-            version: u32::try_from(version).unwrap_or(LATEST_VERSION),
-            data_handle: random::format_uuid(name.as_ref().first_chunk().copied().unwrap_or_default()),
-            checksum: hex(checksum.as_ref()),
-            data: data.into(),
-        }
-    }
-
-    /// The partition's name: its tile's quad key.
-    pub(crate) fn id(&self) -> String {
-        self.tile.quad_key().to_string()
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string does not fail");
-        text
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
-    use serde_json::Value;
+    use aws_lc_rs::digest;
 
     use super::*;
 
-    fn features(partition: &Partition) -> Vec<Value> {
-        let collection: Value = serde_json::from_slice(&partition.data).unwrap();
-        collection["features"].as_array().unwrap().clone()
-    }
-
     fn layers() -> impl Iterator<Item = &'static Layer> {
-        catalogs().iter().flat_map(|catalog| &catalog.layers)
+        CATALOGS.iter().flat_map(|catalog| &catalog.layers)
     }
 
     #[test]
-    fn every_layer_has_a_handful_of_partitions_with_something_in_them() {
-        for layer in layers() {
-            let count = layer.partitions.len();
-            assert!((6..40).contains(&count), "{}: {count}", layer.id);
-            for partition in &layer.partitions {
-                assert!(!features(partition).is_empty(), "{}", layer.id);
-                assert!(partition.data.len() < 256 * 1024, "{}: {}", layer.id, partition.data.len());
-            }
-        }
-        let all: usize =
-            layers().flat_map(|layer| &layer.partitions).map(|partition| partition.data.len()).sum();
-        assert!((500_000..4_000_000).contains(&all), "{all} bytes in all");
-    }
-
-    #[test]
-    fn feature_lies_in_the_tile_that_its_partition_is_named_after() {
-        for layer in layers() {
-            for partition in &layer.partitions {
-                let bounds = partition.tile.bounds();
-                for feature in features(partition) {
-                    let text = feature["geometry"]["coordinates"].to_string();
-                    let numbers: Vec<f64> =
-                        text.split(['[', ']', ',']).filter_map(|number| number.parse().ok()).collect();
-                    let close = numbers.chunks(2).any(|place| {
-                        (bounds.west - 1e-5..=bounds.east + 1e-5).contains(&place[0])
-                            && (bounds.south - 1e-5..=bounds.north + 1e-5).contains(&place[1])
-                    });
-                    assert!(close, "{}: {feature}", layer.id);
-                }
-            }
+    fn every_partition_has_features_and_their_checksum() {
+        let counts: Vec<_> = layers().map(|layer| (layer.id.as_str(), layer.partitions.len())).collect();
+        let expected =
+            [("land", 24), ("roads", 24), ("buildings", 24), ("places", 19), ("transit", 6), ("charging", 8)];
+        assert_eq!(counts, expected);
+        for partition in layers().flat_map(|layer| &layer.partitions) {
+            let checksum = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, partition.data.as_bytes());
+            assert_eq!(format!("{checksum:?}"), format!("SHA1:{}", partition.checksum));
+            let data: Value = serde_json::from_str(partition.data).unwrap();
+            assert_eq!(data["type"], "FeatureCollection");
+            assert!(!data["features"].as_array().unwrap().is_empty(), "{partition:?}");
         }
     }
 
@@ -241,32 +130,12 @@ mod tests {
     fn names_are_given_once() {
         let mut handles = HashSet::new();
         for layer in layers() {
-            let mut ids = HashSet::new();
+            let mut quad_keys = HashSet::new();
             for partition in &layer.partitions {
-                assert!(handles.insert(&partition.data_handle));
-                for feature in features(partition) {
-                    let id = feature["id"].as_str().unwrap().to_owned();
-                    assert!(ids.insert(id.clone()), "{}: {id} twice", layer.id);
-                    assert!(feature["properties"].as_object().unwrap().len() > 1, "{feature}");
-                }
+                assert!(quad_keys.insert(partition.quad_key), "{}: {}", layer.id, partition.quad_key);
+                assert!(handles.insert(partition.data_handle), "{}", partition.data_handle);
             }
         }
-    }
-
-    /// If this fails after a change that was meant to change the data, the new value is right; on another machine
-    /// it is not.
-    #[test]
-    fn data_are_the_same_everywhere() {
-        let mut all = digest::Context::new(&digest::SHA256);
-        for partition in layers().flat_map(|layer| &layer.partitions) {
-            all.update(
-                format!("{} {} {}\n", partition.id(), partition.data_handle, partition.checksum).as_bytes(),
-            );
-        }
-        assert_eq!(
-            hex(all.finish().as_ref()),
-            "f851a2ce3e3a4757f81a67e2ce2d9e8cbecd41076e821c12f640b662f50c7128"
-        );
     }
 
     #[test]
@@ -275,9 +144,8 @@ mod tests {
             let counts: Vec<_> =
                 (0..=LATEST_VERSION).map(|version| layer.at_version(version).count()).collect();
             // A layer may begin with a later version, as transit does.
-            assert!(counts.is_sorted(), "{}: {counts:?}", layer.id);
+            assert!(counts.is_sorted() && counts.first() < counts.last(), "{}: {counts:?}", layer.id);
             assert_eq!(counts.last(), Some(&layer.partitions.len()));
         }
-        assert!(layers().all(|layer| layer.at_version(0).count() < layer.partitions.len()));
     }
 }

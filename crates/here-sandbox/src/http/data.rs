@@ -1,12 +1,8 @@
 //! The resources behind a token, open to web pages of any origin: the token is what protects them. `/hello`, and the
 //! part of HERE's Data API that reading a versioned layer takes.
 
-mod asked;
-mod blob;
-mod config;
-mod lookup;
-mod metadata;
-mod query;
+mod request;
+mod services;
 
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -34,11 +30,7 @@ struct Hello {
 pub(super) fn routes(sandbox: &Sandbox) -> Router<Sandbox> {
     Router::new()
         .route("/hello", get(hello))
-        .merge(lookup::routes())
-        .merge(config::routes())
-        .merge(metadata::routes())
-        .merge(query::routes())
-        .merge(blob::routes())
+        .merge(services::routes())
         .route_layer(middleware::from_fn_with_state(sandbox.clone(), bearer::require_token))
 }
 

@@ -1,4 +1,4 @@
-//! What a request asks for, read; and what is said when that is not there.
+//! What a request to a data service names: parameters, catalog and layer; and the answer where these do not exist.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::base_url::BaseUrl;
-use crate::data::{self, Catalog, LATEST_VERSION, Layer};
+use crate::data::{CATALOGS, Catalog, LATEST_VERSION, Layer};
 use crate::percent;
 use crate::sandbox::Sandbox;
 
@@ -20,7 +20,6 @@ pub(super) struct Parameters(Vec<(String, String)>);
 
 /// A request that cannot be answered, in the words and fields of HERE's data services. They number their reasons,
 /// too, but do not publish the numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
     status: StatusCode,
     cause: String,
@@ -34,11 +33,8 @@ impl Parameters {
 
     /// Reads a number that may be missing.
     pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
-        let Some(value) = self.all(name).next() else {
-            return Ok(None);
-        };
-        let number = value.parse();
-        number.map(Some).map_err(|_| Problem::bad(format_args!("{name} is not a number that it can be")))
+        let number = self.all(name).next().map(str::parse).transpose();
+        number.map_err(|_| Problem::bad(format_args!("{name} is not a number that it can be")))
     }
 
     /// Reads the version of the catalog, which is needed for a versioned layer.
@@ -47,13 +43,13 @@ impl Parameters {
         published(version.ok_or_else(|| Problem::bad("version is needed for a versioned layer"))?)
     }
 
-    /// Whether an optional field was asked for, as in `additionalFields=dataSize,checksum`.
+    /// Returns whether an optional field was requested, as in `additionalFields=dataSize,checksum`.
     pub(super) fn wants(&self, field: &str) -> bool {
         self.all("additionalFields").flat_map(|list| list.split(',')).any(|name| name == field)
     }
 }
 
-/// Refuses versions that there are not.
+/// Refuses a version that was never published.
 pub(super) fn published(version: u32) -> Result<u32, Problem> {
     if version > LATEST_VERSION {
         return Err(Problem::missing(format_args!("version {version} of the catalog")));
@@ -68,12 +64,12 @@ pub(super) fn base_url(sandbox: &Sandbox, headers: &HeaderMap) -> Result<BaseUrl
 }
 
 pub(super) fn catalog(hrn: &str) -> Result<&'static Catalog, Problem> {
-    data::catalog(hrn).ok_or_else(|| Problem::missing(format_args!("catalog {hrn}")))
+    let catalog = CATALOGS.iter().find(|catalog| catalog.hrn() == hrn);
+    catalog.ok_or_else(|| Problem::missing(format_args!("catalog {hrn}")))
 }
 
 pub(super) fn layer(hrn: &str, id: &str) -> Result<&'static Layer, Problem> {
-    let layer = catalog(hrn)?.layer(id);
-    layer.ok_or_else(|| Problem::missing(format_args!("layer {id}")))
+    catalog(hrn)?.layer(id).ok_or_else(|| Problem::missing(format_args!("layer {id}")))
 }
 
 impl Problem {
