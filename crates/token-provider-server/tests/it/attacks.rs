@@ -1,6 +1,7 @@
 //! What somebody would try who should get nothing: each is tried against a running server, is refused before the issuer
 //! is asked, and is in the audit trail.
 
+mod forger;
 mod forwarded;
 mod guessing;
 mod rebinding;

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
-use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::rsa::{KeySize, PublicKey};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -31,13 +30,19 @@ pub(crate) struct IdentityProvider {
 
 impl IdentityProvider {
     pub(crate) async fn start() -> Self {
+        Self::publishing(&[]).await
+    }
+
+    /// One that publishes other keys beside its own.
+    pub(crate) async fn publishing(others: &[Value]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let issuer = format!("http://{}", listener.local_addr().expect("is bound"));
         let key = RsaKeyPair::generate(KeySize::Rsa2048).expect("can be made");
         let RsaPublicKeyComponents { n, e } = RsaPublicKeyComponents::<Vec<u8>>::from(key.public_key());
         let jwk = json!({ "kty": "RSA", "use": "sig", "kid": KEY_ID, "n": encode(n), "e": encode(e) });
+        let keys = [&[jwk], others].concat();
         let discovery = json!({ "issuer": issuer, "jwks_uri": format!("{issuer}/keys") }).to_string();
-        let keys = json!({ "keys": [jwk] }).to_string();
+        let keys = json!({ "keys": keys }).to_string();
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
         tokio::spawn(async move {
@@ -90,27 +95,24 @@ impl IdentityProvider {
     pub(crate) fn token(&self) -> String {
         self.sign(&header("RS256", KEY_ID), &self.claims(&json!({})))
     }
+}
 
-    /// Its public key in the form that libraries read from a file.
-    pub(crate) fn public_key_pem(&self) -> String {
-        let public: PublicKeyX509Der<'_> = self.key.public_key().as_der().expect("has a form");
-        let base64 = STANDARD.encode(public.as_ref());
-        let lines: Vec<&str> =
-            base64.as_bytes().chunks(64).map(|line| str::from_utf8(line).expect("is ASCII")).collect();
-        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
-    }
+/// A public key in the form that libraries read from a file.
+pub(crate) fn public_key_pem(key: &PublicKey) -> String {
+    let base64 = STANDARD.encode(public_key_der(key));
+    let lines: Vec<&str> =
+        base64.as_bytes().chunks(64).map(|line| str::from_utf8(line).expect("is ASCII")).collect();
+    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
+}
+
+pub(crate) fn public_key_der(key: &PublicKey) -> Vec<u8> {
+    let der: PublicKeyX509Der<'_> = key.as_der().expect("has a form");
+    der.as_ref().to_vec()
 }
 
 /// The header of an access token.
 pub(crate) fn header(algorithm: &str, key_id: &str) -> Value {
     json!({ "alg": algorithm, "kid": key_id, "typ": "at+jwt" })
-}
-
-/// A token with a message authentication code in place of a signature.
-pub(crate) fn with_shared_secret(header: &Value, claims: &Value, secret: &[u8]) -> String {
-    let signed = signed_part(header, claims);
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), signed.as_bytes());
-    format!("{signed}.{}", encode(tag))
 }
 
 /// Header and claims, as they are signed.

@@ -14,57 +14,17 @@ use crate::access::oidc::jwt::Members;
 const NOW: u64 = TestClock::START.as_secs();
 
 #[tokio::test(start_paused = true)]
-async fn claims_are_judged_one_by_one() {
+async fn leeway_ends_to_the_second() {
     let key = Key::p256();
     let bench = Bench::new(vec![key.jwk("a")]);
     let leeway = LEEWAY.as_secs();
     for (changes, expected) in [
-        (json!({}), None),
-        (json!({ "aud": ["elsewhere", "token-provider"] }), None),
         (json!({ "exp": NOW - leeway + 1 }), None),
-        (json!({ "exp": TestClock::START.as_secs_f64() + 0.5 }), None),
-        (json!({ "exp": 1e300 }), None),
-        (json!({ "nbf": NOW + leeway, "iat": NOW + leeway }), None),
-        (json!({ "iat": null }), None),
-        (json!({ "sub": "auth0|Abc 123/~" }), None),
-        (json!({ "sub": "x".repeat(255) }), None),
-        (json!({ "iss": "https://login.example.com/" }), Some(Fault::Issuer)),
-        (json!({ "iss": "https://login.example.com.evil.example" }), Some(Fault::Issuer)),
-        (json!({ "iss": "HTTPS://login.example.com" }), Some(Fault::Issuer)),
-        (json!({ "iss": ["https://login.example.com"] }), Some(Fault::Issuer)),
-        (json!({ "iss": null }), Some(Fault::Issuer)),
-        (json!({ "aud": "elsewhere" }), Some(Fault::Audience)),
-        (json!({ "aud": "token-provider token-provider" }), Some(Fault::Audience)),
-        (json!({ "aud": ["elsewhere"] }), Some(Fault::Audience)),
-        (json!({ "aud": [["token-provider"]] }), Some(Fault::Audience)),
-        (json!({ "aud": { "token-provider": true } }), Some(Fault::Audience)),
-        (json!({ "aud": [] }), Some(Fault::Audience)),
-        (json!({ "aud": "" }), Some(Fault::Audience)),
-        (json!({ "aud": null }), Some(Fault::Audience)),
         (json!({ "exp": NOW - leeway }), Some(Fault::Expired)),
-        (json!({ "exp": 0 }), Some(Fault::Expired)),
-        (json!({ "exp": null }), Some(Fault::Malformed)),
-        (json!({ "exp": "9999999999" }), Some(Fault::Malformed)),
-        (json!({ "exp": -1 }), Some(Fault::Malformed)),
-        (json!({ "exp": [NOW + 10] }), Some(Fault::Malformed)),
+        (json!({ "nbf": NOW + leeway }), None),
         (json!({ "nbf": NOW + leeway + 1 }), Some(Fault::NotYetValid)),
-        (json!({ "nbf": "now" }), Some(Fault::Malformed)),
+        (json!({ "iat": NOW + leeway }), None),
         (json!({ "iat": NOW + leeway + 1 }), Some(Fault::IssuedInFuture)),
-        (json!({ "iat": true }), Some(Fault::Malformed)),
-        (json!({ "cnf": { "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" } }), Some(Fault::Bound)),
-        // Back-channel logout: a real one, with everything else that an access token has.
-        (
-            json!({ "events": { "http://schemas.openid.net/event/backchannel-logout": {} } }),
-            Some(Fault::Type),
-        ),
-        (json!({ "sub": null }), Some(Fault::Subject)),
-        (json!({ "sub": "" }), Some(Fault::Subject)),
-        (json!({ "sub": 7 }), Some(Fault::Subject)),
-        (json!({ "sub": "x".repeat(256) }), Some(Fault::Subject)),
-        (json!({ "sub": "a\nb" }), Some(Fault::Subject)),
-        (json!({ "sub": "a\u{1b}[31m" }), Some(Fault::Subject)),
-        (json!({ "sub": "a\u{202e}b" }), Some(Fault::Subject)),
-        (json!({ "sub": "a\0" }), Some(Fault::Subject)),
     ] {
         let token = key.token(&header("ES256", "a"), &claims_with(&changes));
         match expected {
