@@ -12,7 +12,11 @@ mod catalogs;
 mod control;
 mod data;
 mod faults;
+mod layers;
 mod refused;
 mod serving;
 mod support;
 mod token;
+
+#[path = "../../../../ci/source.rs"]
+mod source;

@@ -29,3 +29,6 @@ mod support;
 mod trail;
 mod transport;
 mod unix_socket;
+
+#[path = "../../../../ci/source.rs"]
+mod source;

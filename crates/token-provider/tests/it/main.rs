@@ -11,3 +11,6 @@ mod skew;
 mod tls;
 mod wire;
 mod world;
+
+#[path = "../../../../ci/source.rs"]
+mod source;
