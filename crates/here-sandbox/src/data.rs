@@ -58,7 +58,8 @@ fn read_catalogs() -> Vec<Catalog> {
     let configurations: Vec<Value> =
         serde_json::from_str(include_str!("../data/catalogs.json")).expect("the tests read the same file");
     let catalog = |configuration: Value| {
-        let layers = configuration["layers"].as_array().into_iter().flatten().map(layer).collect();
+        let layers =
+            configuration.get("layers").and_then(Value::as_array).into_iter().flatten().map(layer).collect();
         Catalog { configuration, layers }
     };
     configurations.into_iter().map(catalog).collect()
@@ -75,7 +76,8 @@ fn read_partition(line: &'static str) -> (&'static str, Partition) {
 }
 
 fn text_of(configuration: &Value, name: &str) -> String {
-    configuration[name].as_str().unwrap_or_default().to_owned()
+    let text = configuration.get(name).and_then(Value::as_str);
+    text.expect("the tests read the same file").to_owned()
 }
 
 impl Catalog {

@@ -1,18 +1,18 @@
 //! Faults: what the sandbox can be told to do wrong, in memory and as JSON.
 
 mod control;
-mod wire;
 
+use std::fmt;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use control::FaultControl;
 pub(crate) use control::{Applied, Route};
 
-/// The longest delay that can be asked for.
-const MAX_DELAY: Duration = Duration::from_secs(600);
+/// The longest delay, in milliseconds.
+const MAX_DELAY_MS: u64 = 600_000;
 
 /// The largest clock skew, ten years: any date it leads to can still be written.
 const MAX_SKEW_SECONDS: i64 = 315_360_000;
@@ -34,21 +34,35 @@ const MAX_SKEW_SECONDS: i64 = 315_360_000;
 /// assert!(serde_json::from_str::<Fault>(r#"{ "statuss": 429 }"#).is_err());
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "wire::Wire", into = "wire::Wire")]
+// Derived as functions of the type, so that the traits below can check what they read.
+#[serde(default, deny_unknown_fields, remote = "Self")]
+#[must_use = "a fault does nothing before it is injected"]
 pub struct Fault {
-    pub(crate) target: Target,
-    pub(crate) status: Option<StatusCode>,
+    target: Target,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error_code: Option<u32>,
-    pub(crate) retry_after: Option<HeaderValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<RetryAfter>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<FaultBody>,
-    pub(crate) delay: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay_ms: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) hang: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hang_up: Option<HangUp>,
-    pub(crate) clock_skew_s: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_skew_s: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lifetime_s: Option<u32>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) expired: bool,
-    pub(crate) count: Option<u32>,
-    pub(crate) for_s: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    for_s: Option<u32>,
 }
 
 /// The requests that a fault applies to.
@@ -93,10 +107,13 @@ pub enum HangUp {
     MidBody,
 }
 
-/// A fault that makes no sense; says what was expected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct FaultError(String);
+/// Seconds may be written as a number; a date, or nonsense, is text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "retry_after must be a number of seconds or text")]
+enum RetryAfter {
+    Seconds(u64),
+    Text(String),
+}
 
 impl Fault {
     /// A fault that does nothing yet, for the token endpoint.
@@ -105,7 +122,6 @@ impl Fault {
     }
 
     /// Applies to these requests instead of token requests.
-    #[must_use]
     pub fn with_target(self, target: Target) -> Self {
         Self { target, ..self }
     }
@@ -116,14 +132,12 @@ impl Fault {
     /// # Panics
     ///
     /// Panics outside 200 to 599.
-    #[must_use]
     pub fn with_status(self, status: u16) -> Self {
-        Self { status: Some(wire::parse_status(status).expect("a status from 200 to 599")), ..self }
+        Self { status: Some(status), ..self }.checked()
     }
 
     /// Puts this number into the body of an error answer, instead of the one that HERE uses most with the
     /// status.
-    #[must_use]
     pub fn with_error_code(self, error_code: u32) -> Self {
         Self { error_code: Some(error_code), ..self }
     }
@@ -133,31 +147,29 @@ impl Fault {
     /// # Panics
     ///
     /// Panics for text that cannot be a header's value.
-    #[must_use]
     pub fn with_retry_after(self, value: &str) -> Self {
-        Self { retry_after: Some(HeaderValue::from_str(value).expect("the value of a header")), ..self }
+        let seconds = value.parse().map(RetryAfter::Seconds);
+        let retry_after = seconds.unwrap_or_else(|_| RetryAfter::Text(value.to_owned()));
+        Self { retry_after: Some(retry_after), ..self }.checked()
     }
 
     /// Replaces the body. Without a status of its own the answer is 200.
-    #[must_use]
     pub fn with_body(self, body: FaultBody) -> Self {
         Self { body: Some(body), ..self }
     }
 
     /// Waits before anything else.
-    #[must_use]
     pub fn with_delay(self, delay: Duration) -> Self {
-        Self { delay: Some(delay.min(MAX_DELAY)), ..self }
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX).min(MAX_DELAY_MS);
+        Self { delay_ms: Some(delay_ms), ..self }
     }
 
     /// Never answers. The connection stays open until the other side closes it or the sandbox is shut down.
-    #[must_use]
     pub fn with_hang(self) -> Self {
         Self { hang: true, ..self }
     }
 
     /// Breaks off the connection at this point.
-    #[must_use]
     pub fn with_hang_up(self, hang_up: HangUp) -> Self {
         Self { hang_up: Some(hang_up), ..self }
     }
@@ -165,38 +177,46 @@ impl Fault {
     /// Sets the sandbox's clock off by this many seconds for every route, whatever the target, for as long
     /// as the fault is there: timestamp window, `Date`, `GET /timestamp`, `iat` and `exp`. At most ten
     /// years.
-    #[must_use]
     pub fn with_clock_skew(self, seconds: i64) -> Self {
         Self { clock_skew_s: Some(seconds.clamp(-MAX_SKEW_SECONDS, MAX_SKEW_SECONDS)), ..self }
     }
 
     /// Issues tokens with exactly this lifetime, and says so in the answer, whatever was asked for.
-    #[must_use]
     pub fn with_lifetime(self, seconds: u32) -> Self {
         Self { lifetime_s: Some(seconds), ..self }
     }
 
     /// Issues tokens that have expired already, while the answer promises the usual lifetime.
-    #[must_use]
     pub fn with_expired_token(self) -> Self {
         Self { expired: true, ..self }
     }
 
     /// Applies to the next `count` requests only. 0 counts as 1.
-    #[must_use]
     pub fn with_count(self, count: u32) -> Self {
         Self { count: Some(count.max(1)), ..self }
     }
 
     /// Is gone after this many seconds, whoever made it: a browser that is killed ends nothing.
-    #[must_use]
     pub fn with_end_after(self, seconds: u32) -> Self {
         Self { for_s: Some(seconds), ..self }
     }
 
-    /// Whether the request is not handled at all, but answered by the fault.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        self.status.map(|status| StatusCode::from_u16(status).expect("checked when the fault was made"))
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<HeaderValue> {
+        let value = self.retry_after.as_ref()?.to_string();
+        Some(HeaderValue::try_from(value).expect("checked when the fault was made"))
+    }
+
+    pub(crate) fn delay(&self) -> Option<Duration> {
+        self.delay_ms.map(Duration::from_millis)
+    }
+
+    /// Returns whether the fault answers the request, which is then not handled at all.
     pub(crate) fn replaces_answer(&self) -> bool {
-        self.body.is_some() || self.status.is_some_and(|status| status.as_u16() >= 300)
+        self.body.is_some() || self.status.is_some_and(|status| status >= 300)
     }
 
     /// Lets what `other` says prevail over what is here.
@@ -205,10 +225,114 @@ impl Fault {
         self.error_code = other.error_code.or(self.error_code);
         self.retry_after = other.retry_after.clone().or_else(|| self.retry_after.take());
         self.body = other.body.or(self.body);
-        self.delay = other.delay.or(self.delay);
+        self.delay_ms = other.delay_ms.or(self.delay_ms);
         self.hang |= other.hang;
         self.hang_up = other.hang_up.or(self.hang_up);
         self.lifetime_s = other.lifetime_s.or(self.lifetime_s);
         self.expired |= other.expired;
+    }
+
+    /// Says what makes no sense, and what was expected.
+    fn check(&self) -> Result<(), String> {
+        if self.status.is_some_and(|status| !(200..=599).contains(&status)) {
+            return Err("status must be from 200 to 599".to_owned());
+        }
+        let is_header = |value: &RetryAfter| HeaderValue::try_from(value.to_string()).is_ok();
+        if !self.retry_after.as_ref().is_none_or(is_header) {
+            return Err("retry_after must be the value of a header: visible characters".to_owned());
+        }
+        if self.delay_ms.is_some_and(|delay| delay > MAX_DELAY_MS) {
+            return Err(format!("delay_ms must be at most {MAX_DELAY_MS}"));
+        }
+        if self.clock_skew_s.is_some_and(|skew| skew.unsigned_abs() > MAX_SKEW_SECONDS.unsigned_abs()) {
+            return Err(format!("clock_skew_s must be from -{MAX_SKEW_SECONDS} to {MAX_SKEW_SECONDS}"));
+        }
+        if self.count == Some(0) {
+            return Err("count must be 1 or more; leave it out for a fault that stays".to_owned());
+        }
+        Ok(())
+    }
+
+    fn checked(self) -> Self {
+        self.check().expect("a fault that makes sense");
+        self
+    }
+}
+
+impl fmt::Display for RetryAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seconds(seconds) => seconds.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Fault {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fault {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fault = Self::deserialize(deserializer)?;
+        fault.check().map_err(de::Error::custom)?;
+        Ok(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<Fault, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_key_is_read_and_written_back() {
+        let json = serde_json::json!({
+            "target": "all", "status": 503, "error_code": 1, "retry_after": 7, "body": "html", "delay_ms": 5, "hang": true,
+            "hang_up": "mid_body", "clock_skew_s": -600, "lifetime_s": 0, "expired": true, "count": 2,
+            "for_s": 20
+        });
+        let fault: Fault = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(fault).unwrap(), json);
+        assert_eq!(serde_json::to_value(Fault::new()).unwrap(), serde_json::json!({ "target": "token" }));
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_any_text() {
+        let header = |json: &str| parse(json).unwrap().retry_after().unwrap();
+        assert_eq!(header(r#"{"retry_after": 120}"#), "120");
+        assert_eq!(
+            header(r#"{"retry_after": "Wed, 21 Oct 2026 07:28:00 GMT"}"#),
+            "Wed, 21 Oct 2026 07:28:00 GMT"
+        );
+        assert_eq!(header(r#"{"retry_after": "soon"}"#), "soon");
+    }
+
+    #[test]
+    fn nonsense_is_refused_in_words() {
+        let cases = [
+            (r#"{"statuss": 500}"#, "unknown field `statuss`, expected one of `target`, `status`"),
+            (r#"{"status": 600}"#, "status must be from 200 to 599"),
+            (r#"{"status": 100}"#, "status must be from 200 to 599"),
+            (r#"{"status": "500"}"#, "invalid type: string"),
+            (r#"{"retry_after": -1}"#, "retry_after must be a number of seconds or text"),
+            (r#"{"retry_after": "a\nb"}"#, "retry_after must be the value of a header"),
+            (r#"{"delay_ms": 600001}"#, "delay_ms must be at most 600000"),
+            (r#"{"clock_skew_s": 315360001}"#, "clock_skew_s must be from"),
+            (r#"{"clock_skew_s": -9223372036854775808}"#, "clock_skew_s must be from"),
+            (r#"{"count": 0}"#, "count must be 1 or more"),
+            (r#"{"body": "pdf"}"#, "unknown variant `pdf`, expected one of `html`"),
+            (r#"{"hang_up": "now"}"#, "unknown variant `now`, expected one of `before_header`"),
+            (r#"{"target": "tokens"}"#, "unknown variant `tokens`"),
+        ];
+        for (json, expected) in cases {
+            let error = parse(json).expect_err(json);
+            assert!(error.contains(expected), "{json}: {error}");
+        }
     }
 }

@@ -79,7 +79,7 @@ pub use access_key::AccessKeyError;
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use clock::Clock;
 pub use config::SandboxConfig;
-pub use fault::{Fault, FaultBody, FaultControl, FaultError, HangUp, Target};
+pub use fault::{Fault, FaultBody, FaultControl, HangUp, Target};
 pub use sandbox::Sandbox;
 pub use secrecy::SecretString;
 pub use signature::SignatureForm;

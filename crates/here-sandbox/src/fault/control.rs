@@ -72,22 +72,17 @@ impl FaultControl {
         let mut list = self.lock();
         let mut applied = Applied { skew: skew(&list), ..Applied::default() };
         let applies = |fault: &Fault| fault.target.covers(route);
-        for Entry { fault, .. } in
-            list.iter().filter(|Entry { fault, .. }| fault.count.is_none() && applies(fault))
-        {
-            applied.fault.overlay(fault);
-            applied.any = true;
-        }
-        if let Some(index) =
-            list.iter().position(|Entry { fault, .. }| fault.count.is_some() && applies(fault))
-        {
-            if let Some(Entry { fault, .. }) = list.get_mut(index) {
-                applied.fault.overlay(fault);
-                applied.any = true;
-                fault.count = fault.count.map(|left| left.saturating_sub(1));
+        for Entry { fault, .. } in list.iter().filter(|entry| entry.fault.count.is_none()) {
+            if applies(fault) {
+                applied.overlay(fault);
             }
-            list.retain(|entry| entry.fault.count != Some(0));
         }
+        let counted = list.iter_mut().find(|entry| entry.fault.count.is_some() && applies(&entry.fault));
+        if let Some(Entry { fault, .. }) = counted {
+            applied.overlay(fault);
+            fault.count = fault.count.map(|left| left - 1);
+        }
+        list.retain(|entry| entry.fault.count != Some(0));
         applied
     }
 
@@ -101,6 +96,13 @@ impl FaultControl {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.retain(|entry| entry.end.is_none_or(|end| Instant::now() < end));
         list
+    }
+}
+
+impl Applied {
+    fn overlay(&mut self, fault: &Fault) {
+        self.fault.overlay(fault);
+        self.any = true;
     }
 }
 
@@ -118,8 +120,9 @@ impl Target {
 /// The first counted fault with a skew decides, as it does for everything else; else the latest without a
 /// count.
 fn skew(list: &[Entry]) -> i64 {
-    let counted = list.iter().map(|entry| &entry.fault).filter(|fault| fault.count.is_some());
-    let staying = list.iter().map(|entry| &entry.fault).filter(|fault| fault.count.is_none()).rev();
+    let faults = || list.iter().map(|entry| &entry.fault);
+    let counted = faults().filter(|fault| fault.count.is_some());
+    let staying = faults().filter(|fault| fault.count.is_none()).rev();
     counted.chain(staying).find_map(|fault| fault.clock_skew_s).unwrap_or_default()
 }
 
@@ -128,7 +131,7 @@ mod tests {
     use super::*;
 
     fn statuses(control: &FaultControl, route: Route, requests: usize) -> Vec<Option<u16>> {
-        (0..requests).map(|_| control.take(route).fault.status.map(|status| status.as_u16())).collect()
+        (0..requests).map(|_| control.take(route).fault.status).collect()
     }
 
     #[test]
@@ -148,7 +151,7 @@ mod tests {
         control.inject(Fault::new().with_status(500).with_lifetime(6));
         control.inject(Fault::new().with_status(503).with_count(1));
         let first = control.take(Route::Token).fault;
-        assert_eq!((first.status.map(|s| s.as_u16()), first.lifetime_s), (Some(503), Some(6)));
+        assert_eq!((first.status, first.lifetime_s), (Some(503), Some(6)));
         assert_eq!(statuses(&control, Route::Token, 2), [Some(500), Some(500)]);
         control.clear();
         assert_eq!(statuses(&control, Route::Token, 1), [None]);

@@ -31,7 +31,7 @@ const GARBAGE: &[u8] = b"{x\\}\xff\xfe{\"accessToken\":";
 /// Answers a request, as wrongly as the fault says.
 pub(super) async fn respond(fault: &Fault, mut request: Request, next: Next) -> Response {
     let connection = request.extensions().get::<Connection>().cloned();
-    if let Some(delay) = fault.delay {
+    if let Some(delay) = fault.delay() {
         tokio::time::sleep(delay).await;
     }
     if fault.hang {
@@ -48,11 +48,11 @@ pub(super) async fn respond(fault: &Fault, mut request: Request, next: Next) -> 
     }
 
     let mut response = if fault.replaces_answer() { replacement(fault) } else { next.run(request).await };
-    if let Some(status) = fault.status.filter(|_| response.status().is_success()) {
+    if let Some(status) = fault.status().filter(|_| response.status().is_success()) {
         *response.status_mut() = status;
     }
-    if let Some(value) = &fault.retry_after {
-        response.headers_mut().insert(header::RETRY_AFTER, value.clone());
+    if let Some(value) = fault.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, value);
     }
     match fault.hang_up {
         Some(HangUp::MidHeader) => {
@@ -76,7 +76,7 @@ async fn hang(connection: Option<&Connection>) {
 }
 
 fn replacement(fault: &Fault) -> Response {
-    let status = fault.status.unwrap_or(StatusCode::OK);
+    let status = fault.status().unwrap_or(StatusCode::OK);
     let with_type = |content_type: &'static str, body: Body| {
         let content_type = HeaderValue::from_static(content_type);
         (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
