@@ -1,21 +1,35 @@
-//! The decision on a token request: who is asking, is it recent and new, and what do they get.
+//! The account: its keys, nonces, faults and counts, and the decision on a token request.
 
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use secrecy::ExposeSecret as _;
 
-use super::Sandbox;
+use crate::access_key::AccessKeys;
 use crate::base_url::BaseUrl;
-use crate::fault::Applied;
-use crate::grant::{Grant, TokenRequestBody};
+use crate::config::SandboxConfig;
+use crate::fault::{Applied, FaultControl};
+use crate::grant::{Grant, Spelling, TokenRequestBody};
+use crate::nonce::NonceMemory;
 use crate::oauth::{Authorization, Malformed};
 use crate::percent;
 use crate::problem::Refusal;
 use crate::signature::{self, Mismatch, SignatureForm, SignedRequest};
-use crate::token::TokenClaims;
+use crate::stats::Stats;
+use crate::token::{Mint, TokenClaims, TokenRefusal};
+
+/// What all requests share.
+pub(crate) struct Account {
+    config: SandboxConfig,
+    pub(crate) keys: AccessKeys,
+    pub(crate) faults: FaultControl,
+    mint: Mint,
+    nonces: Mutex<NonceMemory>,
+    stats: Mutex<Stats>,
+}
 
 /// A token request that was granted.
 #[derive(Debug)]
@@ -23,12 +37,52 @@ pub(crate) struct Granted {
     pub(crate) token: String,
     pub(crate) expires_in: i64,
     pub(crate) scope: Option<String>,
-    /// Whether the request, and so the answer, spells its fields in camel case.
-    pub(crate) camel_case: bool,
+    /// As the request spells its fields.
+    pub(crate) spelling: &'static Spelling,
 }
 
-impl Sandbox {
-    /// Decides on a token request, and notes the outcome.
+impl Account {
+    pub(crate) fn new(config: SandboxConfig) -> Self {
+        Self {
+            keys: AccessKeys::new(config.access_key_id.clone(), config.access_key_secret.clone()),
+            faults: FaultControl::default(),
+            mint: Mint::new(&config.access_key_secret),
+            nonces: Mutex::new(NonceMemory::new(whole_seconds(config.timestamp_window))),
+            stats: Mutex::default(),
+            config,
+        }
+    }
+
+    pub(crate) fn app_id(&self) -> &str {
+        &self.config.app_id
+    }
+
+    pub(crate) fn stats(&self) -> MutexGuard<'_, Stats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns epoch seconds on a clock that is off by `skew`.
+    pub(crate) fn now(&self, skew: i64) -> i64 {
+        self.config.clock.unix_seconds().saturating_add(skew)
+    }
+
+    pub(crate) fn verify_token_at(&self, now: i64, token: &str) -> Result<TokenClaims, TokenRefusal> {
+        self.mint.verify_at(now, token)
+    }
+
+    /// Returns the URL that callers know the account by.
+    pub(crate) fn base_url(&self, headers: &HeaderMap) -> Result<BaseUrl, Refusal> {
+        if let Some(public) = &self.config.public_base_url {
+            return Ok(public.clone());
+        }
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else {
+            return Err(Refusal::HOST_INVALID);
+        };
+        host.to_str().ok().and_then(BaseUrl::from_host_header).ok_or(Refusal::HOST_INVALID)
+    }
+
+    /// Decides on a token request, and counts the outcome.
     pub(crate) fn grant_token(
         &self,
         request: &Parts,
@@ -36,10 +90,10 @@ impl Sandbox {
         applied: &Applied,
     ) -> Result<Granted, Refusal> {
         let result = self.authenticate(request, body, applied).and_then(|body| {
-            let grant = body.grant(self.inner.allowed_scopes.as_deref())?;
-            Ok(self.issue(grant, matches!(body, TokenRequestBody::Json(_)), applied))
+            let grant = body.grant(self.config.allowed_scopes.as_deref())?;
+            Ok(self.issue(grant, body.spelling(), applied))
         });
-        let mut stats = self.stats_mut();
+        let mut stats = self.stats();
         match &result {
             Ok(_) => stats.tokens_issued += 1,
             Err(refusal) => *stats.refused.entry(refusal.code.unwrap_or_default()).or_default() += 1,
@@ -59,19 +113,19 @@ impl Sandbox {
     ) -> Result<TokenRequestBody, Refusal> {
         let base_url = self.base_url(&request.headers)?;
         let header = read_authorization(&request.headers)?;
-        self.stats_mut().last_access_key_id = Some(header.consumer_key.clone());
+        self.stats().last_access_key_id = Some(header.consumer_key.clone());
         if header.signature_method != signature::METHOD {
-            return Err(Refusal::signature_method_unsupported());
+            return Err(Refusal::SIGNATURE_METHOD);
         }
         if header.version != "1.0" {
-            return Err(Refusal::version_unsupported());
+            return Err(Refusal::VERSION);
         }
         let offset = header.timestamp.saturating_sub(self.now(applied.skew));
-        if offset.saturating_abs() > self.inner.window_seconds {
+        if offset.saturating_abs() > whole_seconds(self.config.timestamp_window) {
             return Err(Refusal::timestamp_outside(offset));
         }
-        if header.consumer_key == self.inner.app_id {
-            return Err(Refusal::client_id_as_key_id());
+        if header.consumer_key == self.app_id() {
+            return Err(Refusal::CLIENT_ID_AS_KEY_ID);
         }
         let body = TokenRequestBody::read(&request.headers, body)?;
         let signed = SignedRequest {
@@ -82,11 +136,11 @@ impl Sandbox {
             form: body.signed_fields(),
         };
         let form = self.verify_signature(&signed, &header)?;
-        let mut nonces = self.inner.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
         if !nonces.consume_at(self.now(0), &header.consumer_key, header.timestamp, &header.nonce) {
-            return Err(Refusal::nonce_consumed());
+            return Err(Refusal::NONCE_CONSUMED);
         }
-        self.stats_mut().last_signature_form = Some(form);
+        self.stats().last_signature_form = Some(form);
         Ok(body)
     }
 
@@ -96,15 +150,13 @@ impl Sandbox {
         header: &Authorization,
     ) -> Result<SignatureForm, Refusal> {
         if repeats_oauth_parameter(request) {
-            return Err(Refusal::header_malformed(
-                "an oauth_ parameter is given outside the header as well".into(),
-            ));
+            return Err(Refusal::header_malformed("an oauth_ parameter is given outside the header as well"));
         }
-        let secret = self.inner.keys.secret(&header.consumer_key);
+        let secret = self.keys.secret(&header.consumer_key);
         let secret = secret.ok_or_else(|| Refusal::signature_mismatch("there is no such access key id"))?;
         signature::verify(request, header, secret.expose_secret()).map_err(|mismatch| match mismatch {
             Mismatch::Signature { base_string } => {
-                self.stats_mut().note_mismatch(base_string);
+                self.stats().note_mismatch(base_string);
                 Refusal::signature_mismatch(
                     "GET /sandbox/stats shows the base string that should have been signed: last_mismatch",
                 )
@@ -113,23 +165,11 @@ impl Sandbox {
         })
     }
 
-    pub(crate) fn base_url(&self, headers: &HeaderMap) -> Result<BaseUrl, Refusal> {
-        if let Some(public) = &self.inner.public_base_url {
-            return Ok(public.clone());
-        }
-        let mut hosts = headers.get_all(header::HOST).iter();
-        let (Some(host), None) = (hosts.next(), hosts.next()) else {
-            return Err(Refusal::host_invalid());
-        };
-        host.to_str().ok().and_then(BaseUrl::from_host_header).ok_or_else(Refusal::host_invalid)
-    }
-
-    fn issue(&self, grant: Grant, camel_case: bool, applied: &Applied) -> Granted {
+    fn issue(&self, grant: Grant, spelling: &'static Spelling, applied: &Applied) -> Granted {
         let fault = &applied.fault;
-        let asked = grant
-            .lifetime
-            .map_or(self.inner.default_lifetime, |seconds| i64::try_from(seconds).unwrap_or(i64::MAX));
-        let usual = asked.min(self.inner.max_lifetime);
+        let default = whole_seconds(self.config.default_lifetime);
+        let requested = grant.lifetime.map_or(default, |seconds| i64::try_from(seconds).unwrap_or(i64::MAX));
+        let usual = requested.min(whole_seconds(self.config.max_lifetime));
         // HERE says one second less than the token lives: 3599 for 3600.
         let (lifetime, expires_in) = match fault.lifetime_s.map(i64::from) {
             Some(lifetime) => (lifetime, lifetime),
@@ -138,22 +178,22 @@ impl Sandbox {
         let age = if fault.expired { lifetime.saturating_add(1) } else { 0 };
         let issued_at = self.now(applied.skew).saturating_sub(age);
         let claims = TokenClaims {
-            app_id: self.inner.app_id.clone(),
+            app_id: self.app_id().to_owned(),
             scope: grant.scope.clone(),
             issued_at,
             expires_at: issued_at.saturating_add(lifetime),
         };
-        Granted { token: self.inner.mint.issue(&claims), expires_in, scope: grant.scope, camel_case }
+        Granted { token: self.mint.issue(&claims), expires_in, scope: grant.scope, spelling }
     }
 }
 
 fn read_authorization(headers: &HeaderMap) -> Result<Authorization, Refusal> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next().ok_or_else(Refusal::authorization_missing)?;
+    let value = values.next().ok_or(Refusal::AUTHORIZATION_MISSING)?;
     if values.next().is_some() {
-        return Err(Refusal::header_malformed("there is more than one Authorization header".into()));
+        return Err(Refusal::header_malformed("there is more than one Authorization header"));
     }
-    let text = value.to_str().map_err(|_| Refusal::header_malformed("the header is not ASCII".into()))?;
+    let text = value.to_str().map_err(|_| Refusal::header_malformed("the header is not ASCII"))?;
     Authorization::parse(text).map_err(|Malformed(why)| Refusal::header_malformed(why))
 }
 
@@ -161,4 +201,8 @@ fn read_authorization(headers: &HeaderMap) -> Result<Authorization, Refusal> {
 fn repeats_oauth_parameter(request: &SignedRequest<'_>) -> bool {
     let query = percent::form_pairs(request.query.unwrap_or_default().as_bytes()).unwrap_or_default();
     request.form.iter().chain(&query).any(|(name, _)| name.starts_with(b"oauth_"))
+}
+
+fn whole_seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

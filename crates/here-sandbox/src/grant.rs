@@ -1,4 +1,4 @@
-//! Reads the body of a token request: what is asked for, in which of the two spellings.
+//! Reads the body of a token request: what it asks for, in which of two spellings.
 
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
@@ -8,15 +8,43 @@ use crate::percent::{self, Pair};
 use crate::problem::{FieldProblem, Refusal};
 use crate::scope;
 
-/// The one grant type that an access key can ask with.
+/// The one grant type that an access key is good for.
 const CLIENT_CREDENTIALS: &str = "client_credentials";
+
+/// The names of the fields of a request and of its answer, in one spelling.
+#[derive(Debug)]
+pub(crate) struct Spelling {
+    grant_type: &'static str,
+    pub(crate) expires_in: &'static str,
+    pub(crate) scope: &'static str,
+    pub(crate) access_token: &'static str,
+    pub(crate) token_type: &'static str,
+}
+
+/// Of JSON requests. The C++ and JavaScript SDKs send them.
+const CAMEL_CASE: Spelling = Spelling {
+    grant_type: "grantType",
+    expires_in: "expiresIn",
+    scope: "scope",
+    access_token: "accessToken",
+    token_type: "tokenType",
+};
+
+/// Of forms, as in RFC 6749. The Java SDK sends them.
+const SNAKE_CASE: Spelling = Spelling {
+    grant_type: "grant_type",
+    expires_in: "expires_in",
+    scope: "scope",
+    access_token: "access_token",
+    token_type: "token_type",
+};
 
 /// The body of a token request, told apart by its content type.
 #[derive(Debug)]
 pub(crate) enum TokenRequestBody {
-    /// Camel case; takes no part in the signature. The C++ and JavaScript SDKs send it.
+    /// Takes no part in the signature.
     Json(Bytes),
-    /// Snake case; every field is signed. The Java SDK sends it.
+    /// Every field is signed.
     Form(Vec<Pair>),
 }
 
@@ -28,30 +56,25 @@ pub(crate) struct Grant {
     pub(crate) scope: Option<String>,
 }
 
-/// The names of the fields in one spelling.
-struct Names {
-    grant_type: &'static str,
-    expires_in: &'static str,
-    scope: &'static str,
-}
-
-const CAMEL_CASE: Names = Names { grant_type: "grantType", expires_in: "expiresIn", scope: "scope" };
-const SNAKE_CASE: Names = Names { grant_type: "grant_type", expires_in: "expires_in", scope: "scope" };
-
 impl TokenRequestBody {
     pub(crate) fn read(headers: &HeaderMap, body: Bytes) -> Result<Self, Refusal> {
         let mut content_types = headers.get_all(header::CONTENT_TYPE).iter();
         let (first, second) = (content_types.next(), content_types.next());
-        let content_type = first.ok_or_else(Refusal::content_type_missing)?.to_str().unwrap_or_default();
+        let content_type = first.ok_or(Refusal::CONTENT_TYPE_MISSING)?.to_str().unwrap_or_default();
         let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match media_type.as_str() {
-            _ if second.is_some() => Err(Refusal::content_type_unsupported()),
-            "application/json" => Ok(Self::Json(body)),
-            "application/x-www-form-urlencoded" => match percent::form_pairs(&body) {
-                Some(pairs) => Ok(Self::Form(pairs)),
-                None => Err(Refusal::body_unreadable()),
-            },
-            _ => Err(Refusal::content_type_unsupported()),
+            "application/json" if second.is_none() => Ok(Self::Json(body)),
+            "application/x-www-form-urlencoded" if second.is_none() => {
+                percent::form_pairs(&body).map(Self::Form).ok_or(Refusal::BODY_UNREADABLE)
+            }
+            _ => Err(Refusal::CONTENT_TYPE_UNSUPPORTED),
+        }
+    }
+
+    pub(crate) fn spelling(&self) -> &'static Spelling {
+        match self {
+            Self::Json(_) => &CAMEL_CASE,
+            Self::Form(_) => &SNAKE_CASE,
         }
     }
 
@@ -63,64 +86,51 @@ impl TokenRequestBody {
         }
     }
 
-    /// Reads what is asked for; all fields that are wrong are named at once. `allowed` limits the scopes.
+    /// Reads what is requested; all fields that are wrong are named at once. `allowed` limits the scopes.
     pub(crate) fn grant(&self, allowed: Option<&[String]>) -> Result<Grant, Refusal> {
-        let fields = match self {
-            Self::Json(body) => {
-                Fields::Json(serde_json::from_slice(body).map_err(|_| Refusal::json_invalid())?)
-            }
-            Self::Form(pairs) => Fields::Form(pairs),
+        let mut fields = match self {
+            Self::Json(body) => serde_json::from_slice(body).map_err(|_| Refusal::JSON_INVALID)?,
+            Self::Form(pairs) => form_fields(pairs),
         };
-        let names = fields.names();
-        let grant_type = read_grant_type(fields.value(names.grant_type), names.grant_type);
-        let lifetime =
-            fields.value(names.expires_in).map(|value| read_lifetime(&value, names.expires_in)).transpose();
-        let scope =
-            fields.value(names.scope).map(|value| read_scope(value, names.scope, allowed)).transpose();
-        match (grant_type, lifetime, scope) {
+        // A JSON `null` is as good as no field.
+        fields.retain(|_, value| !value.is_null());
+        let Spelling { grant_type, expires_in, scope, .. } = *self.spelling();
+        let granted_type = read_grant_type(fields.remove(grant_type), grant_type);
+        let lifetime = fields.remove(expires_in).map(|value| read_lifetime(&value, expires_in)).transpose();
+        let scope = fields.remove(scope).map(|value| read_scope(value, scope, allowed)).transpose();
+        match (granted_type, lifetime, scope) {
             (Ok(()), Ok(lifetime), Ok(scope)) => {
                 Ok(Grant { lifetime: lifetime.filter(|seconds| *seconds > 0), scope })
             }
-            (grant_type, lifetime, scope) => {
-                let problems = [grant_type.err(), lifetime.err(), scope.err()];
+            (granted_type, lifetime, scope) => {
+                let problems = [granted_type.err(), lifetime.err(), scope.err()];
                 Err(Refusal::fields_invalid(problems.into_iter().flatten().collect()))
             }
         }
     }
 }
 
-/// The fields of a body in either form.
-enum Fields<'a> {
-    Json(Map<String, Value>),
-    Form(&'a [Pair]),
-}
-
-impl Fields<'_> {
-    fn names(&self) -> &'static Names {
-        match self {
-            Self::Json(_) => &CAMEL_CASE,
-            Self::Form(_) => &SNAKE_CASE,
+/// A form has only text; digits alone become a number, as `expires_in` wants it. A field that is repeated or not UTF-8
+/// becomes a value that no field can have.
+fn form_fields(pairs: &[Pair]) -> Map<String, Value> {
+    let mut fields = Map::new();
+    for (name, value) in pairs {
+        let name = String::from_utf8_lossy(name).into_owned();
+        let text = String::from_utf8(value.clone()).unwrap_or_else(|_| "not UTF-8".to_owned());
+        let is_number = name == SNAKE_CASE.expires_in
+            && !text.is_empty()
+            && text.bytes().all(|byte| byte.is_ascii_digit());
+        let value = if is_number { text.parse().unwrap_or(u64::MAX).into() } else { Value::String(text) };
+        if fields.insert(name.clone(), value).is_some() {
+            fields.insert(name, "given twice".into());
         }
     }
-
-    /// A JSON `null` is as good as no field.
-    fn value(&self, name: &str) -> Option<Value> {
-        match self {
-            Self::Json(object) => object.get(name).filter(|value| !value.is_null()).cloned(),
-            Self::Form(pairs) => form_field(pairs, name),
-        }
-    }
+    fields
 }
 
 fn read_grant_type(value: Option<Value>, name: &'static str) -> Result<(), FieldProblem> {
-    let required = FieldProblem {
-        name,
-        error_code: 400_201,
-        message: "This field is required.",
-        error: "invalid_request",
-    };
-    let grant_type = read_text(value.ok_or(required)?, name)?;
-    if grant_type == CLIENT_CREDENTIALS {
+    let required = problem(name, 400_201, "This field is required.");
+    if read_text(value.ok_or(required)?, name)? == CLIENT_CREDENTIALS {
         return Ok(());
     }
     Err(FieldProblem { error: "unsupported_grant_type", ..illegal(name) })
@@ -147,46 +157,20 @@ fn read_text(value: Value, name: &'static str) -> Result<String, FieldProblem> {
     match value {
         Value::String(text) if text.is_empty() => Err(empty(name)),
         Value::String(text) => Ok(text),
-        _ => Err(FieldProblem {
-            name,
-            error_code: 400_217,
-            message: "Not a valid string value.",
-            error: "invalid_request",
-        }),
+        _ => Err(problem(name, 400_217, "Not a valid string value.")),
     }
 }
 
 fn empty(name: &'static str) -> FieldProblem {
-    FieldProblem {
-        name,
-        error_code: 400_202,
-        message: "This field cannot be empty.",
-        error: "invalid_request",
-    }
+    problem(name, 400_202, "This field cannot be empty.")
 }
 
 fn illegal(name: &'static str) -> FieldProblem {
-    FieldProblem {
-        name,
-        error_code: 400_203,
-        message: "This field has an invalid value.",
-        error: "invalid_request",
-    }
+    problem(name, 400_203, "This field has an invalid value.")
 }
 
-/// A form has only text; digits alone become a number, as `expires_in` wants it. A field that is repeated
-/// or not UTF-8 becomes a value that no field can have.
-fn form_field(pairs: &[Pair], name: &str) -> Option<Value> {
-    let mut values =
-        pairs.iter().filter(|(candidate, _)| candidate == name.as_bytes()).map(|(_, value)| value);
-    let first = values.next()?;
-    if values.next().is_some() {
-        return Some(Value::String(format!("repeated {name}")));
-    }
-    let text = String::from_utf8(first.clone()).unwrap_or_else(|_| "not UTF-8".into());
-    let is_number =
-        name == SNAKE_CASE.expires_in && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    Some(if is_number { text.parse().unwrap_or(u64::MAX).into() } else { Value::String(text) })
+fn problem(name: &'static str, error_code: u32, message: &'static str) -> FieldProblem {
+    FieldProblem { name, error_code, message, error: "invalid_request" }
 }
 
 #[cfg(test)]

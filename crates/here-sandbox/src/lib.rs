@@ -56,6 +56,7 @@
 //! only this sandbox, or one started with the same first access key, can verify them.
 
 mod access_key;
+mod account;
 mod base_url;
 mod clock;
 mod config;

@@ -66,7 +66,7 @@ fn fingerprint(key_id: &str, timestamp: i64, nonce: &str) -> Fingerprint {
     // The lengths keep ("ab", "c") and ("a", "bc") apart.
     let text = format!("{}:{key_id}{timestamp}:{nonce}", key_id.len());
     let hash = digest::digest(&digest::SHA256, text.as_bytes());
-    hash.as_ref().first_chunk().copied().unwrap_or_default()
+    *hash.as_ref().first_chunk().expect("32 bytes")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the account says when it refuses: HERE's status, error code and body for every reason, in one place.
+//! What the account answers when it refuses: HERE's status, error code and body for every reason, in one place.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -13,11 +13,11 @@ const MISMATCH_MESSAGE: &str = "Signature mismatch. Authorization signature or c
 /// Why a request was refused. HERE numbers most reasons; those without a number have no documented one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    pub(crate) status: StatusCode,
+    status: StatusCode,
     pub(crate) code: Option<u32>,
-    message: &'static str,
     /// The OAuth 2.0 code beside HERE's own.
     error: &'static str,
+    message: &'static str,
     fields: Vec<FieldProblem>,
     /// What the sandbox can say beyond HERE's words, for the person at the other end.
     hint: Option<String>,
@@ -51,112 +51,69 @@ struct Body<'a> {
     sandbox_hint: Option<&'a str>,
 }
 
-/// The 401 family: who is asking is not established.
+/// The 401 family: who sends the request is not established.
 impl Refusal {
-    pub(crate) fn authorization_missing() -> Self {
-        Self::unauthorized(401_200, "invalid_client", "Authorization header is missing.")
-    }
+    pub(crate) const AUTHORIZATION_MISSING: Self =
+        Self::client_unknown(401_200, "Authorization header is missing.");
+    pub(crate) const SIGNATURE_METHOD: Self =
+        Self::not_authorized(401_205, "Unsupported value for signature method.");
+    pub(crate) const VERSION: Self =
+        Self::not_authorized(401_206, "Unsupported value for \"oauth_version\" parameter (should be 1.0).");
+    pub(crate) const NONCE_CONSUMED: Self = Self::not_authorized(401_207, "Nonce already consumed.");
+    pub(crate) const CLIENT_ID_AS_KEY_ID: Self = Self::client_unknown(
+        401_310,
+        "Invalid signature. Attempt to use client ID instead of access key identifier for consumer key.",
+    );
 
-    pub(crate) fn header_malformed(why: String) -> Self {
-        Self::unauthorized(401_202, "invalid_request", "Malformed OAuth 1.0 header.").with_hint(why)
+    pub(crate) fn header_malformed(why: impl Into<String>) -> Self {
+        Self::not_authorized(401_202, "Malformed OAuth 1.0 header.").with_hint(why)
     }
 
     pub(crate) fn timestamp_outside(offset_seconds: i64) -> Self {
-        Self::unauthorized(401_204, "invalid_request", "Time stamp is outside the valid period.")
+        Self::not_authorized(401_204, "Time stamp is outside the valid period.")
             .with_hint(format!("the request's offset from the server's clock is {offset_seconds} s"))
     }
 
-    pub(crate) fn signature_method_unsupported() -> Self {
-        Self::unauthorized(401_205, "invalid_request", "Unsupported value for signature method.")
-    }
-
-    pub(crate) fn version_unsupported() -> Self {
-        Self::unauthorized(
-            401_206,
-            "invalid_request",
-            "Unsupported value for \"oauth_version\" parameter (should be 1.0).",
-        )
-    }
-
-    pub(crate) fn nonce_consumed() -> Self {
-        Self::unauthorized(401_207, "invalid_request", "Nonce already consumed.")
-    }
-
     pub(crate) fn signature_mismatch(hint: &str) -> Self {
-        Self::unauthorized(401_300, "invalid_client", MISMATCH_MESSAGE).with_hint(hint.to_owned())
-    }
-
-    pub(crate) fn client_id_as_key_id() -> Self {
-        let message =
-            "Invalid signature. Attempt to use client ID instead of access key identifier for consumer key.";
-        Self::unauthorized(401_310, "invalid_client", message)
+        Self::client_unknown(401_300, MISMATCH_MESSAGE).with_hint(hint)
     }
 
     /// The code begins with 400 although the status is 401: that is how HERE numbers it.
-    pub(crate) fn access_token_invalid(hint: String) -> Self {
-        Self::unauthorized(400_601, "invalid_request", "Invalid accessToken.").with_hint(hint)
+    pub(crate) fn access_token_invalid(hint: impl Into<String>) -> Self {
+        Self::not_authorized(400_601, "Invalid accessToken.").with_hint(hint)
+    }
+
+    const fn not_authorized(code: u32, message: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Some(code), "invalid_request", message)
+    }
+
+    const fn client_unknown(code: u32, message: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Some(code), "invalid_client", message)
     }
 }
 
 /// The 400 family, and what any HTTP server has to say.
 impl Refusal {
-    pub(crate) fn host_invalid() -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            None,
-            "invalid_request",
-            "Exactly one valid Host header is needed.",
-        )
-    }
-
-    pub(crate) fn json_invalid() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, Some(400_002), "invalid_request", "Invalid JSON.")
-    }
-
-    pub(crate) fn content_type_missing() -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            Some(400_003),
-            "invalid_request",
-            "Content-Type header is missing.",
-        )
-    }
-
-    pub(crate) fn content_type_unsupported() -> Self {
-        let message = "Content-Type header is something else than 'application/json'.";
-        Self::new(StatusCode::BAD_REQUEST, Some(400_004), "invalid_request", message)
-    }
+    pub(crate) const HOST_INVALID: Self = Self::bad(None, "Exactly one valid Host header is needed.");
+    pub(crate) const JSON_INVALID: Self = Self::bad(Some(400_002), "Invalid JSON.");
+    pub(crate) const CONTENT_TYPE_MISSING: Self = Self::bad(Some(400_003), "Content-Type header is missing.");
+    pub(crate) const CONTENT_TYPE_UNSUPPORTED: Self =
+        Self::bad(Some(400_004), "Content-Type header is something else than 'application/json'.");
+    pub(crate) const BODY_UNREADABLE: Self = Self::bad(None, "The request body cannot be read.");
+    pub(crate) const BODY_TOO_LARGE: Self =
+        Self::http(StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large.");
+    pub(crate) const NOT_FOUND: Self = Self::http(StatusCode::NOT_FOUND, "There is no such resource.");
+    pub(crate) const METHOD_NOT_ALLOWED: Self =
+        Self::http(StatusCode::METHOD_NOT_ALLOWED, "The resource does not support this method.");
 
     /// One or more fields are wrong; the answer lists them all.
     pub(crate) fn fields_invalid(fields: Vec<FieldProblem>) -> Self {
         let error = fields.first().map_or("invalid_request", |field| field.error);
-        let refusal = Self::new(StatusCode::BAD_REQUEST, Some(400_200), error, FIELDS_MESSAGE);
-        Self { fields, ..refusal }
+        Self { error, fields, ..Self::bad(Some(400_200), FIELDS_MESSAGE) }
     }
 
-    pub(crate) fn body_too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, None, "invalid_request", "The request body is too large.")
-    }
-
-    pub(crate) fn body_unreadable() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, None, "invalid_request", "The request body cannot be read.")
-    }
-
-    pub(crate) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, None, "invalid_request", "There is no such resource.")
-    }
-
-    pub(crate) fn method_not_allowed() -> Self {
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            None,
-            "invalid_request",
-            "The resource does not support this method.",
-        )
-    }
-
-    /// Any status at all, with the code and words that HERE uses for it where they are known.
-    pub(crate) fn from_status(status: StatusCode, code: Option<u32>) -> Self {
+    /// The answer of a fault: any status at all, with the code and words that HERE uses for it where they are known.
+    pub(crate) fn from_fault(status: StatusCode, code: Option<u32>) -> Self {
         let (known_code, error, message) = match status.as_u16() {
             400 => (Some(400_200), "invalid_request", FIELDS_MESSAGE),
             401 => (Some(401_300), "invalid_client", MISMATCH_MESSAGE),
@@ -174,25 +131,27 @@ impl Refusal {
             ),
             500 => (Some(500_203), "server_error", "Missing Thing Encrypted Secret."),
             503 | 504 => (None, "temporarily_unavailable", "Service unavailable."),
-            _ => (None, "server_error", status.canonical_reason().unwrap_or("An error was asked for.")),
+            _ => (None, "server_error", status.canonical_reason().unwrap_or("An error was requested.")),
         };
-        let refusal = Self::new(status, code.or(known_code), error, message);
-        refusal.with_hint("this answer is a fault that was asked for".to_owned())
+        Self::new(status, code.or(known_code), error, message).with_hint("this answer is a requested fault")
+    }
+
+    const fn bad(code: Option<u32>, message: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, "invalid_request", message)
+    }
+
+    const fn http(status: StatusCode, message: &'static str) -> Self {
+        Self::new(status, None, "invalid_request", message)
     }
 }
 
 impl Refusal {
-    pub(crate) fn with_hint(mut self, hint: String) -> Self {
-        self.hint = Some(hint);
-        self
+    const fn new(status: StatusCode, code: Option<u32>, error: &'static str, message: &'static str) -> Self {
+        Self { status, code, error, message, fields: Vec::new(), hint: None }
     }
 
-    fn unauthorized(code: u32, error: &'static str, message: &'static str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, Some(code), error, message)
-    }
-
-    fn new(status: StatusCode, code: Option<u32>, error: &'static str, message: &'static str) -> Self {
-        Self { status, code, message, error, fields: Vec::new(), hint: None }
+    fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Everything random in the sandbox, from the operating system: key ids, secrets, error ids.
 
+use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -20,8 +21,14 @@ pub(crate) fn uuid() -> String {
     format_uuid(bytes())
 }
 
+/// Returns a UUID that is always the same for the same text.
+pub(crate) fn derived_uuid(text: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, text.as_bytes());
+    format_uuid(*hash.as_ref().first_chunk().expect("32 bytes"))
+}
+
 /// Writes 16 bytes as a version 4 UUID (RFC 9562 §5.4).
-pub(crate) fn format_uuid(bytes: [u8; 16]) -> String {
+fn format_uuid(bytes: [u8; 16]) -> String {
     const VERSION: u128 = 0xf << 76;
     const VARIANT: u128 = 0x3 << 62;
     let bits = (u128::from_be_bytes(bytes) & !VERSION & !VARIANT) | 0x4 << 76 | 0x2 << 62;

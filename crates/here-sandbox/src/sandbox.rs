@@ -1,68 +1,29 @@
-//! The account itself: its public face, and what it keeps: keys, nonces, faults, counts.
-
-mod token_request;
+//! The public face of the account, and its life as a server.
 
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 
-use crate::access_key::{self, AccessKeyError, AccessKeys};
-use crate::base_url::BaseUrl;
-use crate::clock::Clock;
+use crate::access_key::{self, AccessKeyError};
+use crate::account::Account;
 use crate::config::SandboxConfig;
 use crate::fault::FaultControl;
-use crate::nonce::NonceMemory;
 use crate::random;
 use crate::stats::Stats;
-use crate::token::{Mint, TokenClaims, TokenRefusal};
-pub(crate) use token_request::Granted;
+use crate::token::{TokenClaims, TokenRefusal};
 
 /// An offline HERE account. Clones share everything.
 #[derive(Clone)]
-pub struct Sandbox {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    app_id: String,
-    keys: AccessKeys,
-    allowed_scopes: Option<Vec<String>>,
-    window_seconds: i64,
-    default_lifetime: i64,
-    max_lifetime: i64,
-    public_base_url: Option<BaseUrl>,
-    clock: Clock,
-    mint: Mint,
-    nonces: Mutex<NonceMemory>,
-    faults: FaultControl,
-    stats: Mutex<Stats>,
-}
+pub struct Sandbox(Arc<Account>);
 
 impl Sandbox {
     /// Opens an account.
     pub fn new(config: SandboxConfig) -> Self {
-        let window_seconds = whole_seconds(config.timestamp_window);
-        let inner = Inner {
-            mint: Mint::new(&config.access_key_secret),
-            keys: AccessKeys::new(config.access_key_id, config.access_key_secret),
-            app_id: config.app_id,
-            allowed_scopes: config.allowed_scopes,
-            window_seconds,
-            default_lifetime: whole_seconds(config.default_lifetime),
-            max_lifetime: whole_seconds(config.max_lifetime),
-            public_base_url: config.public_base_url,
-            clock: config.clock,
-            nonces: Mutex::new(NonceMemory::new(window_seconds)),
-            faults: FaultControl::default(),
-            stats: Mutex::default(),
-        };
-        Self { inner: Arc::new(inner) }
+        Self(Arc::new(Account::new(config)))
     }
 
     /// Returns the whole HTTP face, to be served by other means than [`serve`](Self::serve).
@@ -71,7 +32,7 @@ impl Sandbox {
     /// finds the peer's address, as `into_make_service_with_connect_info::<SocketAddr>` provides it. And a
     /// hang-up before or within the header becomes a broken body.
     pub fn router(&self) -> axum::Router {
-        crate::http::router(self)
+        crate::http::router(&self.0)
     }
 
     /// Serves the account over plain HTTP/1.1 until `shutdown` ends, then lets running requests finish for
@@ -89,13 +50,12 @@ impl Sandbox {
     ///
     /// The access key is the oldest one that is not removed. The text holds the secret.
     pub fn credentials_properties(&self, token_endpoint_url: &str) -> String {
-        let app_id = &self.inner.app_id;
-        let hash = digest::digest(&digest::SHA256, format!("here-sandbox user id\n{app_id}").as_bytes());
-        let user_id = random::format_uuid(hash.as_ref().first_chunk().copied().unwrap_or_default());
+        let app_id = self.app_id();
+        let user_id = random::derived_uuid(&format!("here-sandbox user id\n{app_id}"));
         format!(
             "here.user.id = HERE-{user_id}\nhere.client.id = {}\n{}here.token.endpoint.url = {}\n",
             access_key::escape_property(app_id),
-            self.inner.keys.properties_lines(),
+            self.0.keys.properties_lines(),
             access_key::escape_property(token_endpoint_url)
         )
     }
@@ -110,13 +70,13 @@ impl Sandbox {
         id: impl Into<String>,
         secret: impl Into<SecretString>,
     ) -> Result<(), AccessKeyError> {
-        self.inner.keys.add(id.into(), secret.into())
+        self.0.keys.add(id.into(), secret.into())
     }
 
     /// Makes an access key invalid; returns whether there was one with this id. Tokens that it got stay
     /// valid, as at HERE.
     pub fn remove_access_key(&self, id: &str) -> bool {
-        self.inner.keys.remove(id)
+        self.0.keys.remove(id)
     }
 
     /// Verifies an access token: issued here, not changed, not expired.
@@ -125,49 +85,32 @@ impl Sandbox {
     ///
     /// Says why the token is not accepted.
     pub fn verify_token(&self, token: &str) -> Result<TokenClaims, TokenRefusal> {
-        self.inner.mint.verify_at(self.now(self.inner.faults.skew()), token)
+        self.0.verify_token_at(self.0.now(self.0.faults.skew()), token)
     }
 
     /// Makes the account misbehave.
     pub fn faults(&self) -> &FaultControl {
-        &self.inner.faults
+        &self.0.faults
     }
 
-    /// Tells what has been asked so far.
+    /// Returns what has been requested so far.
     pub fn stats(&self) -> Stats {
-        self.stats_mut().clone()
+        self.0.stats().clone()
     }
 
     /// The app's id, as in tokens and in `here.client.id`.
     pub fn app_id(&self) -> &str {
-        &self.inner.app_id
-    }
-
-    pub(crate) fn stats_mut(&self) -> MutexGuard<'_, Stats> {
-        self.inner.stats.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Epoch seconds on a clock that is off by `skew`.
-    pub(crate) fn now(&self, skew: i64) -> i64 {
-        self.inner.clock.unix_seconds().saturating_add(skew)
-    }
-
-    pub(crate) fn verify_token_at(&self, now: i64, token: &str) -> Result<TokenClaims, TokenRefusal> {
-        self.inner.mint.verify_at(now, token)
+        self.0.app_id()
     }
 }
 
 impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sandbox")
-            .field("app_id", &self.inner.app_id)
-            .field("keys", &self.inner.keys)
+            .field("app_id", &self.app_id())
+            .field("keys", &self.0.keys)
             .finish_non_exhaustive()
     }
-}
-
-fn whole_seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

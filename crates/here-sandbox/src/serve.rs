@@ -16,7 +16,8 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -100,7 +101,9 @@ async fn serve_connection(
     // Small answers must not wait for the client's acknowledgement of the last one.
     let _ = stream.set_nodelay(true);
     let connection = Connection { writable: Arc::new(AtomicUsize::new(UNCUT)), closing };
-    let io = TokioIo::new(CuttableStream { stream, writable: Arc::clone(&connection.writable) });
+    let (reader, inner) = stream.into_split();
+    let writer = CuttableWriter { inner, writable: Arc::clone(&connection.writable) };
+    let io = TokioIo::new(tokio::io::join(reader, writer));
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(connection.clone());
@@ -130,43 +133,33 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// A stream that can be made to fail after a number of bytes, at whatever place in an answer that is. A
-/// handler can only return an answer; where on the wire it ends is decided here.
-struct CuttableStream {
-    stream: TcpStream,
+/// The writing half of a stream, which can be made to fail after a number of bytes, at whatever place in an answer that
+/// is. A handler can only return an answer; where on the wire it ends is decided here.
+struct CuttableWriter {
+    inner: OwnedWriteHalf,
     writable: Arc<AtomicUsize>,
 }
 
-impl AsyncRead for CuttableStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for CuttableStream {
+impl AsyncWrite for CuttableWriter {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let writable = self.writable.load(Ordering::Acquire);
         if writable == UNCUT {
-            return Pin::new(&mut self.stream).poll_write(cx, buf);
+            return Pin::new(&mut self.inner).poll_write(cx, buf);
         }
         let allowed = buf.get(..writable).unwrap_or(buf);
         if allowed.is_empty() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        let written = std::task::ready!(Pin::new(&mut self.stream).poll_write(cx, allowed))?;
+        let written = std::task::ready!(Pin::new(&mut self.inner).poll_write(cx, allowed))?;
         self.writable.fetch_sub(written, Ordering::AcqRel);
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }

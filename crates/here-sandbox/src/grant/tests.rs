@@ -137,21 +137,21 @@ fn scope_outside_the_list_is_refused() {
 fn content_type_decides_how_the_body_is_read() {
     assert!(read("application/json; charset=utf-8", r#"{"grantType":"client_credentials"}"#).is_ok());
     assert!(read("Application/X-WWW-Form-Urlencoded;charset=UTF-8", "grant_type=client_credentials").is_ok());
-    assert_eq!(read("text/plain", "{}"), Err(Refusal::content_type_unsupported()));
-    assert_eq!(read("", "{}"), Err(Refusal::content_type_unsupported()));
-    assert_eq!(read("application/x-www-form-urlencoded", "a=%zz"), Err(Refusal::body_unreadable()));
+    assert_eq!(read("text/plain", "{}"), Err(Refusal::CONTENT_TYPE_UNSUPPORTED));
+    assert_eq!(read("", "{}"), Err(Refusal::CONTENT_TYPE_UNSUPPORTED));
+    assert_eq!(read("application/x-www-form-urlencoded", "a=%zz"), Err(Refusal::BODY_UNREADABLE));
 
     let mut headers = HeaderMap::new();
     let read = |headers: &HeaderMap| TokenRequestBody::read(headers, Bytes::new()).map(|_| ()).unwrap_err();
-    assert_eq!(read(&headers), Refusal::content_type_missing());
+    assert_eq!(read(&headers), Refusal::CONTENT_TYPE_MISSING);
     headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.append(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    assert_eq!(read(&headers), Refusal::content_type_unsupported());
+    assert_eq!(read(&headers), Refusal::CONTENT_TYPE_UNSUPPORTED);
 }
 
 #[test]
 fn what_is_no_json_object_is_invalid_json() {
     for body in ["", "{x\\}", "[]", "\"text\"", "{\"grantType\":", "null"] {
-        assert_eq!(json(body), Err(Refusal::json_invalid()), "{body}");
+        assert_eq!(json(body), Err(Refusal::JSON_INVALID), "{body}");
     }
 }

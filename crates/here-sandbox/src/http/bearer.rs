@@ -1,19 +1,21 @@
 //! Access to what lies behind a token: `Authorization: Bearer` (RFC 6750), for any number of routes.
 
+use std::sync::Arc;
+
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::account::Account;
 use crate::fault::Applied;
 use crate::problem::Refusal;
-use crate::sandbox::Sandbox;
 use crate::token::TokenRefusal;
 
 /// Lets a request pass that has a good token, and gives its [`TokenClaims`](crate::TokenClaims) to the
 /// handler as an extension.
 pub(super) async fn require_token(
-    State(sandbox): State<Sandbox>,
+    State(account): State<Arc<Account>>,
     Extension(applied): Extension<Applied>,
     mut request: Request,
     next: Next,
@@ -21,7 +23,7 @@ pub(super) async fn require_token(
     let Some(token) = token_of(request.headers()) else {
         return challenge(None);
     };
-    match sandbox.verify_token_at(sandbox.now(applied.skew), token) {
+    match account.verify_token_at(account.now(applied.skew), token) {
         Ok(claims) => {
             request.extensions_mut().insert(claims);
             next.run(request).await
@@ -43,7 +45,7 @@ pub(super) fn token_of(headers: &HeaderMap) -> Option<&str> {
 /// RFC 6750 §3: a request without a token hears what is needed, and no error code.
 fn challenge(reason: Option<TokenRefusal>) -> Response {
     let (challenge, refusal) = match reason {
-        None => ("Bearer realm=\"here-sandbox\"".to_owned(), Refusal::authorization_missing()),
+        None => ("Bearer realm=\"here-sandbox\"".to_owned(), Refusal::AUTHORIZATION_MISSING),
         Some(reason) => (
             format!("Bearer realm=\"here-sandbox\", error=\"invalid_token\", error_description=\"{reason}\""),
             Refusal::access_token_invalid(reason.to_string()),

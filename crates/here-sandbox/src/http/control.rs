@@ -1,6 +1,7 @@
 //! The control endpoint: faults and statistics, for whoever sits at this machine and nobody else.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, Request, State};
@@ -12,10 +13,10 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::account::Account;
 use crate::base_url::BaseUrl;
 use crate::fault::Fault;
 use crate::problem::Refusal;
-use crate::sandbox::Sandbox;
 use crate::stats::Stats;
 
 /// Headers that a reverse proxy adds: the peer on loopback is then not who asks.
@@ -35,21 +36,21 @@ enum Denied {
     Origin,
 }
 
-pub(super) fn routes() -> Router<Sandbox> {
+pub(super) fn routes() -> Router<Arc<Account>> {
     Router::new()
         .route("/sandbox/faults", get(list).put(replace).delete(clear))
         .route("/sandbox/stats", get(stats))
         // Before the layer, so that it covers a preflight, whose method no route has.
-        .method_not_allowed_fallback(|| async { Refusal::method_not_allowed() })
+        .method_not_allowed_fallback(|| async { Refusal::METHOD_NOT_ALLOWED })
         .layer(middleware::from_fn(local_only))
 }
 
-async fn list(State(sandbox): State<Sandbox>) -> Json<Vec<Fault>> {
-    Json(sandbox.faults().list())
+async fn list(State(account): State<Arc<Account>>) -> Json<Vec<Fault>> {
+    Json(account.faults.list())
 }
 
 /// Takes one fault or an array of them, in the place of those in force.
-async fn replace(State(sandbox): State<Sandbox>, body: Result<Bytes, BytesRejection>) -> Response {
+async fn replace(State(account): State<Arc<Account>>, body: Result<Bytes, BytesRejection>) -> Response {
     let body = match body {
         Ok(body) => body,
         Err(rejection) => return invalid(rejection.status(), &rejection.body_text()),
@@ -57,20 +58,20 @@ async fn replace(State(sandbox): State<Sandbox>, body: Result<Bytes, BytesReject
     match parse(&body) {
         Ok(faults) => {
             tracing::info!(count = faults.len(), "faults replaced");
-            sandbox.faults().replace(faults);
-            list(State(sandbox)).await.into_response()
+            account.faults.replace(faults);
+            list(State(account)).await.into_response()
         }
         Err(error) => invalid(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
-async fn clear(State(sandbox): State<Sandbox>) -> StatusCode {
-    sandbox.faults().clear();
+async fn clear(State(account): State<Arc<Account>>) -> StatusCode {
+    account.faults.clear();
     StatusCode::NO_CONTENT
 }
 
-async fn stats(State(sandbox): State<Sandbox>) -> Json<Stats> {
-    Json(sandbox.stats())
+async fn stats(State(account): State<Arc<Account>>) -> Json<Stats> {
+    Json(account.stats().clone())
 }
 
 fn parse(body: &[u8]) -> Result<Vec<Fault>, serde_json::Error> {

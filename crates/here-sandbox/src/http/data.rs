@@ -4,6 +4,8 @@
 mod request;
 mod services;
 
+use std::sync::Arc;
+
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -13,8 +15,8 @@ use axum::{Json, Router};
 use serde::Serialize;
 
 use super::bearer;
+use crate::account::Account;
 use crate::fault::Applied;
-use crate::sandbox::Sandbox;
 use crate::token::TokenClaims;
 
 #[derive(Serialize)]
@@ -27,22 +29,22 @@ struct Hello {
     seconds_left: i64,
 }
 
-pub(super) fn routes(sandbox: &Sandbox) -> Router<Sandbox> {
+pub(super) fn routes(account: &Arc<Account>) -> Router<Arc<Account>> {
     Router::new()
         .route("/hello", get(hello))
         .merge(services::routes())
-        .route_layer(middleware::from_fn_with_state(sandbox.clone(), bearer::require_token))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(account), bearer::require_token))
 }
 
 /// `GET /hello`.
 async fn hello(
-    State(sandbox): State<Sandbox>,
+    State(account): State<Arc<Account>>,
     Extension(applied): Extension<Applied>,
     Extension(claims): Extension<TokenClaims>,
 ) -> Response {
     let answer = Hello {
         greeting: "Hello from the HERE sandbox",
-        seconds_left: claims.expires_at.saturating_sub(sandbox.now(applied.skew)),
+        seconds_left: claims.expires_at.saturating_sub(account.now(applied.skew)),
         app_id: claims.app_id,
         scope: claims.scope,
     };

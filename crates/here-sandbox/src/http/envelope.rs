@@ -1,15 +1,17 @@
 //! What every answer carries (`Date`, `X-Correlation-ID`), and the place where faults are taken and applied.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use super::misbehave;
+use crate::account::Account;
 use crate::clock;
 use crate::fault::{Applied, Route};
 use crate::random;
-use crate::sandbox::Sandbox;
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
@@ -20,24 +22,24 @@ const MAX_CORRELATION_ID: usize = 128;
 const MAX_USER_AGENT: usize = 256;
 
 /// Which part of the sandbox the routes inside belong to.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Envelope {
-    pub(super) sandbox: Sandbox,
+    pub(super) account: Arc<Account>,
     pub(super) route: Route,
 }
 
 pub(super) async fn envelope(State(envelope): State<Envelope>, mut request: Request, next: Next) -> Response {
-    let Envelope { sandbox, route } = envelope;
+    let Envelope { account, route } = envelope;
     let correlation_id = correlation_id(request.headers());
     // A browser's preflight is not the request that a fault was asked for; it would use up the count.
     let applied = if request.method() == Method::OPTIONS {
-        Applied { skew: sandbox.faults().skew(), ..Applied::default() }
+        Applied { skew: account.faults.skew(), ..Applied::default() }
     } else {
-        sandbox.faults().take(route)
+        account.faults.take(route)
     };
     let is_data = route == Route::Data && request.method() != Method::OPTIONS;
     if route == Route::Token {
-        note(&sandbox, &request, &correlation_id, applied.any);
+        note(&account, &request, &correlation_id, applied.any);
     }
     let skew = applied.skew;
     tracing::debug!(
@@ -51,22 +53,22 @@ pub(super) async fn envelope(State(envelope): State<Envelope>, mut request: Requ
     let mut response = misbehave::respond(&applied.fault, request, next).await;
 
     if is_data {
-        let mut stats = sandbox.stats_mut();
+        let mut stats = account.stats();
         stats.data_requests += 1;
         stats.data_failures += u64::from(!response.status().is_success());
     }
 
-    let date = HeaderValue::from_str(&clock::http_date(sandbox.now(skew))).expect("a date is ASCII");
+    let date = HeaderValue::from_str(&clock::http_date(account.now(skew))).expect("a date is ASCII");
     response.headers_mut().insert(header::DATE, date);
     response.headers_mut().insert(CORRELATION_ID, correlation_id);
     response
 }
 
-fn note(sandbox: &Sandbox, request: &Request, correlation_id: &HeaderValue, fault: bool) {
+fn note(account: &Account, request: &Request, correlation_id: &HeaderValue, fault: bool) {
     let text = |value: &HeaderValue| {
         value.to_str().ok().map(|text| text.chars().take(MAX_USER_AGENT).collect::<String>())
     };
-    let mut stats = sandbox.stats_mut();
+    let mut stats = account.stats();
     stats.token_requests += 1;
     stats.faults_applied += u64::from(fault);
     stats.last_correlation_id = text(correlation_id);

@@ -10,10 +10,12 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
-use super::MAX_BODY;
 use crate::fault::{Fault, FaultBody, HangUp};
 use crate::problem::Refusal;
 use crate::serve::Connection;
+
+/// The largest request body. A token request has a few hundred bytes.
+pub(super) const MAX_BODY: usize = 64 * 1024;
 
 /// The size of [`FaultBody::Huge`]: far more than a client should be willing to read as an answer of some
 /// 900 bytes.
@@ -82,7 +84,7 @@ fn replacement(fault: &Fault) -> Response {
         (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
     };
     match fault.body {
-        None => Refusal::from_status(status, fault.error_code).into_response(),
+        None => Refusal::from_fault(status, fault.error_code).into_response(),
         Some(FaultBody::Html) => with_type("text/html; charset=utf-8", HTML.into()),
         Some(FaultBody::Garbage) => with_type("application/json", GARBAGE.into()),
         Some(FaultBody::Empty) => with_type("application/json", Body::empty()),

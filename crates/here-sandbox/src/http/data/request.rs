@@ -10,10 +10,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::account::Account;
 use crate::base_url::BaseUrl;
 use crate::data::{CATALOGS, Catalog, LATEST_VERSION, Layer};
 use crate::percent;
-use crate::sandbox::Sandbox;
 
 /// The parameters of a query. HERE's SDKs add some of their own (`sentWith`, `billingTag`), which change nothing.
 pub(super) struct Parameters(Vec<(String, String)>);
@@ -58,8 +58,8 @@ pub(super) fn published(version: u32) -> Result<u32, Problem> {
 }
 
 /// Returns the address that the request came to.
-pub(super) fn base_url(sandbox: &Sandbox, headers: &HeaderMap) -> Result<BaseUrl, Problem> {
-    let base_url = sandbox.base_url(headers);
+pub(super) fn base_url(account: &Account, headers: &HeaderMap) -> Result<BaseUrl, Problem> {
+    let base_url = account.base_url(headers);
     base_url.map_err(|_| Problem::bad("exactly one valid Host header is needed"))
 }
 

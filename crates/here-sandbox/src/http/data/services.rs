@@ -1,6 +1,7 @@
 //! The part of HERE's Data API that reading a versioned layer takes: look-up, config, metadata, query and blob service.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -9,8 +10,8 @@ use axum::{Json, Router, routing::get};
 use serde_json::{Map, Value, json};
 
 use super::request::{self, Parameters, Problem};
+use crate::account::Account;
 use crate::data::{CATALOGS, CONTENT_TYPE, LATEST_VERSION, Layer, Partition};
-use crate::sandbox::Sandbox;
 
 /// How long an answer of the look-up service may be kept. HERE's clients look up before every request where nothing
 /// is said.
@@ -35,7 +36,7 @@ const MAX_DEPTH: u32 = 4;
 /// The deepest level of HERE's tiles.
 const MAX_LEVEL: u32 = 26;
 
-pub(super) fn routes() -> Router<Sandbox> {
+pub(super) fn routes() -> Router<Arc<Account>> {
     Router::new()
         .route("/lookup/v1/platform/apis", get(apis))
         .route("/lookup/v1/platform/apis/{api}/{version}", get(apis))
@@ -59,11 +60,11 @@ pub(super) fn routes() -> Router<Sandbox> {
 /// Look-up: where the services of the platform or of a catalog are; all of them, or the one that the path names. Here,
 /// all are at the address that the request came to.
 async fn apis(
-    State(sandbox): State<Sandbox>,
+    State(account): State<Arc<Account>>,
     Path(path): Path<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let base_url = request::base_url(&sandbox, &headers)?;
+    let base_url = request::base_url(&account, &headers)?;
     let services = match path.get("hrn") {
         None => vec![("config", format!("{base_url}/config/v1"))],
         Some(hrn) => {
@@ -88,11 +89,11 @@ async fn apis(
 
 /// Config: the catalogs that exist.
 async fn catalogs(
-    State(sandbox): State<Sandbox>,
+    State(account): State<Arc<Account>>,
     headers: HeaderMap,
     parameters: Parameters,
 ) -> Result<Json<Value>, Problem> {
-    let base_url = request::base_url(&sandbox, &headers)?;
+    let base_url = request::base_url(&account, &headers)?;
     let verbose = parameters.all("verbose").next() == Some("true");
     let items = CATALOGS.iter().map(|catalog| {
         if verbose {
@@ -100,7 +101,7 @@ async fn catalogs(
         }
         let hrn = catalog.hrn();
         json!({
-            "title": catalog.configuration["name"],
+            "title": catalog.configuration.get("name"),
             "href": format!("{base_url}/config/v1/catalogs/{hrn}"),
             "hrn": hrn,
             "type": "Catalog",
