@@ -2,20 +2,18 @@
 
 use std::fmt::{self, Display, Write};
 
+use token_provider::is_invisible;
+
 /// Enough to recognize a message by; a page of HTML that a stranger's server answered with is cut.
 const LONGEST_EXCERPT: usize = 300;
 
 /// Whether a character is a control character, invisible, or changes the direction of the text around it.
 ///
-/// Rust's own table decides (what `{:?}` escapes: control and format characters, separators, tags, variation selectors,
+/// Rust's own table decides, too (what `{:?}` escapes: control and format characters, separators, tags, variation selectors,
 /// combining marks, unassigned code points), so that it grows with Unicode. It misses the Hangul fillers and the empty
 /// Braille pattern, which show as nothing.
 pub(crate) fn is_hidden(c: char) -> bool {
-    match c {
-        ' '..='~' => false,
-        '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' => true,
-        _ => c.escape_debug().len() > 1,
-    }
+    !matches!(c, ' '..='~') && (is_invisible(c) || c.escape_debug().len() > 1)
 }
 
 /// Escapes what could end the line, steer a terminal or hide in it.

@@ -4,6 +4,7 @@
 //! a value: the value may be the secret, pasted one line too high.
 
 mod lookup;
+mod loopback;
 mod properties;
 mod text;
 
@@ -12,7 +13,7 @@ use std::fmt;
 use std::path::Path;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use url::{Host, Position, Url};
+use url::{Position, Url};
 use zeroize::Zeroizing;
 
 use self::properties::Entries;
@@ -20,7 +21,8 @@ use crate::error::{Error, ErrorKind};
 use crate::token::Scope;
 
 pub use self::lookup::{CredentialSource, Lookup};
-pub use self::text::trim_value;
+pub use self::loopback::{is_loopback_address, is_loopback_host, is_loopback_url};
+pub use self::text::{is_invisible, trim_value};
 
 /// HERE's token endpoint for every region but China.
 pub const DEFAULT_TOKEN_ENDPOINT_URL: &str = "https://account.api.here.com/oauth2/token";
@@ -226,21 +228,11 @@ pub(crate) fn parse_endpoint(text: &str) -> Result<Url, Error> {
     }
     match url.scheme() {
         "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
+        "http" if is_loopback_url(&url) => Ok(url),
         "http" => refuse(
             "the token endpoint is plain http://, where anyone on the way can read the token; use https://",
         ),
         _ => refuse("the token endpoint URL must begin with https://"),
-    }
-}
-
-/// Returns whether the URL's host is this machine by its very name, with no resolver to be trusted.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        None => false,
     }
 }
 

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,8 +117,9 @@ impl Error {
 
     /// Returns the texts of all causes below this error, outermost first, for a log line.
     pub fn causes(&self) -> Option<String> {
-        let chain = std::iter::successors(StdError::source(self), |&error| error.source());
-        let texts: Vec<String> = chain.map(|cause| excerpt(&cause.to_string())).collect();
+        let mut texts: Vec<String> =
+            error_chain(self).skip(1).map(|cause| excerpt(&cause.to_string())).collect();
+        texts.dedup();
         (!texts.is_empty()).then(|| texts.join(": "))
     }
 
@@ -126,6 +128,20 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
+}
+
+/// Returns an error and all that caused it, outermost first.
+///
+/// An [`io::Error`] leaves out the error that it wraps, and names that one's cause. Here the wrapped one is there, too, often
+/// with the same text.
+pub fn error_chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    let wrapped = |error: &'a (dyn StdError + 'static)| error.downcast_ref::<io::Error>()?.get_ref();
+    std::iter::successors(Some(error), move |&error| match wrapped(error) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    })
 }
 
 /// The start of a text that is not ours: a certificate that a message lists all names of must not fill the log.
@@ -187,7 +203,7 @@ mod tests {
     #[test]
     fn source_is_in_the_chain_and_not_in_the_text() {
         let error =
-            Error::new(ErrorKind::Unreachable, "no connection").with_source(std::io::Error::other("inner"));
+            Error::new(ErrorKind::Unreachable, "no connection").with_source(io::Error::other("inner"));
         assert_eq!(error.to_string(), "no connection");
         assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("inner"));
     }

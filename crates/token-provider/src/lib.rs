@@ -52,14 +52,19 @@ pub use crate::cache::SlotStatus;
 #[cfg(any(test, feature = "test-util"))]
 pub use crate::clock::TestClock;
 pub use crate::clock::{Clock, Moment, SystemClock, TICK};
-pub use crate::credential::{Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, Lookup, trim_value};
-pub use crate::error::{Error, ErrorKind};
+pub use crate::credential::{
+    Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, Lookup, is_invisible, is_loopback_address,
+    is_loopback_host, is_loopback_url, trim_value,
+};
+pub use crate::error::{Error, ErrorKind, error_chain};
 pub use crate::issuer::{
     HereIssuer, HereIssuerConfig, Issue, IssueFuture, Issued, Proxies, RemoteIssuer, RemoteIssuerConfig,
     connection_problem,
 };
 pub use crate::provider::{TokenProvider, TokenProviderBuilder};
-pub use crate::token::{AccessToken, EXPIRY_MARGIN, Fingerprint, MAX_LIFETIME, Scope, TokenKey};
+pub use crate::token::{
+    AccessToken, DEFAULT_LIFETIME, EXPIRY_MARGIN, Fingerprint, MAX_LIFETIME, Scope, TokenKey,
+};
 
 /// The name by which a fuzz target that is compiled among the tests knows this crate.
 #[cfg(test)]

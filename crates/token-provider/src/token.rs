@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 
+/// The lifetime of a token where none is asked for, as in HERE's SDKs.
+pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
+
 /// The longest lifetime that HERE grants; it clamps greater wishes in silence.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(86_400);
 
@@ -101,9 +104,9 @@ impl TokenKey {
 }
 
 impl Default for TokenKey {
-    /// One hour, with the credential's own scope: what HERE's SDKs ask for.
+    /// [`DEFAULT_LIFETIME`], with the credential's own scope.
     fn default() -> Self {
-        Self { scope: None, lifetime: Duration::from_secs(3600) }
+        Self { scope: None, lifetime: DEFAULT_LIFETIME }
     }
 }
 

@@ -15,7 +15,7 @@ pub fn trim_value(text: &str) -> &str {
 
 /// Returns whether a character shows as a blank or not at all: white space, controls, and what Unicode calls
 /// `Default_Ignorable_Code_Point` (with U+2800 and U+FFF9 to U+FFFB, which look the same).
-pub(super) fn is_invisible(character: char) -> bool {
+pub fn is_invisible(character: char) -> bool {
     character.is_whitespace()
         || character.is_control()
         || matches!(

@@ -8,7 +8,7 @@ use std::fmt;
 use hyper_util::client::proxy::matcher::Matcher;
 use url::{Position, Url};
 
-use crate::credential::{is_loopback, trim_value};
+use crate::credential::{is_loopback_url, trim_value};
 use crate::error::{Error, ErrorKind};
 
 const EXPECTED: &str = "expected http://HOST:PORT, with USER:PASSWORD@ before the host where the proxy wants it (%5C for a \
@@ -59,7 +59,7 @@ impl Proxies {
     /// hold a password.
     pub fn for_url(&self, url: &Url) -> Result<Option<&Url>, Error> {
         match &self.https {
-            Some((name, proxy)) if url.scheme() == "https" && !is_loopback(url) && !self.exempts(url) => {
+            Some((name, proxy)) if url.scheme() == "https" && !is_loopback_url(url) && !self.exempts(url) => {
                 proxy.as_ref().map(Some).ok_or_else(|| {
                     Error::new(ErrorKind::CredentialInvalid, format!("{name} cannot be used: {EXPECTED}"))
                 })

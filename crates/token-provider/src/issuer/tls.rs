@@ -1,13 +1,14 @@
 //! What was wrong with a TLS connection, in words.
 
 use std::error::Error as StdError;
-use std::io;
 
 use rustls::{CertificateError, Error as TlsError};
 
+use crate::error::error_chain;
+
 /// Returns what a failed request's TLS or proxy did not like, and what to do; `None` where it was something else.
 pub fn connection_problem(error: &(dyn StdError + 'static)) -> Option<&'static str> {
-    std::iter::successors(Some(error), |&error| cause(error)).find_map(|error| {
+    error_chain(error).find_map(|error| {
         if let Some(error) = error.downcast_ref::<TlsError>() {
             return Some(explain(error));
         }
@@ -22,14 +23,6 @@ pub fn connection_problem(error: &(dyn StdError + 'static)) -> Option<&'static s
             _ => None,
         }
     })
-}
-
-/// An `io::Error` leaves out the error that it wraps, and names that one's cause.
-fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(wrapped) => Some(wrapped),
-        None => error.source(),
-    }
 }
 
 fn explain(error: &TlsError) -> &'static str {

@@ -1,0 +1,61 @@
+//! What is this machine by its very name, with no resolver to be trusted: where plain `http` is safe.
+
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+/// Returns whether an address is a loopback address. An IPv4 address that is mapped to IPv6 (`::ffff:127.0.0.1`), as a
+/// dual-stack socket has it, is one like any other.
+pub fn is_loopback_address(address: impl Into<IpAddr>) -> bool {
+    address.into().to_canonical().is_loopback()
+}
+
+/// Returns whether a host is `localhost` or a loopback address.
+pub fn is_loopback_host(host: &Host<impl AsRef<str>>) -> bool {
+    match host {
+        Host::Ipv4(address) => is_loopback_address(*address),
+        Host::Ipv6(address) => is_loopback_address(*address),
+        Host::Domain(name) => name.as_ref().eq_ignore_ascii_case("localhost"),
+    }
+}
+
+/// Returns whether a URL's host is `localhost` or a loopback address.
+pub fn is_loopback_url(url: &Url) -> bool {
+    url.host().is_some_and(|host| is_loopback_host(&host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_told_in_every_spelling() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("LocalHost", true),
+            ("127.0.0.1", true),
+            ("127.255.0.9", true),
+            ("127.1", true),
+            ("[::1]", true),
+            ("[::ffff:127.0.0.1]", true),
+            ("[::ffff:7f00:1]", true),
+            ("localhost.example.com", false),
+            ("a.localhost", false),
+            ("0.0.0.0", false),
+            ("128.0.0.1", false),
+            ("[::]", false),
+            ("[::2]", false),
+            ("[::ffff:10.0.0.1]", false),
+        ] {
+            assert_eq!(is_loopback_host(&Host::parse(host).expect("is one")), expected, "{host}");
+            let url = format!("http://{host}:8080/getToken").parse().expect("is a URL");
+            assert_eq!(is_loopback_url(&url), expected, "{host}");
+            if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
+                assert_eq!(is_loopback_address(address), expected, "{host}");
+            }
+        }
+        // As a type, a host may be in capitals; a parsed URL never is.
+        assert!(is_loopback_host(&Host::Domain("LOCALHOST")));
+        assert!(!is_loopback_url(&"data:localhost".parse().expect("is a URL")));
+    }
+}
