@@ -1,121 +1,21 @@
-//! What each command does, and what the process exits with.
+//! What each command does.
 
 mod check;
+mod failure;
 mod health;
 mod key;
 mod sandbox;
 mod serve;
 mod token;
 
-use std::error::Error as StdError;
-use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
 
+use self::failure::Failure;
 use crate::cli::{self, Cli, Command, KeyCommand};
-use crate::config::{Config, ConfigError, Environment, Overrides};
-use crate::printable::{escaped, excerpt};
+use crate::config::{Config, Environment, Overrides};
 use crate::reload::Settings;
-use crate::setup::SetupError;
 use crate::telemetry;
-use crate::topic::Topic;
-
-/// What clap exits with.
-const EXIT_USAGE: u8 = 2;
-/// sysexits' `EX_CONFIG`.
-const EXIT_CONFIG: u8 = 78;
-
-/// Why a command failed, sorted by exit code.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    /// The configuration cannot be used.
-    #[error("the configuration cannot be used:")]
-    Config(ConfigError),
-    /// An argument that clap cannot judge.
-    #[error("{0}")]
-    Usage(String),
-    /// It reads well, and yet cannot be used.
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-    /// No token could be had.
-    #[error(transparent)]
-    Token(#[from] token_provider::Error),
-    /// The system said no.
-    #[error("{what}")]
-    System { what: String, source: io::Error },
-    /// A listener cannot be bound; says which, and what to do.
-    #[error("{0}")]
-    Bind(io::Error),
-    /// Somebody could not wait for the last answers.
-    #[error("{signal} after the stop had begun: answers under way were cut off")]
-    CutOff { signal: &'static str },
-    /// No server could be asked.
-    #[error("no server answers at {listen}")]
-    Unanswered { listen: String, source: reqwest::Error },
-    /// The server says so itself.
-    #[error("the server at {listen} is not ready: HTTP {status}{reason}")]
-    NotReady { listen: String, status: u16, reason: String },
-    /// `check` has said what is wrong.
-    #[error("")]
-    Reported(u8),
-}
-
-impl Failure {
-    fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
-        let what = what.into();
-        |source| Self::System { what, source }
-    }
-
-    /// `None` where each finding was reported by itself.
-    fn topic(&self) -> Option<Topic> {
-        Some(match self {
-            Self::Config(_) => Topic::Configuration,
-            Self::Usage(_) => Topic::Usage,
-            Self::Setup(error) => error.topic(),
-            Self::Token(error) => error.kind().into(),
-            Self::System { .. } => Topic::System,
-            Self::Bind(_) => Topic::Bind,
-            Self::CutOff { .. } => Topic::CutOff,
-            Self::Unanswered { .. } => Topic::Unanswered,
-            Self::NotReady { .. } => Topic::NotReady,
-            Self::Reported(_) => return None,
-        })
-    }
-
-    fn exit_code(&self) -> u8 {
-        match (self, self.topic()) {
-            (Self::Reported(code), _) => *code,
-            (_, Some(Topic::Usage)) => EXIT_USAGE,
-            (Self::Setup(_), _)
-            | (_, Some(Topic::Configuration | Topic::CredentialInvalid | Topic::CredentialNotFound)) => {
-                EXIT_CONFIG
-            }
-            _ => 1,
-        }
-    }
-
-    /// `error: …`, then `caused by: …` for each cause.
-    fn report(&self) {
-        if matches!(self, Self::Reported(_)) {
-            return;
-        }
-        let mut text = format!("error: {}\n", escaped(self));
-        if let Self::Config(error) = self {
-            text.extend(error.problems().iter().map(|problem| escaped(problem) + "\n"));
-        }
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let line = excerpt(error);
-            // Some say themselves what caused them.
-            if !text.contains(&line) {
-                // Writing to a `String` cannot fail.
-                let _ = writeln!(text, "caused by: {line}");
-            }
-            cause = error.source();
-        }
-        telemetry::log::write(text.as_bytes());
-    }
-}
 
 /// Runs a command to its end.
 pub fn run(cli: Cli) -> ExitCode {
@@ -154,7 +54,7 @@ fn run_command(cli: Cli) -> Result<(), Failure> {
         Command::Token { format, ttl, .. } => {
             with_runtime(overrides, move |settings| token::run(settings, format, ttl))
         }
-        Command::Check { offline, .. } => check::run_command(&overrides, offline),
+        Command::Check { offline, .. } => block_on(check::run(overrides, offline))?,
         Command::Health { live, .. } => with_runtime(overrides, move |settings| health::run(settings, live)),
         Command::Sandbox { write_credentials, fault, credentials, listen, .. } => {
             let is_default = listen.listen.is_empty();
@@ -194,8 +94,6 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use token_provider::ErrorKind;
-
     use super::*;
 
     #[test]
@@ -207,24 +105,5 @@ mod tests {
         });
         assert!(matches!(done, Ok(1)));
         assert!(release.send(()).is_ok(), "the thread hangs still, or has not even begun to");
-    }
-
-    #[test]
-    fn exit_code_tells_configuration_from_bad_luck() {
-        let token = |kind| Failure::Token(token_provider::Error::from_issuer(kind, "x"));
-        let open = SetupError::Open { listen: "0.0.0.0:1".to_owned() };
-        for (failure, expected) in [
-            (Failure::Setup(open), 78),
-            (token(ErrorKind::CredentialInvalid), 78),
-            (token(ErrorKind::CredentialNotFound), 78),
-            (token(ErrorKind::Rejected { status: 401, code: Some(401_300) }), 1),
-            (token(ErrorKind::Unreachable), 1),
-            (Failure::system("cannot")(io::Error::other("x")), 1),
-            (Failure::NotReady { listen: "x".to_owned(), status: 503, reason: String::new() }, 1),
-            (Failure::Usage("x".to_owned()), 2),
-            (Failure::Reported(78), 78),
-        ] {
-            assert_eq!(failure.exit_code(), expected, "{failure:?}");
-        }
     }
 }

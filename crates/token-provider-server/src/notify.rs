@@ -75,7 +75,7 @@ impl Notifier {
 
     /// Says that the service is alive, twice in the time that the unit allows (`WatchdogSec=`), and returns at once where
     /// it sets no limit. It is a task like those that answer requests: when they stand still, so does this.
-    pub async fn keep_alive(self) {
+    pub async fn watchdog(self) {
         let Some(limit) = self.watchdog.filter(|_| self.address.is_some()) else { return };
         let mut beats = tokio::time::interval(limit / 2);
         // Several at once would prove no more than one.
@@ -163,7 +163,7 @@ mod tests {
             ("WATCHDOG_PID", &std::process::id().to_string()),
         ]);
         let start = Instant::now();
-        let beating = tokio::spawn(notifier.keep_alive());
+        let beating = tokio::spawn(notifier.watchdog());
         let mut buffer = [0; 16];
         for beat in 0..4 {
             let length = systemd.recv(&mut buffer).await.expect("can be received");
@@ -191,7 +191,7 @@ mod tests {
             let notifier = notifier(pairs);
             notifier.ready("").await;
             notifier.reloading().await;
-            notifier.keep_alive().await;
+            notifier.watchdog().await;
         }
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use self::config_file::ConfigFile;
 use self::file_work::FileWork;
@@ -71,9 +71,9 @@ impl Reloader {
         self
     }
 
-    /// Runs until the task is dropped. Each message on `now` has everything looked at at once (SIGHUP), and the start
+    /// Runs until the task is dropped. Each notification of `now` has everything looked at at once (SIGHUP), and the start
     /// and the end of that told to systemd.
-    pub async fn run(mut self, mut now: mpsc::Receiver<()>, notifier: Notifier, status: String) {
+    pub async fn run(mut self, now: Arc<Notify>, notifier: Notifier, status: String) {
         let mut config_file = self.settings.config.file.clone().map(ConfigFile::new);
         let tls_file = self.settings.config.tls.as_ref().map(|tls| tls.cert.display().to_string());
         let mut tls_work = FileWork::new(&tls_file.unwrap_or_default());
@@ -81,7 +81,7 @@ impl Reloader {
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let is_asked_to = tokio::select! {
-                message = now.recv() => if message.is_some() { true } else { return },
+                () = now.notified() => true,
                 _ = looks.tick() => false,
             };
             if is_asked_to {

@@ -8,7 +8,8 @@ use std::io::{self, Write as _};
 
 use token_provider::{Error, ErrorKind, Issue as _, Proxies, TokenKey};
 
-use super::{EXIT_CONFIG, Failure, block_on, health};
+use super::failure::{EXIT_CONFIG, Failure};
+use super::health;
 use crate::access;
 use crate::config::{AuditConfig, Config, Environment, Listen, Overrides};
 use crate::listen::{self, Listener, Tls};
@@ -50,11 +51,11 @@ impl Report {
     }
 }
 
-pub(super) fn run_command(overrides: &Overrides, offline: bool) -> Result<(), Failure> {
+pub(super) async fn run(overrides: Overrides, offline: bool) -> Result<(), Failure> {
     let environment = Environment::from_process();
     let mut report = Report::default();
-    match Config::load(overrides, &environment) {
-        Ok(config) => block_on(check(&config, &environment, offline, &mut report))?,
+    match Config::load(&overrides, &environment) {
+        Ok(config) => check(&config, &environment, offline, &mut report).await,
         Err(error) => {
             for problem in error.problems() {
                 report.failure("configuration", problem, EXIT_CONFIG);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::{Config, Listen};
 use crate::printable::excerpt;
 use crate::reload::Settings;

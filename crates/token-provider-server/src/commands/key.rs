@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use zeroize::Zeroizing;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::access::api_key;
 use crate::config;
 

@@ -10,7 +10,7 @@ use token_provider::Credential;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::{Host, Listen};
 use crate::listen::{self, Listener};
 

@@ -1,136 +1,181 @@
-//! `serve`: the server, from binding its listeners to the last answer.
+//! `serve`: the server, from its start to its last answer.
+//!
+//! Start: listen for signals; read certificates and credentials, bind the listeners, set up rules, providers and the audit trail
+//! ([`prepare`]); request the first token; log what the server does; start the admin listener, the reloader and the watchdog;
+//! answer callers, and tell systemd.
+//!
+//! Stop, on SIGTERM or SIGINT: tell systemd; drain (answer callers, and be not ready); finish the requests in flight; end the admin
+//! listener; write the last audit lines and spans. A second signal ends the server at once.
 
 mod admin;
+mod prepare;
 mod signals;
 mod spans;
-mod start;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::admin::AdminListener;
-use self::signals::{Asked, Signals};
-use self::start::{Started, start};
-use super::Failure;
+use self::prepare::{Prepared, prepare};
+use self::signals::{Signal, Signals};
+use super::failure::Failure;
 use crate::http::App;
-use crate::listen::{self, Capacity};
+use crate::listen::{self, Limits, Listener};
 use crate::notify::Notifier;
 use crate::reload::{Reloader, Settings};
-use crate::setup::{self, Service, Summary};
+use crate::setup::{self, Service};
 use crate::telemetry::Telemetry;
 
-/// At the end, an audit trail that cannot be written is waited for no longer than this.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The longest wait for an audit trail that cannot be written.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure> {
-    setup::check_exposure(&settings.config)?;
-    let capacity = Capacity::of_process();
-    // Before anything is bound, so that no signal is missed once somebody knows that the server is there.
+    // First, so that no signal is missed once somebody can know that the server is there.
     let mut signals = Signals::listen()?;
-    let Started { tls, listeners, admin, service, page, audit } = tokio::select! {
-        started = start(&settings, sandbox) => started?,
-        // A file that hangs must not make a process of it that cannot be stopped.
-        name = signals.end() => {
-            tracing::info!("{name}: stopped before the start was done");
+    let prepared = tokio::select! {
+        prepared = prepare(&settings, sandbox) => prepared?,
+        // Stay stoppable even if reading a file hangs.
+        signal = signals.stop() => {
+            tracing::info!("{signal}: stopped before the start was done");
             return Ok(());
         }
     };
-    let Service { access, rotations, sources } = service;
-    let sandbox_origin = page.sandbox_origin().map(str::to_owned);
-    let telemetry = Telemetry::new(audit);
-    if let Some(tls) = tls.clone() {
-        telemetry.watch_certificate(move || tls.not_after());
-    }
-    // Before the first request to an issuer.
-    spans::start(&settings.environment);
-    access.handout().warm();
-    let app = Arc::new(App::new(access, page).with_telemetry(telemetry));
-    let summary =
-        Summary::new(&settings.config, &sources, &listeners, &admin).with_sandbox(sandbox_origin.as_deref());
-    setup::warn_of_plain_listeners(&settings.config, &listeners);
-    for line in summary.lines() {
-        tracing::info!("{line}");
-    }
-    if capacity.is_short_of_files() {
-        tracing::warn!("{capacity}; raise it (LimitNOFILE=, ulimit -Hn) for more");
-    } else {
-        tracing::info!("{capacity}");
-    }
-    let admin = AdminListener::start(admin, &app);
-    let telemetry = Arc::clone(app.telemetry());
-    let (notifier, status) = (Notifier::new(&settings.environment), setup::listening_on(&listeners));
-    let (reload, reloads) = mpsc::channel(1);
-    let reloader = Reloader::new(Arc::clone(&app), rotations, tls, settings).guarding(&listeners);
-    let reloader = tokio::spawn(reloader.run(reloads, notifier.clone(), status.clone()));
-    let heart = tokio::spawn(notifier.clone().keep_alive());
-    let stop = CancellationToken::new();
-    let serving = async {
-        let until = async {
-            // Not polled before all listeners accept.
-            notifier.ready(&status).await;
-            stop.cancelled().await;
-            let drain = app.access().drain();
-            notifier.stopping(drain).await;
-            tokio::time::sleep(drain).await;
-        };
-        listen::serve_with(capacity.limits(), Arc::clone(&app), listeners, until).await;
-        if let Some(admin) = admin {
-            admin.stop().await;
-        }
+    let (server, listeners) = Server::start(prepared, settings);
+    let cut_off_by = tokio::select! {
+        () = server.answer(listeners) => None,
+        signal = server.handle_signals(signals) => Some(signal),
     };
-    let hearing = async {
-        loop {
-            match signals.next().await {
-                Asked::Reload => {
-                    tracing::info!("SIGHUP: reloading configuration and credentials");
-                    if let Some(audit) = telemetry.audit() {
-                        audit.reopen();
-                    }
-                    // Full only while an earlier one waits, which will do for both.
-                    let _ = reload.try_send(());
-                }
-                Asked::End(name) if stop.is_cancelled() => return name,
-                Asked::End(name) => {
-                    let drain = app.access().drain();
-                    if drain.is_zero() {
-                        tracing::info!("{name}: finishing requests in flight, then stopping");
-                    } else {
-                        tracing::info!(
-                            drain = drain.as_secs(),
-                            "{name}: not ready any more; callers are served until the drain is over, then the server stops"
-                        );
-                    }
-                    stop.cancel();
-                }
-            }
-        }
-    };
-    let cut_off = tokio::select! {
-        () = serving => None,
-        name = hearing => Some(name),
-    };
-    reloader.abort();
-    // Side by side: each may have to wait for the other end.
-    tokio::join!(end_audit(telemetry), async {
-        if cut_off.is_none() {
-            spans::stop().await;
-        }
-    });
-    heart.abort();
-    if let Some(signal) = cut_off {
-        return Err(Failure::CutOff { signal });
-    }
-    tracing::info!("stopped");
-    Ok(())
+    server.end(cut_off_by).await
 }
 
-/// Has the last lines of the audit trail written.
-async fn end_audit(telemetry: Arc<Telemetry>) {
-    let close = move || telemetry.audit().is_none_or(|audit| audit.close(LAST_WORDS));
-    if !tokio::task::spawn_blocking(close).await.unwrap_or(false) {
-        tracing::error!("the last lines of the audit trail could not be written in time");
+/// A running server.
+struct Server {
+    app: Arc<App>,
+    limits: Limits,
+    notifier: Notifier,
+    /// What systemd is told while callers can be answered.
+    status: String,
+    reload: Arc<Notify>,
+    stop: CancellationToken,
+}
+
+/// Where a server is called.
+struct Listeners {
+    callers: Vec<Listener>,
+    admin: Vec<Listener>,
+}
+
+impl Server {
+    /// Starts all that runs beside the answering of requests.
+    fn start(prepared: Prepared, settings: Settings) -> (Self, Listeners) {
+        prepared.announce(&settings.config);
+        let Prepared { capacity, tls, listeners, admin, service, page, audit } = prepared;
+        let Service { access, rotations, .. } = service;
+        // Before the first request to an issuer.
+        spans::start(&settings.environment);
+        access.handout().warm();
+
+        let telemetry = Telemetry::new(audit);
+        if let Some(tls) = tls.clone() {
+            telemetry.watch_certificate(move || tls.not_after());
+        }
+        let app = Arc::new(App::new(access, page).with_telemetry(telemetry));
+        let notifier = Notifier::new(&settings.environment);
+        let status = setup::listening_on(&listeners);
+        let reload = Arc::new(Notify::new());
+        let reloader = Reloader::new(Arc::clone(&app), rotations, tls, settings).guarding(&listeners);
+        // Both run until the process ends. A rotation that is cut off then has changed nothing: the new credential replaces
+        // the old one in one step, after the issuer has accepted it, and the next start reads it from its file.
+        tokio::spawn(reloader.run(Arc::clone(&reload), notifier.clone(), status.clone()));
+        tokio::spawn(notifier.clone().watchdog());
+
+        let limits = capacity.limits();
+        let server = Self { app, limits, notifier, status, reload, stop: CancellationToken::new() };
+        (server, Listeners { callers: listeners, admin })
+    }
+
+    /// Answers requests until the server has stopped. The admin listener is the last to go.
+    async fn answer(&self, listeners: Listeners) {
+        let answered = CancellationToken::new();
+        let callers = async {
+            listen::serve_with(self.limits, Arc::clone(&self.app), listeners.callers, self.drained()).await;
+            answered.cancel();
+        };
+        let admin = async {
+            if !listeners.admin.is_empty() {
+                let app = Arc::new(self.app.admin());
+                listen::serve_with(admin::limits(), app, listeners.admin, answered.cancelled()).await;
+            }
+        };
+        tokio::join!(callers, admin);
+    }
+
+    /// Waits for the signal to stop, and for the end of the drain. Polled first when all listeners accept.
+    async fn drained(&self) {
+        self.notifier.ready(&self.status).await;
+        self.stop.cancelled().await;
+        let drain = self.app.access().drain();
+        self.notifier.stopping(drain).await;
+        tokio::time::sleep(drain).await;
+    }
+
+    /// Reloads on SIGHUP, and stops on the first signal to do so. Returns the second one.
+    async fn handle_signals(&self, mut signals: Signals) -> &'static str {
+        loop {
+            match signals.next().await {
+                Signal::Reload => self.reload(),
+                Signal::Stop(name) if self.stop.is_cancelled() => return name,
+                Signal::Stop(name) => self.begin_stop(name),
+            }
+        }
+    }
+
+    fn reload(&self) {
+        tracing::info!("SIGHUP: reloading configuration and credentials");
+        if let Some(audit) = self.app.telemetry().audit() {
+            audit.reopen();
+        }
+        // While a reload waits to begin, another one changes nothing.
+        self.reload.notify_one();
+    }
+
+    fn begin_stop(&self, signal: &str) {
+        let drain = self.app.access().drain();
+        if drain.is_zero() {
+            tracing::info!("{signal}: finishing requests in flight, then stopping");
+        } else {
+            tracing::info!(
+                drain = drain.as_secs(),
+                "{signal}: not ready any more; callers are served until the drain is over, then the server stops"
+            );
+        }
+        self.stop.cancel();
+    }
+
+    /// Writes what there is left to write.
+    async fn end(self, cut_off_by: Option<&'static str>) -> Result<(), Failure> {
+        // Side by side: each may have to wait for the other end.
+        tokio::join!(self.end_audit(), async {
+            if cut_off_by.is_none() {
+                spans::stop().await;
+            }
+        });
+        match cut_off_by {
+            Some(signal) => Err(Failure::CutOff { signal }),
+            None => {
+                tracing::info!("stopped");
+                Ok(())
+            }
+        }
+    }
+
+    async fn end_audit(&self) {
+        let telemetry = Arc::clone(self.app.telemetry());
+        let close = move || telemetry.audit().is_none_or(|audit| audit.close(AUDIT_PATIENCE));
+        if !tokio::task::spawn_blocking(close).await.unwrap_or(false) {
+            tracing::error!("the last lines of the audit trail could not be written in time");
+        }
     }
 }

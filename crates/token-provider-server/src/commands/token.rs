@@ -7,7 +7,7 @@ use serde::Serialize;
 use token_provider::{AccessToken, TokenKey, TokenProvider};
 use zeroize::Zeroizing;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::cli::TokenFormat;
 use crate::reload::Settings;
 use crate::setup;

@@ -1,14 +1,9 @@
-//! The admin listener of a running server.
+//! The admin listener: where it is bound, and what its connections may take.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-
-use crate::commands::Failure;
+use crate::commands::failure::Failure;
 use crate::config::Config;
-use crate::http::App;
 use crate::listen::{self, Limits, Listener};
 
 /// A monitoring system and some people have no need for more. All of them fit into the descriptors that connections of callers
@@ -18,12 +13,6 @@ const MAX_CONNECTIONS_EACH: usize = 16;
 const HEAD: Duration = Duration::from_secs(2);
 /// Shorter than the usual intervals between scrapes, so that no scrape meets a connection that is just being closed.
 const IDLE: Duration = Duration::from_secs(7);
-
-/// Runs until it is stopped.
-pub(super) struct AdminListener {
-    stop: CancellationToken,
-    running: JoinHandle<()>,
-}
 
 /// Binds the listener, where one is configured.
 pub(super) fn bind(config: &Config) -> Result<Vec<Listener>, Failure> {
@@ -37,30 +26,14 @@ pub(super) fn bind(config: &Config) -> Result<Vec<Listener>, Failure> {
     Ok(listeners)
 }
 
-impl AdminListener {
-    /// Serves, where there is anything to serve at.
-    pub(super) fn start(listeners: Vec<Listener>, app: &App) -> Option<Self> {
-        if listeners.is_empty() {
-            return None;
-        }
-        let stop = CancellationToken::new();
-        let limits = Limits {
-            connections: MAX_CONNECTIONS,
-            connections_per_peer: MAX_CONNECTIONS_EACH,
-            counts_loopback: true,
-            head: HEAD,
-            idle: IDLE,
-            ..Limits::default()
-        };
-        let until = stop.clone().cancelled_owned();
-        let running = tokio::spawn(listen::serve_with(limits, Arc::new(app.admin()), listeners, until));
-        Some(Self { stop, running })
-    }
-
-    /// Lets answers under way finish.
-    pub(super) async fn stop(self) {
-        self.stop.cancel();
-        // It neither panics nor is it cancelled in another way.
-        let _ = self.running.await;
+/// Returns what its connections may take.
+pub(super) fn limits() -> Limits {
+    Limits {
+        connections: MAX_CONNECTIONS,
+        connections_per_peer: MAX_CONNECTIONS_EACH,
+        counts_loopback: true,
+        head: HEAD,
+        idle: IDLE,
+        ..Limits::default()
     }
 }

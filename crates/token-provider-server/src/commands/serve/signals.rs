@@ -1,54 +1,52 @@
-//! The signals that a server listens for.
+//! The signals that a server acts on.
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind};
 
-use crate::commands::Failure;
+use crate::commands::failure::Failure;
 
 /// What somebody wants of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// To end, by the signal of this name.
-    End(&'static str),
-    /// To look at its files (SIGHUP).
+pub(super) enum Signal {
+    /// SIGTERM or SIGINT, by its name.
+    Stop(&'static str),
+    /// SIGHUP.
     Reload,
 }
 
-/// Hears signals from the moment on that it is made. Until somebody waits for them they are kept.
+/// Keeps the signals that arrive until somebody waits for them.
 #[derive(Debug)]
 pub(super) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+    hang_up: unix::Signal,
 }
 
 impl Signals {
     pub(super) fn listen() -> Result<Self, Failure> {
+        let listen = |kind, name: &str| {
+            unix::signal(kind).map_err(Failure::system(format!("cannot listen for {name}")))
+        };
         Ok(Self {
-            terminate: signal(SignalKind::terminate())
-                .map_err(Failure::system("cannot listen for SIGTERM"))?,
-            interrupt: signal(SignalKind::interrupt())
-                .map_err(Failure::system("cannot listen for SIGINT"))?,
-            hang_up: signal(SignalKind::hangup()).map_err(Failure::system("cannot listen for SIGHUP"))?,
+            terminate: listen(SignalKind::terminate(), "SIGTERM")?,
+            interrupt: listen(SignalKind::interrupt(), "SIGINT")?,
+            hang_up: listen(SignalKind::hangup(), "SIGHUP")?,
         })
     }
 
     /// Waits for the next one.
-    pub(super) async fn next(&mut self) -> Asked {
+    pub(super) async fn next(&mut self) -> Signal {
         tokio::select! {
-            name = end(&mut self.terminate, &mut self.interrupt) => Asked::End(name),
-            _ = self.hang_up.recv() => Asked::Reload,
+            _ = self.terminate.recv() => Signal::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Signal::Stop("SIGINT"),
+            _ = self.hang_up.recv() => Signal::Reload,
         }
     }
 
-    /// Waits for one that says to end, and leaves SIGHUP for later.
-    pub(super) async fn end(&mut self) -> &'static str {
-        end(&mut self.terminate, &mut self.interrupt).await
-    }
-}
-
-async fn end(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+    /// Waits for one to stop, and keeps SIGHUP for later.
+    pub(super) async fn stop(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
     }
 }

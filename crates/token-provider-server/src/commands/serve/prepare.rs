@@ -1,4 +1,4 @@
-//! Everything that a server reads, opens and binds before it answers.
+//! Everything that a server reads, binds and sets up before it starts.
 
 use std::io;
 use std::sync::Arc;
@@ -7,16 +7,18 @@ use here_sandbox::{Sandbox, SandboxConfig};
 use token_provider::Credential;
 
 use super::admin;
-use crate::commands::{Failure, sandbox as sandbox_command};
+use crate::commands::failure::Failure;
+use crate::commands::sandbox as sandbox_command;
 use crate::config::{Config, Environment, Host};
 use crate::http::Page;
-use crate::listen::{self, Listener, Tls};
+use crate::listen::{self, Capacity, Listener, Tls};
 use crate::reload::Settings;
-use crate::setup::{self, Service, TokenSource};
+use crate::setup::{self, Service, Summary, TokenSource};
 use crate::telemetry::audit::Audit;
 
-/// What a server runs with.
-pub(super) struct Started {
+/// What a server is started with.
+pub(super) struct Prepared {
+    pub(super) capacity: Capacity,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) listeners: Vec<Listener>,
     pub(super) admin: Vec<Listener>,
@@ -31,20 +33,21 @@ struct Account {
     origin: String,
 }
 
-/// Gets ready to answer. Files are read where that may block: whoever waits for this can do something else as well.
-pub(super) async fn start(settings: &Settings, sandbox: bool) -> Result<Started, Failure> {
+/// Prepares a server. Files are read where that may block, so that a caller can stop waiting.
+pub(super) async fn prepare(settings: &Settings, sandbox: bool) -> Result<Prepared, Failure> {
+    setup::check_exposure(&settings.config)?;
     let account = if sandbox { Some(Account::open()?) } else { None };
     let (config, environment) = (settings.config.clone(), settings.environment.clone());
-    tokio::task::spawn_blocking(move || start_blocking(&config, &environment, account))
+    tokio::task::spawn_blocking(move || prepare_blocking(&config, &environment, account))
         .await
         .map_err(|error| Failure::system("the start broke off")(io::Error::other(error)))?
 }
 
-fn start_blocking(
+fn prepare_blocking(
     config: &Config,
     environment: &Environment,
     account: Option<Account>,
-) -> Result<Started, Failure> {
+) -> Result<Prepared, Failure> {
     let tls = setup::tls(config)?;
     let listeners = bind_all(config, tls.as_ref())?;
     setup::check_listeners(config, &listeners)?;
@@ -53,7 +56,26 @@ fn start_blocking(
         None => (setup::service(config, environment)?, Page::Plain),
     };
     let audit = setup::audit(config, &service.access)?;
-    Ok(Started { tls, listeners, admin: admin::bind(config)?, service, page, audit })
+    let admin = admin::bind(config)?;
+    Ok(Prepared { capacity: Capacity::of_process(), tls, listeners, admin, service, page, audit })
+}
+
+impl Prepared {
+    /// Logs where tokens come from, where the server listens, who may ask, and how many.
+    pub(super) fn announce(&self, config: &Config) {
+        let Self { capacity, listeners, service, .. } = self;
+        let summary = Summary::new(config, &service.sources, listeners, &self.admin)
+            .with_sandbox(self.page.sandbox_origin());
+        setup::warn_of_plain_listeners(config, listeners);
+        for line in summary.lines() {
+            tracing::info!("{line}");
+        }
+        if capacity.is_short_of_files() {
+            tracing::warn!("{capacity}; raise it (LimitNOFILE=, ulimit -Hn) for more");
+        } else {
+            tracing::info!("{capacity}");
+        }
+    }
 }
 
 fn bind_all(config: &Config, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, Failure> {
