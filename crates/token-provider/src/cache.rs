@@ -1,13 +1,11 @@
 //! One slot per kind of token: who asks gets what is held, and a task of the slot's own keeps it fresh.
 //!
-//! Readers take no lock: a held token is behind an [`ArcSwapOption`], the table of slots behind an [`ArcSwap`], and each
-//! thread knows what it handed out last. Only a caller that finds no usable token waits, for the keeper's next step. All
-//! requests to the issuer for a slot are made by its one *keeper* task, so there is never more than one in flight, and a
-//! caller that goes away ends nothing.
+//! Readers take no lock: a held token is behind an [`ArcSwapOption`], the table of slots behind an [`ArcSwap`]. Only a caller
+//! that finds no usable token waits, for the keeper's next step. All requests to the issuer for a slot are made by its one
+//! *keeper* task, so there is never more than one in flight, and a caller that goes away ends nothing.
 
 mod copies;
 mod keeper;
-mod last;
 mod signal;
 
 use std::collections::HashMap;
@@ -22,7 +20,6 @@ use tracing::{Instrument as _, Span};
 
 use self::copies::Copies;
 use self::keeper::Keeper;
-use self::last::Last;
 use self::signal::Signal;
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, ErrorKind};
@@ -35,8 +32,6 @@ pub(crate) struct Cache(Arc<Shared>);
 
 /// What the slots and their keepers share.
 struct Shared {
-    /// Tells the slots of one cache from those of another.
-    number: u64,
     issuer: Arc<dyn Issue>,
     clock: Arc<dyn Clock>,
     slots: ArcSwap<HashMap<TokenKey, Arc<Slot>>>,
@@ -53,8 +48,6 @@ struct Shared {
 
 /// Where one kind of token is held.
 struct Slot {
-    /// The number of its cache.
-    cache: u64,
     key: TokenKey,
     /// Who was the first to ask for it, where that is told; the slot counts towards its share.
     owner: Option<Box<str>>,
@@ -128,9 +121,7 @@ impl Cache {
         max_slots: usize,
         seed: Option<u64>,
     ) -> Self {
-        static CACHES: AtomicU64 = AtomicU64::new(0);
         Self(Arc::new(Shared {
-            number: CACHES.fetch_add(1, Ordering::Relaxed),
             issuer,
             clock,
             slots: ArcSwap::default(),
@@ -145,14 +136,7 @@ impl Cache {
 
     /// Returns the held token if it may be handed out. Takes no lock and never waits.
     pub(crate) fn held(&self, key: &TokenKey, now: Moment) -> Option<AccessToken> {
-        if let Some(token) = Last::fresh(self.0.number, key, now) {
-            return Some(token);
-        }
-        let slots = self.0.slots.load();
-        let slot = slots.get(key)?;
-        let token = slot.ask(now)?;
-        Last::keep(slot, now);
-        Some(token)
+        self.0.slots.load().get(key)?.ask(now)
     }
 
     /// Returns whether nothing is known to stand against handing out such a token: one is held, or nobody has asked for
@@ -259,7 +243,7 @@ impl Shared {
             }
             let slots = self.slots.load();
             self.admit(&slots, owner)?;
-            let slot = Arc::new(Slot::new(self.number, key.clone(), owner));
+            let slot = Arc::new(Slot::new(key.clone(), owner));
             let mut grown = HashMap::clone(&slots);
             grown.insert(key.clone(), Arc::clone(&slot));
             self.slots.store(Arc::new(grown));
@@ -316,9 +300,8 @@ fn no_room(what: &str) -> Error {
 }
 
 impl Slot {
-    fn new(cache: u64, key: TokenKey, owner: Option<&str>) -> Self {
+    fn new(key: TokenKey, owner: Option<&str>) -> Self {
         Self {
-            cache,
             key,
             owner: owner.map(Into::into),
             held: ArcSwapOption::empty(),

@@ -3,7 +3,6 @@
 mod clocks;
 mod failures;
 mod flight;
-mod last;
 
 use tokio::time::{Instant, advance, sleep};
 
