@@ -4,7 +4,6 @@
 //! that finds no usable token waits, for the keeper's next step. All requests to the issuer for a slot are made by its one
 //! *keeper* task, so there is never more than one in flight, and a caller that goes away ends nothing.
 
-mod copies;
 mod keeper;
 mod signal;
 
@@ -18,7 +17,6 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 use tracing::{Instrument as _, Span};
 
-use self::copies::Copies;
 use self::keeper::Keeper;
 use self::signal::Signal;
 use crate::clock::{Clock, Moment};
@@ -75,7 +73,7 @@ const RETRY_FOR_ROOM: Duration = Duration::from_secs(60);
 const AWAKE: u64 = u64::MAX;
 
 struct Held {
-    token: Copies,
+    token: AccessToken,
     /// How long the token has left when its successor is due.
     left_when_due: Duration,
 }
@@ -381,13 +379,13 @@ impl Slot {
 
 impl Held {
     fn state(&self, now: Moment) -> State {
-        schedule::state(self.token.own().left_at(now), self.left_when_due)
+        schedule::state(self.token.left_at(now), self.left_when_due)
     }
 
     /// Returns the token if it may be handed out.
     fn token_at(&self, now: Moment) -> Option<AccessToken> {
         match self.state(now) {
-            State::Fresh | State::Due => Some(self.token.own().clone()),
+            State::Fresh | State::Due => Some(self.token.clone()),
             State::Expired => None,
         }
     }

@@ -12,7 +12,7 @@ use crate::token::{AccessToken, TokenKey};
 
 /// How long a caller without a token waits for one.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-/// Eleven lifetimes for some dozens of scopes; each takes about 2 KiB for each processor, up to 16 KiB.
+/// Eleven lifetimes for some dozens of scopes; each takes about 2 KiB.
 const MAX_TOKENS: usize = 512;
 
 /// Hands out tokens of one issuer and keeps them fresh. Cheap to clone; clones share everything.

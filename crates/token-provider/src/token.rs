@@ -175,18 +175,6 @@ impl AccessToken {
         }))
     }
 
-    /// Copies it, so that the two share nothing but the scope; a clone shares all.
-    pub(crate) fn copy(&self) -> Self {
-        let text = Zeroizing::new(self.expose_secret().to_owned());
-        Self(Arc::new(Inner {
-            text: Bytes::from_owner(Wiped(text)),
-            scope: self.0.scope.clone(),
-            lifetime: self.0.lifetime,
-            expires_at: self.0.expires_at,
-            fingerprint: self.0.fingerprint,
-        }))
-    }
-
     /// Shows the token. Give it to the service it is for, and to nothing else: not to a log, an error or a file.
     pub fn expose_secret(&self) -> &str {
         // Made from a `String`, so it is always UTF-8.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use super::{AWAKE, Copies, Held, Phase, Shared, Slot};
+use super::{AWAKE, Held, Phase, Shared, Slot};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::issuer::Issued;
@@ -157,7 +157,7 @@ impl Keeper {
         );
         // In this order, so that whoever gets the new token has asked for it.
         self.slot.asked.store(false, Ordering::Relaxed);
-        self.slot.held.store(Some(Arc::new(Held { token: Copies::of(token), left_when_due })));
+        self.slot.held.store(Some(Arc::new(Held { token, left_when_due })));
         self.slot.turn(Phase::Holding);
         Ok(rest)
     }
@@ -169,8 +169,8 @@ impl Keeper {
         let Some(held) = held.as_ref().filter(|held| held.state(now) != State::Expired) else {
             return false;
         };
-        let is_same = held.token.own().fingerprint() == token.fingerprint();
-        if !is_same && token.left_at(now) > held.token.own().left_at(now) {
+        let is_same = held.token.fingerprint() == token.fingerprint();
+        if !is_same && token.left_at(now) > held.token.left_at(now) {
             return false;
         }
         tracing::debug!(
@@ -265,7 +265,7 @@ impl Keeper {
             .held
             .load()
             .as_ref()
-            .map_or(Duration::ZERO, |held| held.token.own().left_at(now).saturating_sub(held.left_when_due))
+            .map_or(Duration::ZERO, |held| held.token.left_at(now).saturating_sub(held.left_when_due))
     }
 }
 
