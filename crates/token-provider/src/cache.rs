@@ -338,7 +338,7 @@ impl Slot {
 
     /// A due token is about to be refreshed, unless the keeper does not know: its timer stands still while the machine
     /// is suspended, so a caller may be the first to see that it is time. One caller wakes the keeper; the others pass
-    /// by. (The clock of the keeper's thread may be a tick behind; then it goes back to sleep for so long.)
+    /// by.
     fn wake_keeper(&self, now: Moment) {
         let is_time = |wake_from| now.boot.as_millis() >= u128::from(wake_from);
         if is_time(self.wake_from.load(Ordering::Relaxed))

@@ -7,17 +7,12 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How far apart the readings of two threads may be that were made at the same moment: the length of a tick on a system
-/// that has the fewest, 100 in a second.
-pub const TICK: Duration = Duration::from_millis(10);
-
 /// A point in time on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// Time since the Unix epoch, as the machine believes it to be.
     pub wall: Duration,
-    /// Time since some fixed start; never set back, and running on while the machine is suspended. What one thread reads may be
-    /// a [`TICK`] behind what another has read before.
+    /// Time since some fixed start; never set back, and running on while the machine is suspended.
     pub boot: Duration,
 }
 
@@ -54,50 +49,29 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[cfg(target_os = "linux")]
-    fn now(&self) -> Moment {
-        use std::cell::Cell;
-
-        use rustix::time::{ClockId, Timespec, clock_gettime};
-
-        const START: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
-        thread_local! {
-            static LAST: Cell<(Timespec, Moment)> =
-                const { Cell::new((START, Moment { wall: Duration::ZERO, boot: Duration::ZERO })) };
-        }
-        // The coarse wall clock goes on by ticks, usually of a few milliseconds, and costs a fifth of the boot clock, which has no
-        // coarse twin. While it stands still so may the boot clock: after a suspend, and whenever the wall clock is set, it
-        // reads something else. Tokens are judged with a margin of ten seconds.
-        let tick = clock_gettime(ClockId::RealtimeCoarse);
-        let (last_tick, last) = LAST.get();
-        if tick == last_tick {
-            return last;
-        }
-        let moment = Moment { wall: span(tick), boot: span(clock_gettime(ClockId::Boottime)) };
-        LAST.set((tick, moment));
-        moment
-    }
-
-    #[cfg(not(target_os = "linux"))]
+    /// A wall clock set before the epoch reads as the epoch: every token is then fresh on that clock, and the other one decides.
     #[expect(clippy::disallowed_methods, reason = "this is the room that may read the clocks")]
     fn now(&self) -> Moment {
-        use std::sync::LazyLock;
-        use std::time::Instant;
-
-        // Whether `Instant` counts time asleep differs by system; the wall clock covers a suspend where it does not.
-        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-        let boot = START.elapsed();
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Moment { wall, boot }
+        Moment { wall, boot: boot() }
     }
 }
 
-/// A time before the epoch reads as the epoch: every token is then fresh on that clock, and the other one decides.
 #[cfg(target_os = "linux")]
-fn span(time: rustix::time::Timespec) -> Duration {
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
-    Duration::new(seconds, nanos)
+fn boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(time).expect("the boot clock counts up from zero")
+}
+
+/// Whether `Instant` counts time asleep differs by system; the wall clock covers a suspend where it does not.
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "this is the room that may read the clocks")]
+fn boot() -> Duration {
+    use std::sync::LazyLock;
+    use std::time::Instant;
+
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed()
 }
 
 /// A clock for tests: it follows Tokio's time, which tests pause, and can be set and suspended.

@@ -51,7 +51,7 @@ mod provider;
 pub use crate::cache::SlotStatus;
 #[cfg(any(test, feature = "test-util"))]
 pub use crate::clock::TestClock;
-pub use crate::clock::{Clock, Moment, SystemClock, TICK};
+pub use crate::clock::{Clock, Moment, SystemClock};
 pub use crate::credential::{
     Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, Lookup, is_invisible, is_loopback_address,
     is_loopback_host, is_loopback_url, trim_value,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use futures_util::FutureExt as _;
-use token_provider::{Clock, Moment, TICK};
+use token_provider::{Clock, Moment};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -133,9 +133,7 @@ impl Keeper {
     /// them. Of a token that does not say when it was signed it is assumed.
     pub(super) fn would_have_key(&self, issued_at: Option<Duration>, came_in: Moment) -> bool {
         self.shared.held.load().sent_at.is_some_and(|sent_at| {
-            // Of two threads, the clock of one may be a tick behind.
-            sent_at.boot.saturating_add(TICK) >= came_in.boot
-                || issued_at.is_none_or(|issued_at| issued_at < sent_at.wall)
+            sent_at.boot >= came_in.boot || issued_at.is_none_or(|issued_at| issued_at < sent_at.wall)
         })
     }
 
