@@ -10,7 +10,6 @@ mod capacity;
 mod connection;
 mod limits;
 mod shown;
-mod stop;
 mod systemd;
 mod tls;
 mod unix;
@@ -29,11 +28,11 @@ use hyper::{Request, Version};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::Ended;
 use self::shown::{Shown, is_too_long};
-use self::stop::Stop;
 use crate::access::{Ends, Share, Shares};
 use crate::http::{self, Answer, App};
 use crate::problem::Problem;
@@ -146,7 +145,7 @@ pub async fn serve_with(
         shares: Arc::new(
             Shares::new(usize::MAX, limits.connections_per_peer).counting_loopback(limits.counts_loopback),
         ),
-        stop: Stop::default(),
+        stop: CancellationToken::new(),
     });
     let accepting = TaskTracker::new();
     for listener in listeners {
@@ -154,7 +153,7 @@ pub async fn serve_with(
         accepting.spawn(Arc::clone(&server).accept_all(listener));
     }
     shutdown.await;
-    server.stop.say();
+    server.stop.cancel();
     accepting.close();
     accepting.wait().await;
     // Each sees to it that it ends within the grace.
@@ -169,7 +168,7 @@ struct Server {
     connections: TaskTracker,
     places: Arc<Semaphore>,
     shares: Arc<Shares>,
-    stop: Stop,
+    stop: CancellationToken,
 }
 
 impl Server {
@@ -184,7 +183,7 @@ impl Server {
             };
             let (place, accepted) = tokio::select! {
                 biased;
-                () = self.stop.heard() => return,
+                () = self.stop.cancelled() => return,
                 next = next => next,
             };
             match accepted {
@@ -251,7 +250,7 @@ impl Server {
             Ok(current.acceptor().accept(stream).await)
         };
         let shaken = tokio::select! {
-            () = self.stop.heard() => return,
+            () = self.stop.cancelled() => return,
             shaken = tokio::time::timeout(self.limits.handshake, shake_hands) => shaken,
         };
         let stream = match shaken {

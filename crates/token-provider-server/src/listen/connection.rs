@@ -17,10 +17,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Reading};
 use super::limits::{Limits, MAX_HEAD};
-use super::stop::Stop;
 use super::watched::Watched;
 use crate::http::Answer;
 use crate::problem::Problem;
@@ -60,7 +60,12 @@ impl fmt::Display for Ended {
 }
 
 /// Serves HTTP/1.1.
-pub(super) async fn http1<S, A, F>(stream: S, answer: A, limits: &Limits, stop: &Stop) -> Result<(), Ended>
+pub(super) async fn http1<S, A, F>(
+    stream: S,
+    answer: A,
+    limits: &Limits,
+    stop: &CancellationToken,
+) -> Result<(), Ended>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     A: Fn(Request<Incoming>) -> F,
@@ -90,7 +95,7 @@ pub(super) async fn http2<S, A, F, P>(
     place: impl Fn() -> Option<P>,
     answer: A,
     limits: &Limits,
-    stop: &Stop,
+    stop: &CancellationToken,
 ) -> Result<(), Ended>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -142,20 +147,16 @@ async fn drive<C>(
     mut connection: Pin<&mut C>,
     activity: &Activity,
     limits: &Limits,
-    stop: &Stop,
+    stop: &CancellationToken,
 ) -> Result<(), Ended>
 where
     C: GracefulConnection<Error = hyper::Error>,
 {
-    let mut stopped = pin!(stop.heard());
-    // The first look has this task woken when it is said.
-    let mut has_looked = false;
+    let mut stopped = pin!(stop.cancelled());
     let mut stop_at = None;
     let mut timer = pin!(sleep_until(activity.due(limits)));
     std::future::poll_fn(|cx| {
-        let looks = stop_at.is_none() && (!has_looked || stop.is_said());
-        has_looked = true;
-        if looks && stopped.as_mut().poll(cx).is_ready() {
+        if stop_at.is_none() && stopped.as_mut().poll(cx).is_ready() {
             stop_at = Some(Instant::now() + limits.grace);
             activity.close();
             connection.as_mut().graceful_shutdown();

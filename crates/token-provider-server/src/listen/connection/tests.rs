@@ -15,7 +15,7 @@ const PIPE: usize = 4 * 1024;
 struct Caller {
     stream: DuplexStream,
     served: JoinHandle<Result<(), Ended>>,
-    stop: Arc<Stop>,
+    stop: CancellationToken,
     since: Instant,
 }
 
@@ -36,12 +36,12 @@ impl Caller {
 
     fn open_with<S, F>(serve: S) -> Self
     where
-        S: FnOnce(DuplexStream, Arc<Stop>) -> F,
+        S: FnOnce(DuplexStream, CancellationToken) -> F,
         F: Future<Output = Result<(), Ended>> + Send + 'static,
     {
         let (stream, server) = duplex(PIPE);
-        let stop = Arc::new(Stop::default());
-        let served = tokio::spawn(serve(server, Arc::clone(&stop)));
+        let stop = CancellationToken::new();
+        let served = tokio::spawn(serve(server, stop.clone()));
         Self { stream, served, stop, since: Instant::now() }
     }
 
@@ -310,7 +310,7 @@ async fn idle_connections_are_closed_at_once_when_the_server_stops() {
     assert_eq!(used.status().await, 200);
     for caller in [&mut fresh, &mut used] {
         caller.pass(1).await;
-        caller.stop.say();
+        caller.stop.cancel();
         assert_eq!(caller.seconds_until_closed().await, 0);
     }
     assert!(fresh.result().await.is_ok() && used.result().await.is_ok());
@@ -325,7 +325,7 @@ async fn answer_under_way_is_finished_when_the_server_stops() {
     let mut caller = Caller::open(slow);
     caller.send(REQUEST).await;
     caller.pass(1).await;
-    caller.stop.say();
+    caller.stop.cancel();
     assert_eq!(caller.status().await, 200);
     assert_eq!(caller.since.elapsed().as_secs(), 10);
     caller.pass(0).await;
@@ -338,7 +338,7 @@ async fn answer_that_takes_too_long_is_cut_off_when_the_server_stops() {
     let mut caller = Caller::open(never);
     caller.send(REQUEST).await;
     caller.pass(1).await;
-    caller.stop.say();
+    caller.stop.cancel();
     assert_eq!(caller.seconds_until_closed().await, 12);
     assert!(matches!(caller.result().await, Err(Ended::CutOff)));
 }
@@ -348,7 +348,7 @@ async fn head_that_trickles_does_not_hold_up_a_stop() {
     let mut caller = Caller::open(hello);
     caller.send(b"GET / HTTP/1.1\r\n").await;
     caller.pass(1).await;
-    caller.stop.say();
+    caller.stop.cancel();
     assert_eq!(caller.seconds_until_closed().await, 5);
 }
 
