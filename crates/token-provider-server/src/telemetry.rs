@@ -1,7 +1,7 @@
 //! What the server tells those who run it: the log, the audit trail, and the figures behind metrics and status.
 //!
-//! A handout costs two things here: one addition to a counter that its thread has to itself, and one event put into its
-//! thread's queue. Lines are made and written elsewhere, by the audit trail's own thread.
+//! A handout costs two things here: one addition to a counter that its thread has to itself, and one event put into a
+//! queue. Lines are made and written elsewhere, by the audit trail's own thread.
 
 pub mod audit;
 mod config;

@@ -1,7 +1,7 @@
 //! The audit trail: one line for every handout and every refusal.
 //!
-//! Those who answer requests only put an [`Event`] into their thread's queue. One thread of the trail's own makes lines
-//! of them and writes them, so that a disk that is slow or full holds up nobody. The queues are bounded: what does not
+//! Those who answer requests only put an [`Event`] into a queue. One thread of the trail's own makes lines
+//! of them and writes them, so that a disk that is slow or full holds up nobody. The queue is bounded: what does not
 //! fit, or cannot be written, is lost, counted by reason, and reported in the log and in the trail itself.
 
 mod event;
@@ -18,7 +18,6 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::counter::{self, LANES};
 use crate::config::AuditConfig;
 
 use self::line::Lines;
@@ -43,7 +42,7 @@ pub struct Audit {
 
 /// What those who answer requests share with the thread that writes.
 struct Shared {
-    queues: Vec<Mutex<Vec<Event>>>,
+    queue: Mutex<Vec<Event>>,
     max_waiting: usize,
     tally: Tally,
     recent: Mutex<VecDeque<Box<str>>>,
@@ -92,9 +91,7 @@ impl Audit {
     }
 
     fn start_with(sink: Sink, lines: Lines, is_in_log: bool, max_waiting: usize) -> io::Result<Self> {
-        // A queue for each thread that answers requests: as many as there are processors.
-        let queues = thread::available_parallelism().map_or(1, usize::from).clamp(1, LANES);
-        let shared = Arc::new(Shared::new(queues, max_waiting));
+        let shared = Arc::new(Shared::new(max_waiting));
         let (last_word, ended) = mpsc::channel();
         let writer = Writer::new(Arc::clone(&shared), sink, lines);
         let running = thread::Builder::new().name("audit".to_owned()).spawn(move || {
@@ -113,8 +110,7 @@ impl Audit {
 
     /// Takes an event. Never waits for the disk.
     pub fn push(&self, event: Event) {
-        let Some(queue) = self.shared.queues.get(counter::lane() % self.shared.queues.len()) else { return };
-        let mut waiting = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = waiting.is_empty();
         if waiting.len() >= self.shared.max_waiting {
             drop(waiting);
@@ -175,10 +171,10 @@ impl Audit {
 }
 
 impl Shared {
-    fn new(queues: usize, max_waiting: usize) -> Self {
+    fn new(max_waiting: usize) -> Self {
         Self {
-            queues: (0..queues).map(|_| Mutex::default()).collect(),
-            max_waiting: max_waiting.div_ceil(queues),
+            queue: Mutex::default(),
+            max_waiting,
             tally: Tally::default(),
             recent: Mutex::default(),
             stop: AtomicBool::new(false),

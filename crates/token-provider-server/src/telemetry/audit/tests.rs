@@ -101,15 +101,13 @@ fn full_queue_loses_what_comes_then() {
     assert_eq!(u64::try_from(numbers(&text).len()).ok(), Some(1000 - queue_full));
 }
 
-/// The writer runs in this thread, once everything is in its queues: one batch.
+/// The writer runs in this thread, once everything is in its queue: one batch.
 #[test]
 fn lines_of_a_batch_are_in_the_order_of_time() {
     let folder = tempfile::tempdir().expect("can be made");
     let path = folder.path().join("audit.jsonl");
-    let shared = Arc::new(Shared::new(3, 1000));
-    for (queue, numbers) in shared.queues.iter().zip([[4, 5], [0, 3], [1, 2]]) {
-        queue.lock().expect("is not poisoned").extend(numbers.map(event));
-    }
+    let shared = Arc::new(Shared::new(1000));
+    shared.queue.lock().expect("is not poisoned").extend([4, 5, 0, 3, 1, 2].map(event));
     shared.stop.store(true, Ordering::Release);
     let sink = Sink::open(&AuditConfig::File(path.clone())).expect("can be opened");
     Writer::new(Arc::clone(&shared), sink, Lines::new(Vec::new())).run();

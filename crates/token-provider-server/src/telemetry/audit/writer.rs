@@ -27,8 +27,8 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     sink: Sink,
     lines: Lines,
-    /// What is taken out of the queues; they go on with what this had of memory.
-    taken: Vec<Vec<Event>>,
+    /// What is taken out of the queue, which goes on with what this had of memory.
+    taken: Vec<Event>,
     /// Lines in the making.
     text: Vec<u8>,
     /// Losses that the trail itself speaks of, and those that the log does.
@@ -40,12 +40,11 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, sink: Sink, lines: Lines) -> Self {
-        let taken = shared.queues.iter().map(|_| Vec::new()).collect();
         Self {
             shared,
             sink,
             lines,
-            taken,
+            taken: Vec::new(),
             text: Vec::new(),
             lost_in_trail: 0,
             lost_in_log: 0,
@@ -56,7 +55,7 @@ impl Writer {
 
     pub(super) fn run(mut self) {
         loop {
-            // Before the queues are looked at: whatever was pushed before the end was asked for is written.
+            // Before the queue is looked at: whatever was pushed before the end was asked for is written.
             let is_last = self.shared.stop.load(Ordering::Acquire);
             if self.shared.reopen.swap(false, Ordering::AcqRel) {
                 self.reopen();
@@ -76,32 +75,26 @@ impl Writer {
         }
     }
 
-    /// Writes what is in the queues, and returns how many events that was.
+    /// Writes what is in the queue, and returns how many events that was.
     fn write_waiting(&mut self) -> usize {
         let mut taken = mem::take(&mut self.taken);
-        for (queue, taken) in self.shared.queues.iter().zip(&mut taken) {
-            mem::swap(&mut *queue.lock().unwrap_or_else(PoisonError::into_inner), taken);
-        }
-        let mut events: Vec<&Event> = taken.iter().flatten().collect();
-        let count = events.len();
+        mem::swap(&mut *self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner), &mut taken);
+        let count = taken.len();
         if count > 0 {
-            // Each queue is in order; among them, time decides.
-            events.sort_by_key(|event| event.time);
+            // A thread may have taken the time of its event before another, and put it here after.
+            taken.sort_by_key(|event| event.time);
             if let Some(shape) = self.sink.shape() {
-                self.write_events(&events, shape);
+                self.write_events(&taken, shape);
             }
-            self.keep_recent(&events);
+            self.keep_recent(&taken);
         }
-        drop(events);
-        for taken in &mut taken {
-            taken.clear();
-            taken.shrink_to(USUAL_LENGTH);
-        }
+        taken.clear();
+        taken.shrink_to(USUAL_LENGTH);
         self.taken = taken;
         count
     }
 
-    fn write_events(&mut self, events: &[&Event], shape: Shape) {
+    fn write_events(&mut self, events: &[Event], shape: Shape) {
         let (mut text, mut count) = (mem::take(&mut self.text), 0);
         for event in events {
             if count == 0 {
@@ -140,7 +133,7 @@ impl Writer {
         }
     }
 
-    fn keep_recent(&mut self, events: &[&Event]) {
+    fn keep_recent(&mut self, events: &[Event]) {
         let newest = events.get(events.len().saturating_sub(RECENT)..).unwrap_or(events);
         let mut made = Vec::with_capacity(newest.len());
         for event in newest {
