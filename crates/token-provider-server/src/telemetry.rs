@@ -1,13 +1,13 @@
 //! What the server tells those who run it: the log, the audit trail, and the figures behind metrics and status.
 //!
-//! A handout costs two things here: one addition to a counter that its thread has to itself, and one event put into a
+//! A handout costs two things here: one addition to a counter, and one event put into a
 //! queue. Lines are made and written elsewhere, by the audit trail's own thread.
 
 pub mod audit;
 mod config;
-mod counter;
 mod exposition;
 mod flood;
+mod histogram;
 mod issuer;
 pub(crate) mod log;
 #[cfg(feature = "otlp")]
@@ -29,8 +29,8 @@ use self::audit::{Audit, Event};
 use self::flood::Flood;
 
 pub use self::config::ConfigStatus;
-pub use self::counter::{Counter, Histogram};
 pub use self::exposition::{Exposition, Format, Kind};
+pub use self::histogram::Histogram;
 pub use self::issuer::{MeteredIssuer, place_of};
 pub use self::log::{LastLines, init, lines_lost, report_panics, set_level};
 pub use self::process::Process;

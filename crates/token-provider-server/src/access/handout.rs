@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use token_provider::{AccessToken, Error, Moment, Scope, SlotStatus, TokenKey, TokenProvider};
 
 use super::{Caller, Permit};
 use crate::problem::Problem;
-use crate::telemetry::{Counter, MeteredIssuer, TraceParent};
+use crate::telemetry::{MeteredIssuer, TraceParent};
 
 /// One credential, and the scopes it may be used for.
 #[derive(Debug)]
@@ -27,9 +28,9 @@ pub struct Profile {
 /// How requests that were permitted ended, and why the last rotation failed.
 #[derive(Debug, Default)]
 struct Counts {
-    held: Counter,
-    waited: Counter,
-    failed: Counter,
+    held: AtomicU64,
+    waited: AtomicU64,
+    failed: AtomicU64,
     rotation_problem: ArcSwapOption<String>,
 }
 
@@ -144,7 +145,7 @@ impl Handout {
         let Profile { provider, counts, .. } = permit.profile;
         let now = provider.now();
         let token = provider.held_at(&permit.key, now)?;
-        counts.held.add();
+        counts.held.fetch_add(1, Ordering::Relaxed);
         Some((token, now))
     }
 
@@ -169,9 +170,9 @@ impl Handout {
             provider.token_for_owner(&permit.key, &caller.owner()).await
         };
         if result.is_ok() {
-            counts.waited.add();
+            counts.waited.fetch_add(1, Ordering::Relaxed);
         } else {
-            counts.failed.add();
+            counts.failed.fetch_add(1, Ordering::Relaxed);
         }
         result.map(|token| (token, provider.now()))
     }
@@ -232,7 +233,13 @@ impl Handout {
     /// with none.
     pub fn counts(&self) -> impl Iterator<Item = (u64, u64, u64)> {
         let counts = self.profiles.values().map(|profile| &profile.counts);
-        counts.map(|counts| (counts.held.sum(), counts.waited.sum(), counts.failed.sum()))
+        counts.map(|counts| {
+            (
+                counts.held.load(Ordering::Relaxed),
+                counts.waited.load(Ordering::Relaxed),
+                counts.failed.load(Ordering::Relaxed),
+            )
+        })
     }
 
     /// Returns a look at every profile. Looking is not asking: no token is kept for it.
@@ -250,9 +257,9 @@ impl Handout {
                 is_default: *name == self.default,
                 is_ready,
                 tokens,
-                held: counts.held.sum(),
-                waited: counts.waited.sum(),
-                failed: counts.failed.sum(),
+                held: counts.held.load(Ordering::Relaxed),
+                waited: counts.waited.load(Ordering::Relaxed),
+                failed: counts.failed.load(Ordering::Relaxed),
                 issuer: issuer.as_deref(),
                 rotation_problem: counts.rotation_problem.load_full(),
             }
@@ -268,7 +275,7 @@ impl Handout {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::AtomicBool;
     use std::time::Duration;
 
     use token_provider::{ErrorKind, Issue, IssueFuture, Issued, TestClock};

@@ -1,52 +1,13 @@
-//! Counters for the way of a handout: each thread adds to a lane of its own, so that no cache line goes from core to
-//! core with every request.
+//! A histogram.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-/// With more threads than this, some share a lane, and still count right.
-pub(super) const LANES: usize = 16;
 
 /// Upper bounds of the buckets, in milliseconds: within a region HERE answers in tens of milliseconds; an attempt ends
 /// after ten seconds.
 const BUCKETS: [u64; 9] = [25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
 
-thread_local! {
-    static LANE: usize = {
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        THREADS.fetch_add(1, Ordering::Relaxed) % LANES
-    };
-}
-
-/// Returns this thread's lane.
-pub(super) fn lane() -> usize {
-    LANE.with(|lane| *lane)
-}
-
-/// Two lines wide: processors fetch them in pairs.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Lane(AtomicU64);
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Counter([Lane; LANES]);
-
-impl Counter {
-    /// Adds one.
-    pub fn add(&self) {
-        if let Some(lane) = self.0.get(lane()) {
-            lane.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Returns the sum over all threads.
-    pub fn sum(&self) -> u64 {
-        self.0.iter().map(|lane| lane.0.load(Ordering::Relaxed)).sum()
-    }
-}
-
-/// How long things took. Not for the way of a handout: all threads share it.
+/// How long things took.
 #[derive(Debug, Default)]
 pub struct Histogram {
     /// The last one is for what took longer than the greatest bound.
@@ -84,17 +45,6 @@ impl Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_thread_is_counted() {
-        let counter = Counter::default();
-        std::thread::scope(|scope| {
-            for _ in 0..2 * LANES {
-                scope.spawn(|| (0..1000).for_each(|_| counter.add()));
-            }
-        });
-        assert_eq!(counter.sum(), 2000 * u64::try_from(LANES).expect("is small"));
-    }
 
     #[test]
     fn buckets_hold_what_is_not_above_their_bound() {
