@@ -41,8 +41,6 @@ const MAX_FIELDS: usize = 100;
 /// A request id that a proxy in front made is kept up to this length.
 const MAX_REQUEST_ID: usize = 128;
 
-const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
-
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What every request is answered from.
@@ -315,11 +313,7 @@ fn request_id(request: &Parts) -> (HeaderValue, Option<u128>) {
         }
     }
     // Tells requests apart in logs; it need not be hard to guess.
-    let mut hex = [0; 32];
     let made = fastrand::u128(..);
-    let digit = |four_bits: u8| HEX_DIGITS.get(usize::from(four_bits)).copied().unwrap_or(b'0');
-    for (digits, byte) in hex.chunks_exact_mut(2).zip(made.to_be_bytes()) {
-        digits.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-    }
-    (HeaderValue::from_bytes(&hex).unwrap_or(HeaderValue::from_static("-")), Some(made))
+    let id = HeaderValue::try_from(format!("{made:032x}")).expect("hexadecimal digits may stand in a header");
+    (id, Some(made))
 }
