@@ -101,19 +101,11 @@ impl App {
     }
 
     /// Answers one request.
-    pub fn answer<B>(&self, request: Request<B>, ends: &Ends) -> impl Future<Output = Answer>
+    pub async fn answer<B>(&self, request: Request<B>, ends: &Ends) -> Answer
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        // Not within the future, which would have room for the request and for its parts.
-        let (request, body) = request.into_parts();
-        self.answer_to(request, body, ends)
-    }
-
-    async fn answer_to<B>(&self, mut request: Parts, body: B, ends: &Ends) -> Answer
-    where
-        B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
-    {
+        let (mut request, body) = request.into_parts();
         let started = Instant::now();
         let (id, made) = request_id(&request);
         let mut cors = Cors::None;
