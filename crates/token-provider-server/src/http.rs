@@ -177,7 +177,7 @@ impl App {
         };
         if let Some(admin) = &self.admin {
             drop(body);
-            return Box::pin(admin.answer(self, request, host, ends)).await;
+            return admin.answer(self, request, host, ends).await;
         }
         let own_origin = || own_origin(&rules, request, host, ends);
         if let Some(file) = self.page.file(target.path(), &request.headers, own_origin) {
@@ -193,7 +193,6 @@ impl App {
             return Ok(preflight(&rules, request));
         }
         allow(&request.method, route.methods())?;
-        // Boxed but for the hot path: the future of a request is moved about, and has room for its largest part.
         match route {
             Route::Token => {
                 // Nobody reads it, and while the issuer is waited for, HTTP/2 would keep what comes of it.
@@ -202,13 +201,13 @@ impl App {
             }
             Route::OAuth2 => {
                 let (access, bodies) = (&self.access, &self.bodies);
-                Box::pin(oauth2::answer(access, &rules, request, body, bodies, ends, event)).await
+                oauth2::answer(access, &rules, request, body, bodies, ends, event).await
             }
             Route::Metadata => Ok(oauth2::metadata(&rules, request, host, ends)),
             Route::Live => Ok(health::live()),
             Route::Ready => {
                 drop(body);
-                Box::pin(health::ready(&self.access)).await
+                health::ready(&self.access).await
             }
             Route::OpenApi => Ok(openapi::document()),
             Route::Client => Ok(page::client(&request.headers)),

@@ -111,8 +111,7 @@ impl Oidc {
         let hash = memory::hash(token);
         let known = match self.recall(&hash) {
             Some(known) => known,
-            // Boxed, so that the many requests with a known token do not carry its state along.
-            None => Box::pin(self.judge(token, hash)).await?,
+            None => self.judge(token, hash).await?,
         };
         match known.missing {
             None => Ok(Caller::named(Method::Oidc, known.subject, &self.policy)),
