@@ -25,16 +25,11 @@ const NOT_FROM_A_PROGRAM: [HeaderName; 8] = [
 #[derive(Debug)]
 pub(super) struct HostRules {
     public: Vec<PublicHost>,
-    /// The names that are ours on any port, as browsers write them: the usual header needs no more than a comparison.
-    plain: Vec<String>,
 }
 
 impl HostRules {
     pub(super) fn new(config: &Config) -> Self {
-        let loopback = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
-        let public =
-            config.public_hosts.iter().filter(|host| host.port.is_none()).map(|host| host.name.clone());
-        Self { public: config.public_hosts.clone(), plain: loopback.into_iter().chain(public).collect() }
+        Self { public: config.public_hosts.clone() }
     }
 
     /// Returns the host that the request names, if it is one of ours: a loopback name, the address that the connection
@@ -54,9 +49,6 @@ impl HostRules {
             return Err(Problem::invalid_request("Host: given twice"));
         }
         let text = authority.or_else(|| header?.to_str().ok());
-        if let Some(text) = text.filter(|text| self.is_plainly_ours(text)) {
-            return Ok(text);
-        }
         let Some((text, host)) = text.and_then(|text| Some((text, PublicHost::parse(text)?))) else {
             return Err(Problem::invalid_request(
                 "Host: expected one host name, with a port where it is not the usual one",
@@ -69,17 +61,6 @@ impl HostRules {
             Rule::Host,
             "this server is not known by that name; add it to public_hosts in the configuration if it should",
         ))
-    }
-
-    /// Compares without bringing the name to its one spelling: a no says nothing yet.
-    fn is_plainly_ours(&self, text: &str) -> bool {
-        let is_port =
-            |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
-        let name = match text.rsplit_once(':') {
-            Some((name, port)) if is_port(port) => name,
-            _ => text,
-        };
-        self.plain.iter().any(|plain| plain == name)
     }
 
     fn is_ours(&self, host: &PublicHost, ends: &Ends) -> bool {
