@@ -122,8 +122,8 @@ impl Access {
     }
 
     /// Returns the rules of the moment. A request is judged by one set of rules from beginning to end.
-    pub fn rules(&self) -> arc_swap::Guard<Arc<Rules>> {
-        self.rules.load()
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
     }
 
     /// Takes the rules of a changed configuration. Requests under way are judged by the old ones; rate limits start
