@@ -2,7 +2,7 @@
 //!
 //! What a token says is judged before its signature is checked: that is cheap, refuses most bad ones, and keeps tokens
 //! that are of no use anyway from having the provider asked for keys. Nothing is believed, and no required claim looked
-//! at, until the signature is right. A token that was checked is remembered until it expires or its key is withdrawn.
+//! at, until the signature is right.
 
 mod algorithm;
 mod claims;
@@ -10,7 +10,6 @@ mod fault;
 mod jwt;
 mod keeper;
 mod key_set;
-mod memory;
 mod provider;
 
 use std::sync::Arc;
@@ -22,8 +21,6 @@ use self::claims::Expected;
 use self::fault::Fault;
 use self::jwt::Jwt;
 use self::keeper::{CALLER_PATIENCE, Keeper, Lack};
-use self::key_set::KeyId;
-use self::memory::{Memory, Remembered, TokenHash};
 use self::provider::Provider;
 use super::Caller;
 use super::policy::Policy;
@@ -41,7 +38,6 @@ pub(super) struct Oidc {
     expected: Expected,
     provider: Arc<Provider>,
     keeper: Arc<Keeper>,
-    memory: Memory,
     policy: Policy,
     clock: Arc<dyn Clock>,
 }
@@ -89,8 +85,6 @@ impl Oidc {
             expected: Expected::new(config),
             provider,
             keeper,
-            // What was remembered under other rules is judged anew.
-            memory: Memory::new(),
             policy: Policy::of_each(&config.policy),
             clock,
         }
@@ -108,51 +102,22 @@ impl Oidc {
     /// 401 for a token that is not good; 403 for a good one without a required claim; 503 when it cannot be judged
     /// because no keys are held and the provider is away, or because its key may be newer than those held.
     pub(super) async fn authenticate<'r>(&'r self, token: &[u8]) -> Result<Caller<'r>, Problem> {
-        let hash = memory::hash(token);
-        let known = match self.recall(&hash) {
-            Some(known) => known,
-            None => self.judge(token, hash).await?,
-        };
-        match known.missing {
-            None => Ok(Caller::named(Method::Oidc, known.subject, &self.policy)),
+        let jwt = Jwt::parse(token)?;
+        let subject = self.expected.judge(&jwt.claims, self.clock.now().wall)?;
+        self.verify(&jwt).await?;
+        match self.expected.missing(&jwt.claims) {
+            None => Ok(Caller::named(Method::Oidc, subject, &self.policy)),
             Some(claim) => {
                 let description =
                     format!("the token's `{claim}` has none of the values that access.oidc.require asks for");
                 let problem = Problem::access_denied(Rule::Claims, &description);
-                Err(problem.of_caller(Method::Oidc, known.subject))
+                Err(problem.of_caller(Method::Oidc, subject))
             }
         }
     }
 
-    async fn judge(&self, token: &[u8], hash: TokenHash) -> Result<Remembered, Problem> {
-        let jwt = Jwt::parse(token)?;
-        let now = self.clock.now();
-        let accepted = self.expected.judge(&jwt.claims, now.wall)?;
-        let key = self.verify(&jwt).await?;
-        let known = Remembered {
-            subject: accepted.subject,
-            key,
-            missing: self.expected.missing(&jwt.claims).cloned(),
-            until: now.after(accepted.until.saturating_sub(now.wall)),
-        };
-        self.memory.remember(hash, known.clone(), now);
-        Ok(known)
-    }
-
-    /// Looks among the tokens that were checked before, as long as there are keys and the token's is one of them.
-    fn recall(&self, hash: &TokenHash) -> Option<Remembered> {
-        let now = self.clock.now();
-        let keys = self.keeper.usable(now)?;
-        let known = self.memory.recall(hash, now)?;
-        if keys.set.holds(&known.key) {
-            return Some(known);
-        }
-        self.memory.forget(hash);
-        None
-    }
-
     /// Checks the signature, with other keys if the provider has some.
-    async fn verify(&self, jwt: &Jwt<'_>) -> Result<KeyId, Problem> {
+    async fn verify(&self, jwt: &Jwt<'_>) -> Result<(), Problem> {
         let (came_in, deadline) = (self.clock.now(), Instant::now() + CALLER_PATIENCE);
         let mut lack = Lack::Keys;
         let mut retry_after = CALLER_PATIENCE;

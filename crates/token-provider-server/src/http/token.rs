@@ -89,9 +89,7 @@ pub(super) async fn hand_out(
     let handout = access.handout();
     let (token, now) = match handout.held(&permit) {
         Some(held) => held,
-        None => {
-            handout.token(&permit, caller, event.trace).await.map_err(|error| Problem::from(&error))?
-        }
+        None => handout.token(&permit, caller, event.trace).await.map_err(|error| Problem::from(&error))?,
     };
     let left = token.left_at(now).as_secs();
     event.time = now.wall;

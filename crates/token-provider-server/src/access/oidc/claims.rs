@@ -29,14 +29,6 @@ pub(super) struct Expected {
     require: Vec<(Arc<str>, Vec<String>)>,
 }
 
-/// What is taken from a token that holds.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Accepted {
-    pub(super) subject: Arc<str>,
-    /// By the wall clock.
-    pub(super) until: Duration,
-}
-
 impl Expected {
     pub(super) fn new(config: &OidcConfig) -> Self {
         let require = config.require.iter();
@@ -47,8 +39,8 @@ impl Expected {
         }
     }
 
-    /// Judges everything but the signature and the required claims.
-    pub(super) fn judge(&self, claims: &Members, now: Duration) -> Result<Accepted, Fault> {
+    /// Judges everything but the signature and the required claims, and returns the subject.
+    pub(super) fn judge(&self, claims: &Members, now: Duration) -> Result<Arc<str>, Fault> {
         // A logout token or another security event (OpenID Connect Back-Channel Logout §2.4, RFC 8417 §2.2): signed by the same
         // keys, and not every issuer gives it a `typ` of its own.
         if claims.get("events").is_some() {
@@ -61,8 +53,7 @@ impl Expected {
             return Err(Fault::Audience);
         }
         let expires_at = time(claims, "exp")?.ok_or(Fault::Malformed)?;
-        let until = expires_at.saturating_add(LEEWAY);
-        if now >= until {
+        if now >= expires_at.saturating_add(LEEWAY) {
             return Err(Fault::Expired);
         }
         let latest = now.saturating_add(LEEWAY);
@@ -78,8 +69,7 @@ impl Expected {
             return Err(Fault::Bound);
         }
         let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| is_subject(subject));
-        let subject = subject.ok_or(Fault::Subject)?.into();
-        Ok(Accepted { subject, until })
+        Ok(subject.ok_or(Fault::Subject)?.into())
     }
 
     /// Returns the first required claim that is missing or has none of the values wanted.

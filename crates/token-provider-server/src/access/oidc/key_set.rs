@@ -94,8 +94,7 @@ impl KeySet {
         self.0.len()
     }
 
-    /// Says whether this very key is among them.
-    pub(super) fn holds(&self, id: &KeyId) -> bool {
+    fn holds(&self, id: &KeyId) -> bool {
         self.0.iter().any(|key| key.id == *id)
     }
 
@@ -104,12 +103,12 @@ impl KeySet {
         self.0.iter().filter(|key| !other.holds(&key.id)).count()
     }
 
-    /// Checks a token's signature, and returns the key that made it.
+    /// Checks a token's signature.
     ///
     /// A token that does not name its key can have been signed with the only one that fits (`OpenID` Connect Core §10.1);
     /// where there are several, trying them all is not our work. If that only key did not sign it, it may be that there
     /// is a new one.
-    pub(super) fn verify(&self, jwt: &Jwt<'_>) -> Result<KeyId, Fault> {
+    pub(super) fn verify(&self, jwt: &Jwt<'_>) -> Result<(), Fault> {
         let named: Vec<&Key> = match &jwt.key_id {
             Some(name) => self.0.iter().filter(|key| key.name.as_ref() == Some(name)).collect(),
             None => self.0.iter().filter(|key| key.fits(jwt.algorithm)).collect(),
@@ -125,10 +124,10 @@ impl KeySet {
         if fitting.peek().is_none() {
             return Err(Fault::Algorithm);
         }
-        match fitting.find(|key| key.has_signed(jwt)) {
-            Some(key) => Ok(key.id),
-            None if jwt.key_id.is_none() => Err(Fault::UnknownKey),
-            None => Err(Fault::Signature),
+        match fitting.any(|key| key.has_signed(jwt)) {
+            true => Ok(()),
+            false if jwt.key_id.is_none() => Err(Fault::UnknownKey),
+            false => Err(Fault::Signature),
         }
     }
 }

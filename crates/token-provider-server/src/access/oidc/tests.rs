@@ -5,7 +5,6 @@ mod claims;
 mod forged;
 mod keeper;
 mod malformed;
-mod memory;
 mod provider;
 mod rules;
 mod signatures;

@@ -118,7 +118,7 @@ async fn stale_keys_are_used_for_a_day_while_the_provider_is_away() {
     assert!(bench.judge(&known).await.is_ok());
     bench.script.set(Answer::Away);
     tokio::time::sleep((AGE + DAY).saturating_sub(Duration::from_secs(5))).await;
-    assert!(bench.judge(&known).await.is_ok(), "a token that is remembered");
+    assert!(bench.judge(&known).await.is_ok(), "a token that was accepted before");
     assert!(bench.judge(&lasting(&key, "a")).await.is_ok(), "a new one");
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(bench.refusal(&known).await, NO_KEYS);
@@ -217,7 +217,7 @@ async fn token_of_a_key_that_is_newer_than_the_last_look_is_told_to_come_again()
 }
 
 #[tokio::test(start_paused = true)]
-async fn remembered_token_is_refused_when_its_key_is_withdrawn() {
+async fn accepted_token_is_refused_when_its_key_is_withdrawn() {
     let (old, new) = (Key::p256(), Key::p256());
     let bench = Bench::with(&config(), keys(&[(&old, "a")]));
     let before = lasting(&old, "a");
