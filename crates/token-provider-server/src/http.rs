@@ -7,8 +7,6 @@ mod health;
 mod oauth2;
 mod openapi;
 mod page;
-#[cfg(feature = "otlp")]
-mod spans;
 mod token;
 
 use std::error::Error;
@@ -110,8 +108,6 @@ impl App {
         let (id, made) = request_id(&request);
         let mut cors = Cors::None;
         let mut event = Event { trace: audit::trace(&request.headers), ..Event::default() };
-        #[cfg(feature = "otlp")]
-        let span = self.begin_span(&request, &mut event);
         let result = AssertUnwindSafe(self.route(&mut request, body, ends, &mut cors, &mut event))
             .catch_unwind()
             .await;
@@ -129,10 +125,6 @@ impl App {
         }
         let status = result.as_ref().map_or_else(Problem::status, Answer::status);
         audit::log(&event, id_text, &request, status);
-        #[cfg(feature = "otlp")]
-        if let Some(span) = span {
-            self.end_span(span, &event, id_text, &request, status);
-        }
         self.note(event, &request, ends, problem);
         let mut answer = result.unwrap_or_else(|problem| problem.into_response(id_text));
         let headers = answer.headers_mut();

@@ -10,8 +10,6 @@ mod flood;
 mod histogram;
 mod issuer;
 pub(crate) mod log;
-#[cfg(feature = "otlp")]
-pub mod otlp;
 mod output;
 mod process;
 mod stamp;

@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::token::{Scope, TokenKey};
 
 pub use self::here::{HereIssuer, HereIssuerConfig};
+pub use self::http::with_traceparent;
 pub use self::proxy::Proxies;
 pub use self::remote::{RemoteIssuer, RemoteIssuerConfig};
 pub use self::tls::connection_problem;
@@ -33,22 +34,11 @@ pub type IssueFuture<'a> = Pin<Box<dyn Future<Output = Result<Issued, Error>> + 
 pub trait Issue: fmt::Debug + Send + Sync + 'static {
     /// Asks for one new token.
     fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a>;
-
-    /// Asks for one new token as part of a trace ([W3C Trace Context](https://www.w3.org/TR/trace-context/)): issuers
-    /// that are asked over HTTP send `traceparent` along as the header of this name. Others have no use for it.
-    fn issue_traced<'a>(&'a self, key: &'a TokenKey, traceparent: Option<&'a str>) -> IssueFuture<'a> {
-        let _ = traceparent;
-        self.issue(key)
-    }
 }
 
 impl<I: Issue + ?Sized> Issue for std::sync::Arc<I> {
     fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
         (**self).issue(key)
-    }
-
-    fn issue_traced<'a>(&'a self, key: &'a TokenKey, traceparent: Option<&'a str>) -> IssueFuture<'a> {
-        (**self).issue_traced(key, traceparent)
     }
 }
 

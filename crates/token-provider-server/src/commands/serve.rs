@@ -5,12 +5,11 @@
 //! answer callers, and tell systemd.
 //!
 //! Stop, on SIGTERM or SIGINT: tell systemd; drain (answer callers, and be not ready); finish the requests in flight; end the admin
-//! listener; write the last audit lines and spans. A second signal ends the server at once.
+//! listener; write the last audit lines. A second signal ends the server at once.
 
 mod admin;
 mod prepare;
 mod signals;
-mod spans;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,8 +72,6 @@ impl Server {
         prepared.announce(&settings.config);
         let Prepared { capacity, tls, listeners, admin, service, page, audit } = prepared;
         let Service { access, rotations, .. } = service;
-        // Before the first request to an issuer.
-        spans::start(&settings.environment);
         access.handout().warm();
 
         let telemetry = Telemetry::new(audit);
@@ -156,12 +153,7 @@ impl Server {
 
     /// Writes what there is left to write.
     async fn end(self, cut_off_by: Option<&'static str>) -> Result<(), Failure> {
-        // Side by side: each may have to wait for the other end.
-        tokio::join!(self.end_audit(), async {
-            if cut_off_by.is_none() {
-                spans::stop().await;
-            }
-        });
+        self.end_audit().await;
         match cut_off_by {
             Some(signal) => Err(Failure::CutOff { signal }),
             None => {

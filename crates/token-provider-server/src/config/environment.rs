@@ -17,7 +17,7 @@ const ACCESS_KEY_SECRET: &str = "HERE_ACCESS_KEY_SECRET";
 const CREDENTIALS_STRING: &str = "HERE_CREDENTIALS_STRING";
 
 /// The variables that are kept besides our own and the secrets. Everything else is nobody's business here.
-const KEPT: [&str; 16] = [
+const KEPT: [&str; 14] = [
     "CREDENTIALS_DIRECTORY",
     "HERE_ACCESS_KEY_ID",
     "HERE_CREDENTIALS_FILE",
@@ -29,8 +29,6 @@ const KEPT: [&str; 16] = [
     "LISTEN_PID",
     "NOTIFY_SOCKET",
     "NO_COLOR",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
     "USERPROFILE",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",

@@ -233,13 +233,9 @@ impl ProfileIssuer {
 
 impl Issue for ProfileIssuer {
     fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-        self.issue_traced(key, None)
-    }
-
-    fn issue_traced<'a>(&'a self, key: &'a TokenKey, traceparent: Option<&'a str>) -> IssueFuture<'a> {
         match self {
-            Self::Here { issuer, .. } => issuer.issue_traced(key, traceparent),
-            Self::Remote { issuer, .. } => issuer.issue_traced(key, traceparent),
+            Self::Here { issuer, .. } => issuer.issue(key),
+            Self::Remote { issuer, .. } => issuer.issue(key),
         }
     }
 }

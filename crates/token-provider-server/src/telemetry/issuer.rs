@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use token_provider::{Error, ErrorKind, HereIssuer, Issue, IssueFuture, TokenKey};
+use token_provider::{Error, ErrorKind, HereIssuer, Issue, IssueFuture, TokenKey, with_traceparent};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -102,47 +102,21 @@ impl MeteredIssuer {
     }
 }
 
-/// Begins the span of a request: under that of the caller who waits for it, or one that stands alone.
-#[cfg(feature = "otlp")]
-fn begin_span(
-    mut trace: Option<TraceParent>,
-) -> (Option<opentelemetry_sdk::trace::Span>, Option<TraceParent>) {
-    (super::otlp::begin("issuer_request", opentelemetry::trace::SpanKind::Client, &mut trace), trace)
-}
-
-#[cfg(feature = "otlp")]
-impl MeteredIssuer {
-    fn end_span(&self, span: opentelemetry_sdk::trace::Span, outcome: IssuerOutcome) {
-        let attribute = |name, value: String| opentelemetry::KeyValue::new(name, value);
-        let attributes = [
-            attribute("profile", self.profile.to_string()),
-            attribute("issuer", self.place()),
-            attribute("outcome", outcome.to_string()),
-        ];
-        super::otlp::end(span, attributes, (outcome != IssuerOutcome::Issued).then_some(outcome.as_str()));
-    }
-}
-
 impl Issue for MeteredIssuer {
     fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
         Box::pin(async move {
             // In turn. The keeper gives up after a minute, wait and request together. Never closed.
             let _place = if *key == **self.usual.load() { None } else { self.places.acquire().await.ok() };
             let trace = self.waiting.of(key);
-            #[cfg(feature = "otlp")]
-            let (span, trace) = begin_span(trace);
             // Whoever looks for a trace finds the issuer's own id of the request beside it.
             let lines =
                 tracing::info_span!("issuer_request", trace.id = trace.as_ref().map(TraceParent::trace_id));
-            let mut request = Request {
-                of: self,
-                since: Instant::now(),
-                outcome: IssuerOutcome::TimedOut,
-                #[cfg(feature = "otlp")]
-                span,
+            let mut request = Request { of: self, since: Instant::now(), outcome: IssuerOutcome::TimedOut };
+            let issue = self.issuer.issue(key).instrument(lines);
+            let result = match &trace {
+                Some(trace) => with_traceparent(trace.as_str(), issue).await,
+                None => issue.await,
             };
-            let parent = trace.as_ref().map(TraceParent::as_str);
-            let result = self.issuer.issue_traced(key, parent).instrument(lines).await;
             request.outcome = result.as_ref().map_or_else(outcome, |_| IssuerOutcome::Issued);
             result
         })
@@ -154,16 +128,10 @@ struct Request<'a> {
     of: &'a MeteredIssuer,
     since: Instant,
     outcome: IssuerOutcome,
-    #[cfg(feature = "otlp")]
-    span: Option<opentelemetry_sdk::trace::Span>,
 }
 
 impl Drop for Request<'_> {
     fn drop(&mut self) {
-        #[cfg(feature = "otlp")]
-        if let Some(span) = self.span.take() {
-            self.of.end_span(span, self.outcome);
-        }
         self.of.durations.observe(self.since.elapsed());
         #[expect(clippy::indexing_slicing, reason = "there is a place for every variant")]
         self.of.ended[self.outcome as usize].fetch_add(1, Ordering::Relaxed);
@@ -255,34 +223,6 @@ mod tests {
             assert_eq!(issuer.failures(), u64::from(kind.is_some()));
             assert_eq!(issuer.durations().sum(), Duration::from_millis(300));
         }
-    }
-
-    /// Tells by its token which trace it was asked in.
-    #[derive(Debug)]
-    struct Echo;
-
-    impl Issue for Echo {
-        fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-            self.issue_traced(key, None)
-        }
-
-        fn issue_traced<'a>(&'a self, _key: &'a TokenKey, trace: Option<&'a str>) -> IssueFuture<'a> {
-            let text = trace.unwrap_or("none").to_owned();
-            Box::pin(async { Err(Error::from_issuer(ErrorKind::Throttled, text)) })
-        }
-    }
-
-    #[tokio::test]
-    async fn trace_of_the_caller_that_waits_goes_on_to_the_issuer() {
-        const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        let issuer = MeteredIssuer::other("p", Arc::new(Echo), "");
-        let key = TokenKey::default();
-        let asked = async || issuer.issue(&key).await.expect_err("is the answer").to_string();
-        assert_eq!(asked().await, "none");
-        let wait = issuer.waiting().begin(&key, TraceParent::parse(TRACE.as_bytes()));
-        assert_eq!(asked().await, TRACE);
-        drop(wait);
-        assert_eq!(asked().await, "none");
     }
 
     /// Asks for 40 kinds at once, and then for the usual one. Returns how many of the 40 had an answer after each

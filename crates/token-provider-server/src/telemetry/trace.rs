@@ -1,7 +1,7 @@
 //! W3C Trace Context: which trace of the caller's a request belongs to.
 //!
 //! The server carries a caller's `traceparent` along, into its log and its audit trail, and to the request to the issuer
-//! that the caller waits for. With the feature `otlp`, spans of its own stand in between.
+//! that the caller waits for.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

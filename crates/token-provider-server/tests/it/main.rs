@@ -16,8 +16,6 @@ mod corpus;
 mod drain;
 mod golden;
 mod layers;
-#[cfg(feature = "otlp")]
-mod otlp;
 mod probes;
 mod problems;
 mod promises;

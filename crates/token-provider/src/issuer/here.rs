@@ -133,26 +133,21 @@ impl HereIssuer {
     /// Why HERE did not accept it; the old credential then stays in use.
     pub async fn rotate(&self, credential: Credential, key: &TokenKey) -> Result<Issued, Error> {
         let signer = Signer::new(credential, self.clock_offset());
-        let issued = self.issue_with(&signer, key, None).await?;
+        let issued = self.issue_with(&signer, key).await?;
         self.in_use.store(Arc::new(signer));
         Ok(issued)
     }
 
-    async fn issue_with(
-        &self,
-        signer: &Signer,
-        key: &TokenKey,
-        trace: Option<&str>,
-    ) -> Result<Issued, Error> {
+    async fn issue_with(&self, signer: &Signer, key: &TokenKey) -> Result<Issued, Error> {
         let credential = &*signer.credential;
-        let exchange = self.exchange(signer, key, trace).await?;
+        let exchange = self.exchange(signer, key).await?;
         let result = read(&exchange, self.wall_clock(), credential.place());
         if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ClockSkew) {
             let Some(server_time) = self.server_time(credential, &exchange).await else {
                 return result;
             };
             signer.note_server_time(server_time, self.clock.now().wall);
-            return read(&self.exchange(signer, key, trace).await?, self.wall_clock(), credential.place());
+            return read(&self.exchange(signer, key).await?, self.wall_clock(), credential.place());
         }
         result
     }
@@ -168,12 +163,7 @@ impl HereIssuer {
     }
 
     /// Sends one signed request and reads the answer to its end.
-    async fn exchange(
-        &self,
-        signer: &Signer,
-        key: &TokenKey,
-        trace: Option<&str>,
-    ) -> Result<Exchange, Error> {
+    async fn exchange(&self, signer: &Signer, key: &TokenKey) -> Result<Exchange, Error> {
         let credential = &*signer.credential;
         let url = credential.token_endpoint_url();
         let nonce = nonce()?;
@@ -195,7 +185,6 @@ impl HereIssuer {
             .header(CONTENT_TYPE, "application/json")
             // HERE logs and returns it: the thread that joins our log to HERE's support.
             .header(CORRELATION_ID, &nonce)
-            .headers(super::http::trace_headers(trace))
             .body(body);
         let exchange = self.http.receive(request).await;
         match &exchange {
@@ -253,13 +242,9 @@ impl Signer {
 
 impl Issue for HereIssuer {
     fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-        self.issue_traced(key, None)
-    }
-
-    fn issue_traced<'a>(&'a self, key: &'a TokenKey, traceparent: Option<&'a str>) -> IssueFuture<'a> {
         Box::pin(async move {
             let signer = self.in_use.load_full();
-            self.issue_with(&signer, key, traceparent).await
+            self.issue_with(&signer, key).await
         })
     }
 }

@@ -20,7 +20,20 @@ const MAX_BODY: usize = 64 * 1024;
 /// Connections kept open between requests.
 const MAX_IDLE: usize = 4;
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+tokio::task_local! {
+    /// The trace that requests belong to.
+    static TRACEPARENT: HeaderValue;
+}
+
+/// Makes the requests to issuers that `future` sends part of a trace
+/// ([W3C Trace Context](https://www.w3.org/TR/trace-context/)): they carry the header `traceparent` with this value, unless it
+/// cannot stand in a header.
+pub async fn with_traceparent<F: Future>(traceparent: &str, future: F) -> F::Output {
+    match HeaderValue::from_str(traceparent) {
+        Ok(value) => TRACEPARENT.scope(value, future).await,
+        Err(_) => future.await,
+    }
+}
 
 /// How a server is reached.
 #[derive(Clone)]
@@ -88,6 +101,11 @@ impl Http {
 
     /// Sends a request and reads the answer to its end.
     pub(super) async fn receive(&self, request: reqwest::RequestBuilder) -> Result<Exchange, Error> {
+        // No part of a signature.
+        let request = match TRACEPARENT.try_get() {
+            Ok(traceparent) => request.header("traceparent", traceparent),
+            Err(_outside) => request,
+        };
         let mut response = request.send().await.map_err(|error| self.network_error(error))?;
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
@@ -186,12 +204,6 @@ impl Settings {
 fn unusable_tls(error: reqwest::Error) -> Error {
     let message = "TLS could not be set up; are the system's CA certificates installed, and is SSL_CERT_FILE right if it is set?";
     Error::new(ErrorKind::Unreachable, message).with_source(error)
-}
-
-/// What a trace adds to a request; nothing where it cannot stand in a header. It is no part of a signature.
-pub(super) fn trace_headers(traceparent: Option<&str>) -> HeaderMap {
-    let value = traceparent.and_then(|value| HeaderValue::from_str(value).ok());
-    value.map(|value| (TRACEPARENT, value)).into_iter().collect()
 }
 
 impl Exchange {

@@ -139,17 +139,12 @@ impl RemoteIssuer {
     /// Why no token came; the old API key then stays in use.
     pub async fn rotate(&self, bearer: &SecretString, key: &TokenKey) -> Result<Issued, Error> {
         let authorization = header(bearer)?;
-        let issued = self.ask(Some(&authorization), key, None).await?;
+        let issued = self.ask(Some(&authorization), key).await?;
         self.authorization.store(Some(Arc::new(authorization)));
         Ok(issued)
     }
 
-    async fn ask(
-        &self,
-        authorization: Option<&HeaderValue>,
-        key: &TokenKey,
-        trace: Option<&str>,
-    ) -> Result<Issued, Error> {
+    async fn ask(&self, authorization: Option<&HeaderValue>, key: &TokenKey) -> Result<Issued, Error> {
         let mut url = self.url.clone();
         url.query_pairs_mut().append_pair("ttl", &key.lifetime().as_secs().to_string());
         if let Some(scope) = key.scope() {
@@ -160,8 +155,7 @@ impl RemoteIssuer {
             .client(&url)
             .await?
             .get(url)
-            .header(ACCEPT, HeaderValue::from_static("application/json"))
-            .headers(super::http::trace_headers(trace));
+            .header(ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -237,13 +231,9 @@ fn header(bearer: &SecretString) -> Result<HeaderValue, Error> {
 
 impl Issue for RemoteIssuer {
     fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-        self.issue_traced(key, None)
-    }
-
-    fn issue_traced<'a>(&'a self, key: &'a TokenKey, traceparent: Option<&'a str>) -> IssueFuture<'a> {
         Box::pin(async move {
             let authorization = self.authorization.load_full();
-            self.ask(authorization.as_deref(), key, traceparent).await
+            self.ask(authorization.as_deref(), key).await
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use token_provider::{Error, ErrorKind, Issue as _, Issued};
+use token_provider::{Error, ErrorKind, Issue as _, Issued, with_traceparent};
 
 use crate::leaks;
 use crate::wire::{BODY, Endpoint, Reply, Request, TOKEN, answer, hour, token};
@@ -59,9 +59,9 @@ async fn trace_goes_along_with_the_request_and_is_not_signed() {
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let endpoint = Endpoint::start(|_, _| Reply::Keep(token(3599))).await;
     let issuer = endpoint.issuer();
-    for trace in [Some(TRACE), None, Some("no\nheader")] {
-        issuer.issue_traced(&hour(), trace).await.expect("a token came");
-    }
+    with_traceparent(TRACE, issuer.issue(&hour())).await.expect("a token came");
+    issuer.issue(&hour()).await.expect("a token came");
+    with_traceparent("no\nheader", issuer.issue(&hour())).await.expect("a token came");
     // Which checks the signatures, too.
     let requests = endpoint.signed_requests();
     assert_eq!(requests[0].header("traceparent"), TRACE);
