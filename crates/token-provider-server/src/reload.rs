@@ -6,9 +6,9 @@
 //! is reported once.
 
 mod config_file;
-mod credential;
 mod file_work;
-mod stamp;
+mod rotation;
+mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;
 use crate::telemetry::{self, ConfigStatus};
 
-pub use self::credential::{Rotation, is_readable_by_others, read_api_key, warn_of_others};
+pub use self::rotation::{Rotation, is_readable_by_others, read_api_key, warn_of_others};
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);

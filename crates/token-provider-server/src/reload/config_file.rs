@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Settings;
-use super::stamp::Watched;
+use super::watched::Watched;
 use crate::config::{Config, ConfigError};
 
 /// A file that says the same after this time is not being written, when somebody cannot wait for the next look. Somebody
@@ -63,7 +63,7 @@ impl ConfigFile {
     /// `None` while the file does not answer, and for a pipe that nobody has asked for: whoever reads it waits for a
     /// writer.
     async fn read(&mut self, settings: &Settings) -> Option<Reading> {
-        self.file.look().await.ok()?;
+        self.file.look().await?;
         let (path, is_wanted) = (self.file.path().to_owned(), self.is_wanted);
         let (overrides, environment) = (settings.overrides.clone(), settings.environment.clone());
         let read = move || {
@@ -72,7 +72,7 @@ impl ConfigFile {
             }
             Some(Config::read_file(&path, &overrides, &environment))
         };
-        self.file.read(read).await.ok()?
+        self.file.read(read).await?
     }
 }
 

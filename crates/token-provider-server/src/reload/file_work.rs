@@ -8,55 +8,42 @@ use tokio::task::AbortHandle;
 /// A network file system answers in milliseconds while it is well.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The file did not answer. It has been reported.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Hung;
-
 /// Does one thing after the other with a file.
 #[derive(Debug)]
 pub(super) struct FileWork {
     /// For the log.
     file: String,
-    /// What was waited for in vain. It cannot be stopped, and holds a thread until the file answers.
-    hung: Option<AbortHandle>,
+    /// The work that is not done, or timed out. It cannot be stopped, and holds a thread until the file answers.
+    unfinished: Option<AbortHandle>,
 }
 
 impl FileWork {
     pub(super) fn new(file: &impl ToString) -> Self {
-        Self { file: file.to_string(), hung: None }
+        Self { file: file.to_string(), unfinished: None }
     }
 
-    /// Runs it where it may block. While an earlier one hangs, fails at once: threads are not piled up.
+    /// Runs the work where it may block. Returns `None` if the file does not answer, which is logged once; and at once while
+    /// earlier work hangs, so that threads do not pile up.
     pub(super) async fn run<T: Send + 'static>(
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Hung> {
-        if self.hung.as_ref().is_some_and(|earlier| !earlier.is_finished()) {
-            return Err(Hung);
+    ) -> Option<T> {
+        if self.unfinished.as_ref().is_some_and(|earlier| !earlier.is_finished()) {
+            return None;
         }
         let task = tokio::task::spawn_blocking(work);
-        let handle = task.abort_handle();
-        match tokio::time::timeout(PATIENCE, task).await {
-            Ok(Ok(result)) => {
-                self.hung = None;
-                Ok(result)
-            }
-            // It panicked, which has been reported, or the runtime is ending.
-            Ok(Err(_)) => Err(Hung),
-            Err(_elapsed) => {
-                tracing::error!(
-                    file = self.file,
-                    "the file does not answer; what was read last stays in use"
-                );
-                self.hung = Some(handle);
-                Err(Hung)
-            }
-        }
+        self.unfinished = Some(task.abort_handle());
+        let Ok(result) = tokio::time::timeout(PATIENCE, task).await else {
+            tracing::error!(file = self.file, "the file does not answer; what was read last stays in use");
+            return None;
+        };
+        // Work that panicked has no result; the panic has been reported.
+        result.ok()
     }
 
-    /// Waits no more for what hangs: there is another file at the path now.
-    pub(super) fn begin_anew(&mut self) {
-        self.hung = None;
+    /// Stops waiting for work that hangs: there is another file at the path now.
+    pub(super) fn forget_unfinished(&mut self) {
+        self.unfinished = None;
     }
 }
 
@@ -87,23 +74,23 @@ mod tests {
             }
             tokio::time::advance(PATIENCE).await;
         };
-        assert_eq!(tokio::join!(work.run(hanging), passes).0, Err(Hung));
+        assert_eq!(tokio::join!(work.run(hanging), passes).0, None);
 
         let another = || {
             let begun = Arc::clone(&begun);
             move || begun.fetch_add(1, Ordering::Relaxed)
         };
         for _ in 0..3 {
-            assert_eq!(work.run(another()).await, Err(Hung), "at once, with no time gone by");
+            assert_eq!(work.run(another()).await, None, "at once, with no time gone by");
         }
         assert_eq!(begun.load(Ordering::Relaxed), 1);
 
-        let earlier = work.hung.clone().expect("hangs");
+        let earlier = work.unfinished.clone().expect("hangs");
         drop(release);
         while !earlier.is_finished() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(work.run(another()).await, Ok(1), "the file answers again");
+        assert_eq!(work.run(another()).await, Some(1), "the file answers again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -116,8 +103,8 @@ mod tests {
             }),
             tokio::time::advance(PATIENCE)
         );
-        assert_eq!(hung, Err(Hung));
-        work.begin_anew();
-        assert_eq!(work.run(|| 1).await, Ok(1));
+        assert_eq!(hung, None);
+        work.forget_unfinished();
+        assert_eq!(work.run(|| 1).await, Some(1));
     }
 }

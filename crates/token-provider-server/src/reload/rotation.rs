@@ -11,8 +11,7 @@ use token_provider::{CredentialSource, Error, HereIssuer, RemoteIssuer, Scope, T
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::file_work::Hung;
-use super::stamp::Watched;
+use super::watched::Watched;
 use crate::access::Handout;
 
 /// When the issuer could not be asked about a new credential, or did not take it (a new access key may need a moment to
@@ -184,9 +183,9 @@ impl Kind {
             Self::AccessKey { source, scope, issuer } => {
                 let from = source.clone();
                 let mut credential = match read(file, move || from.load()).await {
-                    Ok(Ok(credential)) => credential,
-                    Ok(Err(error)) => return Outcome::Unusable(error.to_string()),
-                    Err(Hung) => return Outcome::Hung,
+                    Some(Ok(credential)) => credential,
+                    Some(Err(error)) => return Outcome::Unusable(error.to_string()),
+                    None => return Outcome::Hung,
                 };
                 if let Some(scope) = scope {
                     credential = credential.with_scope(Some(scope.clone()));
@@ -199,10 +198,10 @@ impl Kind {
             Self::ApiKey { file: path, issuer } => {
                 let from = path.clone();
                 match read(file, move || read_api_key(&from)).await {
-                    Ok(Ok(key)) if issuer.uses(&key) => return Outcome::Same,
-                    Ok(Ok(key)) => issuer.rotate(&key, &TokenKey::default()).await,
-                    Ok(Err(error)) => return Outcome::Unusable(format!("{}: {error}", path.display())),
-                    Err(Hung) => return Outcome::Hung,
+                    Some(Ok(key)) if issuer.uses(&key) => return Outcome::Same,
+                    Some(Ok(key)) => issuer.rotate(&key, &TokenKey::default()).await,
+                    Some(Err(error)) => return Outcome::Unusable(format!("{}: {error}", path.display())),
+                    None => return Outcome::Hung,
                 }
             }
         };
@@ -227,7 +226,7 @@ impl Kind {
 async fn warn_if_readable_by_others(file: Option<&mut Watched>) {
     let Some(file) = file else { return };
     let path = file.path().to_owned();
-    if file.read(move || is_readable_by_others(&path)).await == Ok(true) {
+    if file.read(move || is_readable_by_others(&path)).await == Some(true) {
         warn_of_others(file.path());
     }
 }
@@ -244,10 +243,10 @@ pub fn warn_of_others(file: &Path) {
 async fn read<T: Send + 'static>(
     file: Option<&mut Watched>,
     read: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Hung> {
+) -> Option<T> {
     match file {
         Some(file) => file.read(read).await,
-        None => Ok(read()),
+        None => Some(read()),
     }
 }
 

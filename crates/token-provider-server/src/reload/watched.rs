@@ -4,7 +4,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::file_work::{FileWork, Hung};
+use super::file_work::FileWork;
 
 /// A file that is looked at again and again.
 #[derive(Debug)]
@@ -22,16 +22,9 @@ pub(super) struct Watched {
     pub(super) is_gone: bool,
 }
 
-/// What differs between two states of a file: which file it is (symbolic links are followed), and when its content and
-/// its own record were last changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
+/// What differs between two states of a file: which file it is (device and inode; symbolic links are followed), its size,
+/// and when its content and its own record were last changed.
+type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
 impl Watched {
     /// Begins with nothing known: between being read at the start and the first look the file may have changed. So it is
@@ -45,7 +38,7 @@ impl Watched {
         &self.path
     }
 
-    /// Says whether the file has become another one, and has been so for two looks: one that is being written is left
+    /// Returns whether the file has become another one, and has been so for two looks: one that is being written is left
     /// alone until it is done. A file that is missing, or does not answer, has not changed; it may be about to come
     /// back.
     pub(super) async fn has_changed(&mut self) -> bool {
@@ -59,15 +52,16 @@ impl Watched {
         true
     }
 
-    /// Finds out which file is at the path now.
-    pub(super) async fn look(&mut self) -> Result<(), Hung> {
+    /// Finds out which file is at the path now, if any. Returns `None` if there is no answer.
+    pub(super) async fn look(&mut self) -> Option<()> {
         let path = self.path.clone();
-        // A folder in its place is no file, and a pipe is one that does not change.
-        let found = self.look.run(move || path.metadata().ok().filter(|found| !found.is_dir())).await;
-        let metadata = found.as_ref().ok().and_then(Option::as_ref);
-        self.is_gone = metadata.is_none();
-        self.seen = metadata.and_then(Stamp::of);
-        found.map(drop)
+        // A folder in its place is no file.
+        let look = move || path.metadata().ok().filter(|found| !found.is_dir());
+        let answer = self.look.run(look).await;
+        let found = answer.as_ref().and_then(Option::as_ref);
+        self.is_gone = found.is_none();
+        self.seen = found.and_then(stamp);
+        answer.map(drop)
     }
 
     /// Has the file reported as changed once it is back, even if it is the same.
@@ -75,37 +69,25 @@ impl Watched {
         self.known = None;
     }
 
-    /// Reads the file where that may block. While it hangs in an earlier attempt, fails at once, unless another file is
-    /// at the path by now.
+    /// Reads the file where that may block. Returns `None` if it does not answer: at once while an earlier attempt hangs,
+    /// unless another file is at the path by now.
     pub(super) async fn read<T: Send + 'static>(
         &mut self,
         read: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Hung> {
+    ) -> Option<T> {
         if self.seen.is_some() && self.seen != self.read_as {
             self.read_as = self.seen;
-            self.read.begin_anew();
+            self.read.forget_unfinished();
         }
         self.read.run(read).await
     }
 }
 
-impl Stamp {
-    fn of(metadata: &Metadata) -> Option<Self> {
-        // What was read from a pipe is gone: it cannot change, and reading it again would wait for a second writer.
-        metadata.is_file().then(|| Self::from(metadata))
-    }
-}
-
-impl From<&Metadata> for Stamp {
-    fn from(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
+/// `None` for a pipe: what was read from it is gone. It cannot change, and reading it again would wait for a second writer.
+fn stamp(file: &Metadata) -> Option<Stamp> {
+    let modified = (file.mtime(), file.mtime_nsec());
+    let changed = (file.ctime(), file.ctime_nsec());
+    file.is_file().then(|| (file.dev(), file.ino(), file.size(), modified, changed))
 }
 
 #[cfg(test)]
