@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
 
 use self::config_file::ConfigFile;
 use self::file_work::FileWork;
@@ -33,13 +34,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Reloader {
     app: Arc<App>,
-    rotations: Vec<Rotation>,
-    tls: Option<Arc<Tls>>,
     settings: Settings,
     /// The configuration of the start: what cannot be reloaded is as it says.
     started_with: Config,
     /// Whether a listener can be reached from outside this machine.
     is_open: bool,
+    config_file: Option<ConfigFile>,
+    certificate: Option<(Arc<Tls>, FileWork)>,
+    rotations: Vec<Rotation>,
 }
 
 /// What the configuration was made from, and can be made from again.
@@ -54,61 +56,69 @@ pub struct Settings {
 }
 
 impl Reloader {
-    /// Looks after the files of a server.
-    pub fn new(app: Arc<App>, rotations: Vec<Rotation>, tls: Option<Arc<Tls>>, settings: Settings) -> Self {
-        let started_with = settings.config.clone();
-        let reloader = Self { app, rotations, tls, settings, started_with, is_open: false };
-        reloader.report(Vec::new(), Vec::new());
+    /// Keeps the files of a server that is bound to these listeners. While it is, rules must be safe for them, whatever a changed
+    /// file says of others. (What systemd has passed cannot be told from the configuration.)
+    pub fn new(
+        app: Arc<App>,
+        mut settings: Settings,
+        listeners: &[Listener],
+        tls: Option<Arc<Tls>>,
+        rotations: Vec<Rotation>,
+    ) -> Self {
+        let is_open = listeners.iter().any(|listener| !listener.is_local());
+        settings.overrides.is_on_network = is_open;
+        let config_file = settings.config.file.clone().map(ConfigFile::new);
+        let certificate = settings.config.tls.as_ref().map(|tls| FileWork::new(&tls.cert.display()));
+        let reloader = Self {
+            app,
+            started_with: settings.config.clone(),
+            settings,
+            is_open,
+            config_file,
+            certificate: tls.zip(certificate),
+            rotations,
+        };
+        reloader.report(Vec::new());
         reloader
     }
 
-    /// Takes the listeners that are bound: while they are, rules must be safe for them, whatever a changed file says of
-    /// others. (What systemd has passed cannot be told from the configuration.)
-    #[must_use]
-    pub fn guarding(mut self, listeners: &[Listener]) -> Self {
-        self.is_open = listeners.iter().any(|listener| !listener.is_local());
-        self.settings.overrides.is_on_network = self.is_open;
-        self
-    }
-
-    /// Runs until the task is dropped. Each notification of `now` has everything looked at at once (SIGHUP), and the start
-    /// and the end of that told to systemd.
+    /// Runs until the task is dropped. On each notification of `now` (SIGHUP) it looks at everything at once, and tells systemd
+    /// of the start and the end of that.
     pub async fn run(mut self, now: Arc<Notify>, notifier: Notifier, status: String) {
-        let mut config_file = self.settings.config.file.clone().map(ConfigFile::new);
-        let tls_file = self.settings.config.tls.as_ref().map(|tls| tls.cert.display().to_string());
-        let mut tls_work = FileWork::new(&tls_file.unwrap_or_default());
         let mut looks = tokio::time::interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let is_asked_to = tokio::select! {
-                () = now.notified() => true,
-                _ = looks.tick() => false,
-            };
-            if is_asked_to {
-                notifier.reloading().await;
-            }
-            match &mut config_file {
-                Some(file) => {
-                    if let Some(changed) = file.look(is_asked_to, &self.settings).await {
-                        self.reload_config(changed);
-                    }
+            tokio::select! {
+                () = now.notified() => {
+                    notifier.reloading().await;
+                    self.look(true).await;
+                    notifier.ready(&status).await;
                 }
-                None if is_asked_to => {
-                    tracing::info!("no configuration file to reload: there was none at the start");
-                }
-                None => {}
-            }
-            if let Some(tls) = self.tls.clone() {
-                // Where it hangs, that is reported; the certificate stays.
-                let _ = tls_work.run(move || tls.look()).await;
-            }
-            // All at once: issuers that hang are waited for side by side. The next look comes after the slowest.
-            let handout = self.app.access().handout();
-            join_all(self.rotations.iter_mut().map(|rotation| rotation.look(is_asked_to, handout))).await;
-            if is_asked_to {
-                notifier.ready(&status).await;
+                _ = looks.tick() => self.look(false).await,
             }
         }
+    }
+
+    async fn look(&mut self, is_asked_to: bool) {
+        match &mut self.config_file {
+            Some(file) => {
+                if let Some(changed) = file.look(is_asked_to, &self.settings).await {
+                    self.reload_config(changed);
+                }
+            }
+            None if is_asked_to => {
+                tracing::info!("no configuration file to reload: there was none at the start");
+            }
+            None => {}
+        }
+        if let Some((tls, work)) = &mut self.certificate {
+            let tls = Arc::clone(tls);
+            // Where it hangs, that is reported; the certificate stays.
+            let _ = work.run(move || tls.look()).await;
+        }
+        // Side by side: issuers that hang are waited for at the same time. The next look comes after the slowest.
+        let handout = self.app.access().handout();
+        join_all(self.rotations.iter_mut().map(|rotation| rotation.look(is_asked_to, handout))).await;
     }
 
     /// Takes a changed configuration into use, all of it or nothing.
@@ -116,8 +126,7 @@ impl Reloader {
         let mut changed = match changed {
             Ok(changed) => changed,
             Err(error) => {
-                let problems = error.problems().iter().map(ToString::to_string).collect();
-                self.report(problems, restart_keys(&self.started_with, &self.settings.config));
+                self.report(error.problems().iter().map(ToString::to_string).collect());
                 for problem in error.problems() {
                     tracing::error!(%problem, "the changed configuration is not used");
                 }
@@ -126,7 +135,6 @@ impl Reloader {
         };
         changed.access.is_locked = self.must_lock(&changed);
         self.keep_profiles_to_callers(&mut changed);
-        let waiting = restart_keys(&self.started_with, &changed);
         let is_new = changed != self.settings.config;
         let was_unusable = !self.app.telemetry().config().problems.is_empty();
         if is_new {
@@ -134,7 +142,7 @@ impl Reloader {
             self.app.access().reload(&self.settings.config);
             telemetry::set_level(self.settings.config.log.level);
         }
-        self.report(Vec::new(), waiting.clone());
+        self.report(Vec::new());
         let config = &self.settings.config;
         let file = config.file.as_ref().map(|file| file.display().to_string());
         if is_new {
@@ -145,8 +153,9 @@ impl Reloader {
         } else if was_unusable {
             tracing::info!(config.file = file, "the configuration file matches what is in use again");
         }
+        let waiting = self.waiting_for_restart().join(", ");
         if is_new && !waiting.is_empty() {
-            tracing::warn!(keys = waiting.join(", "), "changed keys that take effect after a restart");
+            tracing::warn!(keys = waiting, "changed keys that take effect after a restart");
         }
         if config.access.is_locked {
             tracing::error!("{}", self.why_locked());
@@ -178,27 +187,28 @@ impl Reloader {
         )
     }
 
-    fn report(&self, problems: Vec<String>, waiting: Vec<&'static str>) {
+    fn report(&self, problems: Vec<String>) {
         let config = &self.settings.config;
         self.app.telemetry().set_config(ConfigStatus {
             file: config.file.as_ref().map(|file| file.display().to_string()),
             problems,
             is_locked: config.access.is_locked,
-            waiting,
+            waiting: self.waiting_for_restart(),
         });
     }
-}
 
-/// Returns the keys that a running server does not take into use, and that are other than at its start.
-fn restart_keys(old: &Config, new: &Config) -> Vec<&'static str> {
-    let keys = [
-        ("listen", old.listen != new.listen),
-        ("tls", old.tls != new.tls),
-        ("profile", old.profile != new.profile),
-        ("profiles", old.profiles != new.profiles),
-        ("admin", old.admin != new.admin),
-        ("log.format", old.log.format != new.log.format),
-        ("audit", old.audit != new.audit),
-    ];
-    keys.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()
+    /// Returns the keys that a running server does not take into use, and that are other than at its start.
+    fn waiting_for_restart(&self) -> Vec<&'static str> {
+        let (old, new) = (&self.started_with, &self.settings.config);
+        let keys = [
+            ("listen", old.listen != new.listen),
+            ("tls", old.tls != new.tls),
+            ("profile", old.profile != new.profile),
+            ("profiles", old.profiles != new.profiles),
+            ("admin", old.admin != new.admin),
+            ("log.format", old.log.format != new.log.format),
+            ("audit", old.audit != new.audit),
+        ];
+        keys.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()
+    }
 }

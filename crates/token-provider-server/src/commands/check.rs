@@ -8,12 +8,12 @@ use std::io::{self, Write as _};
 
 use token_provider::{Error, ErrorKind, Issue as _, Proxies, TokenKey};
 
-use super::failure::{EXIT_CONFIG, Failure};
+use super::failure::{EXIT_CONFIG, Failure, causes};
 use super::health;
 use crate::access;
 use crate::config::{AuditConfig, Config, Environment, Listen, Overrides};
 use crate::listen::{self, Listener, Tls};
-use crate::printable::{escaped, excerpt};
+use crate::printable::escaped;
 use crate::reload::is_readable_by_others;
 use crate::setup::{self, ProfileIssuer};
 use crate::telemetry::place_of;
@@ -276,13 +276,7 @@ fn check_clock(issuer: &ProfileIssuer, report: &mut Report) {
     );
 }
 
-/// An error with its causes, on one line. Some say themselves what caused them.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source()).map(excerpt);
-    causes.fold(
-        error.to_string(),
-        |text, cause| {
-            if text.contains(&cause) { text } else { format!("{text}: {cause}") }
-        },
-    )
+/// An error with its causes, on one line.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    [vec![error.to_string()], causes(error)].concat().join(": ")
 }

@@ -1,8 +1,9 @@
 //! Why a command failed, what it says then, and what the process exits with.
 
-use std::error::Error as _;
-use std::fmt::Write as _;
+use std::error::Error;
 use std::io;
+
+use token_provider::error_chain;
 
 use crate::config::ConfigError;
 use crate::printable::{escaped, excerpt};
@@ -93,18 +94,22 @@ impl Failure {
         if let Self::Config(error) = self {
             text.extend(error.problems().iter().map(|problem| escaped(problem) + "\n"));
         }
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let line = excerpt(error);
-            // Some say themselves what caused them.
-            if !text.contains(&line) {
-                // Writing to a `String` cannot fail.
-                let _ = writeln!(text, "caused by: {line}");
-            }
-            cause = error.source();
-        }
+        text.extend(causes(self).iter().map(|cause| format!("caused by: {cause}\n")));
         telemetry::log::write(text.as_bytes());
     }
+}
+
+/// Returns what caused an error, outermost first, without what the errors before it say themselves.
+pub(super) fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
+    let mut said = escaped(error);
+    let mut causes = Vec::new();
+    for cause in error_chain(error).skip(1).map(excerpt) {
+        if !said.contains(&cause) {
+            said.push_str(&cause);
+            causes.push(cause);
+        }
+    }
+    causes
 }
 
 #[cfg(test)]

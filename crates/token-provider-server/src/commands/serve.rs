@@ -82,7 +82,7 @@ impl Server {
         let notifier = Notifier::new(&settings.environment);
         let status = setup::listening_on(&listeners);
         let reload = Arc::new(Notify::new());
-        let reloader = Reloader::new(Arc::clone(&app), rotations, tls, settings).guarding(&listeners);
+        let reloader = Reloader::new(Arc::clone(&app), settings, &listeners, tls, rotations);
         // Both run until the process ends. A rotation that is cut off then has changed nothing: the new credential replaces
         // the old one in one step, after the issuer has accepted it, and the next start reads it from its file.
         tokio::spawn(reloader.run(Arc::clone(&reload), notifier.clone(), status.clone()));
