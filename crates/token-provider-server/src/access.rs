@@ -93,13 +93,9 @@ pub struct ClientNames {
     pub uri: Vec<String>,
 }
 
-/// What a caller wishes for, as it wrote it.
-#[derive(Debug, Default)]
-pub struct Wish<'a> {
-    /// The lifetime in seconds, as digits.
-    pub ttl: Option<&'a str>,
-    /// What the request calls that.
-    pub ttl_name: &'static str,
+/// The profile and the scope that a request names.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Names<'a> {
     /// The profile's name.
     pub profile: Option<&'a str>,
     /// The scope.
@@ -149,22 +145,23 @@ impl Access {
         self.is_draining.load(Ordering::Relaxed)
     }
 
-    /// Decides what the caller may have.
+    /// Decides what the caller may have. The lifetime is rounded down to a configured one, after the caller's own limit.
     ///
     /// # Errors
     ///
-    /// 400 for a parameter that is not well-formed, a profile or scope that the configuration does not list, or no scope
-    /// where there is none to choose for this caller; 403 for one that this caller may not have.
+    /// 400 for a profile or scope that the configuration does not list, or no scope where there is none to choose for this
+    /// caller; 403 for one that this caller may not have.
     pub fn authorize(
         &self,
         rules: &Rules,
         caller: &Caller<'_>,
-        wish: &Wish<'_>,
+        lifetime: Option<Duration>,
+        names: Names<'_>,
     ) -> Result<Permit<'_>, Problem> {
-        let lifetime = rules.lifetime(caller, wish)?;
-        let profile = self.handout.profile(wish.profile)?;
+        let lifetime = rules.lifetime(caller, lifetime);
+        let profile = self.handout.profile(names.profile)?;
         caller.policy.admit_profile(profile.name())?;
-        let scope = match wish.scope {
+        let scope = match names.scope {
             Some(scope) => Some(caller.policy.admit_scope(profile.listed_scope(scope)?)?),
             None => caller.policy.scope_of(profile)?,
         };
@@ -172,11 +169,11 @@ impl Access {
         Ok(Permit { profile, key: key.with_scope(scope) })
     }
 
-    /// Returns which of our profiles and scopes a wish names: for the audit trail, where the wish was refused. What we
-    /// do not have is anybody's text, and is not repeated.
-    pub fn known_in(&self, wish: &Wish<'_>) -> (Option<usize>, Option<Scope>) {
-        let Ok(profile) = self.handout.profile(wish.profile) else { return (None, None) };
-        let scope = wish.scope.and_then(|scope| profile.listed_scope(scope).ok());
+    /// Returns which of the configured profiles and scopes a request names: for the audit trail, where it was refused. Any
+    /// other name is anybody's text, and is not repeated.
+    pub fn find(&self, names: Names<'_>) -> (Option<usize>, Option<Scope>) {
+        let Ok(profile) = self.handout.profile(names.profile) else { return (None, None) };
+        let scope = names.scope.and_then(|scope| profile.listed_scope(scope).ok());
         (Some(profile.number()), scope)
     }
 

@@ -19,6 +19,8 @@ pub mod access;
 
 pub mod http;
 
+pub mod admin;
+
 pub mod listen;
 
 pub mod notify;

@@ -34,7 +34,7 @@ use tokio_util::task::TaskTracker;
 use self::connection::Ended;
 use self::shown::{Shown, is_too_long};
 use crate::access::{Ends, Share, Shares};
-use crate::http::{self, Answer, App};
+use crate::http::{self, Answer, Service};
 use crate::problem::Problem;
 
 pub use self::bind::{bind, bind_for};
@@ -126,19 +126,19 @@ impl fmt::Display for Listener {
 }
 
 /// Serves until `shutdown` within the usual [`Limits`], then lets answers under way finish.
-pub async fn serve(app: Arc<App>, listeners: Vec<Listener>, shutdown: impl Future<Output = ()>) {
-    serve_with(Limits::default(), app, listeners, shutdown).await;
+pub async fn serve(service: Arc<impl Service>, listeners: Vec<Listener>, shutdown: impl Future<Output = ()>) {
+    serve_with(Limits::default(), service, listeners, shutdown).await;
 }
 
 /// Serves until `shutdown`, then lets answers under way finish.
 pub async fn serve_with(
     limits: Limits,
-    app: Arc<App>,
+    service: Arc<impl Service>,
     listeners: Vec<Listener>,
     shutdown: impl Future<Output = ()>,
 ) {
     let server = Arc::new(Server {
-        app,
+        service,
         limits,
         connections: TaskTracker::new(),
         places: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
@@ -162,8 +162,8 @@ pub async fn serve_with(
 }
 
 #[derive(Debug)]
-struct Server {
-    app: Arc<App>,
+struct Server<S> {
+    service: Arc<S>,
     limits: Limits,
     connections: TaskTracker,
     places: Arc<Semaphore>,
@@ -171,7 +171,7 @@ struct Server {
     stop: CancellationToken,
 }
 
-impl Server {
+impl<S: Service> Server<S> {
     async fn accept_all(self: Arc<Self>, listener: Listener) {
         let mut is_failing = false;
         loop {
@@ -214,7 +214,7 @@ impl Server {
             );
             return;
         };
-        let held = (place, share, self.app.connection());
+        let held = (place, share, self.service.connection());
         let server = Arc::clone(self);
         match stream {
             Stream::Tcp(stream, peer) => self.connections.spawn(async move {
@@ -277,11 +277,11 @@ impl Server {
             // The first of its streams has the connection's own place.
             let own = Arc::new(Semaphore::new(1));
             let place = || self.place_of_stream(&own, peer.ip());
-            let (app, known) = (Arc::clone(&self.app), Arc::new((ends, shown)));
+            let (service, known) = (Arc::clone(&self.service), Arc::new((ends, shown)));
             let answer = move |mut request| {
                 http::shed_fields(&mut request);
-                let (app, known) = (Arc::clone(&app), Arc::clone(&known));
-                async move { answer(&app, request, &known.0, known.1.as_ref()).await }
+                let (service, known) = (Arc::clone(&service), Arc::clone(&known));
+                async move { answer(&*service, request, &known.0, known.1.as_ref()).await }
             };
             report(connection::http2(stream, place, answer, &self.limits, &self.stop).await, Some(peer));
         } else {
@@ -302,11 +302,11 @@ impl Server {
         Some((place, Some(self.shares.take(Some(address))?)))
     }
 
-    async fn serve_http1<S>(&self, stream: S, ends: Ends, shown: Option<Shown>)
+    async fn serve_http1<T>(&self, stream: T, ends: Ends, shown: Option<Shown>)
     where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
+        T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
     {
-        let answer = |request| answer(&self.app, request, &ends, shown.as_ref());
+        let answer = |request| answer(&*self.service, request, &ends, shown.as_ref());
         report(connection::http1(stream, answer, &self.limits, &self.stop).await, ends.peer);
     }
 
@@ -325,18 +325,23 @@ impl Server {
 /// Answers a request. The connection ends with it when its client certificate is no longer accepted: the client may have a
 /// newer one, which it can only show on another connection. So it does, over HTTP/1.1, when the server is about to stop: a
 /// request that comes in just when a kept connection is closed would be lost.
-async fn answer(app: &App, request: Request<Incoming>, ends: &Ends, shown: Option<&Shown>) -> Answer {
+async fn answer(
+    service: &impl Service,
+    request: Request<Incoming>,
+    ends: &Ends,
+    shown: Option<&Shown>,
+) -> Answer {
     let is_http2 = request.version() == Version::HTTP_2;
     let (mut answer, is_rejected) = match shown {
-        None => (app.answer(request, ends).await, false),
+        None => (service.answer(request, ends).await, false),
         Some(shown) => {
             let ends = Ends { client: shown.judge(), ..ends.clone() };
-            (app.answer(request, &ends).await, ends.client.is_rejected())
+            (service.answer(request, &ends).await, ends.client.is_rejected())
         }
     };
     // HTTP/2 says at the end which requests it has not looked at, so that none is lost. To end a connection before that would
     // cost a handshake for each request until the balancer has noticed.
-    if is_rejected || app.access().is_draining() && !is_http2 {
+    if is_rejected || service.is_draining() && !is_http2 {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     answer

@@ -14,7 +14,7 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
-use token_provider::{Error, ErrorKind};
+use token_provider::{Error, ErrorKind, Scope};
 
 use crate::reason::{Method, Rule};
 use crate::topic::Topic;
@@ -36,9 +36,28 @@ struct Inner {
     reason: Option<&'static str>,
     retry_after: Option<Duration>,
     header: Option<(HeaderName, Cow<'static, str>)>,
-    /// How the caller has shown who it is, and its name: for the audit trail, not for the answer.
-    caller: Option<(Method, Arc<str>)>,
-    address: Option<IpAddr>,
+    /// For the audit trail, not for the answer.
+    subject: Subject,
+    /// The host that the request names, where the server has no such name: for the audit trail.
+    host: Option<Box<str>>,
+}
+
+/// Whose request it was, and for which token, as far as that was found out.
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "made where each is found out")]
+pub struct Subject {
+    /// How the caller has shown who it is.
+    pub method: Option<Method>,
+    /// Its name, if it has one.
+    pub caller: Option<Arc<str>>,
+    /// Where the request came from.
+    pub address: Option<IpAddr>,
+    /// The profile, by its number.
+    pub profile: Option<usize>,
+    /// The scope.
+    pub scope: Option<Scope>,
+    /// The lifetime.
+    pub lifetime: Option<Duration>,
 }
 
 #[derive(Serialize)]
@@ -59,8 +78,8 @@ impl Problem {
             reason: None,
             retry_after: None,
             header: None,
-            caller: None,
-            address: None,
+            subject: Subject::default(),
+            host: None,
         }))
     }
 
@@ -79,17 +98,32 @@ impl Problem {
         self
     }
 
-    /// Notes whose request it was, for the audit trail: how it has shown who it is, and its name.
+    /// Notes whose request it was: how the caller has shown who it is, and its name.
     #[must_use]
-    pub fn of_caller(mut self, method: Method, name: Arc<str>) -> Self {
-        self.0.caller = Some((method, name));
+    pub fn with_caller(mut self, method: Method, name: Arc<str>) -> Self {
+        self.0.subject.method = Some(method);
+        self.0.subject.caller = Some(name).filter(|name| !name.is_empty());
         self
     }
 
-    /// Notes where the request came from, for the audit trail.
+    /// Notes where the request came from.
     #[must_use]
-    pub fn seen_from(mut self, address: Option<IpAddr>) -> Self {
-        self.0.address = address;
+    pub fn with_address(mut self, address: Option<IpAddr>) -> Self {
+        self.0.subject.address = address;
+        self
+    }
+
+    /// Notes all that is known of the request.
+    #[must_use]
+    pub fn with_subject(mut self, subject: Subject) -> Self {
+        self.0.subject = subject;
+        self
+    }
+
+    /// Notes the host that the request names.
+    #[must_use]
+    pub fn with_host(mut self, host: &str) -> Self {
+        self.0.host = Some(host.into());
         self
     }
 
@@ -293,14 +327,14 @@ impl Problem {
         self.0.retry_after
     }
 
-    /// Returns whose request it was, where that was found out: how the caller has shown who it is, and its name.
-    pub fn caller(&self) -> Option<(Method, &Arc<str>)> {
-        self.0.caller.as_ref().map(|(method, name)| (*method, name))
+    /// Returns whose request it was, and for which token, as far as that was found out.
+    pub fn subject(&self) -> &Subject {
+        &self.0.subject
     }
 
-    /// Returns where the request came from, where that was found out.
-    pub fn address(&self) -> Option<IpAddr> {
-        self.0.address
+    /// Returns the host that the request names, where the server has no such name.
+    pub fn host(&self) -> Option<&str> {
+        self.0.host.as_deref()
     }
 
     /// Makes the answer. CORS and the headers that every answer has are added by the HTTP room.

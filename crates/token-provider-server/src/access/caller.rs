@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::policy::Policy;
 use super::rate::network_of;
-use crate::problem::Problem;
+use crate::problem::{Problem, Subject};
 use crate::reason::Method;
 
 /// Who is asking, for as long as the rules by which it was let in are at hand. Made by this room alone.
@@ -35,7 +35,7 @@ impl<'r> Caller<'r> {
     /// Takes one from the caller's bucket. One without a name has none: what counts for it is its address.
     pub(super) fn admit_rate(&self) -> Result<(), Problem> {
         let Some(name) = &self.name else { return Ok(()) };
-        self.policy.admit_rate(name).map_err(|problem| problem.of_caller(self.method, Arc::clone(name)))
+        self.policy.admit_rate(name).map_err(|problem| problem.with_caller(self.method, Arc::clone(name)))
     }
 
     /// Returns how the caller has shown who it is.
@@ -48,9 +48,14 @@ impl<'r> Caller<'r> {
         self.name.as_deref().unwrap_or_default()
     }
 
-    /// Returns the name to be kept; `None` for a caller without one.
-    pub fn into_name(self) -> Option<Arc<str>> {
-        self.name
+    /// Returns who it is, for the audit trail.
+    pub fn subject(&self) -> Subject {
+        Subject {
+            method: Some(self.method),
+            caller: self.name.clone(),
+            address: self.address,
+            ..Subject::default()
+        }
     }
 
     /// Returns who is charged with what is held for this caller: its name, else its network.

@@ -60,7 +60,8 @@ impl HostRules {
         Err(Problem::access_denied(
             Rule::Host,
             "this server is not known by that name; add it to public_hosts in the configuration if it should",
-        ))
+        )
+        .with_host(text))
     }
 
     fn is_ours(&self, host: &PublicHost, ends: &Ends) -> bool {

@@ -111,7 +111,7 @@ impl Oidc {
                 let description =
                     format!("the token's `{claim}` has none of the values that access.oidc.require asks for");
                 let problem = Problem::access_denied(Rule::Claims, &description);
-                Err(problem.of_caller(Method::Oidc, subject))
+                Err(problem.with_caller(Method::Oidc, subject))
             }
         }
     }

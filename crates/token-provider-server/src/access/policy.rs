@@ -40,9 +40,9 @@ impl Policy {
         }
     }
 
-    /// Cuts a wish down to the longest lifetime allowed.
-    pub(super) fn limit_ttl(&self, seconds: u64) -> u64 {
-        self.max_ttl.map_or(seconds, |longest| seconds.min(longest.as_secs()))
+    /// Cuts a lifetime down to the longest allowed.
+    pub(super) fn limit_lifetime(&self, wanted: Duration) -> Duration {
+        self.max_ttl.map_or(wanted, |longest| wanted.min(longest))
     }
 
     pub(super) fn admit_profile(&self, profile: &str) -> Result<(), Problem> {

@@ -18,14 +18,10 @@ use super::oidc::Oidc;
 use super::policy::Policy;
 use super::proxy::TrustedProxy;
 use super::rate::AddressLimiter;
-use super::{Caller, Ends, Wish};
+use super::{Caller, Ends};
 use crate::config::{Config, Lifetimes, RateConfig};
 use crate::problem::Problem;
 use crate::reason::Rule;
-
-/// The shortest and the longest that a caller may ask for.
-const MIN_TTL: u64 = 60;
-const MAX_TTL: u64 = 86_400;
 
 /// What callers without a name may ask of one address that is not loopback, unless the configuration says otherwise.
 /// A wrong credential is charged to its address as well. (A right one is let in all the same: who shares an address
@@ -165,7 +161,7 @@ impl Rules {
     pub async fn authenticate<'r>(&'r self, headers: &HeaderMap, ends: &Ends) -> Result<Caller<'r>, Problem> {
         let address = self.address(headers, ends);
         let found = self.identify(headers, ends, address).await;
-        found.map(|caller| caller.at(address)).map_err(|problem| problem.seen_from(address))
+        found.map(|caller| caller.at(address)).map_err(|problem| problem.with_address(address))
     }
 
     async fn identify<'r>(
@@ -217,7 +213,7 @@ impl Rules {
         ends: &Ends,
     ) -> Result<Caller<'r>, Problem> {
         let found = self.identify_client(secret, ends, address);
-        found.map(|caller| caller.at(address)).map_err(|problem| problem.seen_from(address))
+        found.map(|caller| caller.at(address)).map_err(|problem| problem.with_address(address))
     }
 
     /// Says whether a certificate names the caller already.
@@ -311,39 +307,17 @@ impl Rules {
         methods
     }
 
-    /// Rounds the wish down to a configured lifetime, so that callers can make the server ask HERE for only so many
-    /// different tokens.
-    pub(super) fn lifetime(&self, caller: &Caller<'_>, wish: &Wish<'_>) -> Result<Duration, Problem> {
-        let &Wish { ttl, ttl_name, .. } = wish;
-        let seconds = match ttl {
-            None => Lifetimes::USUAL,
-            // Digits that do not fit are a number above every limit.
-            Some(ttl) if !ttl.is_empty() && ttl.bytes().all(|byte| byte.is_ascii_digit()) => {
-                ttl.parse().unwrap_or(u64::MAX)
-            }
-            Some(_) => {
-                return Err(Problem::invalid_request(format!(
-                    "{ttl_name}: expected whole seconds in decimal digits, 60 to 86400"
-                )));
-            }
-        };
-        if seconds < MIN_TTL {
-            return Err(Problem::invalid_request(format!("{ttl_name}: expected 60 seconds or more")));
-        }
-        if seconds > MAX_TTL {
-            let hint = if seconds <= MAX_TTL * 1000 { "; this looks like milliseconds" } else { "" };
-            return Err(Problem::invalid_request(format!(
-                "{ttl_name}: expected 86400 seconds or less{hint}"
-            )));
-        }
-        match self.lifetimes.round_down(caller.policy.limit_ttl(seconds)) {
-            Some(lifetime) => Ok(lifetime),
-            None if ttl.is_none() => Ok(self.lifetimes.shortest()),
-            None => Err(Problem::invalid_request(format!(
-                "{ttl_name}: the shortest lifetime handed out here is {} seconds",
-                self.lifetimes.shortest().as_secs()
-            ))),
-        }
+    /// Returns the shortest lifetime that is handed out. Whoever asks for less is refused, not given a longer one.
+    pub fn shortest_lifetime(&self) -> Duration {
+        self.lifetimes.shortest()
+    }
+
+    /// Rounds down to a configured lifetime, so that callers can make the server ask HERE for only so many different
+    /// tokens. No caller's limit is below the shortest one, which those get who name none where all are longer.
+    pub(super) fn lifetime(&self, caller: &Caller<'_>, wanted: Option<Duration>) -> Duration {
+        let wanted = wanted.unwrap_or(Duration::from_secs(Lifetimes::USUAL));
+        let allowed = caller.policy.limit_lifetime(wanted);
+        self.lifetimes.round_down(allowed.as_secs()).unwrap_or_else(|| self.lifetimes.shortest())
     }
 
     fn admit_address(&self, address: Option<IpAddr>) -> Result<(), Problem> {

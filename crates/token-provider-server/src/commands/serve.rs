@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use self::prepare::{Prepared, prepare};
 use self::signals::{Signal, Signals};
 use super::failure::Failure;
+use crate::admin::Admin;
 use crate::http::App;
 use crate::listen::{self, Limits, Listener};
 use crate::notify::Notifier;
@@ -102,8 +103,8 @@ impl Server {
         };
         let admin = async {
             if !listeners.admin.is_empty() {
-                let app = Arc::new(self.app.admin());
-                listen::serve_with(admin::limits(), app, listeners.admin, answered.cancelled()).await;
+                let service = Arc::new(Admin::start(Arc::clone(&self.app)));
+                listen::serve_with(admin::limits(), service, listeners.admin, answered.cancelled()).await;
             }
         };
         tokio::join!(callers, admin);

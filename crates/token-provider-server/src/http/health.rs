@@ -3,23 +3,22 @@
 use std::time::Duration;
 
 use hyper::header::{HOST, ORIGIN};
-use hyper::http::request::Parts;
-use hyper::{StatusCode, Version};
+use hyper::{HeaderMap, StatusCode, Version};
 
 use super::answer::{Answer, NO_STORE, TEXT, answer};
-use super::{PAGE, allow};
+use super::request::{PAGE, RequestInfo, allow};
 use crate::access::Access;
 use crate::problem::Problem;
 
 /// Probes give up after a second by default (Kubernetes); they should hear a "no" before that.
 const MAX_WAIT: Duration = Duration::from_millis(800);
 
-pub(super) fn live() -> Answer {
+pub(crate) fn live() -> Answer {
     text("live\n")
 }
 
 /// Waits a moment for a token that is on its way.
-pub(super) async fn ready(access: &Access) -> Result<Answer, Problem> {
+pub(crate) async fn ready(access: &Access) -> Result<Answer, Problem> {
     if access.is_draining() {
         return Err(Problem::not_ready("the server is about to stop"));
     }
@@ -33,20 +32,19 @@ pub(super) async fn ready(access: &Access) -> Result<Answer, Problem> {
 /// Returns whether a request whose `Host` is not ours comes from a health check all the same: balancers send any name, and
 /// over HTTP/1.0 none. What comes from a page tells of itself; an old browser's page that was rebound to this address
 /// learns one word.
-pub(super) fn is_probe(request: &Parts) -> bool {
-    let headers = &request.headers;
+pub(crate) fn is_probe(info: &RequestInfo, headers: &HeaderMap) -> bool {
     let hosts = headers.get_all(HOST).iter().count();
-    let names_one = hosts == 1 || request.uri.authority().is_some() && hosts == 0;
-    (names_one || hosts == 0 && request.version <= Version::HTTP_10)
-        && matches!(request.uri.path(), "/livez" | "/readyz")
+    let names_one = hosts == 1 || info.authority().is_some() && hosts == 0;
+    (names_one || hosts == 0 && info.version <= Version::HTTP_10)
+        && matches!(info.uri.path(), "/livez" | "/readyz")
         && !headers.contains_key(ORIGIN)
         && !headers.contains_key("sec-fetch-site")
 }
 
 /// Answers such a request by the status and one word. It is not asking for a token: a stranger keeps none alive.
-pub(super) fn probe(access: &Access, request: &Parts) -> Result<Answer, Problem> {
-    allow(&request.method, PAGE)?;
-    if request.uri.path() == "/livez" {
+pub(crate) fn probe(access: &Access, info: &RequestInfo) -> Result<Answer, Problem> {
+    allow(&info.method, PAGE)?;
+    if info.uri.path() == "/livez" {
         return Ok(live());
     }
     if !access.is_draining() && access.handout().is_ready() {

@@ -2,7 +2,6 @@
 //! without knowing HERE's signature; and the metadata by which it finds its way (RFC 8414).
 
 use std::borrow::Cow;
-use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +12,16 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
 use hyper::body::Body;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, ORIGIN, PRAGMA};
-use hyper::http::request::Parts;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, PRAGMA};
 use serde::Serialize;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, NO_CACHE};
-use super::token;
-use crate::access::{Access, Caller, Ends, Rules, Shares, Wish, X_API_KEY};
+use super::request::RequestInfo;
+use super::token::{self, Served};
+use crate::access::{Access, Ends, Names, Rules, Shares, X_API_KEY};
 use crate::problem::Problem;
-use crate::telemetry::audit::Event;
 
 /// A token request has some hundred bytes.
 const MAX_BODY: usize = 16 * 1024;
@@ -71,85 +69,69 @@ pub(super) fn bodies() -> Arc<Shares> {
     Arc::new(Shares::new(MAX_BODIES, MAX_BODIES_EACH))
 }
 
-pub(super) async fn answer<B>(
+/// Answers `POST /oauth2/token`.
+pub(super) async fn post<B>(
     access: &Access,
-    rules: &Rules,
-    request: &mut Parts,
-    body: B,
     bodies: &Arc<Shares>,
+    rules: &Rules,
+    info: &RequestInfo,
+    headers: HeaderMap,
+    body: B,
     ends: &Ends,
-    event: &mut Event,
-) -> Result<Answer, Problem>
+) -> Result<Served, Problem>
 where
-    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    B: Body<Data = Bytes>,
 {
-    let is_form =
-        request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-            let essence = value.split(';').next().unwrap_or_default();
-            essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        });
-    if !is_form {
+    admit_form(&headers)?;
+    let basic = Basic::of(&headers)?;
+    let address = rules.address(&headers, ends);
+    // A body may take ten seconds, in which a head of a hundred fields would keep some 40 KiB.
+    drop(headers);
+    // Whom the head names is judged before the body is waited for; of all others few bodies are on their way at once.
+    let (known, share) = if basic.is_some() || rules.has_certificate(ends) {
+        (Some(rules.authenticate_client(basic.as_ref().map(Basic::secret), address, ends)?), None)
+    } else {
+        let share = bodies.take(address);
+        (None, Some(share.ok_or_else(|| Problem::too_many_bodies().with_address(address))?))
+    };
+    let refused = |problem: Problem| match &known {
+        Some(caller) => problem.with_subject(caller.subject()),
+        None => problem,
+    };
+    let body = read(body).await.map_err(refused)?;
+    drop(share);
+    let form = Form::parse(&body).map_err(refused)?;
+    let secret = form.secret(basic.is_some()).map_err(refused)?;
+    let caller = match (&known, secret) {
+        (Some(caller), None) => caller,
+        (_, secret) => &rules.authenticate_client(secret, address, ends)?,
+    };
+    form.admit_grant_type().map_err(|problem| problem.with_subject(caller.subject()))?;
+    let lifetime = token::lifetime("expires_in", form.expires_in.as_deref(), rules.shortest_lifetime());
+    let scope = form.scope.as_deref().filter(|scope| !scope.is_empty());
+    let names = Names { profile: form.profile.as_deref(), scope };
+    let handed_out = token::hand_out(access, rules, caller, lifetime, names, info.trace).await?;
+    let mut served = handed_out.into_json();
+    // RFC 6749 §5.1 wants both, for caches of the last century.
+    served.answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    Ok(served)
+}
+
+/// Refuses what is no form, and whoever authenticates in the way of `/getToken`: it claims to be somebody, and is not to be
+/// let in as nobody.
+fn admit_form(headers: &HeaderMap) -> Result<(), Problem> {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split_once(';').map_or(content_type, |(essence, _)| essence);
+    if !essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(Problem::invalid_request("Content-Type: expected application/x-www-form-urlencoded"));
     }
-    if request.headers.contains_key(X_API_KEY) {
-        // The way of `/getToken`. Whoever shows a key there claims to be somebody: not to be let in as nobody.
+    if headers.contains_key(X_API_KEY) {
         return Err(Problem::unsupported_client_authentication());
     }
-    let basic = Basic::of(request)?;
-    let address = rules.address(&request.headers, ends);
-    // Whom the head names is judged before the body is waited for; of all others few bodies are on their way at once.
-    let (known, place) = if basic.is_some() || rules.has_certificate(ends) {
-        let caller = rules.authenticate_client(basic.as_ref().map(Basic::secret), address, ends)?;
-        super::audit::note_caller(event, caller.clone());
-        (Some(caller), None)
-    } else {
-        let place = bodies.take(address);
-        (None, Some(place.ok_or_else(|| Problem::too_many_bodies().seen_from(address))?))
-    };
-    // A body may take ten seconds, in which a head of a hundred fields would keep some 40 KiB.
-    if let Some(origin) = request.headers.get(ORIGIN) {
-        event.note_origin(origin.as_bytes());
-    }
-    request.headers = HeaderMap::new();
-    let body = read(body).await?;
-    drop(place);
-    let form = Form::parse(&body)?;
-    let caller = match (known, form.secret(basic.is_some())?) {
-        (Some(caller), None) => caller,
-        (_, secret) => rules.authenticate_client(secret, address, ends)?,
-    };
-    let answer = answer_to(&caller, access, rules, &form, event).await;
-    super::audit::note_caller(event, caller);
-    answer
+    Ok(())
 }
 
-async fn answer_to(
-    caller: &Caller<'_>,
-    access: &Access,
-    rules: &Rules,
-    form: &Form<'_>,
-    event: &mut Event,
-) -> Result<Answer, Problem> {
-    match form.grant_type.as_deref() {
-        Some("client_credentials") => {}
-        Some(_) => return Err(Problem::unsupported_grant_type()),
-        None => return Err(Problem::invalid_request("grant_type: missing; expected client_credentials")),
-    }
-    let wish = Wish {
-        ttl: form.expires_in.as_deref(),
-        ttl_name: "expires_in",
-        profile: form.profile.as_deref(),
-        scope: form.scope.as_deref().filter(|scope| !scope.is_empty()),
-    };
-    let (token, left) = token::hand_out(access, rules, caller, &wish, event).await?;
-    let mut answer = token::json(&token, left);
-    // RFC 6749 §5.1 wants both, for caches of the last century.
-    answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    Ok(answer)
-}
-
-pub(super) fn metadata(rules: &Rules, request: &Parts, host: &str, ends: &Ends) -> Answer {
-    let issuer = super::own_origin(rules, request, host, ends);
+pub(super) fn metadata(rules: &Rules, issuer: String) -> Answer {
     let metadata = Metadata {
         token_endpoint: format!("{issuer}/oauth2/token"),
         issuer,
@@ -161,10 +143,7 @@ pub(super) fn metadata(rules: &Rules, request: &Parts, host: &str, ends: &Ends) 
 }
 
 /// Reads a body into one piece: however small the frames that it comes in, it takes no more room than it may have.
-async fn read<B>(body: B) -> Result<Zeroizing<Vec<u8>>, Problem>
-where
-    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
-{
+async fn read(body: impl Body<Data = Bytes>) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let broken = || Problem::invalid_request("the request body is incomplete");
     let mut body = pin!(body);
     let read = async {
@@ -212,6 +191,14 @@ impl<'a> Form<'a> {
         Ok(form)
     }
 
+    fn admit_grant_type(&self) -> Result<(), Problem> {
+        match self.grant_type.as_deref() {
+            Some("client_credentials") => Ok(()),
+            Some(_) => Err(Problem::unsupported_grant_type()),
+            None => Err(Problem::invalid_request("grant_type: missing; expected client_credentials")),
+        }
+    }
+
     /// Returns the id and secret, for a client that has not shown them in the head.
     fn secret(&self, has_basic: bool) -> Result<Option<(&str, &[u8])>, Problem> {
         if self.has_assertion {
@@ -234,9 +221,9 @@ impl Basic {
         (&self.id, self.secret.as_bytes())
     }
 
-    /// RFC 7617, with both halves in form encoding (RFC 6749 §2.3.1).
-    fn of(request: &Parts) -> Result<Option<Self>, Problem> {
-        let Some(value) = request.headers.get(AUTHORIZATION) else { return Ok(None) };
+    /// Reads the client that the head names (RFC 7617), with both halves in form encoding (RFC 6749 §2.3.1).
+    fn of(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
         let malformed =
             || Problem::invalid_request("Authorization: expected Basic with a client id and secret");
         let (scheme, encoded) =

@@ -16,7 +16,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::http::Route;
+    use crate::http::request::Route;
     use crate::reason::{Method, Rule};
 
     fn words(value: &Value) -> BTreeSet<&str> {

@@ -217,7 +217,7 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
-    use crate::http::Route;
+    use crate::http::request::Route;
 
     fn pages() -> [Page; 2] {
         [Page::Plain, Page::Demo { sandbox_origin: "http://127.0.0.1:8080".to_owned() }]

@@ -1,21 +1,21 @@
 //! `GET /getToken`: the access token as text, or as JSON in the form of RFC 6749 §5.1.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue};
-use hyper::http::request::Parts;
 use serde::Serialize;
-use token_provider::AccessToken;
+use token_provider::{AccessToken, Moment, Scope};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, JSON, NO_STORE, TEXT};
-use crate::access::{Access, Caller, Ends, Rules, Wish};
-use crate::problem::Problem;
-use crate::reason::Outcome;
-use crate::telemetry::audit::Event;
+use super::request::RequestInfo;
+use crate::access::{Access, Caller, Ends, Names, Rules};
+use crate::problem::{Problem, Subject};
+use crate::telemetry::TraceParent;
 
 /// Fetch standard, "Cross-Origin-Resource-Policy": an answer that was asked for without CORS does not even get into the
 /// process of a foreign page. For browsers that do not say where a request comes from.
@@ -33,6 +33,10 @@ struct TokenBody<'a> {
     scope: Option<&'a str>,
 }
 
+/// The shortest and the longest lifetime that a caller may ask for, in seconds.
+const MIN_TTL: u64 = 60;
+const MAX_TTL: u64 = 86_400;
+
 /// The parameters of the query, each at most once.
 #[derive(Default)]
 struct Query<'a> {
@@ -41,88 +45,144 @@ struct Query<'a> {
     scope: Option<Cow<'a, str>>,
 }
 
-pub(super) async fn answer(
+/// A token that was handed out.
+#[derive(Debug)]
+pub(super) struct HandedOut {
+    pub(super) token: AccessToken,
+    /// When, which its time left is counted from.
+    pub(super) now: Moment,
+    /// To whom, and what for.
+    pub(super) subject: Subject,
+}
+
+impl HandedOut {
+    /// Returns how many seconds the token has left.
+    pub(super) fn left(&self) -> u64 {
+        self.token.left_at(self.now).as_secs()
+    }
+
+    pub(super) fn into_text(self) -> Served {
+        let body = self.token.expose_secret_bytes();
+        self.into_answer(TEXT, body)
+    }
+
+    pub(super) fn into_json(self) -> Served {
+        let body = Bytes::from_owner(json(&self.token, self.left()));
+        self.into_answer(JSON, body)
+    }
+
+    fn into_answer(self, content_type: &'static str, body: Bytes) -> Served {
+        let mut answer = answer::answer(content_type, NO_STORE, body);
+        let headers = answer.headers_mut();
+        headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+        headers.insert(TOKEN_EXPIRES_IN, HeaderValue::from(self.left()));
+        Served { answer, handed_out: Some(self) }
+    }
+}
+
+/// An answer, and the token in it, if there is one.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) answer: Answer,
+    pub(super) handed_out: Option<HandedOut>,
+}
+
+impl From<Answer> for Served {
+    fn from(answer: Answer) -> Self {
+        Self { answer, handed_out: None }
+    }
+}
+
+/// Answers `GET /getToken`.
+pub(super) async fn get(
     access: &Access,
     rules: &Rules,
-    request: &Parts,
+    info: &RequestInfo,
+    headers: &HeaderMap,
     ends: &Ends,
-    event: &mut Event,
-) -> Result<Answer, Problem> {
-    let caller = rules.authenticate(&request.headers, ends).await?;
-    let answer = answer_to(&caller, access, rules, request, event).await;
-    super::audit::note_caller(event, caller);
-    answer
+) -> Result<Served, Problem> {
+    let caller = rules.authenticate(headers, ends).await?;
+    let query = Query::parse(info.uri.query().unwrap_or_default())
+        .map_err(|problem| problem.with_subject(caller.subject()))?;
+    let lifetime = lifetime("ttl", query.ttl.as_deref(), rules.shortest_lifetime());
+    let names = Names { profile: query.profile.as_deref(), scope: query.scope.as_deref() };
+    let handed_out = hand_out(access, rules, &caller, lifetime, names, info.trace).await?;
+    Ok(if prefers_json(headers) { handed_out.into_json() } else { handed_out.into_text() })
 }
 
-async fn answer_to(
-    caller: &Caller<'_>,
-    access: &Access,
-    rules: &Rules,
-    request: &Parts,
-    event: &mut Event,
-) -> Result<Answer, Problem> {
-    let query = Query::parse(request.uri.query().unwrap_or_default())?;
-    let wish = Wish {
-        ttl: query.ttl.as_deref(),
-        ttl_name: "ttl",
-        profile: query.profile.as_deref(),
-        scope: query.scope.as_deref(),
-    };
-    let (token, left) = hand_out(access, rules, caller, &wish, event).await?;
-    Ok(if prefers_json(&request.headers) { json(&token, left) } else { text(&token, left) })
-}
-
-/// Authorizes a wish and hands out its token, with the seconds it has left. The event is told what there is to tell.
+/// Decides what a caller may have, and hands out the token for it. With something wrong with the lifetime it is refused, and
+/// the refusal is recorded with the profile and the scope that it names.
 pub(super) async fn hand_out(
     access: &Access,
     rules: &Rules,
     caller: &Caller<'_>,
-    wish: &Wish<'_>,
-    event: &mut Event,
-) -> Result<(AccessToken, u64), Problem> {
-    let permit = access.authorize(rules, caller, wish).inspect_err(|_| {
-        (event.profile, event.scope) = access.known_in(wish);
+    lifetime: Result<Option<Duration>, Problem>,
+    names: Names<'_>,
+    trace: Option<TraceParent>,
+) -> Result<HandedOut, Problem> {
+    let permit = lifetime.and_then(|lifetime| access.authorize(rules, caller, lifetime, names));
+    let permit = permit.map_err(|problem| {
+        let (profile, scope) = access.find(names);
+        problem.with_subject(Subject { profile, scope, ..caller.subject() })
     })?;
-    event.profile = Some(permit.profile_number());
-    event.scope = permit.scope().cloned();
-    event.lifetime = Some(permit.key().lifetime().as_secs());
-    let handout = access.handout();
-    let (token, now) = match handout.held(&permit) {
-        Some(held) => held,
-        None => handout.token(&permit, caller, event.trace).await.map_err(|error| Problem::from(&error))?,
+    let mut subject = Subject {
+        profile: Some(permit.profile_number()),
+        scope: permit.scope().cloned(),
+        lifetime: Some(permit.key().lifetime()),
+        ..caller.subject()
     };
-    let left = token.left_at(now).as_secs();
-    event.time = now.wall;
-    // The one that it has: where none was asked for, the credential's own.
-    event.scope = token.scope().cloned();
-    event.left = Some(left);
-    event.fingerprint = Some(token.fingerprint());
-    event.outcome = Outcome::HandedOut;
-    Ok((token, left))
+    let handout = access.handout();
+    let result = match handout.held(&permit) {
+        Some(held) => Ok(held),
+        None => handout.token(&permit, caller, trace).await,
+    };
+    match result {
+        Ok((token, now)) => {
+            // The one that it has: where none was asked for, the credential's own.
+            subject.scope = token.scope().cloned();
+            Ok(HandedOut { token, now, subject })
+        }
+        Err(error) => Err(Problem::from(&error).with_subject(subject)),
+    }
 }
 
-fn text(token: &AccessToken, left: u64) -> Answer {
-    with_headers(token.expose_secret_bytes(), TEXT, left)
+/// Reads a lifetime: whole seconds, a minute to a day. `name` is what the request calls it.
+pub(super) fn lifetime(
+    name: &str,
+    text: Option<&str>,
+    shortest: Duration,
+) -> Result<Option<Duration>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let invalid = |expected: String| Err(Problem::invalid_request(format!("{name}: {expected}")));
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return invalid("expected whole seconds in decimal digits, 60 to 86400".to_owned());
+    }
+    // Digits that do not fit are a number above every limit.
+    let seconds = text.parse().unwrap_or(u64::MAX);
+    if seconds < MIN_TTL {
+        return invalid("expected 60 seconds or more".to_owned());
+    }
+    if seconds > MAX_TTL {
+        let hint = if seconds <= MAX_TTL * 1000 { "; this looks like milliseconds" } else { "" };
+        return invalid(format!("expected 86400 seconds or less{hint}"));
+    }
+    let lifetime = Duration::from_secs(seconds);
+    if lifetime < shortest {
+        return invalid(format!("the shortest lifetime handed out here is {} seconds", shortest.as_secs()));
+    }
+    Ok(Some(lifetime))
 }
 
-pub(super) fn json(token: &AccessToken, left: u64) -> Answer {
-    let scope = token.scope().map(token_provider::Scope::as_str);
+/// Returns the body of a token answer (RFC 6749 §5.1).
+pub(crate) fn json(token: &AccessToken, left: u64) -> Zeroizing<Vec<u8>> {
+    let scope = token.scope().map(Scope::as_str);
     let body =
         TokenBody { access_token: token.expose_secret(), token_type: "Bearer", expires_in: left, scope };
     // Room for all of it at once, so that growing leaves no copy of the token behind.
     let mut json =
         Zeroizing::new(Vec::with_capacity(body.access_token.len() + scope.map_or(0, str::len) + 256));
-    // Strings and a number always have a JSON form, and writing to a `Vec` does not fail.
-    let _ = serde_json::to_writer(&mut *json, &body);
-    with_headers(Bytes::from_owner(json), JSON, left)
-}
-
-fn with_headers(body: Bytes, content_type: &'static str, left: u64) -> Answer {
-    let mut answer = answer::answer(content_type, NO_STORE, body);
-    let headers = answer.headers_mut();
-    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
-    headers.insert(TOKEN_EXPIRES_IN, HeaderValue::from(left));
-    answer
+    serde_json::to_writer(&mut *json, &body).expect("strings and a number have a JSON form");
+    json
 }
 
 impl<'a> Query<'a> {

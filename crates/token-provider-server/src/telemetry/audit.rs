@@ -24,7 +24,7 @@ use self::line::Lines;
 use self::sink::Sink;
 use self::writer::Writer;
 
-pub use self::event::{Event, RequestId};
+pub use self::event::{Event, RequestId, foreign};
 
 /// Events that wait to be written: a third of a second of them where a server is at its limit, minutes where it is not.
 /// Each has some 300 bytes, and 1 KiB where a stranger fills its texts: 16 MiB at most, of the 64 MiB that the number of

@@ -12,6 +12,7 @@ const ROOMS: &[&str] = &[
     "telemetry",
     "access",
     "http",
+    "admin",
     "listen",
     "notify",
     "reload",
@@ -35,7 +36,7 @@ const ONLY_IN: &[(&str, &[&str], &[&str])] = &[
     (
         "starts tasks or timers",
         &["tokio::spawn", "spawn_blocking", "JoinSet", "thread::Builder", "time::sleep", "time::interval"],
-        &["access::oidc", "telemetry", "listen", "http::admin", "reload", "notify", "commands::serve"],
+        &["access::oidc", "telemetry", "admin", "listen", "reload", "notify", "commands::serve"],
     ),
     ("shows a token or a secret", &["expose_secret"], &["http::token", "commands::token"]),
 ];

@@ -92,20 +92,8 @@ impl Default for Event {
     }
 }
 
-impl Event {
-    /// Takes down where a page says that it comes from.
-    pub fn note_origin(&mut self, origin: &[u8]) {
-        self.origin = Some(foreign(origin));
-    }
-
-    /// Takes down the host that the request names.
-    pub fn note_host(&mut self, host: &[u8]) {
-        self.host = Some(foreign(host));
-    }
-}
-
-/// Copied, and only so much of it: what came in with the request would keep all of the request in memory.
-fn foreign(text: &[u8]) -> Box<str> {
+/// Copies what a stranger wrote, up to a length: as part of the request it would keep all of that in memory.
+pub fn foreign(text: &[u8]) -> Box<str> {
     let text = String::from_utf8_lossy(text.get(..MAX_FOREIGN).unwrap_or(text));
     // What is no UTF-8 takes three times the room.
     let is_within = |(at, character): &(usize, char)| at + character.len_utf8() <= MAX_FOREIGN;

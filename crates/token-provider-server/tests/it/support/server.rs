@@ -8,6 +8,7 @@ use here_sandbox::{Sandbox, SandboxConfig};
 use serde_json::Value;
 use token_provider::{Credential, TokenProvider};
 use token_provider_server::access::{Handout, Profile};
+use token_provider_server::admin::Admin;
 use token_provider_server::config::{AuditConfig, Config, Environment, Listen, Overrides};
 use token_provider_server::http::{App, Page};
 use token_provider_server::listen::{self, Limits, Listener};
@@ -57,7 +58,11 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("is bound");
         let until = self.shutdown.clone().cancelled_owned();
-        tokio::spawn(listen::serve(Arc::new(self.app.admin()), vec![Listener::Tcp(listener)], until));
+        tokio::spawn(listen::serve(
+            Arc::new(Admin::start(Arc::clone(&self.app))),
+            vec![Listener::Tcp(listener)],
+            until,
+        ));
         address
     }
 

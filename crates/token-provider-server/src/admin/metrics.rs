@@ -3,8 +3,8 @@
 
 use token_provider::Scope;
 
-use super::App;
 use crate::access::ProfileStatus;
+use crate::http::App;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::{self, Exposition, Format, Kind, Process};
 

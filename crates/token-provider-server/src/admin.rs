@@ -11,16 +11,20 @@ mod status;
 
 use std::sync::Arc;
 
-use hyper::HeaderMap;
+use bytes::Bytes;
+use hyper::body::Body;
 use hyper::header::ACCEPT;
-use hyper::http::request::Parts;
+use hyper::{HeaderMap, Request};
+use tokio_util::task::AbortOnDropHandle;
 
 use self::history::History;
-use super::answer::{self, Answer, CSS, HTML, JAVASCRIPT, JSON, NO_STORE, answer};
-use super::{App, allow, health};
-use crate::access::{Access, Ends, Rules};
+use crate::access::{Ends, Rules};
+use crate::http::answer::{self, Answer, CSS, HTML, JAVASCRIPT, JSON, NO_STORE, answer};
+use crate::http::pipeline::Handled;
+use crate::http::request::{RequestInfo, allow};
+use crate::http::{App, Service, health};
 use crate::problem::Problem;
-use crate::telemetry::{Format, Process, Telemetry};
+use crate::telemetry::{Format, OpenConnection, Process};
 
 const PAGE: &str = include_str!("admin/status.html");
 const SCRIPT: &str = include_str!("admin/status.js");
@@ -28,52 +32,76 @@ const STYLE: &str = include_str!("admin/status.css");
 
 const READ: &str = "GET, HEAD";
 
-/// What the admin listener keeps of its own.
+/// The service of the admin listener, which looks at an application.
 #[derive(Debug)]
-pub(super) struct Admin {
+pub struct Admin {
+    app: Arc<App>,
     history: Arc<History>,
-    /// Stops when this is dropped.
-    _sampling: history::Sampling,
+    _sampling: AbortOnDropHandle<()>,
 }
 
 impl Admin {
-    pub(super) fn start(access: &Arc<Access>, telemetry: &Arc<Telemetry>) -> Self {
+    /// Starts the service, and the task that samples the totals for its plots: until it is dropped. Needs a Tokio runtime.
+    pub fn start(app: Arc<App>) -> Self {
         let history = Arc::new(History::default());
-        let sampling = history.sample(Arc::clone(access), Arc::clone(telemetry));
-        Self { history, _sampling: sampling }
+        let sampling = tokio::spawn(Arc::clone(&history).sample(Arc::clone(&app)));
+        Self { app, history, _sampling: AbortOnDropHandle::new(sampling) }
     }
 
-    pub(super) async fn answer(
-        &self,
-        app: &App,
-        request: &Parts,
-        host: &str,
-        ends: &Ends,
-    ) -> Result<Answer, Problem> {
-        let headers = &request.headers;
-        match request.uri.path() {
+    async fn handle(&self, info: &RequestInfo, headers: &HeaderMap, ends: &Ends) -> Result<Answer, Problem> {
+        info.admit_size()?;
+        let access = self.app.access();
+        let rules = access.rules();
+        let host = match rules.admit_host(headers, info.authority(), ends) {
+            Err(_) if health::is_probe(info, headers) => return health::probe(access, info),
+            host => host?,
+        };
+        match info.uri.path() {
             // A link from elsewhere may lead to the page, which gives nothing away by itself.
-            "/" => file(request, HTML, PAGE),
-            "/status" if prefers(headers, "text/html", JSON) => file(request, HTML, PAGE),
-            "/status.js" => file(request, JAVASCRIPT, SCRIPT),
-            "/status.css" => file(request, CSS, STYLE),
+            "/" => file(info, HTML, PAGE),
+            "/status" if prefers(headers, "text/html", JSON) => file(info, HTML, PAGE),
+            "/status.js" => file(info, JAVASCRIPT, SCRIPT),
+            "/status.css" => file(info, CSS, STYLE),
             path @ ("/status" | "/metrics" | "/livez" | "/readyz") => {
                 Rules::admit_own_page(headers, host, ends)?;
-                allow(&request.method, READ)?;
-                match path {
-                    "/status" => Ok(answer(JSON, NO_STORE, status::json(app, &self.history, look().await))),
-                    "/metrics" => {
-                        let is_open = prefers(headers, "application/openmetrics-text", "text/plain");
-                        let format = if is_open { Format::OpenMetrics } else { Format::Prometheus };
-                        let page = metrics::page(app, format, look().await);
-                        Ok(answer(format.content_type(), NO_STORE, page))
-                    }
-                    "/livez" => Ok(health::live()),
-                    _ => health::ready(&app.access).await,
-                }
+                allow(&info.method, READ)?;
+                self.figures(path, headers).await
             }
             _ => Err(Problem::not_found()),
         }
+    }
+
+    async fn figures(&self, path: &str, headers: &HeaderMap) -> Result<Answer, Problem> {
+        match path {
+            "/status" => Ok(answer(JSON, NO_STORE, status::json(&self.app, &self.history, look().await))),
+            "/metrics" => {
+                let is_open = prefers(headers, "application/openmetrics-text", "text/plain");
+                let format = if is_open { Format::OpenMetrics } else { Format::Prometheus };
+                let page = metrics::page(&self.app, format, look().await);
+                Ok(answer(format.content_type(), NO_STORE, page))
+            }
+            "/livez" => Ok(health::live()),
+            _ => health::ready(self.app.access()).await,
+        }
+    }
+}
+
+impl Service for Admin {
+    async fn answer<B>(&self, request: Request<B>, ends: &Ends) -> Answer
+    where
+        B: Body<Data = Bytes> + Send,
+    {
+        let (info, headers, _body) = RequestInfo::take(request, None);
+        let handled = async { self.handle(&info, &headers, ends).await.map(Handled::from) };
+        self.app.conclude(&info, ends, handled).await
+    }
+
+    fn connection(&self) -> Option<OpenConnection> {
+        None
+    }
+
+    fn is_draining(&self) -> bool {
+        self.app.is_draining()
     }
 }
 
@@ -89,8 +117,8 @@ fn prefers(headers: &HeaderMap, wanted: &str, other: &str) -> bool {
 }
 
 /// A part of the page, which gets its figures from this server.
-fn file(request: &Parts, content_type: &'static str, content: &'static str) -> Result<Answer, Problem> {
-    allow(&request.method, READ)?;
+fn file(info: &RequestInfo, content_type: &'static str, content: &'static str) -> Result<Answer, Problem> {
+    allow(&info.method, READ)?;
     Ok(answer::page(content_type, "'self'", "", content))
 }
 

@@ -5,11 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 
-use crate::access::Access;
-use crate::telemetry::Telemetry;
+use crate::http::App;
 
 /// The width of a step in the plots.
 const STEP: Duration = Duration::from_secs(5);
@@ -37,34 +35,27 @@ pub(super) struct Rates {
     failed: Vec<u64>,
 }
 
-/// The task that looks.
-#[derive(Debug)]
-pub(super) struct Sampling(AbortHandle);
-
 impl Totals {
-    pub(super) fn of(access: &Access, telemetry: &Telemetry) -> Self {
+    pub(super) fn of(app: &App) -> Self {
         let mut totals = Self::default();
-        for (held, waited, failed) in access.handout().counts() {
+        for (held, waited, failed) in app.access().handout().counts() {
             totals.handed_out += held + waited;
             totals.failed += failed;
         }
-        totals.refused = telemetry.refusals().map(|(_, count)| count).sum();
+        totals.refused = app.telemetry().refusals().map(|(_, count)| count).sum();
         totals
     }
 }
 
 impl History {
-    pub(super) fn sample(self: &Arc<Self>, access: Arc<Access>, telemetry: Arc<Telemetry>) -> Sampling {
-        let history = Arc::clone(self);
-        let task = tokio::spawn(async move {
-            let mut steps = tokio::time::interval(STEP);
-            steps.set_missed_tick_behavior(MissedTickBehavior::Skip);
-            loop {
-                steps.tick().await;
-                history.add(Totals::of(&access, &telemetry));
-            }
-        });
-        Sampling(task.abort_handle())
+    /// Samples the totals, forever.
+    pub(super) async fn sample(self: Arc<Self>, app: Arc<App>) {
+        let mut steps = tokio::time::interval(STEP);
+        steps.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            steps.tick().await;
+            self.add(Totals::of(&app));
+        }
     }
 
     fn add(&self, totals: Totals) {
@@ -89,12 +80,6 @@ impl History {
             refused: steps(|totals| totals.refused),
             failed: steps(|totals| totals.failed),
         }
-    }
-}
-
-impl Drop for Sampling {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

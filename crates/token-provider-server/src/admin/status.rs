@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 use token_provider::{Clock as _, Scope, SlotStatus, SystemClock};
 
-use super::App;
 use super::history::{History, Rates};
 use super::remedy::remedy;
 use crate::access::ProfileStatus;
+use crate::http::App;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::{MeteredIssuer, Process, rfc_3339};
 

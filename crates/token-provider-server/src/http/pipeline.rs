@@ -1,0 +1,210 @@
+//! A request from top to bottom, as a list of steps. Each returns a value, or the [`Problem`] that ends the request:
+//!
+//! 1. size: the number of header fields (431), the length of the URL (414);
+//! 2. `Host` is one of ours (400, 403); health probes by any other name get one word;
+//! 3. the server's own page, before any rule about origins: a link from anywhere may lead there, and it gives nothing away;
+//! 4. the page that the request comes from may ask (403), which decides the CORS headers;
+//! 5. path (404), prefetch (403), method (405); a preflight ends here;
+//! 6. the handler: who is it (401, 429), what may it have (400, 403), and the token (502 to 504).
+//!
+//! Whatever came of it goes to the log, the audit trail and the caller in [`App::conclude`]. The admin listener's service
+//! shares steps 1 and 2 and that end; there, no page but its own may ask, and the page itself comes before that rule.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use hyper::body::Body;
+use hyper::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::{HeaderMap, Method, Request, StatusCode};
+
+use super::answer::Answer;
+use super::page::Page;
+use super::request::{PAGE, REQUEST_ID, RequestInfo, Route, allow};
+use super::token::Served;
+use super::{audit, health, oauth2, openapi, page, token};
+use crate::access::{Access, Cors, Ends, Rules, Shares};
+use crate::problem::Problem;
+use crate::telemetry::{OpenConnection, Telemetry};
+
+/// What a listener has its requests answered by: an [`App`], or the service of the admin listener.
+pub trait Service: Send + Sync + 'static {
+    /// Answers one request.
+    fn answer<B>(&self, request: Request<B>, ends: &Ends) -> impl Future<Output = Answer> + Send
+    where
+        B: Body<Data = Bytes> + Send;
+
+    /// Counts a connection as open, if those of this service are counted.
+    fn connection(&self) -> Option<OpenConnection>;
+
+    /// Returns whether the server is about to stop.
+    fn is_draining(&self) -> bool;
+}
+
+/// What every request is answered from.
+#[derive(Debug)]
+pub struct App {
+    access: Access,
+    page: Page,
+    telemetry: Arc<Telemetry>,
+    bodies: Arc<Shares>,
+}
+
+impl App {
+    /// Puts the application together.
+    pub fn new(access: Access, page: Page) -> Self {
+        Self { access, page, telemetry: Arc::default(), bodies: oauth2::bodies() }
+    }
+
+    /// Reports what the application does to `telemetry`.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: Telemetry) -> Self {
+        Self { telemetry: Arc::new(telemetry), ..self }
+    }
+
+    /// Returns the figures of this application, and its audit trail.
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
+    /// Returns the access rules, and the tokens behind them.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+}
+
+impl Service for App {
+    async fn answer<B>(&self, request: Request<B>, ends: &Ends) -> Answer
+    where
+        B: Body<Data = Bytes> + Send,
+    {
+        let route = Route::of(request.uri().path());
+        let (info, headers, body) = RequestInfo::take(request, route);
+        self.conclude(&info, ends, self.handle(&info, headers, body, ends)).await
+    }
+
+    fn connection(&self) -> Option<OpenConnection> {
+        Some(self.telemetry.connection())
+    }
+
+    fn is_draining(&self) -> bool {
+        self.access.is_draining()
+    }
+}
+
+impl App {
+    async fn handle<B>(
+        &self,
+        info: &RequestInfo,
+        headers: HeaderMap,
+        body: B,
+        ends: &Ends,
+    ) -> Result<Handled, Problem>
+    where
+        B: Body<Data = Bytes>,
+    {
+        let rules = self.access.rules();
+        // A page that may ask can read why it was refused, whatever the reason.
+        let refused = |problem| Handled { cors: rules.cors_of_refusal(&headers), result: Err(problem) };
+        if let Err(problem) = info.admit_size() {
+            return Ok(refused(problem));
+        }
+        let host = match rules.admit_host(&headers, info.authority(), ends) {
+            Ok(host) => host,
+            Err(_) if health::is_probe(info, &headers) => {
+                return Ok(health::probe(&self.access, info)?.into());
+            }
+            Err(problem) => return Ok(refused(problem)),
+        };
+        let own_origin = || {
+            let scheme = if rules.is_tls(&headers, ends) { "https" } else { "http" };
+            format!("{scheme}://{host}")
+        };
+        if let Some(file) = self.page.file(info.uri.path(), &headers, own_origin) {
+            allow(&info.method, PAGE)?;
+            return Ok(file.into());
+        }
+        let cors = rules.admit_page(&headers, host, ends)?;
+        let result = match info.admit_route(&headers) {
+            Err(problem) => Err(problem),
+            Ok(_) if info.method == Method::OPTIONS => Ok(preflight(&rules, &headers).into()),
+            Ok(Route::Token) => {
+                // Nobody reads it, and while the issuer is waited for, HTTP/2 would keep what comes of it.
+                drop(body);
+                catch_panic(info, token::get(&self.access, &rules, info, &headers, ends)).await
+            }
+            Ok(Route::OAuth2) => {
+                let served = oauth2::post(&self.access, &self.bodies, &rules, info, headers, body, ends);
+                catch_panic(info, served).await
+            }
+            Ok(Route::Metadata) => Ok(oauth2::metadata(&rules, own_origin()).into()),
+            Ok(Route::Live) => Ok(health::live().into()),
+            Ok(Route::Ready) => {
+                drop(body);
+                catch_panic(info, health::ready(&self.access)).await.map(Served::from)
+            }
+            Ok(Route::OpenApi) => Ok(openapi::document().into()),
+            Ok(Route::Client) => Ok(page::client(&headers).into()),
+        };
+        Ok(Handled { cors, result })
+    }
+
+    /// Waits for what comes of a request, records it, and completes the answer.
+    pub(crate) async fn conclude(
+        &self,
+        info: &RequestInfo,
+        ends: &Ends,
+        handled: impl Future<Output = Result<Handled, Problem>>,
+    ) -> Answer {
+        let Handled { cors, result } = catch_panic(info, handled).await.unwrap_or_else(Handled::from);
+        let (result, handed_out) = match result {
+            Ok(Served { answer, handed_out }) => (Ok(answer), handed_out),
+            Err(problem) => (Err(problem), None),
+        };
+        audit::record(&self.telemetry, info, ends, &result, handed_out);
+        let mut answer = result.unwrap_or_else(|problem| problem.into_response(info.id()));
+        cors.apply(answer.headers_mut());
+        let headers = answer.headers_mut();
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(REQUEST_ID, info.id.clone());
+        answer
+    }
+}
+
+/// Turns a panic into a 500. What it was about is in the log by the panic hook; this line says whose request it was.
+async fn catch_panic<T>(
+    info: &RequestInfo,
+    steps: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    AssertUnwindSafe(steps).catch_unwind().await.unwrap_or_else(|_panic| {
+        tracing::error!(request.id = info.id(), http.path = info.uri.path(), "a handler panicked");
+        Err(Problem::internal())
+    })
+}
+
+/// What came of a request, and which pages may read it.
+#[derive(Debug)]
+pub(crate) struct Handled {
+    cors: Cors,
+    result: Result<Served, Problem>,
+}
+
+impl From<Answer> for Handled {
+    fn from(answer: Answer) -> Self {
+        Self { cors: Cors::None, result: Ok(answer.into()) }
+    }
+}
+
+impl From<Problem> for Handled {
+    fn from(problem: Problem) -> Self {
+        Self { cors: Cors::None, result: Err(problem) }
+    }
+}
+
+fn preflight(rules: &Rules, headers: &HeaderMap) -> Answer {
+    let mut answer = Answer::default();
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    rules.apply_preflight(headers, answer.headers_mut());
+    answer
+}

@@ -1,0 +1,170 @@
+//! The head of a request: what it is for, how it is called, and what is told of it. Its header fields are kept apart, to be
+//! dropped as soon as nobody needs them.
+
+use hyper::header::{HeaderName, HeaderValue, ORIGIN};
+use hyper::http::uri::Authority;
+use hyper::{HeaderMap, Method, Request, Uri, Version};
+use tokio::time::Instant;
+
+use crate::access::Rules;
+use crate::problem::Problem;
+use crate::telemetry::TraceParent;
+use crate::telemetry::audit::foreign;
+
+/// Longer than any sensible path and query. (A head longer than the connection's buffer does not get here.)
+const MAX_URI: usize = 8 * 1024;
+/// A head may have this many fields. hyper takes no more over HTTP/1.1; of HTTP/2 it bounds their length alone, and an empty
+/// field is one byte on the wire and a hundred in memory.
+const MAX_FIELDS: usize = 100;
+/// A request id that a proxy in front made is kept up to this length.
+const MAX_REQUEST_ID: usize = 128;
+
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The methods of a page.
+pub(crate) const PAGE: &str = "GET, HEAD";
+const READ: &str = "GET, HEAD, OPTIONS";
+const POST: &str = "POST, OPTIONS";
+
+/// What a request says before its header fields, and what of these the log and the audit trail are told. (The fields
+/// themselves are dropped as soon as nobody needs them.)
+#[derive(Debug)]
+pub(crate) struct RequestInfo {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(super) version: Version,
+    /// What it is for, if there is anything at its path.
+    pub(super) route: Option<Route>,
+    /// The one that a proxy in front gave it, where that is well-formed, else one made here.
+    pub(super) id: HeaderValue,
+    pub(super) started: Instant,
+    pub(super) trace: Option<TraceParent>,
+    /// The page that it comes from, as its browser says.
+    pub(super) origin: Option<Box<str>>,
+    has_too_many_fields: bool,
+}
+
+impl RequestInfo {
+    /// Takes a request apart.
+    pub(crate) fn take<B>(request: Request<B>, route: Option<Route>) -> (Self, HeaderMap, B) {
+        let (head, body) = request.into_parts();
+        let headers = head.headers;
+        let info = Self {
+            method: head.method,
+            uri: head.uri,
+            version: head.version,
+            route,
+            id: request_id(&headers),
+            started: Instant::now(),
+            trace: headers.get(TRACEPARENT).and_then(|value| TraceParent::parse(value.as_bytes())),
+            origin: headers.get(ORIGIN).map(|value| foreign(value.as_bytes())),
+            has_too_many_fields: head.extensions.get::<TooManyFields>().is_some(),
+        };
+        (info, headers, body)
+    }
+
+    /// Returns the request's id.
+    pub(super) fn id(&self) -> &str {
+        self.id.to_str().expect("it has no other characters")
+    }
+
+    /// HTTP/2's `:authority`, or the host of an absolute request target, which both take the place of `Host`.
+    pub(crate) fn authority(&self) -> Option<&str> {
+        self.uri.authority().map(Authority::as_str)
+    }
+
+    /// Refuses what is larger than any use of this server needs.
+    pub(crate) fn admit_size(&self) -> Result<(), Problem> {
+        if self.has_too_many_fields {
+            return Err(Problem::too_many_fields());
+        }
+        if self.uri.path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI) {
+            return Err(Problem::uri_too_long());
+        }
+        Ok(())
+    }
+
+    pub(super) fn admit_route(&self, headers: &HeaderMap) -> Result<Route, Problem> {
+        let route = self.route.ok_or_else(Problem::not_found)?;
+        if route.uses_token() {
+            Rules::refuse_prefetch(headers)?;
+        }
+        allow(&self.method, route.methods())?;
+        Ok(route)
+    }
+}
+
+/// What there is beside the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    Token,
+    OAuth2,
+    Metadata,
+    Live,
+    Ready,
+    OpenApi,
+    Client,
+}
+
+impl Route {
+    pub(super) fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/getToken" => Self::Token,
+            "/oauth2/token" => Self::OAuth2,
+            "/.well-known/oauth-authorization-server" => Self::Metadata,
+            "/livez" => Self::Live,
+            "/readyz" => Self::Ready,
+            "/openapi.json" => Self::OpenApi,
+            "/client.js" => Self::Client,
+            _ => return None,
+        })
+    }
+
+    /// Returns whether tokens are handed out here.
+    pub(super) fn hands_out_tokens(self) -> bool {
+        matches!(self, Self::Token | Self::OAuth2)
+    }
+
+    /// Returns whether a request here can cause one to the issuer.
+    fn uses_token(self) -> bool {
+        self.hands_out_tokens() || self == Self::Ready
+    }
+
+    fn methods(self) -> &'static str {
+        if self == Self::OAuth2 { POST } else { READ }
+    }
+}
+
+/// Refuses a method that is not in the list.
+pub(crate) fn allow(method: &Method, allowed: &'static str) -> Result<(), Problem> {
+    if allowed.split(", ").any(|allowed| allowed == method.as_str()) {
+        return Ok(());
+    }
+    Err(Problem::method_not_allowed(allowed))
+}
+
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~:/+=@".contains(byte);
+    let is_formed = |id: &&HeaderValue| {
+        let bytes = id.as_bytes();
+        !bytes.is_empty() && bytes.len() <= MAX_REQUEST_ID && bytes.iter().all(is_plain)
+    };
+    headers.get(REQUEST_ID).filter(is_formed).cloned().unwrap_or_else(|| {
+        // Tells requests apart in logs; it need not be hard to guess.
+        HeaderValue::try_from(format!("{:032x}", fastrand::u128(..))).expect("digits are plain characters")
+    })
+}
+
+/// Marks a request whose fields were dropped.
+#[derive(Clone, Debug)]
+struct TooManyFields;
+
+/// Drops the fields of a head that has too many; the request is then refused. For the moment in which HTTP/2 has read it: the
+/// heads of many connections may wait for their turn to be answered.
+pub(crate) fn shed_fields<B>(request: &mut Request<B>) {
+    if request.headers().len() > MAX_FIELDS {
+        *request.headers_mut() = HeaderMap::new();
+        request.extensions_mut().insert(TooManyFields);
+    }
+}
