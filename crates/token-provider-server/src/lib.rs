@@ -23,11 +23,11 @@ pub mod admin;
 
 pub mod listen;
 
+pub mod setup;
+
 pub mod notify;
 
 pub mod reload;
-
-pub mod setup;
 
 pub mod cli;
 

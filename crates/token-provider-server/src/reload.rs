@@ -19,13 +19,13 @@ use tokio::time::MissedTickBehavior;
 
 use self::config_file::ConfigFile;
 use self::file_work::FileWork;
+use self::rotation::Rotation;
 use crate::config::{Config, ConfigError, Environment, Overrides};
 use crate::http::App;
 use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;
+use crate::setup::ProfileIssuer;
 use crate::telemetry::{self, ConfigStatus};
-
-pub use self::rotation::{Rotation, is_readable_by_others, read_api_key, warn_of_others};
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -63,7 +63,7 @@ impl Reloader {
         mut settings: Settings,
         listeners: &[Listener],
         tls: Option<Arc<Tls>>,
-        rotations: Vec<Rotation>,
+        issuers: Vec<(String, ProfileIssuer)>,
     ) -> Self {
         let is_open = listeners.iter().any(|listener| !listener.is_local());
         settings.overrides.is_on_network = is_open;
@@ -76,7 +76,7 @@ impl Reloader {
             is_open,
             config_file,
             certificate: tls.zip(certificate),
-            rotations,
+            rotations: issuers.into_iter().filter_map(|(name, issuer)| Rotation::new(name, issuer)).collect(),
         };
         reloader.report(Vec::new());
         reloader

@@ -1,5 +1,6 @@
 //! From a configuration to a server that is ready to run: credentials are found and read, rules put together.
 
+mod credential_file;
 mod issuer;
 mod summary;
 
@@ -12,13 +13,13 @@ use token_provider::{Credential, Error, HereIssuer, Proxies, Scope, TokenKey, To
 use crate::access::{Access, Handout, Profile};
 use crate::config::{AuditConfig, Config, Environment, LogLevel};
 use crate::listen::{Listener, Tls, TlsError};
-use crate::reload::{Rotation, is_readable_by_others, warn_of_others};
 use crate::telemetry::MeteredIssuer;
 use crate::telemetry::audit::Audit;
 use crate::topic::Topic;
 
 use self::issuer::{default_scope, here_issuer};
 
+pub use self::credential_file::{is_readable_by_others, read_api_key, warn_of_others};
 pub use self::issuer::{FoundCredential, ProfileIssuer, find_credential, issuer};
 pub use self::summary::{Summary, TokenSource, listening_on};
 
@@ -185,8 +186,8 @@ fn audit_place(config: &Config) -> String {
 pub struct Service {
     /// The rules, and the providers.
     pub access: Access,
-    /// What keeps credentials in step with their files.
-    pub rotations: Vec<Rotation>,
+    /// Where each profile's tokens come from, by the profile's name.
+    pub issuers: Vec<(String, ProfileIssuer)>,
     /// Where tokens come from, for the log.
     pub sources: Vec<TokenSource>,
 }
@@ -198,7 +199,7 @@ pub struct Service {
 /// The first profile that cannot be set up.
 pub fn service(config: &Config, environment: &Environment) -> Result<Service, SetupError> {
     check_proxy(config)?;
-    let (mut profiles, mut rotations, mut sources) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut profiles, mut issuers, mut sources) = (Vec::new(), Vec::new(), Vec::new());
     for name in config.profiles.keys() {
         let found = find_credential(name, config, environment)?;
         if let Some(file) = found.file().filter(|file| is_readable_by_others(file)) {
@@ -207,9 +208,9 @@ pub fn service(config: &Config, environment: &Environment) -> Result<Service, Se
         sources.push(found.token_source(name));
         let issuer = issuer(name, config, found)?;
         profiles.push(profile_of(name, config, issuer.metered(name))?);
-        rotations.extend(issuer.into_rotation(name));
+        issuers.push((name.clone(), issuer));
     }
-    Ok(Service { access: access_with(config, profiles), rotations, sources })
+    Ok(Service { access: access_with(config, profiles), issuers, sources })
 }
 
 /// Looks at the proxy variables for the identity provider; issuers look at them for themselves. A value that cannot be

@@ -14,8 +14,7 @@ use crate::access;
 use crate::config::{AuditConfig, Config, Environment, Listen, Overrides};
 use crate::listen::{self, Listener, Tls};
 use crate::printable::escaped;
-use crate::reload::is_readable_by_others;
-use crate::setup::{self, ProfileIssuer};
+use crate::setup::{self, ProfileIssuer, is_readable_by_others};
 use crate::telemetry::place_of;
 
 /// HERE refuses timestamps that are too far off; how far is not published. A clock that is off by this much is worth
@@ -235,11 +234,7 @@ async fn check_profile(
         Ok(issued) => {
             report.ok("issuer", format_args!("{endpoint} answers"));
             check_clock(&issuer, report);
-            let giver = if matches!(issuer, ProfileIssuer::Here { .. }) {
-                "HERE"
-            } else {
-                "the other token provider"
-            };
+            let giver = issuer.name();
             report.ok("token", format_args!("{giver} gave one for {} s", issued.expires_in().as_secs()));
         }
         Err(error) => check_failed_request(&error, &issuer, &endpoint, report),

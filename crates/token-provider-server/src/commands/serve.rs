@@ -72,7 +72,7 @@ impl Server {
     fn start(prepared: Prepared, settings: Settings) -> (Self, Listeners) {
         prepared.announce(&settings.config);
         let Prepared { capacity, tls, listeners, admin, service, page, audit } = prepared;
-        let Service { access, rotations, .. } = service;
+        let Service { access, issuers, .. } = service;
         access.handout().warm();
 
         let telemetry = Telemetry::new(audit);
@@ -83,7 +83,7 @@ impl Server {
         let notifier = Notifier::new(&settings.environment);
         let status = setup::listening_on(&listeners);
         let reload = Arc::new(Notify::new());
-        let reloader = Reloader::new(Arc::clone(&app), settings, &listeners, tls, rotations);
+        let reloader = Reloader::new(Arc::clone(&app), settings, &listeners, tls, issuers);
         // Both run until the process ends. A rotation that is cut off then has changed nothing: the new credential replaces
         // the old one in one step, after the issuer has accepted it, and the next start reads it from its file.
         tokio::spawn(reloader.run(Arc::clone(&reload), notifier.clone(), status.clone()));

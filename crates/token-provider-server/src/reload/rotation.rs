@@ -1,35 +1,30 @@
 //! Rotation of one profile's credential: the new one is tried at the issuer before it is used.
 
-use std::io;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
-use token_provider::{CredentialSource, Error, HereIssuer, RemoteIssuer, Scope, TokenKey, trim_value};
+use token_provider::{Error, TokenKey};
 use tokio::time::Instant;
-use zeroize::Zeroizing;
 
 use super::watched::Watched;
 use crate::access::Handout;
+use crate::setup::{ProfileIssuer, is_readable_by_others, read_api_key, warn_of_others};
 
-/// When the issuer could not be asked about a new credential, or did not take it (a new access key may need a moment to
-/// be known everywhere), it is asked again after this time.
-const TRY_AGAIN: Duration = Duration::from_secs(30);
+/// The pause before a new credential is tried again that the issuer did not take, or that it could not be asked about: a new access
+/// key may need a moment to be known everywhere.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// Files are exchanged within seconds. One that is gone for longer would be missed at the next start.
 const GONE_FOR: Duration = Duration::from_secs(60);
 
 /// Looks after one profile's credential.
 #[derive(Debug)]
-pub struct Rotation {
+pub(super) struct Rotation {
     profile: String,
-    credential: Kind,
-    file: Option<Watched>,
-    /// A new credential has not been taken into use yet: when to try it again. By a timer: it may be late by the time
-    /// that the machine sleeps.
-    pending: Option<Instant>,
+    issuer: ProfileIssuer,
+    file: Watched,
+    /// When to try a credential again that has not been taken into use. By a timer: it may be late by the time that the
+    /// machine sleeps.
+    retry_at: Option<Instant>,
     gone: Gone,
 }
 
@@ -42,89 +37,57 @@ enum Gone {
     Reported,
 }
 
-/// What is rotated, where it is read from, and who uses it.
-#[derive(Debug)]
-enum Kind {
-    /// `scope` is the configuration's, which beats the file's.
-    AccessKey {
-        source: CredentialSource,
-        scope: Option<Scope>,
-        issuer: Arc<HereIssuer>,
-    },
-    ApiKey {
-        file: PathBuf,
-        issuer: Arc<RemoteIssuer>,
-    },
-}
-
-/// What a look at a file has come to.
+/// What became of the credential in the file.
 enum Outcome {
     Same,
     Rotated,
     /// It cannot be read, and will not be before it changes.
     Unusable(String),
-    /// It does not answer.
+    /// The file does not answer.
     Hung,
     Refused(Error),
 }
 
 impl Rotation {
-    /// Takes the source that the issuer's credential was read from; `scope` is the configuration's, which beats the
-    /// file's.
-    pub fn new(
-        profile: &str,
-        source: CredentialSource,
-        scope: Option<Scope>,
-        issuer: Arc<HereIssuer>,
-    ) -> Self {
-        let file = source.path().map(|path| Watched::new(path.to_owned()));
-        let credential = Kind::AccessKey { source, scope, issuer };
-        Self { profile: profile.to_owned(), credential, file, pending: None, gone: Gone::No }
-    }
-
-    /// Takes the file with the API key that another token provider is asked with.
-    pub fn of_api_key(profile: &str, file: &Path, issuer: Arc<RemoteIssuer>) -> Self {
-        let credential = Kind::ApiKey { file: file.to_owned(), issuer };
-        let file = Some(Watched::new(file.to_owned()));
-        Self { profile: profile.to_owned(), credential, file, pending: None, gone: Gone::No }
+    /// Begins with the credential that the issuer uses. Returns `None` if that is in no file: it cannot change.
+    pub(super) fn new(profile: String, issuer: ProfileIssuer) -> Option<Self> {
+        let file = Watched::new(issuer.credential_file()?.to_owned());
+        Some(Self { profile, issuer, file, retry_at: None, gone: Gone::No })
     }
 
     /// Takes a new credential into use, if there is one and the issuer accepts it. Tokens already held go on being
     /// handed out.
-    pub async fn look(&mut self, is_asked_to: bool, handout: &Handout) {
+    pub(super) async fn look(&mut self, is_asked_to: bool, handout: &Handout) {
         self.look_at(Instant::now(), is_asked_to, handout).await;
     }
 
     async fn look_at(&mut self, now: Instant, is_asked_to: bool, handout: &Handout) {
-        let has_changed = match &mut self.file {
-            Some(file) => file.has_changed().await,
-            None => false,
-        };
+        let has_changed = self.file.has_changed().await;
         self.report_gone(now, handout);
-        let is_time = self.pending.is_some_and(|at| at <= now);
+        let is_time = self.retry_at.is_some_and(|at| at <= now);
         if has_changed || is_asked_to || is_time {
-            self.pending = None;
             self.rotate(now, handout).await;
         }
     }
 
     /// Reports a file that is gone for a while, once.
     fn report_gone(&mut self, now: Instant, handout: &Handout) {
-        let Some(file) = self.file.as_mut().filter(|file| file.is_gone) else {
+        if !self.file.is_gone {
             self.gone = Gone::No;
             return;
-        };
+        }
         match self.gone {
             Gone::No => self.gone = Gone::Since(now),
             Gone::Since(since) if now.duration_since(since) >= GONE_FOR => {
-                let problem = format!("{}: gone for a minute, or does not answer", file.path().display());
                 tracing::error!(
                     profile = self.profile,
-                    credential.source = %self.credential.place(),
+                    credential.source = self.source(),
                     "the credential file is gone; what was read last stays in use until the next start"
                 );
-                file.forget();
+                self.file.forget();
                 self.gone = Gone::Reported;
+                let file = self.file.path().display();
+                let problem = format!("{file}: gone for a minute, or does not answer");
                 handout.set_rotation_problem(&self.profile, Some(problem));
             }
             Gone::Since(_) | Gone::Reported => {}
@@ -132,18 +95,24 @@ impl Rotation {
     }
 
     async fn rotate(&mut self, now: Instant, handout: &Handout) {
-        let profile = self.profile.as_str();
-        let problem = match self.credential.rotate(self.file.as_mut()).await {
+        self.retry_at = None;
+        let outcome = self.try_file().await;
+        let (profile, issuer) = (self.profile.as_str(), self.issuer.name());
+        let problem = match outcome {
             Outcome::Same => None,
-            Outcome::Hung => {
-                self.pending = Some(now);
-                Some(format!("{}: the file does not answer", self.credential.place()))
-            }
             Outcome::Rotated => {
-                tracing::info!(profile, credential.source = %self.credential.place(), "credential rotated: {} accepts the new one", self.credential.issuer());
+                tracing::info!(
+                    profile,
+                    credential.source = self.source(),
+                    "credential rotated: {issuer} accepts the new one"
+                );
                 handout.credential_changed(profile);
-                warn_if_readable_by_others(self.file.as_mut()).await;
+                self.warn_if_readable_by_others().await;
                 None
+            }
+            Outcome::Hung => {
+                self.retry_at = Some(now);
+                Some(format!("{}: the file does not answer", self.source()))
             }
             Outcome::Unusable(error) => {
                 tracing::error!(
@@ -154,35 +123,24 @@ impl Rotation {
                 Some(error)
             }
             Outcome::Refused(error) => {
-                let issuer = self.credential.issuer();
-                let what = if error.is_transient() {
-                    format!(
-                        "{issuer} could not be asked about the changed credential; the old one stays in use"
-                    )
-                } else {
-                    format!("{issuer} did not accept the changed credential; the old one stays in use")
-                };
-                tracing::error!(
-                    profile,
-                    %error,
-                    cause = error.causes(),
-                    retry_in = TRY_AGAIN.as_secs(),
-                    "{what}"
-                );
-                self.pending = Some(now + TRY_AGAIN);
+                let did_what =
+                    if error.is_transient() { "could not be asked about" } else { "did not accept" };
+                let what = format!("{issuer} {did_what} the changed credential; the old one stays in use");
+                let (cause, retry_in) = (error.causes(), RETRY_AFTER.as_secs());
+                tracing::error!(profile, %error, cause, retry_in, "{what}");
+                self.retry_at = Some(now + RETRY_AFTER);
                 Some(format!("{what}: {error}"))
             }
         };
-        handout.set_rotation_problem(profile, problem);
+        handout.set_rotation_problem(&self.profile, problem);
     }
-}
 
-impl Kind {
-    async fn rotate(&self, file: Option<&mut Watched>) -> Outcome {
-        let result = match self {
-            Self::AccessKey { source, scope, issuer } => {
-                let from = source.clone();
-                let mut credential = match read(file, move || from.load()).await {
+    /// Reads the file, and tries the credential in it if it is a new one.
+    async fn try_file(&mut self) -> Outcome {
+        let result = match &self.issuer {
+            ProfileIssuer::Here { issuer, source, scope } => {
+                let source = source.clone();
+                let mut credential = match self.file.read(move || source.load()).await {
                     Some(Ok(credential)) => credential,
                     Some(Err(error)) => return Outcome::Unusable(error.to_string()),
                     None => return Outcome::Hung,
@@ -195,12 +153,14 @@ impl Kind {
                 }
                 issuer.rotate(credential, &TokenKey::default()).await
             }
-            Self::ApiKey { file: path, issuer } => {
-                let from = path.clone();
-                match read(file, move || read_api_key(&from)).await {
+            ProfileIssuer::Remote { issuer, .. } => {
+                let path = self.file.path().to_owned();
+                match self.file.read(move || read_api_key(&path)).await {
                     Some(Ok(key)) if issuer.uses(&key) => return Outcome::Same,
                     Some(Ok(key)) => issuer.rotate(&key, &TokenKey::default()).await,
-                    Some(Err(error)) => return Outcome::Unusable(format!("{}: {error}", path.display())),
+                    Some(Err(error)) => {
+                        return Outcome::Unusable(format!("{}: {error}", self.source()));
+                    }
                     None => return Outcome::Hung,
                 }
             }
@@ -208,71 +168,30 @@ impl Kind {
         result.map_or_else(Outcome::Refused, |_issued| Outcome::Rotated)
     }
 
-    fn place(&self) -> String {
-        match self {
-            Self::AccessKey { source, .. } => source.to_string(),
-            Self::ApiKey { file, .. } => file.display().to_string(),
+    /// Where the credential is, for the log.
+    fn source(&self) -> String {
+        match &self.issuer {
+            ProfileIssuer::Here { source, .. } => source.to_string(),
+            ProfileIssuer::Remote { .. } => self.file.path().display().to_string(),
         }
     }
 
-    fn issuer(&self) -> &'static str {
-        match self {
-            Self::AccessKey { .. } => "HERE",
-            Self::ApiKey { .. } => "the other token provider",
+    async fn warn_if_readable_by_others(&mut self) {
+        let path = self.file.path().to_owned();
+        if self.file.read(move || is_readable_by_others(&path)).await == Some(true) {
+            warn_of_others(self.file.path());
         }
     }
-}
-
-async fn warn_if_readable_by_others(file: Option<&mut Watched>) {
-    let Some(file) = file else { return };
-    let path = file.path().to_owned();
-    if file.read(move || is_readable_by_others(&path)).await == Some(true) {
-        warn_of_others(file.path());
-    }
-}
-
-/// Tells the log that a file with a credential is not for its owner's eyes alone.
-pub fn warn_of_others(file: &Path) {
-    tracing::warn!(
-        credential.source = %file.display(),
-        "other users of this machine can read the credential file; chmod 600 it"
-    );
-}
-
-/// What is in no file is in memory, and does not block.
-async fn read<T: Send + 'static>(
-    file: Option<&mut Watched>,
-    read: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
-    match file {
-        Some(file) => file.read(read).await,
-        None => Some(read()),
-    }
-}
-
-/// Reads the file with the API key that another token provider is asked with.
-///
-/// # Errors
-///
-/// What the system said.
-pub fn read_api_key(file: &Path) -> io::Result<SecretString> {
-    let text = std::fs::read_to_string(file).map(Zeroizing::new)?;
-    Ok(SecretString::from(trim_value(&text)))
-}
-
-/// Returns whether users other than the file's owner can read it, which deserves a warning. Group access is left out of
-/// account: services are often given their files that way.
-pub fn is_readable_by_others(file: &Path) -> bool {
-    const READ_BY_OTHERS: u32 = 0o004;
-    file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & READ_BY_OTHERS != 0)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
 
     use here_sandbox::{Sandbox, SandboxConfig};
-    use token_provider::{HereIssuerConfig, Lookup, TokenProvider};
+    use token_provider::{CredentialSource, HereIssuer, HereIssuerConfig, Lookup, TokenProvider};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -283,6 +202,11 @@ mod tests {
                               here.token.endpoint.url = http://127.0.0.1:1/oauth2/token\n";
     const OTHER: &str = "here.access.key.id = second\nhere.access.key.secret = planted\n\
                          here.token.endpoint.url = http://127.0.0.1:1/oauth2/token\n";
+
+    fn rotation(source: CredentialSource, issuer: Arc<HereIssuer>) -> Rotation {
+        let issuer = ProfileIssuer::Here { issuer, source, scope: None };
+        Rotation::new("default".to_owned(), issuer).expect("is in a file")
+    }
 
     /// Looks as often as a change takes to settle.
     async fn look_at(now: Instant, rotation: &mut Rotation, handout: &Handout) {
@@ -321,7 +245,7 @@ mod tests {
             let issuer = Arc::new(HereIssuer::new(HereIssuerConfig::new(credential)).expect("can be made"));
             let provider = TokenProvider::new(Arc::clone(&issuer));
             let handout = Handout::new([Profile::new("default", Vec::new(), provider)], "default");
-            let rotation = Rotation::new("default", source, None, Arc::clone(&issuer));
+            let rotation = rotation(source, Arc::clone(&issuer));
             Self { sandbox, origin, issuer, handout, rotation, path, _folder: folder }
         }
 
@@ -362,10 +286,10 @@ mod tests {
         assert_ne!(issuer.credential().access_key_id(), "second");
 
         sandbox.add_access_key("second", "planted-second-secret").expect("is the second");
-        let soon = now + TRY_AGAIN.saturating_sub(Duration::from_secs(1));
+        let soon = now + RETRY_AFTER.saturating_sub(Duration::from_secs(1));
         look_at(soon, rotation, handout).await;
         assert_ne!(issuer.credential().access_key_id(), "second", "HERE is left alone for a while");
-        look_at(now + TRY_AGAIN, rotation, handout).await;
+        look_at(now + RETRY_AFTER, rotation, handout).await;
         assert_eq!(issuer.credential().access_key_id(), "second");
         assert_eq!(refused(), 1);
     }
@@ -380,7 +304,7 @@ mod tests {
         let issuer = Arc::new(HereIssuer::new(HereIssuerConfig::new(credential)).expect("can be made"));
         let provider = TokenProvider::new(Arc::clone(&issuer));
         let handout = Handout::new([Profile::new("default", Vec::new(), provider)], "default");
-        (Rotation::new("default", source, None, issuer), handout)
+        (rotation(source, issuer), handout)
     }
 
     fn problem(handout: &Handout) -> Option<String> {
@@ -459,17 +383,6 @@ mod tests {
         assert_eq!(problem(&handout), None);
     }
 
-    #[test]
-    fn file_that_everyone_can_read_is_noticed() {
-        let file = tempfile::NamedTempFile::new().expect("can be made");
-        for (mode, expected) in [(0o600, false), (0o400, false), (0o640, false), (0o644, true), (0o604, true)]
-        {
-            fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).expect("is ours");
-            assert_eq!(is_readable_by_others(file.path()), expected, "{mode:o}");
-        }
-        assert!(!is_readable_by_others(Path::new("/nonexistent/file")));
-    }
-
     #[tokio::test]
     async fn change_between_the_first_reading_and_the_first_look_is_found() {
         let file = tempfile::NamedTempFile::new().expect("can be made");
@@ -489,8 +402,8 @@ mod tests {
         fs::write(file.path(), properties("other")).expect("can be written");
         let provider = TokenProvider::new(Arc::clone(&issuer));
         let handout = Handout::new([Profile::new("default", Vec::new(), provider)], "default");
-        let mut rotation = Rotation::new("default", source, None, issuer);
+        let mut rotation = rotation(source, issuer);
         look_at(Instant::now(), &mut rotation, &handout).await;
-        assert!(rotation.pending.is_some(), "was tried, and is to be tried again");
+        assert!(rotation.retry_at.is_some(), "was tried, and is to be tried again");
     }
 }

@@ -11,9 +11,8 @@ use token_provider::{
 };
 use url::Url;
 
-use super::{SetupError, TokenSource, failed, unreadable};
+use super::{SetupError, TokenSource, failed, read_api_key, unreadable};
 use crate::config::{Config, Environment, ProfileConfig, did_you_mean};
-use crate::reload::{Rotation, read_api_key};
 use crate::telemetry::{MeteredIssuer, place_of};
 
 /// What a profile's issuer is asked with, and where that was found.
@@ -220,13 +219,19 @@ impl ProfileIssuer {
         }
     }
 
-    /// Returns what keeps it in step with the file that its credential is from.
-    pub(super) fn into_rotation(self, profile: &str) -> Option<Rotation> {
+    /// Returns what its answers are said to come from.
+    pub fn name(&self) -> &'static str {
         match self {
-            Self::Here { issuer, source, scope } => Some(Rotation::new(profile, source, scope, issuer)),
-            Self::Remote { issuer, api_key_file, .. } => {
-                api_key_file.map(|file| Rotation::of_api_key(profile, &file, issuer))
-            }
+            Self::Here { .. } => "HERE",
+            Self::Remote { .. } => "the other token provider",
+        }
+    }
+
+    /// Returns the file that its credential is read from, if it is in one.
+    pub fn credential_file(&self) -> Option<&Path> {
+        match self {
+            Self::Here { source, .. } => source.path(),
+            Self::Remote { api_key_file, .. } => api_key_file.as_deref(),
         }
     }
 }

@@ -14,9 +14,9 @@ const ROOMS: &[&str] = &[
     "http",
     "admin",
     "listen",
+    "setup",
     "notify",
     "reload",
-    "setup",
     "cli",
     "commands",
 ];

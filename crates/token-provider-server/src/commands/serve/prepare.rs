@@ -113,6 +113,6 @@ impl Account {
             profiles.push(setup::profile(name, config, self.credential.clone())?.0);
             sources.push(TokenSource::sandbox(name, &self.origin));
         }
-        Ok(Service { access: setup::access_with(config, profiles), rotations: Vec::new(), sources })
+        Ok(Service { access: setup::access_with(config, profiles), issuers: Vec::new(), sources })
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
@@ -61,8 +61,7 @@ impl Folder {
     /// Makes a pipe with a name: whoever reads it hangs, as on a network file system whose server is gone.
     pub(crate) fn pipe(&self, name: &str) -> PathBuf {
         let path = self.path(name);
-        let made = std::process::Command::new("mkfifo").arg("-m").arg("600").arg(&path).status();
-        assert!(made.expect("can be run").success());
+        make_pipe(&path);
         path
     }
 
@@ -301,18 +300,19 @@ pub(crate) fn feed(pipe: PathBuf, text: &str) {
     std::thread::spawn(move || {
         // Opening waits for a reader.
         while let Ok(mut writer) = fs::File::options().write(true).open(&pipe) {
-            if writer.write_all(text.as_bytes()).is_err() {
-                continue;
-            }
-            drop(writer);
-            // The reader is at the end, and goes.
-            let mut look = fs::File::options();
-            look.write(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-            while look.open(&pipe).is_ok() {
-                std::thread::yield_now();
+            // The next reader gets a pipe of its own: at this one it could meet the end of what is meant for the first.
+            let next = pipe.with_extension("next");
+            make_pipe(&next);
+            if fs::rename(next, &pipe).is_err() || writer.write_all(text.as_bytes()).is_err() {
+                return;
             }
         }
     });
+}
+
+fn make_pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg("-m").arg("600").arg(path).status();
+    assert!(made.expect("can be run").success());
 }
 
 /// Whether the tests may act as other users.
