@@ -95,7 +95,7 @@ fn check_config(config: &Config) {
     // All but the identity provider, which would be asked for its keys.
     let mut offline = config.clone();
     offline.access.oidc = None;
-    drop(Access::new(&offline, Handout::new([], &config.profile)));
+    drop(Access::start(&offline, Handout::new([], &config.profile)));
     check_shown(config);
 }
 

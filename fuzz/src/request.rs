@@ -133,7 +133,7 @@ fn app(text: &str, provider: &TokenProvider) -> App {
         Profile::new(name, scopes, provider.clone())
     });
     let handout = Handout::new(profiles, &config.profile);
-    App::new(Access::new(&config, handout), Page::Plain)
+    App::new(Access::start(&config, handout), Page::Plain)
 }
 
 /// One run.

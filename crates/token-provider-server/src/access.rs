@@ -13,7 +13,6 @@ mod handout;
 mod hints;
 mod host;
 mod mtls;
-mod oidc;
 mod policy;
 mod proxy;
 mod rate;
@@ -34,7 +33,6 @@ use crate::problem::Problem;
 pub use self::browser::Cors;
 pub use self::caller::Caller;
 pub use self::handout::{Handout, Profile, ProfileStatus};
-pub use self::oidc::fetch_keys as fetch_identity_keys;
 pub use self::rules::Rules;
 pub(crate) use self::rules::X_API_KEY;
 pub use self::shares::{Share, Shares};
@@ -110,10 +108,10 @@ pub struct Permit<'a> {
 }
 
 impl Access {
-    /// Puts the rules of a configuration before the tokens of its profiles. With an identity provider it needs a Tokio
-    /// runtime, in which that is asked for its keys.
-    pub fn new(config: &Config, handout: Handout) -> Self {
-        let rules = ArcSwap::from_pointee(Rules::new(config, None));
+    /// Puts the rules of a configuration before the tokens of its profiles. With an identity provider it spawns the task
+    /// that keeps its keys fresh, and needs a Tokio runtime.
+    pub fn start(config: &Config, handout: Handout) -> Self {
+        let rules = ArcSwap::from_pointee(Rules::start(config, None));
         Self { rules, handout, is_draining: AtomicBool::new(false) }
     }
 
@@ -125,7 +123,7 @@ impl Access {
     /// Takes the rules of a changed configuration. Requests under way are judged by the old ones; rate limits start
     /// with full buckets. The keys of an identity provider that stays the same are kept.
     pub fn reload(&self, config: &Config) {
-        let rules = Rules::new(config, Some(&self.rules.load()));
+        let rules = Rules::start(config, Some(&self.rules.load()));
         self.rules.store(Arc::new(rules));
         // Every lifetime that can be configured is one that a token can have.
         if let Ok(key) = TokenKey::new(config.lifetimes.usual()) {

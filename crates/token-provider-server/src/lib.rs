@@ -7,6 +7,8 @@ mod printable;
 
 mod topic;
 
+mod outbound;
+
 pub mod reason;
 
 pub mod problem;
@@ -14,6 +16,8 @@ pub mod problem;
 pub mod config;
 
 pub mod telemetry;
+
+mod oidc;
 
 pub mod access;
 

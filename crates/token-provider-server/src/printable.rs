@@ -1,8 +1,9 @@
 //! Text from elsewhere (an answer, a certificate, a variable's name, a path), made fit for a terminal and a log.
 
+use std::error::Error;
 use std::fmt::{self, Display, Write};
 
-use token_provider::is_invisible;
+use token_provider::{error_chain, is_invisible};
 
 /// Enough to recognize a message by; a page of HTML that a stranger's server answered with is cut.
 const LONGEST_EXCERPT: usize = 300;
@@ -26,6 +27,19 @@ pub(crate) fn excerpt(text: impl Display) -> String {
     let text = text.to_string();
     let start: String = text.chars().take(LONGEST_EXCERPT).map(escape).collect();
     if text.chars().nth(LONGEST_EXCERPT).is_some() { start + "…" } else { start }
+}
+
+/// Returns what caused an error, outermost first, without what the errors before it say themselves.
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
+    let mut said = escaped(error);
+    let mut causes = Vec::new();
+    for cause in error_chain(error).skip(1).map(excerpt) {
+        if !said.contains(&cause) {
+            said.push_str(&cause);
+            causes.push(cause);
+        }
+    }
+    causes
 }
 
 /// Writes one character of a JSON text, escaped as in JSON where it is hidden.

@@ -16,7 +16,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 use token_provider::{Error, ErrorKind, Scope};
 
-use crate::reason::{Method, Rule};
+use crate::reason::{Method, Rejection, Rule};
 use crate::topic::Topic;
 
 const REJECTED_CERTIFICATE: &str =
@@ -162,8 +162,8 @@ impl Problem {
             .with_header(WWW_AUTHENTICATE, r#"Bearer realm="token-provider", error="invalid_token""#)
     }
 
-    /// The identity provider's token is not good (RFC 6750 §3.1). The reason has no quotation marks.
-    pub fn rejected_token(reason: &'static str) -> Self {
+    /// What names the caller is not good (RFC 6750 §3.1). The reason has no quotation marks.
+    fn rejected_token(reason: &'static str) -> Self {
         let challenge =
             format!(r#"Bearer realm="token-provider", error="invalid_token", error_description="{reason}""#);
         let mut problem = Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidToken, reason)
@@ -362,6 +362,13 @@ impl Problem {
 /// `Retry-After` has no fractions, and "0" would invite a caller back before the pause is over.
 fn whole_seconds(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}
+
+/// The identity provider's token is not good.
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        Self::rejected_token(rejection.as_str())
+    }
 }
 
 impl From<&Error> for Problem {

@@ -73,6 +73,43 @@ names! {
 }
 
 names! {
+    /// Why a token of the identity provider lets nobody in, in words that say nothing of what is in it: its bearer may be
+    /// a stranger.
+    Rejection {
+        /// Longer than a request's head may be.
+        TooLong => "the token is too long",
+        /// Not three parts of base64url, or not JSON, or a member that is missing, given twice, or of another type.
+        Malformed => "the token is not a well-formed JWT",
+        /// Another kind of JWT, such as a logout token.
+        Type => "the token is of a type that is not for access",
+        /// None at all, a shared secret, or one that the key is not for.
+        Algorithm => "the token's signature algorithm is not accepted",
+        /// `crit` names one.
+        CriticalHeader => "the token asks for an extension that is not known here",
+        /// `iss` is another.
+        Issuer => "the token is from another issuer",
+        /// `aud` is another.
+        Audience => "the token is for another audience",
+        /// `exp` is over.
+        Expired => "the token has expired",
+        /// `nbf` is yet to come.
+        NotYetValid => "the token is not valid yet",
+        /// `iat` is yet to come.
+        IssuedInFuture => "the token was issued in the future",
+        /// `sub` is missing, or not fit for a log.
+        Subject => "the token's subject is missing or not well-formed",
+        /// `cnf` binds it to a certificate or a `DPoP` key.
+        Bound => "the token is bound to a key of the caller, which cannot be checked here",
+        /// It names no key, and several could have signed it.
+        NoKeyId => "the token does not say which key signed it",
+        /// The identity provider has no key of this name.
+        UnknownKey => "the token's key is unknown",
+        /// The key did not sign it.
+        Signature => "the token's signature is wrong",
+    }
+}
+
+names! {
     /// How a request for a token ended.
     Outcome {
         /// With a token.

@@ -264,5 +264,5 @@ fn failed(profile: &str) -> impl Fn(Error) -> SetupError {
 
 /// Puts the access rules together around profiles made before.
 pub fn access_with(config: &Config, profiles: Vec<Profile>) -> Access {
-    Access::new(config, Handout::new(profiles, &config.profile))
+    Access::start(config, Handout::new(profiles, &config.profile))
 }

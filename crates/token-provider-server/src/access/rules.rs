@@ -14,14 +14,14 @@ use super::browser::{self, BrowserRules, Cors};
 use super::hints::Hints;
 use super::host::HostRules;
 use super::mtls::Mtls;
-use super::oidc::Oidc;
 use super::policy::Policy;
 use super::proxy::TrustedProxy;
 use super::rate::AddressLimiter;
 use super::{Caller, Ends};
-use crate::config::{Config, Lifetimes, RateConfig};
+use crate::config::{Config, Lifetimes, OidcConfig, RateConfig};
+use crate::oidc::IdentityProvider;
 use crate::problem::Problem;
-use crate::reason::Rule;
+use crate::reason::{Method, Rule};
 
 /// What callers without a name may ask of one address that is not loopback, unless the configuration says otherwise.
 /// A wrong credential is charged to its address as well. (A right one is let in all the same: who shares an address
@@ -39,7 +39,7 @@ pub struct Rules {
     lifetimes: Lifetimes,
     pub(super) drain: Duration,
     api_keys: ApiKeys,
-    oidc: Option<Oidc>,
+    identity_provider: Option<(IdentityProvider, Policy)>,
     mtls: Option<Mtls>,
     trusted_proxy: Option<TrustedProxy>,
     /// `None` when everybody has to say who they are.
@@ -60,11 +60,15 @@ enum Presented<'a> {
 
 impl Rules {
     /// Makes the rules of a configuration. `previous` is what was in force before it changed. With an identity provider
-    /// it needs a Tokio runtime.
-    pub(super) fn new(config: &Config, previous: Option<&Self>) -> Self {
+    /// it spawns the task that keeps its keys fresh, and needs a Tokio runtime.
+    pub(super) fn start(config: &Config, previous: Option<&Self>) -> Self {
         let access = &config.access;
-        let previous = previous.and_then(|previous| previous.oidc.as_ref());
-        let start = |oidc| Oidc::start(oidc, Arc::new(SystemClock), previous);
+        let previous = previous.and_then(|previous| previous.identity_provider.as_ref());
+        let identity_provider = |oidc: &OidcConfig| {
+            let previous = previous.map(|(provider, _)| provider);
+            let provider = IdentityProvider::spawn_refresher(oidc, Arc::new(SystemClock), previous);
+            (provider, Policy::of_each(&oidc.policy))
+        };
         let (count, burst) = ADDRESS_RATE;
         let usual = RateConfig {
             count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN),
@@ -81,7 +85,7 @@ impl Rules {
             lifetimes: config.lifetimes.clone(),
             drain: config.drain,
             api_keys: ApiKeys::new(&access.api_keys),
-            oidc: access.oidc.as_ref().map(start),
+            identity_provider: access.oidc.as_ref().map(identity_provider),
             mtls: access.mtls.as_ref().map(Mtls::new),
             trusted_proxy: access.trusted_proxy.as_ref().map(TrustedProxy::new),
             anonymous: access.lets_anyone_in().then(|| Policy::of_one(&anonymous_policy)),
@@ -92,7 +96,7 @@ impl Rules {
 
     /// Returns the identity provider, and whether it had keys when it was last asked.
     pub fn identity_provider(&self) -> Option<(&str, bool)> {
-        self.oidc.as_ref().map(Oidc::status)
+        self.identity_provider.as_ref().map(|(provider, _)| provider.status())
     }
 
     /// Judges the name by which the request calls this server, before anything else is done for it, and returns it.
@@ -171,12 +175,15 @@ impl Rules {
         address: Option<IpAddr>,
     ) -> Result<Caller<'r>, Problem> {
         let presented = self.presented(headers);
-        let shown = match (presented, &self.oidc) {
+        let shown = match (presented, &self.identity_provider) {
             (Presented::Nothing, _) => None,
             (Presented::ApiKey(key), _) => {
                 Some(self.api_keys.authenticate(key).ok_or_else(Problem::invalid_token))
             }
-            (Presented::Token(token), Some(oidc)) => Some(oidc.authenticate(token).await),
+            (Presented::Token(token), Some((provider, policy))) => {
+                let subject = provider.authenticate(token).await;
+                Some(subject.map(|subject| Caller::named(Method::Oidc, subject, policy)))
+            }
             (Presented::Token(_), None) => Some(Err(Problem::invalid_token())),
         };
         let (named, refusal) = match shown {
@@ -252,7 +259,10 @@ impl Rules {
     fn ways(&self) -> String {
         let ways = [
             (!self.api_keys.is_empty(), "send an API key (X-API-Key, or Authorization: Bearer)"),
-            (self.oidc.is_some(), "send a token of your identity provider (Authorization: Bearer)"),
+            (
+                self.identity_provider.is_some(),
+                "send a token of your identity provider (Authorization: Bearer)",
+            ),
             (self.mtls.is_some(), "show a client certificate"),
             (
                 self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.header().is_some()),
@@ -345,7 +355,7 @@ impl Rules {
         let token = token.trim_ascii();
         if token.starts_with(api_key::PREFIX.as_bytes()) {
             Presented::ApiKey(token)
-        } else if self.anonymous.is_some() && self.oidc.is_none() && self.api_keys.is_empty() {
+        } else if self.anonymous.is_some() && self.identity_provider.is_none() && self.api_keys.is_empty() {
             Presented::Nothing
         } else {
             Presented::Token(token)

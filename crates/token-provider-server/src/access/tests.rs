@@ -8,6 +8,8 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
+mod identity;
+
 use super::{ClientCertificate, ClientNames, Cors, Ends, Rules, api_key};
 use crate::config::{Config, Environment, Overrides, PublicHost};
 use crate::problem::Problem;
@@ -15,7 +17,7 @@ use crate::problem::Problem;
 fn rules(text: &str) -> Rules {
     let file = (Path::new("c.toml"), text);
     let config = Config::parse(Some(file), &Environment::default(), &Overrides::default());
-    Rules::new(&config.expect("is well-formed"), None)
+    Rules::start(&config.expect("is well-formed"), None)
 }
 
 fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {

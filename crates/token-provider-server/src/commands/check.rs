@@ -8,12 +8,12 @@ use std::io::{self, Write as _};
 
 use token_provider::{Error, ErrorKind, Issue as _, Proxies, TokenKey};
 
-use super::failure::{EXIT_CONFIG, Failure, causes};
+use super::failure::{EXIT_CONFIG, Failure};
 use super::health;
-use crate::access;
 use crate::config::{AuditConfig, Config, Environment, Listen, Overrides};
 use crate::listen::{self, Listener, Tls};
-use crate::printable::escaped;
+use crate::oidc;
+use crate::printable::{causes, escaped};
 use crate::setup::{self, ProfileIssuer, is_readable_by_others};
 use crate::telemetry::place_of;
 
@@ -142,14 +142,11 @@ async fn taken(what: &str, listen: &Listen, is_tls: bool, error: io::Error, repo
 
 async fn check_identity_provider(config: &Config, report: &mut Report) {
     let Some(oidc) = &config.access.oidc else { return };
-    match access::fetch_identity_keys(oidc).await {
-        Ok(0) => report.failure(
-            "identity provider",
-            format_args!("{}: has no key that can be used", oidc.issuer),
-            1,
-        ),
-        Ok(keys) => report.ok("identity provider", format_args!("{}: keys: {keys}", oidc.issuer)),
-        Err(error) => report.failure("identity provider", format_args!("{}: {error}", oidc.issuer), 1),
+    let (what, issuer) = ("identity provider", &oidc.issuer);
+    match oidc::fetch_keys(oidc).await {
+        Ok(0) => report.failure(what, format_args!("{issuer}: has no key that can be used"), 1),
+        Ok(keys) => report.ok(what, format_args!("{issuer}: keys: {keys}")),
+        Err(error) => report.failure(what, format_args!("{issuer}: {}", with_causes(&error)), 1),
     }
 }
 

@@ -1,12 +1,9 @@
 //! Why a command failed, what it says then, and what the process exits with.
 
-use std::error::Error;
 use std::io;
 
-use token_provider::error_chain;
-
 use crate::config::ConfigError;
-use crate::printable::{escaped, excerpt};
+use crate::printable::{causes, escaped};
 use crate::setup::SetupError;
 use crate::telemetry;
 use crate::topic::Topic;
@@ -97,19 +94,6 @@ impl Failure {
         text.extend(causes(self).iter().map(|cause| format!("caused by: {cause}\n")));
         telemetry::log::write(text.as_bytes());
     }
-}
-
-/// Returns what caused an error, outermost first, without what the errors before it say themselves.
-pub(super) fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
-    let mut said = escaped(error);
-    let mut causes = Vec::new();
-    for cause in error_chain(error).skip(1).map(excerpt) {
-        if !said.contains(&cause) {
-            said.push_str(&cause);
-            causes.push(cause);
-        }
-    }
-    causes
 }
 
 #[cfg(test)]

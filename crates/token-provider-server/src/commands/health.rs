@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::failure::Failure;
 use crate::config::{Config, Listen};
+use crate::outbound;
 use crate::printable::excerpt;
 use crate::reload::Settings;
 
@@ -37,10 +38,10 @@ pub(super) async fn run(settings: Settings, live: bool) -> Result<(), Failure> {
     let (listen, place) = place(config)?;
     let failed = |source| Failure::Unanswered { listen: listen.to_string(), source };
     let (path, word) = if live { ("/livez", "live\n") } else { ("/readyz", "ready\n") };
-    let mut answer = ask(&place, path, config.tls.is_some()).await.map_err(failed)?;
+    let answer = ask(&place, path, config.tls.is_some()).await.map_err(failed)?;
     let status = answer.status().as_u16();
     if status != 200 {
-        let problem = serde_json::from_slice::<Problem>(&start_of(&mut answer).await).ok();
+        let problem = serde_json::from_slice::<Problem>(&body_of(answer).await).ok();
         let reason = problem.map(|problem| format!(": {}", excerpt(problem.error_description)));
         let reason = reason.unwrap_or_default();
         return Err(Failure::NotReady { listen: listen.to_string(), status, reason });
@@ -52,26 +53,18 @@ pub(super) async fn run(settings: Settings, live: bool) -> Result<(), Failure> {
 pub(super) async fn is_ours(listen: &Listen, is_tls: bool) -> bool {
     let Some(place) = Place::of(listen) else { return false };
     match ask(&place, "/livez", is_tls).await {
-        Ok(mut answer) => {
+        Ok(answer) => {
             answer.status() == 200
                 && answer.headers().contains_key("x-request-id")
-                && start_of(&mut answer).await == b"live\n"
+                && body_of(answer).await == b"live\n"
         }
         Err(_) => false,
     }
 }
 
-/// As much of an answer as a server of ours would send, whoever it is that answers.
-async fn start_of(answer: &mut reqwest::Response) -> Vec<u8> {
-    let mut start = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
-        start.extend_from_slice(&chunk);
-        if start.len() >= MAX_ANSWER {
-            break;
-        }
-    }
-    start.truncate(MAX_ANSWER);
-    start
+/// What a server of ours says; nothing, where the answer breaks off or is longer than ours are.
+async fn body_of(answer: reqwest::Response) -> Vec<u8> {
+    outbound::body(answer, MAX_ANSWER).await.ok().flatten().unwrap_or_default()
 }
 
 /// The first listener of which the configuration says where it is: all of them lead to one server.
@@ -98,13 +91,9 @@ impl Place {
 }
 
 async fn ask(place: &Place, path: &str, is_tls: bool) -> reqwest::Result<reqwest::Response> {
-    let client = reqwest::Client::builder()
-        .timeout(PATIENCE)
-        .redirect(reqwest::redirect::Policy::none())
-        // It is this machine, whatever the way to others.
-        .no_proxy()
-        // Nor does its certificate speak of addresses. Nothing secret is sent, and all that is believed is a status.
-        .tls_danger_accept_invalid_certs(true);
+    // It is this machine: its certificate does not speak of addresses. Nothing secret is sent, and all that is believed is
+    // a status.
+    let client = outbound::client(PATIENCE).tls_danger_accept_invalid_certs(true);
     let (client, url) = match place {
         Place::Tcp(address) if is_tls => (client, format!("https://{address}{path}")),
         Place::Tcp(address) => (client, format!("http://{address}{path}")),

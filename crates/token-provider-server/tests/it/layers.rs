@@ -6,10 +6,12 @@ use super::source::Source;
 const ROOMS: &[&str] = &[
     "printable",
     "topic",
+    "outbound",
     "reason",
     "problem",
     "config",
     "telemetry",
+    "oidc",
     "access",
     "http",
     "admin",
@@ -28,15 +30,11 @@ const HAVE_CYCLES: &[&str] = &["access", "telemetry", "http", "reload", "setup",
 const ONLY_IN: &[(&str, &[&str], &[&str])] = &[
     ("reads the wall clock", &["SystemTime::now"], &[]),
     ("reads the environment", &["std::env"], &["config"]),
-    (
-        "calls over the network",
-        &["reqwest::Client"],
-        &["access::oidc::provider", "telemetry::otlp", "commands::health"],
-    ),
+    ("calls over the network", &["reqwest::Client"], &["outbound"]),
     (
         "starts tasks or timers",
         &["tokio::spawn", "spawn_blocking", "JoinSet", "thread::Builder", "time::sleep", "time::interval"],
-        &["access::oidc", "telemetry", "admin", "listen", "reload", "notify", "commands::serve"],
+        &["oidc::refresher", "telemetry", "admin", "listen", "reload", "notify", "commands::serve"],
     ),
     ("shows a token or a secret", &["expose_secret"], &["http::token", "commands::token"]),
 ];

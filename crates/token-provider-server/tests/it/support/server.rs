@@ -143,7 +143,7 @@ impl Setup {
         let names = handout.names().map(str::to_owned).collect();
         let trail = self.trail.map_or(AuditConfig::Off, AuditConfig::File);
         let audit = Audit::start(&trail, names, config.admin.listen.is_some()).expect("can be opened");
-        let access = token_provider_server::access::Access::new(&config, handout);
+        let access = token_provider_server::access::Access::start(&config, handout);
         let app = App::new(access, Page::Plain).with_telemetry(Telemetry::new(audit));
         let app = Arc::new(app);
         let shutdown = CancellationToken::new();

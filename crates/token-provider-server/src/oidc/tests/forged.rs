@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::support::{Bench, Key, claims, claims_with, header};
-use crate::access::oidc::fault::Fault;
+use crate::reason::Rejection;
 
 #[tokio::test(start_paused = true)]
 async fn refusal_says_what_is_wrong_and_nothing_of_the_token() {
@@ -27,31 +27,14 @@ async fn refusal_says_what_is_wrong_and_nothing_of_the_token() {
 
 /// RFC 6750 §3: what stands in `error_description` has neither quotation marks nor backslashes.
 #[test]
-fn every_fault_has_a_text_of_its_own_that_fits_into_a_header() {
-    let faults = [
-        Fault::TooLong,
-        Fault::Malformed,
-        Fault::Type,
-        Fault::Algorithm,
-        Fault::CriticalHeader,
-        Fault::Issuer,
-        Fault::Audience,
-        Fault::Expired,
-        Fault::NotYetValid,
-        Fault::IssuedInFuture,
-        Fault::Subject,
-        Fault::Bound,
-        Fault::NoKeyId,
-        Fault::UnknownKey,
-        Fault::Signature,
-    ];
-    let mut texts: Vec<&str> = faults.iter().map(|fault| fault.as_str()).collect();
+fn every_rejection_has_a_text_of_its_own_that_fits_into_a_header() {
+    let mut texts = Rejection::ALL.map(Rejection::as_str).to_vec();
     for text in &texts {
         assert!(text.bytes().all(|byte| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~')), "{text}");
     }
     texts.sort_unstable();
     texts.dedup();
-    assert_eq!(texts.len(), faults.len());
+    assert_eq!(texts.len(), Rejection::ALL.len());
 }
 
 proptest! {

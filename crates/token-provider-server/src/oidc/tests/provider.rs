@@ -1,16 +1,17 @@
 //! The identity provider over a real socket, answering well and badly.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
-use url::Url;
 
-use super::support::Key;
-use crate::access::oidc::provider::{FetchError, Fetched, Provider};
+use super::support::{Key, config};
+use crate::config::OidcConfig;
+use crate::oidc::keys::KeySet;
+use crate::oidc::provider::{FetchError, Provider};
+use crate::printable::causes;
 
 /// Makes the answer to the discovery request and to the other one, given the provider's origin.
 type Answers = Box<dyn Fn(&str) -> [Vec<u8>; 2]>;
@@ -46,15 +47,18 @@ impl Wire {
         Self { origin, requests, _task: task }
     }
 
-    async fn fetch(&self) -> Result<Fetched, FetchError> {
-        let discovery =
-            Url::parse(&format!("{}/.well-known/openid-configuration", self.origin)).expect("is a URL");
-        Provider::new(self.origin.clone(), discovery).fetch().await
+    async fn fetch(&self) -> Result<KeySet, FetchError> {
+        provider(&self.origin).fetch().await
     }
 
     fn asked(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.requests.try_recv().ok()).collect()
     }
+}
+
+fn provider(origin: &str) -> Provider {
+    let discovery = format!("{origin}/.well-known/openid-configuration").parse().expect("is a URL");
+    Provider::new(&OidcConfig { issuer: origin.to_owned(), discovery, ..config() })
 }
 
 fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
@@ -80,12 +84,8 @@ fn chunked(size: usize) -> Vec<u8> {
 #[tokio::test]
 async fn keys_are_found_through_the_discovery_document() {
     let keys = json!({ "keys": [Key::p256().jwk("a"), Key::ed25519().jwk("b")] }).to_string();
-    let mut wire = Wire::start(|origin| {
-        [ok(&discovery(origin)), answer("200 OK", "cache-control: public, max-age=1200\r\n", &keys)]
-    })
-    .await;
-    let fetched = wire.fetch().await.expect("is well-formed");
-    assert_eq!((fetched.keys.len(), fetched.age), (2, Duration::from_secs(1200)));
+    let mut wire = Wire::start(|origin| [ok(&discovery(origin)), ok(&keys)]).await;
+    assert_eq!(wire.fetch().await.expect("is well-formed").len(), 2);
     let asked = wire.asked();
     let [first, second] = asked.as_slice() else { panic!("{asked:?}") };
     assert!(first.starts_with("GET /.well-known/openid-configuration HTTP/1.1\r\n"), "{first}");
@@ -212,7 +212,7 @@ async fn bad_answer_is_an_error_that_repeats_nothing_of_it() {
         let mut wire = Wire::start(answers).await;
         let error = wire.fetch().await.map(drop).expect_err(what);
         assert!(error.to_string().starts_with(expected), "{what}: {error}");
-        let log = format!("{error} {} {error:?}", error.causes());
+        let log = format!("{error} {:?} {error:?}", causes(&error));
         assert!(!log.contains("planted-secret"), "{what}: {log}");
         assert_eq!(wire.asked().len(), requests, "{what}");
     }
@@ -232,8 +232,7 @@ async fn provider_that_is_not_there_is_an_error() {
     let socket = TcpSocket::new_v4().expect("can be made");
     socket.bind("127.0.0.1:0".parse().expect("is an address")).expect("a port is free");
     let origin = format!("http://{}", socket.local_addr().expect("is bound"));
-    let discovery = Url::parse(&format!("{origin}/.well-known/openid-configuration")).expect("is a URL");
-    let error = Provider::new(origin, discovery).fetch().await.map(drop).expect_err("nobody listens");
-    assert!(matches!(error, FetchError::NoAnswer { .. }), "{error:?}");
-    assert!(!error.causes().is_empty());
+    let error = provider(&origin).fetch().await.map(drop).expect_err("nobody listens");
+    assert!(error.to_string().starts_with("no answer to the request for the discovery document; check "));
+    assert!(!causes(&error).is_empty());
 }

@@ -11,10 +11,10 @@ use token_provider::{Clock as _, SystemClock};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::support::{Key, claims_with, description, header};
 use crate::access::api_key;
 use crate::access::{Caller, ClientCertificate, ClientNames, Ends, Rules};
 use crate::config::{Config, Environment, Overrides};
+use crate::oidc::tests::support::{Key, claims_with, description, header};
 use crate::problem::Problem;
 use crate::reason::Method;
 
@@ -83,7 +83,7 @@ async fn any_configured_way_lets_a_caller_in() {
          [access.mtls]\nallow = [\"dashboard.example.com\"]\n[tls]\ncert = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\n",
         oidc(&issuer)
     );
-    let rules = Rules::new(&config(&text), None);
+    let rules = Rules::start(&config(&text), None);
     let certificate = ClientNames { dns: vec!["dashboard.example.com".to_owned()], uri: Vec::new() };
     let (bare, mtls) = (
         Ends::default(),
@@ -123,7 +123,7 @@ async fn any_configured_way_lets_a_caller_in() {
 async fn bad_token_is_refused_where_callers_without_one_are_let_in() {
     let key = Key::p256();
     let (issuer, _) = issuer(&key).await;
-    let rules = Rules::new(&config(&format!("[access]\nanonymous = true\n{}", oidc(&issuer))), None);
+    let rules = Rules::start(&config(&format!("[access]\nanonymous = true\n{}", oidc(&issuer))), None);
     let ends = Ends::default();
     assert_eq!(ask(&rules, None, &ends).await.map(|caller| caller.method()).ok(), Some(Method::Anonymous));
     let named = ask(&rules, Some(&token(&key, &issuer)), &ends).await;
@@ -131,7 +131,7 @@ async fn bad_token_is_refused_where_callers_without_one_are_let_in() {
     let refused = ask(&rules, Some(&token(&Key::p256(), &issuer)), &ends).await.expect_err("is forged");
     assert_eq!(description(refused), "401 the token's signature is wrong");
     // Without an identity provider the header is for somebody else, such as a proxy in front.
-    let rules = Rules::new(&config("[access]\nanonymous = true\n"), None);
+    let rules = Rules::start(&config("[access]\nanonymous = true\n"), None);
     assert!(ask(&rules, Some("abc"), &ends).await.is_ok());
 }
 
@@ -139,7 +139,7 @@ async fn bad_token_is_refused_where_callers_without_one_are_let_in() {
 async fn each_subject_has_the_rate_for_itself_and_for_all_of_its_tokens() {
     let key = Key::p256();
     let (issuer, _) = issuer(&key).await;
-    let rules = Rules::new(&config(&format!("{}rate = \"2/h\"\n", oidc(&issuer))), None);
+    let rules = Rules::start(&config(&format!("{}rate = \"2/h\"\n", oidc(&issuer))), None);
     for (subject, lifetime, expected) in [
         ("alice", 600, None),
         ("alice", 601, None),
@@ -162,11 +162,11 @@ async fn keys_survive_a_change_of_the_configuration_and_the_rules_do_not() {
     let (issuer, asked) = issuer(&key).await;
     let token = token(&key, &issuer);
     let ends = Ends::default();
-    let first = Rules::new(&config(&oidc(&issuer)), None);
+    let first = Rules::start(&config(&oidc(&issuer)), None);
     assert!(ask(&first, Some(&token), &ends).await.is_ok());
 
     let stricter = format!("{}require = {{ groups = [\"maps\"] }}\n", oidc(&issuer));
-    let second = Rules::new(&config(&stricter), Some(&first));
+    let second = Rules::start(&config(&stricter), Some(&first));
     drop(first);
     let refused = ask(&second, Some(&token), &ends).await.expect_err("has no groups");
     assert!(description(refused).starts_with("403 claims: the token's `groups`"));
@@ -174,7 +174,7 @@ async fn keys_survive_a_change_of_the_configuration_and_the_rules_do_not() {
 
     // Another provider has other keys.
     let (other, other_asked) = self::issuer(&key).await;
-    let third = Rules::new(&config(&oidc(&other)), Some(&second));
+    let third = Rules::start(&config(&oidc(&other)), Some(&second));
     let refused = ask(&third, Some(&token), &ends).await.expect_err("is of another issuer");
     assert_eq!(description(refused), "401 the token is from another issuer");
     assert!(ask(&third, Some(&self::token(&key, &other)), &ends).await.is_ok());

@@ -3,9 +3,8 @@
 
 mod claims;
 mod forged;
-mod keeper;
 mod malformed;
 mod provider;
-mod rules;
+mod refresher;
 mod signatures;
-mod support;
+pub(crate) mod support;

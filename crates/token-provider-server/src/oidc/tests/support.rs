@@ -19,34 +19,31 @@ use serde_json::{Value, json};
 use token_provider::TestClock;
 use url::Url;
 
-use crate::access::Caller;
-use crate::access::oidc::Oidc;
-use crate::access::oidc::keeper::Keeper;
-use crate::access::oidc::key_set::KeySet;
-use crate::access::oidc::provider::{FetchError, Fetched, Provider};
 use crate::config::{OidcConfig, PolicyConfig};
+use crate::oidc::IdentityProvider;
+use crate::oidc::keys::KeySet;
+use crate::oidc::provider::FetchError;
+use crate::oidc::refresher::KeyRefresher;
 use crate::problem::Problem;
 
 pub(super) const ISSUER: &str = "https://login.example.com";
 pub(super) const AUDIENCE: &str = "token-provider";
 pub(super) const SUBJECT: &str = "dashboard";
-/// How long the provider says that its keys are good.
-pub(super) const AGE: Duration = Duration::from_secs(1000);
 
 /// A key pair of the identity provider, or of somebody who would like to be it.
 #[derive(Debug)]
-pub(super) enum Key {
+pub(crate) enum Key {
     Rsa(RsaKeyPair),
     Ec(EcdsaKeyPair, &'static str),
     Ed(Ed25519KeyPair),
 }
 
 impl Key {
-    pub(super) fn rsa() -> Self {
+    pub(crate) fn rsa() -> Self {
         Self::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).expect("can be made"))
     }
 
-    pub(super) fn p256() -> Self {
+    pub(crate) fn p256() -> Self {
         Self::ec(&ECDSA_P256_SHA256_FIXED_SIGNING, "P-256")
     }
 
@@ -67,7 +64,7 @@ impl Key {
     }
 
     /// The public half, as the provider publishes it.
-    pub(super) fn jwk(&self, kid: &str) -> Value {
+    pub(crate) fn jwk(&self, kid: &str) -> Value {
         let mut jwk = match self {
             Self::Rsa(key) => {
                 let RsaPublicKeyComponents { n, e } =
@@ -86,7 +83,7 @@ impl Key {
     }
 
     /// A token with this header and these claims, whatever they say.
-    pub(super) fn token(&self, header: &Value, claims: &Value) -> String {
+    pub(crate) fn token(&self, header: &Value, claims: &Value) -> String {
         let signed = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
         let signature = self.sign(header["alg"].as_str().unwrap_or_default(), signed.as_bytes());
         format!("{signed}.{}", encode(signature))
@@ -119,7 +116,7 @@ pub(super) fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-pub(super) fn header(alg: &str, kid: &str) -> Value {
+pub(crate) fn header(alg: &str, kid: &str) -> Value {
     json!({ "alg": alg, "kid": kid, "typ": "at+jwt" })
 }
 
@@ -130,7 +127,7 @@ pub(super) fn claims() -> Value {
 }
 
 /// The claims with some of them changed; `null` takes one away.
-pub(super) fn claims_with(changes: &Value) -> Value {
+pub(crate) fn claims_with(changes: &Value) -> Value {
     let mut claims = claims();
     for (name, value) in changes.as_object().expect("is an object") {
         match value {
@@ -170,7 +167,6 @@ pub(super) enum Answer {
     Away,
     /// Takes so long to answer with keys.
     Slow(Duration, Vec<Value>),
-    Silence,
     Panic,
 }
 
@@ -195,30 +191,29 @@ impl Script {
         self.asked.load(Ordering::Relaxed)
     }
 
-    pub(super) async fn fetch(self) -> Result<Fetched, FetchError> {
+    pub(super) async fn fetch(self) -> Result<KeySet, FetchError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let answer = self.answer.lock().expect("is not poisoned").clone();
         let keys = match answer {
             Answer::Keys(keys) => keys,
             Answer::Away => {
-                return Err(FetchError::Status { what: "key set", status: 503 });
+                return Err(FetchError::new("the request for the key set was answered with status 503"));
             }
             Answer::Slow(span, keys) => {
                 tokio::time::sleep(span).await;
                 keys
             }
-            Answer::Silence => std::future::pending().await,
             Answer::Panic => panic!("as the test wants it"),
         };
         let json = json!({ "keys": keys }).to_string();
-        Ok(Fetched { keys: KeySet::parse(json.as_bytes()).expect("is a key set"), age: AGE })
+        Ok(KeySet::parse(json.as_bytes()).expect("is a key set"))
     }
 }
 
 /// The judge of tokens, with a scripted provider behind it.
 #[derive(Debug)]
 pub(super) struct Bench {
-    pub(super) oidc: Oidc,
+    pub(super) provider: IdentityProvider,
     pub(super) script: Script,
     pub(super) clock: TestClock,
 }
@@ -234,27 +229,27 @@ impl Bench {
             let script = script.clone();
             move || script.clone().fetch()
         };
-        let keeper = Keeper::start(fetch, Arc::new(clock.clone()));
-        let provider = Provider::new(config.issuer.clone(), config.discovery.clone());
-        let oidc = Oidc::with_keeper(config, Arc::new(clock.clone()), Arc::new(provider), Arc::new(keeper));
-        Self { oidc, script, clock }
+        let keys = Arc::new(KeyRefresher::spawn(fetch, Arc::new(clock.clone())));
+        let provider = IdentityProvider { config: config.clone(), keys, clock: Arc::new(clock.clone()) };
+        Self { provider, script, clock }
     }
 
-    pub(super) async fn judge<'r>(&'r self, token: &str) -> Result<Caller<'r>, Problem> {
-        self.oidc.authenticate(token.as_bytes()).await
+    /// Returns the subject.
+    pub(super) async fn judge(&self, token: &str) -> Result<Arc<str>, Problem> {
+        self.provider.authenticate(token.as_bytes()).await
     }
 
     /// What the token's bearer is told.
     pub(super) async fn refusal(&self, token: &str) -> String {
         match self.judge(token).await {
-            Ok(caller) => panic!("let in as {}: {token}", caller.name()),
+            Ok(subject) => panic!("let in as {subject}: {token}"),
             Err(problem) => description(problem),
         }
     }
 }
 
 /// Status and description of a refusal, such as `401 the token has expired`.
-pub(super) fn description(problem: Problem) -> String {
+pub(crate) fn description(problem: Problem) -> String {
     let status = problem.status().as_u16();
     let body = body(problem);
     format!("{status} {}", body["error_description"].as_str().expect("is text"))

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::support::{Bench, Key, claims, encode, header};
-use crate::access::oidc::jwt::Jwt;
+use crate::oidc::token::Jwt;
 
 #[tokio::test(start_paused = true)]
 async fn huge_token_is_refused_before_it_is_read() {

@@ -4,8 +4,7 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use serde_json::{Value, json};
 
 use super::support::{Bench, Key, SUBJECT, claims, encode, header};
-use crate::access::oidc::key_set::KeySet;
-use crate::reason::Method;
+use crate::oidc::keys::KeySet;
 
 #[tokio::test(start_paused = true)]
 async fn token_of_every_accepted_algorithm_lets_its_caller_in() {
@@ -13,7 +12,6 @@ async fn token_of_every_accepted_algorithm_lets_its_caller_in() {
         (Key::rsa(), ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"].as_slice()),
         (Key::p256(), &["ES256"]),
         (Key::p384(), &["ES384"]),
-        (Key::p521(), &["ES512"]),
         (Key::ed25519(), &["EdDSA", "Ed25519"]),
     ];
     let published = keys.iter().enumerate().map(|(number, (key, _))| key.jwk(&number.to_string()));
@@ -21,25 +19,19 @@ async fn token_of_every_accepted_algorithm_lets_its_caller_in() {
     for (number, (key, algorithms)) in keys.iter().enumerate() {
         for algorithm in *algorithms {
             let token = key.token(&header(algorithm, &number.to_string()), &claims());
-            let caller = bench.judge(&token).await;
-            let caller = caller.unwrap_or_else(|problem| panic!("{algorithm}: {problem:?}"));
-            assert_eq!((caller.name(), caller.method()), (SUBJECT, Method::Oidc), "{algorithm}");
+            let subject = bench.judge(&token).await;
+            let subject = subject.unwrap_or_else(|problem| panic!("{algorithm}: {problem:?}"));
+            assert_eq!(&*subject, SUBJECT, "{algorithm}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn algorithm_must_be_one_that_the_key_is_for() {
-    let (rsa, p256, p384, p521) = (Key::rsa(), Key::p256(), Key::p384(), Key::p521());
+    let (rsa, p256, p384) = (Key::rsa(), Key::p256(), Key::p384());
     let mut only_rs256 = rsa.jwk("only RS256");
     only_rs256["alg"] = "RS256".into();
-    let bench = Bench::new(vec![
-        rsa.jwk("any RSA"),
-        only_rs256,
-        p256.jwk("P-256"),
-        p384.jwk("P-384"),
-        p521.jwk("P-521"),
-    ]);
+    let bench = Bench::new(vec![rsa.jwk("any RSA"), only_rs256, p256.jwk("P-256"), p384.jwk("P-384")]);
     for (key, algorithm, kid, expected) in [
         (&rsa, "PS256", "any RSA", None),
         (&rsa, "RS256", "only RS256", None),
@@ -50,9 +42,7 @@ async fn algorithm_must_be_one_that_the_key_is_for() {
         (&p256, "ES256", "P-384", Some("the token's signature algorithm is not accepted")),
         (&p384, "ES384", "P-256", Some("the token's signature algorithm is not accepted")),
         (&p256, "EdDSA", "P-256", Some("the token's signature algorithm is not accepted")),
-        (&p521, "ES256", "P-521", Some("the token's signature algorithm is not accepted")),
-        (&p521, "ES512", "P-384", Some("the token's signature algorithm is not accepted")),
-        (&p384, "ES512", "P-521", Some("the token's signature is wrong")),
+        (&p384, "ES512", "P-384", Some("the token's signature algorithm is not accepted")),
         // Signed by the key's owner, but in another way than the header says.
         (&p384, "ES256", "P-256", Some("the token's signature is wrong")),
         (&p256, "RS256", "any RSA", Some("the token's signature is wrong")),
@@ -112,6 +102,8 @@ fn only_keys_that_may_be_used_are_taken_from_a_key_set() {
     for (what, jwk, expected) in [
         ("RSA", rsa.clone(), 1),
         ("P-256", p256.clone(), 1),
+        ("P-521", Key::p521().jwk("a"), 0),
+        ("off its curve", with(&p256, "y", encode([1; 32]).into()), 0),
         ("Ed25519", ed.clone(), 1),
         ("no use", with(&rsa, "use", Value::Null), 1),
         ("for encryption", with(&rsa, "use", "enc".into()), 0),

@@ -1,0 +1,111 @@
+//! What a token must say: from whom it is, for whom, when it holds, and about whom (RFC 7519 §4.1, RFC 9068 §4, `OpenID`
+//! Connect Core §3.1.3.7).
+//!
+//! Not left to `jsonwebtoken`, which reads the system's clock itself, accepts a list of issuers and a token without `aud`
+//! or `iss`, and knows nothing of `iat`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::token::Members;
+use crate::config::OidcConfig;
+use crate::reason::Rejection;
+
+/// By how much the clocks of this machine and the identity provider may differ. RFC 7519 §4.1.4 allows "no more than a
+/// few minutes"; machines that keep time by NTP differ by less than a second, and a minute covers one that lost it for a
+/// while. All three times are judged with it.
+pub(super) const LEEWAY: Duration = Duration::from_secs(60);
+
+/// `OpenID` Connect Core §2: at most 255 ASCII characters.
+const MAX_SUBJECT: usize = 255;
+
+/// Claims that hold several words in one string (RFC 8693 §4.2, and the name that Entra ID gives the same).
+const WORD_CLAIMS: [&str; 2] = ["scope", "scp"];
+
+/// Judges everything but the signature and the required claims. Returns the subject.
+pub(super) fn judge<'a>(
+    claims: &'a Members,
+    config: &OidcConfig,
+    now: Duration,
+) -> Result<&'a str, Rejection> {
+    // A logout token or another security event (OpenID Connect Back-Channel Logout §2.4, RFC 8417 §2.2): signed by the same
+    // keys, and not every issuer gives it a `typ` of its own.
+    if claims.get("events").is_some() {
+        return Err(Rejection::Type);
+    }
+    if claims.get("iss").and_then(Value::as_str) != Some(&config.issuer) {
+        return Err(Rejection::Issuer);
+    }
+    if !config.audience.iter().any(|audience| is_or_holds(claims.get("aud"), audience)) {
+        return Err(Rejection::Audience);
+    }
+    let expires_at = time(claims, "exp")?.ok_or(Rejection::Malformed)?;
+    if now >= expires_at.saturating_add(LEEWAY) {
+        return Err(Rejection::Expired);
+    }
+    let latest = now.saturating_add(LEEWAY);
+    if time(claims, "nbf")?.is_some_and(|not_before| not_before > latest) {
+        return Err(Rejection::NotYetValid);
+    }
+    if time(claims, "iat")?.is_some_and(|issued_at| issued_at > latest) {
+        return Err(Rejection::IssuedInFuture);
+    }
+    // Bound to a certificate or a DPoP key (RFC 8705 §3, RFC 9449 §6): who stole it must not get in by leaving the
+    // proof out.
+    if claims.get("cnf").is_some() {
+        return Err(Rejection::Bound);
+    }
+    let subject = claims.get("sub").and_then(Value::as_str);
+    subject.filter(|subject| is_subject(subject)).ok_or(Rejection::Subject)
+}
+
+/// Returns the first required claim that is missing or has none of the values wanted.
+pub(super) fn missing<'a>(claims: &Members, required: &'a BTreeMap<String, Vec<String>>) -> Option<&'a str> {
+    let has = |claim: &str, wanted: &String| {
+        let given = claims.get(claim);
+        let words = given.and_then(Value::as_str).filter(|_| WORD_CLAIMS.contains(&claim));
+        is_or_holds(given, wanted)
+            || words.is_some_and(|words| words.split_ascii_whitespace().any(|word| word == wanted))
+    };
+    let mut required = required.iter();
+    let (claim, _) = required.find(|(claim, values)| !values.iter().any(|wanted| has(claim, wanted)))?;
+    Some(claim)
+}
+
+/// Returns when the token says that it was issued, by the wall clock.
+pub(super) fn issued_at(claims: &Members) -> Option<Duration> {
+    time(claims, "iat").ok().flatten()
+}
+
+/// Returns whether a claim is this string, or an array with it.
+fn is_or_holds(claim: Option<&Value>, wanted: &str) -> bool {
+    match claim {
+        Some(Value::String(given)) => given == wanted,
+        Some(Value::Array(given)) => given.iter().any(|given| given.as_str() == Some(wanted)),
+        _ => false,
+    }
+}
+
+/// RFC 7519 §2, `NumericDate`: seconds since the epoch, which may have a fraction. What is later than this clock can
+/// tell is the end of time.
+fn time(claims: &Members, name: &str) -> Result<Option<Duration>, Rejection> {
+    let Some(value) = claims.get(name) else {
+        return Ok(None);
+    };
+    if let Some(seconds) = value.as_u64() {
+        return Ok(Some(Duration::from_secs(seconds)));
+    }
+    match value.as_f64() {
+        Some(seconds) if seconds >= 0.0 => {
+            Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
+        }
+        _ => Err(Rejection::Malformed),
+    }
+}
+
+/// The subject becomes the caller's name, and that goes into logs: nothing in it may look like a line of its own.
+fn is_subject(subject: &str) -> bool {
+    (1..=MAX_SUBJECT).contains(&subject.len()) && subject.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}

@@ -1,0 +1,162 @@
+//! Requests the identity provider's keys: the document in which it describes itself (`OpenID` Connect Discovery 1.0 §4),
+//! and the key set that this names.
+//!
+//! Both are read each time, so that a key set that moves is followed and an issuer that changes its name is noticed. No
+//! redirect is followed: where a document is, the configuration and the document before it have said.
+
+use std::time::Duration;
+
+use reqwest::header::ACCEPT;
+use reqwest::{RequestBuilder, StatusCode};
+use serde::Deserialize;
+use token_provider::{Proxies, connection_problem, is_loopback_url};
+use url::Url;
+
+use super::keys::KeySet;
+use crate::config::OidcConfig;
+use crate::outbound;
+
+/// As for HERE: within a region a connection takes milliseconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// One request in all.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Key sets have a few KiB, with certificate chains some tens.
+const MAX_BODY: usize = 256 * 1024;
+
+/// The identity provider, as far as its keys go.
+#[derive(Clone, Debug)]
+pub(super) struct Provider {
+    issuer: String,
+    discovery: Url,
+}
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct FetchError {
+    message: String,
+    source: Option<reqwest::Error>,
+}
+
+/// `OpenID` Connect Discovery 1.0 §3, the part that matters here.
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: String,
+}
+
+impl FetchError {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None }
+    }
+}
+
+impl Provider {
+    pub(super) fn new(config: &OidcConfig) -> Self {
+        Self { issuer: config.issuer.clone(), discovery: config.discovery.clone() }
+    }
+
+    /// Requests the keys.
+    pub(super) async fn fetch(self) -> Result<KeySet, FetchError> {
+        let what = "discovery document";
+        let body = get(what, self.discovery.clone()).await?;
+        let document: Discovery = parsed(what, serde_json::from_slice(&body))?;
+        // Discovery §4.3: or one issuer could speak for another.
+        if document.issuer != self.issuer {
+            return Err(FetchError::new(
+                "the discovery document is of another issuer; access.oidc.issuer must be exactly what it says, final slash and all",
+            ));
+        }
+        let what = "key set";
+        let body = get(what, self.keys_url(&document.jwks_uri)?).await?;
+        parsed(what, KeySet::parse(&body))
+    }
+
+    /// Some have their keys on another host. But keys that came in the clear are anybody's, except on this machine, and
+    /// nobody from elsewhere sends us to a port of this machine.
+    fn keys_url(&self, text: &str) -> Result<Url, FetchError> {
+        let is_good = |url: &Url| {
+            let is_private = url.scheme() == "https" || url.scheme() == "http" && is_loopback_url(url);
+            is_private && (!is_loopback_url(url) || is_loopback_url(&self.discovery))
+        };
+        Url::parse(text).ok().filter(is_good).ok_or_else(|| {
+            FetchError::new("the discovery document names a key set that is not at an https URL")
+        })
+    }
+}
+
+async fn get(what: &str, url: Url) -> Result<Vec<u8>, FetchError> {
+    // A URL may have anything in its query, and errors go to the log.
+    let no_answer = |source: reqwest::Error| {
+        let source = source.without_url();
+        let message = match connection_problem(&source) {
+            Some(problem) => format!("no answer to the request for the {what}: {problem}"),
+            None => format!(
+                "no answer to the request for the {what}; check access.oidc.issuer, the network and HTTPS_PROXY"
+            ),
+        };
+        FetchError { message, source: Some(source) }
+    };
+    let response = request(url)?.send().await.map_err(no_answer)?;
+    if response.status() != StatusCode::OK {
+        let status = response.status().as_u16();
+        return Err(FetchError::new(format!("the request for the {what} was answered with status {status}")));
+    }
+    let body = outbound::body(response, MAX_BODY).await.map_err(no_answer)?;
+    body.ok_or_else(|| FetchError::new(format!("the {what} is larger than 256 KiB")))
+}
+
+/// The client is made for each request, as there are two in ten minutes: a certificate that the system has trusted since
+/// counts.
+fn request(url: Url) -> Result<RequestBuilder, FetchError> {
+    let no_tls = |source| FetchError {
+        message: "TLS could not be set up; are the system's CA certificates installed?".to_owned(),
+        source: Some(source),
+    };
+    let mut builder = outbound::client(REQUEST_TIMEOUT).connect_timeout(CONNECT_TIMEOUT);
+    let proxy = Proxies::from_env().for_url(&url).map(|proxy| proxy.map(Url::to_string));
+    if let Some(proxy) = proxy.map_err(|error| FetchError::new(error.to_string()))? {
+        builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(no_tls)?);
+    }
+    if url.scheme() == "http" {
+        // Without TLS, as on this machine, no certificates are needed.
+        builder = builder.tls_certs_only([]);
+    }
+    Ok(builder.build().map_err(no_tls)?.get(url).header(ACCEPT, "application/json"))
+}
+
+/// Says where a document is not well-formed, and not in the parser's words, which repeat what stands there.
+fn parsed<T>(what: &str, result: serde_json::Result<T>) -> Result<T, FetchError> {
+    result.map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        FetchError::new(format!("the {what} is not what it should be, at line {line}, column {column}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_over_https_and_a_stranger_does_not_send_us_to_this_machine() {
+        let table = [
+            ("https://login.example.com", "https://login.example.com/keys", true),
+            ("https://login.example.com", "https://keys.example.net/v3/certs?x=1", true),
+            ("https://login.example.com", "http://login.example.com/keys", false),
+            ("https://login.example.com", "http://127.0.0.1:9000/keys", false),
+            ("https://login.example.com", "https://localhost/keys", false),
+            ("https://login.example.com", "https://[::ffff:127.0.0.1]/keys", false),
+            ("https://login.example.com", "file:///etc/keys", false),
+            ("https://login.example.com", "/keys", false),
+            ("https://login.example.com", "", false),
+            ("http://127.0.0.1:9000", "http://localhost:9001/keys", true),
+            ("http://127.0.0.1:9000", "https://login.example.com/keys", true),
+            ("http://127.0.0.1:9000", "http://login.example.com/keys", false),
+        ];
+        for (issuer, keys, expected) in table {
+            let discovery = Url::parse(issuer).expect("is a URL");
+            let provider = Provider { issuer: issuer.to_owned(), discovery };
+            assert_eq!(provider.keys_url(keys).is_ok(), expected, "{issuer} {keys}");
+        }
+    }
+}
