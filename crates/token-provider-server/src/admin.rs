@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::history::History;
 use crate::access::{Ends, Rules};
 use crate::http::answer::{self, Answer, CSS, HTML, JAVASCRIPT, JSON, NO_STORE, answer};
-use crate::http::pipeline::Handled;
+use crate::http::pipeline::{Handled, catch_panic};
 use crate::http::request::{RequestInfo, allow};
 use crate::http::{App, Service, health};
 use crate::problem::Problem;
@@ -92,8 +92,8 @@ impl Service for Admin {
         B: Body<Data = Bytes> + Send,
     {
         let (info, headers, _body) = RequestInfo::take(request, None);
-        let handled = async { self.handle(&info, &headers, ends).await.map(Handled::from) };
-        self.app.conclude(&info, ends, handled).await
+        let answer = catch_panic(&info, self.handle(&info, &headers, ends)).await;
+        self.app.conclude(&info, ends, answer.map(Handled::from))
     }
 
     fn connection(&self) -> Option<OpenConnection> {

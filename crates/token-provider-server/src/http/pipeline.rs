@@ -81,7 +81,8 @@ impl Service for App {
     {
         let route = Route::of(request.uri().path());
         let (info, headers, body) = RequestInfo::take(request, route);
-        self.conclude(&info, ends, self.handle(&info, headers, body, ends)).await
+        let handled = catch_panic(&info, self.handle(&info, headers, body, ends)).await;
+        self.conclude(&info, ends, handled)
     }
 
     fn connection(&self) -> Option<OpenConnection> {
@@ -150,14 +151,14 @@ impl App {
         Ok(Handled { cors, result })
     }
 
-    /// Waits for what comes of a request, records it, and completes the answer.
-    pub(crate) async fn conclude(
+    /// Records what came of a request, and completes the answer.
+    pub(crate) fn conclude(
         &self,
         info: &RequestInfo,
         ends: &Ends,
-        handled: impl Future<Output = Result<Handled, Problem>>,
+        handled: Result<Handled, Problem>,
     ) -> Answer {
-        let Handled { cors, result } = catch_panic(info, handled).await.unwrap_or_else(Handled::from);
+        let Handled { cors, result } = handled.unwrap_or_else(Handled::from);
         let (result, handed_out) = match result {
             Ok(Served { answer, handed_out }) => (Ok(answer), handed_out),
             Err(problem) => (Err(problem), None),
@@ -173,13 +174,17 @@ impl App {
 }
 
 /// Turns a panic into a 500. What it was about is in the log by the panic hook; this line says whose request it was.
-async fn catch_panic<T>(
+///
+/// Not an `async fn`, which would have room for the steps twice: a connection keeps that room for as long as it lives.
+pub(crate) fn catch_panic<T>(
     info: &RequestInfo,
     steps: impl Future<Output = Result<T, Problem>>,
-) -> Result<T, Problem> {
-    AssertUnwindSafe(steps).catch_unwind().await.unwrap_or_else(|_panic| {
-        tracing::error!(request.id = info.id(), http.path = info.uri.path(), "a handler panicked");
-        Err(Problem::internal())
+) -> impl Future<Output = Result<T, Problem>> {
+    AssertUnwindSafe(steps).catch_unwind().map(|caught| {
+        caught.unwrap_or_else(|_panic| {
+            tracing::error!(request.id = info.id(), http.path = info.uri.path(), "a handler panicked");
+            Err(Problem::internal())
+        })
     })
 }
 

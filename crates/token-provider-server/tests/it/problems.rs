@@ -4,8 +4,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use here_sandbox::{Fault, FaultBody, HangUp};
+use http_body_util::Full;
+use hyper::Request;
 use token_provider::TokenProvider;
+use token_provider_server::access::Ends;
+use token_provider_server::http::Service as _;
 use token_provider_server::reason::Method;
 
 use super::support::issuer::{BreakingClock, GatedIssuer, PanickingIssuer};
@@ -317,4 +322,13 @@ async fn held_token_outlives_an_issuer_that_fails() {
     assert_eq!((first.status, second.status), (200, 200));
     assert_eq!(first.text(), second.text());
     assert_eq!(server.sandbox.stats().token_requests, 1);
+}
+
+/// Each connection keeps the room for it, idle or not: a KiB is 10 MiB for 10,000 connections.
+#[tokio::test]
+async fn request_takes_little_room_in_its_connection() {
+    let server = Server::start().await;
+    let (request, ends) = (Request::new(Full::new(Bytes::new())), Ends::default());
+    let size = size_of_val(&server.app.answer(request, &ends));
+    assert!(size < 4096, "{size} bytes");
 }
