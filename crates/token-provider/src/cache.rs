@@ -1,94 +1,99 @@
-//! One slot per kind of token: who asks gets what is held, and a task of the slot's own keeps it fresh.
+//! One slot per kind of token: callers get what is held, and a task of the slot keeps it fresh.
 //!
-//! Readers take no lock: a held token is behind an [`ArcSwapOption`], the table of slots behind an [`ArcSwap`]. Only a caller
-//! that finds no usable token waits, for the keeper's next step. All requests to the issuer for a slot are made by its one
-//! *keeper* task, so there is never more than one in flight, and a caller that goes away ends nothing.
+//! Readers take no lock: the state of a slot is behind an [`ArcSwap`], and so is the table of slots. Only a caller that finds
+//! no usable token waits, for the refresher's next step. All requests to the issuer for a slot are made by its one
+//! [`Refresher`] task, so there is never more than one in flight, and a caller that goes away ends nothing.
 
-mod keeper;
-mod signal;
+mod refresher;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tracing::{Instrument as _, Span};
 
-use self::keeper::Keeper;
-use self::signal::Signal;
+use self::refresher::Refresher;
 use crate::clock::{Clock, Moment};
 use crate::error::{Error, ErrorKind};
 use crate::issuer::Issue;
-use crate::schedule::{self, State};
+use crate::schedule::{self, Freshness};
 use crate::token::{AccessToken, TokenKey};
-
-/// All tokens of a provider. When it is dropped, their keepers end.
-pub(crate) struct Cache(Arc<Shared>);
-
-/// What the slots and their keepers share.
-struct Shared {
-    issuer: Arc<dyn Issue>,
-    clock: Arc<dyn Clock>,
-    slots: ArcSwap<HashMap<TokenKey, Arc<Slot>>>,
-    /// Held while the table of slots is exchanged; never across an await, nor while a task is started.
-    exchange: Mutex<()>,
-    max_slots: usize,
-    chance: Mutex<fastrand::Rng>,
-    /// Changes of the credential; keepers that wait after a refusal try again at once.
-    credential_changes: Signal,
-    closed: Signal,
-    /// Around everything that keepers log.
-    span: Span,
-}
-
-/// Where one kind of token is held.
-struct Slot {
-    key: TokenKey,
-    /// Who was the first to ask for it, where that is told; the slot counts towards its share.
-    owner: Option<Box<str>>,
-    held: ArcSwapOption<Held>,
-    /// Whether anyone has asked since the last answer from the issuer.
-    asked: AtomicBool,
-    /// From when on a caller that finds the token due should wake the keeper, in milliseconds of the boot clock;
-    /// [`AWAKE`] while it does not sleep.
-    wake_from: AtomicU64,
-    phase: ArcSwap<Phase>,
-    /// Changes of the phase.
-    turns: Signal,
-    /// Wakes the keeper: a caller found no usable token, or one that was due before the keeper knew.
-    wanted: Notify,
-}
 
 /// One owner may have made this part of all slots.
 const SHARE: usize = 4;
-/// This part of all slots, one at least, is for those who are no owner.
+/// This part of all slots, one at least, is kept for callers without an owner.
 const RESERVE: usize = 64;
 /// By then some slot may be free: idle ones are dropped at their token's due point.
 const RETRY_FOR_ROOM: Duration = Duration::from_secs(60);
 
-/// See [`Slot::wake_from`].
-const AWAKE: u64 = u64::MAX;
+/// All tokens of a provider. Dropping it ends their refreshers.
+pub(crate) struct Cache(Arc<Shared>);
 
+/// What the slots and their refreshers share.
+struct Shared {
+    issuer: Arc<dyn Issue>,
+    clock: Arc<dyn Clock>,
+    slots: ArcSwap<Slots>,
+    /// Held while the table of slots is replaced; never across an await, nor while a task is started.
+    table_write: Mutex<()>,
+    max_slots: usize,
+    jitter: Mutex<fastrand::Rng>,
+    /// How often the credential has changed. After a change, refused requests are repeated at once.
+    credential_changes: AtomicU64,
+    /// Around everything that refreshers log.
+    span: Span,
+}
+
+/// In order, so that whoever goes through them does so in the same way each time: a simulation can be repeated.
+type Slots = BTreeMap<TokenKey, Arc<Slot>>;
+
+/// Where one kind of token is held.
+struct Slot {
+    key: TokenKey,
+    /// Who caused it, where that is known; the slot counts towards that owner's share.
+    owner: Option<Box<str>>,
+    /// Written by the refresher alone.
+    state: ArcSwap<SlotState>,
+    /// Wakes callers that wait: the state has changed.
+    changed: Notify,
+    /// Wakes the refresher: a caller found no usable token, or a due one.
+    wanted: Notify,
+    /// Whether anyone has asked since the issuer's last answer.
+    is_asked: AtomicBool,
+    task: OnceLock<AbortHandle>,
+}
+
+/// What a slot holds, and what its refresher is doing.
+#[derive(Clone)]
+struct SlotState {
+    held: Option<Held>,
+    phase: Phase,
+}
+
+#[derive(Clone)]
 struct Held {
     token: AccessToken,
     /// How long the token has left when its successor is due.
-    left_when_due: Duration,
+    remaining_when_due: Duration,
 }
 
-/// What the keeper is doing; callers without a usable token follow it.
-#[derive(Clone, Debug)]
+/// What the refresher is doing; callers without a usable token follow it. Times are readings of the boot clock, so that
+/// setting the wall clock neither ends a pause nor prolongs it.
+#[derive(Clone)]
 enum Phase {
     /// A request to the issuer is in flight, or about to be.
-    Fetching,
-    /// The last request brought a token.
-    Holding,
-    /// The last request failed. No other is sent before `until`, a reading of the boot clock: setting the wall clock
-    /// neither ends a pause nor prolongs it. A refusal was of the credential after so many changes; another ends the pause.
+    Requesting,
+    /// The last request brought a token. No other is sent before `until`.
+    Holding { until: Duration },
+    /// The last request failed. No other is sent before `until`, unless it was a refusal: `refused` is how often the
+    /// credential had changed then, and one more change ends the pause.
     BackingOff { error: Error, failures: u32, until: Duration, refused: Option<u64> },
-    /// The keeper has ended; the slot is no longer in the table.
+    /// The refresher has ended; the slot is no longer in the table.
     Closed,
 }
 
@@ -123,11 +128,10 @@ impl Cache {
             issuer,
             clock,
             slots: ArcSwap::default(),
-            exchange: Mutex::default(),
+            table_write: Mutex::default(),
             max_slots,
-            chance: Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
-            credential_changes: Signal::default(),
-            closed: Signal::default(),
+            jitter: Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
+            credential_changes: AtomicU64::new(0),
             span: Span::current(),
         }))
     }
@@ -140,10 +144,10 @@ impl Cache {
     /// Returns whether nothing is known to stand against handing out such a token: one is held, or nobody has asked for
     /// one lately. Looking is not asking.
     pub(crate) fn is_ready(&self, key: &TokenKey) -> bool {
-        self.0.slots.load().get(key).is_none_or(|slot| slot.usable(self.now()).is_some())
+        self.0.slots.load().get(key).is_none_or(|slot| slot.state.load().usable(self.now()).is_some())
     }
 
-    /// Has a token fetched, and waits for nothing.
+    /// Has a token requested, and waits for nothing.
     pub(crate) fn want(&self, key: &TokenKey) -> Result<(), Error> {
         let slot = self.0.slot(key, None)?;
         if slot.ask(self.now()).is_none() {
@@ -160,51 +164,52 @@ impl Cache {
             if let Some(answer) = self.follow(&slot).await {
                 return answer;
             }
-            // The keeper ended just now; a new one is started. On a runtime that is shutting down that one ends at
+            // The refresher ended just now; a new one is started. On a runtime that is shutting down that one ends at
             // once, too: without a pause this task could not be ended.
             tokio::task::yield_now().await;
         }
     }
 
-    /// Follows what a slot's keeper does, until there is an answer; `None` when the keeper ended.
+    /// Follows what a slot's refresher does, until there is an answer; `None` when the refresher ended.
     async fn follow(&self, slot: &Slot) -> Option<Result<AccessToken, Error>> {
         slot.note_asked();
         loop {
-            let turns = slot.turns.count();
-            let phase = slot.phase.load_full();
+            // Before the look: from here on a change is not missed.
+            let changed = slot.changed.notified();
+            let state = slot.state.load_full();
             let now = self.now();
-            // Not as one who asks again: this caller's wish is what the token was fetched for.
-            if let Some(token) = slot.usable(now) {
+            // Not as one who asks again: this caller is why the token was requested.
+            if let Some(token) = state.usable(now) {
                 return Some(Ok(token));
             }
-            match &*phase {
+            match &state.phase {
                 Phase::BackingOff { error, until, refused, .. }
                     if *until > now.boot
-                        && refused.is_none_or(|changes| changes == self.0.credential_changes.count()) =>
+                        && refused.is_none_or(|changes| changes == self.0.credential_changes()) =>
                 {
                     let left = until.saturating_sub(now.boot);
                     return Some(Err(error.clone().with_retry_after(Some(left))));
                 }
                 Phase::Closed => return None,
-                Phase::BackingOff { .. } | Phase::Fetching | Phase::Holding => {}
+                Phase::BackingOff { .. } | Phase::Requesting | Phase::Holding { .. } => {}
             }
             slot.wanted.notify_one();
-            slot.turns.after(turns).await;
+            changed.await;
         }
     }
 
-    /// Has keepers whose request was refused try again at once: the credential is another one now.
+    /// Has refused requests repeated at once: the credential is another one now.
     pub(crate) fn credential_changed(&self) {
-        self.0.credential_changes.raise();
+        self.0.credential_changes.fetch_add(1, Ordering::Release);
+        for slot in self.0.slots.load().values() {
+            slot.wanted.notify_one();
+        }
     }
 
     /// Returns a look at every slot, sorted.
     pub(crate) fn status(&self) -> Vec<SlotStatus> {
         let now = self.now();
-        let mut status: Vec<SlotStatus> = self.0.slots.load().values().map(|slot| slot.status(now)).collect();
-        let order = |key: &TokenKey| (key.scope().map(ToString::to_string), key.lifetime());
-        status.sort_by_cached_key(|slot| order(&slot.key));
-        status
+        self.0.slots.load().values().map(|slot| slot.status(now)).collect()
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -214,7 +219,9 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        self.0.closed.raise();
+        for task in self.0.slots.load().values().filter_map(|slot| slot.task.get()) {
+            task.abort();
+        }
     }
 }
 
@@ -228,13 +235,13 @@ impl fmt::Debug for Cache {
 }
 
 impl Shared {
-    /// Returns the slot for a key; makes it, and starts its keeper, when there is none.
+    /// Returns the slot for a key; makes it, and starts its refresher, when there is none.
     fn slot(self: &Arc<Self>, key: &TokenKey, owner: Option<&str>) -> Result<Arc<Slot>, Error> {
         if let Some(slot) = self.find(key) {
             return Ok(slot);
         }
         let slot = {
-            let _exchanging = self.exchange.lock().unwrap_or_else(PoisonError::into_inner);
+            let _writing = self.table_write.lock().unwrap_or_else(PoisonError::into_inner);
             // Another caller may have made it between the look and the lock.
             if let Some(slot) = self.find(key) {
                 return Ok(slot);
@@ -242,21 +249,22 @@ impl Shared {
             let slots = self.slots.load();
             self.admit(&slots, owner)?;
             let slot = Arc::new(Slot::new(key.clone(), owner));
-            let mut grown = HashMap::clone(&slots);
+            let mut grown = Slots::clone(&slots);
             grown.insert(key.clone(), Arc::clone(&slot));
             self.slots.store(Arc::new(grown));
             slot
         };
-        // Not under the lock: where the task cannot be started the keeper is dropped on the spot, and takes the slot
+        // Not under the lock: where the task cannot be started the refresher is dropped on the spot, and takes the slot
         // out of the table again.
-        let keeper = Keeper::new(Arc::clone(self), Arc::clone(&slot));
-        drop(tokio::spawn(keeper.run().instrument(self.span.clone())));
+        let refresher = Refresher::new(Arc::clone(self), Arc::clone(&slot));
+        let task = tokio::spawn(refresher.run().instrument(self.span.clone()));
+        slot.task.set(task.abort_handle()).expect("a slot is given to its first refresher, and has no other");
         Ok(slot)
     }
 
-    /// Decides whether there is room for one more slot, of this owner if there is one. Counted anew each time: slots end by
-    /// themselves, and there are few.
-    fn admit(&self, slots: &HashMap<TokenKey, Arc<Slot>>, owner: Option<&str>) -> Result<(), Error> {
+    /// Decides whether there is room for one more slot, of this owner if there is one. Counts all slots each time: they end
+    /// by themselves, and there are few.
+    fn admit(&self, slots: &Slots, owner: Option<&str>) -> Result<(), Error> {
         let mut room = self.max_slots;
         if let Some(owner) = owner {
             room = room.saturating_sub((self.max_slots / RESERVE).max(1));
@@ -275,20 +283,24 @@ impl Shared {
         self.slots.load().get(key).map(Arc::clone)
     }
 
-    /// Takes a slot out of the table. The next caller starts anew.
+    /// Takes a slot out of the table. The next caller makes a new one.
     fn remove(&self, slot: &Arc<Slot>) {
-        let _exchanging = self.exchange.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.table_write.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = self.slots.load();
         if slots.get(&slot.key).is_some_and(|current| Arc::ptr_eq(current, slot)) {
-            let mut shrunk = HashMap::clone(&slots);
+            let mut shrunk = Slots::clone(&slots);
             shrunk.remove(&slot.key);
             self.slots.store(Arc::new(shrunk));
         }
     }
 
+    fn credential_changes(&self) -> u64 {
+        self.credential_changes.load(Ordering::Acquire)
+    }
+
     /// Draws a number from 0 up to 1.
     fn chance(&self) -> f64 {
-        self.chance.lock().unwrap_or_else(PoisonError::into_inner).f64()
+        self.jitter.lock().unwrap_or_else(PoisonError::into_inner).f64()
     }
 }
 
@@ -302,64 +314,46 @@ impl Slot {
         Self {
             key,
             owner: owner.map(Into::into),
-            held: ArcSwapOption::empty(),
-            asked: AtomicBool::new(true),
-            wake_from: AtomicU64::new(AWAKE),
-            phase: ArcSwap::from_pointee(Phase::Fetching),
-            turns: Signal::default(),
+            state: ArcSwap::from_pointee(SlotState { held: None, phase: Phase::Requesting }),
+            changed: Notify::new(),
             wanted: Notify::new(),
+            is_asked: AtomicBool::new(true),
+            task: OnceLock::new(),
         }
     }
 
-    /// The keeper's next step, which all who wait are told of.
-    fn turn(&self, phase: Phase) {
-        self.phase.store(Arc::new(phase));
-        self.turns.raise();
+    /// Goes on to the refresher's next phase, with what is held.
+    fn enter(&self, phase: Phase) {
+        let held = self.state.load().held.clone();
+        self.set(SlotState { held, phase });
+    }
+
+    fn set(&self, state: SlotState) {
+        self.state.store(Arc::new(state));
+        self.changed.notify_waiters();
     }
 
     fn note_asked(&self) {
         // Read before writing: a store by every reader would send the cache line from core to core.
-        if !self.asked.load(Ordering::Relaxed) {
-            self.asked.store(true, Ordering::Relaxed);
+        if !self.is_asked.load(Ordering::Relaxed) {
+            self.is_asked.store(true, Ordering::Relaxed);
         }
     }
 
     /// A caller asks: notes it, and returns the token if it may be handed out.
     fn ask(&self, now: Moment) -> Option<AccessToken> {
         self.note_asked();
-        let held = self.held.load();
-        let held = held.as_ref()?;
-        let state = held.state(now);
-        if state == State::Due {
-            self.wake_keeper(now);
-        }
-        held.token_at(now)
-    }
-
-    /// A due token is about to be refreshed, unless the keeper does not know: its timer stands still while the machine
-    /// is suspended, so a caller may be the first to see that it is time. One caller wakes the keeper; the others pass
-    /// by.
-    fn wake_keeper(&self, now: Moment) {
-        let is_time = |wake_from| now.boot.as_millis() >= u128::from(wake_from);
-        if is_time(self.wake_from.load(Ordering::Relaxed))
-            && is_time(self.wake_from.swap(AWAKE, Ordering::Relaxed))
-        {
+        let state = self.state.load();
+        if state.is_overdue(now) {
             self.wanted.notify_one();
         }
-    }
-
-    /// Returns the held token if it may be handed out, for those who do not ask for it.
-    fn usable(&self, now: Moment) -> Option<AccessToken> {
-        self.held.load().as_ref()?.token_at(now)
-    }
-
-    fn state(&self, now: Moment) -> State {
-        self.held.load().as_ref().map_or(State::Expired, |held| held.state(now))
+        state.usable(now)
     }
 
     fn status(&self, now: Moment) -> SlotStatus {
-        let token = self.usable(now);
-        let (failures, last_error, retry_in) = match &**self.phase.load() {
+        let state = self.state.load();
+        let token = state.usable(now);
+        let (failures, last_error, retry_in) = match &state.phase {
             Phase::BackingOff { error, failures, until, .. } => {
                 (*failures, Some(error.clone()), Some(until.saturating_sub(now.boot)))
             }
@@ -369,7 +363,7 @@ impl Slot {
             key: self.key.clone(),
             left: token.as_ref().map_or(Duration::ZERO, |token| token.left_at(now)),
             token,
-            is_due: self.state(now) == State::Due,
+            is_due: state.freshness(now) == Freshness::Due,
             failures,
             last_error,
             retry_in,
@@ -377,17 +371,34 @@ impl Slot {
     }
 }
 
-impl Held {
-    fn state(&self, now: Moment) -> State {
-        schedule::state(self.token.left_at(now), self.left_when_due)
+impl SlotState {
+    fn freshness(&self, now: Moment) -> Freshness {
+        self.held.as_ref().map_or(Freshness::Expired, |held| held.freshness(now))
     }
 
-    /// Returns the token if it may be handed out.
-    fn token_at(&self, now: Moment) -> Option<AccessToken> {
-        match self.state(now) {
-            State::Fresh | State::Due => Some(self.token.clone()),
-            State::Expired => None,
+    /// Returns the held token if it may be handed out.
+    fn usable(&self, now: Moment) -> Option<AccessToken> {
+        let held = self.held.as_ref()?;
+        match held.freshness(now) {
+            Freshness::Fresh | Freshness::Due => Some(held.token.clone()),
+            Freshness::Expired => None,
         }
+    }
+
+    /// Returns whether the token is due and the refresher could request its successor, but sleeps. Its timer stands still while
+    /// the machine is suspended, so a caller may be the first to see that it is time.
+    fn is_overdue(&self, now: Moment) -> bool {
+        let is_time = match &self.phase {
+            Phase::Holding { until } | Phase::BackingOff { until, .. } => *until <= now.boot,
+            Phase::Requesting | Phase::Closed => false,
+        };
+        is_time && self.freshness(now) == Freshness::Due
+    }
+}
+
+impl Held {
+    fn freshness(&self, now: Moment) -> Freshness {
+        schedule::freshness(self.token.left_at(now), self.remaining_when_due)
     }
 }
 

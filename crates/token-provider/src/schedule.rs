@@ -37,7 +37,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// What a held token is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum Freshness {
     /// Handed out.
     Fresh,
     /// Handed out, while its successor is fetched.
@@ -46,14 +46,14 @@ pub(crate) enum State {
     Expired,
 }
 
-/// Judges a token that has `left` to live, and was due when it had `left_when_due`.
-pub(crate) fn state(left: Duration, left_when_due: Duration) -> State {
-    if left <= EXPIRY_MARGIN {
-        State::Expired
-    } else if left <= left_when_due {
-        State::Due
+/// Judges a token by the time that it has left, and the time that it had left when it was due.
+pub(crate) fn freshness(remaining: Duration, remaining_when_due: Duration) -> Freshness {
+    if remaining <= EXPIRY_MARGIN {
+        Freshness::Expired
+    } else if remaining <= remaining_when_due {
+        Freshness::Due
     } else {
-        State::Fresh
+        Freshness::Fresh
     }
 }
 

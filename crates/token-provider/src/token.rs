@@ -62,7 +62,7 @@ impl fmt::Display for Scope {
 }
 
 /// What was asked for; equal keys share one token.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TokenKey {
     scope: Option<Scope>,
     lifetime: Duration,

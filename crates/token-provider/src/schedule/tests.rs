@@ -43,11 +43,11 @@ fn pauses_before_asking_a_cache_again() {
 #[test]
 fn states_change_at_their_points() {
     let due = seconds(1080.0);
-    assert_eq!(state(seconds(3600.0), due), State::Fresh);
-    assert_eq!(state(seconds(1080.0), due), State::Due);
-    assert_eq!(state(seconds(10.001), due), State::Due);
-    assert_eq!(state(seconds(10.0), due), State::Expired);
-    assert_eq!(state(Duration::ZERO, due), State::Expired);
+    assert_eq!(freshness(seconds(3600.0), due), Freshness::Fresh);
+    assert_eq!(freshness(seconds(1080.0), due), Freshness::Due);
+    assert_eq!(freshness(seconds(10.001), due), Freshness::Due);
+    assert_eq!(freshness(seconds(10.0), due), Freshness::Expired);
+    assert_eq!(freshness(Duration::ZERO, due), Freshness::Expired);
 }
 
 #[test]
@@ -121,7 +121,7 @@ proptest! {
         if lifetime >= EXPIRY_MARGIN + Duration::from_secs(2) {
             prop_assert!(point < lifetime.saturating_sub(EXPIRY_MARGIN));
             let left = lifetime.saturating_sub(point);
-            prop_assert!(state(left, left) == State::Due);
+            prop_assert!(freshness(left, left) == Freshness::Due);
         }
         if lifetime >= Duration::from_secs(60) {
             prop_assert!(lifetime.saturating_sub(point) >= lifetime.mul_f64(0.264));
@@ -160,10 +160,10 @@ proptest! {
 
     #[test]
     fn states_come_in_their_order(left in 0_u64..=4000, less in 0_u64..=4000, due in 0_u64..=4000) {
-        let rank = |left| match state(Duration::from_secs(left), Duration::from_secs(due)) {
-            State::Fresh => 0,
-            State::Due => 1,
-            State::Expired => 2,
+        let rank = |left| match freshness(Duration::from_secs(left), Duration::from_secs(due)) {
+            Freshness::Fresh => 0,
+            Freshness::Due => 1,
+            Freshness::Expired => 2,
         };
         prop_assert!(rank(left) <= rank(left.saturating_sub(less)));
     }

@@ -1,0 +1,277 @@
+//! The task that keeps one slot's token fresh: makes a request, waits until the token is due or the pause after a failure
+//! is over, and makes the next one, as long as somebody wants the token.
+//!
+//! The only code that makes requests to the issuer, and the only one with timers.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+
+use super::{Held, Phase, Shared, Slot, SlotState};
+use crate::clock::Moment;
+use crate::error::{Error, ErrorKind};
+use crate::issuer::Issued;
+use crate::schedule::{self, Freshness};
+use crate::token::{AccessToken, EXPIRY_MARGIN, Scope};
+
+/// Timers stand still while the machine is suspended, and know nothing of a wall clock that was set: the clocks are
+/// read again at least this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// An issuer bounds its own attempts (at 10 s, HERE's at up to three requests of 10 s). One that forgets to would end
+/// a slot for good; this is the net under it.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(60);
+/// After a failure the request is repeated this often with nobody asking: callers that went away come back, and a
+/// server that has just started wants to be ready for the first.
+const UNASKED_RETRIES: u32 = 10;
+/// A slot whose last request failed, and that nobody asks for any more, is kept this long for the sake of its failure
+/// count: a caller that comes back must not find the backoff forgotten.
+const FAILURE_MEMORY: Duration = Duration::from_secs(300);
+
+/// Keeps one slot's token fresh.
+pub(super) struct Refresher {
+    shared: Arc<Shared>,
+    slot: Arc<Slot>,
+    /// How often the credential had changed when the last request was sent.
+    credential_changes: u64,
+    failures: u32,
+    /// How many of the last failures nobody had asked for a token before.
+    unasked_failures: u32,
+}
+
+/// A pause after a failure.
+#[derive(Clone, Copy, Debug)]
+struct Backoff {
+    /// By the boot clock.
+    until: Duration,
+    /// Whether a change of the credential ends it.
+    is_refusal: bool,
+}
+
+/// A request that brought a token.
+#[derive(Clone, Copy, Debug)]
+struct Success {
+    sent_at: Moment,
+    /// By the boot clock, until when no other is sent, whatever the token's state, as long as it is usable.
+    until: Duration,
+}
+
+/// What a wait ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Request,
+    Drop,
+}
+
+impl Refresher {
+    pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>) -> Self {
+        let credential_changes = shared.credential_changes();
+        Self { shared, slot, credential_changes, failures: 0, unasked_failures: 0 }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            let next = match self.request().await {
+                Ok(success) => self.while_holding(success).await,
+                Err(backoff) => self.while_backing_off(backoff).await,
+            };
+            if next == Next::Drop {
+                let lifetime = self.slot.key.lifetime().as_secs();
+                tracing::debug!(token.lifetime = lifetime, "token dropped: nobody asks for it");
+                return;
+            }
+        }
+    }
+
+    /// Makes one request.
+    async fn request(&mut self) -> Result<Success, Backoff> {
+        self.slot.enter(Phase::Requesting);
+        // As of now: if the credential changes while the request is in flight, the request was made with the old
+        // one, and a refusal says nothing about the new one.
+        self.credential_changes = self.shared.credential_changes();
+        // Before the request, so that the time on the way counts against the token.
+        let sent_at = self.shared.clock.now();
+        // An issuer that panics has failed like any other: what follows is a pause, not a slot without its task.
+        let attempt =
+            AssertUnwindSafe(async { self.shared.issuer.issue(&self.slot.key).await }).catch_unwind();
+        let answer = match tokio::time::timeout(LONGEST_ATTEMPT, attempt).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_panic)) => Err(Error::new(ErrorKind::Unreachable, "the issuer panicked")),
+            Err(_elapsed) => Err(Error::new(ErrorKind::TimedOut, "the issuer did not come to an end")),
+        };
+        answer.and_then(|issued| self.accept(issued, sent_at)).map_err(|error| self.back_off(error))
+    }
+
+    /// Puts a new token where callers find it.
+    fn accept(&mut self, issued: Issued, sent_at: Moment) -> Result<Success, Error> {
+        let (left, is_from_cache) = (issued.expires_in, issued.is_from_cache);
+        // RFC 6749 §5.1: an issuer need not name the scope if it is the one asked for.
+        let scope = issued.scope.or_else(|| self.slot.key.scope().cloned());
+        let token = AccessToken::new(issued.access_token, scope, left, sent_at);
+        let now = self.shared.clock.now();
+        if !token.is_usable_at(now) {
+            return Err(Error::new(
+                ErrorKind::ExpiresTooSoon,
+                format!(
+                    "the issuer's token expires within {} s of its issue, too soon to be handed out",
+                    EXPIRY_MARGIN.as_secs()
+                ),
+            ));
+        }
+        self.failures = 0;
+        let rest = if is_from_cache {
+            schedule::ask_again_after(left, self.shared.chance())
+        } else {
+            schedule::SHORTEST_REFRESH
+        };
+        let until = sent_at.boot.saturating_add(rest);
+        let phase = Phase::Holding { until };
+        if is_from_cache && self.is_no_newer(&token, now) {
+            self.slot.enter(phase);
+            return Ok(Success { sent_at, until });
+        }
+        // Nobody knows how old a token out of a cache is. It was requested as one that lives for so long, so that is
+        // what a quarter is a quarter of.
+        let lifetime = if is_from_cache { left.max(self.slot.key.lifetime()) } else { left };
+        let remaining_when_due =
+            lifetime.saturating_sub(schedule::refresh_after(lifetime, self.shared.chance()));
+        tracing::info!(
+            token.fingerprint = %token.fingerprint(),
+            token.lifetime = self.slot.key.lifetime().as_secs(),
+            token.expires_in = left.as_secs(),
+            token.refresh_in = left.saturating_sub(remaining_when_due).as_secs(),
+            token.scope = self.slot.key.scope().map(Scope::as_str),
+            "token received"
+        );
+        // In this order, so that whoever gets the new token has asked for it.
+        self.slot.is_asked.store(false, Ordering::Relaxed);
+        self.slot.set(SlotState { held: Some(Held { token, remaining_when_due }), phase });
+        Ok(Success { sent_at, until })
+    }
+
+    /// Returns whether a token out of the issuer's cache leaves everything as it is: the held one came again, or another that
+    /// lives no longer (of several servers at one address, each has its own token).
+    fn is_no_newer(&self, token: &AccessToken, now: Moment) -> bool {
+        let state = self.slot.state.load();
+        let Some(held) = state.usable(now) else { return false };
+        let is_same = held.fingerprint() == token.fingerprint();
+        if !is_same && token.left_at(now) > held.left_at(now) {
+            return false;
+        }
+        tracing::debug!(
+            token.fingerprint = %token.fingerprint(),
+            token.expires_in = token.left_at(now).as_secs(),
+            "the issuer has no newer token yet"
+        );
+        true
+    }
+
+    /// Notes a failure, and begins the pause after it.
+    fn back_off(&mut self, error: Error) -> Backoff {
+        self.failures = self.failures.saturating_add(1);
+        let is_asked = self.slot.is_asked.swap(false, Ordering::Relaxed);
+        self.unasked_failures = if is_asked { 0 } else { self.unasked_failures.saturating_add(1) };
+        let now = self.shared.clock.now();
+        let pause = schedule::retry_after(&error, self.failures, self.shared.chance());
+        self.log_failure(&error, pause, now);
+        let backoff = Backoff { until: now.boot.saturating_add(pause), is_refusal: !error.is_transient() };
+        let refused = backoff.is_refusal.then_some(self.credential_changes);
+        self.slot.enter(Phase::BackingOff { error, failures: self.failures, until: backoff.until, refused });
+        backoff
+    }
+
+    fn log_failure(&self, error: &Error, pause: Duration, now: Moment) {
+        let held = self.slot.state.load().usable(now);
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(
+                    %error,
+                    cause = error.causes(),
+                    failures = self.failures,
+                    retry_in = pause.as_secs_f64(),
+                    token.lifetime = self.slot.key.lifetime().as_secs(),
+                    token.scope = self.slot.key.scope().map(Scope::as_str),
+                    token.expires_in = held.map(|token| token.left_at(now).as_secs()),
+                    "no token received"
+                )
+            };
+        }
+        match error.kind() {
+            // Nothing but another credential helps.
+            ErrorKind::Rejected { .. } | ErrorKind::CredentialInvalid | ErrorKind::CredentialNotFound => {
+                log!(error);
+            }
+            _ => log!(warn),
+        }
+    }
+
+    /// Waits until the held token is due.
+    async fn while_holding(&self, Success { sent_at, until }: Success) -> Next {
+        loop {
+            let now = self.shared.clock.now();
+            let freshness = self.slot.state.load().freshness(now);
+            let until = match freshness {
+                // With nothing to hand out there is nothing to wait for.
+                Freshness::Expired => sent_at.boot.saturating_add(schedule::SHORTEST_REFRESH),
+                Freshness::Fresh | Freshness::Due => until,
+            };
+            let pause = until.saturating_sub(now.boot);
+            if freshness != Freshness::Fresh && pause.is_zero() {
+                // One that nobody asks for goes now, though it can be handed out for a while yet: the caller who
+                // comes next should get a token with more than this one's rest before it.
+                let is_asked = self.slot.is_asked.load(Ordering::Relaxed);
+                return if is_asked { Next::Request } else { Next::Drop };
+            }
+            self.sleep(pause.max(self.until_due(now))).await;
+        }
+    }
+
+    /// Waits until the pause after a failure is over and somebody wants the token.
+    async fn while_backing_off(&self, backoff: Backoff) -> Next {
+        loop {
+            if backoff.is_refusal && self.shared.credential_changes() != self.credential_changes {
+                return Next::Request;
+            }
+            let now = self.shared.clock.now();
+            let left = backoff.until.saturating_sub(now.boot);
+            if left.is_zero() {
+                let is_asked = self.slot.is_asked.load(Ordering::Relaxed);
+                let goes_on = self.unasked_failures < UNASKED_RETRIES;
+                if is_asked || goes_on || self.slot.state.load().usable(now).is_some() {
+                    return Next::Request;
+                }
+                if now.boot >= backoff.until.saturating_add(FAILURE_MEMORY) {
+                    return Next::Drop;
+                }
+            }
+            self.sleep(if left.is_zero() { LONGEST_SLEEP } else { left }).await;
+        }
+    }
+
+    fn until_due(&self, now: Moment) -> Duration {
+        let state = self.slot.state.load();
+        let held = state.held.as_ref();
+        held.map_or(Duration::ZERO, |held| held.token.left_at(now).saturating_sub(held.remaining_when_due))
+    }
+
+    /// Sleeps, but not so long that a clock that was set or a suspended machine would go unnoticed, and not while a
+    /// caller waits without a token.
+    async fn sleep(&self, span: Duration) {
+        tokio::select! {
+            biased;
+            () = self.slot.wanted.notified() => {}
+            () = tokio::time::sleep(span.min(LONGEST_SLEEP)) => {}
+        }
+    }
+}
+
+impl Drop for Refresher {
+    /// However the task ends (token dropped, provider dropped, runtime shut down): nobody goes on waiting for it.
+    fn drop(&mut self) {
+        self.shared.remove(&self.slot);
+        // What it holds stays: callers who waited for just this token may not have taken it yet.
+        self.slot.enter(Phase::Closed);
+    }
+}
