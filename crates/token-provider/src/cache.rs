@@ -106,7 +106,7 @@ pub struct SlotStatus {
     /// The token held, if it is usable.
     pub token: Option<AccessToken>,
     /// How long it has left to live.
-    pub left: Duration,
+    pub remaining: Duration,
     /// Whether its successor is due.
     pub is_due: bool,
     /// How many requests in a row have failed.
@@ -361,7 +361,7 @@ impl Slot {
         };
         SlotStatus {
             key: self.key.clone(),
-            left: token.as_ref().map_or(Duration::ZERO, |token| token.left_at(now)),
+            remaining: token.as_ref().map_or(Duration::ZERO, |token| token.remaining(now)),
             token,
             is_due: state.freshness(now) == Freshness::Due,
             failures,
@@ -398,7 +398,7 @@ impl SlotState {
 
 impl Held {
     fn freshness(&self, now: Moment) -> Freshness {
-        schedule::freshness(self.token.left_at(now), self.remaining_when_due)
+        schedule::freshness(self.token.remaining(now), self.remaining_when_due)
     }
 }
 

@@ -26,7 +26,7 @@ impl Moment {
     /// Returns how long it is until `self`, seen from `now`: the shorter of what the two clocks say, zero when either
     /// has reached it.
     #[must_use]
-    pub fn left_at(self, now: Self) -> Duration {
+    pub fn remaining(self, now: Self) -> Duration {
         self.wall.saturating_sub(now.wall).min(self.boot.saturating_sub(now.boot))
     }
 
@@ -166,11 +166,11 @@ mod tests {
     fn left_is_what_the_stricter_clock_says() {
         let now = Moment { wall: Duration::from_secs(100), boot: Duration::from_secs(10) };
         let end = now.after(Duration::from_secs(60));
-        assert_eq!(end.left_at(now), Duration::from_secs(60));
+        assert_eq!(end.remaining(now), Duration::from_secs(60));
         let wall_forward = Moment { wall: Duration::from_secs(3700), ..now };
-        assert_eq!(end.left_at(wall_forward), Duration::ZERO);
+        assert_eq!(end.remaining(wall_forward), Duration::ZERO);
         let wall_back = Moment { wall: Duration::ZERO, boot: Duration::from_secs(69) };
-        assert_eq!(end.left_at(wall_back), Duration::from_secs(1));
+        assert_eq!(end.remaining(wall_back), Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]

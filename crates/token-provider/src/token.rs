@@ -202,13 +202,13 @@ impl AccessToken {
     }
 
     /// Returns how long it lives on, seen from `now`.
-    pub fn left_at(&self, now: Moment) -> Duration {
-        self.0.expires_at.left_at(now)
+    pub fn remaining(&self, now: Moment) -> Duration {
+        self.0.expires_at.remaining(now)
     }
 
     /// Returns whether it may still be handed out: more than [`EXPIRY_MARGIN`] is left on both clocks.
     pub fn is_usable_at(&self, now: Moment) -> bool {
-        self.left_at(now) > EXPIRY_MARGIN
+        self.remaining(now) > EXPIRY_MARGIN
     }
 
     /// Returns the name under which it may appear in logs.

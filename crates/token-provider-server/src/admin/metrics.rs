@@ -172,7 +172,7 @@ fn tokens(page: &mut Exposition, profiles: &[ProfileStatus<'_>]) {
         "How long the held token lives on; 0 when none can be handed out.",
     );
     for (profile, scope, lifetime, slot) in &slots {
-        left.seconds(&token_labels(profile, scope, lifetime), slot.left);
+        left.seconds(&token_labels(profile, scope, lifetime), slot.remaining);
     }
     let mut due = page.family(
         "token_provider_token_due",

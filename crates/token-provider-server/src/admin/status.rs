@@ -189,7 +189,7 @@ impl<'a> TokenEntry<'a> {
                 (Some(_), true) => "due",
                 (Some(_), false) => "fresh",
             },
-            seconds_left: slot.left.as_secs(),
+            seconds_left: slot.remaining.as_secs(),
             fingerprint: slot.token.as_ref().map(|token| token.fingerprint().to_string()),
             failures: slot.failures,
             retry_in_seconds: slot.retry_in.map(|span: Duration| span.as_secs()),

@@ -19,7 +19,7 @@ pub(super) async fn run(settings: Settings, format: TokenFormat, ttl: u64) -> Re
     let provider =
         TokenProvider::builder(issuer).default_key(TokenKey::new(Duration::from_secs(ttl))?).build();
     let token = provider.token().await?;
-    let left = token.left_at(provider.now()).as_secs();
+    let left = token.remaining(provider.now()).as_secs();
     let text = render(&token, left, format);
     std::io::stdout().write_all(&text).map_err(Failure::system("cannot write to stdout"))
 }

@@ -58,7 +58,7 @@ pub(super) struct HandedOut {
 impl HandedOut {
     /// Returns how many seconds the token has left.
     pub(super) fn left(&self) -> u64 {
-        self.token.left_at(self.now).as_secs()
+        self.token.remaining(self.now).as_secs()
     }
 
     pub(super) fn into_text(self) -> Served {

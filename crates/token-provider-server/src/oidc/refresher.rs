@@ -72,7 +72,7 @@ impl KeyRefresher {
     pub(super) fn usable(&self) -> Option<Arc<KeySet>> {
         let state = self.state.borrow();
         let until = state.sent_at?.after(USABLE_FOR);
-        (!until.left_at(self.clock.now()).is_zero()).then(|| Arc::clone(&state.keys))
+        (!until.remaining(self.clock.now()).is_zero()).then(|| Arc::clone(&state.keys))
     }
 
     /// Returns whether the provider's last answer brought keys that can be used.

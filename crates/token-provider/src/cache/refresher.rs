@@ -157,12 +157,12 @@ impl Refresher {
         let state = self.slot.state.load();
         let Some(held) = state.usable(now) else { return false };
         let is_same = held.fingerprint() == token.fingerprint();
-        if !is_same && token.left_at(now) > held.left_at(now) {
+        if !is_same && token.remaining(now) > held.remaining(now) {
             return false;
         }
         tracing::debug!(
             token.fingerprint = %token.fingerprint(),
-            token.expires_in = token.left_at(now).as_secs(),
+            token.expires_in = token.remaining(now).as_secs(),
             "the issuer has no newer token yet"
         );
         true
@@ -193,7 +193,7 @@ impl Refresher {
                     retry_in = pause.as_secs_f64(),
                     token.lifetime = self.slot.key.lifetime().as_secs(),
                     token.scope = self.slot.key.scope().map(Scope::as_str),
-                    token.expires_in = held.map(|token| token.left_at(now).as_secs()),
+                    token.expires_in = held.map(|token| token.remaining(now).as_secs()),
                     "no token received"
                 )
             };
@@ -253,7 +253,7 @@ impl Refresher {
     fn until_due(&self, now: Moment) -> Duration {
         let state = self.slot.state.load();
         let held = state.held.as_ref();
-        held.map_or(Duration::ZERO, |held| held.token.left_at(now).saturating_sub(held.remaining_when_due))
+        held.map_or(Duration::ZERO, |held| held.token.remaining(now).saturating_sub(held.remaining_when_due))
     }
 
     /// Sleeps, but not so long that a clock that was set or a suspended machine would go unnoticed, and not while a

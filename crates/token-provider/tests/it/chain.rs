@@ -50,7 +50,7 @@ impl Issue for Remote {
             sleep(Duration::from_millis(5)).await;
             let key = TokenKey::new(key.lifetime().min(self.longest))?;
             let token = provider.token_for(&key).await?;
-            let left = Duration::from_secs(token.left_at(provider.now()).as_secs());
+            let left = Duration::from_secs(token.remaining(provider.now()).as_secs());
             Ok(Issued::new(token.expose_secret(), left).from_cache())
         })
     }
@@ -115,7 +115,7 @@ async fn live(lifetime: u64, seed: u64, replicas: usize, depth: usize) -> Life {
         // They are told in whole seconds what is left.
         life.went_back |= token.expires_at().boot + Duration::from_secs(2) < newest;
         newest = newest.max(token.expires_at().boot);
-        life.least = life.least.min(token.left_at(last.now()).as_secs_f64() / span.as_secs_f64());
+        life.least = life.least.min(token.remaining(last.now()).as_secs_f64() / span.as_secs_f64());
     }
     #[expect(clippy::cast_precision_loss, reason = "a rough number is wanted")]
     let per = |requests: &AtomicUsize| requests.load(Ordering::Relaxed) as f64;
@@ -193,7 +193,7 @@ async fn first_that_grants_less_than_was_asked_for_is_asked_often_and_not_all_th
     for _ in 0..8640 {
         sleep(Duration::from_secs(10)).await;
         let token = second.held(&key).expect("is held");
-        assert!(token.left_at(second.now()) >= Duration::from_secs(225));
+        assert!(token.remaining(second.now()) >= Duration::from_secs(225));
     }
     let asked = asked.load(Ordering::Relaxed);
     assert!(asked < 86_400 / 15, "{asked} requests a day");

@@ -198,9 +198,12 @@ async fn warm_provider_has_a_token_before_the_first_caller() {
     tokio::time::sleep(seconds(2)).await;
     let token = provider.held(&key).expect("is held");
     assert_eq!(provider.default_key(), &key);
-    assert_eq!(token.left_at(provider.now()), seconds(3598));
+    assert_eq!(token.remaining(provider.now()), seconds(3598));
     let [status] = provider.status().try_into().expect("there is one slot");
-    assert_eq!((status.key, status.left, status.is_due, status.failures), (key, seconds(3598), false, 0));
+    assert_eq!(
+        (status.key, status.remaining, status.is_due, status.failures),
+        (key, seconds(3598), false, 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]

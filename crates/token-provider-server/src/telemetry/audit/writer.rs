@@ -163,7 +163,7 @@ impl Writer {
     fn report(&mut self, is_last: bool) {
         let lost = self.lost();
         let now = SystemClock.now();
-        let is_time = self.reported_at.is_none_or(|at| at.after(REPORT_EVERY).left_at(now).is_zero());
+        let is_time = self.reported_at.is_none_or(|at| at.after(REPORT_EVERY).remaining(now).is_zero());
         if lost == self.lost_in_log || !(is_time || is_last) {
             return;
         }

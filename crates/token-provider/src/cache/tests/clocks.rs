@@ -8,7 +8,7 @@ async fn lifetime_counts_from_the_moment_of_sending() {
     let sent_at = bench.clock.now();
     let token = bench.ask(&key(60)).await.expect("is handed out");
     assert_eq!(token.expires_at(), sent_at.after(seconds(60.0)));
-    assert_eq!(token.left_at(bench.clock.now()), seconds(51.0));
+    assert_eq!(token.remaining(bench.clock.now()), seconds(51.0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -21,7 +21,7 @@ async fn wall_clock_set_forward_expires_a_token_once() {
     let asked_at = Instant::now();
     let token = bench.ask(&hour()).await.expect("is handed out");
     assert_eq!(asked_at.elapsed(), seconds(0.5), "the keeper was woken at once");
-    assert!(token.left_at(bench.clock.now()) > seconds(3500.0));
+    assert!(token.remaining(bench.clock.now()) > seconds(3500.0));
     pass(seconds(100.0)).await;
     assert_eq!(bench.issuer.count(), 2);
 }
@@ -37,7 +37,7 @@ async fn wall_clock_set_back_prolongs_nothing() {
     }
     // Refreshed in time, too, not a day later.
     assert!(bench.issuer.count() > 30, "{}", bench.issuer.count());
-    assert_eq!(first.left_at(bench.clock.now()), seconds(11.0));
+    assert_eq!(first.remaining(bench.clock.now()), seconds(11.0));
     pass(seconds(1.0)).await;
     bench.ask_at_once(&hour()).await.expect_err("is expired");
 }

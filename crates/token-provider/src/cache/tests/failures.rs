@@ -49,7 +49,7 @@ async fn held_token_is_handed_out_through_an_outage_and_not_a_second_longer() {
     let bench = Bench::new(|request| if request == 1 { token(3600) } else { failure(DOWN) });
     let first = bench.ask(&hour()).await.expect("is handed out");
     loop {
-        let left = first.left_at(bench.clock.now());
+        let left = first.remaining(bench.clock.now());
         let answer = bench.ask_at_once(&hour()).await;
         if left > seconds(10.0) {
             assert_eq!(answer.expect("is held").fingerprint(), first.fingerprint());
@@ -60,7 +60,7 @@ async fn held_token_is_handed_out_through_an_outage_and_not_a_second_longer() {
         pass(seconds(0.5)).await;
     }
     let status = &bench.cache.status()[0];
-    assert!(status.token.is_none() && status.failures > 30 && status.left.is_zero(), "{status:?}");
+    assert!(status.token.is_none() && status.failures > 30 && status.remaining.is_zero(), "{status:?}");
     // The last quarter of an hour at one request in 20 to 30 s.
     assert!((40..=70).contains(&bench.issuer.count()), "{}", bench.issuer.count());
 }

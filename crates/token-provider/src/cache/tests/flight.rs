@@ -79,7 +79,7 @@ async fn asked_token_is_refreshed_for_ever_at_seven_tenths() {
     bench.ask(&key).await.expect("is handed out");
     for _ in 0..20_000 {
         let token = bench.ask_at_once(&key).await.expect("is held");
-        assert!(token.left_at(bench.clock.now()) >= seconds(150.0));
+        assert!(token.remaining(bench.clock.now()) >= seconds(150.0));
         pass(seconds(7.0)).await;
     }
     // 140,000 s at 420 ± 21 s each.
