@@ -4,6 +4,7 @@
 //! says so.
 
 use std::fmt;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,19 +129,16 @@ pub struct Fingerprint([u8; 12]);
 
 impl Fingerprint {
     fn of(text: &[u8]) -> Self {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text);
-        let nibbles = digest.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let mut digits = [b'0'; 12];
-        for (digit, nibble) in digits.iter_mut().zip(nibbles) {
-            *digit = HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
-        }
+        let first = digest.as_ref().first_chunk().expect("SHA-256 has 32 bytes");
+        let mut digits = [0; 12];
+        write!(&mut digits[..], "{:012x}", u64::from_be_bytes(*first) >> 16).expect("48 bits are 12 digits");
         Self(digits)
     }
 
     /// Returns the twelve digits.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
     }
 }
 
@@ -177,8 +175,7 @@ impl AccessToken {
 
     /// Shows the token. Give it to the service it is for, and to nothing else: not to a log, an error or a file.
     pub fn expose_secret(&self) -> &str {
-        // Made from a `String`, so it is always UTF-8.
-        std::str::from_utf8(&self.0.text).unwrap_or_default()
+        std::str::from_utf8(&self.0.text).expect("it was made from a String")
     }
 
     /// Shows the token as shared bytes, for the body of an HTTP answer. Nothing is copied.
