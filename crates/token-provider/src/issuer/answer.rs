@@ -5,8 +5,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::Issued;
@@ -21,66 +20,46 @@ const NONCE_CONSUMED: u32 = 401_207;
 /// No issuer grants a month; what claims to is cut down rather than believed.
 const LONGEST_BELIEVED: Duration = Duration::from_secs(30 * 86_400);
 
-/// Both spellings that HERE uses; unknown fields are ignored, as in its SDKs.
+/// The JSON object of an answer. Unknown fields are ignored, as in HERE's SDKs.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Success {
-    access_token: Option<String>,
-    token_type: Option<String>,
-    expires_in: Option<Value>,
-    scope: Option<Value>,
-    #[serde(rename = "access_token")]
-    access_token_snake: Option<String>,
-    #[serde(rename = "token_type")]
-    token_type_snake: Option<String>,
-    #[serde(rename = "expires_in")]
-    expires_in_snake: Option<Value>,
-}
+struct Answer(Map<String, Value>);
 
-/// The parts of HERE's error bodies, old and new, that hold the number or show that the body is HERE's.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Failure {
-    error_code: Option<Value>,
-    code: Option<Value>,
-    error_id: Option<Value>,
-    http_status: Option<Value>,
-    error: Option<Value>,
-    /// RFC 6749 §5.2; HERE puts its number into the text: `errorCode: '401300'. …`.
-    #[serde(rename = "error_description")]
-    error_description: Option<String>,
-}
-
-impl Failure {
-    /// Returns `None` for the body of anything but HERE. Gateways answer in JSON, too: `{"message":"Forbidden"}`.
-    fn read(body: &[u8]) -> Option<Self> {
-        let failure: Self = parse(body)?;
-        // RFC 6749 §5.2 has `invalid_client`, a gateway `Forbidden`.
-        let is_oauth_code = |error: &Value| {
-            error
-                .as_str()
-                .is_some_and(|error| error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
-        };
-        let is_heres = failure.error_id.is_some()
-            || failure.error_code.is_some()
-            || failure.http_status.is_some()
-            || failure.error_description.is_some()
-            || failure.error.as_ref().is_some_and(is_oauth_code)
-            || failure.code().is_some();
-        is_heres.then_some(failure)
+impl Answer {
+    /// Reads JSON, with or without a byte-order mark, which some gateways write (RFC 8259 §8.1 lets a reader ignore it).
+    fn parse(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)).ok()
     }
 
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Takes a field in either spelling that HERE uses. camelCase wins where both are there, as in HERE's C++ SDK.
+    fn take(&mut self, camel: &str, snake: &str) -> Option<Value> {
+        let mut take = |name| self.0.remove(name).filter(|value| !value.is_null());
+        let (camel, snake) = (take(camel), take(snake));
+        camel.or(snake)
+    }
+
+    /// Returns whether an error is HERE's, old or new. Gateways answer in JSON, too: `{"message":"Forbidden"}`.
+    fn is_heres(&self) -> bool {
+        // RFC 6749 §5.2 has `invalid_client`, a gateway `Forbidden`.
+        let is_oauth_code = |error: &str| error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        ["errorId", "errorCode", "httpStatus", "error_description"]
+            .iter()
+            .any(|name| self.get(name).is_some())
+            || self.get("error").and_then(Value::as_str).is_some_and(is_oauth_code)
+            || self.code().is_some()
+    }
+
+    /// Returns HERE's number for an error. With RFC 6749 §5.2 it is in the text: `errorCode: '401300'. …`.
     fn code(&self) -> Option<u32> {
-        let number = |value: &Value| seconds(value).and_then(|code| u32::try_from(code).ok());
+        let number = |name| u32::try_from(seconds(self.get(name)?)?).ok();
         let in_text = || {
-            let (_, after) = self.error_description.as_deref()?.split_once("errorCode: '")?;
+            let (_, after) = self.get("error_description")?.as_str()?.split_once("errorCode: '")?;
             after.split_once('\'')?.0.parse().ok()
         };
-        self.error_code
-            .as_ref()
-            .and_then(number)
-            .or_else(|| self.code.as_ref().and_then(number))
-            .or_else(in_text)
+        number("errorCode").or_else(|| number("code")).or_else(in_text)
     }
 }
 
@@ -103,7 +82,7 @@ pub(super) fn read(
         )
         .with_retry_after(retry_after)),
         408 | 500..=599 => {
-            let code = Failure::read(body).and_then(|failure| failure.code());
+            let code = Answer::parse(body).and_then(|answer| answer.code());
             let code = code.map_or_else(String::new, |code| format!(", {code}"));
             Err(Error::new(
                 ErrorKind::Unavailable { status },
@@ -122,22 +101,22 @@ fn success(status: u16, body: &[u8]) -> Result<Issued, Error> {
         );
         Error::new(ErrorKind::InvalidAnswer { status }, message)
     };
-    let Some(answer) = parse::<Success>(body) else {
+    let Some(mut answer) = Answer::parse(body) else {
         return Err(invalid("is not the JSON of a token"));
     };
-    // Wiped from here on; camelCase wins where both are there, as in HERE's C++ SDK.
-    let access_token = answer.access_token.or(answer.access_token_snake).map(Zeroizing::new);
-    let Some(access_token) = access_token else {
+    // Wiped from here on.
+    let Some(Value::String(access_token)) = answer.take("accessToken", "access_token") else {
         return Err(invalid("holds no access token"));
     };
+    let access_token = Zeroizing::new(access_token);
     if !is_b64token(&access_token) {
         return Err(invalid("holds an access token that is not well-formed (RFC 6750 §2.1)"));
     }
-    if answer.token_type.or(answer.token_type_snake).is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer"))
-    {
+    let is_bearer = |kind: &Value| kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
+    if answer.take("tokenType", "token_type").is_some_and(|kind| !is_bearer(&kind)) {
         return Err(invalid("holds a token of another type than Bearer"));
     }
-    let expires_in = answer.expires_in.or(answer.expires_in_snake);
+    let expires_in = answer.take("expiresIn", "expires_in");
     let Some(expires_in) = expires_in.as_ref().and_then(seconds) else {
         return Err(invalid("does not say in whole seconds when the token expires (expires_in)"));
     };
@@ -145,13 +124,13 @@ fn success(status: u16, body: &[u8]) -> Result<Issued, Error> {
         access_token,
         expires_in: Duration::from_secs(expires_in).min(LONGEST_BELIEVED),
         // A scope that is not well-formed is of no use to anyone; the token is.
-        scope: answer.scope.as_ref().and_then(scope),
+        scope: answer.get("scope").and_then(scope),
         is_from_cache: false,
     })
 }
 
 fn refusal(status: u16, body: &[u8], place: &str) -> Error {
-    let Some(failure) = Failure::read(body) else {
+    let Some(answer) = Answer::parse(body).filter(Answer::is_heres) else {
         let message = match status {
             404 | 405 => format!(
                 "there is no token endpoint at this address ({status}); check here.token.endpoint.url"
@@ -164,7 +143,7 @@ fn refusal(status: u16, body: &[u8], place: &str) -> Error {
         };
         return Error::new(ErrorKind::InvalidAnswer { status }, message);
     };
-    let code = failure.code();
+    let code = answer.code();
     let number = code.map_or_else(|| format!("status {status}"), |code| code.to_string());
     let message = match code {
         Some(TIMESTAMP_REFUSED) => {
@@ -211,11 +190,6 @@ fn refusal(status: u16, body: &[u8], place: &str) -> Error {
         _ => format!("HERE refused the request ({number}): check here.token.endpoint.url and the scope"),
     };
     Error::new(ErrorKind::Rejected { status, code }, message)
-}
-
-/// Reads JSON, with or without a byte-order mark, which some gateways write (RFC 8259 §8.1 lets a reader ignore it).
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
-    serde_json::from_slice(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)).ok()
 }
 
 /// A whole number, `3600` or `3600.0`, or a string of one: some gateways rewrite JSON loosely.
