@@ -21,7 +21,7 @@ use token_provider::{
 /// Makes the provider that an argument stands for.
 fn provider(from: &str) -> Result<TokenProvider, token_provider::Error> {
     if let Some(socket) = from.strip_prefix("unix:") {
-        return Ok(TokenProvider::new(RemoteIssuer::new(RemoteIssuerConfig::from_unix_socket(socket)?)?));
+        return Ok(TokenProvider::new(RemoteIssuer::new(RemoteIssuerConfig::from_unix_socket(socket))?));
     }
     if from.contains("://") {
         return Ok(TokenProvider::new(RemoteIssuer::new(RemoteIssuerConfig::new(from)?)?));

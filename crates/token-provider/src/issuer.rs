@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::token::{Scope, TokenKey};
 
 pub use self::here::{HereIssuer, HereIssuerConfig};
-pub use self::http::with_traceparent;
+pub use self::http::{Network, with_traceparent};
 pub use self::proxy::Proxies;
 pub use self::remote::{RemoteIssuer, RemoteIssuerConfig};
 pub use self::tls::connection_problem;

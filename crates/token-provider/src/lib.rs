@@ -58,8 +58,8 @@ pub use crate::credential::{
 };
 pub use crate::error::{Error, ErrorKind, error_chain};
 pub use crate::issuer::{
-    HereIssuer, HereIssuerConfig, Issue, IssueFuture, Issued, Proxies, RemoteIssuer, RemoteIssuerConfig,
-    connection_problem, with_traceparent,
+    HereIssuer, HereIssuerConfig, Issue, IssueFuture, Issued, Network, Proxies, RemoteIssuer,
+    RemoteIssuerConfig, connection_problem, with_traceparent,
 };
 pub use crate::provider::{TokenProvider, TokenProviderBuilder};
 pub use crate::token::{

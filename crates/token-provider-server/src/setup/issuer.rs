@@ -143,10 +143,9 @@ pub fn issuer(name: &str, config: &Config, found: FoundCredential) -> Result<Pro
             let mut remote = if url.scheme() == "unix" {
                 RemoteIssuerConfig::from_unix_socket(url.path())
             } else {
-                RemoteIssuerConfig::new(url.as_str())
-            }
-            .map_err(failed(name))?;
-            remote.extra_ca_pem = extra_ca(name, config)?;
+                RemoteIssuerConfig::new(url.as_str()).map_err(failed(name))?
+            };
+            remote.network.extra_ca_pem = extra_ca(name, config)?;
             let mut api_key_file = None;
             if let Some((file, key)) = key {
                 api_key_file = Some(file);
@@ -167,7 +166,7 @@ pub(super) fn here_issuer(
         credential = credential.with_scope(Some(scope));
     }
     let mut issuer = HereIssuerConfig::new(credential);
-    issuer.extra_ca_pem = extra_ca(name, config)?;
+    issuer.network.extra_ca_pem = extra_ca(name, config)?;
     HereIssuer::new(issuer).map_err(failed(name))
 }
 

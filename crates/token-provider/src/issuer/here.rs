@@ -13,8 +13,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::http::{Exchange, Http, Settings};
-use super::proxy::Proxies;
+use super::http::{Exchange, Http, Network};
 use super::{Issue, IssueFuture, Issued, answer};
 use crate::clock::{Clock, SystemClock};
 use crate::credential::Credential;
@@ -32,29 +31,16 @@ const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 pub struct HereIssuerConfig {
     /// The access key and its endpoint.
     pub credential: Credential,
-    /// PEM certificates to trust beside the system's, for a proxy that breaks TLS open.
-    pub extra_ca_pem: Option<Vec<u8>>,
-    /// The proxy to the network. Default: what `HTTPS_PROXY` and `NO_PROXY` say.
-    pub proxies: Proxies,
+    /// The way there.
+    pub network: Network,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
-    /// How long a connection may take. Default: 3 s; within a region it takes milliseconds.
-    pub connect_timeout: Duration,
-    /// How long one request may take in all. Default: 10 s; HERE's own SDKs take 5 s (Java) and 60 s (C++).
-    pub attempt_timeout: Duration,
 }
 
 impl HereIssuerConfig {
     /// Takes a credential; everything else is as most would have it.
     pub fn new(credential: Credential) -> Self {
-        Self {
-            credential,
-            extra_ca_pem: None,
-            proxies: Proxies::from_env(),
-            clock: Arc::new(SystemClock),
-            connect_timeout: Duration::from_secs(3),
-            attempt_timeout: Duration::from_secs(10),
-        }
+        Self { credential, network: Network::new(Duration::from_secs(10)), clock: Arc::new(SystemClock) }
     }
 }
 
@@ -100,16 +86,9 @@ impl HereIssuer {
     /// [`ErrorKind::CredentialInvalid`] when the extra CA file holds no certificate;
     /// [`ErrorKind::Unreachable`] when TLS cannot be set up at all.
     pub fn new(config: HereIssuerConfig) -> Result<Self, Error> {
-        let settings = Settings {
-            extra_ca_pem: config.extra_ca_pem,
-            proxies: config.proxies,
-            unix_socket: None,
-            connect_timeout: config.connect_timeout,
-            attempt_timeout: config.attempt_timeout,
-            address_setting: "here.token.endpoint.url",
-        };
+        let url = config.credential.token_endpoint_url();
         Ok(Self {
-            http: Http::new(settings, config.credential.token_endpoint_url())?,
+            http: Http::new(config.network, None, "here.token.endpoint.url", url)?,
             in_use: ArcSwap::from_pointee(Signer::new(config.credential, 0)),
             clock: config.clock,
         })
@@ -178,8 +157,7 @@ impl HereIssuer {
         })?;
         let request = self
             .http
-            .client(url)
-            .await?
+            .client(url)?
             .post(url.clone())
             .header(AUTHORIZATION, authorization)
             .header(CONTENT_TYPE, "application/json")
@@ -206,7 +184,7 @@ impl HereIssuer {
         let path = format!("{}/timestamp", url.path().strip_suffix(TOKEN_PATH)?);
         url.set_path(&path);
         url.set_query(None);
-        let request = self.http.client(&url).await.ok()?.get(url);
+        let request = self.http.client(&url).ok()?.get(url);
         let exchange = self.http.receive(request).await.ok()?;
         if !(200..=299).contains(&exchange.status) {
             return None;

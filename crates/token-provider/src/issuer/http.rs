@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use tokio::sync::OnceCell;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -35,36 +35,32 @@ pub async fn with_traceparent<F: Future>(traceparent: &str, future: F) -> F::Out
     }
 }
 
-/// How a server is reached.
-#[derive(Clone)]
-pub(super) struct Settings {
-    /// PEM certificates to trust beside the system's.
-    pub(super) extra_ca_pem: Option<Vec<u8>>,
-    /// The Unix socket that stands for every host.
-    pub(super) unix_socket: Option<PathBuf>,
-    pub(super) proxies: Proxies,
-    pub(super) connect_timeout: Duration,
-    pub(super) attempt_timeout: Duration,
-    /// The setting that an error about the address points to.
-    pub(super) address_setting: &'static str,
+/// The network between an issuer and its server.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Network {
+    /// PEM certificates to trust beside the system's, for a private authority or a proxy that breaks TLS open.
+    pub extra_ca_pem: Option<Vec<u8>>,
+    /// The proxy. Default: what `HTTPS_PROXY` and `NO_PROXY` say.
+    pub proxies: Proxies,
+    /// How long a connection may take. Default: 3 s; within a region it takes milliseconds.
+    pub connect_timeout: Duration,
+    /// How long one request may take in all. Default: 10 s for HERE, whose own SDKs take 5 s (Java) and 60 s (C++); 12 s for
+    /// another token provider, a little more than it lets its callers wait.
+    pub attempt_timeout: Duration,
 }
 
-/// Keeps connections open between requests. A client is made when its way is first needed: setting up TLS reads the
-/// system's certificates, which takes some milliseconds, and which a machine that speaks no TLS need not have.
+/// Sends requests over connections that are kept open between them. A client is made when it is first needed: setting up
+/// TLS reads the system's certificates, which takes some milliseconds, and which a machine that speaks no TLS need not have.
 pub(super) struct Http {
-    settings: Settings,
-    proxied: OnceCell<reqwest::Client>,
-    direct: OnceCell<reqwest::Client>,
+    network: Network,
+    /// Stands for every host.
+    unix_socket: Option<PathBuf>,
+    /// The setting that an error about the address points to.
+    address_setting: &'static str,
+    tls: OnceLock<reqwest::Client>,
     /// Without TLS, on this machine.
-    plain: OnceCell<reqwest::Client>,
-}
-
-/// How a URL is reached.
-#[derive(Clone, Copy)]
-enum Way<'a> {
-    Proxied(&'a Url),
-    Direct,
-    Plain,
+    plain: OnceLock<reqwest::Client>,
 }
 
 /// What one exchange brought, before it is known whether it is good.
@@ -76,27 +72,66 @@ pub(super) struct Exchange {
 
 impl Http {
     /// Makes the client for this URL at once, so that what is wrong with the settings shows now.
-    pub(super) fn new(settings: Settings, url: &Url) -> Result<Self, Error> {
-        let http =
-            Self { settings, proxied: OnceCell::new(), direct: OnceCell::new(), plain: OnceCell::new() };
-        let way = http.settings.way(url)?;
-        let client = http.settings.client(way)?;
-        // The cells are empty.
-        let _ = http.cell(way).set(client);
+    pub(super) fn new(
+        network: Network,
+        unix_socket: Option<PathBuf>,
+        address_setting: &'static str,
+        url: &Url,
+    ) -> Result<Self, Error> {
+        let (tls, plain) = (OnceLock::new(), OnceLock::new());
+        let http = Self { network, unix_socket, address_setting, tls, plain };
+        http.client(url)?;
         Ok(http)
     }
 
-    pub(super) async fn client(&self, url: &Url) -> Result<&reqwest::Client, Error> {
-        let way = self.settings.way(url)?;
-        self.cell(way).get_or_try_init(|| std::future::ready(self.settings.client(way))).await
+    pub(super) fn client(&self, url: &Url) -> Result<&reqwest::Client, Error> {
+        let is_tls = url.scheme() != "http";
+        if is_tls {
+            // A proxy that cannot be read must not be taken for none.
+            self.network.proxies.for_url(url)?;
+        }
+        let cell = if is_tls { &self.tls } else { &self.plain };
+        if let Some(client) = cell.get() {
+            return Ok(client);
+        }
+        let client = self.make_client(is_tls)?;
+        Ok(cell.get_or_init(|| client))
     }
 
-    fn cell(&self, way: Way<'_>) -> &OnceCell<reqwest::Client> {
-        match way {
-            Way::Proxied(_) => &self.proxied,
-            Way::Direct => &self.direct,
-            Way::Plain => &self.plain,
+    fn make_client(&self, is_tls: bool) -> Result<reqwest::Client, Error> {
+        let Network { extra_ca_pem, proxies, connect_timeout, attempt_timeout } = self.network.clone();
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(connect_timeout)
+            .timeout(attempt_timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            // Each is a file descriptor, also after a moment in which many tokens were requested at once.
+            .pool_max_idle_per_host(MAX_IDLE)
+            .user_agent(concat!("token-provider/", env!("CARGO_PKG_VERSION")));
+        builder = if is_tls {
+            builder.proxy(reqwest::Proxy::custom(move |url| proxies.for_url(url).ok()?.cloned()))
+        } else {
+            builder.no_proxy().tls_certs_only([])
+        };
+        #[cfg(unix)]
+        if let Some(path) = &self.unix_socket {
+            builder = builder.unix_socket(path.as_path());
         }
+        if let Some(pem) = extra_ca_pem {
+            // An editor's byte-order mark would hide the first certificate.
+            let pem = pem.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&pem);
+            let certificates = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
+            if certificates.is_empty() {
+                return Err(Error::new(
+                    ErrorKind::CredentialInvalid,
+                    "the extra CA file holds no PEM certificate",
+                ));
+            }
+            builder = builder.tls_certs_merge(certificates);
+        }
+        builder.build().map_err(|error| {
+            let message = "TLS could not be set up; are the system's CA certificates installed, and is SSL_CERT_FILE right if it is set?";
+            Error::new(ErrorKind::Unreachable, message).with_source(error)
+        })
     }
 
     /// Sends a request and reads the answer to its end.
@@ -113,7 +148,7 @@ impl Http {
         let mut body = Zeroizing::new(Vec::with_capacity(MAX_BODY));
         while let Some(chunk) = response.chunk().await.map_err(|error| self.network_error(error))? {
             if body.len() + chunk.len() > MAX_BODY {
-                let setting = self.settings.address_setting;
+                let setting = self.address_setting;
                 return Err(Error::new(
                     ErrorKind::InvalidAnswer { status },
                     format!("the answer is larger than 64 KiB, so it is no token; check {setting}"),
@@ -127,7 +162,8 @@ impl Http {
     fn network_error(&self, error: reqwest::Error) -> Error {
         // The URL is left out: an endpoint of one's own may carry a key in its query.
         let error = error.without_url();
-        let Settings { connect_timeout, attempt_timeout, address_setting, .. } = &self.settings;
+        let Network { connect_timeout, attempt_timeout, .. } = &self.network;
+        let address_setting = self.address_setting;
         let (kind, message) = if let Some(problem) = connection_problem(&error) {
             (ErrorKind::Unreachable, format!("no connection to the token endpoint: {problem}").into())
         } else if error.is_timeout() && error.is_connect() {
@@ -153,57 +189,19 @@ impl Http {
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http").field("unix_socket", &self.settings.unix_socket).finish_non_exhaustive()
+        f.debug_struct("Http").field("unix_socket", &self.unix_socket).finish_non_exhaustive()
     }
 }
 
-impl Settings {
-    fn way(&self, url: &Url) -> Result<Way<'_>, Error> {
-        if url.scheme() == "http" {
-            return Ok(Way::Plain);
+impl Network {
+    pub(super) fn new(attempt_timeout: Duration) -> Self {
+        Self {
+            extra_ca_pem: None,
+            proxies: Proxies::from_env(),
+            connect_timeout: Duration::from_secs(3),
+            attempt_timeout,
         }
-        Ok(self.proxies.for_url(url)?.map_or(Way::Direct, Way::Proxied))
     }
-
-    fn client(&self, way: Way<'_>) -> Result<reqwest::Client, Error> {
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(self.connect_timeout)
-            .timeout(self.attempt_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            // Each is a file descriptor, also after a moment in which many tokens were asked for at once.
-            .pool_max_idle_per_host(MAX_IDLE)
-            .user_agent(concat!("token-provider/", env!("CARGO_PKG_VERSION")));
-        builder = match way {
-            Way::Proxied(proxy) => {
-                let proxy = reqwest::Proxy::all(proxy.as_str()).map_err(unusable_tls)?;
-                builder.proxy(proxy)
-            }
-            Way::Direct => builder.no_proxy(),
-            Way::Plain => builder.no_proxy().tls_certs_only([]),
-        };
-        #[cfg(unix)]
-        if let Some(path) = &self.unix_socket {
-            builder = builder.unix_socket(path.as_path());
-        }
-        if let Some(pem) = &self.extra_ca_pem {
-            // An editor's byte-order mark would hide the first certificate.
-            let pem = pem.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(pem);
-            let certificates = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
-            if certificates.is_empty() {
-                return Err(Error::new(
-                    ErrorKind::CredentialInvalid,
-                    "the extra CA file holds no PEM certificate",
-                ));
-            }
-            builder = builder.tls_certs_merge(certificates);
-        }
-        builder.build().map_err(unusable_tls)
-    }
-}
-
-fn unusable_tls(error: reqwest::Error) -> Error {
-    let message = "TLS could not be set up; are the system's CA certificates installed, and is SSL_CERT_FILE right if it is set?";
-    Error::new(ErrorKind::Unreachable, message).with_source(error)
 }
 
 impl Exchange {

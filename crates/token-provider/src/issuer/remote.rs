@@ -12,8 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::http::{Exchange, Http, Settings};
-use super::proxy::Proxies;
+use super::http::{Exchange, Http, Network};
 use super::{Issue, IssueFuture, Issued, answer};
 use crate::clock::{Clock, SystemClock};
 use crate::credential::{DEFAULT_PLACE, parse_endpoint};
@@ -35,16 +34,10 @@ pub struct RemoteIssuerConfig {
     pub unix_socket: Option<PathBuf>,
     /// The other server's profile; its default one when not set.
     pub profile: Option<String>,
-    /// PEM certificates to trust beside the system's.
-    pub extra_ca_pem: Option<Vec<u8>>,
-    /// The proxy to the network. Default: what `HTTPS_PROXY` and `NO_PROXY` say.
-    pub proxies: Proxies,
+    /// The way there.
+    pub network: Network,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
-    /// How long a connection may take. Default: 3 s.
-    pub connect_timeout: Duration,
-    /// How long one request may take in all. Default: 12 s, a little more than the other server lets its callers wait.
-    pub attempt_timeout: Duration,
 }
 
 /// Gets tokens from another token provider (`GET /getToken`).
@@ -73,23 +66,16 @@ impl RemoteIssuerConfig {
             bearer: None,
             unix_socket: None,
             profile: None,
-            extra_ca_pem: None,
-            proxies: Proxies::from_env(),
+            network: Network::new(Duration::from_secs(12)),
             clock: Arc::new(SystemClock),
-            connect_timeout: Duration::from_secs(3),
-            attempt_timeout: Duration::from_secs(12),
         })
     }
 
-    /// Takes the path of the other server's Unix socket.
-    ///
-    /// # Errors
-    ///
-    /// None that can be seen here; the socket is looked for with each request.
-    pub fn from_unix_socket(path: impl Into<PathBuf>) -> Result<Self, Error> {
-        let mut config = Self::new("http://localhost/getToken")?;
+    /// Takes the path of the other server's Unix socket, which is looked for with each request.
+    pub fn from_unix_socket(path: impl Into<PathBuf>) -> Self {
+        let mut config = Self::new("http://localhost/getToken").expect("it is a URL on loopback");
         config.unix_socket = Some(path.into());
-        Ok(config)
+        config
     }
 
     /// Authenticates with an API key, or another bearer token.
@@ -113,16 +99,10 @@ impl RemoteIssuer {
         if let Some(profile) = &config.profile {
             url.query_pairs_mut().append_pair("profile", profile);
         }
-        let settings = Settings {
-            extra_ca_pem: config.extra_ca_pem,
-            proxies: config.proxies,
-            unix_socket: config.unix_socket,
-            connect_timeout: config.connect_timeout,
-            attempt_timeout: config.attempt_timeout,
-            address_setting: "the URL of the other token provider (remote)",
-        };
+        let setting = "the URL of the other token provider (remote)";
+        let http = Http::new(config.network, config.unix_socket, setting, &url)?;
         let authorization = ArcSwapOption::from_pointee(authorization);
-        Ok(Self { http: Http::new(settings, &url)?, url, authorization, clock: config.clock })
+        Ok(Self { http, url, authorization, clock: config.clock })
     }
 
     /// Returns whether this is the API key in use; takes the same time wherever the two differ.
@@ -150,12 +130,8 @@ impl RemoteIssuer {
         if let Some(scope) = key.scope() {
             url.query_pairs_mut().append_pair("scope", scope.as_str());
         }
-        let mut request = self
-            .http
-            .client(&url)
-            .await?
-            .get(url)
-            .header(ACCEPT, HeaderValue::from_static("application/json"));
+        let mut request =
+            self.http.client(&url)?.get(url).header(ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }

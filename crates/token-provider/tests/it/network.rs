@@ -81,7 +81,7 @@ async fn extra_ca_that_is_none_is_refused() {
     let endpoint = Endpoint::start(|_, _| Reply::Close(token(3599))).await;
     for pem in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         let mut config = HereIssuerConfig::new(endpoint.credential());
-        config.extra_ca_pem = Some(pem.into());
+        config.network.extra_ca_pem = Some(pem.into());
         let error = HereIssuer::new(config).err();
         assert!(error.is_some(), "{pem:?}");
         assert!(error.is_some_and(|error| !leaks::rendered(&error).contains("AAAA")));

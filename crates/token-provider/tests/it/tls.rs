@@ -71,7 +71,7 @@ async fn failure(url: &str, ca_pem: Option<String>) -> Error {
     let credential = Credential::new("key-id", SecretString::from(SECRET))
         .and_then(|credential| credential.with_token_endpoint_url(url));
     let mut config = HereIssuerConfig::new(credential.expect("is well-formed"));
-    config.extra_ca_pem = ca_pem.map(String::into_bytes);
+    config.network.extra_ca_pem = ca_pem.map(String::into_bytes);
     let error = HereIssuer::new(config).expect("can be set up").issue(&hour()).await.expect_err("no token");
     leaks::assert_hidden(&leaks::rendered(&error));
     error
@@ -140,7 +140,7 @@ async fn proxy_that_requires_authentication_is_named() {
     let proxies = Proxies::from_variables(|name| (name == "HTTPS_PROXY").then(|| address.clone()));
     let remote = |proxies: &Proxies| {
         let mut config = RemoteIssuerConfig::new("https://tokens.invalid/getToken").expect("is a URL");
-        config.proxies = proxies.clone();
+        config.network.proxies = proxies.clone();
         RemoteIssuer::new(config)
     };
     let error = remote(&proxies).expect("can be set up").issue(&hour()).await.expect_err("no token");
