@@ -17,8 +17,9 @@ import program
 REFERENCE = pages.ROOT / "docs" / "configuration.md"
 # A key that nothing resembles.
 UNKNOWN = "zzzzqqqq"
-# Read by the HTTP client and not by this program's own code.
-PROXY_VARIABLES = {"HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"}
+SOURCE = pages.ROOT / "crates" / "token-provider-server" / "src"
+# Read by the HTTP client and by sd-listen-fds, and not by this program's own code.
+VARIABLES_OF_OTHERS = {"HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "LISTEN_PID", "LISTEN_FDNAMES"}
 # In the documentation, and no setting: the form of a name, what `token --format env` prints, what clients keep their key in, and
 # examples of mistakes.
 NOT_SETTINGS = {
@@ -83,10 +84,11 @@ def inline(value) -> str:
 
 
 def known_variables() -> set[str]:
-    """Every variable that is looked at but is no setting."""
-    source = (pages.ROOT / "crates/token-provider-server/src/config/environment.rs").read_text(encoding="utf-8")
-    constants = re.findall(r"^(?:pub\(super\) )?const (?!PREFIX)\w+: [^=]+ = (.+?);", source, flags=re.M | re.S)
-    return {name for value in constants for name in re.findall(r'"([A-Z_]+)"', value)} | PROXY_VARIABLES
+    """Every variable that is looked at but is no setting: what stands in the source as the name of one."""
+    files = (path for path in SOURCE.rglob("*.rs") if "tests" not in (path.stem, *path.relative_to(SOURCE).parts))
+    texts = (path.read_text(encoding="utf-8").split("#[cfg(test)]")[0] for path in files)
+    names = {name for text in texts for name in re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|HOME|USERPROFILE)"', text)}
+    return names - {"CARGO_PKG_VERSION"} | VARIABLES_OF_OTHERS
 
 
 def known_commands(path: tuple[str, ...] = ()) -> dict[tuple[str, ...], set[str]]:

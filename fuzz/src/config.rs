@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use token_provider_server::access::{Access, Handout};
-use token_provider_server::config::{Config, ConfigError, Environment, Listen, Overrides};
+use token_provider_server::config::{Config, ConfigErrors, Environment, Listen, Overrides};
 
 use super::planted::{PLAIN, assert_hidden, plant};
 
@@ -25,7 +25,7 @@ pub fn run(data: &[u8]) {
 
     match Config::parse(Some((Path::new(FILE), file)), &environment, &overrides) {
         Ok(config) => check_config(&config),
-        Err(error) => check_error(&error),
+        Err(error) => check_errors(&error),
     }
 }
 
@@ -54,10 +54,10 @@ fn overrides(flags: &str) -> Overrides {
 }
 
 /// Every problem says something, on one line, and shows no value.
-fn check_error(error: &ConfigError) {
-    assert_hidden("an error", &format!("{error} {error:?} {error:#?}"));
-    assert!(!error.problems().is_empty());
-    for problem in error.problems() {
+fn check_errors(errors: &ConfigErrors) {
+    assert_hidden("an error", &format!("{errors} {errors:?} {errors:#?}"));
+    assert!(!errors.as_slice().is_empty());
+    for problem in errors.as_slice() {
         let text = problem.to_string();
         assert!(!text.is_empty() && !text.contains(char::is_control), "can be logged: {text:?}");
     }

@@ -127,11 +127,9 @@ fn app(text: &str, provider: &TokenProvider) -> App {
     let file = Some((Path::new("c.toml"), text));
     let config = Config::parse(file, &Environment::default(), &Overrides::default());
     let config = config.unwrap_or_else(|error| panic!("{error}"));
-    let profiles = config.profiles.iter().map(|(name, profile)| {
-        let scopes = profile.scopes.iter().map(|scope| token_provider::Scope::new(scope));
-        let scopes = scopes.collect::<Result<_, _>>().expect("are well-formed");
-        Profile::new(name, scopes, provider.clone())
-    });
+    let profiles = config.profiles.iter();
+    let profiles =
+        profiles.map(|(name, profile)| Profile::new(name, profile.scopes.clone(), provider.clone()));
     let handout = Handout::new(profiles, &config.profile);
     App::new(Access::start(&config, handout), Page::Plain)
 }

@@ -1,60 +1,47 @@
-//! Configuration: file, environment and flags become one [`Config`], parsed once, here. The only room that reads the
-//! environment.
+//! The configuration: file, environment and flags become one [`Config`], parsed once, here.
 //!
-//! Flags beat environment variables (`TOKEN_PROVIDER_SECTION__KEY`), which beat the file, which beats defaults. All of
-//! them end up in one tree (`tree.rs`); the sections read it key by key (`read.rs`) into types that have no room for a
-//! wrong value. Everything wrong is reported in one go, with place, key and what was expected, and never with the
-//! value: a secret pasted into the wrong line must not reach a log. The file itself holds no secret, only hashes and
-//! names of files.
+//! Flags beat environment variables (`TOKEN_PROVIDER_SECTION__KEY`), which beat the file, which beats defaults. The file holds no
+//! secret, only hashes and names of files.
 
 mod access;
-mod environment;
-mod error;
-mod file;
-mod host;
-mod lifetimes;
-mod listen;
+mod cors;
+mod hint;
 mod log;
-mod network;
-mod origin;
+mod overrides;
 mod policy;
 mod profile;
-mod read;
-mod sources;
-mod tls;
-mod tree;
-mod units;
-mod unix;
-mod unknown;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::access::{AccessConfig, ApiKeyConfig, MtlsConfig, OidcConfig, SubjectName, TrustedProxyConfig};
-pub use self::environment::Environment;
-pub use self::error::{ConfigError, Problem};
-pub use self::host::PublicHost;
-pub use self::lifetimes::Lifetimes;
-pub use self::listen::{Host, Listen};
+pub use self::cors::CorsConfig;
 pub use self::log::{AdminConfig, AuditConfig, LogConfig, LogFormat, LogLevel};
-pub use self::network::IpNet;
-pub use self::origin::{CorsConfig, Origin, OriginPattern};
+pub use self::overrides::Overrides;
 pub use self::policy::{PolicyConfig, RateConfig};
-pub use self::profile::ProfileConfig;
-pub use self::sources::Overrides;
-pub use self::tls::TlsConfig;
-pub use self::unix::{Owner, UnixPlace};
+pub use self::profile::{ProfileConfig, Remote, Source};
+pub(crate) use crate::settings::did_you_mean;
+pub use crate::settings::{ConfigError, ConfigErrors, Environment};
+pub use crate::values::{Host, Lifetimes, Listen, Origin, OriginPattern, Owner, PublicHost, UnixPlace};
 
-use self::error::Place;
-pub(crate) use self::error::did_you_mean;
-use self::file::Places;
-use self::listen::DEFAULT_PORT;
+use self::hint::hint;
 use self::policy::Known;
-use self::profile::DEFAULT_PROFILE;
-use self::read::{List, Section};
-use self::tree::Table;
+use crate::settings::{self, List, Locations, Section};
+use crate::values::duration::duration;
+use crate::values::host::public_host;
+use crate::values::listen::listen;
+use crate::values::name::name;
+use crate::values::ttl::lifetime;
+
+/// Listened on when nothing else is said.
+const DEFAULT_PORT: u16 = 3000;
+
+/// The profile that callers get who name none.
+const DEFAULT_PROFILE: &str = "default";
+
+/// A server that goes on for longer after SIGTERM looks as if it hung.
+const LONGEST_DRAIN: Duration = Duration::from_secs(10 * 60);
 
 /// The whole configuration. Each field is what it says: nothing is left to be checked later.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,9 +87,8 @@ impl Config {
     /// # Errors
     ///
     /// Lists everything that is wrong, each problem with its place.
-    pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Self, ConfigError> {
-        let found = Places::new(overrides, environment).find();
-        let Some(path) = found.map_err(|problem| ConfigError::new(vec![problem]))? else {
+    pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Self, ConfigErrors> {
+        let Some(path) = Locations::new(overrides.config.as_deref(), environment).find()? else {
             return Self::parse(None, environment, overrides);
         };
         let text = Self::read_file(&path, overrides, environment)?;
@@ -118,8 +104,8 @@ impl Config {
         path: &Path,
         overrides: &Overrides,
         environment: &Environment,
-    ) -> Result<String, ConfigError> {
-        Places::new(overrides, environment).read(path).map_err(|problem| ConfigError::new(vec![problem]))
+    ) -> Result<String, ConfigErrors> {
+        Ok(Locations::new(overrides.config.as_deref(), environment).read(path)?)
     }
 
     /// Reads the text of a configuration file, if there is one, and lays environment and flags over it.
@@ -145,35 +131,17 @@ impl Config {
         file: Option<(&Path, &str)>,
         environment: &Environment,
         overrides: &Overrides,
-    ) -> Result<Self, ConfigError> {
-        let path: Arc<Path> = file.map_or_else(|| Path::new(""), |(path, _)| path).into();
-        let mut table = match file {
-            Some((_, text)) => tree::from_toml(&path, text).map_err(ConfigError::new)?,
-            None => Table::new(),
-        };
-        let mut problems = Vec::new();
-        sources::lay_environment(&mut table, environment, &mut problems);
-        let written = sources::profiles_in(&table);
-        sources::lay_overrides(&mut table, overrides, &mut problems);
-        let top = Place::File { file: path, line: 0, column: None };
-        let mut config = Section::walk(table, top, String::new(), &mut problems, Self::read);
-        let (warnings, problems): (Vec<_>, Vec<_>) = problems.into_iter().partition(Problem::is_warning);
-        if !problems.is_empty() {
-            return Err(ConfigError::new(problems));
-        }
+    ) -> Result<Self, ConfigErrors> {
+        let read = |section: &mut Section<'_>| Self::read(section, overrides);
+        let (mut config, warnings) = settings::read(file, environment, hint, read)?;
         config.file = file.map(|(path, _)| path.to_owned());
         config.warnings = warnings.iter().map(ToString::to_string).collect();
-        config.is_profile_known = config.profile == DEFAULT_PROFILE
-            || written.contains(&config.profile)
-            || overrides.credentials.is_some();
-        config.log.level = config.log.level.shifted(overrides.verbosity);
-        // On the network the flag takes the place of the default, as flags do.
-        let is_local = !overrides.is_on_network && config.listen.iter().all(Listen::is_local);
-        if is_local && !overrides.allow_origin.is_empty() {
-            let without = Overrides { allow_origin: Vec::new(), ..overrides.clone() };
-            config.cors.add(Self::parse(file, environment, &without)?.cors);
-        }
         Ok(config)
+    }
+
+    /// Returns the settings of a profile that is among `profiles`.
+    pub(crate) fn profile(&self, name: &str) -> &ProfileConfig {
+        self.profiles.get(name).expect("whoever names a profile has it from the configuration")
     }
 
     /// Returns the first listener through which anyone on the network could get tokens without anyone having meant it.
@@ -186,81 +154,99 @@ impl Config {
         self.listen.iter().find(is_open)
     }
 
-    /// Says whether what goes over the network is in the clear: nobody here speaks TLS, and no proxy is known that does.
+    /// Returns whether what goes over the network is in the clear: nobody here speaks TLS, and no proxy is known that does.
     pub fn is_plain(&self) -> bool {
         self.tls.is_none() && self.access.trusted_proxy.is_none()
     }
 
     /// Reads the sections in an order in which each finds what it has to agree with.
-    fn read(section: &mut Section<'_>) -> Self {
-        let listen = section.list("listen", List::NotEmptyNumbers, listen::listen);
-        let listen =
-            listen.unwrap_or_else(|| vec![Listen::Tcp { host: Host::Localhost, port: DEFAULT_PORT }]);
-        let public_hosts = section.list("public_hosts", List::Any, host::public_host).unwrap_or_default();
-        let lifetimes = lifetimes::read(section);
-        let drain = section.text_or_number("drain", units::drain).unwrap_or_default();
-        let profile = section.text("profile", units::name).unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
-        let profiles = section.section("profiles", profile::read_all).unwrap_or_default();
-        let (tls, client_ca) = section
-            .section("tls", |section| (tls::read(section), section.is_set("client_ca")))
-            .map_or((None, false), |(tls, client_ca)| (Some(tls), client_ca));
+    fn read(section: &mut Section<'_>, flags: &Overrides) -> Self {
+        let given = section.arguments("--listen", "listen", &flags.listen, listen);
+        let listed = section.list("listen", List::NotEmptyNumbers, listen);
+        let usual = || vec![Listen::Tcp { host: Host::Localhost, port: DEFAULT_PORT }];
+        let listen = given.or(listed).unwrap_or_else(usual);
+        let lifetimes = section.list("lifetimes", List::NotEmptyNumbers, lifetime);
+        let lifetimes = lifetimes.and_then(Lifetimes::new).unwrap_or_default();
 
+        let given = section.argument("--profile", "profile", flags.profile.as_ref(), name);
+        let set = section.text("profile", name);
+        let profile = given.or(set).unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
+        let mut profiles = profile::read_all(section.table_or_empty("profiles"));
+        let is_profile_known =
+            profile == DEFAULT_PROFILE || profiles.contains_key(&profile) || flags.credentials.is_some();
+        // A profile without settings has a credential all the same: in the environment, or in one of the usual files.
+        profiles.entry(profile.clone()).or_default().apply(flags, section);
+
+        let mut tls = section.table("tls");
+        let tls_config = tls.as_mut().map(read_tls);
+        let client_ca = tls.is_some_and(|tls| tls.is_set("client_ca"));
         let known = Known { profiles: &profiles, default_profile: &profile, lifetimes: &lifetimes };
-        let access = section.section_or_empty("access", |section| access::read(section, &known, client_ca));
+        let mut access = access::read(section.table_or_empty("access"), &known, client_ca);
+        access.anonymous |= flags.anonymous;
         let ambient = match &access {
             AccessConfig { mtls: Some(_), .. } => Some("access.mtls"),
-            AccessConfig { trusted_proxy: Some(proxy), .. } if proxy.header.is_some() => {
+            AccessConfig { trusted_proxy: Some(TrustedProxyConfig { header: Some(_), .. }), .. } => {
                 Some("access.trusted_proxy")
             }
             _ => None,
         };
-        let cors = section.section("cors", |section| origin::read(section, ambient)).unwrap_or_default();
-
-        let admin = section.section("admin", |section| log::read_admin(section, &listen)).unwrap_or_default();
-        let log = section.section("log", log::read_log).unwrap_or_default();
-        let audit = section.section("audit", log::read_audit).unwrap_or_default();
-
-        let mut config = Self {
+        let is_local = !flags.is_on_network && listen.iter().all(Listen::is_local);
+        Self {
             file: None,
-            listen,
-            public_hosts,
+            public_hosts: section.list("public_hosts", List::Any, public_host).unwrap_or_default(),
             lifetimes,
-            drain,
-            tls,
+            drain: section.text_or_number("drain", drain).unwrap_or_default(),
+            tls: tls_config,
             profile,
             profiles,
-            cors,
+            cors: cors::read(section.table_or_empty("cors"), flags, is_local, ambient),
             access,
-            admin,
-            log,
-            audit,
+            admin: log::read_admin(section.table_or_empty("admin"), &listen),
+            log: log::read_log(section.table_or_empty("log"), flags),
+            audit: log::read_audit(section.table_or_empty("audit")),
             warnings: Vec::new(),
-            is_profile_known: false,
-        };
-        // A profile without settings has a credential all the same: in the environment, or in one of the usual files.
-        config.profiles.entry(config.profile.clone()).or_default();
-        config
+            is_profile_known,
+            listen,
+        }
     }
 }
 
-/// Says whether a caller or profile may have this name.
+/// The server's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// PEM file with the certificate and its chain.
+    pub cert: PathBuf,
+    /// PEM file with the certificate's private key.
+    pub key: PathBuf,
+    /// PEM file with the authorities whose client certificates are taken; without it none is asked for.
+    pub client_ca: Option<PathBuf>,
+}
+
+fn read_tls(section: &mut Section<'_>) -> TlsConfig {
+    section.need(&[
+        ("cert", "the path of the certificate chain in PEM form"),
+        ("key", "the path of the private key in PEM form"),
+    ]);
+    TlsConfig {
+        cert: section.path("cert").unwrap_or_default(),
+        key: section.path("key").unwrap_or_default(),
+        client_ca: section.path("client_ca"),
+    }
+}
+
+/// Reads how long a server that is to stop goes on serving.
+fn drain(text: &str) -> Result<Duration, &'static str> {
+    let drain = duration(text)?;
+    if drain > LONGEST_DRAIN { Err("expected a span of time from 0s to 10m") } else { Ok(drain) }
+}
+
+/// Returns whether a caller or profile may have this name.
 ///
 /// # Errors
 ///
 /// What was expected.
 pub fn check_name(text: &str) -> Result<(), &'static str> {
-    units::name(text).map(drop)
-}
-
-impl Environment {
-    /// Takes the variables of this process.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where the environment is read; everybody else gets this snapshot"
-    )]
-    pub fn from_process() -> Self {
-        Self::from_pairs(std::env::vars_os())
-    }
+    name(text).map(drop)
 }
 
 #[cfg(test)]

@@ -13,6 +13,10 @@ pub mod reason;
 
 pub mod problem;
 
+pub mod settings;
+
+pub mod values;
+
 pub mod config;
 
 pub mod telemetry;

@@ -20,7 +20,7 @@ use tokio::time::MissedTickBehavior;
 use self::config_file::ConfigFile;
 use self::file_work::FileWork;
 use self::rotation::Rotation;
-use crate::config::{Config, ConfigError, Environment, Overrides};
+use crate::config::{Config, ConfigErrors, Environment, Overrides};
 use crate::http::App;
 use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;
@@ -122,12 +122,12 @@ impl Reloader {
     }
 
     /// Takes a changed configuration into use, all of it or nothing.
-    fn reload_config(&mut self, changed: Result<Config, ConfigError>) {
+    fn reload_config(&mut self, changed: Result<Config, ConfigErrors>) {
         let mut changed = match changed {
             Ok(changed) => changed,
             Err(error) => {
-                self.report(error.problems().iter().map(ToString::to_string).collect());
-                for problem in error.problems() {
+                self.report(error.as_slice().iter().map(ToString::to_string).collect());
+                for problem in error.as_slice() {
                     tracing::error!(%problem, "the changed configuration is not used");
                 }
                 return;

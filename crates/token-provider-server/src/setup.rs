@@ -8,16 +8,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use token_provider::{Credential, Error, HereIssuer, Proxies, Scope, TokenKey, TokenProvider};
+use token_provider::{Credential, Error, HereIssuer, Proxies, TokenKey, TokenProvider};
 
 use crate::access::{Access, Handout, Profile};
-use crate::config::{AuditConfig, Config, Environment, LogLevel};
+use crate::config::{AuditConfig, Config, Environment, LogLevel, ProfileConfig};
 use crate::listen::{Listener, Tls, TlsError};
 use crate::telemetry::MeteredIssuer;
 use crate::telemetry::audit::Audit;
 use crate::topic::Topic;
 
-use self::issuer::{default_scope, here_issuer};
+use self::issuer::here_issuer;
 
 pub use self::credential_file::{is_readable_by_others, read_api_key, warn_of_others};
 pub use self::issuer::{FoundCredential, ProfileIssuer, find_credential, issuer};
@@ -207,7 +207,7 @@ pub fn service(config: &Config, environment: &Environment) -> Result<Service, Se
         }
         sources.push(found.token_source(name));
         let issuer = issuer(name, config, found)?;
-        profiles.push(profile_of(name, config, issuer.metered(name))?);
+        profiles.push(profile_of(name, config, issuer.metered(name)));
         issuers.push((name.clone(), issuer));
     }
     Ok(Service { access: access_with(config, profiles), issuers, sources })
@@ -236,22 +236,21 @@ pub fn profile(
     config: &Config,
     credential: Credential,
 ) -> Result<(Profile, Arc<HereIssuer>), SetupError> {
-    let issuer = Arc::new(here_issuer(name, config, credential)?);
-    Ok((profile_of(name, config, MeteredIssuer::here(name, Arc::clone(&issuer)))?, issuer))
+    let issuer = Arc::new(here_issuer(name, config.profile(name), credential)?);
+    Ok((profile_of(name, config, MeteredIssuer::here(name, Arc::clone(&issuer))), issuer))
 }
 
-fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Result<Profile, SetupError> {
-    let scopes = config.profiles.get(name).map(|profile| profile.scopes.as_slice()).unwrap_or_default();
-    let scopes = scopes.iter().map(|scope| Scope::new(scope)).collect::<Result<_, _>>();
-    let scopes = scopes.map_err(failed(name))?;
+fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Profile {
+    let ProfileConfig { scopes, scope, .. } = config.profile(name);
     // What callers get who name no lifetime, so that the token fetched at the start is the one they ask for.
-    let key = TokenKey::new(config.lifetimes.usual()).map_err(failed(name))?;
+    let key =
+        TokenKey::new(config.lifetimes.usual()).expect("the configuration takes only lifetimes of HERE");
     let issuer = Arc::new(issuer.sharing_with(config.profiles.len()));
     let builder = TokenProvider::builder(Arc::clone(&issuer)).default_key(key);
     // At the highest level, so that it is around every line, however little is logged.
     let provider =
         tracing::error_span!("tokens", profile = name, issuer = issuer.place()).in_scope(|| builder.build());
-    Ok(Profile::new(name, scopes, provider).with_scope(default_scope(name, config)?).with_issuer(issuer))
+    Profile::new(name, scopes.clone(), provider).with_scope(scope.clone()).with_issuer(issuer)
 }
 
 fn unreadable(profile: &str, key: &'static str, file: &Path) -> impl FnOnce(io::Error) -> SetupError {

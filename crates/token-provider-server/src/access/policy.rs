@@ -15,7 +15,7 @@ use crate::reason::Rule;
 #[derive(Debug)]
 pub(super) struct Policy {
     profiles: Vec<String>,
-    scopes: Option<Vec<String>>,
+    scopes: Option<Vec<Scope>>,
     max_ttl: Option<Duration>,
     limiter: Option<Limiter>,
 }
@@ -57,7 +57,7 @@ impl Policy {
 
     pub(super) fn admit_scope(&self, scope: Scope) -> Result<Scope, Problem> {
         match &self.scopes {
-            Some(allowed) if !is_among(&scope, allowed) => Err(Problem::access_denied(
+            Some(allowed) if !allowed.contains(&scope) => Err(Problem::access_denied(
                 Rule::Scope,
                 "this caller may not have this scope; the configuration lists its scopes",
             )),
@@ -72,11 +72,10 @@ impl Policy {
     /// one it may have.
     pub(super) fn scope_of(&self, profile: &Profile) -> Result<Option<Scope>, Problem> {
         let Some(allowed) = &self.scopes else { return Ok(None) };
-        if let Some(scope) = profile.scope().filter(|scope| is_among(scope, allowed)) {
+        if let Some(scope) = profile.scope().filter(|scope| allowed.contains(scope)) {
             return Ok(Some(scope.clone()));
         }
-        let possible: Vec<&Scope> =
-            profile.scopes().iter().filter(|scope| is_among(scope, allowed)).collect();
+        let possible: Vec<&Scope> = profile.scopes().iter().filter(|scope| allowed.contains(scope)).collect();
         match possible.as_slice() {
             [] => Err(Problem::access_denied(Rule::Scope, "this caller may have no scope of this profile")),
             [only] => Ok(Some(Scope::clone(only))),
@@ -94,8 +93,4 @@ impl Policy {
             None => Ok(()),
         }
     }
-}
-
-fn is_among(scope: &Scope, allowed: &[String]) -> bool {
-    allowed.iter().any(|allowed| allowed == scope.as_str())
 }

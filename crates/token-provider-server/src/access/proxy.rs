@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
+use ipnet::IpNet;
 
 use super::Caller;
 use super::policy::Policy;
-use crate::config::{IpNet, TrustedProxyConfig};
+use crate::config::TrustedProxyConfig;
 use crate::reason::Method;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -28,8 +29,7 @@ impl TrustedProxy {
     pub(super) fn new(config: &TrustedProxyConfig) -> Self {
         Self {
             from: config.from.clone(),
-            // The configuration takes only what is a name.
-            header: config.header.as_deref().and_then(|header| HeaderName::try_from(header).ok()),
+            header: config.header.clone(),
             policy: Policy::of_each(&config.policy),
         }
     }
@@ -39,8 +39,9 @@ impl TrustedProxy {
         self.header.as_ref()
     }
 
+    /// An IPv4 peer of a dual-stack socket counts as IPv4.
     fn is_trusted(&self, address: IpAddr) -> bool {
-        self.from.iter().any(|net| net.contains(address))
+        self.from.iter().any(|net| net.contains(&address.to_canonical()))
     }
 
     /// Returns the caller that the proxy names, if this is the proxy. A header that is there twice names nobody: one of

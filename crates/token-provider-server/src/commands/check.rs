@@ -15,7 +15,6 @@ use crate::listen::{self, Listener, Tls};
 use crate::oidc;
 use crate::printable::{causes, escaped};
 use crate::setup::{self, ProfileIssuer, is_readable_by_others};
-use crate::telemetry::place_of;
 
 /// HERE refuses timestamps that are too far off; how far is not published. A clock that is off by this much is worth
 /// a word: other services are stricter.
@@ -56,7 +55,7 @@ pub(super) async fn run(overrides: Overrides, offline: bool) -> Result<(), Failu
     match Config::load(&overrides, &environment) {
         Ok(config) => check(&config, &environment, offline, &mut report).await,
         Err(error) => {
-            for problem in error.problems() {
+            for problem in error.as_slice() {
                 report.failure("configuration", problem, EXIT_CONFIG);
             }
         }
@@ -215,11 +214,12 @@ async fn check_profile(
             report.ok("permissions", "others cannot read the credential file");
         }
     }
-    if let Ok(Some(proxy)) = Proxies::from_env().for_url(found.endpoint()) {
+    if let Some(url) = found.url()
+        && let Ok(Some(proxy)) = Proxies::from_env().for_url(url)
+    {
         report.ok("proxy", format_args!("profile {name}: {}", Proxies::describe(proxy)));
     }
-    // Without its query, where an endpoint of one's own may want a key.
-    let endpoint = place_of(found.endpoint());
+    let endpoint = found.endpoint();
     let issuer = match setup::issuer(name, config, found) {
         Ok(issuer) => issuer,
         Err(error) => return report.failure("issuer", with_causes(&error), EXIT_CONFIG),

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::config::ConfigError;
+use crate::config::ConfigErrors;
 use crate::printable::{causes, escaped};
 use crate::setup::SetupError;
 use crate::telemetry;
@@ -18,7 +18,7 @@ pub(super) const EXIT_CONFIG: u8 = 78;
 pub(super) enum Failure {
     /// The configuration cannot be used.
     #[error("the configuration cannot be used:")]
-    Config(ConfigError),
+    Config(ConfigErrors),
     /// An argument that clap cannot judge.
     #[error("{0}")]
     Usage(String),
@@ -89,7 +89,7 @@ impl Failure {
         }
         let mut text = format!("error: {}\n", escaped(self));
         if let Self::Config(error) = self {
-            text.extend(error.problems().iter().map(|problem| escaped(problem) + "\n"));
+            text.extend(error.as_slice().iter().map(|problem| escaped(problem) + "\n"));
         }
         text.extend(causes(self).iter().map(|cause| format!("caused by: {cause}\n")));
         telemetry::log::write(text.as_bytes());

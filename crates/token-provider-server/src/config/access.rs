@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER_PERMISSIVE;
+use hyper::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN, PROXY_AUTHORIZATION};
+use ipnet::IpNet;
 use url::Url;
 
-use super::host::{normal, service_url};
-use super::network::{IpNet, ip_net};
 use super::policy::{self, Known, PolicyConfig};
-use super::read::{List, Section};
-use super::units::name;
+use crate::settings::{List, Section};
+use crate::values::host::{normal, service_url};
+use crate::values::name::name;
+use crate::values::network::ip_net;
 
 /// Headers that hold a secret or belong to the connection: the caller's name, which is logged, is in none of them.
-const NO_CALLER_IN: [&str; 6] =
-    ["authorization", "cookie", "host", "origin", "proxy-authorization", "x-api-key"];
+const NO_CALLER_IN: [HeaderName; 6] =
+    [AUTHORIZATION, COOKIE, HOST, ORIGIN, PROXY_AUTHORIZATION, HeaderName::from_static("x-api-key")];
 
 /// Who may ask. Any of the configured ways lets a caller in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +50,7 @@ impl AccessConfig {
         self.anonymous || self.has_callers()
     }
 
-    /// Says whether there is a way to authenticate.
+    /// Returns whether there is a way to authenticate.
     pub fn has_callers(&self) -> bool {
         !self.api_keys.is_empty()
             || self.oidc.is_some()
@@ -106,35 +109,28 @@ pub enum SubjectName {
 pub struct TrustedProxyConfig {
     /// The proxy's own addresses. From everybody else the header is taken away.
     pub from: Vec<IpNet>,
-    /// The header with the caller's name, in lower case; `None` where the proxy names nobody.
-    pub header: Option<String>,
+    /// The header with the caller's name; `None` where the proxy names nobody.
+    pub header: Option<HeaderName>,
     /// What such a caller may have.
     pub policy: PolicyConfig,
 }
 
 /// Reads the section. `client_ca` says whether client certificates are asked for.
-pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>, client_ca: bool) -> AccessConfig {
-    let anonymous = section.flag("anonymous").unwrap_or(false);
-    let anonymous_policy = policy::read(section, "anonymous_", known);
-    let lists_profiles = section.is_set("anonymous_profiles");
-    let api_keys = read_api_keys(section, known);
-    let oidc = section.section("oidc", |section| read_oidc(section, known)).flatten();
-    let mtls = section.section("mtls", |section| read_mtls(section, known, client_ca));
-    let trusted_proxy = section.section("trusted_proxy", |section| read_trusted_proxy(section, known));
+pub(super) fn read(mut section: Section<'_>, known: &Known<'_>, client_ca: bool) -> AccessConfig {
     let mut access = AccessConfig {
-        anonymous,
-        anonymous_policy,
-        api_keys,
-        oidc,
-        mtls,
-        trusted_proxy,
+        anonymous: section.flag("anonymous").unwrap_or(false),
+        anonymous_policy: policy::read(&mut section, "anonymous_", known),
+        api_keys: read_api_keys(&mut section, known),
+        oidc: section.table("oidc").and_then(|section| read_oidc(section, known)),
+        mtls: section.table("mtls").map(|section| read_mtls(section, known, client_ca)),
+        trusted_proxy: section.table("trusted_proxy").map(|section| read_trusted_proxy(section, known)),
         is_locked: false,
         has_implied_profiles: false,
     };
     // Where nobody has to say who they are, whoever wrote down several profiles means all of them to be asked for.
-    if !access.has_callers() && !lists_profiles {
+    if !access.has_callers() && !section.is_set("anonymous_profiles") {
         access.has_implied_profiles = true;
-        access.anonymous_policy.profiles = known.all_profiles();
+        access.anonymous_policy.profiles = known.profiles.keys().cloned().collect();
     }
     access
 }
@@ -143,24 +139,24 @@ fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConf
     // Where each id and each hash was seen first.
     let mut ids: BTreeMap<String, usize> = BTreeMap::new();
     let mut hashes: BTreeMap<[u8; 32], usize> = BTreeMap::new();
-    let mut index = 0;
-    section.sections("api_keys", |section| {
+    let mut keys = Vec::new();
+    for (index, mut section) in section.tables("api_keys").into_iter().enumerate() {
         section.need(&[
             ("id", "a name for the caller"),
             ("sha256", "the hash that `token-provider key new` prints"),
         ]);
         let id = section.text("id", name);
         let sha256 = section.text("sha256", sha256);
-        let policy = policy::read(section, "", known);
+        let policy = policy::read(&mut section, "", known);
         if let Some(first) = id.clone().and_then(|id| earlier(&mut ids, id, index)) {
-            section.problem("id", format!("the same as in access.api_keys[{first}]: each key has its own"));
+            section.error("id", format!("the same as in access.api_keys[{first}]: each key has its own"));
         }
         if let Some(first) = sha256.and_then(|hash| earlier(&mut hashes, hash, index)) {
-            section.problem("sha256", format!("the same key as access.api_keys[{first}]"));
+            section.error("sha256", format!("the same key as access.api_keys[{first}]"));
         }
-        index += 1;
-        Some(ApiKeyConfig { id: id?, sha256: sha256?, policy })
-    })
+        keys.extend(id.zip(sha256).map(|(id, sha256)| ApiKeyConfig { id, sha256, policy }));
+    }
+    keys
 }
 
 /// Remembers where a value was seen; returns the earlier place if there was one.
@@ -169,64 +165,57 @@ fn earlier<K: Ord>(seen: &mut BTreeMap<K, usize>, value: K, index: usize) -> Opt
     (first != index).then_some(first)
 }
 
-fn read_oidc(section: &mut Section<'_>, known: &Known<'_>) -> Option<OidcConfig> {
+fn read_oidc(mut section: Section<'_>, known: &Known<'_>) -> Option<OidcConfig> {
     section.need(&[("issuer", "the identity provider's URL"), ("audience", "what its tokens have as `aud`")]);
     let issuer = section.text("issuer", issuer);
     let audience = section.list("audience", List::NotEmpty, filled);
-    let require = section.section("require", |claims| {
-        let names = claims.names().into_iter();
-        let mut values = |claim: &str| claims.list(claim, List::NotEmpty, filled).unwrap_or_default();
-        names.map(|claim| (claim.clone(), values(&claim))).collect()
-    });
-    let policy = policy::read(section, "", known);
+    let mut claims = section.table_or_empty("require");
+    let mut require = BTreeMap::new();
+    for claim in claims.names() {
+        let values = claims.list(&claim, List::NotEmpty, filled).unwrap_or_default();
+        require.insert(claim, values);
+    }
+    let policy = policy::read(&mut section, "", known);
     let (issuer, discovery) = issuer?;
-    Some(OidcConfig { issuer, discovery, audience: audience?, require: require.unwrap_or_default(), policy })
+    Some(OidcConfig { issuer, discovery, audience: audience?, require, policy })
 }
 
-fn read_mtls(section: &mut Section<'_>, known: &Known<'_>, client_ca: bool) -> MtlsConfig {
+fn read_mtls(mut section: Section<'_>, known: &Known<'_>, client_ca: bool) -> MtlsConfig {
     section.need(&[("allow", "a list of DNS names and URIs")]);
     if !client_ca {
-        section.problem_here("needs tls.client_ca: without it no caller is asked for a certificate");
+        section.error_here("needs tls.client_ca: without it no caller is asked for a certificate");
     }
     MtlsConfig {
         allow: section.list("allow", List::NotEmpty, subject_name).unwrap_or_default(),
-        policy: policy::read(section, "", known),
+        policy: policy::read(&mut section, "", known),
     }
 }
 
-fn read_trusted_proxy(section: &mut Section<'_>, known: &Known<'_>) -> TrustedProxyConfig {
+fn read_trusted_proxy(mut section: Section<'_>, known: &Known<'_>) -> TrustedProxyConfig {
     section.need(&[("from", "a list of the proxy's addresses")]);
-    let from = section.list("from", List::NotEmpty, ip_net).unwrap_or_default();
-    let header = section.text("header", header);
-    let policy = policy::read(section, "", known);
-    if !section.is_set("header") {
-        for key in ["profiles", "scopes", "max_ttl", "rate"] {
-            if section.is_set(key) {
-                section.problem(key, "needs header beside it: this is for callers whom the proxy names");
-            }
+    let proxy = TrustedProxyConfig {
+        from: section.list("from", List::NotEmpty, ip_net).unwrap_or_default(),
+        header: section.text("header", header),
+        policy: policy::read(&mut section, "", known),
+    };
+    for key in ["profiles", "scopes", "max_ttl", "rate"] {
+        if section.is_set(key) && !section.is_set("header") {
+            section.error(key, "needs header beside it: this is for callers whom the proxy names");
         }
     }
-    TrustedProxyConfig { from, header, policy }
+    proxy
 }
 
 fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
-    const EXPECTED: &str = "expected 64 hexadecimal digits, as `token-provider key new` prints them";
     if text.starts_with("tp_") {
         return Err(
             "expected the SHA-256 of the key: the key itself must not stand here; take a new one from \
                     `token-provider key new`, as this one has been written down",
         );
     }
-    let mut hash = [0; 32];
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != hash.len() || !rest.is_empty() {
-        return Err(EXPECTED);
-    }
-    for (byte, pair) in hash.iter_mut().zip(pairs) {
-        let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
-        let value = high.zip(low).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-        *byte = value.ok_or(EXPECTED)?;
-    }
+    let hash = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|hash| hash.try_into().ok());
+    let hash: [u8; 32] =
+        hash.ok_or("expected 64 hexadecimal digits, as `token-provider key new` prints them")?;
     if hash == digest(&SHA256, b"").as_ref() {
         return Err(
             "expected the SHA-256 of a key: this is the hash of empty input, as an empty file or variable gives it",
@@ -257,13 +246,10 @@ fn subject_name(text: &str) -> Result<SubjectName, &'static str> {
     normal(text).filter(|_| !text.contains('[')).map(SubjectName::Dns).ok_or(EXPECTED)
 }
 
-fn header(text: &str) -> Result<String, &'static str> {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if text.is_empty() || !text.bytes().all(token) {
-        return Err("expected the name of a header such as \"X-Forwarded-User\"");
-    }
-    let header = text.to_ascii_lowercase();
-    if NO_CALLER_IN.contains(&header.as_str()) {
+fn header(text: &str) -> Result<HeaderName, &'static str> {
+    let header = HeaderName::try_from(text);
+    let header = header.map_err(|_| "expected the name of a header such as \"X-Forwarded-User\"")?;
+    if NO_CALLER_IN.contains(&header) {
         return Err("expected a header that is the proxy's own: this one has another meaning");
     }
     Ok(header)

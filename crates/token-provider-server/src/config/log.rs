@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::listen::{Listen, listen};
-use super::read::{Fault, Section, one_of};
+use clap::ValueEnum;
+
+use super::overrides::Overrides;
+use crate::settings::{ReadError, Section, word};
+use crate::values::Listen;
+use crate::values::listen::listen;
 
 /// How the server logs; always to stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,7 +19,7 @@ pub struct LogConfig {
 }
 
 /// The form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 #[non_exhaustive]
 pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
@@ -28,7 +32,7 @@ pub enum LogFormat {
 }
 
 /// Importance of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, ValueEnum)]
 #[non_exhaustive]
 pub enum LogLevel {
     /// Nothing at all.
@@ -47,44 +51,26 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// From silent to talkative: the steps that `-v` and `-q` take.
-    const STEPS: [Self; 6] = [Self::Off, Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
-
     /// Takes steps towards more, or less where negative, and stops at the ends.
-    pub(super) fn shifted(self, steps: i8) -> Self {
-        let index = Self::STEPS.iter().position(|step| *step == self).unwrap_or_default();
-        let index = index.saturating_add_signed(isize::from(steps)).min(Self::STEPS.len() - 1);
-        Self::STEPS.get(index).copied().unwrap_or(self)
+    fn shifted(self, steps: i8) -> Self {
+        let levels = Self::value_variants();
+        let index = levels.iter().position(|level| *level == self).expect("every level is a variant");
+        let index = index.saturating_add_signed(isize::from(steps)).min(levels.len() - 1);
+        *levels.get(index).expect("is at most the last")
     }
 }
 
-pub(super) fn read_log(section: &mut Section<'_>) -> LogConfig {
-    let format = section.text(
-        "format",
-        one_of(
-            "expected \"auto\", \"text\" or \"json\"",
-            &[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)],
-        ),
-    );
-    let level = section.text(
-        "level",
-        one_of(
-            "expected \"error\", \"warn\", \"info\", \"debug\", \"trace\" or \"off\"",
-            &[
-                ("error", LogLevel::Error),
-                ("warn", LogLevel::Warn),
-                ("info", LogLevel::Info),
-                ("debug", LogLevel::Debug),
-                ("trace", LogLevel::Trace),
-                ("off", LogLevel::Off),
-            ],
-        ),
-    );
-    LogConfig { format: format.unwrap_or_default(), level: level.unwrap_or_default() }
+pub(super) fn read_log(mut section: Section<'_>, flags: &Overrides) -> LogConfig {
+    let format = |text: &str| word(text, None);
+    let given = section.argument("--log-format", "log.format", flags.log_format.as_ref(), format);
+    let set = section.text("format", format);
+    let level = section.text("level", |text: &str| word::<LogLevel>(text, None)).unwrap_or_default();
+    let format = given.or(set).unwrap_or_default();
+    LogConfig { format, level: level.shifted(flags.verbosity) }
 }
 
 /// Where the audit events go.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, ValueEnum)]
 #[non_exhaustive]
 pub enum AuditConfig {
     /// Into the log, among the other lines.
@@ -95,29 +81,22 @@ pub enum AuditConfig {
     /// To systemd's journal, likewise.
     Journal,
     /// To a file, likewise.
+    #[value(skip)]
     File(PathBuf),
     /// Nowhere.
     Off,
 }
 
-pub(super) fn read_audit(section: &mut Section<'_>) -> AuditConfig {
+pub(super) fn read_audit(mut section: Section<'_>) -> AuditConfig {
     section.text("to", audit).unwrap_or_default()
 }
 
 /// Reads a word, or a path: absolute, so that no slip in a word becomes a file.
-fn audit(text: &str) -> Result<AuditConfig, Fault> {
+fn audit(text: &str) -> Result<AuditConfig, ReadError> {
     if text.starts_with('/') && !text.ends_with('/') && !text.contains('\0') {
         return Ok(AuditConfig::File(PathBuf::from(text)));
     }
-    one_of(
-        "expected \"log\", \"stdout\", \"journal\", \"off\" or the absolute path of a file",
-        &[
-            ("log", AuditConfig::Log),
-            ("stdout", AuditConfig::Stdout),
-            ("journal", AuditConfig::Journal),
-            ("off", AuditConfig::Off),
-        ],
-    )(text)
+    word(text, Some("the absolute path of a file"))
 }
 
 /// The listener for metrics and status, kept apart from the callers'.
@@ -128,12 +107,10 @@ pub struct AdminConfig {
 }
 
 /// Reads the section. `taken` are the places where callers are answered.
-pub(super) fn read_admin(section: &mut Section<'_>, taken: &[Listen]) -> AdminConfig {
+pub(super) fn read_admin(mut section: Section<'_>, taken: &[Listen]) -> AdminConfig {
     let listen = section.text_or_number("listen", listen);
-    if let Some(listen) = &listen
-        && taken.iter().any(|other| other.collides_with(listen))
-    {
-        section.problem("listen", "is also in `listen`: it needs an address of its own");
+    if listen.as_ref().is_some_and(|listen| taken.iter().any(|other| other.collides_with(listen))) {
+        section.error("listen", "is also in `listen`: it needs an address of its own");
     }
     AdminConfig { listen }
 }

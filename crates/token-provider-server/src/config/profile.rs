@@ -1,41 +1,109 @@
-//! Profiles: each is one credential, or another token provider, with the scopes that may be asked for.
+//! Profiles: each is one credential, or another token provider, with the scopes that may be requested.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
+use token_provider::Scope;
 use url::Url;
 
-use super::host::service_url;
-use super::read::{List, Section};
-use super::units::{name, scope};
-
-/// Name of the profile that callers get who name none.
-pub(super) const DEFAULT_PROFILE: &str = "default";
+use super::overrides::Overrides;
+use crate::settings::{List, Section, path};
+use crate::values::host::service_url;
+use crate::values::name::{name, scope};
+use crate::values::unix;
 
 /// Where the tokens of one profile come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProfileConfig {
-    /// The credential file; without it, the usual places are looked through.
-    pub credentials: Option<PathBuf>,
+    /// Who issues them.
+    pub source: Source,
     /// The scopes that callers may ask for; holds `scope` too.
-    pub scopes: Vec<String>,
+    pub scopes: Vec<Scope>,
     /// The scope of tokens for which the caller names none. It beats the one in the credential file.
-    pub scope: Option<String>,
-    /// Another token provider to ask in HERE's place: its `https://…/getToken`, or `unix:/path` of its socket.
-    pub remote: Option<Url>,
-    /// File with the API key for `remote`.
-    pub api_key_file: Option<PathBuf>,
+    pub scope: Option<Scope>,
     /// PEM file with certificate authorities that are trusted for the token endpoint, besides the system's.
     pub ca: Option<PathBuf>,
 }
 
+/// Who issues the tokens of a profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// HERE, with the credential in this file, or in one of the usual places.
+    Here {
+        /// The credential file.
+        credentials: Option<PathBuf>,
+    },
+    /// Another token provider.
+    Remote {
+        /// Where it is.
+        at: Remote,
+        /// File with the API key for it.
+        api_key_file: Option<PathBuf>,
+    },
+}
+
+/// Where another token provider is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remote {
+    /// Its `https://…/getToken`.
+    Url(Url),
+    /// Its Unix socket.
+    Socket(PathBuf),
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // It has neither user nor query, where a secret could be.
+            Self::Url(url) => url.fmt(f),
+            Self::Socket(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self::Here { credentials: None }
+    }
+}
+
+impl ProfileConfig {
+    /// Applies the flags that are about the profile in use.
+    pub(super) fn apply(&mut self, flags: &Overrides, section: &Section<'_>) {
+        if let Some(scope) = section.argument("--scope", "", flags.scope.as_ref(), scope) {
+            self.set_scope(scope);
+        }
+        let Some(file) = &flags.credentials else { return };
+        // A path need not be text.
+        section.argument("--credentials", "", file.to_str().map(str::to_owned).as_ref(), path);
+        match &mut self.source {
+            Source::Here { credentials } => *credentials = Some(file.clone()),
+            Source::Remote { .. } => section.error_of_flag(
+                "--credentials",
+                "cannot be combined with the profile's remote: the tokens come from one or the other",
+            ),
+        }
+    }
+
+    /// Sets the scope of tokens for which the caller names none, which callers may name, too.
+    fn set_scope(&mut self, scope: Scope) {
+        if !self.scopes.contains(&scope) {
+            self.scopes.push(scope.clone());
+        }
+        self.scope = Some(scope);
+    }
+}
+
 /// Reads `[profiles]`: a table of profiles by name.
-pub(super) fn read_all(section: &mut Section<'_>) -> BTreeMap<String, ProfileConfig> {
+pub(super) fn read_all(mut section: Section<'_>) -> BTreeMap<String, ProfileConfig> {
     let mut profiles = BTreeMap::new();
     for key in section.names() {
-        let profile = section.section(&key, read);
+        let profile = section.table(&key).map(read);
         if let Err(message) = name(&key) {
-            section.problem(&key, message);
+            section.error(&key, message);
         }
         // Also where it could not be read: others that name it are right to.
         profiles.insert(key, profile.unwrap_or_default());
@@ -43,39 +111,35 @@ pub(super) fn read_all(section: &mut Section<'_>) -> BTreeMap<String, ProfileCon
     profiles
 }
 
-fn read(section: &mut Section<'_>) -> ProfileConfig {
-    let mut profile = ProfileConfig {
-        credentials: section.path("credentials"),
-        scopes: section.list("scopes", List::Any, scope).unwrap_or_default(),
-        scope: section.text("scope", scope),
-        remote: section.text("remote", remote),
-        api_key_file: section.path("api_key_file"),
-        ca: section.path("ca"),
-    };
-    if let Some(scope) = &profile.scope
-        && !profile.scopes.contains(scope)
-    {
-        profile.scopes.push(scope.clone());
-    }
-    if profile.credentials.is_some() && profile.remote.is_some() {
-        section
-            .problem("remote", "cannot be combined with credentials: the tokens come from one or the other");
+fn read(mut section: Section<'_>) -> ProfileConfig {
+    let credentials = section.path("credentials");
+    let remote = section.text("remote", remote);
+    let api_key_file = section.path("api_key_file");
+    if credentials.is_some() && remote.is_some() {
+        section.error("remote", "cannot be combined with credentials: the tokens come from one or the other");
     }
     if section.is_set("api_key_file") && !section.is_set("remote") {
-        section.problem("api_key_file", "is for another token provider, and none is named as remote");
+        section.error("api_key_file", "is for another token provider, and none is named as remote");
+    }
+    let source = match remote {
+        Some(at) => Source::Remote { at, api_key_file },
+        None => Source::Here { credentials },
+    };
+    let scopes = section.list("scopes", List::Any, scope).unwrap_or_default();
+    let mut profile = ProfileConfig { source, scopes, scope: None, ca: section.path("ca") };
+    if let Some(scope) = section.text("scope", scope) {
+        profile.set_scope(scope);
     }
     profile
 }
 
-fn remote(text: &str) -> Result<Url, &'static str> {
-    if text.starts_with("unix:") {
-        return Url::parse(text)
-            .ok()
-            .filter(|url| text.starts_with("unix:/") && !url.has_host() && url.path().len() > 1)
-            .filter(|url| url.query().is_none() && url.fragment().is_none())
-            .ok_or("expected an absolute path after `unix:`");
+fn remote(text: &str) -> Result<Remote, &'static str> {
+    match text.strip_prefix("unix:") {
+        // What looks like the rest of a URL is a slip: `unix://host/x`, `unix:/x?y`.
+        Some(path) if path.starts_with("//") || path.contains(['?', '#']) => Err(unix::EXPECTED_PATH),
+        Some(path) => unix::socket_path(path).map(Remote::Socket),
+        None => service_url(text).map(Remote::Url),
     }
-    service_url(text)
 }
 
 #[cfg(test)]
@@ -98,6 +162,9 @@ mod tests {
             ("/run/x", false),
         ] {
             assert_eq!(remote(text).is_ok(), good, "{text}");
+            if let Ok(remote) = remote(text) {
+                assert_eq!(remote.to_string(), text);
+            }
         }
     }
 }

@@ -10,18 +10,24 @@ mod sources;
 
 use std::path::Path;
 
-use super::{Config, ConfigError, Environment, Overrides};
+use token_provider::Scope;
+
+use super::{Config, ConfigErrors, Environment, Overrides};
 
 /// The name that the file has in messages.
 const FILE: &str = "c.toml";
 
+fn scope(text: &str) -> Scope {
+    Scope::new(text).expect("is a scope")
+}
+
 /// Reads a file and nothing else.
-fn parse(text: &str) -> Result<Config, ConfigError> {
+fn parse(text: &str) -> Result<Config, ConfigErrors> {
     Config::parse(Some((Path::new(FILE), text)), &Environment::default(), &Overrides::default())
 }
 
 /// Reads a file under variables and flags.
-fn with(text: &str, variables: &[(&str, &str)], overrides: &Overrides) -> Result<Config, ConfigError> {
+fn with(text: &str, variables: &[(&str, &str)], overrides: &Overrides) -> Result<Config, ConfigErrors> {
     let environment = Environment::from_pairs(variables.iter().copied());
     Config::parse(Some((Path::new(FILE), text)), &environment, overrides)
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::Settings;
 use super::watched::Watched;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigErrors};
 
 /// A file that says the same after this time is not being written, when somebody cannot wait for the next look. Somebody
 /// else may be saving it while logs are rotated.
 const SETTLES_IN: Duration = Duration::from_millis(250);
 
 /// What a reading has come to.
-type Reading = Result<String, ConfigError>;
+type Reading = Result<String, ConfigErrors>;
 
 /// The file that was found at the start, whatever becomes of it.
 ///
@@ -40,7 +40,7 @@ impl ConfigFile {
         &mut self,
         is_asked_to: bool,
         settings: &Settings,
-    ) -> Option<Result<Config, ConfigError>> {
+    ) -> Option<Result<Config, ConfigErrors>> {
         self.is_wanted |= is_asked_to;
         let mut reading = self.read(settings).await?;
         if is_asked_to && self.seen.as_ref() != Some(&reading) {

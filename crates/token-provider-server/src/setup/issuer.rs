@@ -1,5 +1,5 @@
-//! Where a profile's tokens come from: HERE, or another token provider. Whoever sets a profile up does it by these two
-//! steps: what is asked with is found, then the issuer is made.
+//! Where a profile's tokens come from: HERE, or another token provider. Setting a profile up takes these two steps: the
+//! credential is found, then the issuer is made.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use token_provider::{
 use url::Url;
 
 use super::{SetupError, TokenSource, failed, read_api_key, unreadable};
-use crate::config::{Config, Environment, ProfileConfig, did_you_mean};
+use crate::config::{Config, Environment, ProfileConfig, Remote, Source, did_you_mean};
 use crate::telemetry::{MeteredIssuer, place_of};
 
-/// What a profile's issuer is asked with, and where that was found.
+/// What a profile's tokens are requested with, and where that was found.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FoundCredential {
@@ -28,20 +28,20 @@ pub enum FoundCredential {
     },
     /// For another token provider.
     ApiKey {
-        /// Its `/getToken`, or its socket.
-        url: Url,
+        /// Where that is.
+        at: Remote,
         /// Its API key with the file that it is in, where the configuration names one.
         key: Option<(PathBuf, SecretString)>,
     },
 }
 
-/// The issuer of one profile's tokens, ready to be asked.
+/// The issuer of one profile's tokens.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ProfileIssuer {
     /// HERE.
     Here {
-        /// What asks it.
+        /// What sends the requests.
         issuer: Arc<HereIssuer>,
         /// Where its credential can be read again.
         source: CredentialSource,
@@ -50,16 +50,16 @@ pub enum ProfileIssuer {
     },
     /// Another token provider.
     Remote {
-        /// What asks it.
+        /// What sends the requests.
         issuer: Arc<RemoteIssuer>,
         /// Where it is.
-        url: Url,
+        at: Remote,
         /// Where its API key can be read again.
         api_key_file: Option<PathBuf>,
     },
 }
 
-/// Finds and reads what a profile's issuer is asked with.
+/// Finds and reads the credential of a profile.
 ///
 /// # Errors
 ///
@@ -69,28 +69,28 @@ pub fn find_credential(
     config: &Config,
     environment: &Environment,
 ) -> Result<FoundCredential, SetupError> {
-    let profile = config.profiles.get(name).cloned().unwrap_or_default();
-    if let Some(url) = profile.remote {
-        let key = match profile.api_key_file {
-            Some(file) => {
-                let key = read_api_key(&file).map_err(unreadable(name, "api_key_file", &file))?;
-                Some((file, key))
-            }
-            None => None,
-        };
-        return Ok(FoundCredential::ApiKey { url, key });
-    }
+    let file = match &config.profile(name).source {
+        Source::Here { credentials } => credentials,
+        Source::Remote { at, api_key_file } => {
+            let read = |file: &PathBuf| match read_api_key(file) {
+                Ok(key) => Ok((file.clone(), key)),
+                Err(error) => Err(unreadable(name, "api_key_file", file)(error)),
+            };
+            let key = api_key_file.as_ref().map(read).transpose()?;
+            return Ok(FoundCredential::ApiKey { at: at.clone(), key });
+        }
+    };
     if name == config.profile && !config.is_profile_known {
         check_section(name, config, environment)?;
     }
-    let source = lookup(name, config, &profile, environment).find().map_err(failed(name))?;
+    let source = lookup(name, config, file.as_deref(), environment).find().map_err(failed(name))?;
     let credential = source.load().map_err(failed(name))?;
     Ok(FoundCredential::AccessKey { source, credential })
 }
 
 /// A profile that the configuration does not have must be a section of `~/.here/credentials.ini`.
 fn check_section(name: &str, config: &Config, environment: &Environment) -> Result<(), SetupError> {
-    let ini = environment.home().map(|home| home.join(".here/credentials.ini"));
+    let ini = home(environment).map(|home| home.join(".here/credentials.ini"));
     let sections = match ini.map(Credential::ini_sections) {
         Some(Ok(sections)) => sections,
         Some(Err(error)) if error.kind() != ErrorKind::CredentialNotFound => return Err(failed(name)(error)),
@@ -107,24 +107,29 @@ fn check_section(name: &str, config: &Config, environment: &Environment) -> Resu
 
 /// The default profile's credential is looked for everywhere. Any other's is in the file that the configuration names,
 /// or in a section of its own: it must not silently be the default's.
-fn lookup(name: &str, config: &Config, profile: &ProfileConfig, environment: &Environment) -> Lookup {
+fn lookup(name: &str, config: &Config, file: Option<&Path>, environment: &Environment) -> Lookup {
+    let path = |name| environment.variable(name).map(PathBuf::from);
     let mut lookup = Lookup::default();
-    lookup.file.clone_from(&profile.credentials);
-    lookup.home = environment.home().map(Path::to_owned);
+    lookup.file = file.map(Path::to_owned);
+    lookup.home = home(environment);
     lookup.profile = (name != "default").then(|| name.to_owned());
     if name == config.profile && config.is_profile_known {
-        lookup.access_key_id = environment.access_key_id().map(str::to_owned);
-        lookup.access_key_secret = environment.access_key_secret().cloned();
-        lookup.token_endpoint_url = environment.token_endpoint_url().map(str::to_owned);
-        lookup.scope = environment.token_scope().map(str::to_owned);
-        lookup.credentials_file = environment.credentials_file().map(Path::to_owned);
-        lookup.credentials_string = environment.credentials_string().cloned();
-        lookup.credentials_directory = environment.credentials_directory().map(Path::to_owned);
+        lookup.access_key_id = environment.text("HERE_ACCESS_KEY_ID");
+        lookup.access_key_secret = environment.secret("HERE_ACCESS_KEY_SECRET");
+        lookup.token_endpoint_url = environment.text("HERE_TOKEN_ENDPOINT_URL");
+        lookup.scope = environment.text("HERE_TOKEN_SCOPE");
+        lookup.credentials_file = path("HERE_CREDENTIALS_FILE");
+        lookup.credentials_string = environment.secret("HERE_CREDENTIALS_STRING");
+        lookup.credentials_directory = path("CREDENTIALS_DIRECTORY");
         lookup.working_directory = Some(PathBuf::new());
     } else {
         lookup.sections_only = true;
     }
     lookup
+}
+
+fn home(environment: &Environment) -> Option<PathBuf> {
+    environment.variable("HOME").or_else(|| environment.variable("USERPROFILE")).map(PathBuf::from)
 }
 
 /// Makes the issuer that a profile's tokens come from.
@@ -133,53 +138,44 @@ fn lookup(name: &str, config: &Config, profile: &ProfileConfig, environment: &En
 ///
 /// When the extra CA file is of no use, the API key cannot be sent, or TLS cannot be set up.
 pub fn issuer(name: &str, config: &Config, found: FoundCredential) -> Result<ProfileIssuer, SetupError> {
+    let profile = config.profile(name);
     match found {
         FoundCredential::AccessKey { source, credential } => Ok(ProfileIssuer::Here {
-            issuer: Arc::new(here_issuer(name, config, credential)?),
+            issuer: Arc::new(here_issuer(name, profile, credential)?),
             source,
-            scope: default_scope(name, config)?,
+            scope: profile.scope.clone(),
         }),
-        FoundCredential::ApiKey { url, key } => {
-            let mut remote = if url.scheme() == "unix" {
-                RemoteIssuerConfig::from_unix_socket(url.path())
-            } else {
-                RemoteIssuerConfig::new(url.as_str()).map_err(failed(name))?
+        FoundCredential::ApiKey { at, key } => {
+            let mut remote = match &at {
+                Remote::Url(url) => RemoteIssuerConfig::new(url.as_str()).map_err(failed(name))?,
+                Remote::Socket(path) => RemoteIssuerConfig::from_unix_socket(path),
             };
-            remote.network.extra_ca_pem = extra_ca(name, config)?;
-            let mut api_key_file = None;
-            if let Some((file, key)) = key {
-                api_key_file = Some(file);
-                remote = remote.with_bearer(key);
-            }
+            remote.network.extra_ca_pem = extra_ca(name, profile)?;
+            let (api_key_file, key) = key.unzip();
+            remote.bearer = key;
             let issuer = Arc::new(RemoteIssuer::new(remote).map_err(failed(name))?);
-            Ok(ProfileIssuer::Remote { issuer, url, api_key_file })
+            Ok(ProfileIssuer::Remote { issuer, at, api_key_file })
         }
     }
 }
 
 pub(super) fn here_issuer(
     name: &str,
-    config: &Config,
+    profile: &ProfileConfig,
     mut credential: Credential,
 ) -> Result<HereIssuer, SetupError> {
-    if let Some(scope) = default_scope(name, config)? {
-        credential = credential.with_scope(Some(scope));
+    if let Some(scope) = &profile.scope {
+        credential = credential.with_scope(Some(scope.clone()));
     }
     let mut issuer = HereIssuerConfig::new(credential);
-    issuer.network.extra_ca_pem = extra_ca(name, config)?;
+    issuer.network.extra_ca_pem = extra_ca(name, profile)?;
     HereIssuer::new(issuer).map_err(failed(name))
 }
 
 /// Reads the certificates that a profile's issuer is trusted by, beside the system's.
-fn extra_ca(name: &str, config: &Config) -> Result<Option<Vec<u8>>, SetupError> {
-    let file = config.profiles.get(name).and_then(|profile| profile.ca.as_ref());
+fn extra_ca(name: &str, profile: &ProfileConfig) -> Result<Option<Vec<u8>>, SetupError> {
+    let file = profile.ca.as_ref();
     file.map(|file| std::fs::read(file).map_err(unreadable(name, "ca", file))).transpose()
-}
-
-/// Returns the scope that the configuration gives a profile's requests.
-pub(super) fn default_scope(name: &str, config: &Config) -> Result<Option<Scope>, SetupError> {
-    let scope = config.profiles.get(name).and_then(|profile| profile.scope.as_deref());
-    scope.map(Scope::new).transpose().map_err(failed(name))
 }
 
 impl FoundCredential {
@@ -191,20 +187,26 @@ impl FoundCredential {
         }
     }
 
-    /// Returns where the issuer is.
-    pub fn endpoint(&self) -> &Url {
+    /// Returns where the issuer is, unless that is a Unix socket.
+    pub fn url(&self) -> Option<&Url> {
         match self {
-            Self::AccessKey { credential, .. } => credential.token_endpoint_url(),
-            Self::ApiKey { url, .. } => url,
+            Self::AccessKey { credential, .. } => Some(credential.token_endpoint_url()),
+            Self::ApiKey { at: Remote::Url(url), .. } => Some(url),
+            Self::ApiKey { .. } => None,
         }
     }
 
-    /// Says for the log where a profile's tokens come from.
-    pub fn token_source(&self, profile: &str) -> TokenSource {
+    /// Returns where the issuer is, without the query, where an endpoint of one's own may want a key.
+    pub fn endpoint(&self) -> String {
         match self {
-            Self::AccessKey { source, credential } => TokenSource::here(profile, source, credential),
-            Self::ApiKey { url, .. } => TokenSource::remote(profile, url, self.file()),
+            Self::AccessKey { credential, .. } => place_of(credential.token_endpoint_url()),
+            Self::ApiKey { at, .. } => at.to_string(),
         }
+    }
+
+    /// Returns for the log where a profile's tokens come from.
+    pub fn token_source(&self, profile: &str) -> TokenSource {
+        TokenSource::of(profile, self)
     }
 }
 
@@ -212,8 +214,8 @@ impl ProfileIssuer {
     pub(super) fn metered(&self, profile: &str) -> MeteredIssuer {
         match self {
             Self::Here { issuer, .. } => MeteredIssuer::here(profile, Arc::clone(issuer)),
-            Self::Remote { issuer, url, .. } => {
-                MeteredIssuer::other(profile, Arc::clone(issuer), &place_of(url))
+            Self::Remote { issuer, at, .. } => {
+                MeteredIssuer::other(profile, Arc::clone(issuer), &at.to_string())
             }
         }
     }

@@ -1,13 +1,10 @@
 //! What a server says of itself when it starts.
 
-use std::path::Path;
+use token_provider::Proxies;
 
-use token_provider::{Credential, CredentialSource, Proxies};
-use url::Url;
-
+use super::issuer::FoundCredential;
 use crate::config::{AccessConfig, Config, CorsConfig, OriginPattern, SubjectName};
 use crate::listen::Listener;
-use crate::telemetry::place_of;
 
 /// More names than this are counted instead.
 const MAX_NAMES: usize = 3;
@@ -39,14 +36,20 @@ pub struct Summary<'a> {
 }
 
 impl TokenSource {
-    pub(super) fn here(profile: &str, source: &CredentialSource, credential: &Credential) -> Self {
-        Self::new(profile, source.to_string(), with_proxy(credential.token_endpoint_url()))
-    }
-
-    pub(super) fn remote(profile: &str, url: &Url, api_key_file: Option<&Path>) -> Self {
-        let key =
-            api_key_file.map_or_else(|| "none needed".to_owned(), |file| format!("file {}", file.display()));
-        Self::new(profile, key, format!("{}, another token provider", with_proxy(url)))
+    pub(super) fn of(profile: &str, found: &FoundCredential) -> Self {
+        // The proxy on the way is named without its password. One that cannot be used is an error elsewhere.
+        let (mut issuer, proxies) = (found.endpoint(), Proxies::from_env());
+        if let Some(Ok(Some(proxy))) = found.url().map(|url| proxies.for_url(url)) {
+            issuer = format!("{issuer} through the proxy {}", Proxies::describe(proxy));
+        }
+        match found {
+            FoundCredential::AccessKey { source, .. } => Self::new(profile, source.to_string(), issuer),
+            FoundCredential::ApiKey { .. } => {
+                let file = found.file().map(|file| format!("file {}", file.display()));
+                let key = file.unwrap_or_else(|| "none needed".to_owned());
+                Self::new(profile, key, format!("{issuer}, another token provider"))
+            }
+        }
     }
 
     /// A profile of the offline HERE account.
@@ -61,15 +64,6 @@ impl TokenSource {
 
     fn new(profile: &str, credential: impl Into<String>, issuer: impl Into<String>) -> Self {
         Self { profile: profile.to_owned(), credential: credential.into(), issuer: issuer.into() }
-    }
-}
-
-/// Names the proxy on the way, without its password. One that cannot be used is an error elsewhere.
-fn with_proxy(url: &Url) -> String {
-    let place = place_of(url);
-    match Proxies::from_env().for_url(url) {
-        Ok(Some(proxy)) => format!("{place} through the proxy {}", Proxies::describe(proxy)),
-        _ => place,
     }
 }
 
@@ -192,8 +186,12 @@ fn names(names: impl ExactSizeIterator<Item = String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use url::Url;
+
     use super::*;
-    use crate::config::{Environment, Overrides};
+    use crate::config::{Environment, Overrides, Remote};
 
     fn who(text: &str, is_local: bool) -> String {
         let file = (Path::new("c.toml"), text);
@@ -248,14 +246,21 @@ mod tests {
     }
 
     #[test]
-    fn another_token_provider_is_named_without_what_its_url_hides() {
-        let url = Url::parse("https://user:planted@tokens.example/getToken?key=planted").expect("is a URL");
-        let source = TokenSource::remote("default", &url, Some(Path::new("/etc/key")));
-        let expected = TokenSource::new(
-            "default",
-            "file /etc/key",
-            "https://tokens.example/getToken, another token provider",
-        );
-        assert_eq!(source, expected);
+    fn another_token_provider_is_named_with_the_file_of_its_key() {
+        let url = Url::parse("https://tokens.example/getToken").expect("is a URL");
+        let socket = Remote::Socket("/run/other.sock".into());
+        let key = Some(("/etc/key".into(), "planted".into()));
+        for (at, key, credential, issuer) in [
+            (
+                Remote::Url(url),
+                key,
+                "file /etc/key",
+                "https://tokens.example/getToken, another token provider",
+            ),
+            (socket, None, "none needed", "unix:/run/other.sock, another token provider"),
+        ] {
+            let source = FoundCredential::ApiKey { at, key }.token_source("default");
+            assert_eq!(source, TokenSource::new("default", credential, issuer));
+        }
     }
 }

@@ -9,6 +9,8 @@ const ROOMS: &[&str] = &[
     "outbound",
     "reason",
     "problem",
+    "settings",
+    "values",
     "config",
     "telemetry",
     "oidc",
@@ -29,7 +31,7 @@ const HAVE_CYCLES: &[&str] = &["access", "telemetry", "http", "reload", "setup",
 /// What few may do: the words that do it, and the modules that have them.
 const ONLY_IN: &[(&str, &[&str], &[&str])] = &[
     ("reads the wall clock", &["SystemTime::now"], &[]),
-    ("reads the environment", &["std::env"], &["config"]),
+    ("reads the environment", &["std::env"], &["settings"]),
     ("calls over the network", &["reqwest::Client"], &["outbound"]),
     (
         "starts tasks or timers",

@@ -4,8 +4,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::config::file::Places;
 use crate::config::{Config, Environment, Overrides};
+use crate::settings::Locations;
 
 #[test]
 fn paths_in_the_file_are_relative_to_the_file() {
@@ -36,12 +36,12 @@ fn the_file_is_the_one_that_is_named_or_the_nearest() {
     for (overrides, environment, expected) in
         [(&flags, &named, "flag"), (&no_flags, &named, "variable"), (&no_flags, &nothing_named, "local")]
     {
-        let places = Places::new(overrides, environment).with_usual(&local, &system);
+        let places = Locations::new(overrides.config.as_deref(), environment).with_usual(&local, &system);
         let path = places.find().unwrap().unwrap();
         assert_eq!(path.file_name().unwrap().to_str(), Some(expected));
         assert_eq!(places.read(&path).unwrap(), expected);
     }
-    let places = Places::new(&no_flags, &nothing_named).with_usual(&local, &system);
+    let places = Locations::new(None, &nothing_named).with_usual(&local, &system);
     fs::remove_file(&local).unwrap();
     assert_eq!(places.find().unwrap(), Some(system.clone()));
     assert_eq!(places.read(&system).unwrap(), "system");
@@ -57,8 +57,8 @@ fn there_is_no_file_only_where_both_usual_places_are_empty() {
     fs::create_dir(at("folder")).unwrap();
     symlink("nowhere", at("broken")).unwrap();
     symlink("loop", at("loop")).unwrap();
-    let (no_flags, nothing_named) = (Overrides::default(), Environment::default());
-    let places = Places::new(&no_flags, &nothing_named);
+    let nothing_named = Environment::default();
+    let places = Locations::new(None, &nothing_named);
     let missing = at("missing");
     for empty in [missing.clone(), at("missing/config.toml"), at("file/config.toml")] {
         for (local, system) in [(&empty, &missing), (&missing, &empty)] {
@@ -130,7 +130,7 @@ fn a_file_that_others_can_write_counts_only_where_it_is_named() {
     let read = |path: &PathBuf, named: bool| {
         let flags = Overrides { config: named.then(|| path.clone()), ..Overrides::default() };
         let none = Environment::default();
-        Places::new(&flags, &none)
+        Locations::new(flags.config.as_deref(), &none)
             .with_usual(path, &missing)
             .read(path)
             .map_err(|problem| problem.to_string())

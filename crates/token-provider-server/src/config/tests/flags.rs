@@ -1,9 +1,7 @@
 //! What the flags set.
 
-use std::path::Path;
-
-use super::with;
-use crate::config::{LogLevel, Overrides};
+use super::{scope, with};
+use crate::config::{LogLevel, Overrides, Source};
 
 #[test]
 fn each_flag_sets_its_key() {
@@ -20,11 +18,9 @@ fn each_flag_sets_its_key() {
     assert!(config.access.anonymous);
     assert_eq!(config.profile, "maps");
     let maps = &config.profiles["maps"];
-    assert_eq!(
-        (maps.credentials.as_deref(), maps.scope.as_deref()),
-        (Some(Path::new("c.properties")), Some("s"))
-    );
-    assert_eq!(maps.scopes, ["t", "s"]);
+    assert_eq!(maps.source, Source::Here { credentials: Some("c.properties".into()) });
+    assert_eq!(maps.scope, Some(scope("s")));
+    assert_eq!(maps.scopes, ["t", "s"].map(scope));
 }
 
 #[test]
@@ -36,7 +32,7 @@ fn flags_speak_of_the_profile_in_use() {
         ("profile = 'maps'", &[("TOKEN_PROVIDER_PROFILE", "other")], "other"),
     ] {
         let config = with(file, variables, &flags).unwrap();
-        assert_eq!((&*config.profile, config.profiles[profile].scope.as_deref()), (profile, Some("s")));
+        assert_eq!((&*config.profile, &config.profiles[profile].scope), (profile, &Some(scope("s"))));
     }
 }
 
@@ -48,10 +44,7 @@ fn what_is_wrong_with_a_flag_names_the_flag() {
             Overrides { listen: vec!["1".into(), "x".into()], ..none() },
             "--listen: listen[1]: expected \"localhost",
         ),
-        (
-            Overrides { allow_origin: vec!["x".into()], ..none() },
-            "--allow-origin: cors.origins[0]: expected an origin",
-        ),
+        (Overrides { allow_origin: vec!["x".into()], ..none() }, "--allow-origin: expected an origin"),
         (Overrides { credentials: Some("".into()), ..none() }, "--credentials: expected a path"),
         (Overrides { profile: Some("a b".into()), ..none() }, "--profile: expected a name of up to 64"),
         (Overrides { scope: Some(String::new()), ..none() }, "--scope: expected a scope such as"),
@@ -67,7 +60,7 @@ fn what_is_wrong_with_a_flag_names_the_flag() {
         &Overrides { credentials: Some("x".into()), ..none() },
     );
     assert!(
-        found.unwrap_err().to_string().starts_with("c.toml:2: profiles.default.remote: cannot be combined")
+        found.unwrap_err().to_string().starts_with("--credentials: cannot be combined with the profile's")
     );
 }
 

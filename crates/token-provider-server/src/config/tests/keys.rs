@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use token_provider::Scope;
+
 use super::parsed;
 use crate::config::{
-    AuditConfig, Config, Environment, Host, Listen, LogFormat, LogLevel, Overrides, SubjectName,
+    AuditConfig, Config, Environment, Host, Listen, LogFormat, LogLevel, Overrides, Source, SubjectName,
 };
 
 /// Every key there is, with a value other than the default.
@@ -94,8 +96,8 @@ level = "debug"
 to = "/var/log/token-provider/audit.jsonl"
 "#;
 
-fn scope(project: &str) -> String {
-    format!("hrn:here:authorization::myrealm:project/{project}")
+fn scope(project: &str) -> Scope {
+    super::scope(&format!("hrn:here:authorization::myrealm:project/{project}"))
 }
 
 fn seconds(config: &Config) -> Vec<u64> {
@@ -123,12 +125,14 @@ fn what_the_file_says_is_what_comes_out() {
     assert_eq!(config.profile, "maps");
     let [far, maps] = ["far", "maps"].map(|name| &config.profiles[name]);
     assert_eq!(config.profiles.len(), 2);
-    assert_eq!(maps.credentials.as_deref(), Some(Path::new("/etc/token-provider/credentials.properties")));
+    let file = PathBuf::from("/etc/token-provider/credentials.properties");
+    assert_eq!(maps.source, Source::Here { credentials: Some(file) });
     assert_eq!(maps.scopes, [scope("p1"), scope("p2")], "the default scope may be asked for");
     assert_eq!(maps.scope, Some(scope("p2")));
     assert_eq!(maps.ca.as_deref(), Some(Path::new("/etc/ssl/here.pem")));
-    assert_eq!(far.remote.as_ref().map(url::Url::as_str), Some("https://tokens.example.com/getToken"));
-    assert_eq!(far.api_key_file.as_deref(), Some(Path::new("/etc/token-provider/far.key")));
+    let Source::Remote { at, api_key_file } = &far.source else { panic!("{far:?}") };
+    assert_eq!(at.to_string(), "https://tokens.example.com/getToken");
+    assert_eq!(api_key_file.as_deref(), Some(Path::new("/etc/token-provider/far.key")));
 
     let origins: Vec<String> = config.cors.origins.iter().map(ToString::to_string).collect();
     assert_eq!(origins, ["https://maps.example.com", "http://[::1]:*"]);
@@ -176,7 +180,7 @@ fn each_way_to_authenticate_has_its_own_policy() {
     let proxy = access.trusted_proxy.unwrap();
     let from: Vec<String> = proxy.from.iter().map(ToString::to_string).collect();
     assert_eq!(from, ["10.0.0.0/8", "fd00::7/128"]);
-    assert_eq!(proxy.header.as_deref(), Some("x-forwarded-user"));
+    assert_eq!(proxy.header.map(|header| header.to_string()).as_deref(), Some("x-forwarded-user"));
     assert_eq!(proxy.policy.scopes, Some(vec![scope("p2")]));
 }
 
@@ -231,7 +235,7 @@ fn a_lone_value_is_a_list_of_one() {
 #[test]
 fn a_default_scope_is_listed_once() {
     let config = parsed("[profiles.default]\nscope = 'a'\nscopes = ['a', 'b']");
-    assert_eq!(config.profiles["default"].scopes, ["a", "b"]);
+    assert_eq!(config.profiles["default"].scopes, ["a", "b"].map(super::scope));
 }
 
 #[test]
@@ -259,7 +263,7 @@ fn words_for_logging_are_all_known() {
 #[test]
 fn without_callers_every_profile_may_be_asked_for() {
     let open = parsed("[profiles.maps]\n[profiles.traffic]").access.anonymous_policy.profiles;
-    assert_eq!(open, ["maps", "traffic", "default"]);
+    assert_eq!(open, ["default", "maps", "traffic"]);
     let listed =
         parsed("[profiles.maps]\n[access]\nanonymous_profiles = 'maps'").access.anonymous_policy.profiles;
     assert_eq!(listed, ["maps"]);

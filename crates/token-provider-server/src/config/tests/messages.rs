@@ -39,7 +39,7 @@ c.toml:13: access.api_keys[1].colour: unknown key; expected one of: burst, id, m
 c.toml:15: log.format: expected \"auto\", \"text\" or \"json\"; did you mean \"json\"?
 c.toml:16: log.level: expected a string, not a list"
     );
-    assert_eq!(parse(text).unwrap_err().problems().len(), 10);
+    assert_eq!(parse(text).unwrap_err().as_slice().len(), 10);
 }
 
 #[test]

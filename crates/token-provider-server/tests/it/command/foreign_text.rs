@@ -137,12 +137,12 @@ async fn names_in_the_certificate_of_a_stranger_are_cut() {
 #[tokio::test]
 async fn names_of_variables_and_files_cannot_pass_for_lines_of_ours() {
     let mut folder = Folder::new();
-    folder.set("TOKEN_PROVIDER_\u{1b}[2J\nok       token: HERE gave one\r\u{202e}", "x");
+    folder.set("TOKEN_PROVIDER_X__\u{1b}[2J\nok       token: HERE gave one\r\u{202e}", "x");
     for command in ["serve", "token", "health", "sandbox"] {
         let outcome = within(command, folder.run(&[command])).await;
         let [first, second] = lines(&outcome.stderr)[..] else { panic!("two lines: {outcome:?}") };
         assert_eq!(first, "error: the configuration cannot be used:");
-        assert!(second.starts_with(r"TOKEN_PROVIDER_\u{1b}[2J\nok "), "{second}");
+        assert!(second.starts_with(r"TOKEN_PROVIDER_X__\u{1b}[2J\nok "), "{second}");
     }
     let outcome = folder.run(&["check"]).await;
     assert!(matches!(lines(&outcome.stdout)[..], [line] if line.starts_with("FAILURE ")), "{outcome:?}");

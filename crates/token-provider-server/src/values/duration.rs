@@ -1,44 +1,12 @@
-//! Spans of time, rates and names, as people write them.
+//! Spans of time and rates, as people write them.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::read::Fault;
-
-/// The shortest and the longest lifetime that can be asked for: HERE takes up to a day, and below a minute most of a
-/// token's life would go by in refreshing it.
-pub(super) const LIFETIME_BOUNDS: (Duration, Duration) =
-    (Duration::from_secs(60), Duration::from_secs(86_400));
-
-/// A server that goes on for longer after SIGTERM looks as if it hung.
-const LONGEST_DRAIN: Duration = Duration::from_secs(10 * 60);
-
-/// What the library takes; HERE's own are a tenth of this.
-const LONGEST_SCOPE: usize = 1024;
-
 /// Reads `90s`, `15m`, `1h`, `1h30m` or plain seconds.
-pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     parse_duration(text)
         .ok_or("expected a span of time such as \"90s\", \"15m\" or \"1h30m\", or a number of seconds")
-}
-
-/// Reads a token's lifetime.
-pub(super) fn lifetime(text: &str) -> Result<Duration, &'static str> {
-    let lifetime = duration(text)?;
-    let (shortest, longest) = LIFETIME_BOUNDS;
-    if lifetime < shortest || lifetime > longest {
-        return Err("expected a lifetime from 60s to 24h");
-    }
-    Ok(lifetime)
-}
-
-/// Reads how long a server that is to stop goes on serving.
-pub(super) fn drain(text: &str) -> Result<Duration, &'static str> {
-    let drain = duration(text)?;
-    if drain > LONGEST_DRAIN {
-        return Err("expected a span of time from 0s to 10m");
-    }
-    Ok(drain)
 }
 
 fn parse_duration(text: &str) -> Option<Duration> {
@@ -63,7 +31,7 @@ fn whole_number(text: &str) -> Option<u64> {
 }
 
 /// Reads `10/s`, `100/m` or `1000/h`: so many, in this span.
-pub(super) fn rate(text: &str) -> Result<(NonZeroU32, Duration), &'static str> {
+pub(crate) fn rate(text: &str) -> Result<(NonZeroU32, Duration), &'static str> {
     parse_rate(text).ok_or("expected a rate such as \"10/s\", \"100/m\" or \"1000/h\"")
 }
 
@@ -79,42 +47,11 @@ fn parse_rate(text: &str) -> Option<(NonZeroU32, Duration)> {
 }
 
 /// Reads a whole number from 1.
-pub(super) fn positive(text: &str) -> Result<NonZeroU32, &'static str> {
+pub(crate) fn positive(text: &str) -> Result<NonZeroU32, &'static str> {
     whole_number(text)
         .and_then(|number| u32::try_from(number).ok())
         .and_then(NonZeroU32::new)
         .ok_or("expected a whole number from 1")
-}
-
-/// Reads the name of a profile or a caller: it stands in URLs, logs and metrics as it is.
-pub(super) fn name(text: &str) -> Result<String, &'static str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if text.is_empty() || text.len() > 64 || !text.chars().all(plain) {
-        return Err("expected a name of up to 64 letters, digits, `.`, `_` or `-`");
-    }
-    Ok(text.to_owned())
-}
-
-/// Reads a scope: words of RFC 6749's `scope-token`, separated by single spaces.
-pub(super) fn scope(text: &str) -> Result<String, &'static str> {
-    let word = |word: &str| {
-        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
-    };
-    if text.len() > LONGEST_SCOPE || !text.split(' ').all(word) {
-        return Err("expected a scope such as \"hrn:here:authorization::myrealm:project/p1\"");
-    }
-    Ok(text.to_owned())
-}
-
-/// Accepts only names that are there.
-pub(super) fn known_name(
-    message: &'static str,
-    is_known: impl Fn(&str) -> bool,
-    known: impl Fn() -> Vec<String>,
-) -> impl Fn(&str) -> Result<String, Fault> {
-    move |text| {
-        if is_known(text) { Ok(text.to_owned()) } else { Err(Fault::NotOneOf { message, known: known() }) }
-    }
 }
 
 #[cfg(test)]
@@ -172,13 +109,6 @@ mod tests {
     }
 
     #[test]
-    fn lifetimes_have_bounds() {
-        for (text, good) in [("59s", false), ("60", true), ("24h", true), ("24h1s", false), ("0", false)] {
-            assert_eq!(lifetime(text).is_ok(), good, "{text}");
-        }
-    }
-
-    #[test]
     fn rates_are_a_count_and_a_unit() {
         let texts = [
             "",
@@ -200,28 +130,6 @@ mod tests {
         assert_eq!(rate("4294967295/h"), Ok((NonZeroU32::MAX, Duration::from_secs(3600))));
     }
 
-    #[test]
-    fn names_and_scopes_are_plain_text() {
-        for (text, good) in
-            [("default", true), ("my-maps.v2_x", true), ("", false), ("a b", false), ("ä", false)]
-        {
-            assert_eq!(name(text).is_ok(), good, "{text}");
-        }
-        assert!(name(&"a".repeat(64)).is_ok());
-        assert!(name(&"a".repeat(65)).is_err());
-        for (text, good) in [
-            ("hrn:here:authorization::r:project/p", true),
-            ("openid sdp:GROUP-1,GROUP-2", true),
-            ("", false),
-            (" a", false),
-            ("a  b", false),
-            ("a\nb", false),
-            ("a\"b", false),
-        ] {
-            assert_eq!(scope(text).is_ok(), good, "{text:?}");
-        }
-    }
-
     proptest! {
         #[test]
         fn durations_round_trip(hours in 0_u64..100_000, minutes in 0_u64..1000, seconds in 0_u64..1000) {
@@ -239,7 +147,7 @@ mod tests {
         #[test]
         fn no_text_makes_a_parser_panic(text in ".{0,12}", close in "[0-9hms/+ -]{0,12}") {
             for text in [text, close] {
-                let _ = (duration(&text), rate(&text), positive(&text), name(&text), scope(&text));
+                let _ = (duration(&text), rate(&text), positive(&text));
             }
         }
     }

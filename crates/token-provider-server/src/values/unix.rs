@@ -1,11 +1,14 @@
 //! Unix domain sockets: `unix:/run/x.sock`, or with who may use it, `unix:/run/x.sock,mode=0660,group=www-data`: the
 //! form of socat, which a shell leaves alone.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 /// Longest path of a Unix domain socket, as `sockaddr_un` on Linux has it (108 bytes with the final NUL).
 const LONGEST_PATH: usize = 107;
+
+pub(crate) const EXPECTED_PATH: &str = "expected an absolute path after `unix:`";
 
 /// Reading and writing for the server's own user and group: whoever may write to a socket may connect to it.
 const DEFAULT_MODE: u32 = 0o660;
@@ -62,43 +65,31 @@ impl fmt::Display for UnixPlace {
 /// Reads what comes after `unix:`.
 pub(super) fn place(text: &str) -> Result<UnixPlace, &'static str> {
     let mut parts = text.split(',');
-    let path = parts.next().unwrap_or_default();
-    if !path.starts_with('/') || path.ends_with('/') || path.contains('\0') {
-        return Err("expected an absolute path after `unix:`");
-    }
-    if path.len() > LONGEST_PATH {
-        return Err("expected a path of at most 107 bytes after `unix:`: the system takes no longer one");
-    }
-    let mut place = UnixPlace::from(PathBuf::from(path));
-    let mut is_given = [false; 3];
+    let path = socket_path(parts.next().unwrap_or_default())?;
+    let mut options = BTreeMap::new();
     for part in parts {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        let index = match key {
-            "mode" => {
-                place.mode = mode(value)?;
-                0
-            }
-            "user" => {
-                place.user = Some(owner(value)?);
-                1
-            }
-            "group" => {
-                place.group = Some(owner(value)?);
-                2
-            }
-            _ => {
-                return Err(
-                    "expected `mode=0660`, `user=NAME` or `group=NAME` after the comma; a path has none",
-                );
-            }
-        };
-        if let Some(is_given) = is_given.get_mut(index)
-            && std::mem::replace(is_given, true)
-        {
+        if !["mode", "user", "group"].contains(&key) {
+            return Err("expected `mode=0660`, `user=NAME` or `group=NAME` after the comma; a path has none");
+        }
+        if options.insert(key, value).is_some() {
             return Err("expected each of mode, user and group once");
         }
     }
-    Ok(place)
+    let mode = options.get("mode").map_or(Ok(DEFAULT_MODE), |text| mode(text))?;
+    let owner = |key| options.get(key).map(|text| owner(text)).transpose();
+    Ok(UnixPlace { path, mode, user: owner("user")?, group: owner("group")? })
+}
+
+/// Reads the path of a socket.
+pub(crate) fn socket_path(text: &str) -> Result<PathBuf, &'static str> {
+    if !text.starts_with('/') || text.ends_with('/') || text.contains('\0') {
+        return Err(EXPECTED_PATH);
+    }
+    if text.len() > LONGEST_PATH {
+        return Err("expected a path of at most 107 bytes after `unix:`: the system takes no longer one");
+    }
+    Ok(PathBuf::from(text))
 }
 
 /// Octal, as everywhere: `660` in decimal would be a strange mode indeed.

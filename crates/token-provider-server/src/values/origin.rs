@@ -1,80 +1,42 @@
-//! The web origins whose pages may ask (section `cors`). An origin is scheme, host and port, RFC 6454.
+//! Web origins: scheme, host and port (RFC 6454), and rules for them.
 
 use std::fmt;
 
-use super::host::{PublicHost, is_loopback, normal, parse_port, split_port};
-use super::read::{List, Section};
-
-/// Which web pages may ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CorsConfig {
-    /// Pages from other origins are refused.
-    pub origins: Vec<OriginPattern>,
-}
-
-impl CorsConfig {
-    /// Also lets in whom another one lets in.
-    pub(super) fn add(&mut self, other: Self) {
-        if other.origins.contains(&OriginPattern::Any) {
-            self.origins = other.origins;
-        } else if !self.origins.contains(&OriginPattern::Any) {
-            for origin in other.origins {
-                if !self.origins.contains(&origin) {
-                    self.origins.push(origin);
-                }
-            }
-        }
-    }
-}
-
-impl Default for CorsConfig {
-    /// Pages that this machine serves over plain http, on any port: development servers.
-    fn default() -> Self {
-        let any_port =
-            |host: &str| OriginPattern::AnyPort { scheme: "http".to_owned(), host: host.to_owned() };
-        Self { origins: ["localhost", "127.0.0.1", "[::1]"].map(any_port).into() }
-    }
-}
+use super::host::{PublicHost, is_loopback, normal};
 
 /// A web origin in one spelling: lower case, ASCII, no trailing dot, the port written out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
     scheme: String,
-    host: String,
-    port: Option<u16>,
+    /// With the port written out where one is known.
+    host: PublicHost,
 }
 
 impl Origin {
     /// Reads an origin, from the configuration or an `Origin` header. `null` is none.
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = split_scheme(text)?;
-        let (host, port) = split_port(rest)?;
-        let port = match port {
-            Some(port) => Some(parse_port(port)?),
-            None => default_port(&scheme),
-        };
-        Some(Self { scheme, host: normal(host)?, port })
+        let host = PublicHost::parse(rest)?;
+        let port = host.port.or_else(|| default_port(&scheme));
+        Some(Self { scheme, host: PublicHost { port, ..host } })
     }
 
-    /// Says whether pages of this origin came over TLS.
+    /// Returns whether pages of this origin came over TLS.
     pub fn is_https(&self) -> bool {
         self.scheme == "https"
     }
 
-    /// Says whether the origin is that of pages at this host, as a `Host` header names it.
+    /// Returns whether the origin is that of pages at this host, as a `Host` header names it.
     pub fn is_at(&self, host: &PublicHost) -> bool {
-        self.host == host.name && self.port == host.port.or_else(|| default_port(&self.scheme))
+        self.host.name == host.name && self.host.port == host.port.or_else(|| default_port(&self.scheme))
     }
 }
 
 impl fmt::Display for Origin {
     /// Writes it as a browser does: the default port left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme, self.host)?;
-        match self.port {
-            Some(port) if Some(port) != default_port(&self.scheme) => write!(f, ":{port}"),
-            _ => Ok(()),
-        }
+        let port = self.host.port.filter(|port| Some(*port) != default_port(&self.scheme));
+        write!(f, "{}://{}", self.scheme, PublicHost { name: self.host.name.clone(), port })
     }
 }
 
@@ -96,17 +58,17 @@ pub enum OriginPattern {
 }
 
 impl OriginPattern {
-    /// Says whether every origin meets the rule.
+    /// Returns whether every origin meets the rule.
     pub fn is_any(&self) -> bool {
         matches!(self, Self::Any)
     }
 
-    /// Says whether an origin meets the rule.
+    /// Returns whether an origin meets the rule.
     pub fn matches(&self, origin: &Origin) -> bool {
         match self {
             Self::Any => true,
             Self::Exact(exact) => exact == origin,
-            Self::AnyPort { scheme, host } => *scheme == origin.scheme && *host == origin.host,
+            Self::AnyPort { scheme, host } => *scheme == origin.scheme && *host == origin.host.name,
         }
     }
 }
@@ -121,29 +83,8 @@ impl fmt::Display for OriginPattern {
     }
 }
 
-/// Reads the section. `ambient` names a way to authenticate in which the browser takes part unasked, if one is
-/// configured.
-pub(super) fn read(section: &mut Section<'_>, ambient: Option<&str>) -> CorsConfig {
-    let Some(origins) = section.list("origins", List::Any, pattern) else {
-        return CorsConfig::default();
-    };
-    if origins.contains(&OriginPattern::Any) {
-        if origins.len() > 1 {
-            section.problem("origins", "`*` stands for every origin: list it alone");
-        }
-        // Fetch lets no page read an answer that is for `*` and was asked for with credentials; without this rule
-        // somebody would make the server repeat each page's origin instead, and open it to every page on the web.
-        if let Some(ambient) = ambient {
-            let message = format!(
-                "`*` cannot be combined with {ambient}, where browsers send credentials by themselves: list the origins"
-            );
-            section.problem("origins", message);
-        }
-    }
-    CorsConfig { origins }
-}
-
-fn pattern(text: &str) -> Result<OriginPattern, &'static str> {
+/// Reads a rule.
+pub(crate) fn pattern(text: &str) -> Result<OriginPattern, &'static str> {
     if text == "*" {
         return Ok(OriginPattern::Any);
     }

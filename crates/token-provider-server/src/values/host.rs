@@ -19,19 +19,15 @@ impl PublicHost {
     /// Reads `tokens.example.com` or `tokens.example.com:8443`, from the configuration or a `Host` header.
     pub fn parse(text: &str) -> Option<Self> {
         let (name, port) = split_port(text)?;
-        let port = match port {
-            Some(port) => Some(parse_port(port)?),
-            None => None,
-        };
         Some(Self { name: normal(name)?, port })
     }
 
-    /// Says whether the name can only be this machine.
+    /// Returns whether the name can only be this machine.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.name)
     }
 
-    /// Says whether the name is this address, written out.
+    /// Returns whether the name is this address, written out.
     pub fn is_address(&self, address: IpAddr) -> bool {
         address_of(&self.name).is_some_and(|named| named.to_canonical() == address.to_canonical())
     }
@@ -47,7 +43,7 @@ impl fmt::Display for PublicHost {
 }
 
 /// Reads an entry of `public_hosts`.
-pub(super) fn public_host(text: &str) -> Result<PublicHost, &'static str> {
+pub(crate) fn public_host(text: &str) -> Result<PublicHost, &'static str> {
     if text.contains("://") {
         return Err("expected a host name alone, without `https://`");
     }
@@ -56,12 +52,12 @@ pub(super) fn public_host(text: &str) -> Result<PublicHost, &'static str> {
 }
 
 /// Separates `host:port`; an IPv6 address must stand in brackets.
-pub(super) fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
+fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
     let host_end =
         if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
     let (host, rest) = text.split_at_checked(host_end)?;
     match rest.strip_prefix(':') {
-        Some(port) => Some((host, Some(port))),
+        Some(port) => Some((host, Some(parse_port(port)?))),
         None => rest.is_empty().then_some((host, None)),
     }
 }
@@ -72,7 +68,7 @@ pub(super) fn parse_port(text: &str) -> Option<u16> {
 }
 
 /// Brings a host to its one spelling, the way browsers do. `None` for what is not one whole host, such as `*.a.b`.
-pub(super) fn normal(host: &str) -> Option<String> {
+pub(crate) fn normal(host: &str) -> Option<String> {
     // `Host::parse` would decode percent signs; nobody means one.
     if host.contains('%') {
         return None;
@@ -90,7 +86,7 @@ pub(super) fn normal(host: &str) -> Option<String> {
     }
 }
 
-/// Says whether a host, in its one spelling, can only be this machine.
+/// Returns whether a host, in its one spelling, can only be this machine.
 pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || address_of(host).is_some_and(|address| address.to_canonical().is_loopback())
 }
@@ -101,8 +97,8 @@ fn address_of(host: &str) -> Option<IpAddr> {
     inner.unwrap_or(host).parse().ok()
 }
 
-/// Reads the URL of a service that we ask: `https`, or plain `http` where nobody is on the way.
-pub(super) fn service_url(text: &str) -> Result<Url, &'static str> {
+/// Reads the URL of a service that requests are sent to: `https`, or plain `http` on loopback only.
+pub(crate) fn service_url(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).map_err(|_| "expected a URL such as \"https://login.example.com\"")?;
     // Logs and error messages name the URL, so nothing in it may be a secret.
     if !url.username().is_empty()

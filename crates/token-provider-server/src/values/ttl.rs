@@ -1,64 +1,69 @@
-//! The lifetimes that tokens are asked for with (`lifetimes`).
+//! Lifetimes of tokens.
 
 use std::time::Duration;
 
-use super::read::{List, Section};
-use super::units::lifetime;
+use token_provider::MAX_LIFETIME;
+
+use super::duration::duration;
+
+/// Below a minute most of a token's life would go by in refreshing it.
+const MIN_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Used when the configuration lists none, in seconds. Few, as each one in use is one more token to keep fresh; the
 /// largest is the longest that HERE gives.
 const DEFAULT: [u64; 11] = [60, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400];
 
-/// The lifetimes that tokens are asked for with: shortest first, each once, one at least.
+/// The lifetimes that tokens are requested with: shortest first, each once, one at least.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lifetimes {
-    shortest: Duration,
-    /// In ascending order.
-    longer: Vec<Duration>,
-}
+pub struct Lifetimes(Vec<Duration>);
 
 impl Lifetimes {
-    /// What callers wish for who name no lifetime, in seconds.
+    /// The lifetime for callers that name none, in seconds.
     pub const USUAL: u64 = 3600;
+
+    /// Sorts lifetimes. `None` where there is none.
+    pub(crate) fn new(mut lifetimes: Vec<Duration>) -> Option<Self> {
+        lifetimes.sort_unstable();
+        lifetimes.dedup();
+        (!lifetimes.is_empty()).then_some(Self(lifetimes))
+    }
 
     /// Returns the longest lifetime that is not above so many seconds. `None` where all are.
     pub fn round_down(&self, seconds: u64) -> Option<Duration> {
-        let wish = Duration::from_secs(seconds);
-        self.iter().take_while(|lifetime| *lifetime <= wish).last()
+        let wanted = Duration::from_secs(seconds);
+        self.iter().take_while(|lifetime| *lifetime <= wanted).last()
     }
 
     /// Returns the lifetime for callers that name none: an hour, or the nearest below, or else the shortest.
     pub fn usual(&self) -> Duration {
-        self.round_down(Self::USUAL).unwrap_or(self.shortest)
+        self.round_down(Self::USUAL).unwrap_or_else(|| self.shortest())
     }
 
     /// Returns the shortest lifetime.
+    #[expect(clippy::missing_panics_doc, reason = "there is always one")]
     pub fn shortest(&self) -> Duration {
-        self.shortest
+        *self.0.first().expect("there is always one")
     }
 
     /// Returns each lifetime, shortest first.
     pub fn iter(&self) -> impl Iterator<Item = Duration> {
-        std::iter::once(self.shortest).chain(self.longer.iter().copied())
-    }
-
-    fn new(mut lifetimes: Vec<Duration>) -> Option<Self> {
-        lifetimes.sort_unstable();
-        lifetimes.dedup();
-        let (shortest, longer) = lifetimes.split_first()?;
-        Some(Self { shortest: *shortest, longer: longer.to_vec() })
+        self.0.iter().copied()
     }
 }
 
 impl Default for Lifetimes {
     fn default() -> Self {
-        let [shortest, longer @ ..] = DEFAULT.map(Duration::from_secs);
-        Self { shortest, longer: longer.into() }
+        Self(DEFAULT.map(Duration::from_secs).into())
     }
 }
 
-pub(super) fn read(section: &mut Section<'_>) -> Lifetimes {
-    section.list("lifetimes", List::NotEmptyNumbers, lifetime).and_then(Lifetimes::new).unwrap_or_default()
+/// Reads a token's lifetime.
+pub(crate) fn lifetime(text: &str) -> Result<Duration, &'static str> {
+    let lifetime = duration(text)?;
+    if lifetime < MIN_LIFETIME || lifetime > MAX_LIFETIME {
+        return Err("expected a lifetime from 60s to 24h");
+    }
+    Ok(lifetime)
 }
 
 #[cfg(test)]
@@ -66,6 +71,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn lifetimes_have_bounds() {
+        for (text, good) in [("59s", false), ("60", true), ("24h", true), ("24h1s", false), ("0", false)] {
+            assert_eq!(lifetime(text).is_ok(), good, "{text}");
+        }
+    }
 
     #[test]
     fn wishes_are_rounded_down() {

@@ -3,11 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::units::name;
+use super::host::parse_port;
+use super::name::name;
 use super::unix::{self, UnixPlace};
-
-/// Bound when nothing else is said.
-pub(super) const DEFAULT_PORT: u16 = 3000;
 
 /// One place to listen at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +55,7 @@ impl Host {
 }
 
 impl Listen {
-    /// Says whether only this machine can reach it. A socket from systemd has to be looked at to know.
+    /// Returns whether only this machine can reach it. A socket from systemd has to be looked at to know.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp { host: Host::Localhost, .. } | Self::Unix(_) => true,
@@ -66,8 +64,8 @@ impl Listen {
         }
     }
 
-    /// Says whether both cannot be bound at once. Port 0 is a new port each time.
-    pub(super) fn collides_with(&self, other: &Self) -> bool {
+    /// Returns whether both cannot be bound at once. Port 0 is a new port each time.
+    pub(crate) fn collides_with(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Tcp { port: 0, .. }, _) => false,
             (Self::Unix(one), Self::Unix(other)) => one.path == other.path,
@@ -91,7 +89,7 @@ impl fmt::Display for Listen {
 }
 
 /// Reads a place to listen at. A port alone is on loopback: nothing opens to the network by leaving something out.
-pub(super) fn listen(text: &str) -> Result<Listen, &'static str> {
+pub(crate) fn listen(text: &str) -> Result<Listen, &'static str> {
     if let Some(place) = text.strip_prefix("unix:") {
         return unix::place(place).map(Listen::Unix);
     }
@@ -110,21 +108,14 @@ pub(super) fn listen(text: &str) -> Result<Listen, &'static str> {
 }
 
 fn tcp(text: &str) -> Option<Listen> {
-    let port = |text| super::host::parse_port(text);
-    if let Some(port) = port(text) {
+    let lower = text.to_ascii_lowercase();
+    if let Some(port) = parse_port(lower.strip_prefix("localhost:").unwrap_or(text)) {
         return Some(Listen::Tcp { host: Host::Localhost, port });
     }
-    let (host, digits) = text.rsplit_once(':')?;
-    let port = port(digits)?;
-    if host.eq_ignore_ascii_case("localhost") {
-        return Some(Listen::Tcp { host: Host::Localhost, port });
-    }
-    // As an address and not as a socket address: that would lose the zone in `[fe80::1%2]:80`.
-    let address = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(inner) => IpAddr::V6(inner.parse().ok()?),
-        None => IpAddr::V4(host.parse().ok()?),
-    };
-    Some(Listen::Tcp { host: Host::Ip(address), port })
+    let address: SocketAddr = text.parse().ok()?;
+    // A zone, as in `[fe80::1%2]:80`, would be lost.
+    let is_zoned = matches!(address, SocketAddr::V6(address) if address.scope_id() != 0);
+    (!is_zoned).then(|| Listen::Tcp { host: Host::Ip(address.ip()), port: address.port() })
 }
 
 fn systemd(sockets: &str) -> Result<Listen, &'static str> {

@@ -1,0 +1,65 @@
+//! Which web pages may ask (section `cors`).
+
+use super::overrides::Overrides;
+use crate::settings::{List, Section};
+use crate::values::OriginPattern;
+use crate::values::origin::pattern;
+
+/// The flag that sets `origins`, or adds to it.
+const FLAG: &str = "--allow-origin";
+
+/// Which web pages may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorsConfig {
+    /// Pages from other origins are refused.
+    pub origins: Vec<OriginPattern>,
+}
+
+impl Default for CorsConfig {
+    /// Pages that this machine serves over plain http, on any port: development servers.
+    fn default() -> Self {
+        let any_port =
+            |host: &str| OriginPattern::AnyPort { scheme: "http".to_owned(), host: host.to_owned() };
+        Self { origins: ["localhost", "127.0.0.1", "[::1]"].map(any_port).into() }
+    }
+}
+
+/// Reads the section. The flags add to it on a server that only this machine reaches, and take its place on any other.
+/// `ambient` names a way to authenticate in which the browser takes part unasked, if one is configured.
+pub(super) fn read(
+    mut section: Section<'_>,
+    flags: &Overrides,
+    is_local: bool,
+    ambient: Option<&str>,
+) -> CorsConfig {
+    let listed = section.list("origins", List::Any, pattern);
+    let given = section.arguments(FLAG, "cors.origins", &flags.allow_origin, pattern).unwrap_or_default();
+    check(listed.as_deref().unwrap_or_default(), ambient, |message| section.error("origins", message));
+    check(&given, ambient, |message| section.error_of_flag(FLAG, message));
+
+    let mut origins = given.clone();
+    if given.is_empty() || is_local {
+        let others = listed.unwrap_or_else(|| CorsConfig::default().origins);
+        origins.extend(others.into_iter().filter(|origin| !given.contains(origin)));
+    }
+    if origins.contains(&OriginPattern::Any) {
+        origins = vec![OriginPattern::Any];
+    }
+    CorsConfig { origins }
+}
+
+fn check(origins: &[OriginPattern], ambient: Option<&str>, report: impl Fn(String)) {
+    if !origins.contains(&OriginPattern::Any) {
+        return;
+    }
+    if origins.len() > 1 {
+        report("`*` stands for every origin: list it alone".to_owned());
+    }
+    // Fetch lets no page read an answer that is for `*` and was requested with credentials; without this rule
+    // somebody would make the server repeat each page's origin instead, and open it to every page on the web.
+    if let Some(ambient) = ambient {
+        report(format!(
+            "`*` cannot be combined with {ambient}, where browsers send credentials by themselves: list the origins"
+        ));
+    }
+}

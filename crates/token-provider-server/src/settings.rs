@@ -1,0 +1,19 @@
+//! The engine below the configuration: where settings come from, and how they are read. It knows no key.
+//!
+//! A key is looked up in its environment variable (`TOKEN_PROVIDER_SECTION__KEY`), then in the file. Whoever reads the keys
+//! asks a [`Section`] for them one by one, with a parser for each. Everything that is wrong is reported in one go, with its
+//! place, the key and what was expected, and never with the value: a secret pasted into the wrong line must not reach a log.
+
+mod environment;
+mod error;
+mod file;
+mod section;
+mod tree;
+mod unknown;
+
+pub use self::environment::Environment;
+pub use self::error::{ConfigError, ConfigErrors};
+
+pub(crate) use self::error::{ReadError, did_you_mean, word};
+pub(crate) use self::file::Locations;
+pub(crate) use self::section::{List, Section, path, read};

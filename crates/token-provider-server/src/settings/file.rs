@@ -1,0 +1,140 @@
+//! The configuration file: which one counts, and whether one that nobody has named may be obeyed.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{getegid, geteuid};
+
+use super::environment::{Environment, FILE_VARIABLE};
+use super::error::{ConfigError, NOT_TEXT, Place};
+
+/// Looked for in the working directory.
+const LOCAL: &str = "token-provider.toml";
+
+/// Looked for when there is no local one.
+const SYSTEM: &str = "/etc/token-provider/config.toml";
+
+/// Some thousand callers; a device or a log that is named by mistake does not fill the memory.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+const BELONGS: &str = "belongs to another user";
+
+/// Where a configuration file may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Locations<'p> {
+    named: Option<(&'p Path, &'static str)>,
+    local: &'p Path,
+    system: &'p Path,
+}
+
+impl<'p> Locations<'p> {
+    /// The locations where `--config` has this value, in this environment.
+    pub(crate) fn new(flag: Option<&'p Path>, environment: &'p Environment) -> Self {
+        let variable = environment.variable(FILE_VARIABLE).map(|path| (Path::new(path), FILE_VARIABLE));
+        let named = flag.map(|path| (path, "--config")).or(variable);
+        Self { named, local: Path::new(LOCAL), system: Path::new(SYSTEM) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_usual(self, local: &'p Path, system: &'p Path) -> Self {
+        Self { local, system, ..self }
+    }
+
+    /// Returns the file that counts. There is none only where both usual places are empty: a file that cannot be looked
+    /// at may be the one that says who may ask.
+    pub(crate) fn find(&self) -> Result<Option<PathBuf>, ConfigError> {
+        if let Some((path, _)) = self.named {
+            return Ok(Some(path.to_owned()));
+        }
+        for path in [self.local, self.system] {
+            // A broken link was put there to be used.
+            match path.symlink_metadata() {
+                Ok(_) => return Ok(Some(path.to_owned())),
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+                Err(error) => return Err(self.unreadable(path, &error)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads the file that was found.
+    pub(crate) fn read(&self, path: &Path) -> Result<String, ConfigError> {
+        let failed = |error: io::Error| self.unreadable(path, &error);
+        let is_judged = self.named.is_none() && path == self.local;
+        if is_judged {
+            // Before it is opened: what a stranger put there may be a pipe that nobody writes to.
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or_else(|| Path::new(".")).metadata().map_err(failed)?;
+            judge("the working directory", &folder).map_err(|reason| not_ours(path, &reason))?;
+            // Who made the link to it, if it is one.
+            if !is_owned(&path.symlink_metadata().map_err(failed)?) {
+                return Err(not_ours(path, &format!("this file {BELONGS}")));
+            }
+        }
+        let file = File::open(path).map_err(failed)?;
+        if is_judged {
+            // The file that was opened: another may have taken its place.
+            let metadata = file.metadata().map_err(failed)?;
+            judge("this file", &metadata).map_err(|reason| not_ours(path, &reason))?;
+        }
+        let mut bytes = Vec::new();
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(whole(path, "it is larger than 1 MiB, so it is no configuration file"));
+        }
+        String::from_utf8(bytes).map_err(|error| {
+            let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+            let line = before.filter(|byte| **byte == b'\n').count() + 1;
+            let place = Place::File { file: path.into(), line, column: None };
+            ConfigError::new(place, "", format!("not TOML: {NOT_TEXT}"))
+        })
+    }
+
+    fn unreadable(&self, path: &Path, error: &io::Error) -> ConfigError {
+        let reason = match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+            io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+            _ => error.to_string(),
+        };
+        let message = match self.named {
+            Some((_, by)) => format!("cannot read the configuration, named by {by}: {reason}"),
+            None => format!("cannot read the configuration: {reason}; to use another, name it with --config"),
+        };
+        whole(path, message)
+    }
+}
+
+/// Refuses what somebody else could have written: in a folder that is shared, such as `/tmp`, a stranger's file would
+/// decide who gets tokens, and which files are read and sent where.
+fn judge(what: &str, metadata: &Metadata) -> Result<(), String> {
+    const BY_GROUP: u32 = 0o020;
+    const BY_ALL: u32 = 0o002;
+    let reason = if !is_owned(metadata) {
+        BELONGS
+    } else if metadata.mode() & BY_ALL != 0 {
+        "can be written by every user"
+    } else if metadata.mode() & BY_GROUP != 0 && metadata.gid() != getegid().as_raw() {
+        "can be written by a group that is not this user's own"
+    } else {
+        return Ok(());
+    };
+    Err(format!("{what} {reason}"))
+}
+
+fn is_owned(metadata: &Metadata) -> bool {
+    [0, geteuid().as_raw()].contains(&metadata.uid())
+}
+
+fn not_ours(path: &Path, reason: &str) -> ConfigError {
+    let remedy =
+        format!("so the file is not used unless it is named; if it is meant, say --config ./{LOCAL}");
+    whole(path, format!("{reason}, {remedy}"))
+}
+
+fn whole(path: &Path, message: impl Into<String>) -> ConfigError {
+    ConfigError::new(Place::File { file: path.into(), line: 0, column: None }, "", message)
+}

@@ -1,0 +1,73 @@
+//! Ranges of IP addresses, in CIDR notation (RFC 4632).
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// Reads `10.0.0.0/8`, `fd00::/8`, or one address.
+pub(crate) fn ip_net(text: &str) -> Result<IpNet, &'static str> {
+    let net = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
+    let net: IpNet =
+        net.map_err(|_| "expected an address range such as \"10.0.0.0/8\" or \"fd00::/8\", or one address")?;
+    if net.addr() != net.addr().to_canonical() {
+        return Err("expected an IPv4 address in its own form, not mapped into IPv6");
+    }
+    if net.prefix_len() == 0 {
+        return Err("takes in every address there is, so that anybody could say who they are");
+    }
+    // 10.1.2.3/8: the whole range, or the one address? Guessing wrong trusts strangers.
+    if net != net.trunc() {
+        return Err("has bits set behind its prefix: expected the first address of the range");
+    }
+    Ok(net)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_their_addresses() {
+        for (range, address, expected) in [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("10.0.0.0/8", "a00::", false),
+            ("192.168.1.7", "192.168.1.7", true),
+            ("192.168.1.7", "192.168.1.6", false),
+            ("128.0.0.0/1", "255.0.0.1", true),
+            ("fd00::/8", "fdff::1", true),
+            ("fd00::/8", "fe00::1", false),
+            ("::1", "::1", true),
+            ("::1", "::2", false),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(ip_net(range).unwrap().contains(&address), expected, "{range} {address}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        let texts = [
+            "",
+            "/8",
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "10.0.0.0/-1",
+            "10.0.0.0/+8",
+            "10.0.0.0/256",
+            "10.0.0/8",
+            "::/129",
+            "0.0.0.0/0",
+            "::/0",
+            "10.1.2.3/8",
+            "fd00::1/64",
+            "::ffff:10.0.0.1",
+            "example.com",
+            "10.0.0.0/8/8",
+            "*",
+        ];
+        for text in texts {
+            assert!(ip_net(text).is_err(), "{text}");
+        }
+    }
+}
