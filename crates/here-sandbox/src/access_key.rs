@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 /// The number of access keys that HERE lets an app have.
 const MAX_KEYS: usize = 2;
 
-/// Why an access key was not added.
+/// What is wrong with an access key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccessKeyError {
@@ -18,6 +18,9 @@ pub enum AccessKeyError {
     /// An access key with this id exists; ids are never reused.
     #[error("an access key with this id exists")]
     Exists,
+    /// A credential file does not have it.
+    #[error("here.access.key.id or here.access.key.secret is missing")]
+    Missing,
 }
 
 /// The keys in the order in which they were made.
@@ -82,11 +85,36 @@ impl fmt::Debug for AccessKeys {
     }
 }
 
+/// Reads the access key of a file in which it was written so.
+pub(crate) fn read_properties(text: &str) -> Result<(String, SecretString), AccessKeyError> {
+    let value = |name: &str| {
+        let mut pairs = text.lines().filter_map(|line| line.split_once('='));
+        let value = pairs.find(|(key, _)| key.trim() == name).map(|(_, value)| unescape_property(value));
+        value.filter(|value| !value.is_empty()).ok_or(AccessKeyError::Missing)
+    };
+    Ok((value("here.access.key.id")?, value("here.access.key.secret")?.into()))
+}
+
 /// Escapes what would not survive `java.util.Properties`. Nothing in the base64url keys that HERE makes.
 pub(crate) fn escape_property(value: &str) -> String {
     let mut text = value.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
     if text.starts_with(' ') {
         text.insert(0, '\\');
+    }
+    text
+}
+
+/// Undoes [`escape_property`].
+fn unescape_property(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut rest = value.trim_start().chars();
+    while let Some(character) = rest.next() {
+        match (character, if character == '\\' { rest.next() } else { None }) {
+            ('\\', Some('n')) => text.push('\n'),
+            ('\\', Some('r')) => text.push('\r'),
+            ('\\', Some('t')) => text.push('\t'),
+            (_, escaped) => text.push(escaped.unwrap_or(character)),
+        }
     }
     text
 }
@@ -123,7 +151,22 @@ mod tests {
 
     #[test]
     fn odd_values_are_escaped_as_java_reads_them() {
-        assert_eq!(escape_property(" a\\b\nc d#=:"), "\\ a\\\\b\\nc d#=:");
+        let value = " a\\b\nc d#=:";
+        assert_eq!(escape_property(value), "\\ a\\\\b\\nc d#=:");
+        for value in [value, "plain", "\\n", "a\tb\r", "  two"] {
+            assert_eq!(unescape_property(&format!(" {}", escape_property(value))), value);
+        }
+    }
+
+    #[test]
+    fn key_is_read_back_from_its_file() {
+        let keys = AccessKeys::new(" odd\\".into(), "se=cret".into());
+        let text = format!("here.user.id = u\n{}", keys.properties_lines());
+        let (id, secret) = read_properties(&text).unwrap();
+        assert_eq!((id.as_str(), secret.expose_secret()), (" odd\\", "se=cret"));
+        for text in ["", "here.access.key.id = a", "here.access.key.id = a\nhere.access.key.secret ="] {
+            assert_eq!(read_properties(text).unwrap_err(), AccessKeyError::Missing);
+        }
     }
 
     #[test]

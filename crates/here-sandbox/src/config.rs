@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use secrecy::SecretString;
 
+use crate::access_key::{self, AccessKeyError};
 use crate::base_url::BaseUrl;
 use crate::clock::Clock;
 use crate::random;
@@ -61,6 +62,17 @@ impl SandboxConfig {
             public_base_url: None,
             clock: Clock::default(),
         }
+    }
+
+    /// An account with the access key in a credential file, as
+    /// [`Sandbox::credentials_properties`](crate::Sandbox::credentials_properties) writes it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file does not have the access key.
+    pub fn from_credentials_properties(text: &str) -> Result<Self, AccessKeyError> {
+        let (id, secret) = access_key::read_properties(text)?;
+        Ok(Self::new(id, secret))
     }
 
     /// An account with a random access key that looks like HERE's: an id of 22 and a secret of 86 base64url

@@ -58,6 +58,7 @@
 mod access_key;
 mod account;
 mod base_url;
+pub mod cli;
 mod clock;
 mod config;
 mod data;

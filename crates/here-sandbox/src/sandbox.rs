@@ -45,6 +45,12 @@ impl Sandbox {
         crate::serve::serve(self.router(), listener, shutdown).await
     }
 
+    /// Serves the account on several listeners until dropped, which closes every connection at once.
+    pub async fn serve_all(&self, listeners: Vec<TcpListener>) {
+        let serve = |listener| self.serve(listener, std::future::pending());
+        futures_util::future::join_all(listeners.into_iter().map(serve)).await;
+    }
+
     /// Writes the credential file that HERE's portal would offer for download: user, client, access key and
     /// token endpoint.
     ///

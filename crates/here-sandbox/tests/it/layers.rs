@@ -24,6 +24,7 @@ const ROOMS: &[&str] = &[
     "serve",
     "http",
     "sandbox",
+    "cli",
 ];
 
 /// Rooms whose files still use each other in a circle.

@@ -13,6 +13,7 @@ mod control;
 mod data;
 mod faults;
 mod layers;
+mod program;
 mod refused;
 mod serving;
 mod support;

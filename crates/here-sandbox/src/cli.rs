@@ -1,0 +1,268 @@
+//! The command: its options, where it listens, and the credential file that it writes. For this crate's own program, and
+//! for others that have the account as one of their commands.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::SandboxConfig;
+use crate::fault::Fault;
+use crate::sandbox::Sandbox;
+
+/// `localhost:0` is a port that is free on two addresses: the second may be taken.
+const PORT_ATTEMPTS: usize = 8;
+
+/// How the account is run.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Write a ready credentials.properties for it (mode 0600). Refuses to replace a file.
+    #[arg(long, value_name = "FILE")]
+    write_credentials: Option<PathBuf>,
+    /// Misbehave from the start.
+    #[arg(
+        long,
+        value_name = "JSON",
+        value_parser = parse_fault,
+        help = "Misbehave from the start, as PUT /sandbox/faults takes it: {\"status\": 503, \"count\": 2}. May be repeated"
+    )]
+    fault: Vec<Fault>,
+    /// A credential file whose access key the account has.
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
+    /// Where to listen: localhost:8080, 0.0.0.0:8080, or a port of localhost alone.
+    #[arg(long, value_name = "ADDR", default_value = "localhost:8080", hide_default_value = true)]
+    listen: Listen,
+}
+
+/// One TCP port; of `localhost`, on both of its addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// `None` for `localhost`.
+    address: Option<IpAddr>,
+    port: u16,
+}
+
+/// Why the account does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The options ask for what the account refuses.
+    #[error("{0}")]
+    Usage(String),
+    /// The system said no.
+    #[error("{what}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Options {
+    /// Runs an account with these options, until SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the account cannot be started as the options say.
+    pub async fn run(self, config: SandboxConfig) -> Result<(), RunError> {
+        if self.write_credentials.is_some() && !self.listen.callable_address().is_loopback() {
+            return Err(RunError::Usage(
+                "--write-credentials: the account speaks plain http://, which is for loopback only; \
+                 listen on 127.0.0.1, or on 0.0.0.0 for others too"
+                    .to_owned(),
+            ));
+        }
+        // Before anybody knows that it runs, so that no signal is missed.
+        let on = |kind| signal(kind).map_err(|source| system("cannot listen for signals", source));
+        let (mut terminate, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
+        let (listeners, address) = self.listen.bind().await?;
+
+        let sandbox = Sandbox::new(config);
+        sandbox.faults().replace(self.fault);
+        if let Some(file) = self.write_credentials {
+            write_new(&file, &sandbox.credentials_properties(&format!("http://{address}/oauth2/token")))?;
+            tracing::info!("wrote {}", file.display());
+        }
+        tracing::info!("sandbox: an offline HERE account at http://{address}");
+        tokio::select! {
+            () = sandbox.serve_all(listeners) => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    }
+}
+
+impl Listen {
+    /// Port 8080 of `localhost`, as many services on a developer's machine are expected to be.
+    pub const DEFAULT: Self = Self { address: None, port: 8080 };
+
+    /// A port of `localhost` that the system chooses.
+    pub const ANY_PORT: Self = Self { address: None, port: 0 };
+
+    /// Binds the port. Returns an address to call it at, too.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the port cannot be bound; says what to do.
+    pub async fn bind(self) -> Result<(Vec<TcpListener>, SocketAddr), RunError> {
+        let listeners = match self.address {
+            Some(address) => vec![bind_tcp(address, self.port).await?],
+            None => bind_localhost(self.port).await?,
+        };
+        let first = listeners.first().map(TcpListener::local_addr).transpose();
+        let port = first.map_err(|source| system("a socket without an address", source))?;
+        let port = port.map_or(self.port, |address| address.port());
+        Ok((listeners, SocketAddr::new(self.callable_address(), port)))
+    }
+
+    /// Returns an address at which this machine can call what is bound: "all addresses" is none that can be called.
+    fn callable_address(self) -> IpAddr {
+        match self.address {
+            None | Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => Ipv4Addr::LOCALHOST.into(),
+            Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => Ipv6Addr::LOCALHOST.into(),
+            Some(address) => address,
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, port) = text.rsplit_once(':').unwrap_or(("localhost", text));
+        let address = if host.eq_ignore_ascii_case("localhost") {
+            Ok(None)
+        } else {
+            text.parse().map(|address: SocketAddr| Some(address.ip()))
+        };
+        match (address, port.parse()) {
+            (Ok(address), Ok(port)) => Ok(Self { address, port }),
+            _ => Err("the account listens at one TCP port; expected one address such as localhost:8080"),
+        }
+    }
+}
+
+async fn bind_localhost(port: u16) -> Result<Vec<TcpListener>, RunError> {
+    let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
+    loop {
+        attempts -= 1;
+        let first = bind_tcp(Ipv4Addr::LOCALHOST.into(), port).await?;
+        // Port 0 was chosen by now: both get the same.
+        let chosen = first.local_addr().map_or(port, |address| address.port());
+        match bind_tcp(Ipv6Addr::LOCALHOST.into(), chosen).await {
+            Ok(second) => return Ok(vec![first, second]),
+            Err(RunError::System { source, .. }) if is_absent_address(&source) => return Ok(vec![first]),
+            Err(error) if attempts == 0 => return Err(error),
+            Err(_taken) => {}
+        }
+    }
+}
+
+async fn bind_tcp(address: IpAddr, port: u16) -> Result<TcpListener, RunError> {
+    let address = SocketAddr::new(address, port);
+    TcpListener::bind(address).await.map_err(|source| {
+        let hint = match source.kind() {
+            io::ErrorKind::AddrInUse => {
+                ": another process listens there; stop it, or choose another port with --listen"
+            }
+            io::ErrorKind::PermissionDenied => {
+                ": ports below 1024 need a permission; choose another port with --listen"
+            }
+            _ => "",
+        };
+        system(format!("cannot listen at {address}{hint}"), source)
+    })
+}
+
+/// A machine without IPv6 has no `::1`.
+fn is_absent_address(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        || error.to_string().contains("Address family not supported")
+}
+
+/// Never replaces a file: it may be the real credential, which cannot be downloaded a second time.
+fn write_new(path: &Path, text: &str) -> Result<(), RunError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        let file = path.display();
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            return RunError::Usage(format!(
+                "--write-credentials: {file} exists, and is not replaced. If it is of a sandbox before, use it again with \
+                 --credentials {file}; else remove it or name another file"
+            ));
+        }
+        system(format!("cannot write {file}"), error)
+    })
+}
+
+fn parse_fault(text: &str) -> Result<Fault, String> {
+    let expected = "expected JSON such as {\"status\": 503, \"count\": 2}";
+    let json: serde_json::Value = serde_json::from_str(text).map_err(|_| expected.to_owned())?;
+    if !json.is_object() {
+        return Err(expected.to_owned());
+    }
+    serde_json::from_value(json).map_err(|error| error.to_string())
+}
+
+fn system(what: impl Into<String>, source: io::Error) -> RunError {
+    RunError::System { what: what.into(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn place_to_listen_is_one_tcp_port() {
+        let at = |address: &str, port| Ok(Listen { address: address.parse().ok(), port });
+        for (text, expected) in [
+            ("8080", at("", 8080)),
+            ("localhost:0", at("", 0)),
+            ("LOCALHOST:1", at("", 1)),
+            ("127.0.0.1:8080", at("127.0.0.1", 8080)),
+            ("0.0.0.0:8080", at("0.0.0.0", 8080)),
+            ("[::1]:8080", at("::1", 8080)),
+        ] {
+            assert_eq!(text.parse(), expected, "{text}");
+        }
+        for text in [
+            "",
+            ":8080",
+            "::1:8080",
+            "localhost",
+            "localhost:65536",
+            "example.com:80",
+            "unix:/tmp/x",
+            "systemd",
+        ] {
+            assert!(text.parse::<Listen>().unwrap_err().contains("one TCP port"), "{text}");
+        }
+    }
+
+    #[test]
+    fn all_addresses_are_called_on_loopback() {
+        for (text, expected) in
+            [("0", "127.0.0.1"), ("0.0.0.0:1", "127.0.0.1"), ("[::]:1", "::1"), ("192.0.2.1:1", "192.0.2.1")]
+        {
+            assert_eq!(text.parse::<Listen>().unwrap().callable_address().to_string(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn taken_port_is_an_error_that_says_what_to_do() {
+        let (_listeners, address) = Listen::ANY_PORT.bind().await.unwrap();
+        let error = Listen { port: address.port(), ..Listen::DEFAULT }.bind().await.unwrap_err();
+        assert!(error.to_string().contains("another process listens there; stop it, or choose"), "{error}");
+    }
+}
