@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
-use here_sandbox::Fault;
 
 use crate::config::Overrides;
+use crate::sandbox;
 
 /// Hands short-lived HERE access tokens to client applications; the long-lived credential stays here.
 #[derive(Debug, Parser)]
@@ -35,7 +35,7 @@ pub enum Command {
     )]
     Serve {
         /// Use an embedded offline HERE account: no credential, no network. The demo is at /.
-        #[arg(long)]
+        #[arg(long, hide = !sandbox::IS_BUILT_IN)]
         sandbox: bool,
         /// What `serve` and `check` take.
         #[command(flatten)]
@@ -99,24 +99,11 @@ pub enum Command {
     ///
     /// With --credentials it has the access key in that file, and knows the tokens that it gave for it before; else a
     /// new one each time.
+    #[command(hide = !sandbox::IS_BUILT_IN)]
     Sandbox {
-        /// Write a ready credentials.properties for it (mode 0600). Refuses to replace a file.
-        #[arg(long, value_name = "FILE")]
-        write_credentials: Option<PathBuf>,
-        /// Misbehave from the start.
-        #[arg(
-            long,
-            value_name = "JSON",
-            value_parser = fault,
-            help = "Misbehave from the start, as PUT /sandbox/faults takes it: {\"status\": 503, \"count\": 2}. May be repeated"
-        )]
-        fault: Vec<Fault>,
-        /// A credential file whose access key the account has.
-        #[arg(long, value_name = "FILE")]
-        credentials: Option<PathBuf>,
-        /// Where a server listens.
+        /// What the account does.
         #[command(flatten)]
-        listen: ListenOption,
+        options: sandbox::Options,
         /// What goes to the log.
         #[command(flatten)]
         log: LogOptions,
@@ -131,15 +118,6 @@ pub enum Command {
     },
     /// Print the manual page, in troff.
     Man,
-}
-
-fn fault(text: &str) -> Result<Fault, String> {
-    let expected = "expected JSON such as {\"status\": 503, \"count\": 2}";
-    let json: serde_json::Value = serde_json::from_str(text).map_err(|_| expected.to_owned())?;
-    if !json.is_object() {
-        return Err(expected.to_owned());
-    }
-    serde_json::from_value(json).map_err(|error| error.to_string())
 }
 
 /// The commands about API keys.
@@ -236,6 +214,11 @@ pub struct LogOptions {
 }
 
 impl Command {
+    /// Returns whether it takes the offline HERE account.
+    pub(crate) fn needs_sandbox(&self) -> bool {
+        matches!(self, Self::Sandbox { .. } | Self::Serve { sandbox: true, .. })
+    }
+
     /// Returns what the options say about the configuration.
     pub fn overrides(&self) -> Overrides {
         let mut overrides = Overrides::default();
@@ -258,10 +241,7 @@ impl Command {
                 file.apply(&mut overrides);
                 listen.apply(&mut overrides);
             }
-            Self::Sandbox { listen, log, .. } => {
-                listen.apply(&mut overrides);
-                log.apply(&mut overrides);
-            }
+            Self::Sandbox { log, .. } => log.apply(&mut overrides),
             Self::Key(_) | Self::Completions { .. } | Self::Man => {}
         }
         overrides
@@ -343,7 +323,8 @@ pub fn man(to: &mut impl std::io::Write) -> std::io::Result<()> {
     writeln!(to, "{}", codes.trim_start_matches("Exit codes: "))?;
     for (title, entries) in MAN_SECTIONS {
         writeln!(to, ".SH {title}")?;
-        for (term, text) in *entries {
+        let is_there = |(term, _): &&(&str, &str)| sandbox::IS_BUILT_IN || !term.contains("--sandbox");
+        for (term, text) in entries.iter().filter(is_there) {
             // A hyphen that is to be copied has a backslash in troff.
             writeln!(to, ".TP\n\\fB{}\\fR\n{text}", term.replace('-', "\\-"))?;
         }
@@ -405,7 +386,7 @@ const MAN_SECTIONS: &[(&str, &[(&str, &str)])] = &[
 
 /// Each command with its own options.
 fn man_commands(parent: &clap::Command, names: &str, to: &mut impl std::io::Write) -> std::io::Result<()> {
-    for command in parent.get_subcommands() {
+    for command in parent.get_subcommands().filter(|command| !command.is_hide_set()) {
         let name = format!("{names}{}", command.get_name());
         if command.has_subcommands() {
             man_commands(command, &format!("{name} "), to)?;
@@ -479,7 +460,7 @@ mod tests {
             ("--credentials=a", &["serve", "token", "check", "sandbox"]),
             ("--profile=a", &["serve", "token", "check"]),
             ("--scope=a", &["serve", "token", "check"]),
-            ("--listen=a", &["serve", "check", "health", "sandbox"]),
+            ("--listen=8080", &["serve", "check", "health", "sandbox"]),
             ("--allow-origin=a", &["serve", "check"]),
             ("--anonymous", &["serve", "check"]),
             ("--log-format=json", &["serve", "token", "sandbox"]),

@@ -4,7 +4,6 @@ mod check;
 mod failure;
 mod health;
 mod key;
-mod sandbox;
 mod serve;
 mod token;
 
@@ -15,6 +14,7 @@ use self::failure::Failure;
 use crate::cli::{self, Cli, Command, KeyCommand};
 use crate::config::{Config, Environment, Overrides};
 use crate::reload::Settings;
+use crate::sandbox::{self, SandboxError};
 use crate::telemetry;
 
 /// Runs a command to its end.
@@ -43,6 +43,10 @@ fn keep_memory_private() -> Result<(), Failure> {
 }
 
 fn run_command(cli: Cli) -> Result<(), Failure> {
+    // Whatever else may be wrong.
+    if cli.command.needs_sandbox() && !sandbox::IS_BUILT_IN {
+        return Err(SandboxError::Absent.into());
+    }
     let overrides = cli.command.overrides();
     match cli.command {
         Command::Completions { shell } => {
@@ -56,12 +60,8 @@ fn run_command(cli: Cli) -> Result<(), Failure> {
         }
         Command::Check { offline, .. } => block_on(check::run(overrides, offline))?,
         Command::Health { live, .. } => with_runtime(overrides, move |settings| health::run(settings, live)),
-        Command::Sandbox { write_credentials, fault, credentials, listen, .. } => {
-            let is_default = listen.listen.is_empty();
-            with_runtime(overrides, move |settings| {
-                let listen = if is_default { Vec::new() } else { settings.config.listen };
-                sandbox::run(listen, credentials, write_credentials, fault)
-            })
+        Command::Sandbox { options, .. } => {
+            with_runtime(overrides, |_| async { Ok(sandbox::run(options).await?) })
         }
     }
 }

@@ -37,6 +37,8 @@ pub mod notify;
 
 pub mod reload;
 
+pub mod sandbox;
+
 pub mod cli;
 
 pub mod commands;

@@ -1,31 +1,24 @@
 // Builds the page and puts it where the server takes it from: one compressed file for each file of the page, and a table
 // of them in Rust. With `--check` it changes nothing, and fails when what is there is not what the sources give.
 
-import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { extname, join } from "node:path";
+import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { build } from "vite";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const page = fileURLToPath(new URL("../../../crates/token-provider-server/src/http/page", import.meta.url));
-const files = join(page, "inspector");
-const table = join(page, "inspector.rs");
+const room = fileURLToPath(new URL("../../../crates/token-provider-server/src/sandbox", import.meta.url));
+const files = join(room, "inspector");
+const table = join(room, "inspector.rs");
 
-const TYPES = {
-  ".css": "text/css; charset=utf-8",
-  ".html": "text/html; charset=utf-8",
-  ".js": "text/javascript; charset=utf-8",
-  ".mjs": "text/javascript; charset=utf-8",
-  ".svg": "image/svg+xml",
-  ".txt": "text/plain; charset=utf-8",
-};
+/** Those that the server has a content type for. */
+const EXTENSIONS = [".css", ".html", ".js", ".mjs", ".svg", ".txt"];
 
 const built = await buildPage();
-const wanted = new Map(Object.entries(built).map(([path, bytes]) => [`${path.replaceAll("/", "-")}.gz`, bytes]));
-const rust = rustTable(built);
+const wanted = new Map(Object.entries(built).map(([path, bytes]) => [`${path}.gz`, bytes]));
+const rust = rustTable(Object.keys(built));
 
 if (process.argv.includes("--check")) {
   const problems = await differences();
@@ -35,10 +28,10 @@ if (process.argv.includes("--check")) {
   }
   console.log(`ok: ${wanted.size} files are what the sources give`);
 } else {
-  await mkdir(files, { recursive: true });
-  for (const name of await readdir(files)) if (!wanted.has(name)) await rm(join(files, name));
+  for (const name of await present()) if (!wanted.has(name)) await rm(join(files, name));
   let size = 0;
   for (const [name, bytes] of wanted) {
+    await mkdir(dirname(join(files, name)), { recursive: true });
     // Another zlib compresses to other bytes: what is right already stays as it is.
     if (!(await unpacked(name))?.equals(bytes)) await writeFile(join(files, name), gzipSync(bytes, { level: 9 }));
     size += (await readFile(join(files, name))).length;
@@ -78,29 +71,27 @@ async function licences() {
   return parts.join(`\n${"-".repeat(80)}\n\n`);
 }
 
-function rustTable(contents) {
-  const entries = Object.entries(contents).map(([path, bytes]) => {
-    const type = TYPES[extname(path)];
-    if (!type) throw new Error(`no content type for ${path}`);
-    const hash = createHash("sha256").update(bytes).digest("hex").slice(0, 16);
-    return [
-      "    File {",
-      `        path: "/${path === "index.html" ? "" : path}",`,
-      `        content_type: "${type}",`,
-      `        hash: "${hash}",`,
-      `        gzip: include_bytes!("inspector/${path.replaceAll("/", "-")}.gz"),`,
-      "    },",
-    ];
-  });
+function rustTable(paths) {
+  const unknown = paths.find((path) => !EXTENSIONS.includes(extname(path)));
+  if (unknown) throw new Error(`no content type for ${unknown}`);
   return `${[
-    "//! The demonstration: the built page of `examples/inspector`, compressed. Written by `npm run build` there.",
+    "//! The built page of `examples/inspector`, compressed. Written by `npm run build` there.",
     "",
-    "use super::File;",
+    "macro_rules! files {",
+    '    ($($name:literal,)*) => { &[$(($name, include_bytes!(concat!("inspector/", $name, ".gz")))),*] };',
+    "}",
     "",
-    "pub(super) const FILES: &[File] = &[",
-    ...entries.flat(),
+    "/// Each file's name, and what is in it.",
+    "pub(super) const FILES: &[(&str, &[u8])] = files![",
+    ...paths.map((path) => `    "${path}",`),
     "];",
   ].join("\n")}\n`;
+}
+
+/** The names of the files that are there. */
+async function present() {
+  const entries = await readdir(files, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(files.length + 1));
 }
 
 async function differences() {
@@ -110,7 +101,7 @@ async function differences() {
     if (!there) problems.push(`${name} is missing`);
     else if (!there.equals(bytes)) problems.push(`${name} is another`);
   }
-  for (const name of await readdir(files).catch(() => [])) if (!wanted.has(name)) problems.push(`${name} is too much`);
+  for (const name of await present()) if (!wanted.has(name)) problems.push(`${name} is too much`);
   if ((await readFile(table, "utf8").catch(() => "")) !== rust) problems.push("inspector.rs is another");
   return problems;
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::config::ConfigErrors;
 use crate::printable::{causes, escaped};
+use crate::sandbox::SandboxError;
 use crate::setup::SetupError;
 use crate::telemetry;
 use crate::topic::Topic;
@@ -93,6 +94,16 @@ impl Failure {
         }
         text.extend(causes(self).iter().map(|cause| format!("caused by: {cause}\n")));
         telemetry::log::write(text.as_bytes());
+    }
+}
+
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Self {
+        match error {
+            SandboxError::Absent | SandboxError::Usage(_) => Self::Usage(error.to_string()),
+            SandboxError::Credential(error) => Self::Token(error),
+            SandboxError::System { what, source } => Self::System { what, source },
+        }
     }
 }
 

@@ -1,13 +1,15 @@
 //! The ground floor: the one builder of answers, and the one reader of what a caller accepts.
 
 use std::cmp::Reverse;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
+    REFERRER_POLICY,
 };
-use hyper::{HeaderMap, Response};
+use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -58,6 +60,27 @@ pub(crate) fn page(
     headers.insert(CONTENT_SECURITY_POLICY, policy);
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    answer
+}
+
+/// Names a version of some content, so that another is seen to be another. It need not be the same in every build of this
+/// program.
+pub(crate) fn etag(content: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    format!("\"{:016x}\"", hasher.finish())
+}
+
+/// Gives an answer its `ETag`, and takes its body away if the caller has this version already (RFC 9110 §13.1.2).
+pub(crate) fn with_etag(mut answer: Answer, etag: &str, headers: &HeaderMap) -> Answer {
+    let weak = |etag: &str| etag.strip_prefix("W/").unwrap_or(etag).to_owned();
+    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut known = known.flat_map(|value| value.split(',')).map(str::trim);
+    if known.any(|known| known == "*" || weak(known) == weak(etag)) {
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        *answer.body_mut() = Full::default();
+    }
+    answer.headers_mut().insert(ETAG, HeaderValue::try_from(etag).expect("hexadecimal digits in quotes"));
     answer
 }
 

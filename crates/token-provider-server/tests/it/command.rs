@@ -11,3 +11,5 @@ mod old_configuration;
 mod sandbox;
 mod serve;
 mod token;
+#[cfg(not(feature = "sandbox"))]
+mod without_sandbox;

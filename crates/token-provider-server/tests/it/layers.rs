@@ -21,6 +21,7 @@ const ROOMS: &[&str] = &[
     "setup",
     "notify",
     "reload",
+    "sandbox",
     "cli",
     "commands",
 ];
@@ -36,7 +37,16 @@ const ONLY_IN: &[(&str, &[&str], &[&str])] = &[
     (
         "starts tasks or timers",
         &["tokio::spawn", "spawn_blocking", "JoinSet", "thread::Builder", "time::sleep", "time::interval"],
-        &["oidc::refresher", "telemetry", "admin", "listen", "reload", "notify", "commands::serve"],
+        &[
+            "oidc::refresher",
+            "telemetry",
+            "admin",
+            "listen",
+            "reload",
+            "notify",
+            "sandbox",
+            "commands::serve",
+        ],
     ),
     ("shows a token or a secret", &["expose_secret"], &["http::token", "commands::token"]),
 ];

@@ -3,17 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use here_sandbox::{Sandbox, SandboxConfig};
-use token_provider::Credential;
-
 use super::admin;
 use crate::commands::failure::Failure;
-use crate::commands::sandbox as sandbox_command;
-use crate::config::{Config, Environment, Host};
+use crate::config::{Config, Environment};
 use crate::http::Page;
 use crate::listen::{self, Capacity, Listener, Tls};
 use crate::reload::Settings;
-use crate::setup::{self, Service, Summary, TokenSource};
+use crate::sandbox::Account;
+use crate::setup::{self, Service, Summary};
 use crate::telemetry::audit::Audit;
 
 /// What a server is started with.
@@ -27,16 +24,10 @@ pub(super) struct Prepared {
     pub(super) audit: Option<Audit>,
 }
 
-/// An offline HERE account in this process.
-struct Account {
-    credential: Credential,
-    origin: String,
-}
-
 /// Prepares a server. Files are read where that may block, so that a caller can stop waiting.
 pub(super) async fn prepare(settings: &Settings, sandbox: bool) -> Result<Prepared, Failure> {
     setup::check_exposure(&settings.config)?;
-    let account = if sandbox { Some(Account::open()?) } else { None };
+    let account = if sandbox { Some(Account::open().await?) } else { None };
     let (config, environment) = (settings.config.clone(), settings.environment.clone());
     tokio::task::spawn_blocking(move || prepare_blocking(&config, &environment, account))
         .await
@@ -52,7 +43,7 @@ fn prepare_blocking(
     let listeners = bind_all(config, tls.as_ref())?;
     setup::check_listeners(config, &listeners)?;
     let (service, page) = match account {
-        Some(account) => (account.service(config)?, Page::Demo { sandbox_origin: account.origin }),
+        Some(account) => (account.service(config)?, account.page()),
         None => (setup::service(config, environment)?, Page::Plain),
     };
     let audit = setup::audit(config, &service.access)?;
@@ -88,31 +79,4 @@ fn bind_all(config: &Config, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, Fa
         }));
     }
     Ok(listeners)
-}
-
-impl Account {
-    /// Ends with the process: the server's last answers may still need it.
-    fn open() -> Result<Self, Failure> {
-        let account = SandboxConfig::generate();
-        let (id, secret) = (account.access_key_id.clone(), account.access_key_secret.clone());
-        let sandbox = Sandbox::new(account);
-        // Where the docs say it is, unless something else is there.
-        let usual = sandbox_command::bind(Host::Localhost, sandbox_command::DEFAULT_PORT);
-        let (listeners, address) = usual.or_else(|_taken| sandbox_command::bind(Host::Localhost, 0))?;
-        let origin = format!("http://{address}");
-        let credential =
-            Credential::new(&id, secret)?.with_token_endpoint_url(&format!("{origin}/oauth2/token"))?;
-        tokio::spawn(async move { sandbox_command::serve(&sandbox, listeners).await });
-        Ok(Self { credential, origin })
-    }
-
-    /// Gives every profile the account's access key.
-    fn service(&self, config: &Config) -> Result<Service, Failure> {
-        let (mut profiles, mut sources) = (Vec::new(), Vec::new());
-        for name in config.profiles.keys() {
-            profiles.push(setup::profile(name, config, self.credential.clone())?.0);
-            sources.push(TokenSource::sandbox(name, &self.origin));
-        }
-        Ok(Service { access: setup::access_with(config, profiles), issuers: Vec::new(), sources })
-    }
 }

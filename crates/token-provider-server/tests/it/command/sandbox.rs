@@ -181,7 +181,8 @@ async fn place_that_it_cannot_listen_at_is_bad_usage() {
     for (listen, expected) in [
         (&["unix:/tmp/x.sock"][..], "one TCP port"),
         (&["systemd"], "one TCP port"),
-        (&["127.0.0.1:0", "127.0.0.1:0"], "one TCP port"),
+        (&["nonsense"], "one TCP port"),
+        (&["127.0.0.1:0", "127.0.0.1:0"], "cannot be used multiple times"),
         (&["192.0.2.1:8080"], "loopback only"),
     ] {
         let flags = listen.iter().flat_map(|listen| ["--listen", listen]);
