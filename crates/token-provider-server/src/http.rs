@@ -6,6 +6,7 @@ pub(crate) mod health;
 mod oauth2;
 mod openapi;
 mod page;
+mod parameters;
 pub(crate) mod pipeline;
 pub(crate) mod request;
 pub(crate) mod token;

@@ -140,18 +140,9 @@ impl Handout {
         self.profiles.values().map(Profile::name)
     }
 
-    /// Returns the token that was permitted, if it is held, and the present moment, which its time left is counted from.
-    pub fn held(&self, permit: &Permit<'_>) -> Option<(AccessToken, Moment)> {
-        let Profile { provider, counts, .. } = permit.profile;
-        let now = provider.now();
-        let token = provider.held_at(&permit.key, now)?;
-        counts.held.fetch_add(1, Ordering::Relaxed);
-        Some((token, now))
-    }
-
-    /// Returns the token that was permitted, waiting for it where none is held, and the moment then. `trace` is the
-    /// caller's, for the request that may have to be made. A caller has a share of the tokens that may be held; the one that
-    /// most callers get is nobody's, and always has room.
+    /// Returns the token that was permitted, waiting for it where none is held, and the moment that its time left is counted
+    /// from. `trace` is the caller's, for the request that may have to be made. A caller has a share of the tokens that may
+    /// be held; the one that most callers get is nobody's, and always has room.
     ///
     /// # Errors
     ///
@@ -163,6 +154,11 @@ impl Handout {
         trace: Option<TraceParent>,
     ) -> Result<(AccessToken, Moment), Error> {
         let Profile { provider, counts, issuer, .. } = permit.profile;
+        let now = provider.now();
+        if let Some(token) = provider.held_at(&permit.key, now) {
+            counts.held.fetch_add(1, Ordering::Relaxed);
+            return Ok((token, now));
+        }
         let _wait = issuer.as_ref().and_then(|issuer| issuer.waiting().begin(&permit.key, trace));
         let result = if permit.key == **self.usual.load() {
             provider.token_for(&permit.key).await

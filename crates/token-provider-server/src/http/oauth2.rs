@@ -1,7 +1,6 @@
 //! `POST /oauth2/token`: the client credentials grant (RFC 6749 §4.4), so that any OAuth 2.0 library gets HERE tokens
 //! without knowing HERE's signature; and the metadata by which it finds its way (RFC 8414).
 
-use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +13,13 @@ use hyper::HeaderMap;
 use hyper::body::Body;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, PRAGMA};
 use serde::Serialize;
-use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, NO_CACHE};
+use super::parameters::{Value, lifetime, names, parameters};
 use super::request::RequestInfo;
 use super::token::{self, Served};
-use crate::access::{Access, Ends, Names, Rules, Shares, X_API_KEY};
+use crate::access::{Access, Ends, Rules, Shares, X_API_KEY};
 use crate::problem::Problem;
 
 /// A token request has some hundred bytes.
@@ -32,25 +31,21 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_BODIES: usize = 256;
 const MAX_BODIES_EACH: usize = 32;
 
-/// The fields of the form, each at most once (RFC 6749 §3.2).
-#[derive(Default)]
-struct Form<'a> {
-    grant_type: Option<Cow<'a, str>>,
-    client_id: Option<Cow<'a, str>>,
-    client_secret: Option<Zeroizing<String>>,
-    scope: Option<Cow<'a, str>>,
+/// The fields of the form (RFC 6749 §4.4.2).
+struct Form {
+    grant_type: Option<Value>,
+    client: Option<Client>,
+    scope: Option<Value>,
     /// Extension: the lifetime, as HERE's own endpoint takes it.
-    expires_in: Option<Cow<'a, str>>,
+    expires_in: Option<Value>,
     /// Extension: the profile.
-    profile: Option<Cow<'a, str>>,
-    /// A JWT in place of a secret (RFC 7523 §2.2), which is not taken here.
-    has_assertion: bool,
+    profile: Option<Value>,
 }
 
 /// A client id and secret, decoded.
-struct Basic {
-    id: String,
-    secret: Zeroizing<String>,
+struct Client {
+    id: Value,
+    secret: Value,
 }
 
 /// RFC 8414 §2.
@@ -83,34 +78,32 @@ where
     B: Body<Data = Bytes>,
 {
     admit_form(&headers)?;
-    let basic = Basic::of(&headers)?;
+    let client = Client::of_head(&headers)?;
     let address = rules.address(&headers, ends);
     // A body may take ten seconds, in which a head of a hundred fields would keep some 40 KiB.
     drop(headers);
     // Whom the head names is judged before the body is waited for; of all others few bodies are on their way at once.
-    let (known, share) = if basic.is_some() || rules.has_certificate(ends) {
-        (Some(rules.authenticate_client(basic.as_ref().map(Basic::secret), address, ends)?), None)
+    let (known, share) = if client.is_some() || rules.has_certificate(ends) {
+        (Some(rules.authenticate_client(client.as_ref().map(Client::pair), address, ends)?), None)
     } else {
         let share = bodies.take(address);
         (None, Some(share.ok_or_else(|| Problem::too_many_bodies().with_address(address))?))
     };
-    let refused = |problem: Problem| match &known {
+    let form = read(body).await.and_then(|body| Form::parse(&body, client.is_some()));
+    drop(share);
+    let form = form.map_err(|problem| match &known {
         Some(caller) => problem.with_subject(caller.subject()),
         None => problem,
-    };
-    let body = read(body).await.map_err(refused)?;
-    drop(share);
-    let form = Form::parse(&body).map_err(refused)?;
-    let secret = form.secret(basic.is_some()).map_err(refused)?;
-    let caller = match (&known, secret) {
+    })?;
+    let caller = match (known, &form.client) {
         (Some(caller), None) => caller,
-        (_, secret) => &rules.authenticate_client(secret, address, ends)?,
+        (_, client) => rules.authenticate_client(client.as_ref().map(Client::pair), address, ends)?,
     };
     form.admit_grant_type().map_err(|problem| problem.with_subject(caller.subject()))?;
-    let lifetime = token::lifetime("expires_in", form.expires_in.as_deref(), rules.shortest_lifetime());
-    let scope = form.scope.as_deref().filter(|scope| !scope.is_empty());
-    let names = Names { profile: form.profile.as_deref(), scope };
-    let handed_out = token::hand_out(access, rules, caller, lifetime, names, info.trace).await?;
+    let lifetime = lifetime("expires_in", form.expires_in.as_ref(), rules.shortest_lifetime());
+    let scope = form.scope.as_ref().filter(|scope| !scope.is_empty());
+    let names = names(form.profile.as_ref(), scope);
+    let handed_out = token::hand_out(access, rules, &caller, lifetime, names, info.trace).await?;
     let mut served = handed_out.into_json();
     // RFC 6749 §5.1 wants both, for caches of the last century.
     served.answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
@@ -162,67 +155,56 @@ async fn read(body: impl Body<Data = Bytes>) -> Result<Zeroizing<Vec<u8>>, Probl
     tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or_else(|_elapsed| Err(broken()))
 }
 
-impl<'a> Form<'a> {
-    fn parse(body: &'a [u8]) -> Result<Self, Problem> {
-        let mut form = Self::default();
-        for (name, value) in form_urlencoded::parse(body) {
-            let slot = match &*name {
-                "client_secret" => {
-                    if form.client_secret.replace(Zeroizing::new(value.into_owned())).is_some() {
-                        return Err(Problem::invalid_request("client_secret: given twice"));
-                    }
-                    continue;
-                }
-                "grant_type" => &mut form.grant_type,
-                "client_assertion" | "client_assertion_type" => {
-                    form.has_assertion = true;
-                    continue;
-                }
-                "client_id" => &mut form.client_id,
-                "scope" => &mut form.scope,
-                "expires_in" => &mut form.expires_in,
-                "profile" => &mut form.profile,
-                _ => continue,
-            };
-            if slot.replace(value).is_some() {
-                return Err(Problem::invalid_request(format!("{name}: given twice")));
-            }
+impl Form {
+    fn parse(body: &[u8], has_client: bool) -> Result<Self, Problem> {
+        let [grant_type, id, secret, scope, expires_in, profile, assertion, assertion_type] = parameters(
+            body,
+            [
+                "grant_type",
+                "client_id",
+                "client_secret",
+                "scope",
+                "expires_in",
+                "profile",
+                "client_assertion",
+                "client_assertion_type",
+            ],
+        )?;
+        // Whoever shows a JWT in place of a secret (RFC 7523 §2.2) claims to be somebody: not to be let in as nobody.
+        if assertion.or(assertion_type).is_some() {
+            return Err(Problem::unsupported_client_authentication());
         }
-        Ok(form)
+        let client = match (secret, id) {
+            (None, _) => None,
+            // RFC 6749 §2.3: no more than one way at once.
+            (Some(_), _) if has_client => {
+                let problem = "the client authenticates in two ways; use one of them";
+                return Err(Problem::invalid_request(problem));
+            }
+            (Some(_), None) => {
+                return Err(Problem::invalid_request("client_id: expected beside client_secret"));
+            }
+            (Some(secret), Some(id)) => Some(Client { id, secret }),
+        };
+        Ok(Self { grant_type, client, scope, expires_in, profile })
     }
 
     fn admit_grant_type(&self) -> Result<(), Problem> {
-        match self.grant_type.as_deref() {
+        match self.grant_type.as_deref().map(String::as_str) {
             Some("client_credentials") => Ok(()),
             Some(_) => Err(Problem::unsupported_grant_type()),
             None => Err(Problem::invalid_request("grant_type: missing; expected client_credentials")),
         }
     }
-
-    /// Returns the id and secret, for a client that has not shown them in the head.
-    fn secret(&self, has_basic: bool) -> Result<Option<(&str, &[u8])>, Problem> {
-        if self.has_assertion {
-            // Whoever shows one believes to be somebody: not to be let in as nobody.
-            return Err(Problem::unsupported_client_authentication());
-        }
-        let Some(secret) = &self.client_secret else { return Ok(None) };
-        if has_basic {
-            // RFC 6749 §2.3: no more than one way at once.
-            return Err(Problem::invalid_request("the client authenticates in two ways; use one of them"));
-        }
-        let id = self.client_id.as_deref();
-        let id = id.ok_or_else(|| Problem::invalid_request("client_id: expected beside client_secret"))?;
-        Ok(Some((id, secret.as_bytes())))
-    }
 }
 
-impl Basic {
-    fn secret(&self) -> (&str, &[u8]) {
+impl Client {
+    fn pair(&self) -> (&str, &[u8]) {
         (&self.id, self.secret.as_bytes())
     }
 
     /// Reads the client that the head names (RFC 7617), with both halves in form encoding (RFC 6749 §2.3.1).
-    fn of(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+    fn of_head(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
         let malformed =
             || Problem::invalid_request("Authorization: expected Basic with a client id and secret");
@@ -234,12 +216,12 @@ impl Basic {
         let decoded = Zeroizing::new(BASE64.decode(encoded.trim()).map_err(|_| malformed())?);
         let text = std::str::from_utf8(&decoded).map_err(|_| malformed())?;
         let (id, secret) = text.split_once(':').ok_or_else(malformed)?;
-        Ok(Some(Self { id: form_decoded(id), secret: Zeroizing::new(form_decoded(secret)) }))
+        Ok(Some(Self { id: form_decoded(id), secret: form_decoded(secret) }))
     }
 }
 
 /// Decodes one value, which has no `&` or `=` of its own.
-fn form_decoded(text: &str) -> String {
-    let spaces = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaces).decode_utf8_lossy().into_owned()
+fn form_decoded(text: &str) -> Value {
+    let spaces = Zeroizing::new(text.replace('+', " "));
+    Zeroizing::new(percent_encoding::percent_decode_str(&spaces).decode_utf8_lossy().into_owned())
 }

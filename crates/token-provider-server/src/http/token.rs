@@ -1,6 +1,5 @@
 //! `GET /getToken`: the access token as text, or as JSON in the form of RFC 6749 §5.1.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,10 +7,10 @@ use hyper::HeaderMap;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue};
 use serde::Serialize;
 use token_provider::{AccessToken, Moment, Scope};
-use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, JSON, NO_STORE, TEXT};
+use super::parameters::{lifetime, names, parameters};
 use super::request::RequestInfo;
 use crate::access::{Access, Caller, Ends, Names, Rules};
 use crate::problem::{Problem, Subject};
@@ -31,18 +30,6 @@ struct TokenBody<'a> {
     expires_in: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
-}
-
-/// The shortest and the longest lifetime that a caller may ask for, in seconds.
-const MIN_TTL: u64 = 60;
-const MAX_TTL: u64 = 86_400;
-
-/// The parameters of the query, each at most once.
-#[derive(Default)]
-struct Query<'a> {
-    ttl: Option<Cow<'a, str>>,
-    profile: Option<Cow<'a, str>>,
-    scope: Option<Cow<'a, str>>,
 }
 
 /// A token that was handed out.
@@ -102,10 +89,11 @@ pub(super) async fn get(
     ends: &Ends,
 ) -> Result<Served, Problem> {
     let caller = rules.authenticate(headers, ends).await?;
-    let query = Query::parse(info.uri.query().unwrap_or_default())
+    let query = info.uri.query().unwrap_or_default();
+    let [ttl, profile, scope] = parameters(query.as_bytes(), ["ttl", "profile", "scope"])
         .map_err(|problem| problem.with_subject(caller.subject()))?;
-    let lifetime = lifetime("ttl", query.ttl.as_deref(), rules.shortest_lifetime());
-    let names = Names { profile: query.profile.as_deref(), scope: query.scope.as_deref() };
+    let lifetime = lifetime("ttl", ttl.as_ref(), rules.shortest_lifetime());
+    let names = names(profile.as_ref(), scope.as_ref());
     let handed_out = hand_out(access, rules, &caller, lifetime, names, info.trace).await?;
     Ok(if prefers_json(headers) { handed_out.into_json() } else { handed_out.into_text() })
 }
@@ -131,12 +119,7 @@ pub(super) async fn hand_out(
         lifetime: Some(permit.key().lifetime()),
         ..caller.subject()
     };
-    let handout = access.handout();
-    let result = match handout.held(&permit) {
-        Some(held) => Ok(held),
-        None => handout.token(&permit, caller, trace).await,
-    };
-    match result {
+    match access.handout().token(&permit, caller, trace).await {
         Ok((token, now)) => {
             // The one that it has: where none was asked for, the credential's own.
             subject.scope = token.scope().cloned();
@@ -144,33 +127,6 @@ pub(super) async fn hand_out(
         }
         Err(error) => Err(Problem::from(&error).with_subject(subject)),
     }
-}
-
-/// Reads a lifetime: whole seconds, a minute to a day. `name` is what the request calls it.
-pub(super) fn lifetime(
-    name: &str,
-    text: Option<&str>,
-    shortest: Duration,
-) -> Result<Option<Duration>, Problem> {
-    let Some(text) = text else { return Ok(None) };
-    let invalid = |expected: String| Err(Problem::invalid_request(format!("{name}: {expected}")));
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return invalid("expected whole seconds in decimal digits, 60 to 86400".to_owned());
-    }
-    // Digits that do not fit are a number above every limit.
-    let seconds = text.parse().unwrap_or(u64::MAX);
-    if seconds < MIN_TTL {
-        return invalid("expected 60 seconds or more".to_owned());
-    }
-    if seconds > MAX_TTL {
-        let hint = if seconds <= MAX_TTL * 1000 { "; this looks like milliseconds" } else { "" };
-        return invalid(format!("expected 86400 seconds or less{hint}"));
-    }
-    let lifetime = Duration::from_secs(seconds);
-    if lifetime < shortest {
-        return invalid(format!("the shortest lifetime handed out here is {} seconds", shortest.as_secs()));
-    }
-    Ok(Some(lifetime))
 }
 
 /// Returns the body of a token answer (RFC 6749 §5.1).
@@ -183,25 +139,6 @@ pub(crate) fn json(token: &AccessToken, left: u64) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(Vec::with_capacity(body.access_token.len() + scope.map_or(0, str::len) + 256));
     serde_json::to_writer(&mut *json, &body).expect("strings and a number have a JSON form");
     json
-}
-
-impl<'a> Query<'a> {
-    /// Unknown parameters are ignored: people add some to get round caches.
-    fn parse(query: &'a str) -> Result<Self, Problem> {
-        let mut parsed = Self::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let (slot, name) = match &*name {
-                "ttl" => (&mut parsed.ttl, "ttl"),
-                "profile" => (&mut parsed.profile, "profile"),
-                "scope" => (&mut parsed.scope, "scope"),
-                _ => continue,
-            };
-            if slot.replace(value).is_some() {
-                return Err(Problem::invalid_request(format!("{name}: given twice")));
-            }
-        }
-        Ok(parsed)
-    }
 }
 
 /// On a tie it is text, the answer that `fetch(url).then(r => r.text())` expects.
@@ -237,16 +174,5 @@ mod tests {
             assert_eq!(prefers_json(&headers), expected, "{accept}");
         }
         assert!(!prefers_json(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn parameters_are_decoded_and_given_once() {
-        let query = Query::parse("ttl=60&scope=hrn%3Ahere%3Aa+b&_=123")
-            .map(|query| (query.ttl, query.scope, query.profile));
-        let expected = (Some(Cow::Borrowed("60")), Some(Cow::Borrowed("hrn:here:a b")), None);
-        assert_eq!(query.ok(), Some(expected));
-        for twice in ["ttl=60&ttl=61", "ttl=60&t%74l=60", "profile=a&profile=a", "scope=&scope="] {
-            assert!(Query::parse(twice).is_err(), "{twice}");
-        }
     }
 }

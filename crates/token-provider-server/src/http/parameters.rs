@@ -1,0 +1,80 @@
+//! The parameters of a request for a token, as the query of `/getToken` and the form of `/oauth2/token` have them.
+
+use std::time::Duration;
+
+use url::form_urlencoded;
+use zeroize::Zeroizing;
+
+use crate::access::Names;
+use crate::problem::Problem;
+
+/// The shortest and the longest lifetime that a caller may ask for, in seconds.
+const MIN_TTL: u64 = 60;
+const MAX_TTL: u64 = 86_400;
+
+/// A parameter's value, decoded. Wiped, because a client secret is one.
+pub(super) type Value = Zeroizing<String>;
+
+/// Reads the parameters of these names, each of which may be given once. Others are ignored: people add some to get round
+/// caches.
+pub(super) fn parameters<const N: usize>(
+    encoded: &[u8],
+    names: [&str; N],
+) -> Result<[Option<Value>; N], Problem> {
+    let mut values = [const { None }; N];
+    for (name, value) in form_urlencoded::parse(encoded) {
+        let Some((_, slot)) = names.iter().zip(&mut values).find(|(known, _)| **known == name) else {
+            continue;
+        };
+        if slot.replace(Zeroizing::new(value.into_owned())).is_some() {
+            return Err(Problem::invalid_request(format!("{name}: given twice")));
+        }
+    }
+    Ok(values)
+}
+
+/// Returns the profile and the scope that these values name.
+pub(super) fn names<'a>(profile: Option<&'a Value>, scope: Option<&'a Value>) -> Names<'a> {
+    Names { profile: profile.map(|name| name.as_str()), scope: scope.map(|scope| scope.as_str()) }
+}
+
+/// Reads a lifetime, which `name` is called in this request. It is `None` where none is given.
+pub(super) fn lifetime(
+    name: &str,
+    value: Option<&Value>,
+    shortest: Duration,
+) -> Result<Option<Duration>, Problem> {
+    let Some(digits) = value else { return Ok(None) };
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    // Digits that do not fit are a number above every limit.
+    let seconds = is_number.then(|| digits.parse().unwrap_or(u64::MAX));
+    let expected = match seconds {
+        None => "whole seconds in decimal digits, 60 to 86400",
+        Some(..MIN_TTL) => "60 seconds or more",
+        Some(seconds) if seconds > MAX_TTL * 1000 => "86400 seconds or less",
+        Some(seconds) if seconds > MAX_TTL => "86400 seconds or less; this looks like milliseconds",
+        Some(seconds) if seconds < shortest.as_secs() => {
+            let shortest = shortest.as_secs();
+            let problem = format!("{name}: the shortest lifetime handed out here is {shortest} seconds");
+            return Err(Problem::invalid_request(problem));
+        }
+        Some(seconds) => return Ok(Some(Duration::from_secs(seconds))),
+    };
+    Err(Problem::invalid_request(format!("{name}: expected {expected}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_decoded_and_given_once() {
+        let read = |query: &str| parameters(query.as_bytes(), ["ttl", "profile", "scope"]);
+        let values = read("ttl=60&scope=hrn%3Ahere%3Aa+b&_=123&_=124").expect("is well-formed");
+        let values = values.map(|value| value.map(|value| value.to_string()));
+        assert_eq!(values, [Some("60".to_owned()), None, Some("hrn:here:a b".to_owned())]);
+        for twice in ["ttl=60&ttl=61", "ttl=60&t%74l=60", "profile=a&profile=a", "scope=&scope="] {
+            assert!(read(twice).is_err(), "{twice}");
+        }
+    }
+}
