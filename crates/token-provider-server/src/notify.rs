@@ -1,7 +1,7 @@
-//! What systemd hears of the service (`sd_notify(3)`): that it is ready, reloads, stops, and is alive.
+//! Tells systemd that the service is ready, reloads, stops, and is alive (`sd_notify(3)`).
 //!
-//! Lines of text in datagrams to the socket that `NOTIFY_SOCKET` names. Without that variable, as on a laptop or in a
-//! container, nothing is said. What cannot be said is logged and does no harm: systemd has time-outs of its own.
+//! The messages are lines of text in datagrams to the socket that `NOTIFY_SOCKET` names. Without that variable, as on a
+//! laptop or in a container, nothing is sent. What cannot be sent is logged and does no harm: systemd has its own time-outs.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,21 +14,21 @@ use tokio::time::MissedTickBehavior;
 
 use crate::config::Environment;
 
-/// Systemd reads its socket at once, unless it is in trouble itself. The end waits for this.
+/// Systemd reads its socket at once, unless it is in trouble itself. The end of the process waits for this.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// What the end can take: answers under way, those of the admin listener, the last audit lines.
+/// The longest that the end takes after the drain: requests in flight, those of the admin listener, the last audit lines.
 const LONGEST_END: Duration = Duration::from_secs(30);
 
-/// Tells systemd, if it wants to hear.
+/// Sends messages to systemd, if it expects any.
 #[derive(Clone, Debug)]
 pub struct Notifier {
-    /// Connected to for each message: whoever listens may have been replaced meanwhile.
+    /// Connected to for each message: systemd may have been restarted since the last.
     address: Option<SockAddr>,
     watchdog: Option<Duration>,
 }
 
 impl Notifier {
-    /// Takes what systemd has put into the environment.
+    /// Reads what systemd has put into the environment.
     pub fn new(environment: &Environment) -> Self {
         let text = |name| environment.variable(name).and_then(|value| value.to_str());
         let address = text("NOTIFY_SOCKET").and_then(|place| {
@@ -40,7 +40,7 @@ impl Notifier {
             }
             address
         });
-        // Variables meant for another process, such as a wrapper, are none of ours.
+        // Those for another process, such as a wrapper, are not for this one.
         let is_ours = text("WATCHDOG_PID").is_none_or(|id| id == std::process::id().to_string());
         let limit = text("WATCHDOG_USEC").filter(|_| is_ours).and_then(|limit| limit.parse().ok());
         let watchdog = limit.filter(|&limit| limit > 1).map(Duration::from_micros);
@@ -49,11 +49,11 @@ impl Notifier {
 
     /// The service can be called now, for the first time or after a reload.
     pub async fn ready(&self, status: &str) {
-        // A line of its own could say anything.
+        // A line break would begin another message.
         self.tell(&format!("READY=1\nSTATUS={}", status.replace('\n', " "))).await;
     }
 
-    /// Changed files are looked at; [`Self::ready`] follows.
+    /// The service looks at changed files; [`Self::ready`] follows.
     pub async fn reloading(&self) {
         // By this systemd knows that the answer is to its own signal, and not to an earlier one.
         let now = clock_gettime(ClockId::Monotonic);
@@ -61,7 +61,7 @@ impl Notifier {
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\nSTATUS=reloading")).await;
     }
 
-    /// The service is about to stop, and goes on serving for a while before that. The unit knows nothing of this while.
+    /// The service stops after this drain, of which the unit knows nothing: it gets the time that it takes.
     pub async fn stopping(&self, drain: Duration) {
         let mut message = String::from("STOPPING=1\nSTATUS=answers under way finish");
         if !drain.is_zero() {
@@ -73,12 +73,12 @@ impl Notifier {
         self.tell(&message).await;
     }
 
-    /// Says that the service is alive, twice in the time that the unit allows (`WatchdogSec=`), and returns at once where
-    /// it sets no limit. It is a task like those that answer requests: when they stand still, so does this.
+    /// Tells systemd that the service is alive, twice in the time that the unit allows (`WatchdogSec=`). Returns at once where the
+    /// unit sets no limit. It is a task like those that answer requests: when they stand still, so does this.
     pub async fn watchdog(self) {
         let Some(limit) = self.watchdog.filter(|_| self.address.is_some()) else { return };
         let mut beats = tokio::time::interval(limit / 2);
-        // Several at once would prove no more than one.
+        // After a delay, several at once would prove no more than one.
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             beats.tick().await;
