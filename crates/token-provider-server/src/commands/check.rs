@@ -227,30 +227,26 @@ async fn check_profile(
     if offline {
         return;
     }
-    match issuer.issue(&TokenKey::default()).await {
-        Ok(issued) => {
-            report.ok("issuer", format_args!("{endpoint} answers"));
-            check_clock(&issuer, report);
-            let giver = issuer.name();
-            report.ok("token", format_args!("{giver} gave one for {} s", issued.expires_in().as_secs()));
+    let result = issuer.issue(&TokenKey::default()).await;
+    let kind = result.as_ref().err().map(Error::kind);
+    match &result {
+        Err(error) if !matches!(kind, Some(ErrorKind::Rejected { .. } | ErrorKind::ClockSkew)) => {
+            let caused_by =
+                error.causes().map_or_else(String::new, |causes| format!(" (caused by: {causes})"));
+            return report.failure("issuer", format_args!("{endpoint}: {error}{caused_by}"), 1);
         }
-        Err(error) => check_failed_request(&error, &issuer, &endpoint, report),
+        _ => report.ok("issuer", format_args!("{endpoint} answers")),
     }
-}
-
-fn check_failed_request(error: &Error, issuer: &ProfileIssuer, endpoint: &impl Display, report: &mut Report) {
-    let caused_by = error.causes().map_or_else(String::new, |causes| format!(" (caused by: {causes})"));
-    match error.kind() {
-        ErrorKind::Rejected { .. } => {
-            report.ok("issuer", format_args!("{endpoint} answers"));
-            check_clock(issuer, report);
-            report.failure("token", error, 1);
+    if kind != Some(ErrorKind::ClockSkew) {
+        check_clock(&issuer, report);
+    }
+    match result {
+        Ok(issued) => {
+            let (giver, seconds) = (issuer.name(), issued.expires_in().as_secs());
+            report.ok("token", format_args!("{giver} gave one for {seconds} s"));
         }
-        ErrorKind::ClockSkew => {
-            report.ok("issuer", format_args!("{endpoint} answers"));
-            report.failure("clock", error, 1);
-        }
-        _ => report.failure("issuer", format_args!("{endpoint}: {error}{caused_by}"), 1),
+        Err(error) if error.kind() == ErrorKind::ClockSkew => report.failure("clock", error, 1),
+        Err(error) => report.failure("token", error, 1),
     }
 }
 

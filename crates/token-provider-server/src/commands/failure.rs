@@ -74,11 +74,9 @@ impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match (self, self.topic()) {
             (Self::Reported(code), _) => *code,
-            (_, Some(Topic::Usage)) => EXIT_USAGE,
-            (Self::Setup(_), _)
-            | (_, Some(Topic::Configuration | Topic::CredentialInvalid | Topic::CredentialNotFound)) => {
-                EXIT_CONFIG
-            }
+            (Self::Usage(_), _) => EXIT_USAGE,
+            (Self::Config(_) | Self::Setup(_), _)
+            | (_, Some(Topic::CredentialInvalid | Topic::CredentialNotFound)) => EXIT_CONFIG,
             _ => 1,
         }
     }

@@ -3,7 +3,6 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -26,24 +25,24 @@ struct Problem {
     error_description: String,
 }
 
-/// Where a server on this machine can be asked.
-#[derive(Debug, PartialEq, Eq)]
-enum Place {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
-}
-
 pub(super) async fn run(settings: Settings, live: bool) -> Result<(), Failure> {
     let config = &settings.config;
-    let (listen, place) = place(config)?;
-    let failed = |source| Failure::Unanswered { listen: listen.to_string(), source };
+    let (listen, origin) = place(config).ok_or_else(|| {
+        Failure::Usage(
+            "no listener has a port or a path that the configuration names; name one with --listen"
+                .to_owned(),
+        )
+    })?;
     let (path, word) = if live { ("/livez", "live\n") } else { ("/readyz", "ready\n") };
-    let answer = ask(&place, path, config.tls.is_some()).await.map_err(failed)?;
+    let unanswered = |source| Failure::Unanswered { listen: listen.to_string(), source };
+    let answer = get(listen, origin + path).await.map_err(unanswered)?;
     let status = answer.status().as_u16();
     if status != 200 {
-        let problem = serde_json::from_slice::<Problem>(&body_of(answer).await).ok();
-        let reason = problem.map(|problem| format!(": {}", excerpt(problem.error_description)));
-        let reason = reason.unwrap_or_default();
+        let problem = serde_json::from_slice::<Problem>(&body_of(answer).await);
+        let reason = problem.map_or_else(
+            |_not_ours| String::new(),
+            |problem| format!(": {}", excerpt(problem.error_description)),
+        );
         return Err(Failure::NotReady { listen: listen.to_string(), status, reason });
     }
     std::io::stdout().write_all(word.as_bytes()).map_err(Failure::system("cannot write to stdout"))
@@ -51,15 +50,11 @@ pub(super) async fn run(settings: Settings, live: bool) -> Result<(), Failure> {
 
 /// Returns whether a server of ours answers there.
 pub(super) async fn is_ours(listen: &Listen, is_tls: bool) -> bool {
-    let Some(place) = Place::of(listen) else { return false };
-    match ask(&place, "/livez", is_tls).await {
-        Ok(answer) => {
-            answer.status() == 200
-                && answer.headers().contains_key("x-request-id")
-                && body_of(answer).await == b"live\n"
-        }
-        Err(_) => false,
-    }
+    let Some(origin) = origin(listen, is_tls) else { return false };
+    let Ok(answer) = get(listen, origin + "/livez").await else { return false };
+    answer.status() == 200
+        && answer.headers().contains_key("x-request-id")
+        && body_of(answer).await == b"live\n"
 }
 
 /// What a server of ours says; nothing, where the answer breaks off or is longer than ours are.
@@ -68,37 +63,27 @@ async fn body_of(answer: reqwest::Response) -> Vec<u8> {
 }
 
 /// The first listener of which the configuration says where it is: all of them lead to one server.
-fn place(config: &Config) -> Result<(&Listen, Place), Failure> {
-    let place = |listen| Some((listen, Place::of(listen)?));
-    config.listen.iter().find_map(place).ok_or_else(|| {
-        Failure::Usage(
-            "no listener has a port or a path that the configuration names; name one with --listen"
-                .to_owned(),
-        )
-    })
+fn place(config: &Config) -> Option<(&Listen, String)> {
+    config.listen.iter().find_map(|listen| Some((listen, origin(listen, config.tls.is_some())?)))
 }
 
-impl Place {
-    /// `None` for what the system chooses.
-    fn of(listen: &Listen) -> Option<Self> {
-        let (host, port) = match listen {
-            Listen::Unix(place) => return Some(Self::Unix(place.path.clone())),
-            Listen::Systemd(_) | Listen::Tcp { port: 0, .. } => return None,
-            Listen::Tcp { host, port } => (host, *port),
-        };
-        Some(Self::Tcp(SocketAddr::new(host.callable(), port)))
+/// Where a server on this machine is asked; `None` for a place that the system chooses.
+fn origin(listen: &Listen, is_tls: bool) -> Option<String> {
+    let scheme = if is_tls { "https" } else { "http" };
+    match listen {
+        Listen::Unix(_) => Some("http://localhost".to_owned()),
+        Listen::Systemd(_) | Listen::Tcp { port: 0, .. } => None,
+        Listen::Tcp { host, port } => Some(format!("{scheme}://{}", SocketAddr::new(host.callable(), *port))),
     }
 }
 
-async fn ask(place: &Place, path: &str, is_tls: bool) -> reqwest::Result<reqwest::Response> {
+async fn get(listen: &Listen, url: String) -> reqwest::Result<reqwest::Response> {
     // It is this machine: its certificate does not speak of addresses. Nothing secret is sent, and all that is believed is
     // a status.
-    let client = outbound::client(PATIENCE).tls_danger_accept_invalid_certs(true);
-    let (client, url) = match place {
-        Place::Tcp(address) if is_tls => (client, format!("https://{address}{path}")),
-        Place::Tcp(address) => (client, format!("http://{address}{path}")),
-        Place::Unix(socket) => (client.unix_socket(socket.as_path()), format!("http://localhost{path}")),
-    };
+    let mut client = outbound::client(PATIENCE).tls_danger_accept_invalid_certs(true);
+    if let Listen::Unix(place) = listen {
+        client = client.unix_socket(place.path.as_path());
+    }
     client.build()?.get(url).send().await
 }
 
@@ -123,8 +108,8 @@ mod tests {
             let config =
                 Config::parse(Some((file.0, &file.1)), &Environment::default(), &Overrides::default());
             let config = config.expect("is well-formed");
-            let found = place(&config).ok().map(|(_, place)| place);
-            let expected = expected.map(|address| Place::Tcp(address.parse().expect("is one")));
+            let found = place(&config).map(|(_, origin)| origin);
+            let expected = expected.map(|address| format!("http://{address}"));
             assert_eq!(found, expected, "{listen}");
         }
     }
