@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::problem::Problem;
 
 pub use self::browser::Cors;
+pub(crate) use self::browser::refuse_prefetch;
 pub use self::caller::Caller;
 pub use self::handout::{Handout, Profile, ProfileStatus};
 pub use self::rules::Rules;
@@ -100,7 +101,7 @@ pub struct Names<'a> {
     pub scope: Option<&'a str>,
 }
 
-/// Leave to have one kind of token. Made by [`Access::authorize`] alone.
+/// A permit for one kind of token. Made by [`Access::authorize`] alone.
 #[derive(Debug)]
 pub struct Permit<'a> {
     profile: &'a Profile,
@@ -158,7 +159,7 @@ impl Access {
     ) -> Result<Permit<'_>, Problem> {
         let lifetime = rules.lifetime(caller, lifetime);
         let profile = self.handout.profile(names.profile)?;
-        caller.policy.admit_profile(profile.name())?;
+        caller.policy.admit_profile(&profile.name)?;
         let scope = match names.scope {
             Some(scope) => Some(caller.policy.admit_scope(profile.listed_scope(scope)?)?),
             None => caller.policy.scope_of(profile)?,
@@ -172,7 +173,7 @@ impl Access {
     pub fn find(&self, names: Names<'_>) -> (Option<usize>, Option<Scope>) {
         let Ok(profile) = self.handout.profile(names.profile) else { return (None, None) };
         let scope = names.scope.and_then(|scope| profile.listed_scope(scope).ok());
-        (Some(profile.number()), scope)
+        (Some(profile.number), scope)
     }
 
     /// Returns what hands out tokens for permits.
@@ -182,24 +183,15 @@ impl Access {
 }
 
 impl Permit<'_> {
-    /// Returns what the token is for.
+    /// Returns what the token is for: its lifetime, and the scope that was asked for, by the caller or for it. Without one it
+    /// is left to the credential.
     pub fn key(&self) -> &TokenKey {
         &self.key
     }
 
-    /// Returns the name of the profile whose credential is used.
-    pub fn profile(&self) -> &str {
-        self.profile.name()
-    }
-
-    /// Returns that profile's number.
+    /// Returns the number of the profile whose credential is used.
     pub fn profile_number(&self) -> usize {
-        self.profile.number()
-    }
-
-    /// Returns the scope asked for, by the caller or for it; `None` leaves it to the credential.
-    pub fn scope(&self) -> Option<&Scope> {
-        self.key.scope()
+        self.profile.number
     }
 }
 

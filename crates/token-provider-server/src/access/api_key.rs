@@ -39,7 +39,7 @@ impl ApiKeys {
         let key = |config: &ApiKeyConfig| ApiKey {
             id: config.id.as_str().into(),
             sha256: config.sha256,
-            policy: Policy::of_one(&config.policy),
+            policy: Policy::new(&config.policy),
         };
         Self(configs.iter().map(key).collect())
     }
@@ -93,8 +93,7 @@ pub fn generate() -> Result<(Zeroizing<String>, String), getrandom::Error> {
     let hash = digest(&SHA256, key.as_bytes());
     let mut hex = String::with_capacity(64);
     for byte in hash.as_ref() {
-        // Writing to a `String` cannot fail.
-        let _ = write!(hex, "{byte:02x}");
+        write!(hex, "{byte:02x}").expect("a String takes all that is written");
     }
     Ok((key, hex))
 }

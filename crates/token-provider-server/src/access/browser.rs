@@ -69,65 +69,54 @@ impl BrowserRules {
     pub(super) fn listed(&self, headers: &HeaderMap) -> Cors {
         let mut given = headers.get_all(ORIGIN).iter();
         let (Some(header), None) = (given.next(), given.next()) else { return Cors::None };
-        if self.allows_any() {
-            return Cors::Any;
-        }
-        let origin = header.to_str().ok().and_then(Origin::parse);
-        match origin.filter(|origin| self.lists(origin)) {
-            Some(_) => Cors::Origin(header.clone()),
-            None => Cors::None,
-        }
+        self.cors(header, |_| false).unwrap_or(Cors::None)
     }
 
     /// `is_tls` says whether the request came over TLS, as far as is known.
     pub(super) fn admit(&self, headers: &HeaderMap, host: &str, is_tls: bool) -> Result<Cors, Problem> {
-        let allows_any = self.allows_any();
         let mut given = headers.get_all(ORIGIN).iter();
         let Some(header) = given.next() else {
-            return admit_without_origin(headers, allows_any);
+            return self.admit_without_origin(headers);
         };
         if given.next().is_some() {
             return Err(Problem::access_denied(Rule::Origin, "given twice"));
         }
-        if allows_any {
-            return Ok(Cors::Any);
-        }
-        // `null` is the origin of sandboxed frames and local files: anybody's. It parses as none.
-        let Some(origin) = header.to_str().ok().and_then(Origin::parse) else {
-            return Err(refused());
-        };
         // Over TLS a page that came over plain http is not our own: whoever sits on its way may have written it.
-        let is_own = || {
+        let is_own = |origin: &Origin| {
             (!is_tls || origin.is_https()) && PublicHost::parse(host).is_some_and(|host| origin.is_at(&host))
         };
-        if is_own() || self.lists(&origin) {
-            return Ok(Cors::Origin(header.clone()));
+        self.cors(header, is_own).ok_or_else(refused)
+    }
+
+    /// Browsers leave `Origin` out of what a page embeds (images, scripts, `no-cors` fetches) and of links, but say
+    /// where it comes from. Programs send neither.
+    fn admit_without_origin(&self, headers: &HeaderMap) -> Result<Cors, Problem> {
+        match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
+            _ if self.allows_any() => Ok(Cors::Any),
+            None | Some(b"none" | b"same-origin") => Ok(Cors::None),
+            Some(_) => Err(refused()),
         }
-        Err(refused())
+    }
+
+    /// Returns the headers for a page of this origin; `None` if it may not ask.
+    fn cors(&self, header: &HeaderValue, is_own: impl Fn(&Origin) -> bool) -> Option<Cors> {
+        if self.allows_any() {
+            return Some(Cors::Any);
+        }
+        // `null` is the origin of sandboxed frames and local files: anybody's. It parses as none.
+        let origin = header.to_str().ok().and_then(Origin::parse)?;
+        let is_listed = || self.origins.iter().any(|allowed| allowed.matches(&origin));
+        (is_own(&origin) || is_listed()).then(|| Cors::Origin(header.clone()))
     }
 
     fn allows_any(&self) -> bool {
         self.origins.iter().any(OriginPattern::is_any)
     }
-
-    fn lists(&self, origin: &Origin) -> bool {
-        self.origins.iter().any(|allowed| allowed.matches(origin))
-    }
 }
 
-/// Browsers leave `Origin` out of what a page embeds (images, scripts, `no-cors` fetches) and of links, but say
-/// where it comes from. Programs send neither.
-fn admit_without_origin(headers: &HeaderMap, allows_any: bool) -> Result<Cors, Problem> {
-    match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
-        None | Some(b"none" | b"same-origin") => Ok(if allows_any { Cors::Any } else { Cors::None }),
-        Some(_) if allows_any => Ok(Cors::Any),
-        Some(_) => Err(refused()),
-    }
-}
-
-/// Refuses a prefetch. For a foreign page's speculation rules Chromium sends one as if the user had typed the address:
-/// without an origin, and with `Sec-Fetch-Site: none`.
-pub(super) fn refuse_prefetch(headers: &HeaderMap) -> Result<(), Problem> {
+/// Refuses a browser's prefetch, for paths that request a token or hand one out. For a foreign page's speculation rules
+/// Chromium sends one as if the user had typed the address: without an origin, and with `Sec-Fetch-Site: none`.
+pub(crate) fn refuse_prefetch(headers: &HeaderMap) -> Result<(), Problem> {
     let is_prefetch = |value: &HeaderValue| {
         let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
         ["prefetch", "prerender", "preview"].iter().any(|word| value.contains(word))
@@ -150,13 +139,11 @@ fn refused() -> Problem {
 
 impl Cors {
     /// Writes the headers of an answer.
-    pub fn apply(&self, headers: &mut HeaderMap) {
+    pub(crate) fn apply(&self, headers: &mut HeaderMap) {
         let others = headers.insert(VARY, HeaderValue::from_static("Origin, Accept"));
         if let Some(others) = others.as_ref().and_then(|others| others.to_str().ok()) {
-            // What a header's value holds is one before and behind.
-            if let Ok(all) = HeaderValue::try_from(format!("Origin, Accept, {others}")) {
-                headers.insert(VARY, all);
-            }
+            let all = format!("Origin, Accept, {others}");
+            headers.insert(VARY, HeaderValue::try_from(all).expect("two values make one"));
         }
         let allow = match self {
             Self::None => return,

@@ -9,11 +9,9 @@ use crate::problem::{Problem, Subject};
 use crate::reason::Method;
 
 /// Who is asking, for as long as the rules by which it was let in are at hand. Made by this room alone.
-///
-/// The rules are lent, and not shared: a count of holders would go from core to core with every request.
 #[derive(Clone, Debug)]
 pub struct Caller<'r> {
-    method: Method,
+    pub(super) method: Method,
     name: Option<Arc<str>>,
     address: Option<IpAddr>,
     pub(super) policy: &'r Policy,
@@ -34,17 +32,14 @@ impl<'r> Caller<'r> {
 
     /// Takes one from the caller's bucket. One without a name has none: what counts for it is its address.
     pub(super) fn admit_rate(&self) -> Result<(), Problem> {
-        let Some(name) = &self.name else { return Ok(()) };
-        self.policy.admit_rate(name).map_err(|problem| problem.with_caller(self.method, Arc::clone(name)))
-    }
-
-    /// Returns how the caller has shown who it is.
-    pub fn method(&self) -> Method {
-        self.method
+        let Some((name, limiter)) = self.name.as_ref().zip(self.policy.limiter.as_ref()) else {
+            return Ok(());
+        };
+        limiter.take(name).map_err(|problem| problem.with_caller(self.method, Arc::clone(name)))
     }
 
     /// Returns the caller's name: a key's id, a certificate's name, a subject. Empty for one without a name.
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.name.as_deref().unwrap_or_default()
     }
 
@@ -65,10 +60,5 @@ impl<'r> Caller<'r> {
             (None, Some(address)) => network_of(address).to_string(),
             (None, None) => self.method.to_string(),
         }
-    }
-
-    /// Returns where the request came from; nowhere, through a Unix socket.
-    pub fn address(&self) -> Option<IpAddr> {
-        self.address
     }
 }

@@ -14,13 +14,13 @@ use crate::telemetry::{MeteredIssuer, TraceParent};
 /// One credential, and the scopes it may be used for.
 #[derive(Debug)]
 pub struct Profile {
-    name: Box<str>,
-    scopes: Vec<Scope>,
+    pub(super) name: Box<str>,
+    pub(super) scopes: Vec<Scope>,
     /// The one that the configuration gives requests without a scope; the credential may have one, too.
-    scope: Option<Scope>,
+    pub(super) scope: Option<Scope>,
     provider: TokenProvider,
     /// Its place among all profiles.
-    number: usize,
+    pub(super) number: usize,
     counts: Counts,
     issuer: Option<Arc<MeteredIssuer>>,
 }
@@ -88,22 +88,6 @@ impl Profile {
         Self { issuer: Some(issuer), ..self }
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(super) fn number(&self) -> usize {
-        self.number
-    }
-
-    pub(super) fn scope(&self) -> Option<&Scope> {
-        self.scope.as_ref()
-    }
-
-    pub(super) fn scopes(&self) -> &[Scope] {
-        &self.scopes
-    }
-
     pub(super) fn listed_scope(&self, scope: &str) -> Result<Scope, Problem> {
         let listed = self.scopes.iter().find(|listed| listed.as_str() == scope);
         listed.cloned().ok_or_else(|| {
@@ -137,7 +121,7 @@ impl Handout {
 
     /// Returns the names of the profiles, in the order of their numbers.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.profiles.values().map(Profile::name)
+        self.profiles.keys().map(|name| &**name)
     }
 
     /// Returns the token that was permitted, waiting for it where none is held, and the moment that its time left is counted
@@ -165,11 +149,8 @@ impl Handout {
         } else {
             provider.token_for_owner(&permit.key, &caller.owner()).await
         };
-        if result.is_ok() {
-            counts.waited.fetch_add(1, Ordering::Relaxed);
-        } else {
-            counts.failed.fetch_add(1, Ordering::Relaxed);
-        }
+        let count = if result.is_ok() { &counts.waited } else { &counts.failed };
+        count.fetch_add(1, Ordering::Relaxed);
         result.map(|token| (token, provider.now()))
     }
 
@@ -223,19 +204,6 @@ impl Handout {
         if let Some(profile) = self.profiles.get(profile) {
             profile.counts.rotation_problem.store(problem.map(Arc::new));
         }
-    }
-
-    /// Returns how many requests each profile has answered with a token that was held, with one that was waited for, and
-    /// with none.
-    pub fn counts(&self) -> impl Iterator<Item = (u64, u64, u64)> {
-        let counts = self.profiles.values().map(|profile| &profile.counts);
-        counts.map(|counts| {
-            (
-                counts.held.load(Ordering::Relaxed),
-                counts.waited.load(Ordering::Relaxed),
-                counts.failed.load(Ordering::Relaxed),
-            )
-        })
     }
 
     /// Returns a look at every profile. Looking is not asking: no token is kept for it.

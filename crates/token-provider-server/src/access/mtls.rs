@@ -13,7 +13,7 @@ pub(super) struct Mtls {
 
 impl Mtls {
     pub(super) fn new(config: &MtlsConfig) -> Self {
-        Self { allow: config.allow.clone(), policy: Policy::of_each(&config.policy) }
+        Self { allow: config.allow.clone(), policy: Policy::new(&config.policy) }
     }
 
     /// Returns the caller whose certificate carries an allowed name; the name on the list is the caller's.

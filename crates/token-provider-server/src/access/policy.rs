@@ -7,46 +7,30 @@ use token_provider::Scope;
 
 use super::handout::Profile;
 use super::rate::Limiter;
-use crate::config::{PolicyConfig, RateConfig};
+use crate::config::PolicyConfig;
 use crate::problem::Problem;
 use crate::reason::Rule;
 
 /// One caller's rules, or those of all callers of one kind.
 #[derive(Debug)]
 pub(super) struct Policy {
-    profiles: Vec<String>,
-    scopes: Option<Vec<Scope>>,
-    max_ttl: Option<Duration>,
-    limiter: Option<Limiter>,
+    config: PolicyConfig,
+    /// Each caller has the rate for itself, by its name.
+    pub(super) limiter: Option<Limiter<Arc<str>>>,
 }
 
 impl Policy {
-    /// The rules of one caller.
-    pub(super) fn of_one(config: &PolicyConfig) -> Self {
-        Self::new(config, Limiter::one)
-    }
-
-    /// The rules of all who come the same way, each of whom has the rate for itself.
-    pub(super) fn of_each(config: &PolicyConfig) -> Self {
-        Self::new(config, Limiter::each)
-    }
-
-    fn new(config: &PolicyConfig, limiter: fn(RateConfig) -> Limiter) -> Self {
-        Self {
-            profiles: config.profiles.clone(),
-            scopes: config.scopes.clone(),
-            max_ttl: config.max_ttl,
-            limiter: config.rate.map(limiter),
-        }
+    pub(super) fn new(config: &PolicyConfig) -> Self {
+        Self { config: config.clone(), limiter: config.rate.map(Limiter::new) }
     }
 
     /// Cuts a lifetime down to the longest allowed.
     pub(super) fn limit_lifetime(&self, wanted: Duration) -> Duration {
-        self.max_ttl.map_or(wanted, |longest| wanted.min(longest))
+        self.config.max_ttl.map_or(wanted, |longest| wanted.min(longest))
     }
 
     pub(super) fn admit_profile(&self, profile: &str) -> Result<(), Problem> {
-        if self.profiles.iter().any(|allowed| allowed == profile) {
+        if self.config.profiles.iter().any(|allowed| allowed == profile) {
             return Ok(());
         }
         Err(Problem::access_denied(
@@ -56,7 +40,7 @@ impl Policy {
     }
 
     pub(super) fn admit_scope(&self, scope: Scope) -> Result<Scope, Problem> {
-        match &self.scopes {
+        match &self.config.scopes {
             Some(allowed) if !allowed.contains(&scope) => Err(Problem::access_denied(
                 Rule::Scope,
                 "this caller may not have this scope; the configuration lists its scopes",
@@ -71,11 +55,11 @@ impl Policy {
     /// the credential. It gets the scope that the configuration gives the profile, if it may have that one, or the only
     /// one it may have.
     pub(super) fn scope_of(&self, profile: &Profile) -> Result<Option<Scope>, Problem> {
-        let Some(allowed) = &self.scopes else { return Ok(None) };
-        if let Some(scope) = profile.scope().filter(|scope| allowed.contains(scope)) {
+        let Some(allowed) = &self.config.scopes else { return Ok(None) };
+        if let Some(scope) = profile.scope.as_ref().filter(|scope| allowed.contains(scope)) {
             return Ok(Some(scope.clone()));
         }
-        let possible: Vec<&Scope> = profile.scopes().iter().filter(|scope| allowed.contains(scope)).collect();
+        let possible: Vec<&Scope> = profile.scopes.iter().filter(|scope| allowed.contains(scope)).collect();
         match possible.as_slice() {
             [] => Err(Problem::access_denied(Rule::Scope, "this caller may have no scope of this profile")),
             [only] => Ok(Some(Scope::clone(only))),
@@ -83,14 +67,6 @@ impl Policy {
                 let names: Vec<&str> = several.iter().map(|scope| scope.as_str()).collect();
                 Err(Problem::invalid_scope(format!("scope: name one of {}", names.join(", "))))
             }
-        }
-    }
-
-    /// Takes one from the bucket of the caller of this name.
-    pub(super) fn admit_rate(&self, name: &Arc<str>) -> Result<(), Problem> {
-        match &self.limiter {
-            Some(limiter) => limiter.take(name),
-            None => Ok(()),
         }
     }
 }

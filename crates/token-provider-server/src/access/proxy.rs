@@ -27,11 +27,7 @@ pub(super) struct TrustedProxy {
 
 impl TrustedProxy {
     pub(super) fn new(config: &TrustedProxyConfig) -> Self {
-        Self {
-            from: config.from.clone(),
-            header: config.header.clone(),
-            policy: Policy::of_each(&config.policy),
-        }
+        Self { from: config.from.clone(), header: config.header.clone(), policy: Policy::new(&config.policy) }
     }
 
     /// Returns where the caller's name stands, if the proxy tells one.

@@ -16,7 +16,7 @@ use super::host::HostRules;
 use super::mtls::Mtls;
 use super::policy::Policy;
 use super::proxy::TrustedProxy;
-use super::rate::AddressLimiter;
+use super::rate::{Limiter, network_of};
 use super::{Caller, Ends};
 use crate::config::{Config, Lifetimes, OidcConfig, RateConfig};
 use crate::oidc::IdentityProvider;
@@ -26,7 +26,11 @@ use crate::reason::{Method, Rule};
 /// What callers without a name may ask of one address that is not loopback, unless the configuration says otherwise.
 /// A wrong credential is charged to its address as well. (A right one is let in all the same: who shares an address
 /// with somebody who guesses is not shut out.)
-const ADDRESS_RATE: (u32, u32) = (50, 200);
+const ADDRESS_RATE: RateConfig = RateConfig {
+    count: NonZeroU32::new(50).expect("is not zero"),
+    per: Duration::from_secs(1),
+    burst: NonZeroU32::new(200).expect("is not zero"),
+};
 
 pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -44,8 +48,9 @@ pub struct Rules {
     trusted_proxy: Option<TrustedProxy>,
     /// `None` when everybody has to say who they are.
     anonymous: Option<Policy>,
-    /// For those without a name, and for those who show a wrong one.
-    addresses: AddressLimiter,
+    /// For those without a name, and for those who show a wrong one; those without an address, at a Unix socket, share one
+    /// bucket.
+    addresses: Limiter<Option<IpAddr>>,
     /// Loopback and Unix sockets have no limit unless the configuration sets one.
     limits_local: bool,
 }
@@ -67,13 +72,7 @@ impl Rules {
         let identity_provider = |oidc: &OidcConfig| {
             let previous = previous.map(|(provider, _)| provider);
             let provider = IdentityProvider::spawn_refresher(oidc, Arc::new(SystemClock), previous);
-            (provider, Policy::of_each(&oidc.policy))
-        };
-        let (count, burst) = ADDRESS_RATE;
-        let usual = RateConfig {
-            count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN),
-            per: Duration::from_secs(1),
-            burst: NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN),
+            (provider, Policy::new(&oidc.policy))
         };
         let mut anonymous_policy = access.anonymous_policy.clone();
         // That rate is for each address, not for all of them together.
@@ -88,8 +87,8 @@ impl Rules {
             identity_provider: access.oidc.as_ref().map(identity_provider),
             mtls: access.mtls.as_ref().map(Mtls::new),
             trusted_proxy: access.trusted_proxy.as_ref().map(TrustedProxy::new),
-            anonymous: access.lets_anyone_in().then(|| Policy::of_one(&anonymous_policy)),
-            addresses: AddressLimiter::new(address_rate.unwrap_or(usual)),
+            anonymous: access.lets_anyone_in().then(|| Policy::new(&anonymous_policy)),
+            addresses: Limiter::new(address_rate.unwrap_or(ADDRESS_RATE)),
             limits_local: address_rate.is_some(),
         }
     }
@@ -146,16 +145,7 @@ impl Rules {
         browser::refuse_prefetch(headers)
     }
 
-    /// Refuses a browser's prefetch, for paths that request a token or hand one out.
-    ///
-    /// # Errors
-    ///
-    /// 403 for a prefetch.
-    pub fn refuse_prefetch(headers: &HeaderMap) -> Result<(), Problem> {
-        browser::refuse_prefetch(headers)
-    }
-
-    /// Says who is asking. Any of the configured ways lets a caller in; one that shows a wrong credential, and nothing
+    /// Returns who is asking. Any of the configured ways lets a caller in; one that shows a wrong credential, and nothing
     /// else that counts, is refused even where callers without a name are let in: it claims to be somebody.
     ///
     /// # Errors
@@ -163,52 +153,27 @@ impl Rules {
     /// 401 when the caller has not shown who it is; 403 when its token lacks a required claim; 429 when it asks too often;
     /// 503 when its token cannot be judged for want of the identity provider's keys.
     pub async fn authenticate<'r>(&'r self, headers: &HeaderMap, ends: &Ends) -> Result<Caller<'r>, Problem> {
-        let address = self.address(headers, ends);
-        let found = self.identify(headers, ends, address).await;
-        found.map(|caller| caller.at(address)).map_err(|problem| problem.with_address(address))
-    }
-
-    async fn identify<'r>(
-        &'r self,
-        headers: &HeaderMap,
-        ends: &Ends,
-        address: Option<IpAddr>,
-    ) -> Result<Caller<'r>, Problem> {
-        let presented = self.presented(headers);
-        let shown = match (presented, &self.identity_provider) {
-            (Presented::Nothing, _) => None,
-            (Presented::ApiKey(key), _) => {
+        let shown = match self.presented(headers) {
+            Presented::Nothing => None,
+            Presented::ApiKey(key) => {
                 Some(self.api_keys.authenticate(key).ok_or_else(Problem::invalid_token))
             }
-            (Presented::Token(token), Some((provider, policy))) => {
-                let subject = provider.authenticate(token).await;
-                Some(subject.map(|subject| Caller::named(Method::Oidc, subject, policy)))
-            }
-            (Presented::Token(_), None) => Some(Err(Problem::invalid_token())),
+            Presented::Token(token) => Some(self.authenticate_token(token).await),
         };
-        let (named, refusal) = match shown {
-            Some(Ok(caller)) => (Some(caller), None),
-            Some(Err(problem)) => (None, Some(problem)),
-            None => (None, None),
+        let (named, refusal) = match shown.transpose() {
+            Ok(named) => (named, None),
+            Err(problem) => (None, Some(problem)),
         };
         let named = named
             .or_else(|| self.certified(ends))
             .or_else(|| self.trusted_proxy.as_ref()?.authenticate(headers, peer(ends)));
-        if let Some(caller) = named {
-            caller.admit_rate()?;
-            return Ok(caller);
-        }
-        self.admit_address(address)?;
         let refusal = refusal.or_else(|| ends.client.is_rejected().then(Problem::rejected_certificate));
-        match (refusal, &self.anonymous) {
-            (Some(problem), _) => Err(problem),
-            (None, Some(policy)) => Ok(Caller::anonymous(policy)),
-            (None, None) => Err(Problem::unauthenticated(&self.ways())),
-        }
+        let unauthenticated = || Problem::unauthenticated(&self.ways());
+        self.admit(named, refusal, self.address(headers, ends), unauthenticated)
     }
 
-    /// Says who a caller at the OAuth 2.0 door is. `secret` is its client id and secret, that is, the id and text of an
-    /// API key; a caller without one may have a certificate, or need none.
+    /// Returns who a caller at the OAuth 2.0 endpoint is. `secret` is its client id and secret, that is, the id and text of
+    /// an API key; a caller without one may have a certificate, or need none.
     ///
     /// # Errors
     ///
@@ -219,11 +184,43 @@ impl Rules {
         address: Option<IpAddr>,
         ends: &Ends,
     ) -> Result<Caller<'r>, Problem> {
-        let found = self.identify_client(secret, ends, address);
-        found.map(|caller| caller.at(address)).map_err(|problem| problem.with_address(address))
+        let (named, refusal) = if let Some((id, secret)) = secret {
+            (self.api_keys.authenticate_as(id, secret), Some(Problem::invalid_client()))
+        } else {
+            let rejected = ends.client.is_rejected().then(Problem::rejected_client_certificate);
+            (self.certified(ends), rejected)
+        };
+        let unauthenticated = || Problem::unauthenticated_client(&self.client_ways());
+        self.admit(named, refusal, address, unauthenticated)
     }
 
-    /// Says whether a certificate names the caller already.
+    /// Lets a named caller in, within its rate. Anybody else is charged to its address, and let in where nobody has to
+    /// say who they are, unless it has shown a wrong credential.
+    fn admit<'r>(
+        &'r self,
+        named: Option<Caller<'r>>,
+        refusal: Option<Problem>,
+        address: Option<IpAddr>,
+        unauthenticated: impl FnOnce() -> Problem,
+    ) -> Result<Caller<'r>, Problem> {
+        let admitted = match named {
+            Some(caller) => caller.admit_rate().map(|()| caller),
+            None => self.admit_address(address).and_then(|()| match (refusal, &self.anonymous) {
+                (Some(problem), _) => Err(problem),
+                (None, Some(policy)) => Ok(Caller::anonymous(policy)),
+                (None, None) => Err(unauthenticated()),
+            }),
+        };
+        admitted.map(|caller| caller.at(address)).map_err(|problem| problem.with_address(address))
+    }
+
+    async fn authenticate_token(&self, token: &[u8]) -> Result<Caller<'_>, Problem> {
+        let (provider, policy) = self.identity_provider.as_ref().ok_or_else(Problem::invalid_token)?;
+        let subject = provider.authenticate(token).await?;
+        Ok(Caller::named(Method::Oidc, subject, policy))
+    }
+
+    /// Returns whether a certificate names the caller already.
     pub fn has_certificate(&self, ends: &Ends) -> bool {
         self.certified(ends).is_some()
     }
@@ -232,76 +229,44 @@ impl Rules {
         self.mtls.as_ref()?.authenticate(ends.client.names()?)
     }
 
-    fn identify_client<'r>(
-        &'r self,
-        secret: Option<(&str, &[u8])>,
-        ends: &Ends,
-        address: Option<IpAddr>,
-    ) -> Result<Caller<'r>, Problem> {
-        let named = match secret {
-            Some((id, secret)) => self.api_keys.authenticate_as(id, secret),
-            None => self.certified(ends),
-        };
-        if let Some(caller) = named {
-            caller.admit_rate()?;
-            return Ok(caller);
-        }
-        self.admit_address(address)?;
-        match (secret, &self.anonymous) {
-            (None, _) if ends.client.is_rejected() => Err(Problem::rejected_client_certificate()),
-            (None, Some(policy)) => Ok(Caller::anonymous(policy)),
-            (None, None) => Err(Problem::unauthenticated_client(&self.client_ways())),
-            (Some(_), _) => Err(Problem::invalid_client()),
-        }
-    }
-
-    /// Says how a caller can authenticate here; only what is configured.
+    /// Returns how a caller can authenticate here; only what is configured.
     fn ways(&self) -> String {
-        let ways = [
+        let proxy_names_callers = self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.header().is_some());
+        in_words(&[
             (!self.api_keys.is_empty(), "send an API key (X-API-Key, or Authorization: Bearer)"),
             (
                 self.identity_provider.is_some(),
                 "send a token of your identity provider (Authorization: Bearer)",
             ),
             (self.mtls.is_some(), "show a client certificate"),
-            (
-                self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.header().is_some()),
-                "come through the proxy in front",
-            ),
-        ];
-        in_words(&ways)
+            (proxy_names_callers, "come through the proxy in front"),
+        ])
     }
 
     /// The same at the OAuth 2.0 endpoint.
     fn client_ways(&self) -> String {
-        let ways = [
+        in_words(&[
             (
                 !self.api_keys.is_empty(),
                 "send an API key's id and the key as client id and secret (HTTP Basic, or in the form)",
             ),
             (self.mtls.is_some(), "show a client certificate"),
-        ];
-        in_words(&ways)
+        ])
     }
 
-    /// Says whether the caller's side of the connection is encrypted: here, or at a trusted proxy that says so.
+    /// Returns whether the caller's side of the connection is encrypted: here, or at a trusted proxy that says so.
     pub fn is_tls(&self, headers: &HeaderMap, ends: &Ends) -> bool {
-        let is_at_proxy = || {
-            let (proxy, peer) = self.trusted_proxy.as_ref().zip(peer(ends))?;
-            Some(proxy.says_tls(headers, peer))
-        };
+        let is_at_proxy = || Some(self.trusted_proxy.as_ref()?.says_tls(headers, peer(ends)?));
         ends.is_tls || is_at_proxy().unwrap_or(false)
     }
 
-    /// Where the request came from: as a trusted proxy saw it, else the other side of the connection.
+    /// Returns where the request came from: as a trusted proxy saw it, else the other side of the connection.
     pub fn address(&self, headers: &HeaderMap, ends: &Ends) -> Option<IpAddr> {
-        match (&self.trusted_proxy, peer(ends)) {
-            (Some(proxy), Some(peer)) => Some(proxy.origin_of(headers, peer)),
-            (_, peer) => peer,
-        }
+        let peer = peer(ends)?;
+        Some(self.trusted_proxy.as_ref().map_or(peer, |proxy| proxy.origin_of(headers, peer)))
     }
 
-    /// Returns the ways in which a client may authenticate at the OAuth 2.0 door, by their registered names
+    /// Returns the ways in which a client may authenticate at the OAuth 2.0 endpoint, by their registered names
     /// (RFC 8414 §2, RFC 8705 §2.1).
     pub fn client_auth_methods(&self) -> Vec<&'static str> {
         let mut methods = Vec::new();
@@ -332,7 +297,7 @@ impl Rules {
 
     fn admit_address(&self, address: Option<IpAddr>) -> Result<(), Problem> {
         let is_local = address.is_none_or(|address| address.is_loopback());
-        if is_local && !self.limits_local { Ok(()) } else { self.addresses.take(address) }
+        if is_local && !self.limits_local { Ok(()) } else { self.addresses.take(&address.map(network_of)) }
     }
 
     /// `X-API-Key`, or `Authorization: Bearer` (RFC 6750 §2.1). Other schemes are for a proxy in front, which may pass on

@@ -412,6 +412,26 @@ async fn callers_without_an_address_share_one_bucket() {
     }
 }
 
+#[tokio::test]
+async fn addresses_have_their_own_buckets_and_ipv6_by_network() {
+    let rules = rules("[access]\nanonymous = true\nanonymous_rate = \"1/h\"\n");
+    for (address, expected) in [
+        ("192.0.2.1", 200),
+        ("192.0.2.1", 429),
+        ("none", 200),
+        ("none", 429),
+        ("::ffff:192.0.2.1", 429),
+        ("192.0.2.2", 200),
+        ("2001:db8:0:1::1", 200),
+        ("2001:db8:0:1:ffff::2", 429),
+        ("2001:db8:0:2::1", 200),
+    ] {
+        let peer = address.parse().ok().map(|address| SocketAddr::new(address, 1));
+        let ends = Ends { peer, ..Ends::default() };
+        assert_eq!(status(&rules.authenticate(&HeaderMap::new(), &ends).await), expected, "{address}");
+    }
+}
+
 #[test]
 fn preflight_allows_what_a_page_names_but_no_header_of_a_proxy() {
     const ASK: &str = "access-control-request-headers";

@@ -38,9 +38,9 @@ pub(super) struct Rates {
 impl Totals {
     pub(super) fn of(app: &App) -> Self {
         let mut totals = Self::default();
-        for (held, waited, failed) in app.access().handout().counts() {
-            totals.handed_out += held + waited;
-            totals.failed += failed;
+        for profile in app.access().handout().status() {
+            totals.handed_out += profile.held + profile.waited;
+            totals.failed += profile.failed;
         }
         totals.refused = app.telemetry().refusals().map(|(_, count)| count).sum();
         totals

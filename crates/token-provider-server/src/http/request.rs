@@ -6,7 +6,7 @@ use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Method, Request, Uri, Version};
 use tokio::time::Instant;
 
-use crate::access::Rules;
+use crate::access;
 use crate::problem::Problem;
 use crate::telemetry::TraceParent;
 use crate::telemetry::audit::foreign;
@@ -88,7 +88,7 @@ impl RequestInfo {
     pub(super) fn admit_route(&self, headers: &HeaderMap) -> Result<Route, Problem> {
         let route = self.route.ok_or_else(Problem::not_found)?;
         if route.uses_token() {
-            Rules::refuse_prefetch(headers)?;
+            access::refuse_prefetch(headers)?;
         }
         allow(&self.method, route.methods())?;
         Ok(route)

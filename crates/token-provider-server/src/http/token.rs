@@ -115,7 +115,7 @@ pub(super) async fn hand_out(
     })?;
     let mut subject = Subject {
         profile: Some(permit.profile_number()),
-        scope: permit.scope().cloned(),
+        scope: permit.key().scope().cloned(),
         lifetime: Some(permit.key().lifetime()),
         ..caller.subject()
     };

@@ -110,7 +110,7 @@ async fn any_configured_way_lets_a_caller_in() {
         match expected {
             Ok(expected) => {
                 let caller = verdict.unwrap_or_else(|problem| panic!("{what}: {problem:?}"));
-                assert_eq!((caller.method(), caller.name()), expected, "{what}");
+                assert_eq!((caller.method, caller.name()), expected, "{what}");
             }
             Err(expected) => assert_eq!(description(verdict.expect_err(what)), expected, "{what}"),
         }
@@ -125,9 +125,9 @@ async fn bad_token_is_refused_where_callers_without_one_are_let_in() {
     let (issuer, _) = issuer(&key).await;
     let rules = Rules::start(&config(&format!("[access]\nanonymous = true\n{}", oidc(&issuer))), None);
     let ends = Ends::default();
-    assert_eq!(ask(&rules, None, &ends).await.map(|caller| caller.method()).ok(), Some(Method::Anonymous));
+    assert_eq!(ask(&rules, None, &ends).await.map(|caller| caller.method).ok(), Some(Method::Anonymous));
     let named = ask(&rules, Some(&token(&key, &issuer)), &ends).await;
-    assert_eq!(named.map(|caller| caller.method()).ok(), Some(Method::Oidc));
+    assert_eq!(named.map(|caller| caller.method).ok(), Some(Method::Oidc));
     let refused = ask(&rules, Some(&token(&Key::p256(), &issuer)), &ends).await.expect_err("is forged");
     assert_eq!(description(refused), "401 the token's signature is wrong");
     // Without an identity provider the header is for somebody else, such as a proxy in front.
