@@ -97,7 +97,7 @@ enum Phase {
     Closed,
 }
 
-/// A look at one slot, for status pages and metrics.
+/// The status of one slot, for status pages and metrics.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SlotStatus {
@@ -147,7 +147,7 @@ impl Cache {
         self.0.slots.load().get(key).is_none_or(|slot| slot.state.load().usable(self.now()).is_some())
     }
 
-    /// Has a token requested, and waits for nothing.
+    /// Requests a token, and waits for nothing.
     pub(crate) fn want(&self, key: &TokenKey) -> Result<(), Error> {
         let slot = self.0.slot(key, None)?;
         if slot.ask(self.now()).is_none() {
@@ -198,7 +198,7 @@ impl Cache {
         }
     }
 
-    /// Has refused requests repeated at once: the credential is another one now.
+    /// Repeats refused requests at once: the credential is another one now.
     pub(crate) fn credential_changed(&self) {
         self.0.credential_changes.fetch_add(1, Ordering::Release);
         for slot in self.0.slots.load().values() {
@@ -206,7 +206,7 @@ impl Cache {
         }
     }
 
-    /// Returns a look at every slot, sorted.
+    /// Returns the status of every slot, in order.
     pub(crate) fn status(&self) -> Vec<SlotStatus> {
         let now = self.now();
         self.0.slots.load().values().map(|slot| slot.status(now)).collect()

@@ -1,4 +1,4 @@
-//! The one place that asks what time it is.
+//! The one place that reads the clocks.
 //!
 //! Two clocks are read together. The *wall* clock is what the issuer's signature check and a token's `exp` are about,
 //! but people and NTP set it. The *boot* clock only runs forward and goes on while the machine is suspended
@@ -23,7 +23,7 @@ impl Moment {
         Self { wall: self.wall.saturating_add(span), boot: self.boot.saturating_add(span) }
     }
 
-    /// Returns how long it is until `self`, seen from `now`: the shorter of what the two clocks say, zero when either
+    /// Returns how long it is from `now` until `self`: the shorter of what the two clocks say, zero when either
     /// has reached it.
     #[must_use]
     pub fn remaining(self, now: Self) -> Duration {

@@ -1,4 +1,4 @@
-//! The credential that tokens are asked for with, and reading it.
+//! The credential that tokens are requested with, and reading it.
 //!
 //! A [`Credential`] is complete and checked once it exists. Errors name the file, the line and the key, and never show
 //! a value: the value may be the secret, pasted one line too high.
@@ -161,7 +161,7 @@ impl Credential {
         self
     }
 
-    /// Returns whether both are the same in every part; takes the same time wherever the secrets differ.
+    /// Returns whether both are equal in every part; takes the same time wherever the secrets differ.
     pub fn is_same(&self, other: &Self) -> bool {
         let secrets = (self.access_key_secret.expose_secret(), other.access_key_secret.expose_secret());
         self.access_key_id == other.access_key_id

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why a token could not be had, or a credential not be read.
+/// Why there is no token, or a credential could not be read.
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
@@ -26,11 +26,11 @@ pub struct Error {
 pub enum ErrorKind {
     /// No credential in any of the places that were looked at: name one of them.
     CredentialNotFound,
-    /// The credential is there but cannot be used: mend the file, line and key that the message names.
+    /// The credential is there but cannot be used: fix the file, line and key that the message names.
     CredentialInvalid,
-    /// What was asked for can never be granted (a malformed scope, a lifetime out of range): ask for something else.
+    /// The request can never be granted (a malformed scope, a lifetime out of range): ask for something else.
     InvalidRequest,
-    /// The issuer refused the request (400, 401, 403 and other 4xx): mend the credential, or the scope.
+    /// The issuer refused the request (400, 401, 403 and other 4xx): fix the credential, or the scope.
     Rejected {
         /// The HTTP status.
         status: u16,
@@ -93,7 +93,7 @@ impl Error {
     /// Returns whether the same request can succeed later with nothing changed.
     ///
     /// A refused credential is not transient: it is tried again all the same, but slowly, because only a person can
-    /// mend it.
+    /// fix it.
     pub fn is_transient(&self) -> bool {
         match self.kind {
             // The network and the issuer's health change by themselves.

@@ -1,6 +1,6 @@
 //! The seam to the party that issues tokens.
 //!
-//! [`HereIssuer`] asks HERE's token endpoint, [`RemoteIssuer`] another token provider. Tests script an [`Issue`] of their own.
+//! [`HereIssuer`] requests tokens from HERE, [`RemoteIssuer`] from another token provider. Tests script their own [`Issue`].
 
 mod answer;
 mod here;
@@ -28,7 +28,7 @@ pub use self::tls::connection_problem;
 /// What [`Issue::issue`] returns: boxed, so that a provider can hold any issuer.
 pub type IssueFuture<'a> = Pin<Box<dyn Future<Output = Result<Issued, Error>> + Send + 'a>>;
 
-/// Something that tokens can be had from.
+/// A source of tokens.
 ///
 /// One call is one attempt: retries, waiting and keeping are the cache's. An implementation bounds its own time.
 pub trait Issue: fmt::Debug + Send + Sync + 'static {
@@ -73,7 +73,7 @@ impl Issued {
         self
     }
 
-    /// Notes that the issuer hands out what it holds, as another token provider does: of the lifetime that was asked for
+    /// Notes that the issuer hands out what it holds, as another token provider does: of the lifetime requested,
     /// some may have passed already, and the next request may bring the same token again.
     #[must_use]
     pub fn from_cache(mut self) -> Self {

@@ -1,8 +1,7 @@
 //! Keeps a HERE platform access token fresh, and hands it out.
 //!
 //! HERE gives tokens that live for hours in exchange for a request signed with a long-lived access key (OAuth 1.0a,
-//! RFC 5849). This library holds the key, makes that request, and sees to it that whoever asks gets a token that is
-//! good for a while yet:
+//! RFC 5849). This library holds the key, makes that request, and returns tokens that are good for a while yet:
 //!
 //! ```no_run
 //! use token_provider::{Credential, HereIssuer, HereIssuerConfig, TokenProvider};
@@ -25,7 +24,7 @@
 //!   is suspended.
 //! - After a failure it pauses, longer each time, and says so at once to callers that have no token: no caller can make
 //!   it hammer the issuer.
-//! - Secrets and tokens appear in no `Debug`, no error and no log, and are wiped from memory when let go.
+//! - Secrets and tokens appear in no `Debug`, no error and no log, and are wiped from memory when dropped.
 //!
 //! # The flow
 //!

@@ -19,7 +19,7 @@ const MAX_TOKENS: usize = 512;
 ///
 /// Must be used within a Tokio runtime. Its background tasks end when the last clone is dropped.
 ///
-/// Ask anew each time a token is needed, and keep none: a held token costs less to get than to look after.
+/// Ask again each time a token is needed, and keep none: a held token costs less to get than to look after.
 #[derive(Clone)]
 pub struct TokenProvider(Arc<Inner>);
 
@@ -46,7 +46,7 @@ impl TokenProvider {
         Self::builder(issuer).build()
     }
 
-    /// Begins a provider with settings of its own.
+    /// Begins a provider with other settings.
     pub fn builder(issuer: impl Issue) -> TokenProviderBuilder {
         TokenProviderBuilder {
             issuer: Arc::new(issuer),
@@ -71,7 +71,7 @@ impl TokenProvider {
         self.token_for(&self.0.default_key).await
     }
 
-    /// Returns a usable token of the kind asked for; see [`TokenProvider::token`].
+    /// Returns a usable token of this kind; see [`TokenProvider::token`].
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ impl TokenProvider {
     }
 
     /// Returns whether a token of this kind can be handed out, as far as is known without asking for it: one is held, or
-    /// none has been asked for lately. Not so while the first one is fetched, and after a failure.
+    /// nobody has asked for one lately. Not while the first one is requested, nor after a failure.
     pub fn is_ready(&self, key: &TokenKey) -> bool {
         self.0.cache.is_ready(key)
     }
@@ -147,14 +147,14 @@ impl TokenProvider {
         &self.0.default_key
     }
 
-    /// Has requests that were refused tried again at once, because the credential is another one now.
+    /// Repeats refused requests at once, because the credential is another one now.
     ///
     /// Pauses after other failures are kept: they are for the issuer's sake, whatever the credential.
     pub fn credential_changed(&self) {
         self.0.cache.credential_changed();
     }
 
-    /// Returns a look at every token held or wanted.
+    /// Returns the status of every token held or wanted.
     pub fn status(&self) -> Vec<SlotStatus> {
         self.0.cache.status()
     }
@@ -172,7 +172,7 @@ impl fmt::Debug for TokenProvider {
 }
 
 impl TokenProviderBuilder {
-    /// Sets what [`TokenProvider::token`] asks for. Default: one hour, the credential's own scope.
+    /// Sets the kind of token that [`TokenProvider::token`] returns. Default: one hour, the credential's own scope.
     #[must_use]
     pub fn default_key(mut self, key: TokenKey) -> Self {
         self.default_key = key;
@@ -207,7 +207,7 @@ impl TokenProviderBuilder {
         self
     }
 
-    /// Makes the provider. Nothing is asked for yet. What it logs later is in the span that is entered now.
+    /// Makes the provider. Nothing is requested yet. What it logs later is in the span that is entered now.
     pub fn build(self) -> TokenProvider {
         let cache = Cache::new(self.issuer, self.clock, self.max_tokens, self.seed);
         TokenProvider(Arc::new(Inner { cache, default_key: self.default_key, max_wait: self.max_wait }))

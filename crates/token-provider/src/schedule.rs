@@ -16,7 +16,7 @@ const DUE_JITTER: f64 = 0.05;
 const SHORT_DUE_SHARE: f64 = 0.85;
 /// However short a token lives, two successful requests for it are at least this far apart.
 pub(crate) const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
-/// Where the issuer still hands out a token that is due, it is asked again after this share of what the token has left:
+/// Where the issuer still hands out a token that is due, the request is repeated after this share of what the token has left:
 /// one percent of the lifetime, a little less than what lies between the latest due point and a quarter.
 const ASK_AGAIN_SHARE: f64 = 0.04;
 /// … or less by up to this share of that.
@@ -27,7 +27,7 @@ const ASK_AGAIN_JITTER: f64 = 0.25;
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(20);
 const RETRY_JITTER: f64 = 0.5;
-/// A refused credential is tried again this often: somebody may have mended it at HERE's side.
+/// A refused credential is tried again this often: somebody may have fixed it at HERE's side.
 const REFUSED_RETRY: Duration = Duration::from_secs(60);
 /// By how much of itself a pause that many are told at once may be lengthened at random: 429 with `Retry-After`, or a
 /// refused credential that several instances share.
@@ -57,7 +57,7 @@ pub(crate) fn freshness(remaining: Duration, remaining_when_due: Duration) -> Fr
     }
 }
 
-/// Returns how long after the request for a token was sent its successor should be asked for.
+/// Returns how long after the request for a token was sent its successor should be requested.
 ///
 /// At 70 % of the lifetime, ± 5 % of that. A token that lives less than a minute comes so close to the margin by then
 /// that the refresh would be late; there it is 85 % of the time in which it can be handed out.
@@ -67,8 +67,8 @@ pub(crate) fn refresh_after(lifetime: Duration, chance: f64) -> Duration {
     lifetime.mul_f64(DUE_SHARE * jitter).min(usable.mul_f64(SHORT_DUE_SHARE * jitter)).max(SHORTEST_REFRESH)
 }
 
-/// Returns how long after the request for a token that came out of the issuer's cache, and has `left` to live, the issuer
-/// may be asked again at the earliest.
+/// Returns how long after the request for a token that came out of the issuer's cache, and has `left` to live, the next
+/// request may be sent at the earliest.
 pub(crate) fn ask_again_after(left: Duration, chance: f64) -> Duration {
     left.mul_f64(ASK_AGAIN_SHARE * (1.0 - ASK_AGAIN_JITTER * chance)).max(SHORTEST_REFRESH)
 }
@@ -76,7 +76,7 @@ pub(crate) fn ask_again_after(left: Duration, chance: f64) -> Duration {
 /// Returns how long to wait after the given failure, the `failures`th in a row (from 1).
 ///
 /// Transient failures: exponential backoff with jitter, and never sooner than the issuer asked for. Others: slowly,
-/// since only a person can mend them.
+/// since only a person can fix them.
 pub(crate) fn retry_after(error: &Error, failures: u32, chance: f64) -> Duration {
     let (step, jitter) = if error.is_transient() {
         let doublings = failures.saturating_sub(1).min(16);

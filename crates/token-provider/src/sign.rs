@@ -1,6 +1,6 @@
 //! OAuth 1.0a request signatures (RFC 5849 §3.4) with HMAC-SHA256, as HERE's token endpoint wants them.
 //!
-//! Pure: request, credential, nonce and time go in, a header comes out. Each step is a function of its own, so that a
+//! Pure: request, credential, nonce and time go in, a header comes out. Each step is a separate function, so that a
 //! test can say which one is wrong.
 
 use std::borrow::Cow;

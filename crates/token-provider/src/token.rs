@@ -1,6 +1,6 @@
-//! What is asked for ([`TokenKey`]) and what comes back ([`AccessToken`]).
+//! What is requested ([`TokenKey`]) and what comes back ([`AccessToken`]).
 //!
-//! The token's text is wiped from memory when its last holder lets go, and shown only by the one method whose name
+//! The token's text is wiped from memory when its last holder drops it, and shown only by the one method whose name
 //! says so.
 
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind};
 /// The lifetime of a token where none is asked for, as in HERE's SDKs.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// The longest lifetime that HERE grants; it clamps greater wishes in silence.
+/// The longest lifetime that HERE grants; it silently grants less where more is requested.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// A token is never handed out when it expires within this time: it has to survive the way to the service that it is
@@ -62,7 +62,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// What was asked for; equal keys share one token.
+/// A kind of token; equal keys share one token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TokenKey {
     scope: Option<Scope>,
@@ -198,7 +198,7 @@ impl AccessToken {
         self.0.expires_at
     }
 
-    /// Returns how long it lives on, seen from `now`.
+    /// Returns how long it is good for, from `now`.
     pub fn remaining(&self, now: Moment) -> Duration {
         self.0.expires_at.remaining(now)
     }
@@ -208,7 +208,7 @@ impl AccessToken {
         self.remaining(now) > EXPIRY_MARGIN
     }
 
-    /// Returns the name under which it may appear in logs.
+    /// Returns the name by which logs may call it.
     pub fn fingerprint(&self) -> Fingerprint {
         self.0.fingerprint
     }

@@ -79,7 +79,7 @@ impl Entries {
         Some((entry.line, entry.value.clone()))
     }
 
-    /// Says why a key that has to be there is not.
+    /// Explains why a required key is missing.
     pub(super) fn missing(&self, key: &str) -> Cow<'static, str> {
         if self.is_json {
             return IS_JSON.into();

@@ -41,7 +41,7 @@ pub fn is_invisible(character: char) -> bool {
         )
 }
 
-/// Says what is wrong with a value as an access key id or secret: HERE's keys are letters, digits, `-` and `_`. Other
+/// Returns what is wrong with a value as an access key id or secret: HERE's keys are letters, digits, `-` and `_`. Other
 /// printable ASCII is left to HERE to judge.
 pub(super) fn problem_of_key(text: &str) -> Option<&'static str> {
     if text.is_empty() {

@@ -1,6 +1,6 @@
 //! HERE's token endpoint: one signed request, and one more when only the clock was wrong.
 //!
-//! Every attempt is signed anew, with a nonce and timestamp of its own. Redirects are not followed: a signature is for
+//! Every attempt is signed again, with its own nonce and timestamp. Redirects are not followed: a signature is for
 //! one URL.
 
 use std::fmt;
@@ -54,7 +54,7 @@ pub struct HereIssuer {
     clock: Arc<dyn Clock>,
 }
 
-/// What requests are signed with. A new credential brings an offset of its own: what its token endpoint says about time
+/// What requests are signed with. A new credential brings its own offset: what its token endpoint says about time
 /// must not change how the old one signs while it is only tried.
 struct Signer {
     credential: Arc<Credential>,

@@ -1,4 +1,4 @@
-//! Requests over HTTP, within limits: what the issuers that ask a server have in common.
+//! Requests over HTTP, within limits: what the issuers have in common.
 
 use std::borrow::Cow;
 use std::fmt;
