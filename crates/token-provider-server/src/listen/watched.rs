@@ -1,5 +1,4 @@
-//! A stream that leaves marks of what moves on it, hands on small answers in one piece, and takes leave so that its last
-//! words are heard.
+//! A stream that leaves marks of what moves on it, and takes leave so that its last words are heard.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,10 +12,6 @@ use super::activity::Activity;
 /// What is read in one go when nobody wants it any more, and in all: some heads of a mebibyte, but no flood.
 const DISCARD: usize = 8 * 1024;
 const DISCARD_ALL: usize = 4 * 1024 * 1024;
-
-/// Up to this length the parts of an answer are put together before they are handed to the system, which takes one piece
-/// faster than two. An answer with a token of HERE's has some 1.2 KiB.
-const JOINED: usize = 2 * 1024;
 
 /// The stream under an HTTP connection.
 #[derive(Debug)]
@@ -72,21 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let stream = Pin::new(&mut self.stream);
-        let length = bytes.iter().map(|part| part.len()).sum();
-        let mut joined = [0; JOINED];
-        let written = match joined.get_mut(..length) {
-            Some(joined) if bytes.len() > 1 => {
-                let mut rest = &mut *joined;
-                for part in bytes {
-                    let (place, after) = rest.split_at_mut(part.len());
-                    place.copy_from_slice(part);
-                    rest = after;
-                }
-                ready!(stream.poll_write(cx, joined))
-            }
-            _ => ready!(stream.poll_write_vectored(cx, bytes)),
-        };
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bytes));
         self.activity.has_written();
         Poll::Ready(written)
     }
@@ -123,40 +104,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
                 if read.is_err() || count == 0 || *left == 0 {
                     return Poll::Ready(Ok(()));
                 }
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
-
-    use super::super::activity::Reading;
-    use super::*;
-
-    #[tokio::test]
-    async fn answer_in_parts_arrives_as_it_is_however_little_is_taken_at_once() {
-        for (head, body) in
-            [(0, 0), (300, 0), (300, 900), (300, JOINED - 300), (300, JOINED - 299), (300, 9000)]
-        {
-            for room in [7, 1000, 64 * 1024] {
-                let bytes: Vec<u8> =
-                    (0..head + body).map(|at| u8::try_from(at % 251).expect("is small")).collect();
-                let (mut caller, server) = duplex(room);
-                let mut watched = Watched::new(server, Activity::new(Reading::Heads));
-                let sent = bytes.clone();
-                let sending = tokio::spawn(async move {
-                    let mut at = 0;
-                    while at < sent.len() {
-                        let parts = [&sent[at.min(head)..head], &sent[at.max(head)..]].map(IoSlice::new);
-                        at += watched.write_vectored(&parts).await.expect("is taken");
-                    }
-                });
-                let mut received = Vec::new();
-                caller.read_to_end(&mut received).await.expect("ends");
-                sending.await.expect("has ended well");
-                assert_eq!(received, bytes, "{head} and {body} bytes, {room} at once");
             }
         }
     }
