@@ -2,12 +2,10 @@
 //! it ends.
 
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::io::{self, Write as _};
+use std::net::{Shutdown, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,8 +14,6 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::AsyncWrite;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -25,28 +21,24 @@ use tokio::task::JoinSet;
 /// How long running requests may take after the shutdown signal.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long a client may take to send the header of a request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The pause after `accept` failed for want of, say, file descriptors: trying again at once would only burn
-/// the processor.
+/// The pause after `accept` failed, as it does for want of file descriptors: trying again at once would only
+/// burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// No limit on what may be written.
-const UNCUT: usize = usize::MAX;
 
 /// The connection that a request came in on; a request extension.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
-    /// Bytes that may still be written, or [`UNCUT`].
-    writable: Arc<AtomicUsize>,
+    /// The same socket as hyper's.
+    socket: Arc<std::net::TcpStream>,
     closing: watch::Receiver<bool>,
 }
 
 impl Connection {
-    /// Lets this many more bytes through, then fails every write, upon which the connection is closed.
-    pub(crate) fn cut_after(&self, bytes: usize) {
-        self.writable.store(bytes, Ordering::Release);
+    /// Sends this, and ends the connection under hyper: a handler can only return a whole answer.
+    pub(crate) fn break_off(&self, last_words: &str) {
+        // A client that has gone away is as good as one that was cut off.
+        let _ = (&*self.socket).write_all(last_words.as_bytes());
+        let _ = self.socket.shutdown(Shutdown::Both);
     }
 
     /// Ends when the sandbox is being shut down.
@@ -77,7 +69,6 @@ pub(crate) async fn serve(
             Ok((stream, peer)) => {
                 connections.spawn(serve_connection(router.clone(), stream, peer, closing.clone()));
             }
-            Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -98,23 +89,19 @@ async fn serve_connection(
     peer: SocketAddr,
     closing: watch::Receiver<bool>,
 ) {
-    // Small answers must not wait for the client's acknowledgement of the last one.
-    let _ = stream.set_nodelay(true);
-    let connection = Connection { writable: Arc::new(AtomicUsize::new(UNCUT)), closing };
-    let (reader, inner) = stream.into_split();
-    let writer = CuttableWriter { inner, writable: Arc::clone(&connection.writable) };
-    let io = TokioIo::new(tokio::io::join(reader, writer));
+    let Ok((stream, socket)) = share(stream) else {
+        return tracing::warn!(%peer, "out of file descriptors");
+    };
+    let connection = Connection { socket, closing };
     let router = TowerToHyperService::new(router);
     let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(connection.clone());
         request.extensions_mut().insert(ConnectInfo(peer));
         router.call(request)
     });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(io, service);
-    let mut serving = pin!(serving);
+    // With a timer, hyper waits for the head of a request for 30 s.
+    let mut http = http1::Builder::new();
+    let mut serving = pin!(http.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = &mut serving => ended,
         () = connection.closing() => {
@@ -127,39 +114,11 @@ async fn serve_connection(
     }
 }
 
-/// The client gave up before it was accepted; the listener is as good as before.
-fn is_about_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-/// The writing half of a stream, which can be made to fail after a number of bytes, at whatever place in an answer that
-/// is. A handler can only return an answer; where on the wire it ends is decided here.
-struct CuttableWriter {
-    inner: OwnedWriteHalf,
-    writable: Arc<AtomicUsize>,
-}
-
-impl AsyncWrite for CuttableWriter {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let writable = self.writable.load(Ordering::Acquire);
-        if writable == UNCUT {
-            return Pin::new(&mut self.inner).poll_write(cx, buf);
-        }
-        let allowed = buf.get(..writable).unwrap_or(buf);
-        if allowed.is_empty() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
-        let written = std::task::ready!(Pin::new(&mut self.inner).poll_write(cx, allowed))?;
-        self.writable.fetch_sub(written, Ordering::AcqRel);
-        Poll::Ready(Ok(written))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
+/// Returns a second hold on the socket, too.
+fn share(stream: TcpStream) -> io::Result<(TcpStream, Arc<std::net::TcpStream>)> {
+    // Small answers must not wait for the client's acknowledgement of the last one.
+    stream.set_nodelay(true)?;
+    let stream = stream.into_std()?;
+    let socket = Arc::new(stream.try_clone()?);
+    Ok((TcpStream::from_std(stream)?, socket))
 }

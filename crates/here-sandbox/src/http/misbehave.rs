@@ -22,10 +22,6 @@ pub(super) const MAX_BODY: usize = 64 * 1024;
 const HUGE: usize = 16 * 1024 * 1024;
 const CHUNK: usize = 64 * 1024;
 
-/// How much of an answer passes before [`HangUp::MidHeader`]: the longest usual status line and a part of
-/// the first header.
-const MID_HEADER: usize = 48;
-
 const HTML: &str = "<!DOCTYPE html>\n<html><head><title>Network sign-in</title></head>\
                     <body><h1>Please sign in to use this network</h1></body></html>\n";
 const GARBAGE: &[u8] = b"{x\\}\xff\xfe{\"accessToken\":";
@@ -33,12 +29,23 @@ const GARBAGE: &[u8] = b"{x\\}\xff\xfe{\"accessToken\":";
 /// Answers a request, as wrongly as the fault says.
 pub(super) async fn respond(fault: &Fault, mut request: Request, next: Next) -> Response {
     let connection = request.extensions().get::<Connection>().cloned();
+    let break_off = |last_words: &str| {
+        if let Some(connection) = &connection {
+            connection.break_off(last_words);
+        }
+        // Without a connection to end, a body that fails at once is the next best thing.
+        Body::from_stream(stream::iter([Err::<Bytes, _>(broken_off())])).into_response()
+    };
     if let Some(delay) = fault.delay() {
         tokio::time::sleep(delay).await;
     }
     if fault.hang {
-        hang(connection.as_ref()).await;
-        return broken_off(connection.as_ref(), 0);
+        // A client that closes the connection before ends this.
+        match &connection {
+            Some(connection) => connection.closing().await,
+            None => std::future::pending().await,
+        }
+        return break_off("");
     }
     if fault.replaces_answer() || fault.hang_up == Some(HangUp::BeforeHeader) {
         // Read what the client has to say before misbehaving: closing over unread bytes resets the
@@ -46,7 +53,7 @@ pub(super) async fn respond(fault: &Fault, mut request: Request, next: Next) -> 
         let _ = to_bytes(std::mem::take(request.body_mut()), MAX_BODY).await;
     }
     if fault.hang_up == Some(HangUp::BeforeHeader) {
-        return broken_off(connection.as_ref(), 0);
+        return break_off("");
     }
 
     let mut response = if fault.replaces_answer() { replacement(fault) } else { next.run(request).await };
@@ -57,23 +64,9 @@ pub(super) async fn respond(fault: &Fault, mut request: Request, next: Next) -> 
         response.headers_mut().insert(header::RETRY_AFTER, value);
     }
     match fault.hang_up {
-        Some(HangUp::MidHeader) => {
-            if let Some(connection) = &connection {
-                connection.cut_after(MID_HEADER);
-                return response;
-            }
-            broken_off(None, 0)
-        }
+        Some(HangUp::MidHeader) => break_off(&format!("HTTP/1.1 {}\r\ncontent-ty", response.status())),
         Some(HangUp::MidBody) => half(response).await,
         Some(HangUp::BeforeHeader) | None => response,
-    }
-}
-
-/// Waits until the sandbox is shut down. If the client closes the connection before, this future is dropped.
-async fn hang(connection: Option<&Connection>) {
-    match connection {
-        Some(connection) => connection.closing().await,
-        None => std::future::pending().await,
     }
 }
 
@@ -105,27 +98,20 @@ fn huge() -> Body {
 /// Keeps the header, which announces the whole body, and breaks off after half of that.
 async fn half(response: Response) -> Response {
     let (mut head, body) = response.into_parts();
-    let Ok(whole) = to_bytes(body, usize::MAX).await else {
-        return broken_off(None, 0);
-    };
+    // A body that fails is half of one already.
+    let whole = to_bytes(body, usize::MAX).await.unwrap_or_default();
     head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len()));
     let first_half = whole.slice(..whole.len() / 2);
-    let broken_off = async {
+    let end = async {
         // The error ends the connection at once. Yielding first lets the half that was produced reach the
         // socket.
         tokio::task::yield_now().await;
-        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
+        Err(broken_off())
     };
-    let body = stream::iter([Ok(first_half)]).chain(stream::once(broken_off));
+    let body = stream::iter([Ok(first_half)]).chain(stream::once(end));
     Response::from_parts(head, Body::from_stream(body))
 }
 
-/// Lets `bytes` bytes of an answer through and then ends the connection.
-fn broken_off(connection: Option<&Connection>, bytes: usize) -> Response {
-    if let Some(connection) = connection {
-        connection.cut_after(bytes);
-    }
-    // Without a connection to cut, a body that fails at once is the next best thing.
-    let error = stream::iter([Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionAborted))]);
-    Body::from_stream(error).into_response()
+fn broken_off() -> io::Error {
+    io::ErrorKind::ConnectionAborted.into()
 }
