@@ -1,21 +1,11 @@
-//! What a sandbox is made from: its first access key, its limits and its clock.
-
-use std::time::Duration;
+//! What a sandbox is made from: its first access key and its clock.
 
 use aws_lc_rs::digest;
 use secrecy::SecretString;
 
 use crate::access_key::{self, AccessKeyError};
-use crate::base_url::BaseUrl;
 use crate::clock::Clock;
 use crate::random;
-
-/// How far a timestamp may lie from the sandbox's clock. An assumption: HERE refuses 30 minutes and does
-/// not publish its window; 300 s is what comparable services use.
-const TIMESTAMP_WINDOW: Duration = Duration::from_secs(300);
-
-/// The lifetime of a token when none is asked for, and the longest one, as HERE documents them.
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// The length of the app ids that HERE hands out.
 const APP_ID_LENGTH: usize = 20;
@@ -32,34 +22,18 @@ pub struct SandboxConfig {
     /// The app's id: `here.client.id` in the credential file, `aid` in a token. [`new`](Self::new) derives
     /// it from the key id.
     pub app_id: String,
-    /// The scopes that may be asked for; `None` allows any that is well-formed.
-    pub allowed_scopes: Option<Vec<String>>,
-    /// How far `oauth_timestamp` may lie from the sandbox's clock, either way. Default 300 s, an assumption.
-    pub timestamp_window: Duration,
-    /// The lifetime of a token when the request names none, or 0. Default one day.
-    pub default_lifetime: Duration,
-    /// The longest lifetime; a request for more gets this much. Default one day.
-    pub max_lifetime: Duration,
-    /// The URL that signatures are made for, where it is not `http://` and the `Host` header: behind a
-    /// proxy that ends TLS.
-    pub public_base_url: Option<BaseUrl>,
     /// What time it is. Default: the machine's clock.
     pub clock: Clock,
 }
 
 impl SandboxConfig {
-    /// An account with this access key and every other setting at its default.
+    /// An account with this access key and the machine's clock.
     pub fn new(access_key_id: impl Into<String>, access_key_secret: impl Into<SecretString>) -> Self {
         let access_key_id = access_key_id.into();
         Self {
             app_id: derive_app_id(&access_key_id),
             access_key_id,
             access_key_secret: access_key_secret.into(),
-            allowed_scopes: None,
-            timestamp_window: TIMESTAMP_WINDOW,
-            default_lifetime: DAY,
-            max_lifetime: DAY,
-            public_base_url: None,
             clock: Clock::default(),
         }
     }

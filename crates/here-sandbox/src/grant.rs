@@ -86,8 +86,8 @@ impl TokenRequestBody {
         }
     }
 
-    /// Reads what is requested; all fields that are wrong are named at once. `allowed` limits the scopes.
-    pub(crate) fn grant(&self, allowed: Option<&[String]>) -> Result<Grant, Refusal> {
+    /// Reads what is requested; all fields that are wrong are named at once.
+    pub(crate) fn grant(&self) -> Result<Grant, Refusal> {
         let mut fields = match self {
             Self::Json(body) => serde_json::from_slice(body).map_err(|_| Refusal::JSON_INVALID)?,
             Self::Form(pairs) => form_fields(pairs),
@@ -97,7 +97,7 @@ impl TokenRequestBody {
         let Spelling { grant_type, expires_in, scope, .. } = *self.spelling();
         let granted_type = read_grant_type(fields.remove(grant_type), grant_type);
         let lifetime = fields.remove(expires_in).map(|value| read_lifetime(&value, expires_in)).transpose();
-        let scope = fields.remove(scope).map(|value| read_scope(value, scope, allowed)).transpose();
+        let scope = fields.remove(scope).map(|value| read_scope(value, scope)).transpose();
         match (granted_type, lifetime, scope) {
             (Ok(()), Ok(lifetime), Ok(scope)) => {
                 Ok(Grant { lifetime: lifetime.filter(|seconds| *seconds > 0), scope })
@@ -145,9 +145,9 @@ fn read_lifetime(value: &Value, name: &'static str) -> Result<u64, FieldProblem>
     }
 }
 
-fn read_scope(value: Value, name: &'static str, allowed: Option<&[String]>) -> Result<String, FieldProblem> {
+fn read_scope(value: Value, name: &'static str) -> Result<String, FieldProblem> {
     let scope = read_text(value, name)?;
-    if scope::is_well_formed(&scope) && allowed.is_none_or(|list| list.contains(&scope)) {
+    if scope::is_well_formed(&scope) {
         return Ok(scope);
     }
     Err(FieldProblem { error: "invalid_scope", ..illegal(name) })

@@ -43,7 +43,7 @@
 //! show the two body forms, both header layouts, the shape of answers, errors and tokens. Where neither
 //! says anything the sandbox takes the stricter reading:
 //!
-//! - the timestamp window is 300 s ([`SandboxConfig::timestamp_window`]);
+//! - the timestamp window is 300 s;
 //! - `oauth_version` must be present, although RFC 5849 makes it optional: every SDK sends it;
 //! - `oauth_nonce` may hold unreserved characters only: nonces that need percent-encoding are reported to
 //!   fail at HERE;
@@ -78,7 +78,6 @@ mod stats;
 mod token;
 
 pub use access_key::AccessKeyError;
-pub use base_url::{BaseUrl, BaseUrlError};
 pub use clock::Clock;
 pub use config::SandboxConfig;
 pub use fault::{Fault, FaultBody, FaultControl, HangUp, Target};

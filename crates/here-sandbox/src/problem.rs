@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::random;
 
@@ -32,23 +33,6 @@ pub(crate) struct FieldProblem {
     pub(crate) message: &'static str,
     #[serde(skip)]
     pub(crate) error: &'static str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Body<'a> {
-    error_id: String,
-    http_status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_code: Option<u32>,
-    message: &'a str,
-    error: &'a str,
-    #[serde(rename = "error_description")]
-    error_description: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    error_fields: &'a Vec<FieldProblem>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sandbox_hint: Option<&'a str>,
 }
 
 /// The 401 family: who sends the request is not established.
@@ -161,16 +145,19 @@ impl IntoResponse for Refusal {
             Some(code) => format!("errorCode: '{code}'. {}", self.message),
             None => self.message.to_owned(),
         };
-        let body = Body {
-            error_id: format!("ERROR-{}", random::uuid()),
-            http_status: self.status.as_u16(),
-            error_code: self.code,
-            message: self.message,
-            error: self.error,
-            error_description,
-            error_fields: &self.fields,
-            sandbox_hint: self.hint.as_deref(),
-        };
+        let mut body = json!({
+            "errorId": format!("ERROR-{}", random::uuid()),
+            "httpStatus": self.status.as_u16(),
+            "errorCode": self.code,
+            "message": self.message,
+            "error": self.error,
+            "error_description": error_description,
+            "errorFields": Some(self.fields).filter(|fields| !fields.is_empty()),
+            "sandboxHint": self.hint,
+        });
+        if let Value::Object(fields) = &mut body {
+            fields.retain(|_, value| !value.is_null());
+        }
         let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         (self.status, no_store, Json(body)).into_response()
     }

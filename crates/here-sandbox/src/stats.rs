@@ -28,10 +28,6 @@ pub struct Stats {
     pub refused: BTreeMap<u32, u64>,
     /// The access key id of the last request with a well-formed `Authorization` header.
     pub last_access_key_id: Option<String>,
-    /// The `X-Correlation-ID` that the last token request was answered with.
-    pub last_correlation_id: Option<String>,
-    /// The `User-Agent` of the last token request.
-    pub last_user_agent: Option<String>,
     /// How the last accepted request was signed.
     pub last_signature_form: Option<SignatureForm>,
     /// The signature base string that the sandbox made for the last request with a wrong signature: compare

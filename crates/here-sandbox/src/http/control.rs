@@ -116,22 +116,19 @@ fn check(peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Denied> {
     if FORWARDING.iter().any(|name| headers.contains_key(*name)) {
         return Err(Denied::Forwarded);
     }
-    let only = |name| {
-        let mut values = headers.get_all(name).iter();
-        values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
-    };
-    if !only(header::HOST).and_then(BaseUrl::from_host_header).is_some_and(|host| host.is_loopback()) {
+    let is_loopback = |url: Option<BaseUrl>| url.is_some_and(|url| url.is_loopback());
+    if !is_loopback(BaseUrl::from_headers(headers)) {
         return Err(Denied::Host);
     }
-    let is_local = |origin: &str| origin.parse::<BaseUrl>().is_ok_and(|url| url.is_loopback());
-    let may_ask = if headers.contains_key(header::ORIGIN) {
-        only(header::ORIGIN).is_some_and(is_local)
-    } else {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let is_local = match (origins.next(), origins.next()) {
         // A browser that names no origin still says whether another site is behind the request. With an origin that
         // is not the question: to a page at `localhost`, `127.0.0.1` is another site.
-        headers.get("sec-fetch-site").is_none_or(|site| site != "cross-site")
+        (None, _) => headers.get("sec-fetch-site").is_none_or(|site| site != "cross-site"),
+        (Some(origin), None) => is_loopback(origin.to_str().ok().and_then(BaseUrl::from_origin)),
+        (Some(_), Some(_)) => false,
     };
-    if may_ask { Ok(()) } else { Err(Denied::Origin) }
+    if is_local { Ok(()) } else { Err(Denied::Origin) }
 }
 
 fn invalid(status: StatusCode, description: &str) -> Response {

@@ -18,9 +18,6 @@ const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 /// The longest correlation id that is taken over from a request.
 const MAX_CORRELATION_ID: usize = 128;
 
-/// The most text of a `User-Agent` that is kept.
-const MAX_USER_AGENT: usize = 256;
-
 /// Which part of the sandbox the routes inside belong to.
 #[derive(Clone)]
 pub(super) struct Envelope {
@@ -39,7 +36,9 @@ pub(super) async fn envelope(State(envelope): State<Envelope>, mut request: Requ
     };
     let is_data = route == Route::Data && request.method() != Method::OPTIONS;
     if route == Route::Token {
-        note(&account, &request, &correlation_id, applied.any);
+        let mut stats = account.stats();
+        stats.token_requests += 1;
+        stats.faults_applied += u64::from(applied.any);
     }
     let skew = applied.skew;
     tracing::debug!(
@@ -62,17 +61,6 @@ pub(super) async fn envelope(State(envelope): State<Envelope>, mut request: Requ
     response.headers_mut().insert(header::DATE, date);
     response.headers_mut().insert(CORRELATION_ID, correlation_id);
     response
-}
-
-fn note(account: &Account, request: &Request, correlation_id: &HeaderValue, fault: bool) {
-    let text = |value: &HeaderValue| {
-        value.to_str().ok().map(|text| text.chars().take(MAX_USER_AGENT).collect::<String>())
-    };
-    let mut stats = account.stats();
-    stats.token_requests += 1;
-    stats.faults_applied += u64::from(fault);
-    stats.last_correlation_id = text(correlation_id);
-    stats.last_user_agent = request.headers().get(header::USER_AGENT).and_then(text);
 }
 
 /// The request's own id where it is plain text of a sensible length, else a new one.

@@ -74,8 +74,7 @@ impl Vector {
         query.extend(self.query.iter().map(|(name, value)| format!("{name}={value}")));
         Case {
             method: self.method.clone(),
-            base_url: format!("{}://{authority}", uri.scheme_str().expect("a scheme"))
-                .parse()
+            base_url: BaseUrl::from_origin(&format!("{}://{authority}", uri.scheme_str().expect("a scheme")))
                 .expect("a base URL"),
             path: uri.path().to_owned(),
             query: (!query.is_empty()).then(|| query.join("&")),
@@ -115,7 +114,7 @@ fn a_case(url: &str) -> Case {
     let uri: Uri = url.parse().unwrap();
     Case {
         method: "POST".into(),
-        base_url: "http://127.0.0.1:8080".parse().unwrap(),
+        base_url: BaseUrl::from_origin("http://127.0.0.1:8080").unwrap(),
         path: uri.path().into(),
         query: uri.query().map(str::to_owned),
         form: vec![],
@@ -140,15 +139,15 @@ fn single_changes(case: &Case) -> Vec<(String, Case)> {
         } else {
             url.replacen("http", "https", 1)
         };
-        case.base_url = other.parse().unwrap();
+        case.base_url = BaseUrl::from_origin(&other).unwrap();
     });
     change("host", &|case| {
-        case.base_url = case.base_url.to_string().replacen("://", "://x", 1).parse().unwrap();
+        case.base_url = BaseUrl::from_origin(&case.base_url.to_string().replacen("://", "://x", 1)).unwrap();
     });
     change("port", &|case| {
         let url = case.base_url.to_string();
         let without_port = url.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(':');
-        case.base_url = format!("{without_port}:9").parse().unwrap();
+        case.base_url = BaseUrl::from_origin(&format!("{without_port}:9")).unwrap();
     });
     change("path", &|case| case.path.push('/'));
     change("added query", &|case| {

@@ -90,18 +90,6 @@ async fn look_up_answers_with_the_address_that_was_asked_and_may_be_kept() {
     assert_eq!(answer.header("cache-control"), Some("private, max-age=3600"));
     let broken = [("Authorization", bearer.as_str()), ("Host", "a b")];
     assert_eq!(running.get("/lookup/v1/platform/apis", &broken).await.status, 400);
-
-    let public = Running::start_with(|config| {
-        config.public_base_url = Some("https://sandbox.example.com".parse().unwrap());
-    })
-    .await;
-    let token = public.signer();
-    let token = crate::support::Signer { url: "https://sandbox.example.com/oauth2/token".into(), ..token };
-    let granted =
-        public.post_token(&token.header(&[]), crate::support::JSON, crate::support::PLAIN_JSON).await.json();
-    let bearer = format!("Bearer {}", granted["accessToken"].as_str().unwrap());
-    let answer = public.get("/lookup/v1/platform/apis/config/v1", &[("Authorization", &bearer)]).await;
-    assert_eq!(answer.json()[0]["baseURL"], "https://sandbox.example.com/config/v1");
 }
 
 #[tokio::test]

@@ -134,17 +134,6 @@ async fn what_is_wrong_with_the_body_has_a_code_of_its_own() {
 }
 
 #[tokio::test]
-async fn scope_outside_the_list_is_refused() {
-    let running = Running::start_with(|config| config.allowed_scopes = Some(vec!["openid".into()])).await;
-    let ask = async |scope: &str| {
-        let body = format!(r#"{{"grantType":"client_credentials","scope":"{scope}"}}"#);
-        running.post_token(&running.signer().header(&[]), JSON, &body).await
-    };
-    assert_eq!(ask("openid").await.json()["scope"], "openid");
-    assert_eq!(ask("hrn:here:authorization::r:project/p").await.refusal(), (400, 400_200));
-}
-
-#[tokio::test]
 async fn body_over_64_kib_is_refused() {
     let running = Running::start().await;
     let body = |size: usize| format!("{}{}", PLAIN_JSON, " ".repeat(size - PLAIN_JSON.len()));

@@ -4,14 +4,10 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use axum::Json;
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::account::Account;
-use crate::base_url::BaseUrl;
 use crate::data::{CATALOGS, Catalog, LATEST_VERSION, Layer};
 use crate::percent;
 
@@ -26,6 +22,14 @@ pub(super) struct Problem {
 }
 
 impl Parameters {
+    pub(super) fn read(query: &str) -> Result<Self, Problem> {
+        let pairs = percent::form_pairs(query.as_bytes())
+            .ok_or_else(|| Problem::bad("the query has a broken escape"))?;
+        let text = |bytes| String::from_utf8(bytes).map_err(|_| Problem::bad("the query is not UTF-8"));
+        let pairs = pairs.into_iter().map(|(name, value)| Ok((text(name)?, text(value)?)));
+        Ok(Self(pairs.collect::<Result<_, Problem>>()?))
+    }
+
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         let matching = self.0.iter().filter(move |(candidate, _)| candidate == name);
         matching.map(|(_, value)| value.as_str())
@@ -33,8 +37,7 @@ impl Parameters {
 
     /// Reads a number that may be missing.
     pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
-        let number = self.all(name).next().map(str::parse).transpose();
-        number.map_err(|_| Problem::bad(format_args!("{name} is not a number that it can be")))
+        self.all(name).next().map(|value| number(name, value)).transpose()
     }
 
     /// Reads the version of the catalog, which is needed for a versioned layer.
@@ -49,18 +52,16 @@ impl Parameters {
     }
 }
 
+pub(super) fn number<T: FromStr>(name: &str, text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|_| Problem::bad(format_args!("{name} is not a number that it can be")))
+}
+
 /// Refuses a version that was never published.
 pub(super) fn published(version: u32) -> Result<u32, Problem> {
     if version > LATEST_VERSION {
         return Err(Problem::missing(format_args!("version {version} of the catalog")));
     }
     Ok(version)
-}
-
-/// Returns the address that the request came to.
-pub(super) fn base_url(account: &Account, headers: &HeaderMap) -> Result<BaseUrl, Problem> {
-    let base_url = account.base_url(headers);
-    base_url.map_err(|_| Problem::bad("exactly one valid Host header is needed"))
 }
 
 pub(super) fn catalog(hrn: &str) -> Result<&'static Catalog, Problem> {
@@ -92,18 +93,5 @@ impl IntoResponse for Problem {
         });
         let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         (self.status, no_store, Json(body)).into_response()
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for Parameters {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let query = parts.uri.query().unwrap_or_default();
-        let pairs = percent::form_pairs(query.as_bytes())
-            .ok_or_else(|| Problem::bad("the query has a broken escape"))?;
-        let text = |bytes| String::from_utf8(bytes).map_err(|_| Problem::bad("the query is not UTF-8"));
-        let pairs = pairs.into_iter().map(|(name, value)| Ok((text(name)?, text(value)?)));
-        Ok(Self(pairs.collect::<Result<_, Problem>>()?))
     }
 }

@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::extract::{Path, Request};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::get};
 use serde_json::{Map, Value, json};
 
-use super::request::{self, Parameters, Problem};
+use super::request::{Parameters, Problem, catalog, layer, number, published};
 use crate::account::Account;
-use crate::data::{CATALOGS, CONTENT_TYPE, LATEST_VERSION, Layer, Partition};
+use crate::base_url::BaseUrl;
+use crate::data::{CATALOGS, CONTENT_TYPE, Catalog, LATEST_VERSION, Layer, Partition};
 
 /// How long an answer of the look-up service may be kept. HERE's clients look up before every request where nothing
 /// is said.
@@ -20,8 +21,8 @@ const LOOK_UP_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=36
 /// A client that reads data twice is seen requesting them twice: that is what the sandbox is for.
 const BLOB_CACHE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// The services of one catalog, and the first part of their paths.
-const OF_A_CATALOG: [(&str, &str); 3] = [("blob", "blobstore"), ("metadata", "metadata"), ("query", "query")];
+/// The services, as their paths begin.
+const SERVICES: [&str; 5] = ["lookup", "config", "metadata", "query", "blobstore"];
 
 /// When the first version of each catalog was published, and four weeks to the next one, in milliseconds.
 const FIRST_PUBLISHED_MS: i64 = 1_767_600_000_000;
@@ -37,63 +38,82 @@ const MAX_DEPTH: u32 = 4;
 const MAX_LEVEL: u32 = 26;
 
 pub(super) fn routes() -> Router<Arc<Account>> {
-    Router::new()
-        .route("/lookup/v1/platform/apis", get(apis))
-        .route("/lookup/v1/platform/apis/{api}/{version}", get(apis))
-        .route("/lookup/v1/resources/{hrn}/apis", get(apis))
-        .route("/lookup/v1/resources/{hrn}/apis/{api}/{version}", get(apis))
-        .route("/config/v1/catalogs", get(catalogs))
-        .route("/config/v1/catalogs/{hrn}", get(catalog))
-        .route("/metadata/v1/catalogs/{hrn}/versions", get(versions))
-        .route("/metadata/v1/catalogs/{hrn}/versions/latest", get(latest_version))
-        .route("/metadata/v1/catalogs/{hrn}/versions/minimum", get(minimum_version))
-        .route("/metadata/v1/catalogs/{hrn}/layerVersions", get(layer_versions))
-        .route("/metadata/v1/catalogs/{hrn}/layers/{layer}/partitions", get(all_partitions))
-        .route("/query/v1/catalogs/{hrn}/layers/{layer}/partitions", get(partitions_by_name))
-        .route(
-            "/query/v1/catalogs/{hrn}/layers/{layer}/versions/{version}/quadkeys/{quad_key}/depths/{depth}",
-            get(partitions_by_tile),
-        )
-        .route("/blobstore/v1/catalogs/{hrn}/layers/{layer}/data/{data_handle}", get(data))
+    let add = |router: Router<_>, service| {
+        let answer = move |path, request| async move { answer(service, path, &request) };
+        router.route(&format!("/{service}/v1/{{*path}}"), get(answer))
+    };
+    SERVICES.into_iter().fold(Router::new(), add)
 }
 
-/// Look-up: where the services of the platform or of a catalog are; all of them, or the one that the path names. Here,
-/// all are at the address that the request came to.
-async fn apis(
-    State(account): State<Arc<Account>>,
-    Path(path): Path<HashMap<String, String>>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let base_url = request::base_url(&account, &headers)?;
-    let services = match path.get("hrn") {
-        None => vec![("config", format!("{base_url}/config/v1"))],
-        Some(hrn) => {
-            request::catalog(hrn)?;
-            OF_A_CATALOG.map(|(name, path)| (name, format!("{base_url}/{path}/v1/catalogs/{hrn}"))).into()
+fn answer(service: &str, Path(path): Path<String>, request: &Request) -> Result<Response, Problem> {
+    let parameters = Parameters::read(request.uri().query().unwrap_or_default())?;
+    let base_url = BaseUrl::from_headers(request.headers());
+    let base_url = base_url.ok_or_else(|| Problem::bad("exactly one valid Host header is needed"))?;
+    let segments: Vec<_> = path.split('/').collect();
+    let answer = match (service, segments.as_slice()) {
+        ("lookup", ["platform", "apis", wanted @ ..]) => {
+            return apis(&[("config", format!("{base_url}/config/v1"))], wanted);
         }
+        ("lookup", ["resources", hrn, "apis", wanted @ ..]) => {
+            catalog(hrn)?;
+            let of_catalog = |path| format!("{base_url}/{path}/v1/catalogs/{hrn}");
+            let services = [("blob", "blobstore"), ("metadata", "metadata"), ("query", "query")];
+            return apis(&services.map(|(name, path)| (name, of_catalog(path))), wanted);
+        }
+        ("config", ["catalogs"]) => catalogs(&base_url, &parameters),
+        ("config", ["catalogs", hrn]) => catalog(hrn)?.configuration.clone(),
+        ("metadata", ["catalogs", hrn, "versions"]) => versions(catalog(hrn)?, &parameters)?,
+        ("metadata", ["catalogs", hrn, "versions", "minimum"]) => {
+            catalog(hrn).map(|_| json!({ "version": 0 }))?
+        }
+        ("metadata", ["catalogs", hrn, "versions", "latest"]) => {
+            catalog(hrn)?;
+            // The version that the caller has already, or -1.
+            parameters.number::<i64>("startVersion")?;
+            json!({ "version": LATEST_VERSION })
+        }
+        ("metadata", ["catalogs", hrn, "layerVersions"]) => {
+            layer_versions(catalog(hrn)?, parameters.version()?)
+        }
+        ("metadata", ["catalogs", hrn, "layers", id, "partitions"]) => {
+            list(layer(hrn, id)?, |_| true, &parameters)?
+        }
+        ("query", ["catalogs", hrn, "layers", id, "partitions"]) => by_name(layer(hrn, id)?, &parameters)?,
+        (
+            "query",
+            ["catalogs", hrn, "layers", id, "versions", version, "quadkeys", quad_key, "depths", depth],
+        ) => {
+            let version = published(number("version", version)?)?;
+            let (root, depth) = (number("the quad key", quad_key)?, number("the depth", depth)?);
+            by_tile(layer(hrn, id)?, version, root, depth, &parameters)?
+        }
+        ("blobstore", ["catalogs", hrn, "layers", id, "data", data_handle]) => {
+            let partition = layer(hrn, id)?.partition_of(data_handle);
+            let partition = partition.ok_or_else(|| Problem::missing("data under this handle"))?;
+            let content_type = HeaderValue::from_static(CONTENT_TYPE);
+            let headers = [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, BLOB_CACHE)];
+            return Ok((headers, partition.data).into_response());
+        }
+        _ => return Err(Problem::missing("such resource")),
     };
-    let is_wanted = |name: &str| {
-        path.get("api").is_none_or(|api| api == name) && path.get("version").is_none_or(|v| v == "v1")
-    };
-    let services = services.into_iter().filter(|(name, _)| is_wanted(name));
+    Ok(Json(answer).into_response())
+}
+
+/// Where the services are, all or the one that is wanted: a name and a version.
+fn apis(services: &[(&str, String)], wanted: &[&str]) -> Result<Response, Problem> {
+    let is_wanted = |name: &str| wanted.is_empty() || wanted == [name, "v1"];
     let apis: Vec<_> = services
-        .map(|(api, url)| json!({ "api": api, "version": "v1", "baseURL": url, "parameters": {} }))
+        .iter()
+        .filter(|(name, _)| is_wanted(name))
+        .map(|(name, url)| json!({ "api": name, "version": "v1", "baseURL": url, "parameters": {} }))
         .collect();
-    match (path.get("api"), path.get("version")) {
-        (Some(api), Some(version)) if apis.is_empty() => {
-            Err(Problem::missing(format_args!("API {api} {version} here")))
-        }
-        _ => Ok(([(header::CACHE_CONTROL, LOOK_UP_CACHE)], Json(apis)).into_response()),
+    if apis.is_empty() {
+        return Err(Problem::missing(format_args!("API {} here", wanted.join(" "))));
     }
+    Ok(([(header::CACHE_CONTROL, LOOK_UP_CACHE)], Json(apis)).into_response())
 }
 
-/// Config: the catalogs that exist.
-async fn catalogs(
-    State(account): State<Arc<Account>>,
-    headers: HeaderMap,
-    parameters: Parameters,
-) -> Result<Json<Value>, Problem> {
-    let base_url = request::base_url(&account, &headers)?;
+fn catalogs(base_url: &BaseUrl, parameters: &Parameters) -> Value {
     let verbose = parameters.all("verbose").next() == Some("true");
     let items = CATALOGS.iter().map(|catalog| {
         if verbose {
@@ -107,35 +127,13 @@ async fn catalogs(
             "type": "Catalog",
         })
     });
-    let items: Vec<_> = items.collect();
-    Ok(Json(json!({ "verbose": verbose, "results": { "items": items } })))
+    json!({ "verbose": verbose, "results": { "items": items.collect::<Vec<_>>() } })
 }
 
-/// Config: how a catalog and its layers are made up.
-async fn catalog(Path(hrn): Path<String>) -> Result<Json<&'static Value>, Problem> {
-    Ok(Json(&request::catalog(&hrn)?.configuration))
-}
-
-/// Metadata: the latest version of a catalog.
-async fn latest_version(Path(hrn): Path<String>, parameters: Parameters) -> Result<Json<Value>, Problem> {
-    request::catalog(&hrn)?;
-    // The version that the caller has already, or -1.
-    parameters.number::<i64>("startVersion")?;
-    Ok(Json(json!({ "version": LATEST_VERSION })))
-}
-
-/// Metadata: the first version of a catalog that can still be read.
-async fn minimum_version(Path(hrn): Path<String>) -> Result<Json<Value>, Problem> {
-    request::catalog(&hrn)?;
-    Ok(Json(json!({ "version": 0 })))
-}
-
-/// Metadata: the versions of a catalog after `startVersion`, up to `endVersion`.
-async fn versions(Path(hrn): Path<String>, parameters: Parameters) -> Result<Json<Value>, Problem> {
-    let catalog = request::catalog(&hrn)?;
+/// The versions of a catalog after `startVersion`, up to `endVersion`.
+fn versions(catalog: &Catalog, parameters: &Parameters) -> Result<Value, Problem> {
     let after = parameters.number::<i64>("startVersion")?.unwrap_or(-1);
-    let last = parameters.number("endVersion")?.unwrap_or(LATEST_VERSION);
-    request::published(last)?;
+    let last = published(parameters.number("endVersion")?.unwrap_or(LATEST_VERSION))?;
     let wanted = (0..=last).filter(|&version| i64::from(version) > after);
     let versions = wanted.map(|version| {
         let counts = catalog.layers.iter().map(|layer| (&layer.id, layer.at_version(version).count()));
@@ -146,52 +144,37 @@ async fn versions(Path(hrn): Path<String>, parameters: Parameters) -> Result<Jso
             "partitionCounts": counts.collect::<HashMap<_, _>>(),
         })
     });
-    Ok(Json(json!({ "versions": versions.collect::<Vec<_>>() })))
+    Ok(json!({ "versions": versions.collect::<Vec<_>>() }))
 }
 
-/// Metadata: the version in which each layer has last changed.
-async fn layer_versions(Path(hrn): Path<String>, parameters: Parameters) -> Result<Json<Value>, Problem> {
-    let catalog = request::catalog(&hrn)?;
-    let version = parameters.version()?;
+/// The version in which each layer has last changed.
+fn layer_versions(catalog: &Catalog, version: u32) -> Value {
     let layers = catalog.layers.iter().filter_map(|layer| {
         let changed = layer.at_version(version).map(|partition| partition.version).max()?;
         Some(json!({ "layer": layer.id, "version": changed, "timestamp": published_at(changed) }))
     });
-    Ok(Json(json!({ "version": version, "layerVersions": layers.collect::<Vec<_>>() })))
+    json!({ "version": version, "layerVersions": layers.collect::<Vec<_>>() })
 }
 
-/// Metadata: all partitions of a layer.
-async fn all_partitions(
-    Path((hrn, layer)): Path<(String, String)>,
-    parameters: Parameters,
-) -> Result<Json<Value>, Problem> {
-    let layer = request::layer(&hrn, &layer)?;
-    let version = parameters.version()?;
-    Ok(list(layer, layer.at_version(version), &parameters))
-}
-
-/// Query: partitions by name. A name that no partition has is left out of the answer.
-async fn partitions_by_name(
-    Path((hrn, layer)): Path<(String, String)>,
-    parameters: Parameters,
-) -> Result<Json<Value>, Problem> {
-    let layer = request::layer(&hrn, &layer)?;
-    let version = parameters.version()?;
+/// Partitions by name. A name that no partition has is left out of the answer.
+fn by_name(layer: &Layer, parameters: &Parameters) -> Result<Value, Problem> {
+    // Before the names are counted.
+    parameters.version()?;
     let names: Vec<_> = parameters.all("partition").collect();
     if names.is_empty() || names.len() > MAX_NAMES {
         return Err(Problem::bad(format_args!("from 1 to {MAX_NAMES} partitions can be asked for")));
     }
-    let is_named = |partition: &&Partition| names.contains(&partition.quad_key.to_string().as_str());
-    Ok(list(layer, layer.at_version(version).filter(is_named), &parameters))
+    list(layer, |partition| names.contains(&partition.quad_key.to_string().as_str()), parameters)
 }
 
-/// Query: what a tile holds down to a depth, and which of the tiles above it hold something.
-async fn partitions_by_tile(
-    Path((hrn, layer, version, root, depth)): Path<(String, String, u32, u64, u32)>,
-    parameters: Parameters,
-) -> Result<Json<Value>, Problem> {
-    let layer = request::layer(&hrn, &layer)?;
-    let version = request::published(version)?;
+/// What a tile holds down to a depth, and which of the tiles above it hold something.
+fn by_tile(
+    layer: &Layer,
+    version: u32,
+    root: u64,
+    depth: u32,
+    parameters: &Parameters,
+) -> Result<Value, Problem> {
     if !is_quad_key(root) {
         return Err(Problem::bad("the quad key names no tile"));
     }
@@ -200,7 +183,7 @@ async fn partitions_by_tile(
     }
     let (mut sub_quads, mut parent_quads) = (Vec::new(), Vec::new());
     for partition in layer.at_version(version) {
-        let mut fields = describe(partition, &parameters);
+        let mut fields = describe(partition, parameters);
         if let Some((levels, sub_quad_key)) = below(root, partition.quad_key) {
             if levels <= depth {
                 fields.insert("subQuadKey".into(), sub_quad_key.to_string().into());
@@ -211,31 +194,23 @@ async fn partitions_by_tile(
             parent_quads.push(fields);
         }
     }
-    Ok(Json(json!({ "subQuads": sub_quads, "parentQuads": parent_quads })))
+    Ok(json!({ "subQuads": sub_quads, "parentQuads": parent_quads }))
 }
 
-/// Blob: the data of a partition.
-async fn data(Path((hrn, layer, data_handle)): Path<(String, String, String)>) -> Result<Response, Problem> {
-    let partition = request::layer(&hrn, &layer)?.partition_of(&data_handle);
-    let partition = partition.ok_or_else(|| Problem::missing("data under this handle"))?;
-    let content_type = HeaderValue::from_static(CONTENT_TYPE);
-    let headers = [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, BLOB_CACHE)];
-    Ok((headers, partition.data).into_response())
-}
-
-/// Lists partitions as both the metadata and the query service do.
-fn list<'a>(
+/// The partitions of a layer, as both the metadata and the query service list them.
+fn list(
     layer: &Layer,
-    partitions: impl Iterator<Item = &'a Partition>,
+    is_wanted: impl Fn(&Partition) -> bool,
     parameters: &Parameters,
-) -> Json<Value> {
+) -> Result<Value, Problem> {
+    let partitions = layer.at_version(parameters.version()?).filter(|partition| is_wanted(partition));
     let partitions = partitions.map(|partition| {
         let mut fields = describe(partition, parameters);
         fields.insert("partition".into(), partition.quad_key.to_string().into());
         fields.insert("layer".into(), layer.id.as_str().into());
         fields
     });
-    Json(json!({ "partitions": partitions.collect::<Vec<_>>() }))
+    Ok(json!({ "partitions": partitions.collect::<Vec<_>>() }))
 }
 
 /// The fields that a partition has in every list, its name aside.
