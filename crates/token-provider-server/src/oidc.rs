@@ -18,7 +18,7 @@ use self::provider::{FetchError, Provider};
 use self::refresher::{CALLER_PATIENCE, KeyRefresher};
 use self::token::Jwt;
 use crate::config::OidcConfig;
-use crate::problem::Problem;
+use crate::problem::{Problem, Subject};
 use crate::reason::{Method, Rejection, Rule};
 
 /// How often one token is held against the keys: those at hand; those of a request under way, which may have been sent
@@ -80,7 +80,9 @@ impl IdentityProvider {
         if let Some(claim) = claims::missing(&jwt.claims, &self.config.require) {
             let description =
                 format!("the token's `{claim}` has none of the values that access.oidc.require asks for");
-            return Err(Problem::access_denied(Rule::Claims, &description).with_caller(Method::Oidc, subject));
+            let (method, caller) = (Some(Method::Oidc), Some(subject));
+            let subject = Subject { method, caller, ..Subject::default() };
+            return Err(Problem::access_denied(Rule::Claims, &description).with_subject(subject));
         }
         Ok(subject)
     }

@@ -83,8 +83,31 @@ impl Problem {
         }))
     }
 
+    /// The caller has not shown who it is, at any path but that of OAuth 2.0 (RFC 6750 §3).
+    fn bearer(description: impl Into<Cow<'static, str>>, challenge: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidToken, description)
+            .with_rule(Rule::Authenticate)
+            .with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// The client has not shown who it is, at the OAuth 2.0 endpoint (RFC 6749 §5.2).
+    fn client(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidClient, description)
+            .with_rule(Rule::Authenticate)
+            .with_header(WWW_AUTHENTICATE, r#"Basic realm="token-provider", charset="UTF-8""#)
+    }
+
+    fn unavailable(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable, description)
+    }
+
     fn with_rule(mut self, rule: Rule) -> Self {
         self.0.rule = Some(rule);
+        self
+    }
+
+    fn with_reason(mut self, reason: &'static str) -> Self {
+        self.0.reason = Some(reason);
         self
     }
 
@@ -98,11 +121,10 @@ impl Problem {
         self
     }
 
-    /// Notes whose request it was: how the caller has shown who it is, and its name.
+    /// Notes whose request it was, and for which token, as far as that is known.
     #[must_use]
-    pub fn with_caller(mut self, method: Method, name: Arc<str>) -> Self {
-        self.0.subject.method = Some(method);
-        self.0.subject.caller = Some(name).filter(|name| !name.is_empty());
+    pub fn with_subject(mut self, subject: Subject) -> Self {
+        self.0.subject = subject;
         self
     }
 
@@ -110,13 +132,6 @@ impl Problem {
     #[must_use]
     pub fn with_address(mut self, address: Option<IpAddr>) -> Self {
         self.0.subject.address = address;
-        self
-    }
-
-    /// Notes all that is known of the request.
-    #[must_use]
-    pub fn with_subject(mut self, subject: Subject) -> Self {
-        self.0.subject = subject;
         self
     }
 
@@ -139,38 +154,26 @@ impl Problem {
 
     /// Another grant than the one there is (RFC 6749 §5.2).
     pub fn unsupported_grant_type() -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            Topic::UnsupportedGrantType,
-            "grant_type: expected client_credentials",
-        )
+        let description = "grant_type: expected client_credentials";
+        Self::new(StatusCode::BAD_REQUEST, Topic::UnsupportedGrantType, description)
     }
 
     /// The caller has shown nothing to say who it is. RFC 6750 §3.1: the challenge then has no error code.
     pub fn unauthenticated(ways: &str) -> Self {
-        let description = format!("authentication required: {ways}");
-        Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidToken, description)
-            .with_rule(Rule::Authenticate)
-            .with_header(WWW_AUTHENTICATE, r#"Bearer realm="token-provider""#)
+        Self::bearer(format!("authentication required: {ways}"), r#"Bearer realm="token-provider""#)
     }
 
     /// The caller has shown a key or token that is not known (RFC 6750 §3.1).
     pub fn invalid_token() -> Self {
         let description = "the API key or token is unknown, or no longer valid";
-        Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidToken, description)
-            .with_rule(Rule::Authenticate)
-            .with_header(WWW_AUTHENTICATE, r#"Bearer realm="token-provider", error="invalid_token""#)
+        Self::bearer(description, r#"Bearer realm="token-provider", error="invalid_token""#)
     }
 
     /// What names the caller is not good (RFC 6750 §3.1). The reason has no quotation marks.
     fn rejected_token(reason: &'static str) -> Self {
         let challenge =
             format!(r#"Bearer realm="token-provider", error="invalid_token", error_description="{reason}""#);
-        let mut problem = Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidToken, reason)
-            .with_rule(Rule::Authenticate)
-            .with_header(WWW_AUTHENTICATE, challenge);
-        problem.0.reason = Some(reason);
-        problem
+        Self::bearer(reason, challenge).with_reason(reason)
     }
 
     /// The client certificate that the connection began with is not good any more.
@@ -178,20 +181,17 @@ impl Problem {
         Self::rejected_token(REJECTED_CERTIFICATE)
     }
 
-    /// The same at the OAuth 2.0 endpoint (RFC 6749 §5.2).
+    /// The same at the OAuth 2.0 endpoint.
     pub fn rejected_client_certificate() -> Self {
-        let mut problem = Self::invalid_client();
-        problem.0.description = REJECTED_CERTIFICATE.into();
-        problem.0.reason = Some(REJECTED_CERTIFICATE);
-        problem
+        Self::client(REJECTED_CERTIFICATE).with_reason(REJECTED_CERTIFICATE)
     }
 
     /// A token cannot be judged: the identity provider's keys are not held, and it does not answer.
     pub fn keys_unavailable(retry_after: Duration) -> Self {
-        let description =
-            "the identity provider cannot be asked for its keys, so its tokens cannot be judged";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable, description)
-            .with_retry_after(Some(retry_after))
+        Self::unavailable(
+            "the identity provider cannot be asked for its keys, so its tokens cannot be judged",
+        )
+        .with_retry_after(Some(retry_after))
     }
 
     /// A token cannot be judged yet: its key may be newer than those held, and the identity provider is not asked so soon
@@ -199,38 +199,25 @@ impl Problem {
     pub fn key_not_known_yet(retry_after: Duration) -> Self {
         let description =
             "the token's key is not known yet; the identity provider is asked for its keys again shortly";
-        let mut problem =
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable, description)
-                .with_rule(Rule::Authenticate)
-                .with_retry_after(Some(retry_after));
-        problem.0.reason = Some("the token's key is not known yet");
-        problem
+        Self::unavailable(description)
+            .with_rule(Rule::Authenticate)
+            .with_reason("the token's key is not known yet")
+            .with_retry_after(Some(retry_after))
     }
 
-    /// The client at the OAuth 2.0 endpoint has shown nothing (RFC 6749 §5.2).
+    /// The client at the OAuth 2.0 endpoint has shown nothing.
     pub fn unauthenticated_client(ways: &str) -> Self {
-        let mut problem = Self::invalid_client();
-        problem.0.description = format!("authentication required: {ways}").into();
-        problem
+        Self::client(format!("authentication required: {ways}"))
     }
 
-    /// The client at the OAuth 2.0 endpoint is not known (RFC 6749 §5.2).
+    /// The client at the OAuth 2.0 endpoint is not known.
     pub fn invalid_client() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            Topic::InvalidClient,
-            "the client id or the client secret is wrong",
-        )
-        .with_rule(Rule::Authenticate)
-        .with_header(WWW_AUTHENTICATE, r#"Basic realm="token-provider", charset="UTF-8""#)
+        Self::client("the client id or the client secret is wrong")
     }
 
-    /// The client authenticates in a way that there is not here (RFC 6749 §5.2).
+    /// The client authenticates in a way that there is not here.
     pub fn unsupported_client_authentication() -> Self {
-        let mut problem = Self::invalid_client();
-        problem.0.description =
-            "expected client_secret_basic, client_secret_post or a client certificate".into();
-        problem
+        Self::client("expected client_secret_basic, client_secret_post or a client certificate")
     }
 
     /// A rule says no.
@@ -241,11 +228,8 @@ impl Problem {
 
     /// No such path.
     pub fn not_found() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            Topic::NotFound,
-            "there is nothing at this path; see GET /openapi.json",
-        )
+        let description = "there is nothing at this path; see GET /openapi.json";
+        Self::new(StatusCode::NOT_FOUND, Topic::NotFound, description)
     }
 
     /// The path is there, but not for this method.
@@ -274,9 +258,7 @@ impl Problem {
     /// Not a failure of the server: those who let it wait for their bodies keep themselves from being heard.
     pub fn too_many_bodies() -> Self {
         let description = "too many request bodies at once; ask again later, or authenticate by HTTP Basic, which is judged first";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable, description)
-            .with_rule(Rule::Rate)
-            .with_retry_after(Some(Duration::from_secs(1)))
+        Self::unavailable(description).with_rule(Rule::Rate).with_retry_after(Some(Duration::from_secs(1)))
     }
 
     /// The caller asks more often than its rate allows.
@@ -294,7 +276,7 @@ impl Problem {
 
     /// `/readyz` says no; the description says why.
     pub fn not_ready(description: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable, description)
+        Self::unavailable(description)
     }
 
     /// Returns the HTTP status.
@@ -307,7 +289,7 @@ impl Problem {
         self.0.topic.anchor()
     }
 
-    /// Says whether the server or its issuer failed. A rule can say "not yet" by the same status, which is no failure.
+    /// Returns whether the server or its issuer failed. A rule can say "not yet" by the same status, which is no failure.
     pub fn is_failure(&self) -> bool {
         self.status().is_server_error() && self.0.rule.is_none()
     }
@@ -341,8 +323,7 @@ impl Problem {
     pub fn into_response(self, request_id: &str) -> Response<Full<Bytes>> {
         let Inner { status, topic, description, retry_after, header, .. } = *self.0;
         let body = Body { error: topic.anchor(), error_description: &description, request_id };
-        // Three strings always have a JSON form.
-        let json = serde_json::to_vec(&body).unwrap_or_default();
+        let json = serde_json::to_vec(&body).expect("strings have a JSON form");
         let mut response = Response::new(Full::from(json));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -352,8 +333,7 @@ impl Problem {
             headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(retry_after)));
         }
         if let Some((name, value)) = header {
-            // All that is put there is printable ASCII.
-            headers.extend(HeaderValue::try_from(&*value).map(|value| (name, value)));
+            headers.insert(name, HeaderValue::try_from(&*value).expect("it is printable ASCII"));
         }
         response
     }

@@ -35,7 +35,7 @@ impl<'r> Caller<'r> {
         let Some((name, limiter)) = self.name.as_ref().zip(self.policy.limiter.as_ref()) else {
             return Ok(());
         };
-        limiter.take(name).map_err(|problem| problem.with_caller(self.method, Arc::clone(name)))
+        limiter.take(name).map_err(|problem| problem.with_subject(self.subject()))
     }
 
     /// Returns the caller's name: a key's id, a certificate's name, a subject. Empty for one without a name.
