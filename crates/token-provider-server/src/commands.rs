@@ -12,8 +12,7 @@ use std::process::ExitCode;
 
 use self::failure::Failure;
 use crate::cli::{self, Cli, Command, KeyCommand};
-use crate::config::{Config, Environment, Overrides};
-use crate::reload::Settings;
+use crate::config::{LoadedConfig, Overrides};
 use crate::sandbox::{self, SandboxError};
 use crate::telemetry;
 
@@ -54,29 +53,28 @@ fn run_command(cli: Cli) -> Result<(), Failure> {
         }
         Command::Key(KeyCommand::New { id }) => key::new(&id),
         Command::Man => cli::man(&mut io::stdout()).map_err(Failure::system("cannot write to stdout")),
-        Command::Serve { sandbox, .. } => with_runtime(overrides, |settings| serve::run(settings, sandbox)),
+        Command::Serve { sandbox, .. } => with_runtime(overrides, |loaded| serve::run(loaded, sandbox)),
         Command::Token { format, ttl, .. } => {
-            with_runtime(overrides, move |settings| token::run(settings, format, ttl))
+            with_runtime(overrides, move |loaded| token::run(loaded, format, ttl))
         }
         Command::Check { offline, .. } => block_on(check::run(overrides, offline))?,
-        Command::Health { live, .. } => with_runtime(overrides, move |settings| health::run(settings, live)),
+        Command::Health { live, .. } => with_runtime(overrides, move |loaded| health::run(loaded, live)),
         Command::Sandbox { options, .. } => {
             with_runtime(overrides, |_| async { Ok(sandbox::run(options).await?) })
         }
     }
 }
 
-fn with_runtime<F>(overrides: Overrides, command: impl FnOnce(Settings) -> F) -> Result<(), Failure>
+fn with_runtime<F>(overrides: Overrides, command: impl FnOnce(LoadedConfig) -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,
 {
-    let environment = Environment::from_process();
-    let config = Config::load(&overrides, &environment).map_err(Failure::Config)?;
-    telemetry::init(config.log, environment.variable("NO_COLOR").is_some());
-    for warning in &config.warnings {
+    let loaded = LoadedConfig::from_process(overrides).map_err(Failure::Config)?;
+    telemetry::init(loaded.config.log, loaded.environment.variable("NO_COLOR").is_some());
+    for warning in &loaded.config.warnings {
         tracing::warn!("{warning}");
     }
-    block_on(command(Settings { config, overrides, environment }))?
+    block_on(command(loaded))?
 }
 
 /// Runs a command's asynchronous part. When it is done, so is the process: a file that hangs and a name that nobody

@@ -6,6 +6,7 @@
 mod access;
 mod cors;
 mod hint;
+mod loaded;
 mod log;
 mod overrides;
 mod policy;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use self::access::{AccessConfig, ApiKeyConfig, MtlsConfig, OidcConfig, SubjectName, TrustedProxyConfig};
 pub use self::cors::CorsConfig;
+pub use self::loaded::LoadedConfig;
 pub use self::log::{AdminConfig, AuditConfig, LogConfig, LogFormat, LogLevel};
 pub use self::overrides::Overrides;
 pub use self::policy::{PolicyConfig, RateConfig};

@@ -20,7 +20,7 @@ use tokio::time::MissedTickBehavior;
 use self::config_file::ConfigFile;
 use self::file_work::FileWork;
 use self::rotation::Rotation;
-use crate::config::{Config, ConfigErrors, Environment, Overrides};
+use crate::config::{Config, ConfigErrors, LoadedConfig};
 use crate::http::App;
 use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;
@@ -34,7 +34,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Reloader {
     app: Arc<App>,
-    settings: Settings,
+    loaded: LoadedConfig,
     /// The configuration of the start: what cannot be reloaded is as it says.
     started_with: Config,
     /// Whether a listener can be reached from outside this machine.
@@ -44,35 +44,24 @@ pub struct Reloader {
     rotations: Vec<Rotation>,
 }
 
-/// What the configuration was made from, and can be made from again.
-#[derive(Debug)]
-pub struct Settings {
-    /// The configuration that the server runs with.
-    pub config: Config,
-    /// The flags, which go on to beat the file.
-    pub overrides: Overrides,
-    /// The environment, which a running process keeps.
-    pub environment: Environment,
-}
-
 impl Reloader {
     /// Keeps the files of a server that is bound to these listeners. While it is, rules must be safe for them, whatever a changed
     /// file says of others. (What systemd has passed cannot be told from the configuration.)
     pub fn new(
         app: Arc<App>,
-        mut settings: Settings,
+        mut loaded: LoadedConfig,
         listeners: &[Listener],
         tls: Option<Arc<Tls>>,
         issuers: Vec<(String, ProfileIssuer)>,
     ) -> Self {
         let is_open = listeners.iter().any(|listener| !listener.is_local());
-        settings.overrides.is_on_network = is_open;
-        let config_file = settings.config.file.clone().map(ConfigFile::new);
-        let certificate = settings.config.tls.as_ref().map(|tls| FileWork::new(&tls.cert.display()));
+        loaded.overrides.is_on_network = is_open;
+        let config_file = loaded.config.file.clone().map(ConfigFile::new);
+        let certificate = loaded.config.tls.as_ref().map(|tls| FileWork::new(&tls.cert.display()));
         let reloader = Self {
             app,
-            started_with: settings.config.clone(),
-            settings,
+            started_with: loaded.config.clone(),
+            loaded,
             is_open,
             config_file,
             certificate: tls.zip(certificate),
@@ -102,7 +91,7 @@ impl Reloader {
     async fn look(&mut self, is_asked_to: bool) {
         match &mut self.config_file {
             Some(file) => {
-                if let Some(changed) = file.look(is_asked_to, &self.settings).await {
+                if let Some(changed) = file.look(is_asked_to, &self.loaded).await {
                     self.reload_config(changed);
                 }
             }
@@ -135,15 +124,15 @@ impl Reloader {
         };
         changed.access.is_locked = self.must_lock(&changed);
         self.keep_profiles_to_callers(&mut changed);
-        let is_new = changed != self.settings.config;
+        let is_new = changed != self.loaded.config;
         let was_unusable = !self.app.telemetry().config().problems.is_empty();
         if is_new {
-            self.settings.config = changed;
-            self.app.access().reload(&self.settings.config);
-            telemetry::set_level(self.settings.config.log.level);
+            self.loaded.config = changed;
+            self.app.access().reload(&self.loaded.config);
+            telemetry::set_level(self.loaded.config.log.level);
         }
         self.report(Vec::new());
-        let config = &self.settings.config;
+        let config = &self.loaded.config;
         let file = config.file.as_ref().map(|file| file.display().to_string());
         if is_new {
             tracing::info!(
@@ -165,7 +154,7 @@ impl Reloader {
     /// Returns whether nobody may be let in: nothing says any more who may ask. That opens a server on this machine at its
     /// start, but a lost stanza must not, and on the network never does.
     fn must_lock(&self, changed: &Config) -> bool {
-        let before = &self.settings.config.access;
+        let before = &self.loaded.config.access;
         let was_guarded = before.has_callers() || before.is_locked || self.is_open;
         was_guarded && !changed.access.says_who_may_ask()
     }
@@ -173,7 +162,7 @@ impl Reloader {
     /// Without callers every profile is for everybody, which whoever starts such a server means. A reload that takes away
     /// the last caller does not mean it.
     fn keep_profiles_to_callers(&self, changed: &mut Config) {
-        if changed.access.has_implied_profiles && !self.settings.config.access.has_implied_profiles {
+        if changed.access.has_implied_profiles && !self.loaded.config.access.has_implied_profiles {
             changed.access.has_implied_profiles = false;
             changed.access.anonymous_policy.profiles = vec![changed.profile.clone()];
         }
@@ -188,7 +177,7 @@ impl Reloader {
     }
 
     fn report(&self, problems: Vec<String>) {
-        let config = &self.settings.config;
+        let config = &self.loaded.config;
         self.app.telemetry().set_config(ConfigStatus {
             file: config.file.as_ref().map(|file| file.display().to_string()),
             problems,
@@ -199,7 +188,7 @@ impl Reloader {
 
     /// Returns the keys that a running server does not take into use, and that are other than at its start.
     fn waiting_for_restart(&self) -> Vec<&'static str> {
-        let (old, new) = (&self.started_with, &self.settings.config);
+        let (old, new) = (&self.started_with, &self.loaded.config);
         let keys = [
             ("listen", old.listen != new.listen),
             ("tls", old.tls != new.tls),

@@ -10,7 +10,7 @@ use token_provider::{Error, ErrorKind, Issue as _, Proxies, TokenKey};
 
 use super::failure::{EXIT_CONFIG, Failure};
 use super::health;
-use crate::config::{AuditConfig, Config, Environment, Listen, Overrides};
+use crate::config::{AuditConfig, Config, Environment, Listen, LoadedConfig, Overrides};
 use crate::listen::{self, Listener, Tls};
 use crate::oidc;
 use crate::printable::{causes, escaped};
@@ -50,10 +50,11 @@ impl Report {
 }
 
 pub(super) async fn run(overrides: Overrides, offline: bool) -> Result<(), Failure> {
-    let environment = Environment::from_process();
     let mut report = Report::default();
-    match Config::load(&overrides, &environment) {
-        Ok(config) => check(&config, &environment, offline, &mut report).await,
+    match LoadedConfig::from_process(overrides) {
+        Ok(LoadedConfig { config, environment, .. }) => {
+            check(&config, &environment, offline, &mut report).await;
+        }
         Err(error) => {
             for problem in error.as_slice() {
                 report.failure("configuration", problem, EXIT_CONFIG);

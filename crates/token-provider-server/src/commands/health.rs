@@ -8,10 +8,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::failure::Failure;
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, LoadedConfig};
 use crate::outbound;
 use crate::printable::excerpt;
-use crate::reload::Settings;
 
 /// `/readyz` answers within 0.8 s, be it with a no; the rest is for a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -25,8 +24,8 @@ struct Problem {
     error_description: String,
 }
 
-pub(super) async fn run(settings: Settings, live: bool) -> Result<(), Failure> {
-    let config = &settings.config;
+pub(super) async fn run(loaded: LoadedConfig, live: bool) -> Result<(), Failure> {
+    let config = &loaded.config;
     let (listen, origin) = place(config).ok_or_else(|| {
         Failure::Usage(
             "no listener has a port or a path that the configuration names; name one with --listen"

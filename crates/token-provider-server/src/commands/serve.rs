@@ -21,28 +21,29 @@ use self::prepare::{Prepared, prepare};
 use self::signals::{Signal, Signals};
 use super::failure::Failure;
 use crate::admin::Admin;
+use crate::config::LoadedConfig;
 use crate::http::App;
 use crate::listen::{self, Limits, Listener};
 use crate::notify::Notifier;
-use crate::reload::{Reloader, Settings};
+use crate::reload::Reloader;
 use crate::setup::{self, Service};
 use crate::telemetry::Telemetry;
 
 /// The longest wait for an audit trail that cannot be written.
 const AUDIT_PATIENCE: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(settings: Settings, sandbox: bool) -> Result<(), Failure> {
+pub(super) async fn run(loaded: LoadedConfig, sandbox: bool) -> Result<(), Failure> {
     // First, so that no signal is missed once somebody can know that the server is there.
     let mut signals = Signals::listen()?;
     let prepared = tokio::select! {
-        prepared = prepare(&settings, sandbox) => prepared?,
+        prepared = prepare(&loaded, sandbox) => prepared?,
         // Stay stoppable even if reading a file hangs.
         signal = signals.stop() => {
             tracing::info!("{signal}: stopped before the start was done");
             return Ok(());
         }
     };
-    let (server, listeners) = Server::start(prepared, settings);
+    let (server, listeners) = Server::start(prepared, loaded);
     let cut_off_by = tokio::select! {
         () = server.answer(listeners) => None,
         signal = server.handle_signals(signals) => Some(signal),
@@ -69,8 +70,8 @@ struct Listeners {
 
 impl Server {
     /// Starts all that runs beside the answering of requests.
-    fn start(prepared: Prepared, settings: Settings) -> (Self, Listeners) {
-        prepared.announce(&settings.config);
+    fn start(prepared: Prepared, loaded: LoadedConfig) -> (Self, Listeners) {
+        prepared.announce(&loaded.config);
         let Prepared { capacity, tls, listeners, admin, service, page, audit } = prepared;
         let Service { access, issuers, .. } = service;
         access.handout().warm();
@@ -80,10 +81,10 @@ impl Server {
             telemetry.watch_certificate(move || tls.not_after());
         }
         let app = Arc::new(App::new(access, page).with_telemetry(telemetry));
-        let notifier = Notifier::new(&settings.environment);
+        let notifier = Notifier::new(&loaded.environment);
         let status = setup::listening_on(&listeners);
         let reload = Arc::new(Notify::new());
-        let reloader = Reloader::new(Arc::clone(&app), settings, &listeners, tls, issuers);
+        let reloader = Reloader::new(Arc::clone(&app), loaded, &listeners, tls, issuers);
         // Both run until the process ends. A rotation that is cut off then has changed nothing: the new credential replaces
         // the old one in one step, after the issuer has accepted it, and the next start reads it from its file.
         tokio::spawn(reloader.run(Arc::clone(&reload), notifier.clone(), status.clone()));

@@ -8,12 +8,12 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use crate::cli::TokenFormat;
+use crate::config::LoadedConfig;
 use crate::http;
-use crate::reload::Settings;
 use crate::setup;
 
-pub(super) async fn run(settings: Settings, format: TokenFormat, ttl: u64) -> Result<(), Failure> {
-    let Settings { config, environment, .. } = settings;
+pub(super) async fn run(loaded: LoadedConfig, format: TokenFormat, ttl: u64) -> Result<(), Failure> {
+    let LoadedConfig { config, environment, .. } = loaded;
     let found = setup::find_credential(&config.profile, &config, &environment)?;
     let issuer = setup::issuer(&config.profile, &config, found)?;
     let provider =

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Settings;
 use super::watched::Watched;
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors, LoadedConfig};
 
 /// A file that says the same after this time is not being written, when somebody cannot wait for the next look. Somebody
 /// else may be saving it while logs are rotated.
@@ -39,14 +38,14 @@ impl ConfigFile {
     pub(super) async fn look(
         &mut self,
         is_asked_to: bool,
-        settings: &Settings,
+        loaded: &LoadedConfig,
     ) -> Option<Result<Config, ConfigErrors>> {
         self.is_wanted |= is_asked_to;
-        let mut reading = self.read(settings).await?;
+        let mut reading = self.read(loaded).await?;
         if is_asked_to && self.seen.as_ref() != Some(&reading) {
             self.seen = Some(reading);
             tokio::time::sleep(SETTLES_IN).await;
-            reading = self.read(settings).await?;
+            reading = self.read(loaded).await?;
         }
         let is_settled = self.seen.as_ref() == Some(&reading);
         self.seen = Some(reading.clone());
@@ -56,16 +55,16 @@ impl ConfigFile {
         self.is_wanted = false;
         self.judged = Some(reading.clone());
         Some(reading.and_then(|text| {
-            Config::parse(Some((self.file.path(), &text)), &settings.environment, &settings.overrides)
+            Config::parse(Some((self.file.path(), &text)), &loaded.environment, &loaded.overrides)
         }))
     }
 
     /// `None` while the file does not answer, and for a pipe that nobody has asked for: whoever reads it waits for a
     /// writer.
-    async fn read(&mut self, settings: &Settings) -> Option<Reading> {
+    async fn read(&mut self, loaded: &LoadedConfig) -> Option<Reading> {
         self.file.look().await?;
         let (path, is_wanted) = (self.file.path().to_owned(), self.is_wanted);
-        let (overrides, environment) = (settings.overrides.clone(), settings.environment.clone());
+        let (overrides, environment) = (loaded.overrides.clone(), loaded.environment.clone());
         let read = move || {
             if !is_wanted && path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
                 return None;
@@ -86,7 +85,7 @@ mod tests {
 
     struct Bench {
         folder: tempfile::TempDir,
-        settings: Settings,
+        loaded: LoadedConfig,
         file: ConfigFile,
     }
 
@@ -100,7 +99,7 @@ mod tests {
             let config = Config::load(&overrides, &environment).expect("is empty");
             Self {
                 folder,
-                settings: Settings { config, overrides, environment },
+                loaded: LoadedConfig { config, overrides, environment },
                 file: ConfigFile::new(path),
             }
         }
@@ -115,7 +114,7 @@ mod tests {
 
         /// Looks, and tells the profile in what comes of it, or what is wrong.
         async fn look(&mut self, is_asked_to: bool) -> Option<String> {
-            let changed = self.file.look(is_asked_to, &self.settings).await?;
+            let changed = self.file.look(is_asked_to, &self.loaded).await?;
             Some(changed.map_or_else(|error| error.to_string(), |config| config.profile))
         }
     }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use super::admin;
 use crate::commands::failure::Failure;
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, LoadedConfig};
 use crate::http::Page;
 use crate::listen::{self, Capacity, Listener, Tls};
-use crate::reload::Settings;
 use crate::sandbox::Account;
 use crate::setup::{self, Service, Summary};
 use crate::telemetry::audit::Audit;
@@ -25,10 +24,10 @@ pub(super) struct Prepared {
 }
 
 /// Prepares a server. Files are read where that may block, so that a caller can stop waiting.
-pub(super) async fn prepare(settings: &Settings, sandbox: bool) -> Result<Prepared, Failure> {
-    setup::check_exposure(&settings.config)?;
+pub(super) async fn prepare(loaded: &LoadedConfig, sandbox: bool) -> Result<Prepared, Failure> {
+    setup::check_exposure(&loaded.config)?;
     let account = if sandbox { Some(Account::open().await?) } else { None };
-    let (config, environment) = (settings.config.clone(), settings.environment.clone());
+    let (config, environment) = (loaded.config.clone(), loaded.environment.clone());
     tokio::task::spawn_blocking(move || prepare_blocking(&config, &environment, account))
         .await
         .map_err(|error| Failure::system("the start broke off")(io::Error::other(error)))?
