@@ -170,10 +170,10 @@ impl Access {
 
     /// Returns which of the configured profiles and scopes a request names: for the audit trail, where it was refused. Any
     /// other name is anybody's text, and is not repeated.
-    pub fn find(&self, names: Names<'_>) -> (Option<usize>, Option<Scope>) {
+    pub fn find(&self, names: Names<'_>) -> (Option<Arc<str>>, Option<Scope>) {
         let Ok(profile) = self.handout.profile(names.profile) else { return (None, None) };
         let scope = names.scope.and_then(|scope| profile.listed_scope(scope).ok());
-        (Some(profile.number), scope)
+        (Some(Arc::clone(&profile.name)), scope)
     }
 
     /// Returns what hands out tokens for permits.
@@ -189,9 +189,9 @@ impl Permit<'_> {
         &self.key
     }
 
-    /// Returns the number of the profile whose credential is used.
-    pub fn profile_number(&self) -> usize {
-        self.profile.number
+    /// Returns the name of the profile whose credential is used.
+    pub fn profile(&self) -> &Arc<str> {
+        &self.profile.name
     }
 }
 

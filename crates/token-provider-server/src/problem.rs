@@ -52,8 +52,8 @@ pub struct Subject {
     pub caller: Option<Arc<str>>,
     /// Where the request came from.
     pub address: Option<IpAddr>,
-    /// The profile, by its number.
-    pub profile: Option<usize>,
+    /// The profile.
+    pub profile: Option<Arc<str>>,
     /// The scope.
     pub scope: Option<Scope>,
     /// The lifetime.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 /// An enum without data whose variants have a name each.
 macro_rules! names {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $text:literal,)* }) => {
@@ -21,6 +23,12 @@ macro_rules! names {
                 match self {
                     $(Self::$variant => $text,)*
                 }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
             }
         }
 
@@ -118,6 +126,13 @@ names! {
         Refused => "refused",
         /// No token was available.
         Failed => "failed",
+    }
+}
+
+impl Default for Outcome {
+    /// Nothing is handed out until something has said so.
+    fn default() -> Self {
+        Self::Refused
     }
 }
 

@@ -153,14 +153,18 @@ pub fn tls(config: &Config) -> Result<Option<Arc<Tls>>, SetupError> {
 /// # Errors
 ///
 /// [`SetupError::Audit`]: a server that is to leave a trail does not run without.
-pub fn audit(config: &Config, access: &Access) -> Result<Option<Audit>, SetupError> {
+pub fn audit(config: &Config) -> Result<Option<Audit>, SetupError> {
     if config.audit == AuditConfig::Log && config.log.level < LogLevel::Info {
         tracing::warn!(
             "audit lines go into the log at level info, and so are left out; set log.level or audit.to"
         );
     }
-    let names = access.handout().names().map(str::to_owned).collect();
-    let audit = Audit::start(&config.audit, names, config.admin.listen.is_some());
+    if config.audit == AuditConfig::Journal {
+        tracing::warn!(
+            "audit.to = \"journal\" is the same as \"stdout\", which systemd writes to the journal; set it to \"stdout\""
+        );
+    }
+    let audit = Audit::start(&config.audit, config.admin.listen.is_some());
     audit.map_err(|source| SetupError::Audit { place: audit_place(config), source })
 }
 

@@ -1,7 +1,7 @@
 //! What the server tells those who run it: the log, the audit trail, and the figures behind metrics and status.
 //!
-//! A handout costs two things here: one addition to a counter, and one event put into a
-//! queue. Lines are made and written elsewhere, by the audit trail's own thread.
+//! A handout costs two things here: one addition to a counter, and one line put into a queue. Lines are written elsewhere, by
+//! threads that may wait for a disk or a reader.
 
 pub mod audit;
 mod config;
@@ -10,10 +10,10 @@ mod flood;
 mod histogram;
 mod issuer;
 pub(crate) mod log;
-mod output;
 mod process;
-mod stamp;
+mod sink;
 mod trace;
+mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -32,7 +32,6 @@ pub use self::histogram::Histogram;
 pub use self::issuer::{MeteredIssuer, place_of};
 pub use self::log::{LastLines, init, lines_lost, report_panics, set_level};
 pub use self::process::Process;
-pub use self::stamp::rfc_3339;
 pub use self::trace::{TraceParent, Waiting};
 
 /// Says when the certificate of the listeners ends.
@@ -79,7 +78,7 @@ impl Telemetry {
             self.note_refusal(&event);
         }
         if let Some(audit) = &self.audit {
-            audit.push(event);
+            audit.record(event);
         }
     }
 
@@ -99,7 +98,7 @@ impl Telemetry {
             return;
         }
         if let Some(unsaid) = refusals.flood.admit(event.time) {
-            log::refusal(event, unsaid);
+            log_refusal(event, unsaid);
         }
     }
 
@@ -146,6 +145,48 @@ impl Telemetry {
     pub fn certificate_expiry(&self) -> Option<Duration> {
         self.certificate.get()?()?.duration_since(SystemTime::UNIX_EPOCH).ok()
     }
+}
+
+/// Logs a request that got no token. `unsaid` were left out before it.
+fn log_refusal(event: &Event, unsaid: u64) {
+    let caller = event.caller.as_deref();
+    let address = event.address.map(tracing::field::display);
+    let id = tracing::field::display(&event.request_id);
+    let unsaid = (unsaid > 0).then_some(unsaid);
+    let trace = event.trace.as_ref().map(TraceParent::trace_id);
+    if event.outcome == Outcome::Refused {
+        tracing::info!(
+            request.id = id,
+            trace.id = trace,
+            caller.id = caller,
+            caller.method = event.method.map(Method::as_str),
+            caller.address = address,
+            http.status = event.status,
+            error = event.error,
+            rule = event.rule.map(Rule::as_str),
+            reason = event.reason,
+            http.host = event.host.as_deref(),
+            not_logged = unsaid,
+            "request refused"
+        );
+    } else {
+        tracing::warn!(
+            request.id = id,
+            trace.id = trace,
+            caller.id = caller,
+            caller.method = event.method.map(Method::as_str),
+            caller.address = address,
+            http.status = event.status,
+            error = event.error,
+            not_logged = unsaid,
+            "no token for a caller"
+        );
+    }
+}
+
+/// Returns a time since the epoch as text: RFC 3339, in UTC, with milliseconds.
+pub fn rfc_3339(time: Duration) -> String {
+    humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + time).to_string()
 }
 
 impl Drop for OpenConnection {

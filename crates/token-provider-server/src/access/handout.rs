@@ -14,13 +14,11 @@ use crate::telemetry::{MeteredIssuer, TraceParent};
 /// One credential, and the scopes it may be used for.
 #[derive(Debug)]
 pub struct Profile {
-    pub(super) name: Box<str>,
+    pub(super) name: Arc<str>,
     pub(super) scopes: Vec<Scope>,
     /// The one that the configuration gives requests without a scope; the credential may have one, too.
     pub(super) scope: Option<Scope>,
     provider: TokenProvider,
-    /// Its place among all profiles.
-    pub(super) number: usize,
     counts: Counts,
     issuer: Option<Arc<MeteredIssuer>>,
 }
@@ -37,8 +35,8 @@ struct Counts {
 /// The providers of all profiles.
 #[derive(Debug)]
 pub struct Handout {
-    profiles: BTreeMap<Box<str>, Profile>,
-    default: Box<str>,
+    profiles: BTreeMap<Arc<str>, Profile>,
+    default: Arc<str>,
     /// What callers get who name no lifetime; another after a reload.
     usual: ArcSwap<TokenKey>,
 }
@@ -72,7 +70,7 @@ impl Profile {
     /// Puts a profile together. Callers may ask for the listed scopes and no other.
     pub fn new(name: &str, scopes: Vec<Scope>, provider: TokenProvider) -> Self {
         let counts = Counts::default();
-        Self { name: name.into(), scopes, scope: None, provider, number: 0, counts, issuer: None }
+        Self { name: name.into(), scopes, scope: None, provider, counts, issuer: None }
     }
 
     /// Names the scope that the configuration gives requests without one. The issuer behind the provider has it already;
@@ -101,11 +99,8 @@ impl Profile {
 impl Handout {
     /// Takes the profiles, and the name of the one for callers that name none.
     pub fn new(profiles: impl IntoIterator<Item = Profile>, default: &str) -> Self {
-        let mut profiles: BTreeMap<_, _> =
-            profiles.into_iter().map(|profile| (profile.name.clone(), profile)).collect();
-        for (number, profile) in profiles.values_mut().enumerate() {
-            profile.number = number;
-        }
+        let profiles: BTreeMap<_, _> =
+            profiles.into_iter().map(|profile| (Arc::clone(&profile.name), profile)).collect();
         let usual = profiles.get(default).map(|profile| profile.provider.default_key().clone());
         let usual = Arc::new(usual.unwrap_or_default());
         let handout = Self { profiles, default: default.into(), usual: ArcSwap::new(Arc::clone(&usual)) };
@@ -117,11 +112,6 @@ impl Handout {
         for issuer in self.profiles.values().filter_map(|profile| profile.issuer.as_ref()) {
             issuer.set_usual(Arc::clone(usual));
         }
-    }
-
-    /// Returns the names of the profiles, in the order of their numbers.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.profiles.keys().map(|name| &**name)
     }
 
     /// Returns the token that was permitted, waiting for it where none is held, and the moment that its time left is counted

@@ -120,7 +120,6 @@ pub(super) fn json(app: &App, history: &History, process: Option<Process>) -> St
     let now = SystemClock.now().wall;
     let telemetry = app.telemetry();
     let profiles: Vec<ProfileStatus<'_>> = app.access().handout().status().collect();
-    let recent = telemetry.audit().map(Audit::recent).unwrap_or_default();
     let config = telemetry.config();
     let status = Status {
         version: env!("CARGO_PKG_VERSION"),
@@ -152,8 +151,7 @@ pub(super) fn json(app: &App, history: &History, process: Option<Process>) -> St
             open_files: process.open_files,
             max_files: process.max_files,
         }),
-        // Lines of our own making are JSON.
-        recent: recent.iter().filter_map(|line| serde_json::from_str(line).ok()).collect(),
+        recent: telemetry.audit().map(Audit::recent).unwrap_or_default(),
     };
     // Strings and numbers always have a JSON form.
     serde_json::to_string(&status).unwrap_or_default()

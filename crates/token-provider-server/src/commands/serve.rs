@@ -167,7 +167,7 @@ impl Server {
 
     async fn end_audit(&self) {
         let telemetry = Arc::clone(self.app.telemetry());
-        let close = move || telemetry.audit().is_none_or(|audit| audit.close(AUDIT_PATIENCE));
+        let close = move || telemetry.audit().is_none_or(|audit| audit.flush(AUDIT_PATIENCE));
         if !tokio::task::spawn_blocking(close).await.unwrap_or(false) {
             tracing::error!("the last lines of the audit trail could not be written in time");
         }

@@ -9,7 +9,7 @@ use super::token::HandedOut;
 use crate::access::Ends;
 use crate::problem::{Problem, Subject};
 use crate::reason::{Outcome, Rule};
-use crate::telemetry::audit::{Event, RequestId, foreign};
+use crate::telemetry::audit::{Event, foreign};
 use crate::telemetry::{Telemetry, TraceParent};
 
 /// Of a path that a stranger wrote, so much is logged.
@@ -40,7 +40,7 @@ fn event(info: &RequestInfo, ends: &Ends, problem: Option<&Problem>, handed_out:
     let mut event = Event {
         took: info.started.elapsed(),
         origin: info.origin.clone(),
-        request_id: RequestId::Given(info.id().into()),
+        request_id: info.id().into(),
         trace: info.trace,
         ..Event::default()
     };

@@ -1,5 +1,6 @@
 //! `GET /getToken`: the access token as text, or as JSON in the form of RFC 6749 §5.1.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -114,7 +115,7 @@ pub(super) async fn hand_out(
         problem.with_subject(Subject { profile, scope, ..caller.subject() })
     })?;
     let mut subject = Subject {
-        profile: Some(permit.profile_number()),
+        profile: Some(Arc::clone(permit.profile())),
         scope: permit.key().scope().cloned(),
         lifetime: Some(permit.key().lifetime()),
         ..caller.subject()

@@ -3,8 +3,6 @@
 //! Lines go through a queue to a thread of their own, and so does everything else that is said on stderr. Nobody waits
 //! for its reader, who may be a terminal after Ctrl-S, a paused container or a full disk.
 
-mod queue;
-
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _};
 use std::panic;
@@ -13,30 +11,31 @@ use std::thread;
 use std::time::Duration;
 
 use token_provider::{Clock as _, SystemClock};
-
+use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, fmt, reload};
 
-use self::queue::Queue;
-use super::audit::Event;
-use super::output::Stream;
 use super::rfc_3339;
+use super::sink::Sink;
+use super::writer::{Options, Writer};
 use crate::config::{LogConfig, LogFormat, LogLevel};
 use crate::printable::{escaped, excerpt, put_json};
-use crate::reason::{Method, Outcome, Rule};
 
 /// What audit lines are called in the log, for filters.
 pub(super) const AUDIT_TARGET: &str = "audit";
 
+/// Bytes that wait: some 6,000 audit lines, or six seconds of a thousand handouts each.
+const MAX_WAITING: usize = 2 * 1024 * 1024;
 /// At the end of the process, a reader that is stuck is waited for no longer than this.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-static QUEUE: LazyLock<Queue> = LazyLock::new(|| {
+static WRITER: LazyLock<Writer> = LazyLock::new(|| {
+    let writer = Writer::new(Options { thread: "log", max_waiting: MAX_WAITING, gap, report: |_, _| {} });
     // A machine without room for a thread has lines wait until the queue is full; then they are lost, and counted.
-    let _ = thread::Builder::new().name("log".to_owned()).spawn(|| QUEUE.run(Stream::stderr(), gap));
-    Queue::default()
+    let _ = writer.start(Sink::Stderr);
+    writer
 });
 static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 static FORM: OnceLock<Form> = OnceLock::new();
@@ -56,7 +55,7 @@ pub struct LastLines;
 impl Drop for LastLines {
     fn drop(&mut self) {
         // Nowhere is left to report it to.
-        let _ = QUEUE.flush(LAST_WORDS);
+        let _ = WRITER.flush(LAST_WORDS);
     }
 }
 
@@ -114,12 +113,13 @@ pub fn report_panics() {
 
 /// Puts whole lines among those of the log, as they are. Returns false when they are lost. Never waits.
 pub(crate) fn write(lines: &[u8]) -> bool {
-    QUEUE.push(lines)
+    WRITER.push(lines)
 }
 
 /// Returns how many lines of the log were lost: they waited for a reader in vain, or could not be written.
-pub fn lines_lost() -> usize {
-    QUEUE.lost()
+pub fn lines_lost() -> u64 {
+    let counts = WRITER.counts();
+    counts.queue_full + counts.write_failed
 }
 
 /// Changes how much is logged, from here on.
@@ -130,13 +130,18 @@ pub fn set_level(level: LogLevel) {
     }
 }
 
+/// Returns whether audit lines are wanted among those of the log.
+pub(super) fn takes_audit_lines() -> bool {
+    tracing::enabled!(target: AUDIT_TARGET, Level::INFO)
+}
+
 /// Returns the form of the log's lines, for those that are not made here.
 pub(super) fn form() -> Form {
     FORM.get().copied().unwrap_or(Form::Json)
 }
 
 /// The line that says how many others are missing.
-fn gap(lost: usize) -> String {
+fn gap(lost: u64) -> String {
     let time = rfc_3339(SystemClock.now().wall);
     match form() {
         Form::Json => format!(
@@ -148,7 +153,7 @@ fn gap(lost: usize) -> String {
 
 /// Escapes what is hidden in a line: all but its end, and the colors that the formatter has given it. (It escapes those
 /// in messages and values itself.)
-fn fit(line: &[u8], form: Form) -> Cow<'_, [u8]> {
+pub(super) fn fit(line: &[u8], form: Form) -> Cow<'_, [u8]> {
     let content = line.strip_suffix(b"\n").unwrap_or(line);
     if content.iter().all(|byte| matches!(byte, b' '..=b'~')) {
         return Cow::Borrowed(line);
@@ -185,43 +190,6 @@ fn targets(level: LogLevel) -> Targets {
         .with_target("token_provider_server", level)
         .with_target("here_sandbox", level)
         .with_target(AUDIT_TARGET, level)
-}
-
-/// Logs a request that got no token. `unsaid` were left out before it.
-pub(super) fn refusal(event: &Event, unsaid: u64) {
-    let caller = event.caller.as_deref();
-    let address = event.address.map(tracing::field::display);
-    let id = tracing::field::display(&event.request_id);
-    let unsaid = (unsaid > 0).then_some(unsaid);
-    let trace = event.trace.as_ref().map(super::TraceParent::trace_id);
-    if event.outcome == Outcome::Refused {
-        tracing::info!(
-            request.id = id,
-            trace.id = trace,
-            caller.id = caller,
-            caller.method = event.method.map(Method::as_str),
-            caller.address = address,
-            http.status = event.status,
-            error = event.error,
-            rule = event.rule.map(Rule::as_str),
-            reason = event.reason,
-            http.host = event.host.as_deref(),
-            not_logged = unsaid,
-            "request refused"
-        );
-    } else {
-        tracing::warn!(
-            request.id = id,
-            trace.id = trace,
-            caller.id = caller,
-            caller.method = event.method.map(Method::as_str),
-            caller.address = address,
-            http.status = event.status,
-            error = event.error,
-            not_logged = unsaid,
-            "no token for a caller"
-        );
-    }
 }
 
 #[cfg(test)]

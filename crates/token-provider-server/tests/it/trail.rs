@@ -89,6 +89,21 @@ async fn hundred_thousand_handouts_are_as_many_lines() {
     }
 }
 
+#[tokio::test]
+async fn journal_is_standard_output_with_a_warning() {
+    let folder = Folder::new();
+    folder.write("token-provider.toml", "audit.to = 'journal'\n");
+    let mut server = folder.start(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]);
+    server.logged("audit.to = \"journal\" is the same as \"stdout\"").await;
+    let reply = get(server.address().await, "/getToken").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    server.signal(Signal::TERM);
+    let (status, stdout, _) = server.end().await;
+    assert!(status.success());
+    let line: Value = serde_json::from_str(&stdout).expect("is one line");
+    assert_eq!((&line["outcome"], &line["status"]), (&"handed_out".into(), &200.into()), "{line}");
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_disk_stops_no_handout_and_what_is_lost_is_counted_and_marked() {

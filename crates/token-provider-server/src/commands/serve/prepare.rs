@@ -45,7 +45,7 @@ fn prepare_blocking(
         Some(account) => (account.service(config)?, account.page()),
         None => (setup::service(config, environment)?, Page::Plain),
     };
-    let audit = setup::audit(config, &service.access)?;
+    let audit = setup::audit(config)?;
     let admin = admin::bind(config)?;
     Ok(Prepared { capacity: Capacity::of_process(), tls, listeners, admin, service, page, audit })
 }

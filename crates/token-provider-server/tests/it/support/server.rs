@@ -73,7 +73,7 @@ impl Server {
     /// Ends the audit trail, and returns all of its lines.
     pub(crate) fn audit_lines(&self, trail: &Path) -> Vec<Value> {
         let audit = self.app.telemetry().audit().expect("leaves a trail");
-        assert!(audit.close(PATIENCE), "all lines are written");
+        assert!(audit.flush(PATIENCE), "all lines are written");
         let text = std::fs::read_to_string(trail).expect("can be read");
         text.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect()
     }
@@ -140,9 +140,8 @@ impl Setup {
             _ => setup::profile(name, &config, credential.clone()).expect("can be set up").0,
         };
         let handout = Handout::new(config.profiles.keys().map(profile), &config.profile);
-        let names = handout.names().map(str::to_owned).collect();
         let trail = self.trail.map_or(AuditConfig::Off, AuditConfig::File);
-        let audit = Audit::start(&trail, names, config.admin.listen.is_some()).expect("can be opened");
+        let audit = Audit::start(&trail, config.admin.listen.is_some()).expect("can be opened");
         let access = token_provider_server::access::Access::start(&config, handout);
         let app = App::new(access, Page::Plain).with_telemetry(Telemetry::new(audit));
         let app = Arc::new(app);

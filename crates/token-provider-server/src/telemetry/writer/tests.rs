@@ -1,0 +1,140 @@
+//! A reader that does not read, a disk that is full, and how both are told from what is written.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(60);
+/// Bytes in each line.
+const LINE: usize = 64;
+/// Lines that fit into the queue.
+const ROOM: usize = 1000;
+
+fn line(number: usize) -> Vec<u8> {
+    format!("{number:0width$}\n", width = LINE - 1).into_bytes()
+}
+
+fn start(sink: Sink) -> Writer {
+    let gap = |lost| format!("{lost} lost\n");
+    let options = Options { thread: "test", max_waiting: ROOM * LINE, gap, report: |_, _| {} };
+    let writer = Writer::new(options);
+    writer.start(sink).expect("starts");
+    writer
+}
+
+fn lost(writer: &Writer) -> usize {
+    usize::try_from(writer.counts().lost()).expect("is small")
+}
+
+/// A file that fails as a full disk does (full(4)), until it is replaced and reopened.
+#[cfg(target_os = "linux")]
+fn full_disk(folder: &Path) -> (PathBuf, Sink) {
+    let path = folder.join("file");
+    symlink("/dev/full", &path).expect("can be made");
+    let sink = Sink::file(&path).expect("can be opened");
+    (path, sink)
+}
+
+#[test]
+fn lines_keep_their_order_and_a_gap_is_where_lines_are_missing() {
+    let (mut reader, pipe) = io::pipe().expect("can be made");
+    let mut file = File::from(OwnedFd::from(pipe));
+    // All that fits into the pipe.
+    file.write_all(&[b' '; 65_536]).expect("fits");
+    let writer = start(Sink::File { path: PathBuf::new(), file });
+    assert!(writer.push(&line(0)));
+    while !writer.0.lock().is_writing {
+        thread::yield_now();
+    }
+    // The thread is stuck from here on.
+    let count = 2 * ROOM;
+    let taken = 1 + (1..count).filter(|number| writer.push(&line(*number))).count();
+    let lost = lost(&writer);
+    assert_eq!((taken, lost), (1 + ROOM, ROOM - 1));
+    assert!(!writer.flush(Duration::from_millis(1)), "nobody reads");
+
+    reader.read_exact(&mut [0; 65_536]).expect("is there");
+    let mut text = String::new();
+    let mut piece = [0; 4096];
+    while !text.contains("lost\n") {
+        let length = reader.read(&mut piece).expect("is open");
+        text.push_str(std::str::from_utf8(&piece[..length]).expect("is ASCII"));
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    let gap = format!("{lost} lost");
+    assert_eq!(lines.last(), Some(&gap.as_str()));
+    let numbers = lines[..taken].iter().map(|line| line.parse());
+    assert!(numbers.eq((0..taken).map(Ok)), "what was taken, in order");
+    assert_eq!(lines.len(), taken + 1);
+
+    assert!(writer.push(&line(count)) && writer.flush(LONG));
+    let length = reader.read(&mut piece).expect("is open");
+    assert_eq!(piece[..length], line(count), "the gap is told once");
+    assert_eq!(writer.counts().written, taken as u64 + 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn lines_that_cannot_be_written_are_counted_and_told_before_the_next() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let (path, sink) = full_disk(folder.path());
+    let writer = start(sink);
+    for number in 0..3 {
+        assert!(writer.push(&line(number)) && writer.flush(LONG));
+        assert_eq!(writer.counts(), Counts { write_failed: number as u64 + 1, ..Counts::default() });
+    }
+    fs::remove_file(&path).expect("is there");
+    writer.reopen();
+    assert!(writer.flush(LONG) && writer.push(b"more\n") && writer.flush(LONG));
+    assert!(writer.push(b"later\n") && writer.flush(LONG));
+    assert_eq!(fs::read_to_string(&path).expect("is there"), "3 lost\nmore\nlater\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn torn_line_whose_end_still_does_not_fit_when_reopened_is_lost() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let path = folder.path().join("audit.jsonl");
+    for (place, lost) in [(path.as_path(), 0), (Path::new("/dev/full"), 1)] {
+        let file = File::options().append(true).create(true).open(place).expect("can be opened");
+        let sink = Sink::File { path: path.clone(), file };
+        let mut output = Output { sink, torn: b"end\n".to_vec(), marked: 0 };
+        assert_eq!(output.reopen(), lost, "{}", place.display());
+        assert_eq!(output.write(b"next\n").0, 1);
+    }
+    assert_eq!(fs::read_to_string(&path).expect("is there"), "end\nnext\nnext\n");
+}
+
+#[test]
+fn losses_are_reported_at_once_then_once_a_minute_and_at_the_end() {
+    let mut state = State::default();
+    assert_eq!(state.losses_to_report(true), None);
+    state.counts.write_failed = 3;
+    state.error = Some(io::ErrorKind::StorageFull);
+    assert_eq!(state.losses_to_report(false), Some((3, Some(io::ErrorKind::StorageFull))));
+    state.counts.queue_full = 2;
+    assert_eq!(state.losses_to_report(false), None);
+    state.reported_at = Instant::now().checked_sub(REPORT_EVERY);
+    assert_eq!(state.losses_to_report(false), Some((2, None)));
+    state.counts.queue_full = 3;
+    assert_eq!(state.losses_to_report(false), None);
+    assert_eq!(state.losses_to_report(true), Some((1, None)));
+}
+
+#[test]
+fn what_waits_when_the_writer_is_dropped_is_written() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let path = folder.path().join("file");
+    let writer = start(Sink::file(&path).expect("can be opened"));
+    assert!(writer.push(b"a\n") && writer.flush(LONG) && writer.push(b"b\n"));
+    let shared = Arc::downgrade(&writer.0);
+    drop(writer);
+    while shared.strong_count() > 0 {
+        thread::yield_now();
+    }
+    assert_eq!(fs::read_to_string(&path).expect("is there"), "a\nb\n");
+}
