@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use token_provider::SystemClock;
+use token_provider::{SystemClock, is_loopback_address};
 
 use super::api_key::{self, ApiKeys};
 use super::browser::{self, BrowserRules, Cors};
@@ -296,7 +296,7 @@ impl Rules {
     }
 
     fn admit_address(&self, address: Option<IpAddr>) -> Result<(), Problem> {
-        let is_local = address.is_none_or(|address| address.is_loopback());
+        let is_local = address.is_none_or(is_loopback_address);
         if is_local && !self.limits_local { Ok(()) } else { self.addresses.take(&address.map(network_of)) }
     }
 

@@ -5,6 +5,8 @@ use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use token_provider::is_loopback_address;
+
 use super::rate::network_of;
 
 /// Places, and who has them. Callers without an address, who come through Unix sockets, share one count.
@@ -42,7 +44,7 @@ impl Shares {
 
     /// Gives a place to an address, unless it has its share or all are taken.
     pub fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Share> {
-        if !self.counts_loopback && address.is_some_and(|address| address.to_canonical().is_loopback()) {
+        if !self.counts_loopback && address.is_some_and(is_loopback_address) {
             return Some(Share { counted: None });
         }
         let network = address.map(network_of);

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use token_provider::{is_loopback_host, is_loopback_url};
 use url::{Host, Url};
 
 /// A host, and a port where it was given: what a `Host` header may say.
@@ -88,7 +89,7 @@ pub(crate) fn normal(host: &str) -> Option<String> {
 
 /// Returns whether a host, in its one spelling, can only be this machine.
 pub(super) fn is_loopback(host: &str) -> bool {
-    host == "localhost" || address_of(host).is_some_and(|address| address.to_canonical().is_loopback())
+    Host::parse(host).is_ok_and(|host| is_loopback_host(&host))
 }
 
 /// The address that a host in its one spelling is, unless it is a name.
@@ -108,10 +109,9 @@ pub(crate) fn service_url(text: &str) -> Result<Url, &'static str> {
     {
         return Err("expected a URL without user name, password, query or fragment");
     }
-    let loopback = url.host().is_some_and(|host| is_loopback(&host.to_string()));
     match url.scheme() {
         "https" => Ok(url),
-        "http" if loopback => Ok(url),
+        "http" if is_loopback_url(&url) => Ok(url),
         "http" => Err("expected https: plain http is accepted on a loopback address only"),
         _ => Err("expected a URL that begins with https://"),
     }
@@ -119,6 +119,8 @@ pub(crate) fn service_url(text: &str) -> Result<Url, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use token_provider::RemoteIssuerConfig;
+
     use super::*;
 
     #[test]
@@ -213,6 +215,9 @@ mod tests {
             ("http://localhost:8080/x", true),
             ("http://127.0.0.1", true),
             ("http://[::1]:1", true),
+            ("http://[::ffff:127.0.0.1]/getToken", true),
+            ("http://LOCALHOST/getToken", true),
+            ("http://[::ffff:10.0.0.1]/", false),
             ("http://login.example.com", false),
             ("http://localhost.example.com", false),
             ("https://a:b@login.example.com", false),
@@ -223,7 +228,10 @@ mod tests {
             ("login.example.com", false),
             ("", false),
         ] {
-            assert_eq!(service_url(text).is_ok(), good, "{text}");
+            let url = service_url(text);
+            assert_eq!(url.is_ok(), good, "{text}");
+            // What the configuration takes for another token provider's URL, the library does too.
+            assert!(url.is_err() || RemoteIssuerConfig::new(text).is_ok(), "{text}");
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use token_provider::is_loopback_address;
+
 use super::host::parse_port;
 use super::name::name;
 use super::unix::{self, UnixPlace};
@@ -59,7 +61,7 @@ impl Listen {
     pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp { host: Host::Localhost, .. } | Self::Unix(_) => true,
-            Self::Tcp { host: Host::Ip(address), .. } => address.to_canonical().is_loopback(),
+            Self::Tcp { host: Host::Ip(address), .. } => is_loopback_address(*address),
             Self::Systemd(_) => false,
         }
     }
