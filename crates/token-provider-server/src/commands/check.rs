@@ -205,9 +205,8 @@ async fn check_profile(
         Ok(found) => found,
         Err(error) => return report.failure("credential", with_causes(&error), EXIT_CONFIG),
     };
-    let source = found.token_source(name);
-    report.ok("credential", format_args!("profile {name}: {}", source.credential()));
-    if let Some(file) = found.file() {
+    report.ok("credential", format_args!("profile {name}: {}", found.place));
+    if let Some(file) = &found.file {
         if is_readable_by_others(file) {
             report
                 .warning("permissions", format_args!("{}: others can read it; chmod 600 it", file.display()));
@@ -215,12 +214,10 @@ async fn check_profile(
             report.ok("permissions", "others cannot read the credential file");
         }
     }
-    if let Some(url) = found.url()
-        && let Ok(Some(proxy)) = Proxies::from_env().for_url(url)
-    {
-        report.ok("proxy", format_args!("profile {name}: {}", Proxies::describe(proxy)));
+    if let Some(proxy) = &found.proxy {
+        report.ok("proxy", format_args!("profile {name}: {proxy}"));
     }
-    let endpoint = found.endpoint();
+    let endpoint = found.endpoint.clone();
     let issuer = match setup::issuer(name, config, found) {
         Ok(issuer) => issuer,
         Err(error) => return report.failure("issuer", with_causes(&error), EXIT_CONFIG),

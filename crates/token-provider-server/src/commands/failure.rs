@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn exit_code_tells_configuration_from_bad_luck() {
         let token = |kind| Failure::Token(token_provider::Error::from_issuer(kind, "x"));
-        let open = SetupError::Open { listen: "0.0.0.0:1".to_owned() };
+        let open = SetupError::open("0.0.0.0:1");
         for (failure, expected) in [
             (Failure::Setup(open), 78),
             (token(ErrorKind::CredentialInvalid), 78),

@@ -52,7 +52,7 @@ impl Account {
     pub(crate) fn service(&self, config: &Config) -> Result<Service, SetupError> {
         let (mut profiles, mut sources) = (Vec::new(), Vec::new());
         for name in config.profiles.keys() {
-            profiles.push(setup::profile(name, config, self.credential.clone())?.0);
+            profiles.push(setup::profile(name, config, self.credential.clone())?);
             sources.push(TokenSource::sandbox(name, &self.origin));
         }
         Ok(Service { access: setup::access_with(config, profiles), issuers: Vec::new(), sources })

@@ -1,8 +1,6 @@
 //! What a server says of itself when it starts.
 
-use token_provider::Proxies;
-
-use super::issuer::FoundCredential;
+use super::credential::TokenSource;
 use crate::config::{AccessConfig, Config, CorsConfig, OriginPattern, SubjectName};
 use crate::listen::Listener;
 
@@ -11,95 +9,30 @@ const MAX_NAMES: usize = 3;
 /// The same for origins: the three of loopback are among them by default.
 const MAX_ORIGINS: usize = 10;
 
-/// Where a profile's tokens come from, in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenSource {
-    profile: String,
-    credential: String,
-    issuer: String,
-}
-
-/// What a server says of itself when it starts, in four lines: credential, issuer, listeners, who may ask.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Summary<'a> {
-    /// What it was made from.
-    pub config: &'a Config,
-    /// Where tokens come from.
-    pub sources: &'a [TokenSource],
-    /// Where the offline HERE account is that they come from instead, with `--sandbox`.
-    pub sandbox: Option<&'a str>,
-    /// Where callers are answered.
-    pub listeners: &'a [Listener],
-    /// Where metrics and status are.
-    pub admin: &'a [Listener],
-}
-
-impl TokenSource {
-    pub(super) fn of(profile: &str, found: &FoundCredential) -> Self {
-        // The proxy on the way is named without its password. One that cannot be used is an error elsewhere.
-        let (mut issuer, proxies) = (found.endpoint(), Proxies::from_env());
-        if let Some(Ok(Some(proxy))) = found.url().map(|url| proxies.for_url(url)) {
-            issuer = format!("{issuer} through the proxy {}", Proxies::describe(proxy));
-        }
-        match found {
-            FoundCredential::AccessKey { source, .. } => Self::new(profile, source.to_string(), issuer),
-            FoundCredential::ApiKey { .. } => {
-                let file = found.file().map(|file| format!("file {}", file.display()));
-                let key = file.unwrap_or_else(|| "none needed".to_owned());
-                Self::new(profile, key, format!("{issuer}, another token provider"))
-            }
-        }
-    }
-
-    /// A profile of the offline HERE account.
-    pub fn sandbox(profile: &str, origin: &str) -> Self {
-        Self::new(profile, "made for the sandbox", origin)
-    }
-
-    /// Returns where what the issuer is asked with was found.
-    pub fn credential(&self) -> &str {
-        &self.credential
-    }
-
-    fn new(profile: &str, credential: impl Into<String>, issuer: impl Into<String>) -> Self {
-        Self { profile: profile.to_owned(), credential: credential.into(), issuer: issuer.into() }
-    }
-}
-
-impl<'a> Summary<'a> {
-    /// Takes what there is to tell.
-    pub fn new(
-        config: &'a Config,
-        sources: &'a [TokenSource],
-        listeners: &'a [Listener],
-        admin: &'a [Listener],
-    ) -> Self {
-        Self { config, sources, sandbox: None, listeners, admin }
-    }
-
-    /// Names the offline HERE account that all tokens come from.
-    #[must_use]
-    pub fn with_sandbox(self, origin: Option<&'a str>) -> Self {
-        Self { sandbox: origin, ..self }
-    }
-
-    /// Returns the four lines.
-    pub fn lines(&self) -> [String; 4] {
-        let is_local = self.listeners.iter().all(Listener::is_local);
-        let issuer = match self.sandbox {
-            Some(origin) => {
-                format!("sandbox: an offline HERE account at {origin}; nothing leaves this machine")
-            }
-            None => format!("issuer: {}", by_profile(self.sources, |source| &source.issuer)),
-        };
-        [
-            format!("credential: {}", by_profile(self.sources, |source| &source.credential)),
-            issuer,
-            places(self.listeners, self.admin),
-            format!("who may ask: {}", who_may_ask(self.config, is_local)),
-        ]
-    }
+/// Returns what a server says of itself when it starts, in four lines: credential, issuer, listeners, who may ask. `sandbox` is
+/// where the offline HERE account is that all tokens come from, with `--sandbox`.
+pub fn summary(
+    config: &Config,
+    sources: &[TokenSource],
+    sandbox: Option<&str>,
+    listeners: &[Listener],
+    admin: &[Listener],
+) -> [String; 4] {
+    let issuer = match sandbox {
+        Some(origin) => format!("sandbox: an offline HERE account at {origin}; nothing leaves this machine"),
+        None => format!("issuer: {}", by_profile(sources, |source| &source.issuer)),
+    };
+    let admin = match admin {
+        [] => String::new(),
+        admin => format!("; metrics and status at {}", enumerated(admin)),
+    };
+    let is_local = listeners.iter().all(Listener::is_local);
+    [
+        format!("credential: {}", by_profile(sources, |source| &source.credential)),
+        issuer,
+        listening_on(listeners) + &admin,
+        format!("who may ask: {}", who_may_ask(config, is_local)),
+    ]
 }
 
 /// Names profiles only where that tells something: where there are several.
@@ -115,16 +48,7 @@ fn by_profile(sources: &[TokenSource], of: impl Fn(&TokenSource) -> &str) -> Str
     }
 }
 
-fn places(listeners: &[Listener], admin: &[Listener]) -> String {
-    let mut line = listening_on(listeners);
-    if !admin.is_empty() {
-        line.push_str("; metrics and status at ");
-        line.push_str(&enumerated(admin));
-    }
-    line
-}
-
-/// Says where the server can be called.
+/// Returns where the server can be called.
 pub fn listening_on(listeners: &[Listener]) -> String {
     format!("listening on {}", enumerated(listeners))
 }
@@ -134,7 +58,7 @@ fn enumerated(listeners: &[Listener]) -> String {
     names.join(" and ")
 }
 
-/// Says which callers and which web pages a configuration lets in. `is_local` says whether all listeners are reachable
+/// Returns which callers and which web pages a configuration lets in. `is_local` is whether all listeners are reachable
 /// from this machine alone.
 fn who_may_ask(config: &Config, is_local: bool) -> String {
     format!("{}; {}", callers(&config.access, is_local), pages(&config.cors))
@@ -188,15 +112,18 @@ fn names(names: impl ExactSizeIterator<Item = String>) -> String {
 mod tests {
     use std::path::Path;
 
-    use url::Url;
-
+    use super::super::credential::find_credential;
     use super::*;
-    use crate::config::{Environment, Overrides, Remote};
+    use crate::config::{Environment, Overrides};
 
-    fn who(text: &str, is_local: bool) -> String {
+    fn parse(text: &str) -> Config {
         let file = (Path::new("c.toml"), text);
         let config = Config::parse(Some(file), &Environment::default(), &Overrides::default());
-        who_may_ask(&config.unwrap_or_else(|error| panic!("{error}")), is_local)
+        config.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn who(text: &str, is_local: bool) -> String {
+        who_may_ask(&parse(text), is_local)
     }
 
     #[test]
@@ -223,12 +150,14 @@ mod tests {
 
     #[test]
     fn four_lines_name_profiles_where_there_are_several() {
-        let file = (Path::new("c.toml"), "");
-        let config = Config::parse(Some(file), &Environment::default(), &Overrides::default());
-        let config = config.unwrap_or_else(|error| panic!("{error}"));
-        let here = TokenSource::new("default", "file a.properties", "https://here.example/oauth2/token");
+        let source = |profile: &str, credential: &str| TokenSource {
+            profile: profile.to_owned(),
+            credential: credential.to_owned(),
+            issuer: "https://here.example/oauth2/token".to_owned(),
+        };
+        let here = source("default", "file a.properties");
         let lines = |sources: &[TokenSource]| {
-            let [credential, issuer, ..] = Summary::new(&config, sources, &[], &[]).lines();
+            let [credential, issuer, ..] = summary(&parse(""), sources, None, &[], &[]);
             (credential, issuer)
         };
         let issuer = "issuer: https://here.example/oauth2/token";
@@ -236,31 +165,32 @@ mod tests {
             lines(std::slice::from_ref(&here)),
             ("credential: file a.properties".into(), issuer.into())
         );
-        let maps = TokenSource {
-            profile: "maps".to_owned(),
-            credential: "file b.properties".to_owned(),
-            ..here.clone()
-        };
+        let maps = source("maps", "file b.properties");
         let both = "credential: default: file a.properties; maps: file b.properties";
         assert_eq!(lines(&[here, maps]), (both.into(), issuer.into()));
     }
 
     #[test]
     fn another_token_provider_is_named_with_the_file_of_its_key() {
-        let url = Url::parse("https://tokens.example/getToken").expect("is a URL");
-        let socket = Remote::Socket("/run/other.sock".into());
-        let key = Some(("/etc/key".into(), "planted".into()));
-        for (at, key, credential, issuer) in [
+        let key = tempfile::NamedTempFile::new().expect("can be made");
+        let file = format!("file {}", key.path().display());
+        let key = format!("api_key_file = '{}'", key.path().display());
+        for (profile, credential, issuer) in [
             (
-                Remote::Url(url),
-                key,
-                "file /etc/key",
+                format!("remote = 'https://tokens.example/getToken'\n{key}"),
+                &*file,
                 "https://tokens.example/getToken, another token provider",
             ),
-            (socket, None, "none needed", "unix:/run/other.sock, another token provider"),
+            (
+                "remote = 'unix:/run/other.sock'".to_owned(),
+                "none needed",
+                "unix:/run/other.sock, another token provider",
+            ),
         ] {
-            let source = FoundCredential::ApiKey { at, key }.token_source("default");
-            assert_eq!(source, TokenSource::new("default", credential, issuer));
+            let config = parse(&format!("[profiles.default]\n{profile}"));
+            let found = find_credential("default", &config, &Environment::default()).expect("is there");
+            let source = found.token_source("default");
+            assert_eq!((&*source.credential, &*source.issuer), (credential, issuer));
         }
     }
 }

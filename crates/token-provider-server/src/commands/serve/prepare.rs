@@ -9,7 +9,7 @@ use crate::config::{Config, Environment, LoadedConfig};
 use crate::http::Page;
 use crate::listen::{self, Capacity, Listener, Tls};
 use crate::sandbox::Account;
-use crate::setup::{self, Service, Summary};
+use crate::setup::{self, Service};
 use crate::telemetry::audit::Audit;
 
 /// What a server is started with.
@@ -54,10 +54,9 @@ impl Prepared {
     /// Logs where tokens come from, where the server listens, who may ask, and how many.
     pub(super) fn announce(&self, config: &Config) {
         let Self { capacity, listeners, service, .. } = self;
-        let summary = Summary::new(config, &service.sources, listeners, &self.admin)
-            .with_sandbox(self.page.sandbox_origin());
         setup::warn_of_plain_listeners(config, listeners);
-        for line in summary.lines() {
+        let sandbox = self.page.sandbox_origin();
+        for line in setup::summary(config, &service.sources, sandbox, listeners, &self.admin) {
             tracing::info!("{line}");
         }
         if capacity.is_short_of_files() {

@@ -137,7 +137,7 @@ impl Setup {
             .expect("is well-formed");
         let profile = |name: &String| match &self.provider {
             Some(provider) if *name == config.profile => Profile::new(name, Vec::new(), provider.clone()),
-            _ => setup::profile(name, &config, credential.clone()).expect("can be set up").0,
+            _ => setup::profile(name, &config, credential.clone()).expect("can be set up"),
         };
         let handout = Handout::new(config.profiles.keys().map(profile), &config.profile);
         let trail = self.trail.map_or(AuditConfig::Off, AuditConfig::File);
