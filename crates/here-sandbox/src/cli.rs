@@ -15,9 +15,6 @@ use crate::config::SandboxConfig;
 use crate::fault::Fault;
 use crate::sandbox::Sandbox;
 
-/// `localhost:0` is a port that is free on two addresses: the second may be taken.
-const PORT_ATTEMPTS: usize = 8;
-
 /// How the account is run.
 #[derive(Args, Debug)]
 pub struct Options {
@@ -113,13 +110,19 @@ impl Listen {
     ///
     /// Returns an error if the port cannot be bound; says what to do.
     pub async fn bind(self) -> Result<(Vec<TcpListener>, SocketAddr), RunError> {
-        let listeners = match self.address {
-            Some(address) => vec![bind_tcp(address, self.port).await?],
-            None => bind_localhost(self.port).await?,
-        };
-        let first = listeners.first().map(TcpListener::local_addr).transpose();
-        let port = first.map_err(|source| system("a socket without an address", source))?;
-        let port = port.map_or(self.port, |address| address.port());
+        let host = self.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let first = bind_tcp(host, self.port).await?;
+        let port = first.local_addr().map_err(|source| system("a socket without an address", source))?.port();
+        let mut listeners = vec![first];
+        if self.address.is_none() {
+            match bind_tcp(Ipv6Addr::LOCALHOST.into(), port).await {
+                Ok(second) => listeners.push(second),
+                Err(error) if is_absent(&error) => {}
+                // The port that the system chose is free on one address alone: it chooses again.
+                Err(_taken) if self.port == 0 => return Box::pin(self.bind()).await,
+                Err(error) => return Err(error),
+            }
+        }
         Ok((listeners, SocketAddr::new(self.callable_address(), port)))
     }
 
@@ -150,22 +153,6 @@ impl FromStr for Listen {
     }
 }
 
-async fn bind_localhost(port: u16) -> Result<Vec<TcpListener>, RunError> {
-    let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
-    loop {
-        attempts -= 1;
-        let first = bind_tcp(Ipv4Addr::LOCALHOST.into(), port).await?;
-        // Port 0 was chosen by now: both get the same.
-        let chosen = first.local_addr().map_or(port, |address| address.port());
-        match bind_tcp(Ipv6Addr::LOCALHOST.into(), chosen).await {
-            Ok(second) => return Ok(vec![first, second]),
-            Err(RunError::System { source, .. }) if is_absent_address(&source) => return Ok(vec![first]),
-            Err(error) if attempts == 0 => return Err(error),
-            Err(_taken) => {}
-        }
-    }
-}
-
 async fn bind_tcp(address: IpAddr, port: u16) -> Result<TcpListener, RunError> {
     let address = SocketAddr::new(address, port);
     TcpListener::bind(address).await.map_err(|source| {
@@ -183,9 +170,10 @@ async fn bind_tcp(address: IpAddr, port: u16) -> Result<TcpListener, RunError> {
 }
 
 /// A machine without IPv6 has no `::1`.
-fn is_absent_address(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
-        || error.to_string().contains("Address family not supported")
+fn is_absent(error: &RunError) -> bool {
+    let RunError::System { source, .. } = error else { return false };
+    matches!(source.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        || source.to_string().contains("Address family not supported")
 }
 
 /// Never replaces a file: it may be the real credential, which cannot be downloaded a second time.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+pub(crate) use control::Applied;
 pub use control::FaultControl;
-pub(crate) use control::{Applied, Route};
 
 /// The longest delay, in milliseconds.
 const MAX_DELAY_MS: u64 = 600_000;

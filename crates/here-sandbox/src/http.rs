@@ -15,7 +15,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 
 use crate::account::Account;
-use crate::fault::Route;
+use crate::fault::Target;
 use crate::problem::Refusal;
 use envelope::Envelope;
 use misbehave::MAX_BODY;
@@ -29,15 +29,15 @@ pub(crate) fn router(account: &Arc<Account>) -> Router {
     let data = data::routes(account);
     let control = control::routes();
 
-    let in_envelope = |routes: Router<Arc<Account>>, route: Route| {
-        let envelope = Envelope { account: Arc::clone(account), route };
+    let in_envelope = |routes: Router<Arc<Account>>, target: Option<Target>| {
+        let envelope = Envelope { account: Arc::clone(account), target };
         let layer = middleware::from_fn_with_state(envelope, envelope::envelope);
         routes.method_not_allowed_fallback(|| async { Refusal::METHOD_NOT_ALLOWED }).layer(layer)
     };
-    in_envelope(token, Route::Token)
-        .merge(in_envelope(others, Route::Account))
-        .merge(in_envelope(data, Route::Data).layer(middleware::from_fn(data::cors)))
-        .merge(in_envelope(control, Route::Control))
+    in_envelope(token, Some(Target::Token))
+        .merge(in_envelope(others, Some(Target::All)))
+        .merge(in_envelope(data, Some(Target::Data)).layer(middleware::from_fn(data::cors)))
+        .merge(in_envelope(control, None))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Arc::clone(account))
 }

@@ -67,21 +67,18 @@ async fn main() -> ExitCode {
 }
 
 fn start_log(arguments: &Arguments) {
-    let level = match (arguments.quiet, arguments.verbose) {
-        (0, 0) => LevelFilter::INFO,
-        (0, 1) => LevelFilter::DEBUG,
-        (0, _) => LevelFilter::TRACE,
-        (1, _) => LevelFilter::WARN,
-        _ => LevelFilter::ERROR,
-    };
+    let levels =
+        [LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE];
+    let index = usize::from((2 + arguments.verbose.min(2)).saturating_sub(arguments.quiet));
+    let level = levels.get(index).copied().expect("from 0 to 4");
     let is_terminal = io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(is_terminal);
     // It would panic over a reader of the log that has gone away.
     let log = log.log_internal_errors(false);
     match arguments.log_format {
-        Some(LogFormat::Json) => log.json().flatten_event(true).init(),
-        None if !is_terminal => log.json().flatten_event(true).init(),
-        _ => log.init(),
+        None if is_terminal => log.init(),
+        Some(LogFormat::Text) => log.init(),
+        _ => log.json().flatten_event(true).init(),
     }
 }
 

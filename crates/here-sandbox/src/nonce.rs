@@ -24,15 +24,11 @@ pub(crate) struct NonceMemory {
 impl NonceMemory {
     /// A timestamp may lie `window_seconds` ahead of the clock and is then good for twice as long.
     pub(crate) fn new(window_seconds: i64) -> Self {
-        Self::with_max(window_seconds, MAX_NONCES)
-    }
-
-    fn with_max(window_seconds: i64, max: usize) -> Self {
         Self {
             seen: HashSet::new(),
             order: VecDeque::new(),
             keep_seconds: window_seconds.saturating_mul(2),
-            max,
+            max: MAX_NONCES,
         }
     }
 
@@ -95,7 +91,7 @@ mod tests {
 
     #[test]
     fn oldest_nonce_goes_first_when_memory_is_full() {
-        let mut memory = NonceMemory::with_max(300, 2);
+        let mut memory = NonceMemory { max: 2, ..NonceMemory::new(300) };
         assert!(memory.consume_at(0, "key", 0, "a") && memory.consume_at(0, "key", 0, "b"));
         assert!(memory.consume_at(0, "key", 0, "c"));
         assert!(!memory.consume_at(0, "key", 0, "c"));

@@ -1,6 +1,8 @@
 //! Reads an OAuth 1.0a `Authorization` header (RFC 5849 §3.5.1) without guessing what a malformed one may
 //! have meant.
 
+use std::collections::HashSet;
+
 use crate::percent;
 
 /// The longest nonce that is accepted: far beyond every SDK's (6 to 36 characters), short enough to log.
@@ -34,7 +36,8 @@ impl Authorization {
             return Err(malformed("the scheme is not OAuth"));
         }
         let mut signed = split_parameters(parameters)?;
-        if let Some(name) = first_repeated(&signed) {
+        let mut names = HashSet::new();
+        if let Some((name, _)) = signed.iter().find(|(name, _)| !names.insert(name)) {
             return Err(malformed(format!("{name} is given twice")));
         }
         let position = signed.iter().position(|(name, _)| name == "oauth_signature");
@@ -84,15 +87,6 @@ fn split_parameters(text: &str) -> Result<Vec<(String, String)>, Malformed> {
             .ok_or_else(|| malformed("a comma is missing between parameters"))?
             .trim_start();
     }
-}
-
-fn first_repeated(parameters: &[(String, String)]) -> Option<&str> {
-    let mut names: Vec<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
-    names.sort_unstable();
-    names.windows(2).find_map(|pair| match pair {
-        [one, other] if one == other => Some(*one),
-        _ => None,
-    })
 }
 
 /// Digits only: `str::parse` would take a sign. More digits than fit are still a timestamp, far outside

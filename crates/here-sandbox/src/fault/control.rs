@@ -26,16 +26,6 @@ impl From<Fault> for Entry {
     }
 }
 
-/// The part of the sandbox that a request goes to, as far as faults are concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Route {
-    Token,
-    Account,
-    Data,
-    /// Where faults are made and cleared: it never misbehaves.
-    Control,
-}
-
 /// What one request gets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Applied {
@@ -67,11 +57,12 @@ impl FaultControl {
         self.lock().iter().map(|entry| entry.fault.clone()).collect()
     }
 
-    /// Finds out what a request gets, and uses up one of a counted fault.
-    pub(crate) fn take(&self, route: Route) -> Applied {
+    /// Finds out what a request gets, and uses up one of a counted fault. Requests that neither get a token nor need one
+    /// are [`Target::All`]: only faults for all of them apply.
+    pub(crate) fn take(&self, target: Target) -> Applied {
         let mut list = self.lock();
         let mut applied = Applied { skew: skew(&list), ..Applied::default() };
-        let applies = |fault: &Fault| fault.target.covers(route);
+        let applies = |fault: &Fault| fault.target == target || fault.target == Target::All;
         for Entry { fault, .. } in list.iter().filter(|entry| entry.fault.count.is_none()) {
             if applies(fault) {
                 applied.overlay(fault);
@@ -106,17 +97,6 @@ impl Applied {
     }
 }
 
-impl Target {
-    fn covers(self, route: Route) -> bool {
-        match (self, route) {
-            (_, Route::Control)
-            | (Self::Token, Route::Account | Route::Data)
-            | (Self::Data, Route::Account | Route::Token) => false,
-            (Self::Token, Route::Token) | (Self::Data, Route::Data) | (Self::All, _) => true,
-        }
-    }
-}
-
 /// The first counted fault with a skew decides, as it does for everything else; else the latest without a
 /// count.
 fn skew(list: &[Entry]) -> i64 {
@@ -130,8 +110,8 @@ fn skew(list: &[Entry]) -> i64 {
 mod tests {
     use super::*;
 
-    fn statuses(control: &FaultControl, route: Route, requests: usize) -> Vec<Option<u16>> {
-        (0..requests).map(|_| control.take(route).fault.status).collect()
+    fn statuses(control: &FaultControl, target: Target, requests: usize) -> Vec<Option<u16>> {
+        (0..requests).map(|_| control.take(target).fault.status).collect()
     }
 
     #[test]
@@ -139,9 +119,9 @@ mod tests {
         let control = FaultControl::default();
         control.inject(Fault::new().with_status(503).with_count(2));
         control.inject(Fault::new().with_status(429).with_count(1));
-        assert_eq!(statuses(&control, Route::Token, 4), [Some(503), Some(503), Some(429), None]);
+        assert_eq!(statuses(&control, Target::Token, 4), [Some(503), Some(503), Some(429), None]);
         assert_eq!(control.list(), []);
-        assert_eq!(control.take(Route::Token), Applied::default());
+        assert_eq!(control.take(Target::Token), Applied::default());
     }
 
     #[test]
@@ -150,26 +130,21 @@ mod tests {
         control.inject(Fault::new().with_lifetime(5));
         control.inject(Fault::new().with_status(500).with_lifetime(6));
         control.inject(Fault::new().with_status(503).with_count(1));
-        let first = control.take(Route::Token).fault;
+        let first = control.take(Target::Token).fault;
         assert_eq!((first.status, first.lifetime_s), (Some(503), Some(6)));
-        assert_eq!(statuses(&control, Route::Token, 2), [Some(500), Some(500)]);
+        assert_eq!(statuses(&control, Target::Token, 2), [Some(500), Some(500)]);
         control.clear();
-        assert_eq!(statuses(&control, Route::Token, 1), [None]);
+        assert_eq!(statuses(&control, Target::Token, 1), [None]);
     }
 
     #[test]
     fn fault_applies_to_its_target_alone() {
-        use Route::{Account, Control, Data, Token};
-        let cases = [
-            (Target::Token, vec![Token]),
-            (Target::Data, vec![Data]),
-            (Target::All, vec![Token, Account, Data]),
-        ];
-        for (target, expected) in cases {
+        use Target::{All, Data, Token};
+        for (target, expected) in [(Token, vec![Token]), (Data, vec![Data]), (All, vec![Token, All, Data])] {
             let control = FaultControl::default();
             control.inject(Fault::new().with_target(target).with_status(500));
-            let hit = |route: &Route| control.take(*route).any;
-            assert_eq!([Token, Account, Data, Control].into_iter().filter(hit).collect::<Vec<_>>(), expected);
+            let hit = |requested: &Target| control.take(*requested).any;
+            assert_eq!([Token, All, Data].into_iter().filter(hit).collect::<Vec<_>>(), expected);
         }
     }
 
@@ -177,8 +152,8 @@ mod tests {
     fn request_for_another_target_uses_up_nothing() {
         let control = FaultControl::default();
         control.inject(Fault::new().with_status(503).with_count(1));
-        assert_eq!(statuses(&control, Route::Data, 3), [None, None, None]);
-        assert_eq!(statuses(&control, Route::Token, 1), [Some(503)]);
+        assert_eq!(statuses(&control, Target::Data, 3), [None, None, None]);
+        assert_eq!(statuses(&control, Target::Token, 1), [Some(503)]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -190,10 +165,10 @@ mod tests {
         ]);
         control.inject(Fault::new().with_clock_skew(7).with_end_after(30));
         tokio::time::advance(Duration::from_millis(19_999)).await;
-        assert_eq!(statuses(&control, Route::Token, 1), [Some(503)]);
+        assert_eq!(statuses(&control, Target::Token, 1), [Some(503)]);
         assert_eq!((control.list().len(), control.skew()), (3, 7));
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(statuses(&control, Route::Token, 1), [None]);
+        assert_eq!(statuses(&control, Target::Token, 1), [None]);
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(control.list(), [Fault::new().with_clock_skew(600)]);
         assert_eq!(control.skew(), 600);
@@ -204,9 +179,9 @@ mod tests {
         let control = FaultControl::default();
         control.inject(Fault::new().with_clock_skew(600).with_count(2));
         control.inject(Fault::new().with_clock_skew(7));
-        assert_eq!(control.take(Route::Token).skew, 600);
-        assert_eq!(control.take(Route::Account).skew, 600);
-        assert_eq!(control.take(Route::Token).skew, 600);
+        assert_eq!(control.take(Target::Token).skew, 600);
+        assert_eq!(control.take(Target::All).skew, 600);
+        assert_eq!(control.take(Target::Token).skew, 600);
         assert_eq!(control.skew(), 7);
         control.inject(Fault::new().with_clock_skew(8));
         assert_eq!(control.skew(), 8);

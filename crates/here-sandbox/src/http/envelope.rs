@@ -10,7 +10,7 @@ use axum::response::Response;
 use super::misbehave;
 use crate::account::Account;
 use crate::clock;
-use crate::fault::{Applied, Route};
+use crate::fault::{Applied, Target};
 use crate::random;
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -18,24 +18,24 @@ const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 /// The longest correlation id that is taken over from a request.
 const MAX_CORRELATION_ID: usize = 128;
 
-/// Which part of the sandbox the routes inside belong to.
+/// Which faults the routes inside take part in.
 #[derive(Clone)]
 pub(super) struct Envelope {
     pub(super) account: Arc<Account>,
-    pub(super) route: Route,
+    /// `None` where faults are made and cleared: there nothing misbehaves.
+    pub(super) target: Option<Target>,
 }
 
 pub(super) async fn envelope(State(envelope): State<Envelope>, mut request: Request, next: Next) -> Response {
-    let Envelope { account, route } = envelope;
+    let Envelope { account, target } = envelope;
     let correlation_id = correlation_id(request.headers());
     // A browser's preflight is not the request that a fault was asked for; it would use up the count.
-    let applied = if request.method() == Method::OPTIONS {
-        Applied { skew: account.faults.skew(), ..Applied::default() }
-    } else {
-        account.faults.take(route)
+    let applied = match target.filter(|_| request.method() != Method::OPTIONS) {
+        Some(target) => account.faults.take(target),
+        None => Applied { skew: account.faults.skew(), ..Applied::default() },
     };
-    let is_data = route == Route::Data && request.method() != Method::OPTIONS;
-    if route == Route::Token {
+    let is_data = target == Some(Target::Data) && request.method() != Method::OPTIONS;
+    if target == Some(Target::Token) {
         let mut stats = account.stats();
         stats.token_requests += 1;
         stats.faults_applied += u64::from(applied.any);

@@ -80,7 +80,11 @@ fn what_cannot_be_used_ends_with_its_exit_code_and_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("there"), "here.access.key.id = an-id\n").unwrap();
     for (arguments, code, expected) in [
-        (&["--write-credentials", "there"][..], 2, "there exists, and is not replaced"),
+        (
+            &["--listen", "127.0.0.1:0", "--write-credentials", "there"][..],
+            2,
+            "there exists, and is not replaced",
+        ),
         (&["--write-credentials", "c", "--listen", "192.0.2.1:8080"], 2, "loopback only"),
         (&["--listen", "unix:/tmp/x"], 2, "one TCP port"),
         (&["--listen", "192.0.2.1:0"], 1, "cannot listen at 192.0.2.1:0"),
