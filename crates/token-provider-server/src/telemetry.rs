@@ -7,7 +7,6 @@ pub mod audit;
 mod config;
 mod exposition;
 mod flood;
-mod histogram;
 mod issuer;
 pub(crate) mod log;
 mod process;
@@ -28,7 +27,6 @@ use self::flood::Flood;
 
 pub use self::config::ConfigStatus;
 pub use self::exposition::{Exposition, Format, Kind};
-pub use self::histogram::Histogram;
 pub use self::issuer::{MeteredIssuer, place_of};
 pub use self::log::{LastLines, init, lines_lost, report_panics, set_level};
 pub use self::process::Process;

@@ -1,6 +1,8 @@
 //! `/metrics`: every name in one place. Values of labels come from the configuration and from code, never from callers,
 //! so that there are only so many of them.
 
+use std::sync::Arc;
+
 use token_provider::Scope;
 
 use crate::access::ProfileStatus;
@@ -11,32 +13,37 @@ use crate::telemetry::{self, Exposition, Format, Kind, Process};
 /// Labels of one token.
 type TokenLabels<'a> = [(&'static str, &'a str); 3];
 
-pub(super) fn page(app: &App, format: Format, process: Option<Process>) -> String {
-    let mut page = Exposition::new(format);
+/// Returns the page.
+pub(super) fn page(app: &Arc<App>, format: Format, process: Option<Process>) -> String {
+    let app = Arc::clone(app);
+    format.page(move |page| write(page, &app, process))
+}
+
+fn write(page: &mut Exposition<'_>, app: &App, process: Option<Process>) {
     let profiles: Vec<ProfileStatus<'_>> = app.access().handout().status().collect();
-    build(&mut page);
-    config(&mut page, app);
-    handouts(&mut page, &profiles);
-    requests(&mut page, app);
+    build(page);
+    config(page, app);
+    handouts(page, &profiles);
+    requests(page, app);
     if let Some((provider, is_up)) = app.access().rules().identity_provider() {
         page.family(
             "token_provider_oidc_up",
             Kind::Gauge,
             "Whether the identity provider, when it was last asked, had keys that can be used: 1, else 0.",
         )
-        .sample(&[("provider", provider)], u8::from(is_up));
+        .sample(&[("provider", provider)], u64::from(is_up));
     }
-    issuers(&mut page, &profiles);
-    tokens(&mut page, &profiles);
+    issuers(page, &profiles);
+    tokens(page, &profiles);
     if let Some(audit) = app.telemetry().audit() {
-        trail(&mut page, audit);
+        trail(page, audit);
     }
     page.family(
         "token_provider_log_lines_lost_total",
         Kind::Counter,
         "Log lines lost, because too many waited for their reader or because they could not be written.",
     )
-    .sample(&[], telemetry::lines_lost());
+    .count(&[], telemetry::lines_lost());
     if let Some(end) = app.telemetry().certificate_expiry() {
         page.family(
             "token_provider_certificate_expiry_timestamp_seconds",
@@ -46,26 +53,25 @@ pub(super) fn page(app: &App, format: Format, process: Option<Process>) -> Strin
         .sample(&[], end.as_secs());
     }
     if let Some(process) = process {
-        process.write(&mut page);
+        process.write(page);
     }
-    page.finish()
 }
 
-fn build(page: &mut Exposition) {
+fn build(page: &mut Exposition<'_>) {
     page.family("token_provider_build_info", Kind::Info, "The version that runs; always 1.")
-        .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+        .info(&[("version", env!("CARGO_PKG_VERSION"))]);
 }
 
-fn config(page: &mut Exposition, app: &App) {
+fn config(page: &mut Exposition<'_>, app: &App) {
     page.family(
         "token_provider_config_last_reload_successful",
         Kind::Gauge,
         "Whether the server does what the configuration file said when it was last read: 1, else 0.",
     )
-    .sample(&[], u8::from(app.telemetry().config().is_reloaded()));
+    .sample(&[], u64::from(app.telemetry().config().is_reloaded()));
 }
 
-fn handouts(page: &mut Exposition, profiles: &[ProfileStatus<'_>]) {
+fn handouts(page: &mut Exposition<'_>, profiles: &[ProfileStatus<'_>]) {
     let mut handouts = page.family(
         "token_provider_handouts_total",
         Kind::Counter,
@@ -74,7 +80,7 @@ fn handouts(page: &mut Exposition, profiles: &[ProfileStatus<'_>]) {
     for profile in profiles {
         let outcomes = [("held", profile.held), ("waited", profile.waited), ("failed", profile.failed)];
         for (outcome, count) in outcomes {
-            handouts.sample(&[("profile", profile.name), ("outcome", outcome)], count);
+            handouts.count(&[("profile", profile.name), ("outcome", outcome)], count);
         }
     }
     let mut ready = page.family(
@@ -83,7 +89,7 @@ fn handouts(page: &mut Exposition, profiles: &[ProfileStatus<'_>]) {
         "Whether tokens that callers ask for can be handed out: 1, else 0.",
     );
     for profile in profiles {
-        ready.sample(&[("profile", profile.name)], u8::from(profile.is_ready));
+        ready.sample(&[("profile", profile.name)], u64::from(profile.is_ready));
     }
     let mut rotated = page.family(
         "token_provider_credential_last_rotation_successful",
@@ -91,16 +97,16 @@ fn handouts(page: &mut Exposition, profiles: &[ProfileStatus<'_>]) {
         "Whether the credential in use is the one that its file holds: 1, else 0.",
     );
     for profile in profiles {
-        rotated.sample(&[("profile", profile.name)], u8::from(profile.rotation_problem.is_none()));
+        rotated.sample(&[("profile", profile.name)], u64::from(profile.rotation_problem.is_none()));
     }
 }
 
-fn requests(page: &mut Exposition, app: &App) {
+fn requests(page: &mut Exposition<'_>, app: &App) {
     let telemetry = app.telemetry();
     let mut refusals =
         page.family("token_provider_refusals_total", Kind::Counter, "Requests that a rule refused.");
     for (rule, count) in telemetry.refusals() {
-        refusals.sample(&[("rule", rule.as_str())], count);
+        refusals.count(&[("rule", rule.as_str())], count);
     }
     let mut limited = page.family(
         "token_provider_callers_limited_total",
@@ -108,13 +114,13 @@ fn requests(page: &mut Exposition, app: &App) {
         "Requests refused for coming too often, by how the caller had shown who it is.",
     );
     for (method, count) in telemetry.limited() {
-        limited.sample(&[("method", method.as_str())], count);
+        limited.count(&[("method", method.as_str())], count);
     }
     page.family("token_provider_connections_open", Kind::Gauge, "Connections of callers that are open.")
         .sample(&[], telemetry.connections());
 }
 
-fn issuers(page: &mut Exposition, profiles: &[ProfileStatus<'_>]) {
+fn issuers(page: &mut Exposition<'_>, profiles: &[ProfileStatus<'_>]) {
     let issuers = || profiles.iter().filter_map(|profile| Some((profile.name, profile.issuer?)));
     let mut requests = page.family(
         "token_provider_issuer_requests_total",
@@ -123,7 +129,7 @@ fn issuers(page: &mut Exposition, profiles: &[ProfileStatus<'_>]) {
     );
     for (profile, issuer) in issuers() {
         for (outcome, count) in issuer.ended() {
-            requests.sample(&[("profile", profile), ("outcome", outcome.as_str())], count);
+            requests.count(&[("profile", profile), ("outcome", outcome.as_str())], count);
         }
     }
     let mut failures = page.family(
@@ -132,7 +138,7 @@ fn issuers(page: &mut Exposition, profiles: &[ProfileStatus<'_>]) {
         "Requests to the issuer that brought no token, whatever the reason.",
     );
     for (profile, issuer) in issuers() {
-        failures.sample(&[("profile", profile)], issuer.failures());
+        failures.count(&[("profile", profile)], issuer.failures());
     }
     let mut durations = page.family(
         "token_provider_issuer_request_duration_seconds",
@@ -158,7 +164,7 @@ fn token_labels<'a>(profile: &'a str, scope: &'a str, lifetime: &'a str) -> Toke
     [("profile", profile), ("scope", scope), ("lifetime", lifetime)]
 }
 
-fn tokens(page: &mut Exposition, profiles: &[ProfileStatus<'_>]) {
+fn tokens(page: &mut Exposition<'_>, profiles: &[ProfileStatus<'_>]) {
     let mut slots = Vec::new();
     for profile in profiles {
         for slot in &profile.tokens {
@@ -180,7 +186,7 @@ fn tokens(page: &mut Exposition, profiles: &[ProfileStatus<'_>]) {
         "Whether the held token's successor is due: 1, else 0.",
     );
     for (profile, scope, lifetime, slot) in &slots {
-        due.sample(&token_labels(profile, scope, lifetime), u8::from(slot.is_due));
+        due.sample(&token_labels(profile, scope, lifetime), u64::from(slot.is_due));
     }
     let mut failures = page.family(
         "token_provider_token_failures",
@@ -200,15 +206,15 @@ fn tokens(page: &mut Exposition, profiles: &[ProfileStatus<'_>]) {
     }
 }
 
-fn trail(page: &mut Exposition, audit: &Audit) {
+fn trail(page: &mut Exposition<'_>, audit: &Audit) {
     page.family("token_provider_audit_lines_total", Kind::Counter, "Audit lines written.")
-        .sample(&[], audit.written());
+        .count(&[], audit.written());
     let mut lost = page.family(
         "token_provider_audit_lines_lost_total",
         Kind::Counter,
         "Audit lines lost, because too many waited or because they could not be written.",
     );
     for (reason, count) in audit.lost() {
-        lost.sample(&[("reason", reason)], count);
+        lost.count(&[("reason", reason)], count);
     }
 }

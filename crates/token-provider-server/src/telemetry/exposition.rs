@@ -1,9 +1,17 @@
 //! Metrics as text, in the two forms that Prometheus reads: its own (version 0.0.4) and `OpenMetrics` 1.0.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::time::Duration;
 
-use super::Histogram;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeMetric as _, MetricEncoder, NoLabelSet,
+    prometheus_text, text,
+};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+pub use prometheus_client::metrics::MetricType as Kind;
 
 /// The form of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,33 +23,13 @@ pub enum Format {
     OpenMetrics,
 }
 
-/// What a metric's numbers mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Kind {
-    /// Only grows; its name ends in `_total`.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// Buckets of observed values.
-    Histogram,
-    /// Labels are all it says; its name ends in `_info`.
-    Info,
-}
-
 /// A page of metrics in the making.
 #[derive(Debug)]
-pub struct Exposition {
-    format: Format,
-    text: String,
-}
+pub struct Exposition<'a>(DescriptorEncoder<'a>);
 
 /// One metric, whose samples follow.
 #[derive(Debug)]
-pub struct Family<'a> {
-    text: &'a mut String,
-    name: &'a str,
-}
+pub struct Family<'a>(MetricEncoder<'a>);
 
 impl Format {
     /// Returns the media type.
@@ -51,91 +39,83 @@ impl Format {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         }
     }
+
+    /// Returns the page that `write` fills.
+    pub fn page(self, write: impl Fn(&mut Exposition<'_>) + Send + Sync + 'static) -> String {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Page(write)));
+        let mut page = String::with_capacity(16 * 1024);
+        let result = match self {
+            Self::Prometheus => prometheus_text::encode(&mut page, &registry),
+            Self::OpenMetrics => text::encode(&mut page, &registry),
+        };
+        result.expect("a String takes everything");
+        page
+    }
 }
 
-impl Exposition {
-    /// Begins an empty page.
-    pub fn new(format: Format) -> Self {
-        Self { format, text: String::with_capacity(16 * 1024) }
-    }
+struct Page<F>(F);
 
+impl<F> fmt::Debug for Page<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page").finish_non_exhaustive()
+    }
+}
+
+impl<F: Fn(&mut Exposition<'_>) + Send + Sync + 'static> Collector for Page<F> {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        (self.0)(&mut Exposition(encoder));
+        Ok(())
+    }
+}
+
+impl Exposition<'_> {
     /// Begins a metric. `name` is whole, with the ending that its kind asks for.
-    pub fn family<'a>(&'a mut self, name: &'a str, kind: Kind, help: &str) -> Family<'a> {
-        // OpenMetrics §5.1: the ending belongs to the sample, not to the family.
-        let (family, word) = match (kind, self.format) {
-            (Kind::Counter, Format::OpenMetrics) => (name.strip_suffix("_total").unwrap_or(name), "counter"),
-            (Kind::Info, Format::OpenMetrics) => (name.strip_suffix("_info").unwrap_or(name), "info"),
-            (Kind::Counter, Format::Prometheus) => (name, "counter"),
-            (Kind::Gauge, _) | (Kind::Info, Format::Prometheus) => (name, "gauge"),
-            (Kind::Histogram, _) => (name, "histogram"),
+    pub fn family<'s>(&'s mut self, name: &'s str, kind: Kind, help: &str) -> Family<'s> {
+        // Which the encoder adds.
+        let ending = match kind {
+            Kind::Counter => "_total",
+            Kind::Info => "_info",
+            _ => "",
         };
-        // Writing to a `String` cannot fail, here and below.
-        let _ = writeln!(self.text, "# HELP {family} {help}\n# TYPE {family} {word}");
-        Family { text: &mut self.text, name }
-    }
-
-    /// Returns the whole page.
-    pub fn finish(mut self) -> String {
-        if self.format == Format::OpenMetrics {
-            self.text.push_str("# EOF\n");
-        }
-        self.text
+        let name = name.strip_suffix(ending).expect("the name has the ending of its kind");
+        let family = self.0.encode_descriptor(name, help, None, kind);
+        Family(family.expect("a String takes everything"))
     }
 }
 
 impl Family<'_> {
-    /// Adds a number.
-    pub fn sample(&mut self, labels: &[(&str, &str)], value: impl fmt::Display) {
-        self.line("", labels, None, value);
+    /// Adds a value of a gauge.
+    pub fn sample(&mut self, labels: &[(&str, &str)], value: impl EncodeGaugeValue) {
+        self.add(labels, |mut sample| sample.encode_gauge(&value));
     }
 
-    /// Adds a span of time, in seconds.
+    /// Adds a value of a counter.
+    pub fn count(&mut self, labels: &[(&str, &str)], value: impl EncodeCounterValue) {
+        self.add(labels, |mut sample| sample.encode_counter::<NoLabelSet, _, u64>(&value, None));
+    }
+
+    /// Adds a span of time to a gauge, in seconds.
     pub fn seconds(&mut self, labels: &[(&str, &str)], span: Duration) {
-        self.sample(labels, span.as_secs_f64());
+        if span.subsec_nanos() == 0 {
+            self.sample(labels, span.as_secs());
+        } else {
+            self.sample(labels, span.as_secs_f64());
+        }
+    }
+
+    /// Adds what is told by labels alone.
+    pub fn info(&mut self, labels: &[(&str, &str)]) {
+        self.0.encode_info(&labels).expect("a String takes everything");
     }
 
     /// Adds all of a histogram.
     pub fn histogram(&mut self, labels: &[(&str, &str)], histogram: &Histogram) {
-        let mut count = 0;
-        for (bound, sum) in histogram.buckets() {
-            // With a fraction always, as OpenMetrics §6.2 has it: 1.0 and not 1.
-            let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| format!("{:?}", bound.as_secs_f64()));
-            self.line("_bucket", labels, Some(&bound), sum);
-            count = sum;
-        }
-        self.line("_sum", labels, None, histogram.sum().as_secs_f64());
-        self.line("_count", labels, None, count);
+        self.add(labels, |sample| histogram.encode(sample));
     }
 
-    fn line(&mut self, suffix: &str, labels: &[(&str, &str)], bound: Option<&str>, value: impl fmt::Display) {
-        let _ = write!(self.text, "{}{suffix}", self.name);
-        let labels = labels.iter().copied().chain(bound.map(|bound| ("le", bound)));
-        let mut separator = '{';
-        for (name, value) in labels {
-            let _ = write!(self.text, "{separator}{name}=\"{}\"", Escaped(value));
-            separator = ',';
-        }
-        if separator == ',' {
-            self.text.push('}');
-        }
-        let _ = writeln!(self.text, " {value}");
-    }
-}
-
-/// A label's value, as both forms want it.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '\\' => f.write_str("\\\\")?,
-                '"' => f.write_str("\\\"")?,
-                '\n' => f.write_str("\\n")?,
-                _ => f.write_char(c)?,
-            }
-        }
-        Ok(())
+    fn add(&mut self, labels: &[(&str, &str)], write: impl FnOnce(MetricEncoder<'_>) -> fmt::Result) {
+        self.0.encode_family(&labels).and_then(write).expect("a String takes everything");
     }
 }
 
@@ -144,26 +124,23 @@ mod tests {
     use super::*;
 
     fn page(format: Format) -> String {
-        let mut page = Exposition::new(format);
-        let mut family = page.family("x_things_total", Kind::Counter, "Things.");
-        family.sample(&[], 3);
-        family.sample(&[("a", "b\"c\\d\ne"), ("f", "")], 4);
-        page.family("x_build_info", Kind::Info, "Build.").sample(&[("version", "1")], 1);
-        page.family("x_left_seconds", Kind::Gauge, "Left.").seconds(&[], Duration::from_millis(1500));
-        let histogram = Histogram::default();
-        histogram.observe(Duration::from_millis(700));
-        page.family("x_took_seconds", Kind::Histogram, "Took.").histogram(&[("p", "q")], &histogram);
-        page.finish()
+        let histogram = Histogram::new([0.5, 1.0]);
+        histogram.observe(0.7);
+        format.page(move |page| {
+            let mut family = page.family("x_things_total", Kind::Counter, "Things.");
+            family.count(&[], 3_u64);
+            family.count(&[("a", "b\"c\\d\ne"), ("f", "")], 4_u64);
+            page.family("x_build_info", Kind::Info, "Build.").info(&[("version", "1")]);
+            page.family("x_left_seconds", Kind::Gauge, "Left.").seconds(&[], Duration::from_millis(1500));
+            page.family("x_took_seconds", Kind::Histogram, "Took.").histogram(&[("p", "q")], &histogram);
+        })
     }
 
     #[test]
     fn prometheus_form_has_the_whole_name_in_both_places() {
         let page = page(Format::Prometheus);
-        assert!(
-            page.starts_with(
-                "# HELP x_things_total Things.\n# TYPE x_things_total counter\nx_things_total 3\n"
-            )
-        );
+        let start = "# HELP x_things_total Things.\n# TYPE x_things_total counter\nx_things_total 3\n";
+        assert!(page.starts_with(start), "{page}");
         assert!(page.contains("x_things_total{a=\"b\\\"c\\\\d\\ne\",f=\"\"} 4\n"), "{page}");
         assert!(page.contains("# TYPE x_build_info gauge\nx_build_info{version=\"1\"} 1\n"), "{page}");
         assert!(page.contains("\nx_left_seconds 1.5\n"), "{page}");
@@ -173,25 +150,24 @@ mod tests {
     #[test]
     fn openmetrics_form_has_the_family_without_its_ending() {
         let page = page(Format::OpenMetrics);
-        assert!(
-            page.starts_with("# HELP x_things Things.\n# TYPE x_things counter\nx_things_total 3\n"),
-            "{page}"
-        );
+        let start = "# HELP x_things Things.\n# TYPE x_things counter\nx_things_total 3\n";
+        assert!(page.starts_with(start), "{page}");
         assert!(page.contains("# TYPE x_build info\nx_build_info{version=\"1\"} 1\n"), "{page}");
         assert!(page.ends_with("\n# EOF\n"));
     }
 
     #[test]
     fn histogram_counts_up_to_infinity() {
-        let page = page(Format::Prometheus);
-        for line in [
-            "x_took_seconds_bucket{p=\"q\",le=\"0.5\"} 0",
-            "x_took_seconds_bucket{p=\"q\",le=\"1.0\"} 1",
-            "x_took_seconds_bucket{p=\"q\",le=\"+Inf\"} 1",
-            "x_took_seconds_sum{p=\"q\"} 0.7",
-            "x_took_seconds_count{p=\"q\"} 1",
-        ] {
-            assert!(page.lines().any(|has| has == line), "{line}\n{page}");
+        for (format, one) in [(Format::Prometheus, "1"), (Format::OpenMetrics, "1.0")] {
+            let page = page(format);
+            let bucket = |bound, count| format!("x_took_seconds_bucket{{p=\"q\",le=\"{bound}\"}} {count}");
+            let others =
+                ["x_took_seconds_sum{p=\"q\"} 0.7", "x_took_seconds_count{p=\"q\"} 1"].map(str::to_owned);
+            for line in [bucket("0.5", 0), bucket(one, 1), bucket("+Inf", 1)].into_iter().chain(others) {
+                // OpenMetrics allows labels in any order.
+                let sorted = line.replace("{p=\"q\",le=", "{le=").replace("\"} ", "\",p=\"q\"} ");
+                assert!(page.lines().any(|has| has == line || has == sorted), "{line}\n{page}");
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use prometheus_client::metrics::histogram::Histogram;
 use token_provider::{Error, ErrorKind, HereIssuer, Issue, IssueFuture, TokenKey, with_traceparent};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -13,12 +14,16 @@ use url::Url;
 
 use crate::reason::IssuerOutcome;
 
-use super::{Histogram, TraceParent, Waiting};
+use super::{TraceParent, Waiting};
 
 /// So many requests are in flight at once, of all profiles together, beside one for each profile's usual token. Each takes one
 /// or two file descriptors (IPv6 and IPv4 side by side); of the 64 that connections of callers leave, 17 are for them. HERE
 /// answers in some 200 ms: that makes 30 tokens a second.
 const IN_FLIGHT: usize = 6;
+
+/// Upper bounds of the buckets, in seconds: within a region HERE answers in tens of milliseconds; an attempt ends after ten
+/// seconds.
+const BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// An issuer whose requests are counted.
 pub struct MeteredIssuer {
@@ -50,7 +55,7 @@ impl MeteredIssuer {
             here: None,
             place: place.into(),
             ended: Default::default(),
-            durations: Histogram::default(),
+            durations: Histogram::new(BUCKETS),
             waiting: Waiting::default(),
             places: Semaphore::new(IN_FLIGHT),
             usual: ArcSwap::default(),
@@ -132,7 +137,7 @@ struct Request<'a> {
 
 impl Drop for Request<'_> {
     fn drop(&mut self) {
-        self.of.durations.observe(self.since.elapsed());
+        self.of.durations.observe(self.since.elapsed().as_secs_f64());
         #[expect(clippy::indexing_slicing, reason = "there is a place for every variant")]
         self.of.ended[self.outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -179,6 +184,7 @@ mod tests {
     use token_provider::Issued;
 
     use super::*;
+    use crate::telemetry::{Format, Kind};
 
     #[derive(Debug)]
     struct Scripted(Option<ErrorKind>);
@@ -221,7 +227,10 @@ mod tests {
             assert_eq!(issuer.issue(&key).await.is_ok(), kind.is_none());
             assert_eq!(ended(&issuer), [(expected, 1)]);
             assert_eq!(issuer.failures(), u64::from(kind.is_some()));
-            assert_eq!(issuer.durations().sum(), Duration::from_millis(300));
+            let durations = issuer.durations().clone();
+            let page = Format::Prometheus
+                .page(move |page| page.family("x", Kind::Histogram, "X.").histogram(&[], &durations));
+            assert!(page.contains("\nx_sum 0.3\nx_count 1\n"), "{page}");
         }
     }
 

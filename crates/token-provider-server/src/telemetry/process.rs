@@ -68,9 +68,9 @@ impl Process {
     }
 
     /// Writes it onto a page of metrics.
-    pub fn write(&self, page: &mut Exposition) {
+    pub fn write(&self, page: &mut Exposition<'_>) {
         page.family("process_cpu_seconds_total", Kind::Counter, "Time spent on processors, user and system.")
-            .seconds(&[], self.cpu);
+            .count(&[], self.cpu.as_secs_f64());
         page.family("process_resident_memory_bytes", Kind::Gauge, "Memory in use.")
             .sample(&[], self.resident_bytes);
         page.family("process_virtual_memory_bytes", Kind::Gauge, "Address space in use.")
