@@ -73,7 +73,7 @@ impl Admin {
 
     async fn figures(&self, path: &str, headers: &HeaderMap) -> Result<Answer, Problem> {
         match path {
-            "/status" => Ok(answer(JSON, NO_STORE, status::json(&self.app, &self.history, look().await))),
+            "/status" => Ok(answer::json(NO_STORE, &status::json(&self.app, &self.history, look().await))),
             "/metrics" => {
                 let is_open = prefers(headers, "application/openmetrics-text", "text/plain");
                 let format = if is_open { Format::OpenMetrics } else { Format::Prometheus };
