@@ -9,6 +9,7 @@
 pub mod api_key;
 mod browser;
 mod caller;
+mod connection;
 mod handout;
 mod hints;
 mod host;
@@ -19,7 +20,6 @@ mod rate;
 mod rules;
 mod shares;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -33,7 +33,8 @@ use crate::problem::Problem;
 pub use self::browser::Cors;
 pub(crate) use self::browser::refuse_prefetch;
 pub use self::caller::Caller;
-pub use self::handout::{Handout, Profile, ProfileStatus};
+pub use self::connection::{ClientCertificate, ClientNames, Ends};
+pub use self::handout::{Handout, Permit, Profile, ProfileStatus};
 pub use self::rules::Rules;
 pub(crate) use self::rules::X_API_KEY;
 pub use self::shares::{Share, Shares};
@@ -46,52 +47,6 @@ pub struct Access {
     is_draining: AtomicBool,
 }
 
-/// The two ends of a connection, as far as they are known; a Unix socket has no addresses.
-#[derive(Clone, Debug, Default)]
-pub struct Ends {
-    /// The address that the connection came in on.
-    pub local: Option<SocketAddr>,
-    /// The address of the other side.
-    pub peer: Option<SocketAddr>,
-    /// Whether the connection is encrypted.
-    pub is_tls: bool,
-    /// The other side's certificate.
-    pub client: ClientCertificate,
-}
-
-/// The certificate that a client has shown in the TLS handshake, as it is judged now.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub enum ClientCertificate {
-    /// It has shown none.
-    #[default]
-    None,
-    /// `tls.client_ca` vouches for these names.
-    Verified(Arc<ClientNames>),
-    /// It was good in the handshake, and is not any more.
-    Rejected,
-}
-
-impl ClientCertificate {
-    fn names(&self) -> Option<&ClientNames> {
-        if let Self::Verified(names) = self { Some(names) } else { None }
-    }
-
-    /// Returns whether a certificate was shown that counts for nothing.
-    pub fn is_rejected(&self) -> bool {
-        matches!(self, Self::Rejected)
-    }
-}
-
-/// The subject alternative names of a client certificate.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientNames {
-    /// DNS names.
-    pub dns: Vec<String>,
-    /// URIs, such as SPIFFE ids.
-    pub uri: Vec<String>,
-}
-
 /// The profile and the scope that a request names.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Names<'a> {
@@ -99,13 +54,6 @@ pub struct Names<'a> {
     pub profile: Option<&'a str>,
     /// The scope.
     pub scope: Option<&'a str>,
-}
-
-/// A permit for one kind of token. Made by [`Access::authorize`] alone.
-#[derive(Debug)]
-pub struct Permit<'a> {
-    profile: &'a Profile,
-    key: TokenKey,
 }
 
 impl Access {
@@ -162,7 +110,7 @@ impl Access {
         caller.policy.admit_profile(&profile.name)?;
         let scope = match names.scope {
             Some(scope) => Some(caller.policy.admit_scope(profile.listed_scope(scope)?)?),
-            None => caller.policy.scope_of(profile)?,
+            None => caller.policy.scope_of(profile.scope.as_ref(), &profile.scopes)?,
         };
         let key = TokenKey::new(lifetime).map_err(|error| Problem::from(&error))?;
         Ok(Permit { profile, key: key.with_scope(scope) })
@@ -179,19 +127,6 @@ impl Access {
     /// Returns what hands out tokens for permits.
     pub fn handout(&self) -> &Handout {
         &self.handout
-    }
-}
-
-impl Permit<'_> {
-    /// Returns what the token is for: its lifetime, and the scope that was asked for, by the caller or for it. Without one it
-    /// is left to the credential.
-    pub fn key(&self) -> &TokenKey {
-        &self.key
-    }
-
-    /// Returns the name of the profile whose credential is used.
-    pub fn profile(&self) -> &Arc<str> {
-        &self.profile.name
     }
 }
 

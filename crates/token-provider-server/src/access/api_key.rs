@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
-use super::Caller;
+use super::caller::Caller;
 use super::policy::Policy;
 use crate::config::ApiKeyConfig;
 use crate::reason::Method;

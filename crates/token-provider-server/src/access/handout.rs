@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use token_provider::{AccessToken, Error, Moment, Scope, SlotStatus, TokenKey, TokenProvider};
 
-use super::{Caller, Permit};
+use super::caller::Caller;
 use crate::problem::Problem;
 use crate::telemetry::{MeteredIssuer, TraceParent};
 
@@ -21,6 +21,13 @@ pub struct Profile {
     provider: TokenProvider,
     counts: Counts,
     issuer: Option<Arc<MeteredIssuer>>,
+}
+
+/// A permit for one kind of token. Made by [`Access::authorize`] alone.
+#[derive(Debug)]
+pub struct Permit<'a> {
+    pub(super) profile: &'a Profile,
+    pub(super) key: TokenKey,
 }
 
 /// How requests that were permitted ended, and why the last rotation failed.
@@ -64,6 +71,19 @@ pub struct ProfileStatus<'a> {
     pub issuer: Option<&'a MeteredIssuer>,
     /// Why its credential is not the one in its file.
     pub rotation_problem: Option<Arc<String>>,
+}
+
+impl Permit<'_> {
+    /// Returns what the token is for: its lifetime, and the scope that was asked for, by the caller or for it. Without one it
+    /// is left to the credential.
+    pub fn key(&self) -> &TokenKey {
+        &self.key
+    }
+
+    /// Returns the name of the profile whose credential is used.
+    pub fn profile(&self) -> &Arc<str> {
+        &self.profile.name
+    }
 }
 
 impl Profile {

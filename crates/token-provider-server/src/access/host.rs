@@ -4,7 +4,7 @@
 use hyper::HeaderMap;
 use hyper::header::{FORWARDED, HOST, HeaderName, ORIGIN, VIA};
 
-use super::Ends;
+use super::connection::Ends;
 use crate::config::{Config, PublicHost};
 use crate::problem::Problem;
 use crate::reason::Rule;

@@ -1,7 +1,8 @@
 //! Client certificates. The connection has checked the chain against `tls.client_ca`; here the name decides.
 
+use super::caller::Caller;
+use super::connection::ClientNames;
 use super::policy::Policy;
-use super::{Caller, ClientNames};
 use crate::config::{MtlsConfig, SubjectName};
 use crate::reason::Method;
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use token_provider::Scope;
 
-use super::handout::Profile;
 use super::rate::Limiter;
 use crate::config::PolicyConfig;
 use crate::problem::Problem;
@@ -49,17 +48,22 @@ impl Policy {
         }
     }
 
-    /// Chooses the scope for a caller that names none (RFC 6749 §3.3); `None` leaves it to the profile's credential.
+    /// Chooses among the scopes of a profile for a caller that names none (RFC 6749 §3.3); `None` leaves it to the
+    /// credential. `default` is what the configuration gives the profile.
     ///
     /// That is not for a caller limited to some scopes: it would have whatever the credential has, which changes with
     /// the credential. It gets the scope that the configuration gives the profile, if it may have that one, or the only
     /// one it may have.
-    pub(super) fn scope_of(&self, profile: &Profile) -> Result<Option<Scope>, Problem> {
+    pub(super) fn scope_of(
+        &self,
+        default: Option<&Scope>,
+        listed: &[Scope],
+    ) -> Result<Option<Scope>, Problem> {
         let Some(allowed) = &self.config.scopes else { return Ok(None) };
-        if let Some(scope) = profile.scope.as_ref().filter(|scope| allowed.contains(scope)) {
+        if let Some(scope) = default.filter(|scope| allowed.contains(scope)) {
             return Ok(Some(scope.clone()));
         }
-        let possible: Vec<&Scope> = profile.scopes.iter().filter(|scope| allowed.contains(scope)).collect();
+        let possible: Vec<&Scope> = listed.iter().filter(|scope| allowed.contains(scope)).collect();
         match possible.as_slice() {
             [] => Err(Problem::access_denied(Rule::Scope, "this caller may have no scope of this profile")),
             [only] => Ok(Some(Scope::clone(only))),

@@ -7,7 +7,7 @@ use hyper::HeaderMap;
 use hyper::header::HeaderName;
 use ipnet::IpNet;
 
-use super::Caller;
+use super::caller::Caller;
 use super::policy::Policy;
 use crate::config::TrustedProxyConfig;
 use crate::reason::Method;

@@ -11,13 +11,14 @@ use token_provider::{SystemClock, is_loopback_address};
 
 use super::api_key::{self, ApiKeys};
 use super::browser::{self, BrowserRules, Cors};
+use super::caller::Caller;
+use super::connection::Ends;
 use super::hints::Hints;
 use super::host::HostRules;
 use super::mtls::Mtls;
 use super::policy::Policy;
 use super::proxy::TrustedProxy;
 use super::rate::{Limiter, network_of};
-use super::{Caller, Ends};
 use crate::config::{Config, Lifetimes, OidcConfig, RateConfig};
 use crate::oidc::IdentityProvider;
 use crate::problem::Problem;

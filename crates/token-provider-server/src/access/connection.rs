@@ -1,0 +1,50 @@
+//! What is known of the connection that a request came in on.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The two ends of a connection, as far as they are known; a Unix socket has no addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Ends {
+    /// The address that the connection came in on.
+    pub local: Option<SocketAddr>,
+    /// The address of the other side.
+    pub peer: Option<SocketAddr>,
+    /// Whether the connection is encrypted.
+    pub is_tls: bool,
+    /// The other side's certificate.
+    pub client: ClientCertificate,
+}
+
+/// The certificate that a client has shown in the TLS handshake, as it is judged now.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum ClientCertificate {
+    /// It has shown none.
+    #[default]
+    None,
+    /// `tls.client_ca` vouches for these names.
+    Verified(Arc<ClientNames>),
+    /// It was good in the handshake, and is not any more.
+    Rejected,
+}
+
+impl ClientCertificate {
+    pub(super) fn names(&self) -> Option<&ClientNames> {
+        if let Self::Verified(names) = self { Some(names) } else { None }
+    }
+
+    /// Returns whether a certificate was shown that counts for nothing.
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected)
+    }
+}
+
+/// The subject alternative names of a client certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientNames {
+    /// DNS names.
+    pub dns: Vec<String>,
+    /// URIs, such as SPIFFE ids.
+    pub uri: Vec<String>,
+}
