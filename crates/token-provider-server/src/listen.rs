@@ -9,11 +9,9 @@ mod bind;
 mod capacity;
 mod connection;
 mod limits;
-mod shown;
 mod systemd;
 mod tls;
 mod unix;
-mod validity;
 mod watched;
 
 use std::fmt;
@@ -32,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::Ended;
-use self::shown::{Shown, is_too_long};
+use self::tls::{ShownCertificate, is_too_long};
 use crate::access::{Ends, Share, Shares};
 use crate::http::{self, Answer, Service};
 use crate::problem::Problem;
@@ -42,7 +40,6 @@ pub use self::capacity::Capacity;
 pub use self::limits::Limits;
 pub use self::tls::{Tls, TlsError};
 pub use self::unix::UnixSocket;
-pub use self::validity::OutOfDate;
 
 /// The system cuts it down to its own limit (`net.core.somaxconn`).
 const ACCEPT_QUEUE: i32 = 4096;
@@ -242,12 +239,11 @@ impl<S: Service> Server<S> {
         let Ok(ends) = ends(&stream, peer) else {
             return;
         };
-        let (current, began) = (tls.current(), tls.now());
         let shake_hands = async {
             if is_plain_http(&stream).await {
                 return Err(stream);
             }
-            Ok(current.acceptor().accept(stream).await)
+            Ok(tls.acceptor().accept(stream).await)
         };
         let shaken = tokio::select! {
             () = self.stop.cancelled() => return,
@@ -271,7 +267,8 @@ impl<S: Service> Server<S> {
             return tracing::debug!(%peer, "TLS handshake failed: the client's certificates are too long");
         }
         let is_http2 = session.alpn_protocol() == Some(b"h2");
-        let shown = Shown::new(session.peer_certificates(), tls, &current, began);
+        let chain = session.peer_certificates().unwrap_or_default();
+        let shown = ShownCertificate::new(Arc::clone(tls), chain);
         let ends = Ends { is_tls: true, ..ends };
         if is_http2 {
             // The first of its streams has the connection's own place.
@@ -302,7 +299,7 @@ impl<S: Service> Server<S> {
         Some((place, Some(self.shares.take(Some(address))?)))
     }
 
-    async fn serve_http1<T>(&self, stream: T, ends: Ends, shown: Option<Shown>)
+    async fn serve_http1<T>(&self, stream: T, ends: Ends, shown: Option<ShownCertificate>)
     where
         T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
     {
@@ -329,7 +326,7 @@ async fn answer(
     service: &impl Service,
     request: Request<Incoming>,
     ends: &Ends,
-    shown: Option<&Shown>,
+    shown: Option<&ShownCertificate>,
 ) -> Answer {
     let is_http2 = request.version() == Version::HTTP_2;
     let (mut answer, is_rejected) = match shown {

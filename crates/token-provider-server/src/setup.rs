@@ -8,7 +8,7 @@ mod summary;
 use std::io;
 use std::sync::Arc;
 
-use token_provider::{Credential, Proxies, TokenKey, TokenProvider};
+use token_provider::{Credential, Proxies, SystemClock, TokenKey, TokenProvider};
 
 use crate::access::{Access, Handout, Profile};
 use crate::config::{AuditConfig, Config, Environment, LogLevel, ProfileConfig};
@@ -67,7 +67,8 @@ pub fn warn_of_plain_listeners(config: &Config, listeners: &[Listener]) {
 ///
 /// Names the file.
 pub fn tls(config: &Config) -> Result<Option<Arc<Tls>>, SetupError> {
-    let tls = config.tls.as_ref().map(|tls| Tls::load(tls).map(Arc::new)).transpose();
+    let load = |files| Tls::load(files, Arc::new(SystemClock)).map(Arc::new);
+    let tls = config.tls.as_ref().map(load).transpose();
     tls.map_err(|error| SetupError::new(Topic::Certificate, error.to_string(), Some(error.into())))
 }
 

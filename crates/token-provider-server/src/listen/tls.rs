@@ -1,34 +1,33 @@
 //! The server's certificate, and the authorities whose client certificates it takes: read from files, and read again
 //! when these change.
 
-use std::error::Error as _;
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::digest::{self, SHA256};
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, ServerConfig};
 use thiserror::Error;
-use token_provider::{Clock, SystemClock};
+use token_provider::{Clock, error_chain};
 use tokio_rustls::TlsAcceptor;
-use webpki::EndEntityCert;
+use webpki::{EndEntityCert, Error as CertificateError, KeyUsage};
 use zeroize::Zeroizing;
 
-use super::validity::{OutOfDate, Validity, validity};
+use crate::access::{ClientCertificate, ClientNames};
 use crate::config::TlsConfig;
 
 /// Preferred first (RFC 7301 §3.2).
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+const NOT_PEM: &str = "damaged: expected PEM, base64 between BEGIN and END lines";
 
 /// The certificate that TLS listeners show, the same for all of them.
 ///
@@ -43,84 +42,28 @@ pub struct Tls {
 }
 
 /// What new connections are made with.
-pub(super) struct Current {
+struct Current {
     config: Arc<ServerConfig>,
-    identity: Identity,
-    pub(super) authorities: Arc<Authorities>,
-}
-
-/// The server's certificate with its key.
-#[derive(Clone)]
-struct Identity {
-    key: Arc<CertifiedKey>,
-    validity: Option<Validity>,
-    /// Of the files' contents.
-    digest: digest::Digest,
+    /// The server's certificate with its key.
+    identity: Arc<CertifiedKey>,
+    authorities: Arc<Authorities>,
 }
 
 /// Who may vouch for clients.
 #[derive(Default)]
-pub(super) struct Authorities {
-    /// What the file holds.
-    pem: Vec<u8>,
-    /// `None` where no file is configured, or all in it have expired.
-    pub(super) verifier: Option<Arc<dyn ClientCertVerifier>>,
-    /// When the file was read, and when the next of them expires.
-    since: Option<SystemTime>,
-    until: Option<SystemTime>,
+struct Authorities {
+    certificates: Vec<CertificateDer<'static>>,
     expired: usize,
+    /// `None` where no file is configured, or all in it have expired.
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
 
-/// What is wrong with the files of section `tls`.
+/// What is wrong with the files of section `tls`: the key of the configuration, the file, and what should be there.
 #[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum TlsError {
-    /// A file cannot be read.
-    #[error("tls.{key}: cannot read {}", file.display())]
-    Read {
-        /// The key of the configuration.
-        key: &'static str,
-        /// The file.
-        file: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A file is damaged, or does not hold what it should.
-    #[error("tls.{key}: {}: {expected}", file.display())]
-    Pem {
-        /// The key of the configuration.
-        key: &'static str,
-        /// The file.
-        file: PathBuf,
-        /// What should be there.
-        expected: &'static str,
-    },
-    /// Certificate and key do not belong together, or are of a kind that is not supported.
-    #[error("tls.cert and tls.key: {} with {}", cert.display(), key.display())]
-    Unusable {
-        /// The certificate's file.
-        cert: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-        /// What TLS says.
-        source: rustls::Error,
-    },
-    /// A new certificate has expired, or is not valid yet.
-    #[error("tls.cert: {}: {reason}", cert.display())]
-    OutOfDate {
-        /// The certificate's file.
-        cert: PathBuf,
-        /// Since when, or from when on.
-        reason: OutOfDate,
-    },
-    /// The authorities for client certificates are of no use.
-    #[error("tls.client_ca: {}", file.display())]
-    ClientCa {
-        /// The file.
-        file: PathBuf,
-        /// What TLS says.
-        source: VerifierBuilderError,
-    },
+#[error("tls.{what}")]
+pub struct TlsError {
+    what: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Tls {
@@ -130,27 +73,18 @@ impl Tls {
     ///
     /// The first file that cannot be used, and why. A certificate that is out of date is used, with a warning: at a start
     /// this machine's clock may be wrong, and there is no better certificate.
-    pub fn load(files: &TlsConfig) -> Result<Self, TlsError> {
-        Self::load_with(files, Arc::new(SystemClock))
-    }
-
-    /// Reads the files, and goes by this clock.
-    ///
-    /// # Errors
-    ///
-    /// As for [`load`](Self::load).
-    pub fn load_with(files: &TlsConfig, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
+    pub fn load(files: &TlsConfig, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
         let now = clock.now().system_time();
-        let identity = IdentityFiles::read(files)?.parse(files)?;
-        identity.log(files);
-        if let Some(reason) = identity.out_of_date(now) {
+        let identity = read_identity(files)?;
+        log_identity(&identity, files);
+        if let Some(reason) = out_of_date(leaf(&identity), now) {
             tracing::warn!(tls.cert = %files.cert.display(), "{reason}; clients will refuse it");
         }
-        let authorities = match &files.client_ca {
-            Some(file) => Authorities::parse(file, read("client_ca", file)?, now)?,
-            None => Authorities::default(),
-        };
-        let current = ArcSwap::from_pointee(Current::new(files, &clock, identity, Arc::new(authorities))?);
+        let authorities = files.client_ca.as_ref().map(|file| Authorities::read(file, now)).transpose()?;
+        let authorities = authorities.unwrap_or_default();
+        authorities.log(files);
+        let current = Current::new(files, &clock, Arc::new(identity), Arc::new(authorities));
+        let current = ArcSwap::from_pointee(current);
         Ok(Self { files: files.clone(), clock, current, reported: Mutex::default() })
     }
 
@@ -168,59 +102,57 @@ impl Tls {
 
     fn reload_identity(&self) -> Result<bool, TlsError> {
         let current = self.current.load();
-        let contents = IdentityFiles::read(&self.files)?;
-        if contents.digest().as_ref() == current.identity.digest.as_ref() {
+        let identity = read_identity(&self.files)?;
+        if identity.cert == current.identity.cert {
             return Ok(false);
         }
-        let identity = contents.parse(&self.files)?;
-        if let Some(reason) = identity.out_of_date(self.now()) {
-            return Err(TlsError::OutOfDate { cert: self.files.cert.clone(), reason });
+        if let Some(reason) = out_of_date(leaf(&identity), self.now()) {
+            return Err(wrong("cert", &self.files.cert, reason));
         }
-        let next =
-            Arc::new(Current::new(&self.files, &self.clock, identity, Arc::clone(&current.authorities))?);
-        self.current.store(Arc::clone(&next));
+        let identity = Arc::new(identity);
+        self.replace(Arc::clone(&identity), Arc::clone(&current.authorities));
         // Only now: whoever reads it may rely on it.
-        next.identity.log(&self.files);
+        log_identity(&identity, &self.files);
         Ok(true)
     }
 
     fn reload_authorities(&self) -> Result<bool, TlsError> {
         let Some(file) = &self.files.client_ca else { return Ok(false) };
         let (current, now) = (self.current.load(), self.now());
-        let authorities = &current.authorities;
-        let is_stale = authorities.is_stale(now);
-        let parsed = read("client_ca", file).and_then(|pem| {
-            let has_changed = is_stale || pem != authorities.pem;
-            has_changed.then(|| Authorities::parse(file, pem, now)).transpose()
-        });
-        let (next, result) = match parsed {
-            Ok(None) => return Ok(false),
-            Ok(Some(next)) => (next, Ok(true)),
+        let held = &current.authorities;
+        let (next, result) = match Authorities::read(file, now) {
+            Ok(next) => (next, Ok(true)),
             // What stays in use expires all the same.
-            Err(error) if is_stale => (Authorities::parse(file, authorities.pem.clone(), now)?, Err(error)),
-            Err(error) => return Err(error),
+            Err(error) => (Authorities::new(file, held.certificates.clone(), now)?, Err(error)),
         };
-        let next = Current::new(&self.files, &self.clock, current.identity.clone(), Arc::new(next))?;
-        self.current.store(Arc::new(next));
+        if next.certificates == held.certificates && next.expired == held.expired {
+            return result.and(Ok(false));
+        }
+        next.log(&self.files);
+        self.replace(Arc::clone(&current.identity), Arc::new(next));
         result
+    }
+
+    fn replace(&self, identity: Arc<CertifiedKey>, authorities: Arc<Authorities>) {
+        self.current.store(Arc::new(Current::new(&self.files, &self.clock, identity, authorities)));
     }
 
     /// Returns when the certificate's validity ends.
     pub fn not_after(&self) -> Option<SystemTime> {
-        self.current.load().identity.validity.map(|validity| validity.not_after)
+        not_after(leaf(&self.current.load().identity))
     }
 
     /// Returns why clients would refuse the certificate now.
-    pub fn out_of_date(&self) -> Option<OutOfDate> {
-        self.current.load().identity.out_of_date(self.now())
+    pub fn out_of_date(&self) -> Option<String> {
+        out_of_date(leaf(&self.current.load().identity), self.now())
     }
 
     /// Returns whether the certificate is for this name or address.
     pub fn is_for(&self, name: &str) -> bool {
         let current = self.current.load();
         let Ok(name) = ServerName::try_from(name) else { return false };
-        let leaf = current.identity.key.end_entity_cert().map(EndEntityCert::try_from);
-        matches!(leaf, Ok(Ok(leaf)) if leaf.verify_is_valid_for_subject_name(&name).is_ok())
+        EndEntityCert::try_from(leaf(&current.identity))
+            .is_ok_and(|leaf| leaf.verify_is_valid_for_subject_name(&name).is_ok())
     }
 
     /// Returns how many authorities of `client_ca` have expired, and whether any is left.
@@ -232,7 +164,10 @@ impl Tls {
     /// Reads the files again and logs what comes of it; the same failure once. Reading them is as cheap as asking when
     /// they were changed, and also sees a change that keeps the time, or one behind a symbolic link.
     pub fn look(&self) {
-        let wrong = self.reload().err().map(|error| causes(&error));
+        let wrong = self.reload().err().map(|error| {
+            let causes: Vec<_> = error_chain(&error).map(ToString::to_string).collect();
+            causes.join(": ")
+        });
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(wrong) = wrong.as_ref().filter(|wrong| reported.as_ref() != Some(*wrong)) {
             tracing::error!(error = wrong, "the new certificate was rejected; keeping the previous one");
@@ -240,15 +175,11 @@ impl Tls {
         *reported = wrong;
     }
 
-    pub(super) fn current(&self) -> Arc<Current> {
-        self.current.load_full()
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.current.load().config))
     }
 
-    pub(super) fn authorities(&self) -> Arc<Authorities> {
-        Arc::clone(&self.current.load().authorities)
-    }
-
-    pub(super) fn now(&self) -> SystemTime {
+    fn now(&self) -> SystemTime {
         self.clock.now().system_time()
     }
 }
@@ -256,51 +187,7 @@ impl Tls {
 /// Without the key.
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls")
-            .field("files", &self.files)
-            .field("not_after", &self.not_after())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Current {
-    fn new(
-        files: &TlsConfig,
-        clock: &Arc<dyn Clock>,
-        identity: Identity,
-        authorities: Arc<Authorities>,
-    ) -> Result<Self, TlsError> {
-        // TLS 1.2 and 1.3; there is nothing older in rustls.
-        let builder = ServerConfig::builder_with_details(
-            Arc::new(default_provider()),
-            Arc::new(Time(Arc::clone(clock))),
-        )
-        .with_safe_default_protocol_versions()
-        .map_err(|source| unusable(files, source))?;
-        let builder = match &authorities.verifier {
-            Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
-            None => builder.with_no_client_auth(),
-        };
-        let resolver = SingleCertAndKey::from(Arc::clone(&identity.key));
-        let mut config = builder.with_cert_resolver(Arc::new(resolver));
-        config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
-        // All suites are good ones, and an answer has a kilobyte: what a phone would save by choosing is not worth the
-        // question of every scanner's reader.
-        config.ignore_client_order = true;
-        if files.client_ca.is_some() {
-            // A session that is resumed brings its certificate along, unchecked: it may have expired, or its authority may
-            // have been removed.
-            config.session_storage = Arc::new(NoServerSessionStorage {});
-            config.send_tls13_tickets = 0;
-        } else {
-            // The key changes every six hours, so that who learns it reads no more than that.
-            config.ticketer = Ticketer::new().map_err(|source| unusable(files, source))?;
-        }
-        Ok(Self { config: Arc::new(config), identity, authorities })
-    }
-
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.config))
+        f.debug_tuple("Tls").field(&self.files).finish_non_exhaustive()
     }
 }
 
@@ -314,127 +201,256 @@ impl TimeProvider for Time {
     }
 }
 
-pub(super) fn unix_time(time: SystemTime) -> UnixTime {
-    UnixTime::since_unix_epoch(time.duration_since(UNIX_EPOCH).unwrap_or_default())
-}
-
-impl Identity {
-    fn log(&self, files: &TlsConfig) {
-        let until = self.validity.map(|validity| httpdate::fmt_http_date(validity.not_after));
-        tracing::info!(
-            tls.cert = %files.cert.display(),
-            tls.not_after = until.as_deref().unwrap_or("unknown"),
-            "certificate read"
-        );
-    }
-
-    fn out_of_date(&self, now: SystemTime) -> Option<OutOfDate> {
-        self.validity?.out_of_date(now)
+impl Current {
+    fn new(
+        files: &TlsConfig,
+        clock: &Arc<dyn Clock>,
+        identity: Arc<CertifiedKey>,
+        authorities: Arc<Authorities>,
+    ) -> Self {
+        let time = Arc::new(Time(Arc::clone(clock)));
+        let builder = ServerConfig::builder_with_details(Arc::new(default_provider()), time)
+            // TLS 1.2 and 1.3; there is nothing older in rustls.
+            .with_safe_default_protocol_versions()
+            .expect("the provider has suites for both");
+        let builder = match &authorities.verifier {
+            Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
+            None => builder.with_no_client_auth(),
+        };
+        let resolver = SingleCertAndKey::from(Arc::clone(&identity));
+        let mut config = builder.with_cert_resolver(Arc::new(resolver));
+        config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
+        // All suites are good ones, and an answer has a kilobyte: what a phone would save by choosing is not worth the
+        // question of every scanner's reader.
+        config.ignore_client_order = true;
+        if files.client_ca.is_some() {
+            // A session that is resumed brings its certificate along, unchecked: it may have expired, or its authority may
+            // have been removed.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        } else {
+            // The key changes every six hours, so that who learns it reads no more than that.
+            config.ticketer = Ticketer::new().expect("the system has randomness");
+        }
+        Self { config: Arc::new(config), identity, authorities }
     }
 }
 
 impl Authorities {
-    /// Returns whether one of them has expired meanwhile, or had only by a clock that was set back since.
-    fn is_stale(&self, now: SystemTime) -> bool {
-        self.until.is_some_and(|until| now > until)
-            || self.expired > 0 && self.since.is_some_and(|since| now < since)
+    fn read(file: &Path, now: SystemTime) -> Result<Self, TlsError> {
+        Self::new(file, certificates("client_ca", file)?, now)
     }
 
     /// An authority that has expired vouches for nobody, although rustls would let it.
-    fn parse(file: &Path, pem: Vec<u8>, now: SystemTime) -> Result<Self, TlsError> {
-        let (mut roots, mut until, mut expired) = (RootCertStore::empty(), None, 0);
-        for authority in certificates("client_ca", file, &pem)? {
-            let end = validity(&authority).map(|validity| validity.not_after);
-            if end.is_some_and(|end| now > end) {
-                expired += 1;
-                continue;
+    fn new(
+        file: &Path,
+        certificates: Vec<CertificateDer<'static>>,
+        now: SystemTime,
+    ) -> Result<Self, TlsError> {
+        let wrong = || wrong("client_ca", file, "expected certificates of authorities (X.509 version 3)");
+        let mut roots = RootCertStore::empty();
+        for authority in &certificates {
+            // None of one before version 3: nobody would notice that it has expired.
+            if not_after(authority).ok_or_else(wrong)? >= now {
+                roots.add(authority.clone()).map_err(|_| wrong())?;
             }
-            until = until.into_iter().chain(end).min();
-            roots.add(authority).map_err(|_| TlsError::Pem {
-                key: "client_ca",
-                file: file.to_owned(),
-                expected: "expected certificates of authorities",
-            })?;
         }
-        if expired > 0 {
-            let left = roots.len();
-            tracing::warn!(tls.client_ca = %file.display(), expired, left, "expired authorities are not used");
-        }
-        let verifier = if roots.is_empty() {
-            None
-        } else {
+        let expired = certificates.len() - roots.len();
+        let verifier = (!roots.is_empty()).then(|| {
             let builder =
                 WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));
             // Others have an API key, or a token; the access rules say who needs what.
             let verifier = builder.allow_unauthenticated().build();
-            Some(verifier.map_err(|source| TlsError::ClientCa { file: file.to_owned(), source })?)
-        };
-        Ok(Self { pem, verifier, since: Some(now), until, expired })
-    }
-}
-
-/// What is in the files of the server's certificate.
-struct IdentityFiles {
-    cert: Vec<u8>,
-    key: Zeroizing<Vec<u8>>,
-}
-
-impl IdentityFiles {
-    fn read(files: &TlsConfig) -> Result<Self, TlsError> {
-        Ok(Self { cert: read("cert", &files.cert)?, key: Zeroizing::new(read("key", &files.key)?) })
+            verifier.expect("there is an authority, and no revocation list")
+        });
+        Ok(Self { certificates, expired, verifier })
     }
 
-    fn digest(&self) -> digest::Digest {
-        let mut context = digest::Context::new(&SHA256);
-        for part in [&self.cert, &*self.key] {
-            context.update(&part.len().to_be_bytes());
-            context.update(part);
+    fn vouch_for(&self, chain: &[CertificateDer<'_>], now: SystemTime) -> bool {
+        let (Some(verifier), [leaf, intermediates @ ..]) = (&self.verifier, chain) else { return false };
+        verifier.verify_client_cert(leaf, intermediates, unix_time(now)).is_ok()
+    }
+
+    fn log(&self, files: &TlsConfig) {
+        if let (Some(file), expired @ 1..) = (&files.client_ca, self.expired) {
+            let left = self.certificates.len() - expired;
+            tracing::warn!(tls.client_ca = %file.display(), expired, left, "expired authorities are not used");
         }
-        context.finish()
-    }
-
-    fn parse(self, files: &TlsConfig) -> Result<Identity, TlsError> {
-        let chain = certificates("cert", &files.cert, &self.cert)?;
-        let validity = chain.first().and_then(|certificate| validity(certificate));
-        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| TlsError::Pem {
-            key: "key",
-            file: files.key.clone(),
-            expected: match error {
-                pem::Error::NoItemsFound => "expected a private key in PEM form, and not an encrypted one",
-                _ => NOT_PEM,
-            },
-        })?;
-        let key = CertifiedKey::from_der(chain, key, &default_provider())
-            .map_err(|source| unusable(files, source))?;
-        Ok(Identity { key: Arc::new(key), validity, digest: self.digest() })
     }
 }
 
-fn read(key: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(file).map_err(|source| TlsError::Read { key, file: file.to_owned(), source })
+/// The certificate that a client showed when its connection began. The connection may outlive it, or its authority's place in
+/// `tls.client_ca`, so it is judged at every request.
+pub(super) struct ShownCertificate {
+    tls: Arc<Tls>,
+    chain: Vec<CertificateDer<'static>>,
+    names: Arc<ClientNames>,
+    /// By whom the chain was last verified, and until when it need not be verified again.
+    verified: Mutex<Option<(Arc<Authorities>, SystemTime)>>,
 }
 
-fn unusable(files: &TlsConfig, source: rustls::Error) -> TlsError {
-    TlsError::Unusable { cert: files.cert.clone(), key: files.key.clone(), source }
+/// It is kept as long as its connection, in what a connection may take. Usual chains have 2 to 6 KiB; TLS allows for 64 KiB.
+const MAX_CHAIN: usize = 16 * 1024;
+
+impl ShownCertificate {
+    /// Takes the chain that was verified in the handshake.
+    pub(super) fn new(tls: Arc<Tls>, chain: &[CertificateDer<'static>]) -> Option<Self> {
+        let leaf = EndEntityCert::try_from(chain.first()?).ok()?;
+        let names = Arc::new(ClientNames {
+            dns: leaf.valid_dns_names().map(str::to_owned).collect(),
+            uri: leaf.valid_uri_names().map(str::to_owned).collect(),
+        });
+        Some(Self { tls, chain: chain.to_vec(), names, verified: Mutex::default() })
+    }
+
+    /// Judges the certificate as of now. The chain is verified at the first request, when one of its certificates expires and
+    /// when `tls.client_ca` changes; for all other requests this costs a look at the clock.
+    pub(super) fn judge(&self) -> ClientCertificate {
+        let (current, now) = (self.tls.current.load(), self.tls.now());
+        let authorities = &current.authorities;
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if !verified.as_ref().is_some_and(|(by, until)| now < *until && Arc::ptr_eq(by, authorities)) {
+            if !authorities.vouch_for(&self.chain, now) {
+                return ClientCertificate::Rejected;
+            }
+            // Of those that came along not all need be in use, nor good. At once where it cannot be told.
+            let ends = self.chain.iter().map(|certificate| not_after(certificate).unwrap_or(now));
+            let until = ends.filter(|end| *end >= now).min().unwrap_or(now);
+            *verified = Some((Arc::clone(authorities), until));
+        }
+        ClientCertificate::Verified(Arc::clone(&self.names))
+    }
 }
 
-const NOT_PEM: &str = "damaged: expected PEM, base64 between BEGIN and END lines";
+/// Returns whether a chain is longer than any that is meant well.
+pub(super) fn is_too_long(chain: Option<&[CertificateDer<'_>]>) -> bool {
+    chain.is_some_and(|chain| chain.iter().map(|certificate| certificate.len()).sum::<usize>() > MAX_CHAIN)
+}
 
-fn certificates(
-    key: &'static str,
-    file: &Path,
-    pem: &[u8],
-) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let wrong = |expected| TlsError::Pem { key, file: file.to_owned(), expected };
-    let chain =
-        CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| wrong(NOT_PEM))?;
+fn read_identity(files: &TlsConfig) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates("cert", &files.cert)?;
+    let key = Zeroizing::new(read("key", &files.key)?);
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| match error {
+        pem::Error::NoItemsFound => {
+            wrong("key", &files.key, "expected a private key in PEM form, and not an encrypted one")
+        }
+        _ => wrong("key", &files.key, NOT_PEM),
+    })?;
+    CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| TlsError {
+        what: format!("cert and tls.key: {} with {}", files.cert.display(), files.key.display()),
+        source: Some(error.into()),
+    })
+}
+
+fn log_identity(identity: &CertifiedKey, files: &TlsConfig) {
+    let until = not_after(leaf(identity)).map(httpdate::fmt_http_date);
+    tracing::info!(
+        tls.cert = %files.cert.display(),
+        tls.not_after = until.as_deref().unwrap_or("unknown"),
+        "certificate read"
+    );
+}
+
+fn leaf(identity: &CertifiedKey) -> &CertificateDer<'static> {
+    identity.cert.first().expect("its file had one at least")
+}
+
+fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(&read(key, file)?).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|_| wrong(key, file, NOT_PEM))?;
     if chain.is_empty() {
-        return Err(wrong("expected a certificate in PEM form"));
+        return Err(wrong(key, file, "expected a certificate in PEM form"));
     }
     Ok(chain)
 }
 
-/// Puts an error and what caused it in one line.
-fn causes(error: &TlsError) -> String {
-    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+fn read(key: &str, file: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(file).map_err(|error| TlsError {
+        what: format!("{key}: cannot read {}", file.display()),
+        source: Some(error.into()),
+    })
+}
+
+fn wrong(key: &str, file: &Path, what: impl fmt::Display) -> TlsError {
+    TlsError { what: format!("{key}: {}: {what}", file.display()), source: None }
+}
+
+/// Returns when a certificate's validity ends. `None` when that cannot be told.
+fn not_after(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+    match judge(certificate, UnixTime::since_unix_epoch(Duration::MAX))? {
+        CertificateError::CertExpired { not_after, .. } => Some(system_time(not_after)),
+        _ => None,
+    }
+}
+
+/// Returns in words why a certificate is not valid now.
+fn out_of_date(certificate: &CertificateDer<'_>, now: SystemTime) -> Option<String> {
+    let date = |time| httpdate::fmt_http_date(system_time(time));
+    Some(match judge(certificate, unix_time(now))? {
+        CertificateError::CertExpired { not_after, .. } => {
+            format!("the certificate expired on {}", date(not_after))
+        }
+        CertificateError::CertNotValidYet { not_before, .. } => {
+            format!("the certificate is not valid before {}", date(not_before))
+        }
+        _ => return None,
+    })
+}
+
+/// Returns what webpki finds wrong with a certificate: first of all its validity, for which it need not trust anybody.
+fn judge(certificate: &CertificateDer<'_>, now: UnixTime) -> Option<CertificateError> {
+    let certificate = EndEntityCert::try_from(certificate).ok()?;
+    certificate.verify_for_usage(&[], &[], &[], now, KeyUsage::client_auth(), None, None).err()
+}
+
+fn unix_time(time: SystemTime) -> UnixTime {
+    UnixTime::since_unix_epoch(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn system_time(time: UnixTime) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(time.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn certificate(from: i32, until: i32) -> CertificateDer<'static> {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("is a name");
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let key = rcgen::KeyPair::generate().expect("makes a key");
+        params.self_signed(&key).expect("signs").der().clone()
+    }
+
+    #[test]
+    fn validity_of_a_certificate_is_found() {
+        // From 2050 on, years are written in another form (RFC 5280 §4.1.2.5).
+        for (from, start, until, end) in [
+            (2024, "Mon, 01 Jan 2024", 2031, "Wed, 01 Jan 2031"),
+            (1999, "Fri, 01 Jan 1999", 2055, "Fri, 01 Jan 2055"),
+            (2051, "Sun, 01 Jan 2051", 9999, "Fri, 01 Jan 9999"),
+        ] {
+            let certificate = certificate(from, until);
+            let not_after = not_after(&certificate).expect("is a certificate");
+            assert_eq!(out_of_date(&certificate, not_after), None);
+            let late = out_of_date(&certificate, not_after + SECOND).expect("is over");
+            assert_eq!(late, format!("the certificate expired on {end} 00:00:00 GMT"));
+            let not_before = httpdate::parse_http_date(&format!("{start} 00:00:00 GMT")).expect("is a date");
+            assert_eq!(out_of_date(&certificate, not_before), None);
+            let early = out_of_date(&certificate, not_before - SECOND).expect("has not begun");
+            assert_eq!(early, format!("the certificate is not valid before {start} 00:00:00 GMT"));
+        }
+    }
+
+    #[test]
+    fn other_bytes_have_no_validity() {
+        let whole = certificate(2024, 2031);
+        for end in 0..whole.len() {
+            assert_eq!(not_after(&CertificateDer::from(&whole[..end])), None, "{end}");
+        }
+        assert_eq!(not_after(&CertificateDer::from(&b"-----BEGIN CERTIFICATE-----"[..])), None);
+    }
 }

@@ -48,7 +48,7 @@ impl TlsServer {
     async fn start_with_clock(setup: Setup, files: Files, clock: Arc<dyn Clock>) -> Self {
         let authority = Authority::new();
         files.write_server(&authority);
-        let tls = Arc::new(Tls::load_with(&files.config(), clock).expect("can be used"));
+        let tls = Arc::new(Tls::load(&files.config(), clock).expect("can be used"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("is bound");
         let listener = Listener::Tcp(listener).with_tls(Arc::clone(&tls));

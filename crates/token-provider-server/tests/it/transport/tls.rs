@@ -7,6 +7,7 @@ use reqwest::Version;
 use rustls::HandshakeKind;
 use rustls::client::Resumption;
 use rustls::version::{TLS12, TLS13};
+use token_provider::SystemClock;
 use token_provider_server::config::{Host, Listen};
 use token_provider_server::listen::{self, Tls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -168,9 +169,9 @@ async fn certificate_that_is_out_of_date_is_served_from_the_start() {
     let leaf = authority.server_for("localhost", 2019, 2020);
     files.write("tls.crt", &leaf.certificate);
     files.write("tls.key", &leaf.key);
-    let tls = Tls::load(&files.config()).expect("is served, with a warning");
+    let tls = Tls::load(&files.config(), Arc::new(SystemClock)).expect("is served, with a warning");
     let reason = tls.out_of_date().expect("has expired");
-    assert!(reason.to_string().contains("2020"), "{reason}");
+    assert!(reason.contains("2020"), "{reason}");
     assert!(!tls.reload().expect("is the same"), "a look at the same files is no new certificate");
     assert!(tls.is_for("localhost") && !tls.is_for("tokens.example.com"));
 }
@@ -205,17 +206,39 @@ fn files_that_cannot_be_used_are_named_with_the_reason() {
         if !client_ca.is_empty() {
             files.write("clients.pem", client_ca);
         }
-        let error = Tls::load(&files.config()).expect_err(expected);
+        let error = Tls::load(&files.config(), Arc::new(SystemClock)).expect_err(expected);
         let text = format!("{error}; {:?}; {error:?}", error.source().map(ToString::to_string));
         assert!(text.contains(expected) && text.contains(file), "{expected}: {text}");
         let planted = key.lines().nth(1).filter(|line| line.len() > 8).unwrap_or("no key");
         assert!(!text.contains(planted), "{text}");
     }
     let files = Files::new();
-    let error = Tls::load(&files.config()).expect_err("there are none");
+    let error = Tls::load(&files.config(), Arc::new(SystemClock)).expect_err("there are none");
     assert!(error.to_string().starts_with("tls.cert: cannot read "), "{error}");
     assert!(error.source().expect("is the system's").to_string().contains("No such file"));
 }
+
+/// Whether it has expired, webpki does not tell.
+#[test]
+fn authority_before_version_3_of_x509_is_refused() {
+    let files = Files::with_client_ca(&Authority::new());
+    files.write_server(&Authority::new());
+    files.write("clients.pem", VERSION_1);
+    let error = Tls::load(&files.config(), Arc::new(SystemClock)).expect_err("is version 1");
+    assert!(error.to_string().contains("clients.pem: expected certificates of authorities"), "{error}");
+}
+
+/// `openssl x509 -req -signkey`, good until 2081.
+const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBFzCBvQIUB4KCRWoLY4J5yMAWC13MYI4b0QMwCgYIKoZIzj0EAwIwDTELMAkG
+A1UEAwwCdjEwIBcNMjYxMTI2MTkwODU0WhgPMjA4MTA4MjkxOTA4NTRaMA0xCzAJ
+BgNVBAMMAnYxMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEAyvBiOo8je6kB/t8
+80/ldlnlZEeOnJB5z3InzhTLNei/eto+7r48qa/Yj7AOq0OXgIEMeahGj5eZUJ4U
+EDsSWTAKBggqhkjOPQQDAgNJADBGAiEAhgppnDBJdsAUShTxTqF+jGa2+odNuJDl
+ImfFg4syULgCIQDzS94Lz7dWCwA+Ll3UDfqXBa19XSP/6h6wV7+yO2TrdQ==
+-----END CERTIFICATE-----
+";
 
 #[tokio::test]
 async fn key_is_not_in_debug_output() {
