@@ -112,7 +112,7 @@ async fn check_listeners(config: &Config, environment: &Environment, report: &mu
             report.warning("listener", found);
             continue;
         }
-        match listen::bind(listen) {
+        match listen::bind(listen, "--listen") {
             Ok(listeners) => {
                 report.ok("listener", format_args!("{listen} is free"));
                 if config.is_plain() && !listeners.iter().all(Listener::is_local) {
@@ -124,7 +124,7 @@ async fn check_listeners(config: &Config, environment: &Environment, report: &mu
         }
     }
     if let Some(listen) = &config.admin.listen {
-        match listen::bind_for(listen, "admin.listen") {
+        match listen::bind(listen, "admin.listen") {
             Ok(_) => report.ok("admin", format_args!("{listen} is free")),
             Err(error) => taken("admin", listen, false, error, report).await,
         }

@@ -99,13 +99,13 @@ impl Server {
     async fn answer(&self, listeners: Listeners) {
         let answered = CancellationToken::new();
         let callers = async {
-            listen::serve_with(self.limits, Arc::clone(&self.app), listeners.callers, self.drained()).await;
+            listen::serve(self.limits, Arc::clone(&self.app), listeners.callers, self.drained()).await;
             answered.cancel();
         };
         let admin = async {
             if !listeners.admin.is_empty() {
                 let service = Arc::new(Admin::start(Arc::clone(&self.app)));
-                listen::serve_with(admin::limits(), service, listeners.admin, answered.cancelled()).await;
+                listen::serve(admin::limits(), service, listeners.admin, answered.cancelled()).await;
             }
         };
         tokio::join!(callers, admin);

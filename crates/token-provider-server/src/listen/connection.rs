@@ -1,202 +1,277 @@
 //! One connection: HTTP over a stream, within its limits, until either side has had enough.
+//!
+//! hyper closes a connection as HTTP has it. What it does not know is when the other side's time is over: its own
+//! `header_read_timeout` counts from the end of the answer before, so that it would be the limit for an idle connection, too, and it
+//! has none for a slow reader. So the connection notes what happens to it, and one timer goes by these notes.
 
 use std::convert::Infallible;
-use std::fmt;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::Poll;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::FutureExt as _;
 use h2::Reason;
+use http_body_util::{BodyExt as _, Full};
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::CONNECTION;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulConnection;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::io::{self, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::io::{InspectReader, InspectWriter};
 use tokio_util::sync::CancellationToken;
 
-use super::activity::{Activity, Reading};
-use super::limits::{Limits, MAX_HEAD};
-use super::watched::Watched;
+use super::limits::{self, Limits};
 use crate::http::Answer;
 use crate::problem::Problem;
 
-/// How much of a request body may be on its way unasked for, on each stream and over all of them. Token requests have
-/// some hundred bytes; the second is the least that HTTP/2 knows (RFC 9113 §6.9.2).
-const STREAM_WINDOW: u32 = 16 * 1024;
-const CONNECTION_WINDOW: u32 = 65_535;
-/// Answers to one stream that wait for the other side to take them in.
-const SEND_BUFFER: usize = 64 * 1024;
-/// Requests that were reset before they were looked at, and streams that we had to reset for an error: with more of
-/// either, the connection is closed (`ENHANCE_YOUR_CALM`). The first is h2's default, CVE-2023-44487; the second is far
-/// below its own (RUSTSEC-2024-0003): the only such streams of a decent client are those above the limit that it sends before
-/// it knows that, and browsers send a hundred.
-const RESET_EARLY: usize = 20;
-const RESET_FOR_ERRORS: usize = 100;
-
-/// Why a connection came to its end, when it was not the protocol's usual one.
+/// How a connection ended.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// Bad syntax, a head too large, a connection broken off.
-    Protocol(hyper::Error),
+    /// As HTTP has it: the other side closed it, the answer said that it is the last, or something was wrong with a request.
+    Done(hyper::Result<()>),
+    /// The server closed it when nothing was under way.
+    Closed,
     /// The other side was too slow.
     Slow,
     /// The server stops, and could not wait any longer.
     CutOff,
 }
 
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Protocol(error) => error.fmt(f),
-            Self::Slow => f.write_str("the other side was too slow"),
-            Self::CutOff => f.write_str("cut off, as the server stops"),
-        }
-    }
+/// What has happened on one connection. Over HTTP/2 several tasks note it.
+#[derive(Debug)]
+struct Activity(Mutex<Notes>);
+
+#[derive(Debug)]
+struct Notes {
+    /// When each request under way began.
+    requests: Vec<Instant>,
+    /// When the head that is being read began.
+    head: Option<Instant>,
+    /// When a request last ended, or a byte was last written.
+    moved: Instant,
+}
+
+/// One request and its answer, under way until dropped.
+#[derive(Debug)]
+struct Exchange {
+    activity: Arc<Activity>,
+    began: Instant,
 }
 
 /// Serves HTTP/1.1.
-pub(super) async fn http1<S, A, F>(
-    stream: S,
-    answer: A,
+pub(super) async fn http1<F>(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    answer: impl Fn(Request<Incoming>) -> F,
     limits: &Limits,
     stop: &CancellationToken,
-) -> Result<(), Ended>
+) -> Ended
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-    A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Answer>,
 {
-    let activity = Activity::new(Reading::Heads);
+    let activity = Activity::new();
     let service = service_fn(|request| {
         let exchange = activity.begin();
         let answer = within(limits.answer, answer(request));
-        async move { Ok::<_, Infallible>(answer.await.map(|body| exchange.track(body, ()))) }
+        async move { Ok::<_, Infallible>(answer.await.map(|body| exchange.until_taken(body, ()))) }
     });
+    let reader = InspectReader::new(&mut stream, |bytes: &[u8]| activity.has_read(bytes));
+    let io = InspectWriter::new(reader, |_: &[u8]| activity.has_written());
     let connection = http1::Builder::new()
-        // The activity's timer sees to it.
         .header_read_timeout(None::<Duration>)
-        .max_buf_size(usize::from(MAX_HEAD))
+        .max_buf_size(usize::from(limits::MAX_HEAD))
         // A client may close its side right behind a request, and waits for the answer. hyper reads no further until it has
         // answered; on an idle connection it sees the end at once.
         .half_close(true)
-        .serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(&activity))), service);
-    drive(pin!(connection), &activity, limits, stop).await
+        .serve_connection(TokioIo::new(io), service);
+    let ended = drive(connection, http1::Connection::graceful_shutdown, &activity, limits, stop).await;
+    linger(&mut stream, &ended, limits).await;
+    ended
 }
 
-/// Serves HTTP/2. Each request needs a place, which it has until the other side has taken its answer; one that gets none is
+/// Serves HTTP/2. Each request needs a permit, which it has until the other side has taken its answer; one that gets none is
 /// refused in the protocol's own way, and may be sent again.
-pub(super) async fn http2<S, A, F, P>(
-    stream: S,
-    place: impl Fn() -> Option<P>,
-    answer: A,
+pub(super) async fn http2<F, P>(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    permit: impl Fn() -> Option<P>,
+    answer: impl Fn(Request<Incoming>) -> F,
     limits: &Limits,
     stop: &CancellationToken,
-) -> Result<(), Ended>
+) -> Ended
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-    A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Answer> + Send + 'static,
-    P: Send + Unpin + 'static,
+    P: Send + 'static,
 {
     // It counts twice from the start: a head that has begun may be held in a map of 76 KiB, with a frame and a TLS record
-    // that have not come to their end, and takes no stream's place.
-    let Some(_second) = place() else { return Ok(()) };
-    let activity = Activity::new(Reading::Frames);
-    let limit = limits.answer;
+    // that have not come to their end, and has no permit.
+    let Some(_second) = permit() else { return Ended::Closed };
+    let activity = Activity::new();
+    let (limit, stop) = (limits.answer, stop.child_token());
     let service = service_fn(|request| {
-        let (exchange, place) = (activity.begin(), place());
-        let answer = place.map(|place| (within(limit, answer(request)), place));
+        let (exchange, permit, stop) = (activity.begin(), permit(), stop.clone());
+        let answer = permit.map(|permit| (within(limit, answer(request)), permit));
         async move {
-            let Some((answer, place)) = answer else { return Err(h2::Error::from(Reason::REFUSED_STREAM)) };
+            let Some((answer, permit)) = answer else { return Err(h2::Error::from(Reason::REFUSED_STREAM)) };
             let mut answer = answer.await;
             // HTTP/2 has a frame for what this says in HTTP/1.1.
             if answer.headers_mut().remove(CONNECTION).is_some() {
-                exchange.end_connection();
+                stop.cancel();
             }
-            Ok(answer.map(|body| exchange.track(body, place)))
+            Ok(answer.map(|body| exchange.until_taken(body, permit)))
         }
     });
-    let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
-    // No pings of our own: an idle connection is closed soon enough, dead or alive.
+    // Bytes are not noted: a frame need not belong to a request, and neither it nor what answers it (of a PING, say) keeps the
+    // connection open. There are no pings of our own: an idle connection is closed soon enough, dead or alive.
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
-        .max_header_list_size(u32::from(MAX_HEAD))
+        .max_header_list_size(u32::from(limits::MAX_HEAD))
         .max_concurrent_streams(limits.streams)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
-        .max_pending_accept_reset_streams(RESET_EARLY)
-        .max_local_error_reset_streams(RESET_FOR_ERRORS)
-        .serve_connection(io, service);
-    drive(pin!(connection), &activity, limits, stop).await
+        .initial_stream_window_size(limits::STREAM_WINDOW)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .max_send_buf_size(limits::SEND_BUFFER)
+        .max_pending_accept_reset_streams(limits::RESET_EARLY)
+        .max_local_error_reset_streams(limits::RESET_FOR_ERRORS)
+        .serve_connection(TokioIo::new(&mut stream), service);
+    let ended = drive(connection, http2::Connection::graceful_shutdown, &activity, limits, &stop).await;
+    linger(&mut stream, &ended, limits).await;
+    ended
 }
 
-/// Bounds the time in which a request is answered, whatever may be stuck.
-async fn within(limit: Duration, answer: impl Future<Output = Answer>) -> Answer {
+/// Bounds the time in which a request is answered, whatever may be stuck. The future is in a box, as hyper keeps room for it, some
+/// KiB: over HTTP/1.1 as long as the connection is open, over HTTP/2 for requests that are refused, too.
+fn within<F>(limit: Duration, answer: F) -> Pin<Box<impl Future<Output = Answer>>>
+where
+    F: Future<Output = Answer>,
+{
     let too_long = || Problem::not_ready("the answer took too long").into_response("");
-    timeout(limit, answer).await.unwrap_or_else(|_elapsed| too_long())
+    Box::pin(timeout(limit, answer).map(move |answer| answer.unwrap_or_else(|_elapsed| too_long())))
 }
 
-/// Drives a connection until it closes, is told to stop, or exceeds a time limit.
+/// Drives a connection until it ends, and closes it when it is told to stop or has been idle for too long.
 async fn drive<C>(
-    mut connection: Pin<&mut C>,
+    connection: C,
+    shut_down: impl FnOnce(Pin<&mut C>),
     activity: &Activity,
     limits: &Limits,
     stop: &CancellationToken,
-) -> Result<(), Ended>
+) -> Ended
 where
-    C: GracefulConnection<Error = hyper::Error>,
+    C: Future<Output = hyper::Result<()>>,
 {
-    let mut stopped = pin!(stop.cancelled());
-    let mut stop_at = None;
-    let mut timer = pin!(sleep_until(activity.due(limits)));
-    std::future::poll_fn(|cx| {
-        if stop_at.is_none() && stopped.as_mut().poll(cx).is_ready() {
-            stop_at = Some(Instant::now() + limits.grace);
-            activity.close();
-            connection.as_mut().graceful_shutdown();
+    let mut connection = pin!(connection);
+    tokio::select! {
+        biased;
+        served = &mut connection => return Ended::Done(served),
+        () = stop.cancelled() => {}
+        () = activity.overdue(limits, None) => if !activity.is_idle() {
+            return Ended::Slow;
         }
+    }
+    // Requests under way are answered first.
+    shut_down(connection.as_mut());
+    tokio::select! {
+        biased;
+        _ = &mut connection => Ended::Closed,
+        () = activity.overdue(limits, Some(Instant::now())) => Ended::Closed,
+        () = sleep(limits.grace) => Ended::CutOff,
+    }
+}
+
+/// Reads what the other side still sends, for nobody (RFC 9112 §9.6). Closing a socket with something unread makes the system
+/// send a reset, and the other side may lose an answer for it, such as the one that says that its head is too large. Where the
+/// server closed an idle connection, nothing is on its way.
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, ended: &Ended, limits: &Limits) {
+    let Ended::Done(_) = ended else { return };
+    let discard = async {
+        stream.shutdown().await?;
+        io::copy(&mut stream.take(limits::MAX_DISCARDED), &mut io::sink()).await
+    };
+    let _ = timeout(limits.linger, discard).await;
+}
+
+impl Activity {
+    fn new() -> Arc<Self> {
+        let opened = Instant::now();
+        // Whoever opens a connection has something to say: its first head begins now.
+        Arc::new(Self(Mutex::new(Notes { requests: Vec::new(), head: Some(opened), moved: opened })))
+    }
+
+    fn begin(self: &Arc<Self>) -> Exchange {
+        let mut notes = self.notes();
+        let began = notes.head.take().unwrap_or_else(Instant::now);
+        notes.requests.push(began);
+        Exchange { activity: Arc::clone(self), began }
+    }
+
+    /// Between requests these are bytes of the next head.
+    fn has_read(&self, bytes: &[u8]) {
+        let mut notes = self.notes();
+        if !bytes.is_empty() && notes.requests.is_empty() {
+            notes.head.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn has_written(&self) {
+        self.notes().moved = Instant::now();
+    }
+
+    fn is_idle(&self) -> bool {
+        let notes = self.notes();
+        notes.requests.is_empty() && notes.head.is_none()
+    }
+
+    /// Completes when the other side's time is over.
+    async fn overdue(&self, limits: &Limits, closing: Option<Instant>) {
+        // What is noted meanwhile may bring the end forward, but no nearer than this: a look now and then is enough.
+        let pause = limits.head.min(limits.idle).min(limits.linger);
         loop {
-            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
-                return Poll::Ready(result.map_err(Ended::Protocol));
+            let due = self.due(limits, closing);
+            if due <= Instant::now() {
+                return;
             }
-            if activity.is_ending() && !activity.is_closing() {
-                activity.close();
-                connection.as_mut().graceful_shutdown();
-                continue;
-            }
-            // The timer is set back only when it fires: most requests do not touch it. An earlier end, as of a head
-            // that has begun on an idle connection, does.
-            let due =
-                stop_at.map_or_else(|| activity.due(limits), |at: Instant| at.min(activity.due(limits)));
-            if due < timer.deadline() {
-                timer.as_mut().reset(due);
-            }
-            if timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            if due > Instant::now() {
-                timer.as_mut().reset(due);
-            } else if stop_at.is_some_and(|at| at <= due) {
-                return Poll::Ready(Err(Ended::CutOff));
-            } else if activity.is_idle() && !activity.is_closing() {
-                // Nobody did anything wrong: says good-bye as the protocol has it.
-                activity.close();
-                connection.as_mut().graceful_shutdown();
-                timer.as_mut().reset(activity.due(limits));
-            } else if activity.is_closing() && activity.is_idle() {
-                return Poll::Ready(Ok(()));
-            } else {
-                return Poll::Ready(Err(Ended::Slow));
-            }
+            sleep_until(due.min(Instant::now() + pause)).await;
         }
-    })
-    .await
+    }
+
+    fn due(&self, limits: &Limits, closing: Option<Instant>) -> Instant {
+        let notes = self.notes();
+        match (notes.requests.iter().min(), closing, notes.head) {
+            // The handler ends within `answer`; what is left is that nobody takes in the answer. The oldest counts: others that
+            // come and go do not keep it.
+            (Some(oldest), ..) => *oldest + limits.answer + limits.idle,
+            (None, Some(closing), _) => closing.max(notes.moved) + limits.linger,
+            (None, None, Some(head)) => head + limits.head,
+            (None, None, None) => notes.moved + limits.idle,
+        }
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Exchange {
+    /// Returns the answer's body, with which the exchange ends and what is held for it is released.
+    fn until_taken<H>(self, body: Full<Bytes>, held: H) -> impl Body<Data = Bytes, Error = Infallible> {
+        // An answer's body cannot fail, so this is never called: it is there to be dropped with the body.
+        body.map_err(move |never| {
+            let _until_dropped = (&self, &held);
+            never
+        })
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let mut notes = self.activity.notes();
+        if let Some(at) = notes.requests.iter().position(|began| *began == self.began) {
+            notes.requests.swap_remove(at);
+        }
+        notes.moved = Instant::now();
+    }
 }
 
 #[cfg(test)]

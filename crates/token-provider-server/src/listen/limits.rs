@@ -1,9 +1,45 @@
-//! Every number that bounds what a connection may take, in one place.
+//! Every number that bounds what connections may take, in one place, and how many this process has room for.
 
+use std::fmt;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// A request's head may be this long, over HTTP/1.1 and HTTP/2 alike. Node and nginx have 8 to 32 KiB.
 pub(super) const MAX_HEAD: u16 = 16 * 1024;
+/// How much of a request body may be on its way unasked for over HTTP/2, on each stream and over all of them. Token requests
+/// have some hundred bytes; the second is the least that HTTP/2 knows (RFC 9113 §6.9.2).
+pub(super) const STREAM_WINDOW: u32 = 16 * 1024;
+pub(super) const CONNECTION_WINDOW: u32 = 65_535;
+/// Answers to one stream that wait for the other side to take them in.
+pub(super) const SEND_BUFFER: usize = 64 * 1024;
+/// Requests that were reset before they were looked at, and streams that we had to reset for an error: with more of
+/// either, the connection is closed (`ENHANCE_YOUR_CALM`). The first is h2's default, CVE-2023-44487; the second is far
+/// below its own (RUSTSEC-2024-0003): the only such streams of a decent client are those above the limit that it sends before
+/// it knows that, and browsers send a hundred.
+pub(super) const RESET_EARLY: usize = 20;
+pub(super) const RESET_FOR_ERRORS: usize = 100;
+/// What is read for nobody before a connection is closed: some heads of a mebibyte, but no flood.
+pub(super) const MAX_DISCARDED: u64 = 4 * 1024 * 1024;
+/// What the system keeps of a connection in each direction, and TLS of answers: a head, or some tokens. The system doubles it for
+/// what it needs itself.
+pub(super) const BUFFER: usize = 16 * 1024;
+/// Connections that wait to be accepted. The system cuts it down to its own limit (`net.core.somaxconn`).
+pub(super) const ACCEPT_QUEUE: i32 = 4096;
+/// What a client's certificate may have with all that it shows beside it, which is kept as long as its connection. Usual chains
+/// have 2 to 6 KiB; TLS allows for 64 KiB.
+pub(super) const MAX_CHAIN: usize = 16 * 1024;
+
+/// What the program itself takes, with tokens, answers and what many processors do at once.
+pub(super) const RESERVED_MEMORY: u64 = 64 * 1024 * 1024;
+/// What a connection takes at most: a head, TLS, the buffers of HTTP/2 and a request under way.
+pub(super) const CONNECTION_MEMORY: u64 = 96 * 1024;
+/// Descriptors for the issuer, identity providers, files, and all connections of the admin listener.
+pub(super) const RESERVED_FILES: u64 = 64;
+/// When the process is out of file descriptors, accepting pauses for connections to end.
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How many connections there may be, and how long each step on one may take.
 ///
@@ -54,5 +90,196 @@ impl Default for Limits {
             grace: Duration::from_secs(12),
             streams: 20,
         }
+    }
+}
+
+/// How many connections there may be, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity(Bound);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bound {
+    Most,
+    Memory(u64),
+    Files(u64),
+}
+
+impl Capacity {
+    /// Looks at the limits of this process, and raises that of open files as far as the system allows: many shells have
+    /// 1,024. Reads files of the kernel.
+    pub fn of_process() -> Self {
+        Self::within(memory_limit(Path::new("/")), raise_file_limit())
+    }
+
+    fn within(memory: Option<u64>, files: Option<u64>) -> Self {
+        let bounds = [Some(Bound::Most), memory.map(Bound::Memory), files.map(Bound::Files)];
+        // Of equal bounds the first counts: to raise a limit that leaves room for the maximum is of no use.
+        let bound = bounds.into_iter().flatten().min_by_key(|bound| bound.connections());
+        Self(bound.expect("there is always the built-in maximum"))
+    }
+
+    /// Returns whether it is the limit of open files that leaves less room than there could be.
+    pub fn is_short_of_files(&self) -> bool {
+        matches!(self.0, Bound::Files(_))
+    }
+
+    /// Returns the usual limits within this room. One address has a quarter of it.
+    pub fn limits(&self) -> Limits {
+        let connections = self.0.connections();
+        Limits { connections, connections_per_peer: (connections / 4).max(1), ..Limits::default() }
+    }
+}
+
+impl Bound {
+    fn connections(self) -> usize {
+        let most = Limits::default().connections;
+        let room = match self {
+            Self::Most => return most,
+            Self::Memory(limit) => limit.saturating_sub(RESERVED_MEMORY) / CONNECTION_MEMORY,
+            Self::Files(limit) => limit.saturating_sub(RESERVED_FILES),
+        };
+        usize::try_from(room).unwrap_or(most).clamp(1, most)
+    }
+}
+
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "up to {} connections at once: ", self.0.connections())?;
+        match self.0 {
+            Bound::Most => f.write_str("the built-in maximum"),
+            Bound::Memory(limit) => write!(f, "the memory limit is {} MiB", limit / (1024 * 1024)),
+            Bound::Files(limit) => write!(f, "the limit of open files is {limit}"),
+        }
+    }
+}
+
+/// Returns what the limit of open files is then; `None` where there is none.
+fn raise_file_limit() -> Option<u64> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+    getrlimit(Resource::Nofile).current
+}
+
+/// Returns the lowest memory limit of this process's control groups (cgroups(7)), of version 2 or 1, and of all above them:
+/// each counts for what is below. In a container their names may be those of the host, whose folders are not there: the
+/// container's own is at the root then.
+fn memory_limit(root: &Path) -> Option<u64> {
+    let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    let limits = groups.lines().filter_map(|line| {
+        let (_number, line) = line.split_once(':')?;
+        let (controllers, group) = line.split_once(':')?;
+        let (mount, file) = match controllers {
+            "" => ("sys/fs/cgroup", "memory.max"),
+            names if names.split(',').any(|name| name == "memory") => {
+                ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
+            _ => return None,
+        };
+        let groups = Path::new(group.trim_start_matches('/')).ancestors();
+        // `max` is none.
+        let limit_of = |group: &Path| {
+            let limit = fs::read_to_string(root.join(mount).join(group).join(file)).ok()?;
+            limit.trim().parse().ok()
+        };
+        groups.filter_map(limit_of).min()
+    });
+    limits.min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    /// Paths below `sys/fs/cgroup`, and what is in them.
+    type Files = &'static [(&'static str, &'static str)];
+
+    #[test]
+    fn the_narrowest_bound_counts_and_is_named() {
+        for (memory, files, expected) in [
+            (None, None, "up to 16384 connections at once: the built-in maximum"),
+            (Some(1 << 40), Some(1 << 40), "up to 16384 connections at once: the built-in maximum"),
+            // cgroup v1 without a limit.
+            (Some(0x7fff_ffff_ffff_f000), None, "up to 16384 connections at once: the built-in maximum"),
+            (Some(512 * MIB), Some(65_536), "up to 4778 connections at once: the memory limit is 512 MiB"),
+            (Some(128 * MIB), Some(65_536), "up to 682 connections at once: the memory limit is 128 MiB"),
+            (Some(512 * MIB), Some(1024), "up to 960 connections at once: the limit of open files is 1024"),
+            (None, Some(16_383 + 64), "up to 16383 connections at once: the limit of open files is 16447"),
+            (None, Some(16_384 + 64), "up to 16384 connections at once: the built-in maximum"),
+            // Less than the program itself takes.
+            (Some(65 * MIB), None, "up to 10 connections at once: the memory limit is 65 MiB"),
+            (Some(64 * MIB), None, "up to 1 connections at once: the memory limit is 64 MiB"),
+            (Some(0), None, "up to 1 connections at once: the memory limit is 0 MiB"),
+            (None, Some(70), "up to 6 connections at once: the limit of open files is 70"),
+            (None, Some(0), "up to 1 connections at once: the limit of open files is 0"),
+        ] {
+            assert_eq!(Capacity::within(memory, files).to_string(), expected, "{memory:?} {files:?}");
+        }
+    }
+
+    #[test]
+    fn one_address_has_a_quarter_of_the_room() {
+        assert_eq!(Capacity::within(None, None).limits(), Limits::default());
+        let limits = Capacity::within(None, Some(1064)).limits();
+        assert_eq!((limits.connections, limits.connections_per_peer), (1000, 250));
+    }
+
+    #[test]
+    fn memory_limit_is_the_lowest_of_the_group_and_all_above_it() {
+        let docker = "/docker/0123abcd/app.service";
+        let table: [(&str, String, Files, Option<u64>); 11] = [
+            (
+                "version 2",
+                "0::/a/b\n".into(),
+                &[("a/b/memory.max", "max\n"), ("a/memory.max", "300\n")],
+                Some(300),
+            ),
+            (
+                "its own",
+                "0::/a/b\n".into(),
+                &[("a/b/memory.max", "200\n"), ("a/memory.max", "300\n")],
+                Some(200),
+            ),
+            ("none", "0::/a\n".into(), &[("a/memory.max", "max\n")], None),
+            ("a namespace", "0::/\n".into(), &[("memory.max", "400\n")], Some(400)),
+            ("above the namespace", "0::/../../x\n".into(), &[("memory.max", "400\n")], Some(400)),
+            (
+                "version 1",
+                "5:cpu,cpuacct:/a\n4:memory:/a/b\n0::/\n".into(),
+                &[
+                    ("memory/a/b/memory.limit_in_bytes", "9223372036854771712\n"),
+                    ("memory/a/memory.limit_in_bytes", "500\n"),
+                ],
+                Some(500),
+            ),
+            (
+                "of the host",
+                format!("4:memory:{docker}\n"),
+                &[("memory/memory.limit_in_bytes", "600\n")],
+                Some(600),
+            ),
+            ("of the host, 2", format!("0::{docker}\n"), &[("memory.max", "600\n")], Some(600)),
+            ("no controller", "4:cpu:/a\n".into(), &[("memory/a/memory.limit_in_bytes", "1\n")], None),
+            ("nonsense", "0::/a\nhello\n\n7:memory\n".into(), &[("a/memory.max", "much\n")], None),
+            ("not there", "0::/gone\n".into(), &[], None),
+        ];
+        for (case, groups, files, expected) in table {
+            let root = tempfile::tempdir().expect("can be made");
+            let write = |path: &str, text: &str| {
+                let path = root.path().join(path);
+                fs::create_dir_all(path.parent().expect("is below")).expect("can be made");
+                fs::write(path, text).expect("can be written");
+            };
+            write("proc/self/cgroup", &groups);
+            for (path, text) in files {
+                write(&format!("sys/fs/cgroup/{path}"), text);
+            }
+            assert_eq!(memory_limit(root.path()), expected, "{case}");
+        }
+        assert_eq!(memory_limit(Path::new("/nowhere")), None);
     }
 }

@@ -289,9 +289,6 @@ pub(super) struct ShownCertificate {
     verified: Mutex<Option<(Arc<Authorities>, SystemTime)>>,
 }
 
-/// It is kept as long as its connection, in what a connection may take. Usual chains have 2 to 6 KiB; TLS allows for 64 KiB.
-const MAX_CHAIN: usize = 16 * 1024;
-
 impl ShownCertificate {
     /// Takes the chain that was verified in the handshake.
     pub(super) fn new(tls: Arc<Tls>, chain: &[CertificateDer<'static>]) -> Option<Self> {
@@ -320,11 +317,6 @@ impl ShownCertificate {
         }
         ClientCertificate::Verified(Arc::clone(&self.names))
     }
-}
-
-/// Returns whether a chain is longer than any that is meant well.
-pub(super) fn is_too_long(chain: Option<&[CertificateDer<'_>]>) -> bool {
-    chain.is_some_and(|chain| chain.iter().map(|certificate| certificate.len()).sum::<usize>() > MAX_CHAIN)
 }
 
 fn read_identity(files: &TlsConfig) -> Result<CertifiedKey, TlsError> {

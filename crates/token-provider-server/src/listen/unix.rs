@@ -1,15 +1,15 @@
-//! Unix domain sockets: made so that nobody reaches them before their mode and owner are right, and taken away at the
-//! end.
+//! Unix domain sockets: made so that nobody reaches them before their mode and owner are right, and removed at the end.
 
+use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 
-use super::ACCEPT_QUEUE;
+use super::limits::ACCEPT_QUEUE;
 use crate::config::{Owner, UnixPlace};
 
 const USERS: &str = "/etc/passwd";
@@ -23,19 +23,15 @@ pub struct UnixSocket {
     _file: Option<SocketFile>,
 }
 
-/// A socket's file, removed when dropped: unless another process has put its own there meanwhile.
+/// A socket's file, with device and inode. Removed when dropped, unless another process has put its own there meanwhile.
 #[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-}
+struct SocketFile(PathBuf, (u64, u64));
 
 impl UnixSocket {
     /// Binds, in place of a socket that a process which is gone left behind.
     pub(super) fn bind(place: &UnixPlace) -> io::Result<Self> {
-        let user = place.user.as_ref().map(user_id).transpose()?;
-        let group = place.group.as_ref().map(group_id).transpose()?;
+        let user = place.user.as_ref().map(|user| id("user", user, USERS)).transpose()?;
+        let group = place.group.as_ref().map(|group| id("group", group, GROUPS)).transpose()?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         let address = SockAddr::unix(&place.path)?;
@@ -46,10 +42,10 @@ impl UnixSocket {
             }
             bound => bound?,
         }
-        let file = SocketFile::at(&place.path)?;
+        let file = SocketFile(place.path.clone(), device_and_inode(&place.path)?);
         // Until it listens, whoever connects is refused: there is no moment at which the mode is not yet right.
         if user.is_some() || group.is_some() {
-            std::os::unix::fs::lchown(&place.path, user, group)?;
+            lchown(&place.path, user, group)?;
         }
         fs::set_permissions(&place.path, fs::Permissions::from_mode(place.mode))?;
         socket.listen(ACCEPT_QUEUE)?;
@@ -62,26 +58,31 @@ impl UnixSocket {
     }
 }
 
-impl SocketFile {
-    fn at(path: &Path) -> io::Result<Self> {
-        let metadata = path.symlink_metadata()?;
-        Ok(Self { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
+impl fmt::Display for UnixSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = self.listener.local_addr().ok();
+        match address.as_ref().and_then(|address| address.as_pathname()) {
+            Some(path) => write!(f, "unix:{}", path.display()),
+            None => f.write_str("a Unix socket without a name"),
+        }
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let is_ours = self
-            .path
-            .symlink_metadata()
-            .is_ok_and(|metadata| metadata.dev() == self.device && metadata.ino() == self.inode);
-        if is_ours && let Err(error) = fs::remove_file(&self.path) {
-            tracing::debug!(%error, path = %self.path.display(), "the socket stays behind");
+        let Self(path, made) = &*self;
+        let is_ours = device_and_inode(path).is_ok_and(|found| found == *made);
+        if is_ours && let Err(error) = fs::remove_file(path) {
+            tracing::debug!(%error, path = %path.display(), "the socket stays behind");
         }
     }
 }
 
-/// Says whether the file in the way is a socket that nobody listens at.
+fn device_and_inode(path: &Path) -> io::Result<(u64, u64)> {
+    path.symlink_metadata().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// Returns whether the file in the way is a socket that nobody listens at.
 fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
     if !path.symlink_metadata()?.file_type().is_socket() {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file is in the way that is no socket"));
@@ -92,30 +93,19 @@ fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
     Ok(probe.connect(address).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
 }
 
-fn user_id(user: &Owner) -> io::Result<u32> {
-    id("user", user, USERS)
-}
-
-fn group_id(group: &Owner) -> io::Result<u32> {
-    id("group", group, GROUPS)
-}
-
-/// Looks a name up in the system's own list. Users of a directory service, unlikely owners of a socket, can be given by
-/// number.
+/// Looks a name up in the system's own list, whose lines are `name:password:id:…`. Users of a directory service, unlikely owners
+/// of a socket, can be given by number.
 fn id(kind: &str, owner: &Owner, list: &str) -> io::Result<u32> {
-    match owner {
-        Owner::Id(id) => Ok(*id),
-        Owner::Name(name) => find(name, &fs::read_to_string(list)?).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::NotFound, format!("there is no {kind} {name:?} in {list}"))
-        }),
-    }
-}
-
-/// `name:password:id:…`, in both lists.
-fn find(name: &str, list: &str) -> Option<u32> {
-    list.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok()).flatten()
+    let name = match owner {
+        Owner::Id(id) => return Ok(*id),
+        Owner::Name(name) => name,
+    };
+    let text = fs::read_to_string(list)?;
+    let mut lines = text.lines().map(|line| line.split(':'));
+    let fields = lines.find_map(|mut fields| (fields.next()? == name).then_some(fields));
+    let id = fields.and_then(|mut fields| fields.nth(1)?.parse().ok());
+    id.ok_or_else(|| {
+        io::Error::new(io::ErrorKind::NotFound, format!("there is no {kind} {name:?} in {list}"))
     })
 }
 
@@ -125,14 +115,23 @@ mod tests {
 
     #[test]
     fn names_are_found_in_the_systems_lists() {
-        let list = "root:x:0:\n# note\nwww:x:8\nwww-data:x:33:proxy,www\nbroken\nbad:x:y:\n";
+        let list = tempfile::NamedTempFile::new().expect("can be made");
+        let text = "root:x:0:\n# note\nwww:x:8\nwww-data:x:33:proxy,www\nbroken\nbad:x:y:\n";
+        fs::write(list.path(), text).expect("can be written");
+        let path = list.path().to_str().expect("is text");
+        let id = |name: &str| id("group", &Owner::Name(name.to_owned()), path).ok();
         let table =
             [("root", Some(0)), ("www-data", Some(33)), ("www", Some(8)), ("proxy", None), ("bad", None)];
         for (name, expected) in table {
-            assert_eq!(find(name, list), expected, "{name}");
+            assert_eq!(id(name), expected, "{name}");
         }
-        let error = group_id(&Owner::Name("no-such-group-here".into())).expect_err("there is none");
+    }
+
+    #[test]
+    fn owner_that_is_not_there_is_named() {
+        let error =
+            id("group", &Owner::Name("no-such-group-here".into()), GROUPS).expect_err("there is none");
         assert_eq!(error.to_string(), "there is no group \"no-such-group-here\" in /etc/group");
-        assert_eq!(user_id(&Owner::Id(1000)).expect("is a number"), 1000);
+        assert_eq!(id("user", &Owner::Id(1000), USERS).expect("is a number"), 1000);
     }
 }

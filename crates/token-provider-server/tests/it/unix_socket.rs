@@ -76,7 +76,8 @@ async fn socket_of_a_process_that_is_gone_is_replaced_and_one_in_use_is_not() {
     let folder = tempfile::tempdir().expect("can be made");
     let path = folder.path().join("x.sock");
     let mut server = start(&path).await;
-    let busy = listen::bind(&Listen::Unix(path.clone().into())).expect_err("somebody listens there");
+    let busy =
+        listen::bind(&Listen::Unix(path.clone().into()), "--listen").expect_err("somebody listens there");
     assert_eq!(busy.kind(), io::ErrorKind::AddrInUse);
     assert!(busy.to_string().contains("another process listens there"), "{busy}");
     server.begin_shutdown();
@@ -93,7 +94,7 @@ async fn file_that_is_no_socket_is_left_alone() {
     let folder = tempfile::tempdir().expect("can be made");
     let path = folder.path().join("file");
     std::fs::write(&path, "precious").expect("can be written");
-    let error = listen::bind(&Listen::Unix(path.clone().into())).expect_err("is a file");
+    let error = listen::bind(&Listen::Unix(path.clone().into()), "--listen").expect_err("is a file");
     assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     assert_eq!(std::fs::read_to_string(&path).expect("is there"), "precious");
 }

@@ -70,7 +70,7 @@ impl Prepared {
 fn bind_all(config: &Config, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, Failure> {
     let mut listeners = Vec::new();
     for listen in &config.listen {
-        let bound = listen::bind(listen).map_err(Failure::Bind)?;
+        let bound = listen::bind(listen, "--listen").map_err(Failure::Bind)?;
         listeners.extend(bound.into_iter().map(|listener| match tls {
             Some(tls) => listener.with_tls(Arc::clone(tls)),
             None => listener,

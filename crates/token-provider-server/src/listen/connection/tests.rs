@@ -2,8 +2,9 @@
 
 use http_body_util::Full;
 use hyper::Response;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex, split};
+use tokio::io::{DuplexStream, duplex, split};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::*;
 
@@ -11,10 +12,16 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// What the pipe holds before it is full.
 const PIPE: usize = 4 * 1024;
 
+impl Ended {
+    fn is_in_order(&self) -> bool {
+        matches!(self, Self::Done(Ok(())) | Self::Closed)
+    }
+}
+
 /// One end of a connection; the server has the other.
 struct Caller {
     stream: DuplexStream,
-    served: JoinHandle<Result<(), Ended>>,
+    served: JoinHandle<Ended>,
     stop: CancellationToken,
     since: Instant,
 }
@@ -37,7 +44,7 @@ impl Caller {
     fn open_with<S, F>(serve: S) -> Self
     where
         S: FnOnce(DuplexStream, CancellationToken) -> F,
-        F: Future<Output = Result<(), Ended>> + Send + 'static,
+        F: Future<Output = Ended> + Send + 'static,
     {
         let (stream, server) = duplex(PIPE);
         let stop = CancellationToken::new();
@@ -73,13 +80,13 @@ impl Caller {
         since.elapsed().as_secs()
     }
 
-    async fn result(self) -> Result<(), Ended> {
+    async fn ended(self) -> Ended {
         drop(self.stream);
         self.served.await.expect("does not panic")
     }
 
     async fn pass(&mut self, seconds: u64) {
-        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        sleep(Duration::from_secs(seconds)).await;
         self.since = Instant::now();
     }
 }
@@ -96,7 +103,7 @@ async fn never(_request: Request<Incoming>) -> Answer {
 async fn silent_connection_is_closed_after_the_time_for_a_head() {
     let mut caller = Caller::open(hello);
     assert_eq!(caller.seconds_until_closed().await, 20);
-    assert!(matches!(caller.result().await, Err(Ended::Slow)));
+    assert!(matches!(caller.ended().await, Ended::Slow));
 
     let mut caller = Caller::open_http2();
     // The server's settings come first.
@@ -112,7 +119,7 @@ async fn head_that_trickles_is_not_waited_for() {
     let mut caller = Caller::open(hello);
     for byte in REQUEST.iter().take(10) {
         caller.stream.write_all(&[*byte]).await.expect("is taken");
-        tokio::time::sleep(Duration::from_millis(1900)).await;
+        sleep(Duration::from_millis(1900)).await;
     }
     assert_eq!(caller.seconds_until_closed().await, 20, "from the opening");
 }
@@ -129,13 +136,13 @@ async fn connection_kept_alive_has_its_own_time() {
     caller.send(REQUEST).await;
     assert_eq!(caller.status().await, 200);
     assert_eq!(caller.seconds_until_closed().await, 75);
-    assert!(matches!(caller.result().await, Ok(())), "nobody did anything wrong");
+    assert!(caller.ended().await.is_in_order(), "nobody did anything wrong");
 }
 
 #[tokio::test(start_paused = true)]
 async fn caller_that_closes_its_side_behind_a_request_is_answered_whenever_it_does() {
     let slow = |request| async {
-        tokio::time::sleep(Duration::from_secs(9)).await;
+        sleep(Duration::from_secs(9)).await;
         hello(request).await
     };
     for (idle, answer_takes) in [0, 1, 70].into_iter().flat_map(|idle| [(idle, 0), (idle, 9)]) {
@@ -151,7 +158,7 @@ async fn caller_that_closes_its_side_behind_a_request_is_answered_whenever_it_do
             assert_eq!(caller.status().await, 200, "{earlier} earlier, idle for {idle} s");
             caller.pass(0).await;
             assert_eq!(caller.seconds_until_closed().await, 0);
-            assert!(caller.result().await.is_ok());
+            assert!(caller.ended().await.is_in_order());
         }
     }
 }
@@ -169,7 +176,7 @@ async fn caller_that_closes_its_side_is_not_waited_for() {
         caller.stream.shutdown().await.expect("is open");
         assert_eq!(caller.seconds_until_closed().await, 0, "{earlier} earlier, then {last:?}");
         // Also where nobody reads the answer.
-        assert_eq!(caller.result().await.is_ok(), last.is_empty());
+        assert_eq!(caller.ended().await.is_in_order(), last.is_empty());
     }
 }
 
@@ -204,7 +211,7 @@ async fn head_that_came_right_behind_a_request_is_not_lost() {
     assert_eq!(caller.status().await, 200);
     caller.pass(0).await;
     assert_eq!(caller.seconds_until_closed().await, 75, "hyper has read it, and nothing more has come");
-    assert!(caller.result().await.is_ok());
+    assert!(caller.ended().await.is_in_order());
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,7 +248,7 @@ async fn connection_is_kept_after_every_kind_of_request() {
         caller.pass(1).await;
     }
     assert_eq!(caller.seconds_until_closed().await, 74);
-    assert!(caller.result().await.is_ok());
+    assert!(caller.ended().await.is_in_order());
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,7 +259,7 @@ async fn later_head_has_the_same_time_as_the_first() {
     caller.pass(60).await;
     caller.send(b"GET / ").await;
     assert_eq!(caller.seconds_until_closed().await, 20);
-    assert!(matches!(caller.result().await, Err(Ended::Slow)));
+    assert!(matches!(caller.ended().await, Ended::Slow));
 }
 
 #[tokio::test(start_paused = true)]
@@ -263,7 +270,7 @@ async fn answer_that_nobody_takes_in_does_not_hold_a_connection_for_ever() {
     let Caller { stream, served, since, .. } = caller;
     let ended = served.await.expect("does not panic");
     assert_eq!(since.elapsed().as_secs(), 75 + 5, "idle, and then not even a farewell");
-    assert!(ended.is_ok() || matches!(ended, Err(Ended::Slow)), "{ended:?}");
+    assert!(ended.is_in_order() || matches!(ended, Ended::Slow), "{ended:?}");
     drop(stream);
 }
 
@@ -277,7 +284,7 @@ async fn caller_that_is_still_talking_hears_that_its_head_is_too_large() {
     }
     assert_eq!(caller.status().await, 431);
     assert_eq!(caller.seconds_until_closed().await, 0, "the server's side is closed at once");
-    assert!(matches!(caller.result().await, Err(Ended::Protocol(_))));
+    assert!(matches!(caller.ended().await, Ended::Done(Err(_))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -287,7 +294,7 @@ async fn caller_that_never_stops_talking_is_left() {
     let mut sent = 0;
     while caller.stream.write_all(&[b'x'; 1024]).await.is_ok() {
         sent += 1;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        sleep(Duration::from_millis(100)).await;
     }
     assert!((60..80).contains(&sent), "16 for the head, and five seconds more: {sent}");
 }
@@ -313,13 +320,13 @@ async fn idle_connections_are_closed_at_once_when_the_server_stops() {
         caller.stop.cancel();
         assert_eq!(caller.seconds_until_closed().await, 0);
     }
-    assert!(fresh.result().await.is_ok() && used.result().await.is_ok());
+    assert!(fresh.ended().await.is_in_order() && used.ended().await.is_in_order());
 }
 
 #[tokio::test(start_paused = true)]
 async fn answer_under_way_is_finished_when_the_server_stops() {
     let slow = |request| async {
-        tokio::time::sleep(Duration::from_secs(11)).await;
+        sleep(Duration::from_secs(11)).await;
         hello(request).await
     };
     let mut caller = Caller::open(slow);
@@ -330,7 +337,7 @@ async fn answer_under_way_is_finished_when_the_server_stops() {
     assert_eq!(caller.since.elapsed().as_secs(), 10);
     caller.pass(0).await;
     assert_eq!(caller.seconds_until_closed().await, 0);
-    assert!(caller.result().await.is_ok());
+    assert!(caller.ended().await.is_in_order());
 }
 
 #[tokio::test(start_paused = true)]
@@ -340,7 +347,7 @@ async fn answer_that_takes_too_long_is_cut_off_when_the_server_stops() {
     caller.pass(1).await;
     caller.stop.cancel();
     assert_eq!(caller.seconds_until_closed().await, 12);
-    assert!(matches!(caller.result().await, Err(Ended::CutOff)));
+    assert!(matches!(caller.ended().await, Ended::CutOff));
 }
 
 #[tokio::test(start_paused = true)]
@@ -384,7 +391,7 @@ async fn seconds_with_pings(window: u8, first: Vec<u8>, each: impl Fn(u8) -> Vec
             let sent = [each(half_minute), frame(6, 0, 0, &[0; 8])].concat();
             // It may have closed.
             let _ = write.write_all(&sent).await;
-            tokio::time::sleep(Duration::from_secs(30)).await;
+            sleep(Duration::from_secs(30)).await;
         }
     };
     tokio::pin!(reading, sending);

@@ -59,6 +59,7 @@ impl Server {
         let address = listener.local_addr().expect("is bound");
         let until = self.shutdown.clone().cancelled_owned();
         tokio::spawn(listen::serve(
+            Limits::default(),
             Arc::new(Admin::start(Arc::clone(&self.app))),
             vec![Listener::Tcp(listener)],
             until,
@@ -117,7 +118,7 @@ impl Setup {
 
     /// Listens at a Unix socket; the server's `address` is then of no use.
     pub(crate) async fn start_at_unix(self, path: &Path) -> Server {
-        let listener = listen::bind(&Listen::Unix(path.to_owned().into())).expect("can be bound");
+        let listener = listen::bind(&Listen::Unix(path.to_owned().into()), "--listen").expect("can be bound");
         let listener = listener.into_iter().next().expect("is one");
         self.start_at(listener, SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
@@ -147,7 +148,7 @@ impl Setup {
         let app = Arc::new(app);
         let shutdown = CancellationToken::new();
         let until = shutdown.clone().cancelled_owned();
-        let served = tokio::spawn(listen::serve_with(self.limits, Arc::clone(&app), vec![listener], until));
+        let served = tokio::spawn(listen::serve(self.limits, Arc::clone(&app), vec![listener], until));
         Server {
             address,
             sandbox,

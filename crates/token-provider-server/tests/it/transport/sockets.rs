@@ -25,7 +25,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 fn bind(place: UnixPlace) -> std::io::Result<listen::Listener> {
-    listen::bind(&Listen::Unix(place)).map(|mut bound| bound.remove(0))
+    listen::bind(&Listen::Unix(place), "--listen").map(|mut bound| bound.remove(0))
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ async fn plain_request_is_told_that_the_port_speaks_tls() {
 #[tokio::test]
 async fn listener_says_what_it_speaks() {
     let server = TlsServer::start().await;
-    let bound = listen::bind(&Listen::Tcp { host: Host::Localhost, port: 0 });
+    let bound = listen::bind(&Listen::Tcp { host: Host::Localhost, port: 0 }, "--listen");
     let listener = bound.expect("can be bound").remove(0);
     let port = listener.address().expect("is TCP").port();
     assert_eq!(listener.to_string(), format!("http://127.0.0.1:{port}"));
