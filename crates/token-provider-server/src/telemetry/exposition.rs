@@ -50,8 +50,26 @@ impl Format {
             Self::OpenMetrics => text::encode(&mut page, &registry),
         };
         result.expect("a String takes everything");
-        page
+        if self == Self::Prometheus { with_fractions(&page) } else { page }
     }
+}
+
+/// Writes the bounds of buckets as `OpenMetrics` has them (1.0 and not 1): whoever goes over from one form to the other finds
+/// the same series.
+fn with_fractions(page: &str) -> String {
+    let mut text = String::with_capacity(page.len());
+    for line in page.split_inclusive('\n') {
+        match line.rsplit_once("le=\"") {
+            Some((start, bound_and_rest)) if start.ends_with(['{', ',']) => {
+                let (bound, rest) = bound_and_rest.split_once('"').expect("a label's value ends");
+                let is_whole = bound.bytes().all(|byte| byte.is_ascii_digit());
+                let fraction = if is_whole { ".0" } else { "" };
+                text.extend([start, "le=\"", bound, fraction, "\"", rest]);
+            }
+            _ => text.push_str(line),
+        }
+    }
+    text
 }
 
 struct Page<F>(F);
@@ -158,12 +176,12 @@ mod tests {
 
     #[test]
     fn histogram_counts_up_to_infinity() {
-        for (format, one) in [(Format::Prometheus, "1"), (Format::OpenMetrics, "1.0")] {
+        for format in [Format::Prometheus, Format::OpenMetrics] {
             let page = page(format);
             let bucket = |bound, count| format!("x_took_seconds_bucket{{p=\"q\",le=\"{bound}\"}} {count}");
             let others =
                 ["x_took_seconds_sum{p=\"q\"} 0.7", "x_took_seconds_count{p=\"q\"} 1"].map(str::to_owned);
-            for line in [bucket("0.5", 0), bucket(one, 1), bucket("+Inf", 1)].into_iter().chain(others) {
+            for line in [bucket("0.5", 0), bucket("1.0", 1), bucket("+Inf", 1)].into_iter().chain(others) {
                 // OpenMetrics allows labels in any order.
                 let sorted = line.replace("{p=\"q\",le=", "{le=").replace("\"} ", "\",p=\"q\"} ");
                 assert!(page.lines().any(|has| has == line || has == sorted), "{line}\n{page}");

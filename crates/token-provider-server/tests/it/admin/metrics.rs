@@ -52,15 +52,12 @@ async fn metrics_come_in_both_forms() {
     assert_eq!(open.header("content-type"), Some(media_type));
     assert!(open.text().contains("# TYPE token_provider_handouts counter"), "{}", open.text());
     assert!(open.text().ends_with("# EOF\n"), "{}", open.text());
-    // There the bounds of buckets always have a fraction, and come first.
-    let open = [1, 5, 10].iter().fold(open.text().to_owned(), |text, bound| {
-        text.replace(&format!("le=\"{bound}.0\""), &format!("le=\"{bound}\""))
-    });
+    // There the bounds of buckets come first.
     let with_sorted_labels = |text| -> BTreeSet<BTreeSet<String>> {
         let parts = |series: &str| series.split(['{', ',', '}']).map(str::to_owned).collect();
         series(text).into_iter().map(parts).collect()
     };
-    assert_eq!(with_sorted_labels(&open), with_sorted_labels(plain.text()));
+    assert_eq!(with_sorted_labels(open.text()), with_sorted_labels(plain.text()));
     let head = request(admin, "HEAD", "/metrics", &[]).await;
     assert_eq!((head.status, head.body.len()), (200, 0), "{head:?}");
 }
