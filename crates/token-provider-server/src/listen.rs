@@ -39,6 +39,8 @@ pub use self::listener::Listener;
 pub use self::tls::{Tls, TlsError};
 pub use self::unix::UnixSocket;
 
+const TOO_MANY: &str = "too many connections from one address";
+
 /// Serves until `shutdown`, then lets answers under way finish.
 pub async fn serve(
     limits: Limits,
@@ -80,28 +82,30 @@ struct Server<S> {
     stop: CancellationToken,
 }
 
-/// A permit for one connection, or for one request over HTTP/2; released on drop.
-struct ConnectionPermit {
-    _of_all: OwnedSemaphorePermit,
-    /// What counts for its address.
-    _share: Option<Share>,
-}
+/// A permit for one connection, or for one request over HTTP/2, and its share of what the other side's address may have; released
+/// on drop.
+type ConnectionPermit = (OwnedSemaphorePermit, Option<Share>);
 
 /// A connection that was accepted: what all its requests have in common, and what is held for it.
 struct Connection<S> {
     server: Arc<Server<S>>,
     ends: Ends,
     shown: Option<ShownCertificate>,
-    _held: (ConnectionPermit, Option<OpenConnection>),
+    permit: ConnectionPermit,
+    _open: Option<OpenConnection>,
 }
 
 impl<S: Service> Server<S> {
     async fn accept_all(self: Arc<Self>, listener: Listener) {
+        // One of HTTP/2 counts twice from the start: a head that has begun may be held in a map of 76 KiB, with a frame and a TLS
+        // record that have not come to their end, before any request is there to have a permit.
+        let weight = if matches!(listener, Listener::Tls(..)) { 2.min(self.limits.connections) } else { 1 };
+        let weight = u32::try_from(weight).expect("is 2 at most");
         let mut is_failing = false;
         loop {
             let next = async {
-                let permit = Arc::clone(&self.permits).acquire_owned().await.expect("it is never closed");
-                (permit, listener.accept().await)
+                let permit = Arc::clone(&self.permits).acquire_many_owned(weight).await;
+                (permit.expect("the semaphore is never closed"), listener.accept().await)
             };
             // The end goes first: not one more is accepted then, and nobody waits for a permit before that.
             let (permit, accepted) = tokio::select! {
@@ -129,12 +133,11 @@ impl<S: Service> Server<S> {
 
     /// Serves a connection in its own task.
     fn spawn(self: &Arc<Self>, stream: Stream, ends: Ends, permit: OwnedSemaphorePermit) {
-        let Some(permit) = self.count(permit, &ends) else {
-            let peer = ends.peer.map(tracing::field::display);
-            return tracing::debug!(peer, "too many connections from one address");
+        let Some(permit) = self.with_share(permit, &ends) else {
+            return tracing::debug!(peer = ends.peer.map(tracing::field::display), "{TOO_MANY}");
         };
         let (server, open) = (Arc::clone(self), self.service.connection());
-        let connection = Connection { server, ends, shown: None, _held: (permit, open) };
+        let connection = Connection { server, ends, shown: None, permit, _open: open };
         self.connections.spawn(async move {
             match stream {
                 Stream::Tcp(stream) => connection.serve_http1(stream).await,
@@ -146,9 +149,8 @@ impl<S: Service> Server<S> {
     }
 
     /// Has a permit count for the other side's address, too, unless that has its share.
-    fn count(&self, permit: OwnedSemaphorePermit, ends: &Ends) -> Option<ConnectionPermit> {
-        let share = self.shares.take(ends.peer.map(|peer| peer.ip()))?;
-        Some(ConnectionPermit { _of_all: permit, _share: Some(share) })
+    fn with_share(&self, permit: OwnedSemaphorePermit, ends: &Ends) -> Option<ConnectionPermit> {
+        Some((permit, Some(self.shares.take(ends.peer.map(|peer| peer.ip()))?)))
     }
 }
 
@@ -183,6 +185,8 @@ impl<S: Service> Connection<S> {
         if session.alpn_protocol() == Some(b"h2") {
             Arc::new(self).serve_http2(stream).await;
         } else {
+            let (permit, _share) = &mut self.permit;
+            drop(permit.split(permit.num_permits() - 1));
             self.serve_http1(stream).await;
         }
     }
@@ -194,23 +198,27 @@ impl<S: Service> Connection<S> {
 
     async fn serve_http2(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let Server { limits, stop, .. } = &*self.server;
-        // The connection's own permit is for its first request, too.
+        let Some(_second_share) = self.server.shares.take(self.ends.peer.map(|peer| peer.ip())) else {
+            return tracing::debug!(peer = self.ends.peer.map(tracing::field::display), "{TOO_MANY}");
+        };
+        // The second of the connection's permits is for its first request.
         let first = Arc::new(Semaphore::new(1));
         let answer = |mut request| {
             http::shed_fields(&mut request);
             let connection = Arc::clone(&self);
             async move { connection.answer(request).await }
         };
-        let permit = || self.permit_of_request(&first);
+        let permit = || self.permit_for_request(&first);
         self.report(connection::http2(stream, permit, answer, limits, stop).await);
     }
 
-    /// Gives a request over HTTP/2 a permit, so that many requests on few connections do not take more than as many connections.
-    fn permit_of_request(&self, first: &Arc<Semaphore>) -> Option<ConnectionPermit> {
+    /// Has many requests on few connections take no more than as many connections.
+    fn permit_for_request(&self, first: &Arc<Semaphore>) -> Option<ConnectionPermit> {
         if let Ok(permit) = Arc::clone(first).try_acquire_owned() {
-            return Some(ConnectionPermit { _of_all: permit, _share: None });
+            return Some((permit, None));
         }
-        self.server.count(Arc::clone(&self.server.permits).try_acquire_owned().ok()?, &self.ends)
+        let permit = Arc::clone(&self.server.permits).try_acquire_owned().ok()?;
+        self.server.with_share(permit, &self.ends)
     }
 
     /// Says in words what a browser or curl would call a protocol error.

@@ -105,9 +105,6 @@ where
     F: Future<Output = Answer> + Send + 'static,
     P: Send + 'static,
 {
-    // It counts twice from the start: a head that has begun may be held in a map of 76 KiB, with a frame and a TLS record
-    // that have not come to their end, and has no permit.
-    let Some(_second) = permit() else { return Ended::Closed };
     let activity = Activity::new();
     let (limit, stop) = (limits.answer, stop.child_token());
     let service = service_fn(|request| {

@@ -11,8 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, spli
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use super::TlsServer;
 use super::authority::Files;
+use super::{REQUEST, TlsServer};
 use crate::support::issuer::GatedIssuer;
 use crate::support::server::Setup;
 use crate::support::within;
@@ -295,8 +295,8 @@ async fn head_of_more_than_a_hundred_fields_is_431() {
 #[tokio::test]
 async fn open_streams_count_as_connections() {
     let issuer = Arc::new(GatedIssuer::new("planted.token.text"));
-    // Two are this connection's own, and the listener has one for the next connection.
-    let limits = Limits { connections: 5, ..Limits::default() };
+    // Two are this connection's own, and the listener has two for the next connection.
+    let limits = Limits { connections: 6, ..Limits::default() };
     let setup = Setup::default().limits(limits).provider(TokenProvider::new(Arc::clone(&issuer)));
     let server = TlsServer::start_with(setup, Files::new()).await;
     let mut frames = Frames::open(&server).await;
@@ -317,8 +317,49 @@ async fn open_streams_count_as_connections() {
 }
 
 #[tokio::test]
-async fn stream_has_its_place_until_its_answer_is_taken() {
+async fn connection_counts_twice_before_its_first_request() {
     let limits = Limits { connections: 4, ..Limits::default() };
+    let server = TlsServer::start_with(Setup::default().limits(limits), Files::new()).await;
+    let mut first = Frames::open(&server).await;
+    let mut second = Frames::open(&server).await;
+    assert!(second.next_of(SETTINGS).await.is_some(), "there is room");
+    {
+        let third = Frames::open(&server);
+        tokio::pin!(third);
+        let others = async {
+            // Time enough for a handshake.
+            for number in 0..100 {
+                first.write.write_all(&request(number * 2 + 1, "/livez")).await.expect("is sent");
+                assert!(first.next_of(HEADERS).await.is_some(), "is answered");
+            }
+        };
+        tokio::select! {
+            _ = &mut third => panic!("a third one is let in"),
+            () = others => {}
+        }
+        drop(second);
+        assert!(third.await.next_of(SETTINGS).await.is_some(), "there is room again");
+    }
+}
+
+#[tokio::test]
+async fn connection_counts_twice_for_its_address() {
+    let limits = Limits { connections_per_peer: 3, counts_loopback: true, ..Limits::default() };
+    let server = TlsServer::start_with(Setup::default().limits(limits), Files::new()).await;
+    let mut first = Frames::open(&server).await;
+    assert!(first.next_of(SETTINGS).await.is_some(), "there is room");
+    let mut config = server.client_config(&[&TLS13]);
+    let over_http1 = Arc::new(config.clone());
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    assert!(server.connect(Arc::new(config)).await.is_closed_by_server().await, "the address has its share");
+    let mut connection = server.connect(over_http1).await;
+    connection.send(REQUEST).await;
+    assert_eq!(connection.reply().await.status, 200, "but for one connection of HTTP/1.1");
+}
+
+#[tokio::test]
+async fn stream_has_its_place_until_its_answer_is_taken() {
+    let limits = Limits { connections: 5, ..Limits::default() };
     let server = TlsServer::start_with(Setup::default().limits(limits), Files::new()).await;
     let mut frames = Frames::open(&server).await;
     // No answer's body may be sent (SETTINGS_INITIAL_WINDOW_SIZE).
