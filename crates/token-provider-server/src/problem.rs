@@ -320,7 +320,7 @@ impl Problem {
     }
 
     /// Makes the answer. CORS and the headers that every answer has are added by the HTTP room.
-    pub fn into_response(self, request_id: &str) -> Response<Full<Bytes>> {
+    pub(crate) fn into_response(self, request_id: &str) -> Response<Full<Bytes>> {
         let Inner { status, topic, description, retry_after, header, .. } = *self.0;
         let body = Body { error: topic.anchor(), error_description: &description, request_id };
         let json = serde_json::to_vec(&body).expect("strings have a JSON form");
