@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use token_provider_server::access::{Access, Handout};
-use token_provider_server::config::{Config, ConfigErrors, Environment, Listen, Overrides};
+use token_provider_server::parts::access::{Access, Handout};
+use token_provider_server::parts::config::{Config, ConfigErrors, Environment, Listen, Overrides};
 
 use super::planted::{PLAIN, assert_hidden, plant};
 

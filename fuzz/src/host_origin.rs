@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use token_provider_server::config::{Origin, PublicHost};
+use token_provider_server::parts::config::{Origin, PublicHost};
 use url::{Host, Url};
 
 /// One run.

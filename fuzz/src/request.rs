@@ -21,9 +21,9 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Uri};
 use serde_json::Value;
 use token_provider::{Issue, IssueFuture, Issued, TokenKey, TokenProvider};
-use token_provider_server::access::{Access, ClientCertificate, ClientNames, Ends, Handout, Profile};
-use token_provider_server::config::{Config, Environment, Overrides};
-use token_provider_server::http::{App, Page, Service as _};
+use token_provider_server::parts::access::{Access, ClientCertificate, ClientNames, Ends, Handout, Profile};
+use token_provider_server::parts::config::{Config, Environment, Overrides};
+use token_provider_server::parts::http::{App, Page, Service as _};
 use tokio::runtime::Runtime;
 
 use super::planted::{assert_hidden, plant};

@@ -24,7 +24,7 @@ pub use self::overrides::Overrides;
 pub use self::policy::{PolicyConfig, RateConfig};
 pub use self::profile::{ProfileConfig, Remote, Source};
 pub(crate) use crate::settings::did_you_mean;
-pub use crate::settings::{ConfigError, ConfigErrors, Environment};
+pub use crate::settings::{ConfigErrors, Environment};
 pub use crate::values::{Host, Lifetimes, Listen, Origin, OriginPattern, Owner, PublicHost, UnixPlace};
 
 use self::hint::hint;
@@ -121,7 +121,7 @@ impl Config {
     ///
     /// ```
     /// # use std::path::Path;
-    /// # use token_provider_server::config::{Config, Environment, Overrides};
+    /// # use token_provider_server::parts::config::{Config, Environment, Overrides};
     /// let file = (Path::new("token-provider.toml"), "[cors]\norgins = ['https://maps.example.com']");
     /// let error = Config::parse(Some(file), &Environment::default(), &Overrides::default()).unwrap_err();
     /// assert_eq!(

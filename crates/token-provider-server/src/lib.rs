@@ -1,7 +1,11 @@
 //! The service and the command `token-provider`, on top of the library [`token_provider`].
 //!
-//! The way of a request: [`listen`] accepts a connection, [`http`] routes, [`access`] decides and hands out. The way of
-//! a start: [`cli`] and [`config`] say what is wanted, [`setup`] puts it together, [`commands`] run it.
+//! The way of a request: `listen` accepts a connection, `http` routes, `access` decides and hands out. The way of
+//! a start: `cli` and `config` say what is wanted, `setup` puts it together, `commands` run it.
+//!
+//! The rooms are private, so that the compiler finds what nobody uses.
+
+#![allow(unreachable_pub, reason = "an item is as public as its room")]
 
 mod printable;
 
@@ -9,36 +13,68 @@ mod topic;
 
 mod outbound;
 
-pub mod reason;
+mod reason;
 
-pub mod problem;
+mod problem;
 
-pub mod settings;
+mod settings;
 
-pub mod values;
+mod values;
 
-pub mod config;
+mod config;
 
-pub mod telemetry;
+mod telemetry;
 
 mod oidc;
 
-pub mod access;
+mod access;
 
-pub mod http;
+mod http;
 
-pub mod admin;
+mod admin;
 
-pub mod listen;
+mod listen;
 
-pub mod setup;
+mod setup;
 
-pub mod notify;
+mod notify;
 
-pub mod reload;
+mod reload;
 
-pub mod sandbox;
+mod sandbox;
 
-pub mod cli;
+mod cli;
 
-pub mod commands;
+mod commands;
+
+pub use self::cli::Cli;
+pub use self::commands::run;
+
+/// What the tests and the fuzz targets put a server together from. It is no interface: it changes as they need it.
+#[doc(hidden)]
+pub mod parts {
+    pub mod access {
+        pub use crate::access::{Access, ClientCertificate, ClientNames, Ends, Handout, Profile, api_key};
+    }
+    pub use crate::admin::Admin;
+    pub mod config {
+        pub use crate::config::{
+            AuditConfig, Config, ConfigErrors, Environment, Host, Listen, LogConfig, Origin, Overrides,
+            Owner, PublicHost, TlsConfig, UnixPlace,
+        };
+    }
+    pub mod http {
+        pub use crate::http::{App, Page, Service};
+    }
+    pub mod listen {
+        pub use crate::listen::{Limits, Listener, Tls, bind, serve};
+    }
+    pub use crate::reason::Method;
+    pub mod setup {
+        pub use crate::setup::profile;
+    }
+    pub mod telemetry {
+        pub use crate::telemetry::audit::Audit;
+        pub use crate::telemetry::{Telemetry, init, report_panics};
+    }
+}

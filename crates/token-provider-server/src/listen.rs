@@ -36,8 +36,7 @@ use crate::telemetry::OpenConnection;
 pub use self::bind::bind;
 pub use self::limits::{Capacity, Limits};
 pub use self::listener::Listener;
-pub use self::tls::{Tls, TlsError};
-pub use self::unix::UnixSocket;
+pub use self::tls::Tls;
 
 const TOO_MANY: &str = "too many connections from one address";
 

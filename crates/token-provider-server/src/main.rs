@@ -3,9 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use token_provider_server::cli::Cli;
-use token_provider_server::commands;
+use token_provider_server::Cli;
 
 fn main() -> ExitCode {
-    commands::run(Cli::parse())
+    token_provider_server::run(Cli::parse())
 }

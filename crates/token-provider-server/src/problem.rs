@@ -44,7 +44,6 @@ struct Inner {
 
 /// Whose request it was, and for which token, as far as that was found out.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::exhaustive_structs, reason = "made where each is found out")]
 pub struct Subject {
     /// How the caller has shown who it is.
     pub method: Option<Method>,
@@ -305,6 +304,7 @@ impl Problem {
     }
 
     /// Returns how long the caller should wait, where that is known.
+    #[cfg(test)]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }

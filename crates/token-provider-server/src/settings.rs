@@ -12,7 +12,7 @@ mod tree;
 mod unknown;
 
 pub use self::environment::Environment;
-pub use self::error::{ConfigError, ConfigErrors};
+pub use self::error::ConfigErrors;
 
 pub(crate) use self::error::{ReadError, did_you_mean, word};
 pub(crate) use self::file::Locations;

@@ -20,7 +20,7 @@ use crate::topic::Topic;
 use self::issuer::here_issuer;
 
 pub use self::credential::{
-    FoundCredential, TokenSource, find_credential, is_readable_by_others, read_api_key, warn_of_others,
+    TokenSource, find_credential, is_readable_by_others, read_api_key, warn_of_others,
 };
 pub use self::error::SetupError;
 pub use self::issuer::{ProfileIssuer, issuer};

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::Method;
 use hyper::header::{HOST, ORIGIN};
 use serde_json::Value;
-use token_provider_server::access::ClientCertificate;
+use token_provider_server::parts::access::ClientCertificate;
 use url::{Host, Url, form_urlencoded};
 
 use super::{Answer, Asked, KEY, MAX_TTL, TOKEN};

@@ -156,13 +156,11 @@ impl Server {
     /// Writes what there is left to write.
     async fn end(self, cut_off_by: Option<&'static str>) -> Result<(), Failure> {
         self.end_audit().await;
-        match cut_off_by {
-            Some(signal) => Err(Failure::CutOff { signal }),
-            None => {
-                tracing::info!("stopped");
-                Ok(())
-            }
+        if let Some(signal) = cut_off_by {
+            return Err(Failure::CutOff { signal });
         }
+        tracing::info!("stopped");
+        Ok(())
     }
 
     async fn end_audit(&self) {

@@ -53,7 +53,7 @@ impl Account {
         let (mut profiles, mut sources) = (Vec::new(), Vec::new());
         for name in config.profiles.keys() {
             profiles.push(setup::profile(name, config, self.credential.clone())?);
-            sources.push(TokenSource::sandbox(name, &self.origin));
+            sources.push(TokenSource::new(name, "made for the sandbox", self.origin.clone()));
         }
         Ok(Service { access: setup::access_with(config, profiles), issuers: Vec::new(), sources })
     }

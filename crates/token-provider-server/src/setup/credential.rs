@@ -149,15 +149,14 @@ impl FoundCredential {
             self.proxy.as_ref().map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
         let kind = if let Secret::ApiKey(..) = self.secret { ", another token provider" } else { "" };
         let issuer = format!("{}{proxy}{kind}", self.endpoint);
-        TokenSource { profile: profile.to_owned(), credential: self.place.clone(), issuer }
+        TokenSource::new(profile, &self.place, issuer)
     }
 }
 
 impl TokenSource {
-    /// Returns the words for a profile of the offline HERE account.
-    pub fn sandbox(profile: &str, origin: &str) -> Self {
-        let credential = "made for the sandbox".to_owned();
-        Self { profile: profile.to_owned(), credential, issuer: origin.to_owned() }
+    /// Takes in words where a profile's credential is, and where its tokens are requested.
+    pub fn new(profile: &str, credential: &str, issuer: String) -> Self {
+        Self { profile: profile.to_owned(), credential: credential.to_owned(), issuer }
     }
 }
 

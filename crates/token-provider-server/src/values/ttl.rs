@@ -40,7 +40,6 @@ impl Lifetimes {
     }
 
     /// Returns the shortest lifetime.
-    #[expect(clippy::missing_panics_doc, reason = "there is always one")]
     pub fn shortest(&self) -> Duration {
         *self.0.first().expect("there is always one")
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use token_provider::{RemoteIssuer, RemoteIssuerConfig, TestClock, TokenProvider};
-use token_provider_server::listen::Listener;
+use token_provider_server::parts::listen::Listener;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use here_sandbox::Fault;
 use socket2::SockRef;
-use token_provider_server::access::api_key;
-use token_provider_server::listen::{Limits, Listener};
+use token_provider_server::parts::access::api_key;
+use token_provider_server::parts::listen::{Limits, Listener};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::support::server::{Server, Setup};

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use regex_lite::Regex;
 use serde::Deserialize;
 use serde_json::Value;
-use token_provider_server::config::Config;
+use token_provider_server::parts::config::Config;
 use url::form_urlencoded;
 
 use super::support::server::{Server, Setup, parse};

@@ -9,9 +9,9 @@ use here_sandbox::{Fault, FaultBody, HangUp};
 use http_body_util::Full;
 use hyper::Request;
 use token_provider::TokenProvider;
-use token_provider_server::access::Ends;
-use token_provider_server::http::Service as _;
-use token_provider_server::reason::Method;
+use token_provider_server::parts::Method;
+use token_provider_server::parts::access::Ends;
+use token_provider_server::parts::http::Service as _;
 
 use super::support::issuer::{BreakingClock, GatedIssuer, PanickingIssuer};
 use super::support::log::{heard, listen_in};

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use here_sandbox::{Fault, FaultBody};
-use token_provider_server::config::{Config, Environment, Overrides};
+use token_provider_server::parts::config::{Config, Environment, Overrides};
 
 use super::support::log::{heard, listen_in};
 use super::support::program::{Account, Folder};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use token_provider::TokenProvider;
-use token_provider_server::listen::Limits;
+use token_provider_server::parts::listen::Limits;
 use tokio::net::TcpStream;
 
 use super::support::issuer::GatedIssuer;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, SupportedProtocolVersion};
 use token_provider::{Clock, SystemClock};
-use token_provider_server::listen::{Listener, Tls};
+use token_provider_server::parts::listen::{Listener, Tls};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;

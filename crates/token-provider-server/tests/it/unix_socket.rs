@@ -3,8 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use token_provider_server::config::Listen;
-use token_provider_server::listen::{self, Limits};
+use token_provider_server::parts::config::Listen;
+use token_provider_server::parts::listen::{self, Limits};
 use tokio::net::UnixStream;
 
 use super::support::server::{Server, Setup};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustix::process::{Signal, getegid, geteuid};
-use token_provider_server::config::{Config, Environment, Overrides};
+use token_provider_server::parts::config::{Config, Environment, Overrides};
 
 use crate::support::program::{Account, Folder, Outcome};
 

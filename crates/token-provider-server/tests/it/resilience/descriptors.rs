@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use here_sandbox::Fault;
 use rustix::process::Signal;
-use token_provider_server::access::api_key;
+use token_provider_server::parts::access::api_key;
 
 use crate::support::program::{Account, Folder};
 use crate::support::wire::Connection;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use futures_util::future::join_all;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit};
 use serde_json::Value;
-use token_provider_server::access::api_key;
+use token_provider_server::parts::access::api_key;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 

@@ -12,7 +12,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
-use token_provider_server::config::TlsConfig;
+use token_provider_server::parts::config::TlsConfig;
 
 /// An authority that signs what the tests need.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use here_sandbox::Fault;
 use rustls::version::{TLS12, TLS13};
-use token_provider_server::listen::Limits;
+use token_provider_server::parts::listen::Limits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::{Handle, RuntimeFlavor};

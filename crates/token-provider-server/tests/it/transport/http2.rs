@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use rustls::version::TLS13;
 use token_provider::TokenProvider;
-use token_provider_server::listen::Limits;
+use token_provider_server::parts::listen::Limits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, getgid, getuid, kill_process};
-use token_provider_server::config::{Listen, Owner, UnixPlace};
-use token_provider_server::listen;
+use token_provider_server::parts::config::{Listen, Owner, UnixPlace};
+use token_provider_server::parts::listen;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};

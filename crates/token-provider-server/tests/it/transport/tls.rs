@@ -8,8 +8,8 @@ use rustls::HandshakeKind;
 use rustls::client::Resumption;
 use rustls::version::{TLS12, TLS13};
 use token_provider::SystemClock;
-use token_provider_server::config::{Host, Listen};
-use token_provider_server::listen::{self, Tls};
+use token_provider_server::parts::config::{Host, Listen};
+use token_provider_server::parts::listen::{self, Tls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
