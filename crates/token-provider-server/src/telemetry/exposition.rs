@@ -102,6 +102,7 @@ impl Exposition<'_> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a value is a number")]
 impl Family<'_> {
     /// Adds a value of a gauge.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: impl EncodeGaugeValue) {

@@ -3,6 +3,7 @@
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::too_many_lines,
     reason = "what a test relies on and does not find ends the test"
 )]
 

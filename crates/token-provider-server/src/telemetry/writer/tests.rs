@@ -44,7 +44,7 @@ fn lines_keep_their_order_and_a_gap_is_where_lines_are_missing() {
     let (mut reader, pipe) = io::pipe().expect("can be made");
     let mut file = File::from(OwnedFd::from(pipe));
     // All that fits into the pipe.
-    file.write_all(&[b' '; 65_536]).expect("fits");
+    file.write_all(&vec![b' '; 65_536]).expect("fits");
     let writer = start(Sink::File { path: PathBuf::new(), file });
     assert!(writer.push(&line(0)));
     while !writer.0.lock().is_writing {
@@ -57,7 +57,7 @@ fn lines_keep_their_order_and_a_gap_is_where_lines_are_missing() {
     assert_eq!((taken, lost), (1 + ROOM, ROOM - 1));
     assert!(!writer.flush(Duration::from_millis(1)), "nobody reads");
 
-    reader.read_exact(&mut [0; 65_536]).expect("is there");
+    reader.read_exact(&mut vec![0; 65_536]).expect("is there");
     let mut text = String::new();
     let mut piece = [0; 4096];
     while !text.contains("lost\n") {
