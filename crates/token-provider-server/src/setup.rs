@@ -161,7 +161,7 @@ fn check_proxy(config: &Config) -> Result<(), SetupError> {
 ///
 /// # Errors
 ///
-/// As for [`issuer`](issuer()).
+/// As for `issuer`.
 pub fn profile(name: &str, config: &Config, credential: Credential) -> Result<Profile, SetupError> {
     let issuer = here_issuer(name, config.profile(name), credential)?;
     Ok(profile_of(name, config, MeteredIssuer::here(name, Arc::new(issuer))))
