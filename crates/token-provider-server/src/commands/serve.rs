@@ -30,7 +30,7 @@ use crate::setup::{self, Service};
 use crate::telemetry::Telemetry;
 
 /// The longest wait for an audit trail that cannot be written.
-const AUDIT_PATIENCE: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(loaded: LoadedConfig, sandbox: bool) -> Result<(), Failure> {
     // First, so that no signal is missed once somebody can know that the server is there.
@@ -165,7 +165,7 @@ impl Server {
 
     async fn end_audit(&self) {
         let telemetry = Arc::clone(self.app.telemetry());
-        let close = move || telemetry.audit().is_none_or(|audit| audit.flush(AUDIT_PATIENCE));
+        let close = move || telemetry.audit().is_none_or(|audit| audit.flush(FLUSH_TIMEOUT));
         if !tokio::task::spawn_blocking(close).await.unwrap_or(false) {
             tracing::error!("the last lines of the audit trail could not be written in time");
         }

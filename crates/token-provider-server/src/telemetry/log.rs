@@ -29,7 +29,7 @@ pub(super) const AUDIT_TARGET: &str = "audit";
 /// Bytes that wait: some 6,000 audit lines, or six seconds of a thousand handouts each.
 const MAX_WAITING: usize = 2 * 1024 * 1024;
 /// At the end of the process, a reader that is stuck is waited for no longer than this.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 static WRITER: LazyLock<Writer> = LazyLock::new(|| {
     let writer = Writer::new(Options { thread: "log", max_waiting: MAX_WAITING, gap, report: |_, _| {} });
@@ -55,7 +55,7 @@ pub struct LastLines;
 impl Drop for LastLines {
     fn drop(&mut self) {
         // Nowhere is left to report it to.
-        let _ = WRITER.flush(LAST_WORDS);
+        let _ = WRITER.flush(FLUSH_TIMEOUT);
     }
 }
 
