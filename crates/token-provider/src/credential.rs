@@ -218,6 +218,10 @@ impl fmt::Debug for Credential {
 /// Reads the URL of a token endpoint (or of another token provider), and refuses one that would give secrets away.
 pub(crate) fn parse_endpoint(text: &str) -> Result<Url, Error> {
     let refuse = |expected: &'static str| Err(Error::new(ErrorKind::CredentialInvalid, expected));
+    // What was not UTF-8 in a variable has become this. As `%EF%BF%BD` it would lead a signed request astray.
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        return refuse("the token endpoint URL is not UTF-8 text; write it again");
+    }
     let Ok(url) = Url::parse(text) else {
         return refuse("not a URL; expected something like https://account.api.here.com/oauth2/token");
     };

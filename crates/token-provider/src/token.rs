@@ -273,7 +273,7 @@ mod tests {
             assert_eq!((scope.as_str(), scope.to_string()), (good, good.to_owned()));
         }
         let long = "x".repeat(1025);
-        for bad in ["", " ", "a\"b", "a\\b", "a\nb", "ü", long.as_str()] {
+        for bad in ["", " ", "a\"b", "a\\b", "a\nb", "ü", "\u{fffd}", long.as_str()] {
             assert_eq!(Scope::new(bad).expect_err("is malformed").kind(), ErrorKind::InvalidRequest);
         }
     }

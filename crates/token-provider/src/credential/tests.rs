@@ -456,6 +456,9 @@ fn endpoint_is_https_or_on_this_machine() {
         "http://[::]/",
         "https://user@example.com/",
         "https://:password@example.com/",
+        // What a variable that is not UTF-8 is decoded to; it would be requested as `/%EF%BF%BD/token`.
+        "https://account.api.here.com/\u{fffd}/token",
+        "https://account.api.here.com/oauth2/token?key=\u{fffd}",
     ] {
         let error = credential.clone().with_token_endpoint_url(bad).expect_err(bad);
         assert_eq!(error.kind(), ErrorKind::CredentialInvalid, "{bad}");
@@ -487,7 +490,15 @@ fn same_is_same_in_every_part() {
 
 #[test]
 fn empty_parts_are_refused() {
-    for (id, secret) in [("", "s"), ("i", ""), ("i\n", "s"), ("i", "s\r"), ("i", "\u{0}")] {
+    for (id, secret) in [
+        ("", "s"),
+        ("i", ""),
+        ("i\n", "s"),
+        ("i", "s\r"),
+        ("i", "\u{0}"),
+        ("\u{fffd}", "s"),
+        ("i", "s\u{fffd}"),
+    ] {
         let error = Credential::new(id, SecretString::from(secret)).expect_err("is malformed");
         assert_eq!(error.kind(), ErrorKind::CredentialInvalid);
     }
