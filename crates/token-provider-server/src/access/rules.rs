@@ -283,7 +283,7 @@ impl Rules {
         methods
     }
 
-    /// Returns the shortest lifetime that is handed out. Whoever asks for less is refused, not given a longer one.
+    /// Returns the shortest lifetime that is handed out. A request for less is refused, not rounded up.
     pub fn shortest_lifetime(&self) -> Duration {
         self.lifetimes.shortest()
     }

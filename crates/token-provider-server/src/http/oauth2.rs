@@ -93,11 +93,16 @@ where
     drop(share);
     let form = form.map_err(|problem| match &known {
         Some(caller) => problem.with_subject(caller.subject()),
-        None => problem,
+        None => problem.with_address(address),
     })?;
     let caller = match (known, &form.client) {
         (Some(caller), None) => caller,
-        (_, client) => rules.authenticate_client(client.as_ref().map(Client::pair), address, ends)?,
+        (known, client) => rules
+            .authenticate_client(client.as_ref().map(Client::pair), address, ends)
+            .map_err(|problem| match known {
+                Some(caller) if problem.subject().method.is_none() => problem.with_subject(caller.subject()),
+                _ => problem,
+            })?,
     };
     form.admit_grant_type().map_err(|problem| problem.with_subject(caller.subject()))?;
     let lifetime = lifetime("expires_in", form.expires_in.as_ref(), rules.shortest_lifetime());
@@ -110,8 +115,8 @@ where
     Ok(served)
 }
 
-/// Refuses what is no form, and whoever authenticates in the way of `/getToken`: it claims to be somebody, and is not to be
-/// let in as nobody.
+/// Refuses a body that is not a form, and `X-API-Key`, which is for `/getToken`: a caller that sends a key must not be let
+/// in as anonymous.
 fn admit_form(headers: &HeaderMap) -> Result<(), Problem> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split_once(';').map_or(content_type, |(essence, _)| essence);
@@ -170,7 +175,8 @@ impl Form {
                 "client_assertion_type",
             ],
         )?;
-        // Whoever shows a JWT in place of a secret (RFC 7523 §2.2) claims to be somebody: not to be let in as nobody.
+        // A client that sends a JWT instead of a secret (RFC 7523 §2.2) means to authenticate: it must not be let in as
+        // anonymous.
         if assertion.or(assertion_type).is_some() {
             return Err(Problem::unsupported_client_authentication());
         }

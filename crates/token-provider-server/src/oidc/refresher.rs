@@ -19,7 +19,8 @@ use super::provider::FetchError;
 use crate::printable::causes;
 
 /// How often the keys are requested; give or take a tenth, so that the servers of a fleet, started together, do not all ask
-/// at once. It is also how long a key that was withdrawn goes on being believed.
+/// at once. While the provider answers, a withdrawn key is accepted for eleven minutes at most; while it does not, for
+/// [`USABLE_FOR`].
 pub(super) const REFRESH_EVERY: Duration = Duration::from_secs(10 * 60);
 /// Keys are used for so long while the provider is away: time to notice and fix it. (Whoever has to sign in there cannot,
 /// meanwhile; this is for tokens issued before, and for a provider that only this server cannot reach.)
@@ -28,6 +29,8 @@ pub(super) const USABLE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) const COOL_DOWN: Duration = Duration::from_secs(30);
 /// A caller waits this long for keys, as for a token.
 pub(super) const CALLER_PATIENCE: Duration = Duration::from_secs(10);
+/// A request that takes longer has failed. The provider's own time-outs, 10 s for each of two requests, should end it before.
+const LONGEST_FETCH: Duration = Duration::from_secs(30);
 /// After a first failure: it may have been the network.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// After many.
@@ -124,7 +127,9 @@ where
     let mut failures = 0;
     loop {
         let sent_at = clock.now();
-        let fetched = AssertUnwindSafe(async { fetch().await }).catch_unwind().await;
+        let fetched = timeout(LONGEST_FETCH, AssertUnwindSafe(async { fetch().await }).catch_unwind()).await;
+        let fetched =
+            fetched.unwrap_or_else(|_elapsed| Ok(Err(FetchError::new("no answer within 30 seconds"))));
         let pause = match fetched.unwrap_or_else(|_panic| Err(FetchError::new("the request panicked"))) {
             Ok(keys) => {
                 failures = 0;

@@ -1,5 +1,5 @@
 //! The HTTP contract, case by case: `testdata/http`, whose README says how a case is read, and which others follow from
-//! it: the same at the other door, and from a page.
+//! it: the same at the other endpoint, and from a page.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -87,7 +87,7 @@ impl Text {
 
 impl Case {
     /// The same wish at the OAuth 2.0 door.
-    fn at_other_door(&self, config: &Config) -> Option<Self> {
+    fn at_other_endpoint(&self, config: &Config) -> Option<Self> {
         let Request { target, headers, .. } = &self.request;
         let is_plain = self.request.body.is_none() && self.request.pad_target_to.is_none();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -128,8 +128,8 @@ impl Case {
             body: Some(form.finish()),
             ..self.request.clone()
         };
-        let name = format!("{} (at the other door)", self.name);
-        Some(Self { name, request, answer: self.answer.at_other_door() })
+        let name = format!("{} (at the other endpoint)", self.name);
+        Some(Self { name, request, answer: self.answer.at_other_endpoint() })
     }
 
     /// The same refusal, asked for by a page that may ask.
@@ -156,7 +156,7 @@ impl Case {
     /// This case, and those that follow from it.
     fn variants(&self, page: &str, config: &Config) -> Vec<Self> {
         let mut all = vec![self.clone()];
-        all.extend(self.at_other_door(config));
+        all.extend(self.at_other_endpoint(config));
         let from_page: Vec<Self> = all.iter().filter_map(|case| case.asked_by(page)).collect();
         all.extend(from_page);
         all
@@ -196,7 +196,7 @@ impl Request {
 }
 
 impl Expected {
-    fn at_other_door(&self) -> Self {
+    fn at_other_endpoint(&self) -> Self {
         let mut answer = self.clone();
         let is_for_browsers =
             |name: &str| name.starts_with("access-control-") || name.starts_with("cross-origin-");

@@ -27,19 +27,19 @@ fn retry_after(reply: &Reply) -> u64 {
 const PAGE: &str = "http://localhost:5173";
 const FROM_PAGE: [(&str, &str); 1] = [("Origin", PAGE)];
 
-/// Asks at one of the two doors from a page, which must be able to read the answer.
-async fn ask_at(door: &str, address: SocketAddr) -> Reply {
-    let reply = match door {
-        "/getToken" => request(address, "GET", door, &FROM_PAGE).await,
+/// Asks at one of the two endpoints from a page, which must be able to read the answer.
+async fn ask_at(endpoint: &str, address: SocketAddr) -> Reply {
+    let reply = match endpoint {
+        "/getToken" => request(address, "GET", endpoint, &FROM_PAGE).await,
         _ => post_form(address, "", &FROM_PAGE).await,
     };
-    assert_eq!(reply.header("access-control-allow-origin"), Some(PAGE), "{door}: {reply:?}");
+    assert_eq!(reply.header("access-control-allow-origin"), Some(PAGE), "{endpoint}: {reply:?}");
     let exposed = reply.header("access-control-expose-headers").unwrap_or_default();
-    assert!(exposed.contains("Retry-After"), "{door}: {reply:?}");
+    assert!(exposed.contains("Retry-After"), "{endpoint}: {reply:?}");
     reply
 }
 
-/// Asks at both doors, which must say the same. Returns what the first one says.
+/// Asks at both endpoints, which must say the same. Returns what the first one says.
 async fn ask(address: SocketAddr) -> Reply {
     let [first, second] = [ask_at("/getToken", address).await, ask_at("/oauth2/token", address).await];
     assert_same(&first, &second);
@@ -52,12 +52,12 @@ fn assert_same(first: &Reply, second: &Reply) {
     assert_eq!(told(first), told(second));
 }
 
-/// The same with a fault of the account, each door with a server of its own: the first to ask is the one to be told.
+/// The same with a fault of the account, each endpoint with its own server: the first to ask is the one to be told.
 async fn ask_with(fault: Fault) -> Reply {
-    let asked = async |door| {
+    let asked = async |endpoint| {
         let server = Server::start().await;
         server.sandbox.faults().inject(fault.clone());
-        ask_at(door, server.address).await
+        ask_at(endpoint, server.address).await
     };
     let [first, second] = [asked("/getToken").await, asked("/oauth2/token").await];
     assert_same(&first, &second);
@@ -157,9 +157,9 @@ async fn nobody_waits_and_nobody_asks_during_the_pause() {
     assert_eq!(server.sandbox.stats().token_requests, 1);
 }
 
-/// What one door gives out, the other counts.
+/// What one endpoint hands out, the other counts.
 #[tokio::test]
-async fn rate_is_one_for_both_doors_and_a_page_can_read_when_to_come_back() {
+async fn rate_is_one_for_both_endpoints_and_a_page_can_read_when_to_come_back() {
     let key = "tp_an-api-key-of-the-tests-0123456789-0123456789";
     let sha256 = "45031396deae5803240c63b24994287aa2715350dc5622d246f33ad3de2d5d50";
     let config = format!(

@@ -265,7 +265,7 @@ async fn only_key_of_a_provider_without_key_ids_may_change() {
 #[tokio::test(start_paused = true)]
 async fn caller_waits_no_longer_than_for_a_token() {
     let key = Key::p256();
-    let slow = Answer::Slow(Duration::from_secs(30), jwks(&[(&key, "a")]));
+    let slow = Answer::Slow(Duration::from_secs(29), jwks(&[(&key, "a")]));
     let bench = Bench::with(&config(), slow);
     let before = tokio::time::Instant::now();
     assert_eq!(bench.refusal(&token(&key, "a")).await, NO_KEYS);
@@ -283,6 +283,18 @@ async fn request_that_panics_has_failed_like_any_other() {
     bench.script.set(keys(&[(&key, "a")]));
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(bench.judge(&token(&key, "a")).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_without_an_end_has_failed_like_any_other() {
+    let key = Key::p256();
+    let bench = Bench::with(&config(), Answer::Slow(DAY, jwks(&[(&key, "a")])));
+    assert_eq!(bench.refusal(&token(&key, "a")).await, NO_KEYS);
+    bench.script.set(keys(&[(&key, "a")]));
+    // A caller waits for ten seconds, the request may take thirty, and the pause after a first failure is one.
+    tokio::time::sleep(Duration::from_secs(21)).await;
+    assert!(bench.judge(&token(&key, "a")).await.is_ok());
+    assert_eq!(bench.script.asked(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -129,6 +129,11 @@ fn only_keys_that_may_be_used_are_taken_from_a_key_set() {
         ("modulus with padding", with(&rsa, "n", "AAA=".into()), 0),
         ("half a point", with(&p256, "y", Value::Null), 0),
         ("short point", with(&p256, "y", encode([1; 31]).into()), 0),
+        (
+            "point with a zero in front",
+            with(&p256, "x", format!("AAAA{}", p256["x"].as_str().expect("is text")).into()),
+            0,
+        ),
         ("another curve", with(&p256, "crv", "P-384".into()), 0),
         ("unknown curve", with(&ed, "crv", "Ed448".into()), 0),
         ("key agreement", with(&ed, "crv", "X25519".into()), 0),
@@ -166,7 +171,15 @@ async fn key_for_which_anybody_can_sign_is_left_out() {
     let jwk = |x: &[u8]| json!({ "kty": "OKP", "crv": "Ed25519", "x": encode(x), "kid": "a" });
     let bench = Bench::new(vec![jwk(&neutral), Key::p256().jwk("b")]);
     let signed = format!("{}.{}", encode(header("EdDSA", "a").to_string()), encode(claims().to_string()));
-    assert!(bench.judge(&format!("{signed}.{}", encode(signature))).await.is_err());
+    let token = format!("{signed}.{}", encode(&signature));
+    assert!(bench.judge(&token).await.is_err());
+
+    // The same point in X.509 (RFC 8410 §4), which the cryptographic library reads as well.
+    let in_x509 = [b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00".as_slice(), &neutral].concat();
+    let accepted = UnparsedPublicKey::new(&ED25519, &in_x509).verify(b"any text", &signature);
+    assert!(accepted.is_ok(), "nor in this form");
+    let bench = Bench::new(vec![jwk(&in_x509), Key::p256().jwk("b")]);
+    assert_eq!(bench.refusal(&token).await, "401 the token's key is unknown");
 
     // Modulo p = 2^255 - 19: 0, 1, -1, and 0 and 1 once more; and the two of order eight.
     let near_p = |first: u8| {

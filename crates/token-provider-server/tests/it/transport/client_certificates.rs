@@ -7,6 +7,7 @@ use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, HandshakeKind, SupportedProtocolVersion};
+use serde_json::Value;
 use token_provider::TestClock;
 
 use super::authority::{Authority, Files, Leaf};
@@ -288,6 +289,31 @@ async fn every_connection_shows_its_certificate_anew() {
             assert_eq!(kind(&server, &config).await, HandshakeKind::Full, "{version:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn audit_trail_names_the_caller_of_a_valid_certificate_that_sends_a_wrong_form() {
+    let (clients, folder) = (Authority::new(), tempfile::tempdir().expect("can be made"));
+    let trail = folder.path().join("audit.jsonl");
+    let setup = Setup::default().config(CONFIG).trail(&trail);
+    let server = TlsServer::start_with(setup, Files::with_client_ca(&clients)).await;
+    let (leaf, other) = (clients.client(&["dashboard.example.com"]), clients.client(&["other.example.com"]));
+    for (leaf, fields, status) in [
+        (&leaf, "&client_id=a&client_secret=tp_wrong", StatusCode::UNAUTHORIZED),
+        (&leaf, "&scope=a&scope=a", StatusCode::BAD_REQUEST),
+        (&other, "&scope=a&scope=a", StatusCode::BAD_REQUEST),
+    ] {
+        let request = client(&server, Some(leaf)).post(server.url("/oauth2/token"));
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+        let form = format!("grant_type=client_credentials{fields}");
+        let answer = within("an answer", request.body(form).send()).await.expect("is answered");
+        assert_eq!(answer.status(), status, "{fields}");
+    }
+    let named = |line: &Value| (line["method"].clone(), line["caller"].clone(), line["address"].clone());
+    let known = ("mtls".into(), "dashboard.example.com".into(), "127.0.0.1".into());
+    let unknown = (Value::Null, Value::Null, "127.0.0.1".into());
+    let lines = server.server.audit_lines(&trail);
+    assert_eq!(lines.iter().map(named).collect::<Vec<_>>(), [known.clone(), known, unknown]);
 }
 
 #[tokio::test]
