@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use token_provider::is_loopback_address;
 
 use super::rate::network_of;
@@ -48,7 +49,7 @@ impl Shares {
             return Some(Share { counted: None });
         }
         let network = address.map(network_of);
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock();
         let count = taken.by_network.get(&network).copied().unwrap_or(0);
         if taken.all >= self.all || count >= self.each {
             return None;
@@ -65,7 +66,7 @@ impl Drop for Share {
         let Some((shares, network)) = self.counted.take() else {
             return;
         };
-        let mut taken = shares.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = shares.taken.lock();
         taken.all -= 1;
         if let Entry::Occupied(mut count) = taken.by_network.entry(network) {
             *count.get_mut() -= 1;
@@ -153,7 +154,7 @@ mod tests {
         let third = take(&shares, "192.0.2.1");
         assert!(third.is_some());
         drop((second, third));
-        let taken = shares.taken.lock().expect("is not poisoned");
+        let taken = shares.taken.lock();
         assert_eq!(taken.all, 0);
         assert!(taken.by_network.is_empty(), "addresses that have none are forgotten: {taken:?}");
     }

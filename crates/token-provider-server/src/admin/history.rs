@@ -1,9 +1,10 @@
 //! How many requests there were lately: the totals, looked at every few seconds.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
@@ -59,7 +60,7 @@ impl History {
     }
 
     fn add(&self, totals: Totals) {
-        let mut history = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut history = self.0.lock();
         history.push_back(totals);
         // One more than there are steps between them.
         if history.len() > STEPS + 1 {
@@ -68,8 +69,7 @@ impl History {
     }
 
     pub(super) fn rates(&self) -> Rates {
-        let history: Vec<Totals> =
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        let history: Vec<Totals> = self.0.lock().iter().copied().collect();
         let steps = |of: fn(&Totals) -> u64| -> Vec<u64> {
             let pairs = history.iter().zip(history.iter().skip(1));
             pairs.map(|(before, after)| of(after).saturating_sub(of(before))).collect()

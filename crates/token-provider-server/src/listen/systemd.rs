@@ -3,8 +3,9 @@
 
 use std::io;
 use std::mem::ManuallyDrop;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
+use parking_lot::Mutex;
 use socket2::{Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -24,7 +25,7 @@ const NOT_LISTENING: &str =
 /// Takes the sockets of this name, or all of them.
 pub(super) fn take(name: Option<&str>) -> io::Result<Vec<Listener>> {
     let passed = PASSED.get_or_init(|| passed().map(Mutex::new)).as_ref().map_err(|wrong| invalid(wrong))?;
-    let mut passed = passed.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut passed = passed.lock();
     let is_wanted = |passed: &mut Passed| name.is_none_or(|name| passed.0 == name);
     let taken: Vec<_> = passed.extract_if(.., is_wanted).collect();
     if !taken.is_empty() {

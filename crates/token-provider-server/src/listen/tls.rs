@@ -3,10 +3,11 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -168,7 +169,7 @@ impl Tls {
             let causes: Vec<_> = error_chain(&error).map(ToString::to_string).collect();
             causes.join(": ")
         });
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reported = self.reported.lock();
         if let Some(wrong) = wrong.as_ref().filter(|wrong| reported.as_ref() != Some(*wrong)) {
             tracing::error!(error = wrong, "the new certificate was rejected; keeping the previous one");
         }
@@ -305,7 +306,7 @@ impl ShownCertificate {
     pub(super) fn judge(&self) -> ClientCertificate {
         let (current, now) = (self.tls.current.load(), self.tls.now());
         let authorities = &current.authorities;
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut verified = self.verified.lock();
         if !verified.as_ref().is_some_and(|(by, until)| now < *until && Arc::ptr_eq(by, authorities)) {
             if !authorities.vouch_for(&self.chain, now) {
                 return ClientCertificate::Rejected;
