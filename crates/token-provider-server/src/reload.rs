@@ -125,7 +125,7 @@ impl Reloader {
         changed.access.is_locked = self.must_lock(&changed);
         self.keep_profiles_to_callers(&mut changed);
         let is_new = changed != self.loaded.config;
-        let was_unusable = !self.app.telemetry().config().problems.is_empty();
+        let was_unusable = !self.app.telemetry().config.load().problems.is_empty();
         if is_new {
             self.loaded.config = changed;
             self.app.access().reload(&self.loaded.config);
@@ -178,12 +178,12 @@ impl Reloader {
 
     fn report(&self, problems: Vec<String>) {
         let config = &self.loaded.config;
-        self.app.telemetry().set_config(ConfigStatus {
+        self.app.telemetry().config.store(Arc::new(ConfigStatus {
             file: config.file.as_ref().map(|file| file.display().to_string()),
             problems,
             is_locked: config.access.is_locked,
             waiting: self.waiting_for_restart(),
-        });
+        }));
     }
 
     /// Returns the keys that a running server does not take into use, and that are other than at its start.

@@ -138,7 +138,7 @@ pub fn service(config: &Config, environment: &Environment) -> Result<Service, Se
         }
         sources.push(found.token_source(name));
         let issuer = issuer(name, config, found)?;
-        profiles.push(profile_of(name, config, issuer.metered(name)));
+        profiles.push(profile_of(name, config, issuer.metered()));
         issuers.push((name.clone(), issuer));
     }
     Ok(Service { access: access_with(config, profiles), issuers, sources })
@@ -164,7 +164,7 @@ fn check_proxy(config: &Config) -> Result<(), SetupError> {
 /// As for `issuer`.
 pub fn profile(name: &str, config: &Config, credential: Credential) -> Result<Profile, SetupError> {
     let issuer = here_issuer(name, config.profile(name), credential)?;
-    Ok(profile_of(name, config, MeteredIssuer::here(name, Arc::new(issuer))))
+    Ok(profile_of(name, config, MeteredIssuer::here(Arc::new(issuer))))
 }
 
 fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Profile {
@@ -175,8 +175,8 @@ fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Profile {
     let issuer = Arc::new(issuer.sharing_with(config.profiles.len()));
     let builder = TokenProvider::builder(Arc::clone(&issuer)).default_key(key);
     // At the highest level, so that it is around every line, however little is logged.
-    let provider =
-        tracing::error_span!("tokens", profile = name, issuer = issuer.place()).in_scope(|| builder.build());
+    let provider = tracing::error_span!("tokens", profile = name, issuer = issuer.endpoint())
+        .in_scope(|| builder.build());
     Profile::new(name, scopes.clone(), provider).with_scope(scope.clone()).with_issuer(issuer)
 }
 

@@ -153,7 +153,7 @@ impl Handout {
             counts.held.fetch_add(1, Ordering::Relaxed);
             return Ok((token, now));
         }
-        let _wait = issuer.as_ref().and_then(|issuer| issuer.waiting().begin(&permit.key, trace));
+        let _wait = issuer.as_ref().and_then(|issuer| issuer.waiting.begin(&permit.key, trace));
         let result = if permit.key == **self.usual.load() {
             provider.token_for(&permit.key).await
         } else {
@@ -281,7 +281,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn usual_token_waits_for_no_other_whichever_it_is_after_a_reload() {
-        let issuer = Arc::new(MeteredIssuer::other("p", Hanging, "").sharing_with(2));
+        let issuer = Arc::new(MeteredIssuer::other(Hanging, String::new()).sharing_with(2));
         let provider = TokenProvider::builder(Hanging).build();
         let profile = Profile::new("p", Vec::new(), provider).with_issuer(Arc::clone(&issuer));
         let handout = Handout::new([profile], "p");

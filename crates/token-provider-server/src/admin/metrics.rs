@@ -68,7 +68,7 @@ fn config(page: &mut Exposition<'_>, app: &App) {
         Kind::Gauge,
         "Whether the server does what the configuration file said when it was last read: 1, else 0.",
     )
-    .sample(&[], u64::from(app.telemetry().config().is_reloaded()));
+    .sample(&[], u64::from(app.telemetry().config.load().is_reloaded()));
 }
 
 fn handouts(page: &mut Exposition<'_>, profiles: &[ProfileStatus<'_>]) {
@@ -146,7 +146,7 @@ fn issuers(page: &mut Exposition<'_>, profiles: &[ProfileStatus<'_>]) {
         "How long requests to the issuer took.",
     );
     for (profile, issuer) in issuers() {
-        durations.histogram(&[("profile", profile)], issuer.durations());
+        durations.histogram(&[("profile", profile)], &issuer.durations);
     }
     let mut offset = page.family(
         "token_provider_clock_offset_seconds",

@@ -16,7 +16,7 @@ pub(super) fn json(app: &App, history: &History, process: Option<Process>) -> Va
     let telemetry = app.telemetry();
     let profiles: Vec<ProfileStatus<'_>> = app.access().handout().status().collect();
     let is_ready = profiles.iter().any(|profile| profile.is_default && profile.is_ready);
-    let config = telemetry.config();
+    let config = telemetry.config.load();
     without_nulls(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "time": rfc_3339(now),
@@ -61,7 +61,7 @@ fn profile(profile: &ProfileStatus<'_>) -> Value {
         "name": profile.name,
         "default": profile.is_default,
         "ready": profile.is_ready,
-        "issuer": profile.issuer.map(MeteredIssuer::place),
+        "issuer": profile.issuer.map(MeteredIssuer::endpoint),
         "clock_offset_seconds": profile.issuer.and_then(MeteredIssuer::clock_offset),
         // Why the credential in use is not the one in its file.
         "rotation_problem": profile.rotation_problem.as_deref(),

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::error::SetupError;
 use crate::config::{Config, Environment, Remote, Source, did_you_mean};
-use crate::telemetry::place_of;
+use crate::telemetry::endpoint_of;
 use crate::topic::Topic;
 
 /// A profile's credential, and where it leads.
@@ -80,7 +80,7 @@ pub fn find_credential(
     Ok(FoundCredential {
         place: source.to_string(),
         file: source.path().map(Path::to_owned),
-        endpoint: place_of(credential.token_endpoint_url()),
+        endpoint: endpoint_of(credential.token_endpoint_url()),
         proxy: proxy(credential.token_endpoint_url()),
         secret: Secret::AccessKey(credential, source),
     })

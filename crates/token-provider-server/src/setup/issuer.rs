@@ -84,12 +84,10 @@ fn extra_ca(name: &str, profile: &ProfileConfig) -> Result<Option<Vec<u8>>, Setu
 }
 
 impl ProfileIssuer {
-    pub(super) fn metered(&self, profile: &str) -> MeteredIssuer {
+    pub(super) fn metered(&self) -> MeteredIssuer {
         match self {
-            Self::Here { issuer, .. } => MeteredIssuer::here(profile, Arc::clone(issuer)),
-            Self::Remote { issuer, at, .. } => {
-                MeteredIssuer::other(profile, Arc::clone(issuer), &at.to_string())
-            }
+            Self::Here { issuer, .. } => MeteredIssuer::here(Arc::clone(issuer)),
+            Self::Remote { issuer, at, .. } => MeteredIssuer::other(Arc::clone(issuer), at.to_string()),
         }
     }
 

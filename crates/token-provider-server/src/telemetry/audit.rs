@@ -10,15 +10,16 @@ mod line;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use token_provider::{Clock as _, SystemClock};
 
+use super::log;
 use super::sink::Sink;
+use super::time::rfc_3339;
 use super::writer::{Counts, Options, Writer};
-use super::{log, rfc_3339};
 use crate::config::AuditConfig;
 
 pub use self::event::{Event, foreign};
@@ -93,7 +94,7 @@ impl Audit {
             Place::Log { .. } | Place::Nowhere => {}
         }
         if let Some(recent) = &self.recent {
-            let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut recent = recent.lock();
             recent.push_front(event);
             recent.truncate(RECENT);
         }
@@ -142,7 +143,7 @@ impl Audit {
     /// Returns the newest events, newest first, each as a JSON object.
     pub fn recent(&self) -> Vec<Value> {
         let Some(recent) = &self.recent else { return Vec::new() };
-        recent.lock().unwrap_or_else(PoisonError::into_inner).iter().map(line::json).collect()
+        recent.lock().iter().map(line::json).collect()
     }
 }
 

@@ -1,6 +1,5 @@
 //! Counts, times and bounds the requests to an issuer, on their way.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,50 +22,51 @@ const IN_FLIGHT: usize = 6;
 
 /// Upper bounds of the buckets, in seconds: within a region HERE answers in tens of milliseconds; an attempt ends after ten
 /// seconds.
-const BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+pub(super) const BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// An issuer whose requests are counted.
+#[derive(Debug)]
 pub struct MeteredIssuer {
-    profile: Box<str>,
     issuer: Arc<dyn Issue>,
     /// The same issuer, where it is HERE.
     here: Option<Arc<HereIssuer>>,
     /// Where another one is.
-    place: Box<str>,
+    endpoint: String,
     ended: [AtomicU64; IssuerOutcome::ALL.len()],
-    durations: Histogram,
-    waiting: Waiting,
-    /// For all tokens but the usual one.
-    places: Semaphore,
+    /// How long requests have taken.
+    pub durations: Histogram,
+    /// The traces of callers that wait.
+    pub waiting: Waiting,
+    /// Permits for all tokens but the usual one.
+    permits: Semaphore,
     usual: ArcSwap<TokenKey>,
 }
 
 impl MeteredIssuer {
-    /// Counts the requests to HERE for a profile.
-    pub fn here(profile: &str, issuer: Arc<HereIssuer>) -> Self {
-        Self { here: Some(Arc::clone(&issuer)), ..Self::other(profile, issuer, "") }
+    /// Counts the requests to HERE.
+    pub fn here(issuer: Arc<HereIssuer>) -> Self {
+        Self { here: Some(Arc::clone(&issuer)), ..Self::other(issuer, String::new()) }
     }
 
-    /// Counts the requests to something else at some place.
-    pub fn other(profile: &str, issuer: impl Issue, place: &str) -> Self {
+    /// Counts the requests to another issuer.
+    pub fn other(issuer: impl Issue, endpoint: String) -> Self {
         Self {
-            profile: profile.into(),
             issuer: Arc::new(issuer),
             here: None,
-            place: place.into(),
+            endpoint,
             ended: Default::default(),
             durations: Histogram::new(BUCKETS),
             waiting: Waiting::default(),
-            places: Semaphore::new(IN_FLIGHT),
+            permits: Semaphore::new(IN_FLIGHT),
             usual: ArcSwap::default(),
         }
     }
 
-    /// Leaves places to other profiles: each has an equal part, so that an issuer that hangs holds up no other's.
+    /// Leaves permits to other profiles: each has an equal part, so that an issuer that hangs holds up no other's.
     #[must_use]
     pub fn sharing_with(self, profiles: usize) -> Self {
         let part = IN_FLIGHT.checked_div(profiles).unwrap_or(IN_FLIGHT);
-        Self { places: Semaphore::new(part.max(1)), ..self }
+        Self { permits: Semaphore::new(part.max(1)), ..self }
     }
 
     /// Names the token that most callers ask for. It waits for no other.
@@ -75,10 +75,9 @@ impl MeteredIssuer {
     }
 
     /// Returns where the issuer is, without what its URL may have of secrets.
-    pub fn place(&self) -> String {
-        self.here
-            .as_ref()
-            .map_or_else(|| self.place.to_string(), |here| place_of(here.credential().token_endpoint_url()))
+    pub fn endpoint(&self) -> String {
+        let here = self.here.as_ref().map(|here| endpoint_of(here.credential().token_endpoint_url()));
+        here.unwrap_or_else(|| self.endpoint.clone())
     }
 
     /// Returns by how many seconds HERE's clock was last seen to be ahead of ours.
@@ -95,25 +94,15 @@ impl MeteredIssuer {
     pub fn failures(&self) -> u64 {
         self.ended().filter(|(outcome, _)| *outcome != IssuerOutcome::Issued).map(|(_, count)| count).sum()
     }
-
-    /// Returns how long requests have taken.
-    pub fn durations(&self) -> &Histogram {
-        &self.durations
-    }
-
-    /// Returns the traces of those who wait.
-    pub fn waiting(&self) -> &Waiting {
-        &self.waiting
-    }
 }
 
 impl Issue for MeteredIssuer {
     fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
         Box::pin(async move {
-            // In turn. The keeper gives up after a minute, wait and request together. Never closed.
-            let _place = if *key == **self.usual.load() { None } else { self.places.acquire().await.ok() };
+            // The refresher gives up after a minute, wait and request together. Never closed.
+            let _permit = if *key == **self.usual.load() { None } else { self.permits.acquire().await.ok() };
             let trace = self.waiting.of(key);
-            // Whoever looks for a trace finds the issuer's own id of the request beside it.
+            // Beside the trace's id stands the issuer's own id of the request.
             let lines =
                 tracing::info_span!("issuer_request", trace.id = trace.as_ref().map(TraceParent::trace_id));
             let mut request = Request { of: self, since: Instant::now(), outcome: IssuerOutcome::TimedOut };
@@ -138,7 +127,7 @@ struct Request<'a> {
 impl Drop for Request<'_> {
     fn drop(&mut self) {
         self.of.durations.observe(self.since.elapsed().as_secs_f64());
-        #[expect(clippy::indexing_slicing, reason = "there is a place for every variant")]
+        #[expect(clippy::indexing_slicing, reason = "there is an element for every variant")]
         self.of.ended[self.outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -159,22 +148,8 @@ fn outcome(error: &Error) -> IssuerOutcome {
 }
 
 /// Returns scheme, host, port and path: a query or a user may hold a key.
-pub fn place_of(url: &Url) -> String {
-    let origin = url.origin().ascii_serialization();
-    if url.origin().is_tuple() {
-        format!("{origin}{}", url.path())
-    } else {
-        format!("{}:{}", url.scheme(), url.path())
-    }
-}
-
-impl fmt::Debug for MeteredIssuer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MeteredIssuer")
-            .field("profile", &self.profile)
-            .field("issuer", &self.issuer)
-            .finish_non_exhaustive()
-    }
+pub fn endpoint_of(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
 #[cfg(test)]
@@ -223,11 +198,11 @@ mod tests {
             (Some(ErrorKind::InvalidAnswer { status: 200 }), "invalid_answer"),
             (Some(ErrorKind::ExpiresTooSoon), "other"),
         ] {
-            let issuer = MeteredIssuer::other("p", Scripted(kind), "");
+            let issuer = MeteredIssuer::other(Scripted(kind), String::new());
             assert_eq!(issuer.issue(&key).await.is_ok(), kind.is_none());
             assert_eq!(ended(&issuer), [(expected, 1)]);
             assert_eq!(issuer.failures(), u64::from(kind.is_some()));
-            let durations = issuer.durations().clone();
+            let durations = issuer.durations.clone();
             let page = Format::Prometheus
                 .page(move |page| page.family("x", Kind::Histogram, "X.").histogram(&[], &durations));
             assert!(page.contains("\nx_sum 0.3\nx_count 1\n"), "{page}");
@@ -268,7 +243,7 @@ mod tests {
             (2, (4..=40).step_by(3).chain([41]).collect()),
             (100, (2..=41).collect::<Vec<_>>()),
         ] {
-            let issuer = MeteredIssuer::other("p", Scripted(None), "").sharing_with(profiles);
+            let issuer = MeteredIssuer::other(Scripted(None), String::new()).sharing_with(profiles);
             let (counts, usual) = ask_for_forty(&issuer).await;
             assert_eq!(counts, expected, "{profiles} profiles");
             assert_eq!(usual, Duration::from_millis(300), "{profiles} profiles");
@@ -277,20 +252,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn request_that_is_given_up_has_timed_out() {
-        let issuer = MeteredIssuer::other("p", Scripted(None), "");
+        let issuer = MeteredIssuer::other(Scripted(None), String::new());
         let key = TokenKey::default();
         assert!(tokio::time::timeout(Duration::from_millis(100), issuer.issue(&key)).await.is_err());
         assert_eq!(ended(&issuer), [("timed_out", 1)]);
     }
 
     #[test]
-    fn place_shows_neither_query_nor_user() {
+    fn endpoint_shows_neither_query_nor_user() {
         for (url, expected) in [
             ("https://account.api.here.com/oauth2/token", "https://account.api.here.com/oauth2/token"),
             ("https://user:planted@example.com:8443/a/b?key=planted#planted", "https://example.com:8443/a/b"),
-            ("unix:/run/x.sock", "unix:/run/x.sock"),
         ] {
-            assert_eq!(place_of(&Url::parse(url).expect("is a URL")), expected);
+            assert_eq!(endpoint_of(&Url::parse(url).expect("is a URL")), expected);
         }
     }
 }

@@ -17,8 +17,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, fmt, reload};
 
-use super::rfc_3339;
 use super::sink::Sink;
+use super::time::rfc_3339;
 use super::writer::{Options, Writer};
 use crate::config::{LogConfig, LogFormat, LogLevel};
 use crate::printable::{escaped, excerpt, put_json};

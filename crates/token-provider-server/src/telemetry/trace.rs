@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use token_provider::TokenKey;
 
 /// Version, trace, span and flags, with hyphens between (W3C Trace Context §3.2.2).
@@ -20,41 +20,27 @@ pub struct TraceParent([u8; LENGTH]);
 impl TraceParent {
     /// Reads a header's value; one of a later version is read as far as this one goes (§3.2.3).
     pub fn parse(value: &[u8]) -> Option<Self> {
-        let (head, rest) = value.split_first_chunk::<LENGTH>()?;
-        let is_hyphen = |place: usize| head.get(place) == Some(&b'-');
-        let is_hex = |from: usize, to: usize| {
-            let digits = head.get(from..to).unwrap_or_default();
-            digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+        let parts: Vec<&str> = str::from_utf8(value).ok()?.splitn(5, '-').collect();
+        let [version, trace, span, flags, rest @ ..] = parts.as_slice() else { return None };
+        let is_hex = |text: &str, length| {
+            text.len() == length && text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
         };
-        let is_zero = |from: usize, to: usize| {
-            head.get(from..to).is_some_and(|digits| digits.iter().all(|digit| *digit == b'0'))
-        };
-        let is_formed = is_hex(0, 2) && is_hex(3, 35) && is_hex(36, 52) && is_hex(53, 55);
-        let is_parted = is_hyphen(2) && is_hyphen(35) && is_hyphen(52);
-        let is_version = match (head.starts_with(b"00"), head.starts_with(b"ff")) {
-            (true, _) => rest.is_empty(),
-            (_, true) => false,
-            _ => matches!(rest.first(), None | Some(b'-')),
-        };
-        if !is_formed || !is_parted || !is_version || is_zero(3, 35) || is_zero(36, 52) {
+        let is_id = |text: &str, length| is_hex(text, length) && text.bytes().any(|digit| digit != b'0');
+        let is_version = is_hex(version, 2) && *version != "ff" && (*version != "00" || rest.is_empty());
+        if !is_version || !is_id(trace, 32) || !is_id(span, 16) || !is_hex(flags, 2) {
             return None;
         }
-        let mut text = *head;
-        // As which it is carried on.
-        if let Some(version) = text.first_chunk_mut::<2>() {
-            *version = *b"00";
-        }
-        Some(Self(text))
+        format!("00-{trace}-{span}-{flags}").into_bytes().try_into().ok().map(Self)
     }
 
     /// Returns the header's value.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        str::from_utf8(&self.0).expect("it is made of digits and hyphens")
     }
 
     /// Returns the id of the trace: 32 hex digits.
     pub fn trace_id(&self) -> &str {
-        self.as_str().get(3..35).unwrap_or_default()
+        self.as_str().split('-').nth(1).expect("it has four parts")
     }
 }
 
@@ -78,26 +64,23 @@ pub struct Wait<'a> {
 }
 
 impl Waiting {
-    /// Notes the trace of a caller that is about to wait, unless another one's stands there.
+    /// Notes the trace of a caller that is about to wait, unless there is another one's.
     pub fn begin<'a>(&'a self, key: &'a TokenKey, trace: Option<TraceParent>) -> Option<Wait<'a>> {
         let trace = trace?;
-        match self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()) {
-            Entry::Occupied(_) => None,
-            Entry::Vacant(place) => {
-                place.insert(trace);
-                Some(Wait { waiting: self, key })
-            }
-        }
+        let mut traces = self.0.lock();
+        let Entry::Vacant(entry) = traces.entry(key.clone()) else { return None };
+        entry.insert(trace);
+        Some(Wait { waiting: self, key })
     }
 
     pub(super) fn of(&self, key: &TokenKey) -> Option<TraceParent> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+        self.0.lock().get(key).copied()
     }
 }
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner).remove(self.key);
+        self.waiting.0.lock().remove(self.key);
     }
 }
 

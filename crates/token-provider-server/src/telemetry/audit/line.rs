@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::event::Event;
 use crate::reason::Outcome;
 use crate::telemetry::log::{self, AUDIT_TARGET, Form};
-use crate::telemetry::rfc_3339;
+use crate::telemetry::time::rfc_3339;
 
 /// A line of its own.
 #[derive(Serialize)]

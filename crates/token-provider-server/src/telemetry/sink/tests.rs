@@ -1,3 +1,5 @@
+//! Lines are written whole, whatever room the disk has.
+
 use super::*;
 
 /// A disk with so much room.
