@@ -1,13 +1,13 @@
 //! The account: its keys, nonces, faults and counts, and the decision on a token request.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::access_key::AccessKeys;
 use crate::base_url::BaseUrl;
 use crate::config::SandboxConfig;
 use crate::fault::{Applied, FaultControl};
@@ -18,7 +18,7 @@ use crate::percent;
 use crate::problem::Refusal;
 use crate::signature::{self, Mismatch, SignatureForm, SignedRequest};
 use crate::stats::Stats;
-use crate::token::{Mint, TokenClaims, TokenRefusal};
+use crate::token::{APP_ID, Mint, TokenClaims, TokenRefusal};
 
 /// How far a timestamp may lie from the sandbox's clock. An assumption: HERE refuses 30 minutes and does
 /// not publish its window; 300 s is what comparable services use.
@@ -29,8 +29,8 @@ const DAY: i64 = 86_400;
 
 /// What all requests share.
 pub(crate) struct Account {
-    config: SandboxConfig,
-    pub(crate) keys: AccessKeys,
+    pub(crate) config: SandboxConfig,
+    keys: Mutex<HashMap<String, SecretString>>,
     pub(crate) faults: FaultControl,
     mint: Mint,
     nonces: Mutex<NonceMemory>,
@@ -50,7 +50,7 @@ pub(crate) struct Granted {
 impl Account {
     pub(crate) fn new(config: SandboxConfig) -> Self {
         Self {
-            keys: AccessKeys::new(config.access_key_id.clone(), config.access_key_secret.clone()),
+            keys: Mutex::new([(config.access_key_id.clone(), config.access_key_secret.clone())].into()),
             faults: FaultControl::default(),
             mint: Mint::new(&config.access_key_secret),
             nonces: Mutex::new(NonceMemory::new(TIMESTAMP_WINDOW)),
@@ -59,8 +59,9 @@ impl Account {
         }
     }
 
-    pub(crate) fn app_id(&self) -> &str {
-        &self.config.app_id
+    /// Returns the valid access keys: secrets by id.
+    pub(crate) fn keys(&self) -> MutexGuard<'_, HashMap<String, SecretString>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn stats(&self) -> MutexGuard<'_, Stats> {
@@ -117,7 +118,7 @@ impl Account {
         if offset.saturating_abs() > TIMESTAMP_WINDOW {
             return Err(Refusal::timestamp_outside(offset));
         }
-        if header.consumer_key == self.app_id() {
+        if header.consumer_key == APP_ID {
             return Err(Refusal::CLIENT_ID_AS_KEY_ID);
         }
         let body = TokenRequestBody::read(&request.headers, body)?;
@@ -145,7 +146,7 @@ impl Account {
         if repeats_oauth_parameter(request) {
             return Err(Refusal::header_malformed("an oauth_ parameter is given outside the header as well"));
         }
-        let secret = self.keys.secret(&header.consumer_key);
+        let secret = self.keys().get(&header.consumer_key).cloned();
         let secret = secret.ok_or_else(|| Refusal::signature_mismatch("there is no such access key id"))?;
         signature::verify(request, header, secret.expose_secret()).map_err(|mismatch| match mismatch {
             Mismatch::Signature { base_string } => {
@@ -170,7 +171,6 @@ impl Account {
         let age = if fault.expired { lifetime.saturating_add(1) } else { 0 };
         let issued_at = self.now(applied.skew).saturating_sub(age);
         let claims = TokenClaims {
-            app_id: self.app_id().to_owned(),
             scope: grant.scope.clone(),
             issued_at,
             expires_at: issued_at.saturating_add(lifetime),

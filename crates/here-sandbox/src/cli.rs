@@ -89,7 +89,7 @@ impl Options {
         }
         tracing::info!("sandbox: an offline HERE account at http://{address}");
         tokio::select! {
-            () = sandbox.serve_all(listeners) => {}
+            () = sandbox.serve(listeners) => {}
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
@@ -195,12 +195,8 @@ fn write_new(path: &Path, text: &str) -> Result<(), RunError> {
 }
 
 fn parse_fault(text: &str) -> Result<Fault, String> {
-    let expected = "expected JSON such as {\"status\": 503, \"count\": 2}";
-    let json: serde_json::Value = serde_json::from_str(text).map_err(|_| expected.to_owned())?;
-    if !json.is_object() {
-        return Err(expected.to_owned());
-    }
-    serde_json::from_value(json).map_err(|error| error.to_string())
+    serde_json::from_str(text)
+        .map_err(|error| format!("{error}; expected JSON such as {{\"status\": 503, \"count\": 2}}"))
 }
 
 fn system(what: impl Into<String>, source: io::Error) -> RunError {

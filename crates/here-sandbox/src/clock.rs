@@ -22,12 +22,6 @@ const LAST_HTTP_DATE: u64 = 253_402_300_799;
 pub struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
 
 impl Clock {
-    /// Follows the machine's wall clock.
-    #[expect(clippy::disallowed_methods, reason = "this is the one room that may read the wall clock")]
-    pub fn system() -> Self {
-        Self::from_fn(SystemTime::now)
-    }
-
     /// Asks `now` each time, so that a test decides what time it is.
     pub fn from_fn(now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
@@ -41,8 +35,10 @@ impl Clock {
 }
 
 impl Default for Clock {
+    /// Follows the machine's wall clock.
+    #[expect(clippy::disallowed_methods, reason = "this is the one room that may read the wall clock")]
     fn default() -> Self {
-        Self::system()
+        Self::from_fn(SystemTime::now)
     }
 }
 

@@ -1,14 +1,10 @@
 //! What a sandbox is made from: its first access key and its clock.
 
-use aws_lc_rs::digest;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::access_key::{self, AccessKeyError};
 use crate::clock::Clock;
 use crate::random;
-
-/// The length of the app ids that HERE hands out.
-const APP_ID_LENGTH: usize = 20;
+use crate::token::APP_ID;
 
 /// The make-up of a [`Sandbox`](crate::Sandbox).
 #[derive(Debug, Clone)]
@@ -19,9 +15,6 @@ pub struct SandboxConfig {
     /// The secret of the first access key. The key that signs tokens is derived from it, so a sandbox
     /// started again with the same secret accepts the tokens it made before.
     pub access_key_secret: SecretString,
-    /// The app's id: `here.client.id` in the credential file, `aid` in a token. [`new`](Self::new) derives
-    /// it from the key id.
-    pub app_id: String,
     /// What time it is. Default: the machine's clock.
     pub clock: Clock,
 }
@@ -29,24 +22,23 @@ pub struct SandboxConfig {
 impl SandboxConfig {
     /// An account with this access key and the machine's clock.
     pub fn new(access_key_id: impl Into<String>, access_key_secret: impl Into<SecretString>) -> Self {
-        let access_key_id = access_key_id.into();
         Self {
-            app_id: derive_app_id(&access_key_id),
-            access_key_id,
+            access_key_id: access_key_id.into(),
             access_key_secret: access_key_secret.into(),
             clock: Clock::default(),
         }
     }
 
     /// An account with the access key in a credential file, as
-    /// [`Sandbox::credentials_properties`](crate::Sandbox::credentials_properties) writes it.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the file does not have the access key.
-    pub fn from_credentials_properties(text: &str) -> Result<Self, AccessKeyError> {
-        let (id, secret) = access_key::read_properties(text)?;
-        Ok(Self::new(id, secret))
+    /// [`Sandbox::credentials_properties`](crate::Sandbox::credentials_properties) writes it; `None` if it is not there.
+    pub fn from_credentials_properties(text: &str) -> Option<Self> {
+        let value = |name: &str| {
+            let mut pairs = text.lines().filter_map(|line| line.split_once('='));
+            let (_, value) = pairs.find(|(key, _)| key.trim() == name)?;
+            // Java writes `\\=` for `=`.
+            Some(value.trim().replace('\\', "")).filter(|value| !value.is_empty())
+        };
+        Some(Self::new(value("here.access.key.id")?, value("here.access.key.secret")?))
     }
 
     /// An account with a random access key that looks like HERE's: an id of 22 and a secret of 86 base64url
@@ -58,20 +50,20 @@ impl SandboxConfig {
     pub fn generate() -> Self {
         Self::new(random::base64url::<16>(), random::base64url::<64>())
     }
-}
 
-/// Makes the id follow from the access key id, so that it is the same after a restart.
-fn derive_app_id(access_key_id: &str) -> String {
-    const ALPHANUMERIC: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let hash = digest::digest(&digest::SHA256, format!("here-sandbox app id\n{access_key_id}").as_bytes());
-    let bytes = hash.as_ref().iter().take(APP_ID_LENGTH);
-    bytes.filter_map(|byte| ALPHANUMERIC.get(usize::from(byte % 62))).map(|&byte| char::from(byte)).collect()
+    /// Writes the credential file that HERE's portal would offer for download.
+    pub(crate) fn credentials_properties(&self, token_endpoint_url: &str) -> String {
+        format!(
+            "here.user.id = HERE-5cb6f3a8-27a4-4b5c-9a35-0f9d2c1e7b60\nhere.client.id = {APP_ID}\nhere.access.key.id = {}\n\
+             here.access.key.secret = {}\nhere.token.endpoint.url = {token_endpoint_url}\n",
+            self.access_key_id,
+            self.access_key_secret.expose_secret(),
+        )
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
-
     use super::*;
 
     #[test]
@@ -87,12 +79,46 @@ mod tests {
     }
 
     #[test]
-    fn app_id_is_the_same_for_the_same_key() {
-        let app_id = |key_id| SandboxConfig::new(key_id, "s").app_id;
-        assert_eq!(app_id("key"), app_id("key"));
-        assert_ne!(app_id("key"), app_id("kez"));
-        assert_eq!(app_id("key").len(), APP_ID_LENGTH);
-        assert!(app_id("key").bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    fn credential_file_is_laid_out_like_the_portals() {
+        let url = "http://127.0.0.1:8080/oauth2/token";
+        let text = SandboxConfig::new("key-id", "planted-secret").credentials_properties(url);
+        let keys: Vec<_> = text.lines().map(|line| line.split_once(" = ").unwrap()).collect();
+        let names: Vec<_> = keys.iter().map(|(name, _)| *name).collect();
+        assert_eq!(
+            names,
+            [
+                "here.user.id",
+                "here.client.id",
+                "here.access.key.id",
+                "here.access.key.secret",
+                "here.token.endpoint.url"
+            ]
+        );
+        assert_eq!(keys[1].1, APP_ID);
+        assert_eq!((keys[2].1, keys[3].1, keys[4].1), ("key-id", "planted-secret", url));
+    }
+
+    #[test]
+    fn key_is_read_back_from_its_file() {
+        let written = SandboxConfig::generate();
+        for text in [
+            written.credentials_properties("http://localhost/"),
+            format!(
+                "# by Java\nhere.access.key.secret={}\r\nhere.access.key.id={}\r\n",
+                written.access_key_secret.expose_secret(),
+                written.access_key_id
+            ),
+        ] {
+            let read = SandboxConfig::from_credentials_properties(&text).unwrap();
+            assert_eq!(read.access_key_id, written.access_key_id);
+            assert_eq!(read.access_key_secret.expose_secret(), written.access_key_secret.expose_secret());
+        }
+        let java = "here.access.key.id=a\\=\nhere.access.key.secret=b\\=\\=\n";
+        let read = SandboxConfig::from_credentials_properties(java).unwrap();
+        assert_eq!((read.access_key_id.as_str(), read.access_key_secret.expose_secret()), ("a=", "b=="));
+        for text in ["", "here.access.key.id = a", "here.access.key.id = a\nhere.access.key.secret ="] {
+            assert!(SandboxConfig::from_credentials_properties(text).is_none(), "{text}");
+        }
     }
 
     #[test]

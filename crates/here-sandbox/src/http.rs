@@ -3,6 +3,7 @@
 mod account;
 mod bearer;
 mod control;
+mod cors;
 mod data;
 mod envelope;
 mod misbehave;

@@ -32,8 +32,8 @@
 //! // The next token request is answered 503, the one after it as usual.
 //! sandbox.faults().inject(Fault::new().with_status(503).with_count(1));
 //!
-//! # let shutdown = async {};
-//! sandbox.serve(listener, shutdown).await
+//! tokio::spawn(async move { sandbox.serve(vec![listener]).await });
+//! # Ok(())
 //! # }
 //! ```
 //!
@@ -55,7 +55,6 @@
 //! Tokens look like HERE's, but their signature is a MAC under a key derived from the access key secret:
 //! only this sandbox, or one started with the same first access key, can verify them.
 
-mod access_key;
 mod account;
 mod base_url;
 pub mod cli;
@@ -77,7 +76,6 @@ mod signature;
 mod stats;
 mod token;
 
-pub use access_key::AccessKeyError;
 pub use clock::Clock;
 pub use config::SandboxConfig;
 pub use fault::{Fault, FaultBody, FaultControl, HangUp, Target};
@@ -85,4 +83,4 @@ pub use sandbox::Sandbox;
 pub use secrecy::SecretString;
 pub use signature::SignatureForm;
 pub use stats::Stats;
-pub use token::{TokenClaims, TokenRefusal};
+pub use token::{APP_ID, TokenClaims, TokenRefusal};

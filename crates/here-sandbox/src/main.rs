@@ -1,15 +1,14 @@
-//! The program `here-sandbox`: an offline HERE account, with the options of `token-provider sandbox`.
+//! The program `here-sandbox`: an offline HERE account, with the options of `token-provider sandbox` but those of the log.
 
-use std::error::Error;
+use std::error::Error as _;
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::Parser;
 use here_sandbox::SandboxConfig;
 use here_sandbox::cli::{Options, RunError};
-use tracing_subscriber::filter::LevelFilter;
 
 /// What clap exits with.
 const EXIT_USAGE: u8 = 2;
@@ -31,68 +30,43 @@ const EXIT_CONFIG: u8 = 78;
 struct Arguments {
     #[command(flatten)]
     options: Options,
-    /// How to log. Default: text on a terminal, else json.
-    #[arg(long, value_name = "FORMAT")]
-    log_format: Option<LogFormat>,
-    /// Log more (debug; -vv trace).
-    #[arg(short, long, action = ArgAction::Count)]
-    verbose: u8,
-    /// Log less (warnings only; -qq errors only).
-    #[arg(short, long, action = ArgAction::Count, conflicts_with = "verbose")]
-    quiet: u8,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    start_log(&arguments);
-    let config = match &arguments.options.credentials {
+    let Arguments { options } = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        // It would panic over a reader of the log that has gone away.
+        .log_internal_errors(false)
+        .init();
+    let config = match &options.credentials {
         Some(file) => match read_credentials(file) {
             Ok(config) => config,
-            Err(error) => return failed(&*error, EXIT_CONFIG),
+            Err(problem) => return failed(&problem, EXIT_CONFIG),
         },
         None => SandboxConfig::generate(),
     };
-    match arguments.options.run(config).await {
+    match options.run(config).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ RunError::Usage(_)) => failed(&error, EXIT_USAGE),
-        Err(error) => failed(&error, 1),
+        Err(error @ RunError::Usage(_)) => failed(&error.to_string(), EXIT_USAGE),
+        Err(error) => {
+            let cause = error.source().map(|cause| format!("\ncaused by: {cause}")).unwrap_or_default();
+            failed(&format!("{error}{cause}"), 1)
+        }
     }
 }
 
-fn start_log(arguments: &Arguments) {
-    let levels =
-        [LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE];
-    let index = usize::from((2 + arguments.verbose.min(2)).saturating_sub(arguments.quiet));
-    let level = levels.get(index).copied().expect("from 0 to 4");
-    let is_terminal = io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(is_terminal);
-    // It would panic over a reader of the log that has gone away.
-    let log = log.log_internal_errors(false);
-    match arguments.log_format {
-        None if is_terminal => log.init(),
-        Some(LogFormat::Text) => log.init(),
-        _ => log.json().flatten_event(true).init(),
-    }
+fn read_credentials(file: &Path) -> Result<SandboxConfig, String> {
+    let name = file.display();
+    let text = fs::read_to_string(file).map_err(|error| format!("cannot read {name}: {error}"))?;
+    SandboxConfig::from_credentials_properties(&text)
+        .ok_or_else(|| format!("{name}: here.access.key.id or here.access.key.secret is missing"))
 }
 
-fn read_credentials(file: &Path) -> Result<SandboxConfig, Box<dyn Error>> {
-    let text =
-        fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    let config = SandboxConfig::from_credentials_properties(&text);
-    config.map_err(|error| format!("{}: {error}", file.display()).into())
-}
-
-/// `error: …`, then `caused by: …`.
-fn failed(error: &dyn Error, code: u8) -> ExitCode {
-    let cause = error.source().map(|cause| format!("caused by: {cause}\n")).unwrap_or_default();
+fn failed(problem: &str, code: u8) -> ExitCode {
     // Nobody is left to be told when it cannot be written.
-    let _ = write!(io::stderr(), "error: {error}\n{cause}");
+    let _ = writeln!(io::stderr(), "error: {problem}");
     ExitCode::from(code)
 }

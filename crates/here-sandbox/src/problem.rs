@@ -145,7 +145,7 @@ impl IntoResponse for Refusal {
             Some(code) => format!("errorCode: '{code}'. {}", self.message),
             None => self.message.to_owned(),
         };
-        let mut body = json!({
+        let body = json!({
             "errorId": format!("ERROR-{}", random::uuid()),
             "httpStatus": self.status.as_u16(),
             "errorCode": self.code,
@@ -155,10 +155,15 @@ impl IntoResponse for Refusal {
             "errorFields": Some(self.fields).filter(|fields| !fields.is_empty()),
             "sandboxHint": self.hint,
         });
-        if let Value::Object(fields) = &mut body {
-            fields.retain(|_, value| !value.is_null());
-        }
-        let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        (self.status, no_store, Json(body)).into_response()
+        (self.status, uncached(body)).into_response()
     }
+}
+
+/// An answer that is not to be kept; fields that are null are left out.
+pub(crate) fn uncached(mut body: Value) -> Response {
+    if let Value::Object(fields) = &mut body {
+        fields.retain(|_, value| !value.is_null());
+    }
+    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    (no_store, Json(body)).into_response()
 }

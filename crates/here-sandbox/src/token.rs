@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 
 use crate::random;
 
+/// The app's id: `here.client.id` in the credential file, `aid` in a token.
+pub const APP_ID: &str = "SandboxAppWithoutKey";
+
 /// The protected header of HERE's inner token, `{"alg":"dir","enc":"A256CBC-HS512"}`; its key part is empty.
 const INNER_HEADER: &str = r#"{"alg":"dir","enc":"A256CBC-HS512"}"#;
 
@@ -26,8 +29,6 @@ const BLOCK: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenClaims {
-    /// The app that the token was made for.
-    pub app_id: String,
     /// The scope that was asked for, if any.
     pub scope: Option<String>,
     /// Epoch seconds.
@@ -56,7 +57,6 @@ pub(crate) struct Mint {
 /// What is read of the header.
 #[derive(Deserialize)]
 struct Header {
-    aid: String,
     iat: i64,
     exp: i64,
 }
@@ -72,10 +72,8 @@ impl Mint {
     pub(crate) fn issue(&self, claims: &TokenClaims) -> String {
         // In the order of HERE's.
         let header = format!(
-            r#"{{"alg":"RS512","cty":"JWT","iss":"HERE","aid":{},"iat":{},"exp":{},"kid":"j1"}}"#,
-            Value::from(claims.app_id.as_str()),
-            claims.issued_at,
-            claims.expires_at
+            r#"{{"alg":"RS512","cty":"JWT","iss":"HERE","aid":"{APP_ID}","iat":{},"exp":{},"kid":"j1"}}"#,
+            claims.issued_at, claims.expires_at
         );
         let signed = format!("{}.{}", encode(header), encode(inner_token(claims.scope.as_deref())));
         let signature = encode(self.signature(&signed));
@@ -124,7 +122,7 @@ fn read(signed: &str) -> Option<TokenClaims> {
     let content = URL_SAFE_NO_PAD.decode(inner.split('.').nth(3)?).ok()?;
     let content: Value = serde_json::from_slice(&content).ok()?;
     let scope = content.get("scope").and_then(Value::as_str).map(str::to_owned);
-    Some(TokenClaims { app_id: header.aid, scope, issued_at: header.iat, expires_at: header.exp })
+    Some(TokenClaims { scope, issued_at: header.iat, expires_at: header.exp })
 }
 
 fn encode(bytes: impl AsRef<[u8]>) -> String {
@@ -146,12 +144,7 @@ mod tests {
     }
 
     fn claims(scope: Option<&str>) -> TokenClaims {
-        TokenClaims {
-            app_id: "4GaUh8X9CpOax4CCC3of".into(),
-            scope: scope.map(str::to_owned),
-            issued_at: NOW,
-            expires_at: NOW + 3600,
-        }
+        TokenClaims { scope: scope.map(str::to_owned), issued_at: NOW, expires_at: NOW + 3600 }
     }
 
     #[test]
@@ -163,7 +156,7 @@ mod tests {
         let header = String::from_utf8(URL_SAFE_NO_PAD.decode(parts[0]).unwrap()).unwrap();
         assert_eq!(
             header,
-            r#"{"alg":"RS512","cty":"JWT","iss":"HERE","aid":"4GaUh8X9CpOax4CCC3of","iat":1578310114,"exp":1578313714,"kid":"j1"}"#
+            r#"{"alg":"RS512","cty":"JWT","iss":"HERE","aid":"SandboxAppWithoutKey","iat":1578310114,"exp":1578313714,"kid":"j1"}"#
         );
         let inner = String::from_utf8(URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
         assert_eq!(inner.split('.').map(str::len).collect::<Vec<_>>(), [47, 0, 22, 150, 43]);

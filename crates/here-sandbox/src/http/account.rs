@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Extension, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::bearer;
 use crate::account::Account;
 use crate::fault::Applied;
-use crate::problem::Refusal;
+use crate::problem::{Refusal, uncached};
 
 #[derive(Deserialize)]
 struct VerifyRequest {
@@ -31,17 +31,12 @@ pub(super) async fn token(
 ) -> Result<Response, Refusal> {
     let granted = account.grant_token(&head, read(body)?, &applied)?;
     let names = granted.spelling;
-    let mut answer = json!({
+    Ok(uncached(json!({
         (names.access_token): granted.token,
         (names.token_type): "bearer",
         (names.expires_in): granted.expires_in,
         (names.scope): granted.scope,
-    });
-    if let Value::Object(fields) = &mut answer {
-        fields.retain(|_, value| !value.is_null());
-    }
-    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    Ok((no_store, Json(answer)).into_response())
+    })))
 }
 
 /// `GET /timestamp`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::cors::{self, Allowed};
 use crate::account::Account;
 use crate::base_url::BaseUrl;
 use crate::fault::Fault;
@@ -22,19 +23,6 @@ use crate::stats::Stats;
 /// Headers that a reverse proxy adds: the peer on loopback is then not who asks.
 const FORWARDING: [&str; 5] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
-
-/// Why a request to the control endpoint is turned away, in the order of the checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum Denied {
-    #[error("the control endpoint is for connections from this machine")]
-    Peer,
-    #[error("the control endpoint is not reachable through a proxy")]
-    Forwarded,
-    #[error("the Host header must be a loopback name or address")]
-    Host,
-    #[error("a web page of another site must not use the control endpoint")]
-    Origin,
-}
 
 pub(super) fn routes() -> Router<Arc<Account>> {
     Router::new()
@@ -85,40 +73,30 @@ fn parse(body: &[u8]) -> Result<Vec<Fault>, serde_json::Error> {
 
 /// Keeps out other machines (peer), web sites that made a name point here (Host), and pages that merely
 /// send requests here (Origin). Pages of this machine, such as the demonstration's, may read the answers.
-async fn local_only(request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+async fn local_only(ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request, next: Next) -> Response {
     if let Err(denied) = check(peer, request.headers()) {
-        return invalid(StatusCode::FORBIDDEN, &denied.to_string());
+        return invalid(StatusCode::FORBIDDEN, denied);
     }
-    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
-        return next.run(request).await;
-    };
-    let is_preflight = request.method() == Method::OPTIONS
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response =
-        if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
-    let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-    if is_preflight {
-        let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
-        set(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, PUT, DELETE");
-        set(header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type");
-        set(header::ACCESS_CONTROL_MAX_AGE, "600");
+    match request.headers().get(header::ORIGIN).cloned() {
+        Some(origin) => {
+            let allowed = Allowed { methods: "GET, PUT, DELETE", headers: "Content-Type" };
+            cors::answer(origin, &allowed, request, next).await
+        }
+        None => next.run(request).await,
     }
-    response
 }
 
-fn check(peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Denied> {
-    if !peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
-        return Err(Denied::Peer);
+/// Says why a request is turned away.
+fn check(peer: SocketAddr, headers: &HeaderMap) -> Result<(), &'static str> {
+    if !peer.ip().to_canonical().is_loopback() {
+        return Err("the control endpoint is for connections from this machine");
     }
     if FORWARDING.iter().any(|name| headers.contains_key(*name)) {
-        return Err(Denied::Forwarded);
+        return Err("the control endpoint is not reachable through a proxy");
     }
     let is_loopback = |url: Option<BaseUrl>| url.is_some_and(|url| url.is_loopback());
     if !is_loopback(BaseUrl::from_headers(headers)) {
-        return Err(Denied::Host);
+        return Err("the Host header must be a loopback name or address");
     }
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let is_local = match (origins.next(), origins.next()) {
@@ -128,7 +106,7 @@ fn check(peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<(), Denied> {
         (Some(origin), None) => is_loopback(origin.to_str().ok().and_then(BaseUrl::from_origin)),
         (Some(_), Some(_)) => false,
     };
-    if is_local { Ok(()) } else { Err(Denied::Origin) }
+    is_local.then_some(()).ok_or("a web page of another site must not use the control endpoint")
 }
 
 fn invalid(status: StatusCode, description: &str) -> Response {
@@ -142,10 +120,14 @@ mod tests {
 
     const GOOD: [(&str, &str); 1] = [("host", "127.0.0.1:8080")];
 
-    fn outcome(peer: &str, headers: &[(&'static str, &'static str)]) -> Result<(), Denied> {
+    const PEER: &str = "the control endpoint is for connections from this machine";
+    const HOST: &str = "the Host header must be a loopback name or address";
+    const ORIGIN: &str = "a web page of another site must not use the control endpoint";
+
+    fn outcome(peer: &str, headers: &[(&'static str, &'static str)]) -> Result<(), &'static str> {
         let headers: HeaderMap =
             headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        check(Some(peer.parse().unwrap()), &headers)
+        check(peer.parse().unwrap(), &headers)
     }
 
     #[test]
@@ -154,9 +136,8 @@ mod tests {
             assert_eq!(outcome(peer, &GOOD), Ok(()), "{peer}");
         }
         for peer in ["10.0.0.1:1", "192.168.1.1:1", "[fe80::1]:1", "[::ffff:10.0.0.1]:1"] {
-            assert_eq!(outcome(peer, &GOOD), Err(Denied::Peer), "{peer}");
+            assert_eq!(outcome(peer, &GOOD), Err(PEER), "{peer}");
         }
-        assert_eq!(check(None, &HeaderMap::new()), Err(Denied::Peer));
     }
 
     #[test]
@@ -165,15 +146,15 @@ mod tests {
             assert_eq!(outcome("127.0.0.1:1", &[("host", host)]), Ok(()), "{host}");
         }
         for host in ["example.com", "localhost.example.com:8080", "10.0.0.1", ""] {
-            assert_eq!(outcome("127.0.0.1:1", &[("host", host)]), Err(Denied::Host), "{host}");
+            assert_eq!(outcome("127.0.0.1:1", &[("host", host)]), Err(HOST), "{host}");
         }
-        assert_eq!(outcome("127.0.0.1:1", &[]), Err(Denied::Host));
+        assert_eq!(outcome("127.0.0.1:1", &[]), Err(HOST));
         let twice = [("host", "localhost"), ("host", "localhost")];
         let headers = twice.iter().fold(HeaderMap::new(), |mut map, (name, value)| {
             map.append(*name, value.parse().unwrap());
             map
         });
-        assert_eq!(check("127.0.0.1:1".parse().ok(), &headers), Err(Denied::Host));
+        assert_eq!(check("127.0.0.1:1".parse().unwrap(), &headers), Err(HOST));
     }
 
     #[test]
@@ -190,18 +171,22 @@ mod tests {
             "file://",
             "chrome-extension://abc",
         ] {
-            assert_eq!(with("origin", origin), Err(Denied::Origin), "{origin}");
+            assert_eq!(with("origin", origin), Err(ORIGIN), "{origin}");
         }
-        assert_eq!(with("sec-fetch-site", "cross-site"), Err(Denied::Origin));
+        assert_eq!(with("sec-fetch-site", "cross-site"), Err(ORIGIN));
         assert_eq!(with("sec-fetch-site", "same-origin"), Ok(()));
         let from = |origin| {
             let headers = [GOOD[0], ("origin", origin), ("sec-fetch-site", "cross-site")];
             outcome("127.0.0.1:1", &headers)
         };
         assert_eq!(from("http://localhost:3000"), Ok(()), "a page of this machine");
-        assert_eq!(from("https://example.com"), Err(Denied::Origin));
+        assert_eq!(from("https://example.com"), Err(ORIGIN));
         for name in FORWARDING {
-            assert_eq!(with(name, "127.0.0.1"), Err(Denied::Forwarded), "{name}");
+            assert_eq!(
+                with(name, "127.0.0.1"),
+                Err("the control endpoint is not reachable through a proxy"),
+                "{name}"
+            );
         }
     }
 }

@@ -6,28 +6,20 @@ mod services;
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::HeaderValue;
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
-use serde::Serialize;
+use serde_json::json;
 
 use super::bearer;
+use super::cors::{self, Allowed};
 use crate::account::Account;
 use crate::fault::Applied;
-use crate::token::TokenClaims;
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Hello {
-    greeting: &'static str,
-    app_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<String>,
-    seconds_left: i64,
-}
+use crate::problem::uncached;
+use crate::token::{APP_ID, TokenClaims};
 
 pub(super) fn routes(account: &Arc<Account>) -> Router<Arc<Account>> {
     Router::new()
@@ -42,36 +34,17 @@ async fn hello(
     Extension(applied): Extension<Applied>,
     Extension(claims): Extension<TokenClaims>,
 ) -> Response {
-    let answer = Hello {
-        greeting: "Hello from the HERE sandbox",
-        seconds_left: claims.expires_at.saturating_sub(account.now(applied.skew)),
-        app_id: claims.app_id,
-        scope: claims.scope,
-    };
-    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(answer)).into_response()
+    uncached(json!({
+        "greeting": "Hello from the HERE sandbox",
+        "appId": APP_ID,
+        "scope": claims.scope,
+        "secondsLeft": claims.expires_at.saturating_sub(account.now(applied.skew)),
+    }))
 }
 
 /// The outermost layer: a preflight carries no token, and a page must be able to read why it was refused, or what a
 /// fault made of the answer.
 pub(super) async fn cors(request: Request, next: Next) -> Response {
-    let is_preflight = request.method() == Method::OPTIONS
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let asks_private_network = request.headers().contains_key("access-control-request-private-network");
-    let mut response =
-        if is_preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
-    let headers = response.headers_mut();
-    let mut set =
-        |name: &'static str, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
-    set("access-control-allow-origin", "*");
-    if is_preflight {
-        set("access-control-allow-methods", "GET, HEAD");
-        set("access-control-allow-headers", "Authorization, Content-Type, X-Correlation-ID");
-        set("access-control-max-age", "600");
-        if asks_private_network {
-            set("access-control-allow-private-network", "true");
-        }
-    } else {
-        set("access-control-expose-headers", "WWW-Authenticate, X-Correlation-ID, Retry-After, Date");
-    }
-    response
+    let allowed = Allowed { methods: "GET, HEAD", headers: "Authorization, Content-Type, X-Correlation-ID" };
+    cors::answer(HeaderValue::from_static("*"), &allowed, request, next).await
 }

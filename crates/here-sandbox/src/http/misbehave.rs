@@ -28,24 +28,18 @@ const GARBAGE: &[u8] = b"{x\\}\xff\xfe{\"accessToken\":";
 
 /// Answers a request, as wrongly as the fault says.
 pub(super) async fn respond(fault: &Fault, mut request: Request, next: Next) -> Response {
-    let connection = request.extensions().get::<Connection>().cloned();
+    let connection = request.extensions().get::<Connection>().expect("every request has one").clone();
+    // Nobody gets the response.
     let break_off = |last_words: &str| {
-        if let Some(connection) = &connection {
-            connection.break_off(last_words);
-        }
-        // Without a connection to end, a body that fails at once is the next best thing.
-        Body::from_stream(stream::iter([Err::<Bytes, _>(broken_off())])).into_response()
+        connection.break_off(last_words);
+        Response::default()
     };
     if let Some(delay) = fault.delay() {
         tokio::time::sleep(delay).await;
     }
     if fault.hang {
-        // A client that closes the connection before ends this.
-        match &connection {
-            Some(connection) => connection.closing().await,
-            None => std::future::pending().await,
-        }
-        return break_off("");
+        // Ends with the connection.
+        return std::future::pending().await;
     }
     if fault.replaces_answer() || fault.hang_up == Some(HangUp::BeforeHeader) {
         // Read what the client has to say before misbehaving: closing over unread bytes resets the

@@ -9,16 +9,15 @@ const ROOMS: &[&str] = &[
     "clock",
     "scope",
     "base_url",
-    "access_key",
     "nonce",
     "oauth",
     "signature",
     "token",
+    "config",
     "problem",
     "grant",
     "fault",
     "stats",
-    "config",
     "data",
     "account",
     "serve",
@@ -38,7 +37,7 @@ const ONLY_IN: &[(&str, &[&str], &[&str])] = &[
         &["tokio::spawn", "spawn_blocking", "JoinSet", "time::sleep"],
         &["serve", "http::misbehave"],
     ),
-    ("sees a secret", &["expose_secret"], &["access_key", "account", "token"]),
+    ("sees a secret", &["expose_secret"], &["config", "account", "token"]),
 ];
 
 #[test]

@@ -18,11 +18,11 @@ struct Program {
 
 impl Program {
     fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let arguments = [&["--listen", "127.0.0.1:0", "--log-format", "json"], arguments].concat();
+        let arguments = [&["--listen", "127.0.0.1:0"], arguments].concat();
         let mut child = command(folder, &arguments).stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
         let line = log.map(Result::unwrap).find(|line| line.contains("an offline HERE account at http://"));
-        let address = line.unwrap().split("http://").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        let address = line.unwrap().split("http://").nth(1).unwrap().to_owned();
         Self { child, address }
     }
 

@@ -1,5 +1,7 @@
 //! Every reason to refuse a token request has HERE's status and code.
 
+use here_sandbox::APP_ID;
+
 use crate::support::{FORM, JSON, KEY_ID, PLAIN_JSON, Running, Signer};
 
 #[tokio::test]
@@ -10,7 +12,6 @@ async fn what_is_wrong_with_the_authorization_has_a_code_of_its_own() {
         change(&mut signer);
         signer.header(&[])
     };
-    let app_id = running.sandbox.app_id().to_owned();
     let good = with(&|_| {});
     let at = |offset: i64| with(&|signer| signer.timestamp = (running.now() + offset).to_string());
     let cases = [
@@ -31,7 +32,7 @@ async fn what_is_wrong_with_the_authorization_has_a_code_of_its_own() {
         (with(&|signer| signer.key_id = "unknown".into()), 401_300),
         (with(&|signer| signer.url.push('x')), 401_300),
         (good.replace("%3D\"", "%3E\""), 401_300),
-        (with(&|signer| signer.key_id.clone_from(&app_id)), 401_310),
+        (with(&|signer| signer.key_id = APP_ID.to_owned()), 401_310),
     ];
     for (authorization, code) in cases {
         let answer = running.post_token(&authorization, JSON, PLAIN_JSON).await;

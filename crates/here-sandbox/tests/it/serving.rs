@@ -1,23 +1,19 @@
-//! The life of the server: how it ends, and what the router does without it.
+//! The life of the server: when it answers, and how it ends.
 //!
 //! Where time is to pass, it passes while nothing is on its way over a socket: the system may take its time with that,
 //! and time that is made to pass does not wait for it.
 
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
-use axum::http::Request;
-use here_sandbox::{Fault, HangUp, Sandbox, SandboxConfig};
-use hyper::service::Service as _;
-use hyper_util::service::TowerToHyperService;
+use here_sandbox::{Fault, Sandbox, SandboxConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
 
-use crate::support::until;
+use crate::support::{Running, until};
 
 const BOUND: Duration = Duration::from_secs(30);
 const TIMESTAMP: &[u8] = b"GET /timestamp HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const TOKEN: &[u8] = b"POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
 
 async fn read_some(stream: &mut TcpStream) -> String {
     let mut buffer = vec![0; 4096];
@@ -26,142 +22,70 @@ async fn read_some(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn shutdown_ends_idle_and_hanging_connections() {
+async fn dropping_the_server_closes_idle_hanging_and_half_asked_connections() {
     let sandbox = Sandbox::new(SandboxConfig::generate());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (shutdown, signal) = oneshot::channel::<()>();
     let served = sandbox.clone();
-    let server = tokio::spawn(async move { served.serve(listener, async { drop(signal.await) }).await });
-
+    let server = tokio::spawn(async move { served.serve(vec![listener]).await });
     let mut idle = TcpStream::connect(address).await.unwrap();
-    idle.write_all(TIMESTAMP).await.unwrap();
-    assert!(read_some(&mut idle).await.starts_with("HTTP/1.1 200"));
-
+    let mut half = TcpStream::connect(address).await.unwrap();
+    for stream in [&mut idle, &mut half] {
+        for _ in 0..2 {
+            stream.write_all(TIMESTAMP).await.unwrap();
+            assert!(read_some(stream).await.starts_with("HTTP/1.1 200"));
+        }
+    }
+    half.write_all(b"GET /timestamp HTTP/1.1\r\nHost: loc").await.unwrap();
     sandbox.faults().inject(Fault::new().with_hang().with_count(1));
     let mut hanging = TcpStream::connect(address).await.unwrap();
-    hanging
-        .write_all(b"POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
-        .await
-        .unwrap();
+    hanging.write_all(TOKEN).await.unwrap();
     until(|| sandbox.faults().list().is_empty()).await;
 
-    let before = tokio::time::Instant::now();
-    shutdown.send(()).unwrap();
-    server.await.unwrap().unwrap();
-    let grace = Duration::from_secs(5);
-    assert!(before.elapsed() < grace, "at once, not when patience ends");
-    assert_eq!(read_some(&mut idle).await, "");
-    assert_eq!(read_some(&mut hanging).await, "");
-}
-
-#[tokio::test]
-async fn shutdown_lets_a_running_request_finish_and_accepts_no_other() {
-    let sandbox = Sandbox::new(SandboxConfig::generate());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (shutdown, signal) = oneshot::channel::<()>();
-    let served = sandbox.clone();
-    let server = tokio::spawn(async move { served.serve(listener, async { drop(signal.await) }).await });
-
-    let delay = Duration::from_secs(1);
-    sandbox.faults().inject(Fault::new().with_delay(delay).with_count(1));
-    let mut running = TcpStream::connect(address).await.unwrap();
-    running
-        .write_all(b"POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
-        .await
-        .unwrap();
-    until(|| sandbox.faults().list().is_empty()).await;
-    tokio::time::pause();
-    shutdown.send(()).unwrap();
-    let mut is_refused = false;
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-        is_refused |= std::net::TcpStream::connect(address).is_err();
-    }
-    assert!(is_refused && !server.is_finished());
-    tokio::time::advance(delay).await;
-    tokio::time::resume();
-    assert!(read_some(&mut running).await.starts_with("HTTP/1.1 401"));
-    server.await.unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn shutdown_does_not_wait_for_half_a_request() {
-    let sandbox = Sandbox::new(SandboxConfig::generate());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (shutdown, signal) = oneshot::channel::<()>();
-    let server = tokio::spawn(async move { sandbox.serve(listener, async { drop(signal.await) }).await });
-
-    let mut slow = TcpStream::connect(address).await.unwrap();
-    slow.write_all(TIMESTAMP).await.unwrap();
-    assert!(read_some(&mut slow).await.starts_with("HTTP/1.1 200"));
-    slow.write_all(b"GET /timestamp HTTP/1.1\r\nHost: loc").await.unwrap();
-
-    tokio::time::pause();
-    let before = tokio::time::Instant::now();
-    shutdown.send(()).unwrap();
-    server.await.unwrap().unwrap();
-    assert!(before.elapsed() <= Duration::from_secs(6), "{:?}", before.elapsed());
-    tokio::time::resume();
-    assert_eq!(read_some(&mut slow).await, "");
-}
-
-#[tokio::test]
-async fn dropping_the_server_closes_kept_alive_connections() {
-    let sandbox = Sandbox::new(SandboxConfig::generate());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = tokio::spawn(async move { sandbox.serve(listener, std::future::pending()).await });
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    for _ in 0..2 {
-        stream.write_all(TIMESTAMP).await.unwrap();
-        assert!(read_some(&mut stream).await.starts_with("HTTP/1.1 200"));
-    }
     server.abort();
-    assert_eq!(read_some(&mut stream).await, "");
-}
-
-#[tokio::test]
-async fn router_without_connections_keeps_its_control_endpoint_closed() {
-    let sandbox = Sandbox::new(SandboxConfig::generate());
-    let router = TowerToHyperService::new(sandbox.router());
-    let request =
-        |target: &str| Request::get(target).header("host", "localhost").body(Body::empty()).unwrap();
-    assert_eq!(router.call(request("/timestamp")).await.unwrap().status(), 200);
-    assert_eq!(router.call(request("/sandbox/stats")).await.unwrap().status(), 403);
-
-    for hang_up in [HangUp::BeforeHeader, HangUp::MidHeader] {
-        sandbox.faults().replace(vec![Fault::new().with_hang_up(hang_up)]);
-        let request = Request::post("/oauth2/token").body(Body::empty()).unwrap();
-        let answer = router.call(request).await.unwrap();
-        assert!(to_bytes(answer.into_body(), 1000).await.is_err(), "{hang_up:?}");
+    for stream in [&mut idle, &mut half, &mut hanging] {
+        assert_eq!(read_some(stream).await, "");
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn delay_is_waited_for() {
-    let sandbox = Sandbox::new(SandboxConfig::generate());
-    let router = TowerToHyperService::new(sandbox.router());
-    sandbox.faults().inject(Fault::new().with_delay(Duration::from_secs(60)).with_count(1));
-    let before = tokio::time::Instant::now();
-    let ask = async || {
-        let request = Request::post("/oauth2/token").header("host", "localhost").body(Body::empty()).unwrap();
-        router.call(request).await.unwrap().status()
-    };
-    assert_eq!(ask().await, 401, "a delay alone changes nothing else");
-    assert_eq!(before.elapsed(), Duration::from_secs(60));
-    assert_eq!(ask().await, 401);
-    assert_eq!(before.elapsed(), Duration::from_secs(60));
+/// A request that has met its fault, with the clock stopped.
+async fn send_into_a_fault(running: &Running, fault: Fault) -> TcpStream {
+    running.sandbox.faults().inject(fault.with_count(1));
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(TOKEN).await.unwrap();
+    until(|| running.sandbox.faults().list().is_empty()).await;
+    tokio::time::pause();
+    stream
 }
 
-#[tokio::test(start_paused = true)]
-async fn hang_outlasts_any_patience() {
-    let sandbox = Sandbox::new(SandboxConfig::generate());
-    let router = TowerToHyperService::new(sandbox.router());
-    sandbox.faults().inject(Fault::new().with_hang());
-    let request = Request::post("/oauth2/token").body(Body::empty()).unwrap();
-    let day = Duration::from_secs(86_400);
-    assert!(tokio::time::timeout(day, router.call(request)).await.is_err());
+/// Lets this time pass; returns whether an answer came of it, and takes its first byte.
+async fn is_answered_after(stream: &TcpStream, time: Duration) -> bool {
+    tokio::time::advance(time).await;
+    for _ in 0..10_000 {
+        if stream.try_read(&mut [0]).is_ok() {
+            return true;
+        }
+        tokio::task::yield_now().await;
+    }
+    false
+}
+
+#[tokio::test]
+async fn delay_is_waited_for() {
+    let running = Running::start().await;
+    let mut stream = send_into_a_fault(&running, Fault::new().with_delay(Duration::from_secs(60))).await;
+    assert!(!is_answered_after(&stream, Duration::from_secs(30)).await);
+    assert!(is_answered_after(&stream, Duration::from_secs(31)).await);
+    tokio::time::resume();
+    let answer = read_some(&mut stream).await;
+    assert!(answer.starts_with("TTP/1.1 401"), "a delay alone changes nothing else: {answer}");
+    stream.write_all(TOKEN).await.unwrap();
+    assert!(read_some(&mut stream).await.starts_with("HTTP/1.1 401"), "and is over");
+}
+
+#[tokio::test]
+async fn hang_outlasts_a_day() {
+    let running = Running::start().await;
+    let stream = send_into_a_fault(&running, Fault::new().with_hang()).await;
+    assert!(!is_answered_after(&stream, Duration::from_secs(86_400)).await);
 }

@@ -36,7 +36,7 @@ pub(crate) struct Running {
     pub(crate) sandbox: Sandbox,
     pub(crate) address: SocketAddr,
     clock: Arc<AtomicI64>,
-    task: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<()>,
 }
 
 impl Running {
@@ -56,7 +56,7 @@ impl Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let served = sandbox.clone();
-        let task = tokio::spawn(async move { served.serve(listener, std::future::pending()).await });
+        let task = tokio::spawn(async move { served.serve(vec![listener]).await });
         Self { sandbox, address, clock, task }
     }
 

@@ -232,7 +232,7 @@ mod tests {
             let origin = format!("http://{}", listener.local_addr().expect("is bound"));
             let sandbox = Sandbox::new(SandboxConfig::generate());
             let running = sandbox.clone();
-            tokio::spawn(async move { running.serve(listener, std::future::pending()).await });
+            tokio::spawn(async move { running.serve(vec![listener]).await });
 
             let folder = tempfile::tempdir().expect("can be made");
             let path = folder.path().join("credentials.properties");
@@ -264,7 +264,7 @@ mod tests {
         let mut bench = Bench::start().await;
         assert!(bench.sandbox.remove_access_key(bench.issuer.credential().access_key_id()));
         bench.handout.ready().await.expect_err("is refused");
-        bench.sandbox.add_access_key("second", "planted-second-secret").expect("is the second");
+        bench.sandbox.add_access_key("second", "planted-second-secret");
         bench.write_second();
         look_at(Instant::now(), &mut bench.rotation, &bench.handout).await;
         bench.handout.ready().await.expect("nobody waits for the pause after the refusal");
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(refused(), 1, "was tried");
         assert_ne!(issuer.credential().access_key_id(), "second");
 
-        sandbox.add_access_key("second", "planted-second-secret").expect("is the second");
+        sandbox.add_access_key("second", "planted-second-secret");
         let soon = now + RETRY_AFTER.saturating_sub(Duration::from_secs(1));
         look_at(soon, rotation, handout).await;
         assert_ne!(issuer.credential().access_key_id(), "second", "HERE is left alone for a while");

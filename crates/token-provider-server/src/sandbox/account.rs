@@ -44,7 +44,7 @@ impl Account {
         let credential =
             Credential::new(&id, secret)?.with_token_endpoint_url(&format!("{origin}/oauth2/token"))?;
         let sandbox = Sandbox::new(config);
-        tokio::spawn(async move { sandbox.serve_all(listeners).await });
+        tokio::spawn(async move { sandbox.serve(listeners).await });
         Ok(Self { credential, origin })
     }
 

@@ -3,13 +3,13 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::data::{CATALOGS, Catalog, LATEST_VERSION, Layer};
 use crate::percent;
+use crate::problem::uncached;
 
 /// The parameters of a query. HERE's SDKs add some of their own (`sentWith`, `billingTag`), which change nothing.
 pub(super) struct Parameters(Vec<(String, String)>);
@@ -91,7 +91,6 @@ impl IntoResponse for Problem {
             "cause": self.cause,
             "action": "Look the names up in the catalog's configuration, then try again.",
         });
-        let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        (self.status, no_store, Json(body)).into_response()
+        (self.status, uncached(body)).into_response()
     }
 }

@@ -53,7 +53,7 @@ impl Bench {
     /// `place` puts the first credential where the server is told to find it.
     async fn start_with(folder: Folder, file: PathBuf, place: impl FnOnce(&Path, &str)) -> Self {
         let account = Account::open().await;
-        account.sandbox.add_access_key(SECOND_ID, SECOND_SECRET).expect("is the second");
+        account.sandbox.add_access_key(SECOND_ID, SECOND_SECRET);
         let text = account.credentials();
         let first_id = text.lines().find_map(|line| line.strip_prefix("here.access.key.id = "));
         let first_id = first_id.expect("is there").to_owned();
@@ -247,7 +247,7 @@ async fn credential_that_did_not_answer_is_read_when_it_does() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn issuer_that_hangs_holds_up_its_own_profile() {
     let (account, folder) = (Account::open().await, Folder::new());
-    account.sandbox.add_access_key(SECOND_ID, SECOND_SECRET).expect("is the second");
+    account.sandbox.add_access_key(SECOND_ID, SECOND_SECRET);
     folder.write("token-provider.toml", "[profiles.a]\ncredentials = 'a'\n[profiles.b]\ncredentials = 'b'\n");
     folder.write("a", &account.credentials());
     folder.write("b", &account.credentials());
@@ -274,7 +274,7 @@ async fn two_profiles_rotate_each_for_itself_and_back() {
         |name: &str| format!("[profiles.{name}]\ncredentials = '{name}'\nscope = '{PROJECT}/{name}'\n");
     folder.write("token-provider.toml", &(profile("a") + &profile("b")));
     let files = accounts.each_ref().map(|account| {
-        account.sandbox.add_access_key(SECOND_ID, SECOND_SECRET).expect("is the second");
+        account.sandbox.add_access_key(SECOND_ID, SECOND_SECRET);
         [account.credentials(), file_with(SECOND_ID, SECOND_SECRET, &account.origin)]
     });
     for (name, [first, _]) in ["a", "b"].iter().zip(&files) {

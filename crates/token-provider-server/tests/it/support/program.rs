@@ -270,7 +270,7 @@ impl Account {
         let sandbox = Sandbox::new(SandboxConfig::generate());
         let running = sandbox.clone();
         // Ends with the test's runtime.
-        tokio::spawn(async move { running.serve(listener, std::future::pending()).await });
+        tokio::spawn(async move { running.serve(vec![listener]).await });
         Self { sandbox, origin }
     }
 

@@ -129,7 +129,7 @@ impl Setup {
         let sandbox = Sandbox::new(SandboxConfig::new(ACCESS_KEY_ID, ACCESS_KEY_SECRET));
         let account_stop = CancellationToken::new();
         let (running, stop) = (sandbox.clone(), account_stop.clone());
-        tokio::spawn(async move { running.serve(account, stop.cancelled_owned()).await });
+        tokio::spawn(async move { stop.run_until_cancelled(running.serve(vec![account])).await });
 
         let config = parse(&self.config);
         let secret = self.secret.unwrap_or_else(|| ACCESS_KEY_SECRET.to_owned());
