@@ -40,14 +40,15 @@ fn overrides(flags: &str) -> Overrides {
         let (flag, value) = line.split_once(' ').unwrap_or((line, ""));
         let value = value.to_owned();
         match flag {
-            "listen" => overrides.listen.push(value),
+            "listen" => overrides.listeners.listen.push(value),
             "origin" => overrides.allow_origin.push(value),
             "anonymous" => overrides.anonymous = true,
-            "profile" => overrides.profile = Some(value),
-            "scope" => overrides.scope = Some(value),
-            "credentials" => overrides.credentials = Some(value.into()),
-            "log" => overrides.log_format = Some(value),
-            _ => overrides.verbosity = value.parse().unwrap_or_default(),
+            "profile" => overrides.source.profile = Some(value),
+            "scope" => overrides.source.scope = Some(value),
+            "credentials" => overrides.source.credentials = Some(value.into()),
+            "log" => overrides.log.log_format = Some(value),
+            "verbose" => overrides.log.verbose = value.parse().unwrap_or_default(),
+            _ => overrides.log.quiet = value.parse().unwrap_or_default(),
         }
     }
     overrides

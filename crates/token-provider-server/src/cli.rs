@@ -1,14 +1,12 @@
-//! The commands, their options, and every word of help.
+//! The commands and their help. The options that several commands share are in `config/overrides.rs`.
 
 #![expect(clippy::doc_markdown, reason = "these comments are the help text, which is not Markdown")]
 
-use std::path::PathBuf;
-
-use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use crate::config::Overrides;
+use crate::config::{FileOption, ListenOption, LogOptions, Overrides, SourceOptions};
 use crate::sandbox;
 
 /// Hands short-lived HERE access tokens to client applications; the long-lived credential stays here.
@@ -39,7 +37,7 @@ pub enum Command {
         sandbox: bool,
         /// What `serve` and `check` take.
         #[command(flatten)]
-        options: Options,
+        options: Overrides,
         /// What goes to the log.
         #[command(flatten)]
         log: LogOptions,
@@ -73,7 +71,7 @@ pub enum Command {
         offline: bool,
         /// What `serve` and `check` take.
         #[command(flatten)]
-        options: Options,
+        options: Overrides,
     },
     /// Ask the running server whether it is ready, such as for a container's health check.
     ///
@@ -88,7 +86,7 @@ pub enum Command {
         file: FileOption,
         /// Where a server listens.
         #[command(flatten)]
-        listen: ListenOption,
+        listeners: ListenOption,
     },
     /// Run the offline HERE account alone.
     ///
@@ -148,71 +146,6 @@ pub enum TokenFormat {
     Env,
 }
 
-/// What `serve` and `check` take.
-#[derive(Args, Debug, Default)]
-pub struct Options {
-    #[command(flatten)]
-    file: FileOption,
-    #[command(flatten)]
-    source: SourceOptions,
-    #[command(flatten)]
-    listen: ListenOption,
-    /// Origins whose web pages may ask.
-    #[arg(
-        long,
-        value_name = "ORIGIN",
-        help = "An origin whose web pages may ask, such as https://maps.example.com. May be repeated"
-    )]
-    allow_origin: Vec<String>,
-    /// Let anyone ask who can reach the server: something else protects it.
-    #[arg(long)]
-    anonymous: bool,
-}
-
-/// Where the settings are.
-#[derive(Args, Debug, Default)]
-pub struct FileOption {
-    /// The configuration file. Else ./token-provider.toml or /etc/token-provider/config.toml, where there is one.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-/// Where tokens come from.
-#[derive(Args, Debug, Default)]
-pub struct SourceOptions {
-    /// The credential file, as downloaded from the HERE portal.
-    #[arg(long, value_name = "FILE")]
-    credentials: Option<PathBuf>,
-    /// The profile to use by default.
-    #[arg(long, value_name = "NAME")]
-    profile: Option<String>,
-    /// The scope to ask for, such as a project's HRN.
-    #[arg(long, value_name = "HRN")]
-    scope: Option<String>,
-}
-
-/// Where a server listens.
-#[derive(Args, Debug, Default)]
-pub struct ListenOption {
-    /// Where to listen: localhost:3000, 0.0.0.0:8443, unix:/run/token-provider.sock. May be repeated.
-    #[arg(long, value_name = "ADDR")]
-    pub listen: Vec<String>,
-}
-
-/// What goes to the log, and how.
-#[derive(Args, Clone, Debug, Default)]
-pub struct LogOptions {
-    /// How to log: text or json. Default: text on a terminal, else json.
-    #[arg(long, value_name = "FORMAT")]
-    log_format: Option<String>,
-    /// Log one level more than log.level says (info: -v debug, -vv trace).
-    #[arg(short, long, action = ArgAction::Count)]
-    verbose: u8,
-    /// Log one level less than log.level says (info: -q warnings only, -qq errors only).
-    #[arg(short, long, action = ArgAction::Count, conflicts_with = "verbose")]
-    quiet: u8,
-}
-
 impl Command {
     /// Returns whether it takes the offline HERE account.
     pub(crate) fn needs_sandbox(&self) -> bool {
@@ -221,68 +154,23 @@ impl Command {
 
     /// Returns what the options say about the configuration.
     pub fn overrides(&self) -> Overrides {
-        let mut overrides = Overrides::default();
         match self {
-            Self::Serve { options, log, .. } => {
-                options.apply(&mut overrides);
-                log.apply(&mut overrides);
-            }
-            Self::Check { options, .. } => options.apply(&mut overrides),
+            Self::Serve { options, log, .. } => Overrides { log: log.clone(), ..options.clone() },
+            Self::Check { options, .. } => options.clone(),
             Self::Token { file, source, log, .. } => {
-                file.apply(&mut overrides);
-                source.apply(&mut overrides);
-                log.apply(&mut overrides);
+                let mut log = log.clone();
                 if log.verbose == 0 {
                     // A script wants its token, and to hear nothing but why there is none, which is reported at the end.
-                    overrides.verbosity -= 3;
+                    log.quiet = log.quiet.saturating_add(3);
                 }
+                Overrides { file: file.clone(), source: source.clone(), log, ..Overrides::default() }
             }
-            Self::Health { file, listen, .. } => {
-                file.apply(&mut overrides);
-                listen.apply(&mut overrides);
+            Self::Health { file, listeners, .. } => {
+                Overrides { file: file.clone(), listeners: listeners.clone(), ..Overrides::default() }
             }
-            Self::Sandbox { log, .. } => log.apply(&mut overrides),
-            Self::Key(_) | Self::Completions { .. } | Self::Man => {}
+            Self::Sandbox { log, .. } => Overrides { log: log.clone(), ..Overrides::default() },
+            Self::Key(_) | Self::Completions { .. } | Self::Man => Overrides::default(),
         }
-        overrides
-    }
-}
-
-impl Options {
-    fn apply(&self, overrides: &mut Overrides) {
-        self.file.apply(overrides);
-        self.source.apply(overrides);
-        self.listen.apply(overrides);
-        overrides.allow_origin.clone_from(&self.allow_origin);
-        overrides.anonymous = self.anonymous;
-    }
-}
-
-impl FileOption {
-    fn apply(&self, overrides: &mut Overrides) {
-        overrides.config.clone_from(&self.config);
-    }
-}
-
-impl SourceOptions {
-    fn apply(&self, overrides: &mut Overrides) {
-        overrides.credentials.clone_from(&self.credentials);
-        overrides.profile.clone_from(&self.profile);
-        overrides.scope.clone_from(&self.scope);
-    }
-}
-
-impl ListenOption {
-    fn apply(&self, overrides: &mut Overrides) {
-        overrides.listen.clone_from(&self.listen);
-    }
-}
-
-impl LogOptions {
-    fn apply(&self, overrides: &mut Overrides) {
-        overrides.log_format.clone_from(&self.log_format);
-        let steps = |count: u8| i8::try_from(count).unwrap_or(i8::MAX);
-        overrides.verbosity = steps(self.verbose) - steps(self.quiet);
     }
 }
 
@@ -321,68 +209,9 @@ pub fn man(to: &mut impl std::io::Write) -> std::io::Result<()> {
     writeln!(to, ".SH EXIT STATUS")?;
     let codes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     writeln!(to, "{}", codes.trim_start_matches("Exit codes: "))?;
-    for (title, entries) in MAN_SECTIONS {
-        writeln!(to, ".SH {title}")?;
-        let is_there = |(term, _): &&(&str, &str)| sandbox::IS_BUILT_IN || !term.contains("--sandbox");
-        for (term, text) in entries.iter().filter(is_there) {
-            // A hyphen that is to be copied has a backslash in troff.
-            writeln!(to, ".TP\n\\fB{}\\fR\n{text}", term.replace('-', "\\-"))?;
-        }
-    }
+    to.write_all(include_bytes!("cli/manual.troff"))?;
     page.render_version_section(to)
 }
-
-/// What the manual says beside commands and options.
-const MAN_SECTIONS: &[(&str, &[(&str, &str)])] = &[
-    (
-        "ENVIRONMENT",
-        &[
-            ("TOKEN_PROVIDER_SECTION__KEY", "Sets a key of the configuration file; two underscores nest."),
-            ("TOKEN_PROVIDER_CONFIG", "The configuration file, where --config names none."),
-            ("HERE_ACCESS_KEY_ID, HERE_ACCESS_KEY_SECRET", "The access key, in place of a credential file."),
-            ("HERE_TOKEN_ENDPOINT_URL, HERE_TOKEN_SCOPE", "Used with the access key above."),
-            ("HERE_CREDENTIALS_FILE, HERE_CREDENTIALS_STRING", "A credential file, or its whole text."),
-            (
-                "HTTPS_PROXY, ALL_PROXY, NO_PROXY",
-                "The proxy for requests to the network, and what goes without.",
-            ),
-            ("SSL_CERT_FILE, SSL_CERT_DIR", "Certificate authorities in place of the system's."),
-            ("NO_COLOR", "No colors in the log."),
-        ],
-    ),
-    (
-        "FILES",
-        &[
-            (
-                "./token-provider.toml, /etc/token-provider/config.toml",
-                "The configuration: the first that is there.",
-            ),
-            (
-                "./credentials.properties, ~/.here/credentials.ini, ~/.here/credentials.properties",
-                "The credential: the first that is there, after the environment.",
-            ),
-        ],
-    ),
-    (
-        "SIGNALS",
-        &[
-            ("SIGHUP", "Reload the configuration and the credentials; reopen the audit file."),
-            ("SIGTERM, SIGINT", "Finish requests in flight, then stop; a second one stops at once."),
-        ],
-    ),
-    (
-        "EXAMPLES",
-        &[
-            ("token-provider serve --sandbox", "Try it without a HERE account, at http://localhost:3000."),
-            ("token-provider check", "Find what is wrong before the server does."),
-            (
-                "curl -H @<(token-provider token --format header) https://...",
-                "Call a HERE service from a shell.",
-            ),
-            ("token-provider key new --id dashboard", "Make an API key for a caller."),
-        ],
-    ),
-];
 
 /// Each command with its own options.
 fn man_commands(parent: &clap::Command, names: &str, to: &mut impl std::io::Write) -> std::io::Result<()> {
@@ -425,15 +254,16 @@ mod tests {
                          --allow-origin g --anonymous --log-format json -vv";
         let cli = Cli::try_parse_from(arguments.split_whitespace()).expect("is well-formed");
         let expected = Overrides {
-            config: Some("a".into()),
-            credentials: Some("b".into()),
-            profile: Some("c".to_owned()),
-            scope: Some("d".to_owned()),
-            listen: vec!["e".to_owned(), "f".to_owned()],
+            file: FileOption { config: Some("a".into()) },
+            source: SourceOptions {
+                credentials: Some("b".into()),
+                profile: Some("c".to_owned()),
+                scope: Some("d".to_owned()),
+            },
+            listeners: ListenOption { listen: vec!["e".to_owned(), "f".to_owned()] },
             allow_origin: vec!["g".to_owned()],
             anonymous: true,
-            log_format: Some("json".to_owned()),
-            verbosity: 2,
+            log: LogOptions { log_format: Some("json".to_owned()), verbose: 2, quiet: 0 },
             is_on_network: false,
         };
         assert_eq!(cli.command.overrides(), expected);
@@ -441,15 +271,20 @@ mod tests {
 
     #[test]
     fn quiet_is_the_opposite_of_verbose() {
-        for (flags, expected) in [("", 0), ("-v", 1), ("-vvv", 3), ("-q", -1), ("-qq", -2)] {
-            let cli =
-                Cli::try_parse_from(["token-provider", "serve"].into_iter().chain(flags.split_whitespace()));
-            assert_eq!(cli.expect("is well-formed").command.overrides().verbosity, expected, "{flags}");
-        }
-        for (flags, expected) in [("", -3), ("-q", -4), ("-v", 1), ("-vv", 2)] {
-            let cli =
-                Cli::try_parse_from(["token-provider", "token"].into_iter().chain(flags.split_whitespace()));
-            assert_eq!(cli.expect("is well-formed").command.overrides().verbosity, expected, "token {flags}");
+        for (arguments, verbose, quiet) in [
+            ("serve", 0, 0),
+            ("serve -v", 1, 0),
+            ("serve -vvv", 3, 0),
+            ("serve -q", 0, 1),
+            ("serve -qq", 0, 2),
+            ("token", 0, 3),
+            ("token -q", 0, 4),
+            ("token -v", 1, 0),
+            ("token -vv", 2, 0),
+        ] {
+            let words = ["token-provider"].into_iter().chain(arguments.split_whitespace());
+            let log = Cli::try_parse_from(words).expect("is well-formed").command.overrides().log;
+            assert_eq!((log.verbose, log.quiet), (verbose, quiet), "{arguments}");
         }
     }
 

@@ -20,7 +20,7 @@ pub use self::access::{AccessConfig, ApiKeyConfig, MtlsConfig, OidcConfig, Subje
 pub use self::cors::CorsConfig;
 pub use self::loaded::LoadedConfig;
 pub use self::log::{AdminConfig, AuditConfig, LogConfig, LogFormat, LogLevel};
-pub use self::overrides::Overrides;
+pub use self::overrides::{FileOption, ListenOption, LogOptions, Overrides, SourceOptions};
 pub use self::policy::{PolicyConfig, RateConfig};
 pub use self::profile::{ProfileConfig, Remote, Source};
 pub(crate) use crate::settings::did_you_mean;
@@ -90,7 +90,7 @@ impl Config {
     ///
     /// Lists everything that is wrong, each problem with its place.
     pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Self, ConfigErrors> {
-        let Some(path) = Locations::new(overrides.config.as_deref(), environment).find()? else {
+        let Some(path) = Locations::new(overrides.file.config.as_deref(), environment).find()? else {
             return Self::parse(None, environment, overrides);
         };
         let text = Self::read_file(&path, overrides, environment)?;
@@ -107,7 +107,7 @@ impl Config {
         overrides: &Overrides,
         environment: &Environment,
     ) -> Result<String, ConfigErrors> {
-        Ok(Locations::new(overrides.config.as_deref(), environment).read(path)?)
+        Ok(Locations::new(overrides.file.config.as_deref(), environment).read(path)?)
     }
 
     /// Reads the text of a configuration file, if there is one, and lays environment and flags over it.
@@ -163,19 +163,20 @@ impl Config {
 
     /// Reads the sections in an order in which each finds what it has to agree with.
     fn read(section: &mut Section<'_>, flags: &Overrides) -> Self {
-        let given = section.arguments("--listen", "listen", &flags.listen, listen);
+        let given = section.arguments("--listen", "listen", &flags.listeners.listen, listen);
         let listed = section.list("listen", List::NotEmptyNumbers, listen);
         let usual = || vec![Listen::Tcp { host: Host::Localhost, port: DEFAULT_PORT }];
         let listen = given.or(listed).unwrap_or_else(usual);
         let lifetimes = section.list("lifetimes", List::NotEmptyNumbers, lifetime);
         let lifetimes = lifetimes.and_then(Lifetimes::new).unwrap_or_default();
 
-        let given = section.argument("--profile", "profile", flags.profile.as_ref(), name);
+        let given = section.argument("--profile", "profile", flags.source.profile.as_ref(), name);
         let set = section.text("profile", name);
         let profile = given.or(set).unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
         let mut profiles = profile::read_all(section.table_or_empty("profiles"));
-        let is_profile_known =
-            profile == DEFAULT_PROFILE || profiles.contains_key(&profile) || flags.credentials.is_some();
+        let is_profile_known = profile == DEFAULT_PROFILE
+            || profiles.contains_key(&profile)
+            || flags.source.credentials.is_some();
         // A profile without settings has a credential all the same: in the environment, or in one of the usual files.
         profiles.entry(profile.clone()).or_default().apply(flags, section);
 

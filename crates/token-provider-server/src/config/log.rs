@@ -51,22 +51,22 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// Takes steps towards more, or less where negative, and stops at the ends.
-    fn shifted(self, steps: i8) -> Self {
+    /// Takes steps towards more and towards less, and stops at the ends.
+    fn shifted(self, more: u8, less: u8) -> Self {
         let levels = Self::value_variants();
         let index = levels.iter().position(|level| *level == self).expect("every level is a variant");
-        let index = index.saturating_add_signed(isize::from(steps)).min(levels.len() - 1);
+        let index = (index + usize::from(more)).saturating_sub(less.into()).min(levels.len() - 1);
         *levels.get(index).expect("is at most the last")
     }
 }
 
 pub(super) fn read_log(mut section: Section<'_>, flags: &Overrides) -> LogConfig {
     let format = |text: &str| word(text, None);
-    let given = section.argument("--log-format", "log.format", flags.log_format.as_ref(), format);
+    let given = section.argument("--log-format", "log.format", flags.log.log_format.as_ref(), format);
     let set = section.text("format", format);
     let level = section.text("level", |text: &str| word::<LogLevel>(text, None)).unwrap_or_default();
     let format = given.or(set).unwrap_or_default();
-    LogConfig { format, level: level.shifted(flags.verbosity) }
+    LogConfig { format, level: level.shifted(flags.log.verbose, flags.log.quiet) }
 }
 
 /// Where the audit events go.

@@ -1,28 +1,81 @@
-//! What the command line says of the configuration.
+//! What the command line says of the configuration: the options that several commands share, with their help.
+
+#![expect(clippy::doc_markdown, reason = "these comments are the help text, which is not Markdown")]
 
 use std::path::PathBuf;
 
+use clap::{ArgAction, Args};
+
 /// Settings from the command line. They beat every other source; what is `None`, empty or `false` says nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
-    /// `--config`: the configuration file.
-    pub config: Option<PathBuf>,
-    /// `--listen`, each time it was given.
-    pub listen: Vec<String>,
-    /// `--allow-origin`, each time it was given.
+    /// Where the settings are.
+    #[command(flatten)]
+    pub file: FileOption,
+    /// Where tokens come from.
+    #[command(flatten)]
+    pub source: SourceOptions,
+    /// Where a server listens.
+    #[command(flatten)]
+    pub listeners: ListenOption,
+    /// Origins whose web pages may ask.
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        help = "An origin whose web pages may ask, such as https://maps.example.com. May be repeated"
+    )]
     pub allow_origin: Vec<String>,
-    /// `--anonymous`.
+    /// Let anyone ask who can reach the server: something else protects it.
+    #[arg(long)]
     pub anonymous: bool,
-    /// `--credentials`: the credential file of the profile in use.
-    pub credentials: Option<PathBuf>,
-    /// `--profile`: the profile in use.
-    pub profile: Option<String>,
-    /// `--scope`: the scope where a caller names none.
-    pub scope: Option<String>,
-    /// `--log-format`.
-    pub log_format: Option<String>,
-    /// How many times `-v`, less how many times `-q`.
-    pub verbosity: i8,
+    /// What goes to the log. Not every command that takes the others takes these.
+    #[arg(skip)]
+    pub log: LogOptions,
     /// Set by a running server of which a listener is bound that the network reaches, whatever a changed file says.
+    #[arg(skip)]
     pub is_on_network: bool,
+}
+
+/// Where the settings are.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileOption {
+    /// The configuration file. Else ./token-provider.toml or /etc/token-provider/config.toml, where there is one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Where tokens come from.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceOptions {
+    /// The credential file, as downloaded from the HERE portal.
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
+    /// The profile to use by default.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// The scope to ask for, such as a project's HRN.
+    #[arg(long, value_name = "HRN")]
+    pub scope: Option<String>,
+}
+
+/// Where a server listens.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListenOption {
+    /// Where to listen: localhost:3000, 0.0.0.0:8443, unix:/run/token-provider.sock. May be repeated.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Vec<String>,
+}
+
+/// What goes to the log, and how.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogOptions {
+    /// How to log: text or json. Default: text on a terminal, else json.
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// Log one level more than log.level says (info: -v debug, -vv trace).
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Log one level less than log.level says (info: -q warnings only, -qq errors only).
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "verbose")]
+    pub quiet: u8,
 }

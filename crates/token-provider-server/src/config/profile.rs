@@ -73,10 +73,10 @@ impl Default for Source {
 impl ProfileConfig {
     /// Applies the flags that are about the profile in use.
     pub(super) fn apply(&mut self, flags: &Overrides, section: &Section<'_>) {
-        if let Some(scope) = section.argument("--scope", "", flags.scope.as_ref(), scope) {
+        if let Some(scope) = section.argument("--scope", "", flags.source.scope.as_ref(), scope) {
             self.set_scope(scope);
         }
-        let Some(file) = &flags.credentials else { return };
+        let Some(file) = &flags.source.credentials else { return };
         // A path need not be text.
         section.argument("--credentials", "", file.to_str().map(str::to_owned).as_ref(), path);
         match &mut self.source {

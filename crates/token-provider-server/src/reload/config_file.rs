@@ -94,7 +94,8 @@ mod tests {
             let folder = tempfile::tempdir().expect("can be made");
             let path = folder.path().join("config.toml");
             fs::write(&path, "").expect("can be written");
-            let overrides = Overrides { config: Some(path.clone()), ..Overrides::default() };
+            let mut overrides = Overrides::default();
+            overrides.file.config = Some(path.clone());
             let environment = Environment::default();
             let config = Config::load(&overrides, &environment).expect("is empty");
             Self {

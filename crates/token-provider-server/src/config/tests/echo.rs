@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::FILE;
 use super::keys::EVERY_KEY;
-use crate::config::{Config, Environment, Overrides};
+use crate::config::{Config, Environment, ListenOption, LogOptions, Overrides, SourceOptions};
 
 /// The variables that a marker is planted in: a known key of each kind, and unknown ones.
 const VARIABLES: [&str; 14] = [
@@ -114,12 +114,14 @@ proptest! {
     fn a_secret_in_a_flag_is_not_shown(secret in secret(), tail in "[ -~]{0,3}", in_file in any::<bool>()) {
         let text = format!("{secret}{tail}");
         let flags = Overrides {
-            listen: vec![text.clone()],
+            listeners: ListenOption { listen: vec![text.clone()] },
             allow_origin: vec![text.clone()],
-            credentials: Some(format!("~{text}").into()),
-            profile: Some(text.clone()),
-            scope: Some(format!(" {text}")),
-            log_format: Some(text),
+            source: SourceOptions {
+                credentials: Some(format!("~{text}").into()),
+                profile: Some(text.clone()),
+                scope: Some(format!(" {text}")),
+            },
+            log: LogOptions { log_format: Some(text), ..LogOptions::default() },
             ..Overrides::default()
         };
         let file = if in_file { EVERY_KEY } else { "profiles = 5\nlog = 7" };
@@ -134,7 +136,8 @@ proptest! {
     ) {
         for text in [any, toml] {
             let variable = Environment::from_pairs([("TOKEN_PROVIDER_ACCESS", &text)]);
-            let flags = Overrides { listen: vec![text.clone()], ..Overrides::default() };
+            let listeners = ListenOption { listen: vec![text.clone()] };
+            let flags = Overrides { listeners, ..Overrides::default() };
             let _ = (errors(&text, &Environment::default(), &flags), errors("", &variable, &Overrides::default()));
         }
     }

@@ -4,8 +4,13 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Environment, Overrides};
+use crate::config::{Config, Environment, FileOption, Overrides};
 use crate::settings::Locations;
+
+/// The flags where `--config` names this file.
+fn naming(path: &Path) -> Overrides {
+    Overrides { file: FileOption { config: Some(path.to_owned()) }, ..Overrides::default() }
+}
 
 #[test]
 fn paths_in_the_file_are_relative_to_the_file() {
@@ -30,13 +35,14 @@ fn the_file_is_the_one_that_is_named_or_the_nearest() {
     for path in [&flag, &variable, &local, &system] {
         fs::write(path, path.file_name().unwrap().to_str().unwrap()).unwrap();
     }
-    let flags = Overrides { config: Some(flag), ..Overrides::default() };
+    let flags = naming(&flag);
     let named = Environment::from_pairs([("TOKEN_PROVIDER_CONFIG", variable.to_str().unwrap())]);
     let (no_flags, nothing_named) = (Overrides::default(), Environment::default());
     for (overrides, environment, expected) in
         [(&flags, &named, "flag"), (&no_flags, &named, "variable"), (&no_flags, &nothing_named, "local")]
     {
-        let places = Locations::new(overrides.config.as_deref(), environment).with_usual(&local, &system);
+        let places =
+            Locations::new(overrides.file.config.as_deref(), environment).with_usual(&local, &system);
         let path = places.find().unwrap().unwrap();
         assert_eq!(path.file_name().unwrap().to_str(), Some(expected));
         assert_eq!(places.read(&path).unwrap(), expected);
@@ -106,7 +112,7 @@ fn a_named_file_must_be_readable() {
         (&*large, ": it is larger than 1 MiB, so it is no configuration file"),
         (Path::new("/dev/zero"), ": it is larger than 1 MiB, so it is no configuration file"),
     ] {
-        let named = Overrides { config: Some(path.to_owned()), ..Overrides::default() };
+        let named = naming(path);
         let problem = Config::load(&named, &none).unwrap_err();
         assert_eq!(problem.to_string(), shown(path, message));
     }
@@ -128,9 +134,9 @@ fn a_file_that_others_can_write_counts_only_where_it_is_named() {
     let set = |path: &Path, mode: u32| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     let missing = folder.join("missing");
     let read = |path: &PathBuf, named: bool| {
-        let flags = Overrides { config: named.then(|| path.clone()), ..Overrides::default() };
+        let flags = if named { naming(path) } else { Overrides::default() };
         let none = Environment::default();
-        Locations::new(flags.config.as_deref(), &none)
+        Locations::new(flags.file.config.as_deref(), &none)
             .with_usual(path, &missing)
             .read(path)
             .map_err(|problem| problem.to_string())

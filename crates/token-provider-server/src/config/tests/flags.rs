@@ -1,16 +1,24 @@
 //! What the flags set.
 
+use std::path::PathBuf;
+
 use super::{scope, with};
-use crate::config::{LogLevel, Overrides, Source};
+use crate::config::{ListenOption, LogLevel, LogOptions, Overrides, Source, SourceOptions};
+
+fn of_source(source: SourceOptions) -> Overrides {
+    Overrides { source, ..Overrides::default() }
+}
 
 #[test]
 fn each_flag_sets_its_key() {
     let flags = Overrides {
         allow_origin: vec!["https://a.example".to_owned(), "http://localhost:*".to_owned()],
         anonymous: true,
-        credentials: Some("c.properties".into()),
-        profile: Some("maps".to_owned()),
-        scope: Some("s".to_owned()),
+        source: SourceOptions {
+            credentials: Some("c.properties".into()),
+            profile: Some("maps".to_owned()),
+            scope: Some("s".to_owned()),
+        },
         ..Overrides::default()
     };
     let config = with("access.anonymous = false\nprofiles.maps.scopes = ['t']", &[], &flags).unwrap();
@@ -25,7 +33,7 @@ fn each_flag_sets_its_key() {
 
 #[test]
 fn flags_speak_of_the_profile_in_use() {
-    let flags = Overrides { scope: Some("s".to_owned()), ..Overrides::default() };
+    let flags = of_source(SourceOptions { scope: Some("s".to_owned()), ..SourceOptions::default() });
     for (file, variables, profile) in [
         ("", &[][..], "default"),
         ("profile = 'maps'", &[], "maps"),
@@ -38,27 +46,31 @@ fn flags_speak_of_the_profile_in_use() {
 
 #[test]
 fn what_is_wrong_with_a_flag_names_the_flag() {
-    let none = Overrides::default;
+    let listeners = ListenOption { listen: vec!["1".into(), "x".into()] };
+    let log = LogOptions { log_format: Some("xml".into()), ..LogOptions::default() };
+    let source = |credentials: Option<&str>, profile: Option<&str>, scope: Option<&str>| {
+        of_source(SourceOptions {
+            credentials: credentials.map(PathBuf::from),
+            profile: profile.map(str::to_owned),
+            scope: scope.map(str::to_owned),
+        })
+    };
     for (flags, expected) in [
+        (Overrides { listeners, ..Overrides::default() }, "--listen: listen[1]: expected \"localhost"),
         (
-            Overrides { listen: vec!["1".into(), "x".into()], ..none() },
-            "--listen: listen[1]: expected \"localhost",
+            Overrides { allow_origin: vec!["x".into()], ..Overrides::default() },
+            "--allow-origin: expected an origin",
         ),
-        (Overrides { allow_origin: vec!["x".into()], ..none() }, "--allow-origin: expected an origin"),
-        (Overrides { credentials: Some("".into()), ..none() }, "--credentials: expected a path"),
-        (Overrides { profile: Some("a b".into()), ..none() }, "--profile: expected a name of up to 64"),
-        (Overrides { scope: Some(String::new()), ..none() }, "--scope: expected a scope such as"),
-        (Overrides { log_format: Some("xml".into()), ..none() }, "--log-format: expected \"auto\""),
+        (source(Some(""), None, None), "--credentials: expected a path"),
+        (source(None, Some("a b"), None), "--profile: expected a name of up to 64"),
+        (source(None, None, Some("")), "--scope: expected a scope such as"),
+        (Overrides { log, ..Overrides::default() }, "--log-format: expected \"auto\""),
     ] {
         let found = with("", &[], &flags).unwrap_err().to_string();
         assert!(found.starts_with(expected), "{found}");
         assert_eq!(found.lines().count(), 1, "{found}");
     }
-    let found = with(
-        "[profiles.default]\nremote = 'https://a'",
-        &[],
-        &Overrides { credentials: Some("x".into()), ..none() },
-    );
+    let found = with("[profiles.default]\nremote = 'https://a'", &[], &source(Some("x"), None, None));
     assert!(
         found.unwrap_err().to_string().starts_with("--credentials: cannot be combined with the profile's")
     );
@@ -66,18 +78,19 @@ fn what_is_wrong_with_a_flag_names_the_flag() {
 
 #[test]
 fn verbosity_starts_from_what_is_configured() {
-    for (level, verbosity, expected) in [
-        ("info", 0, LogLevel::Info),
-        ("info", 1, LogLevel::Debug),
-        ("info", 9, LogLevel::Trace),
-        ("warn", 1, LogLevel::Info),
-        ("info", -1, LogLevel::Warn),
-        ("info", -2, LogLevel::Error),
-        ("info", i8::MIN, LogLevel::Off),
+    for (level, (verbose, quiet), expected) in [
+        ("info", (0, 0), LogLevel::Info),
+        ("info", (1, 0), LogLevel::Debug),
+        ("info", (u8::MAX, 0), LogLevel::Trace),
+        ("warn", (1, 0), LogLevel::Info),
+        ("info", (0, 1), LogLevel::Warn),
+        ("info", (0, 2), LogLevel::Error),
+        ("info", (0, u8::MAX), LogLevel::Off),
     ] {
-        let flags = Overrides { verbosity, ..Overrides::default() };
+        let log = LogOptions { verbose, quiet, log_format: None };
+        let flags = Overrides { log, ..Overrides::default() };
         let config = with(&format!("log.level = '{level}'"), &[], &flags).unwrap();
-        assert_eq!(config.log.level, expected, "{level} {verbosity}");
+        assert_eq!(config.log.level, expected, "{level} {verbose} {quiet}");
     }
 }
 
@@ -111,7 +124,8 @@ fn allowed_origins_are_added_on_this_machine_and_replace_the_default_on_the_netw
         ("", &[], &["0.0.0.0:0"], &["*"], "*".to_owned()),
     ] {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        let flags = Overrides { listen: texts(listen), allow_origin: texts(flags), ..Overrides::default() };
+        let listeners = ListenOption { listen: texts(listen) };
+        let flags = Overrides { listeners, allow_origin: texts(flags), ..Overrides::default() };
         let config = with(file, variables, &flags).unwrap();
         let found: Vec<String> = config.cors.origins.iter().map(ToString::to_string).collect();
         assert_eq!(found.join(" "), expected, "{file} {variables:?} {flags:?}");

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{scope, with};
-use crate::config::{Config, ConfigErrors, Environment, LogFormat, Overrides, Source};
+use crate::config::{
+    Config, ConfigErrors, Environment, ListenOption, LogFormat, LogOptions, Overrides, Source,
+};
 
 fn with_variables(pairs: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     Config::parse(None, &Environment::from_pairs(pairs.iter().copied()), &Overrides::default())
@@ -18,8 +20,8 @@ fn flags_beat_variables_beat_the_file_beats_defaults() {
     let file = "listen = ['localhost:1', 'localhost:2']\n[log]\nformat = 'json'";
     let variables = [("TOKEN_PROVIDER_LISTEN", "localhost:3"), ("TOKEN_PROVIDER_LOG__FORMAT", "text")];
     let flags = Overrides {
-        listen: vec!["localhost:4".to_owned(), "localhost:5".to_owned()],
-        log_format: Some("auto".to_owned()),
+        listeners: ListenOption { listen: vec!["localhost:4".to_owned(), "localhost:5".to_owned()] },
+        log: LogOptions { log_format: Some("auto".to_owned()), ..LogOptions::default() },
         ..Overrides::default()
     };
     let none = Overrides::default();
