@@ -27,7 +27,7 @@ pub(crate) use crate::settings::did_you_mean;
 pub use crate::settings::{ConfigErrors, Environment};
 pub use crate::values::{Host, Lifetimes, Listen, Origin, OriginPattern, Owner, PublicHost, UnixPlace};
 
-use self::hint::hint;
+use self::hint::ASTRAY_SECRETS;
 use self::policy::Known;
 use crate::settings::{self, List, Locations, Section};
 use crate::values::duration::duration;
@@ -135,7 +135,7 @@ impl Config {
         overrides: &Overrides,
     ) -> Result<Self, ConfigErrors> {
         let read = |section: &mut Section<'_>| Self::read(section, overrides);
-        let (mut config, warnings) = settings::read(file, environment, hint, read)?;
+        let (mut config, warnings) = settings::read(file, environment, &ASTRAY_SECRETS, read)?;
         config.file = file.map(|(path, _)| path.to_owned());
         config.warnings = warnings.iter().map(ToString::to_string).collect();
         Ok(config)
@@ -170,7 +170,7 @@ impl Config {
         let lifetimes = section.list("lifetimes", List::NotEmptyNumbers, lifetime);
         let lifetimes = lifetimes.and_then(Lifetimes::new).unwrap_or_default();
 
-        let given = section.argument("--profile", "profile", flags.source.profile.as_ref(), name);
+        let given = section.argument("--profile", flags.source.profile.as_deref(), name);
         let set = section.text("profile", name);
         let profile = given.or(set).unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
         let mut profiles = profile::read_all(section.table_or_empty("profiles"));

@@ -1,14 +1,14 @@
 //! The engine below the configuration: where settings come from, and how they are read. It knows no key.
 //!
-//! A key is looked up in its environment variable (`TOKEN_PROVIDER_SECTION__KEY`), then in the file. Whoever reads the keys
-//! asks a [`Section`] for them one by one, with a parser for each. Everything that is wrong is reported in one go, with its
-//! place, the key and what was expected, and never with the value: a secret pasted into the wrong line must not reach a log.
+//! The schema reads its keys from a [`Section`] one by one, with a parser for each. An environment variable
+//! (`TOKEN_PROVIDER_SECTION__KEY`) beats the file. All errors are reported at once, each with its place, the key and what was
+//! expected, and never with the value: a secret pasted into the wrong line must not reach a log.
 
 mod environment;
 mod error;
 mod file;
 mod section;
-mod tree;
+mod syntax;
 mod unknown;
 
 pub use self::environment::Environment;
@@ -17,3 +17,4 @@ pub use self::error::ConfigErrors;
 pub(crate) use self::error::{ReadError, did_you_mean, word};
 pub(crate) use self::file::Locations;
 pub(crate) use self::section::{List, Section, path, read};
+pub(crate) use self::unknown::AstraySecrets;

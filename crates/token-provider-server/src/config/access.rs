@@ -8,6 +8,7 @@ use hyper::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN, PROXY_AUTHO
 use ipnet::IpNet;
 use url::Url;
 
+use super::hint::API_KEY;
 use super::policy::{self, Known, PolicyConfig};
 use crate::settings::{List, Section};
 use crate::values::host::{normal, service_url};
@@ -207,7 +208,7 @@ fn read_trusted_proxy(mut section: Section<'_>, known: &Known<'_>) -> TrustedPro
 }
 
 fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
-    if text.starts_with("tp_") {
+    if text.starts_with(API_KEY) {
         return Err(
             "expected the SHA-256 of the key: the key itself must not stand here; take a new one from \
                     `token-provider key new`, as this one has been written down",

@@ -62,7 +62,7 @@ impl LogLevel {
 
 pub(super) fn read_log(mut section: Section<'_>, flags: &Overrides) -> LogConfig {
     let format = |text: &str| word(text, None);
-    let given = section.argument("--log-format", "log.format", flags.log.log_format.as_ref(), format);
+    let given = section.argument("--log-format", flags.log.log_format.as_deref(), format);
     let set = section.text("format", format);
     let level = section.text("level", |text: &str| word::<LogLevel>(text, None)).unwrap_or_default();
     let format = given.or(set).unwrap_or_default();

@@ -48,12 +48,12 @@ pub(super) struct Known<'c> {
 pub(super) fn read(section: &mut Section<'_>, prefix: &str, known: &Known<'_>) -> PolicyConfig {
     let key = |name: &str| format!("{prefix}{name}");
 
-    let profile = |text: &str| match known.profiles.get_key_value(text) {
-        Some((name, _)) => Ok(name.clone()),
-        None => Err(ReadError::NotOneOf {
-            expected: "expected the name of a configured profile",
-            known: known.profiles.keys().cloned().collect(),
-        }),
+    let names = known.profiles.keys().map(String::as_str);
+    let profile = |text: &str| {
+        let is_known = known.profiles.contains_key(text);
+        is_known.then(|| text.to_owned()).ok_or_else(|| {
+            ReadError::unknown(text, names.clone(), "expected the name of a configured profile")
+        })
     };
     let profiles = section.list(&key("profiles"), List::NotEmpty, profile);
     let profiles = profiles.unwrap_or_else(|| vec![known.default_profile.to_owned()]);

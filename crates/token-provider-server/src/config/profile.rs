@@ -73,12 +73,12 @@ impl Default for Source {
 impl ProfileConfig {
     /// Applies the flags that are about the profile in use.
     pub(super) fn apply(&mut self, flags: &Overrides, section: &Section<'_>) {
-        if let Some(scope) = section.argument("--scope", "", flags.source.scope.as_ref(), scope) {
+        if let Some(scope) = section.argument("--scope", flags.source.scope.as_deref(), scope) {
             self.set_scope(scope);
         }
         let Some(file) = &flags.source.credentials else { return };
         // A path need not be text.
-        section.argument("--credentials", "", file.to_str().map(str::to_owned).as_ref(), path);
+        section.argument("--credentials", file.to_str(), path);
         match &mut self.source {
             Source::Here { credentials } => *credentials = Some(file.clone()),
             Source::Remote { .. } => section.error_of_flag(

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 /// What each environment variable that sets a key begins with.
 pub(super) const PREFIX: &str = "TOKEN_PROVIDER_";
@@ -13,10 +15,10 @@ pub(super) const PREFIX: &str = "TOKEN_PROVIDER_";
 /// The variable that names the configuration file; it sets no key.
 pub(super) const FILE_VARIABLE: &str = "TOKEN_PROVIDER_CONFIG";
 
-/// A snapshot of the environment. An empty variable counts as one that is not set, as shells and container tools cannot always
-/// leave one out.
+/// A snapshot of the environment, wiped on drop. An empty variable counts as one that is not set, as shells and container
+/// tools cannot always leave one out.
 #[derive(Clone, Default)]
-pub struct Environment(Arc<BTreeMap<String, OsString>>);
+pub struct Environment(Arc<BTreeMap<String, Zeroizing<Vec<u8>>>>);
 
 impl Environment {
     /// Takes the variables of this process.
@@ -35,18 +37,19 @@ impl Environment {
         V: Into<OsString>,
     {
         // A variable whose name is not text is none of ours.
-        let pairs = pairs
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.into().into_string().ok()?, value.into())));
+        let pairs = pairs.into_iter().filter_map(|(name, value)| {
+            Some((name.into().into_string().ok()?, Zeroizing::new(value.into().into_vec())))
+        });
         Self(Arc::new(pairs.filter(|(_, value)| !value.is_empty()).collect()))
     }
 
     /// Returns a variable that is no secret, as it is.
     pub fn variable(&self, name: &str) -> Option<&OsStr> {
-        self.0.get(name).map(OsString::as_os_str)
+        self.0.get(name).map(|value| OsStr::from_bytes(value))
     }
 
-    /// Returns the text of a variable that is no secret. Bytes that are no text become U+FFFD, which nothing takes.
+    /// Returns the text of a variable that is no secret. Bytes that are not UTF-8 become U+FFFD, which the reader has to refuse:
+    /// no key and no URL of HERE's has it.
     pub fn text(&self, name: &str) -> Option<String> {
         self.variable(name).map(|value| value.to_string_lossy().into_owned())
     }
@@ -57,8 +60,9 @@ impl Environment {
     }
 
     /// Returns the variables that set a key, by name.
-    pub(super) fn settings(&self) -> impl Iterator<Item = (&String, &OsString)> {
-        self.0.iter().filter(|(name, _)| name.starts_with(PREFIX) && *name != FILE_VARIABLE)
+    pub(super) fn settings(&self) -> impl Iterator<Item = (&str, &OsStr)> {
+        let variables = self.0.iter().map(|(name, value)| (name.as_str(), OsStr::from_bytes(value)));
+        variables.filter(|(name, _)| name.starts_with(PREFIX) && *name != FILE_VARIABLE)
     }
 }
 
@@ -103,8 +107,6 @@ mod tests {
 
     #[test]
     fn paths_may_be_anything_and_texts_are_text() {
-        use std::os::unix::ffi::OsStringExt as _;
-
         let environment = Environment::from_pairs([("HOME", OsString::from_vec(vec![b'/', 0xff]))]);
         assert_eq!(environment.variable("HOME").map(OsStr::len), Some(2));
         assert_eq!(environment.text("HOME").as_deref(), Some("/\u{fffd}"));

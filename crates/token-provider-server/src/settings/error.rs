@@ -103,40 +103,35 @@ impl fmt::Display for Place {
     }
 }
 
-/// What is wrong with a value. It holds text of this program and names from the schema only, so no message made of
-/// it can show the value.
-pub(crate) enum ReadError {
-    /// The whole message.
-    Expected(&'static str),
-    /// The value is none of a known set.
-    NotOneOf { expected: &'static str, known: Vec<String> },
-    /// The value is none of these words, nor what else is expected.
-    NoWord { known: Vec<String>, or: Option<&'static str> },
-}
+/// What is wrong with a value: a message made of text of this program and names from the schema, so that none can show
+/// the value.
+pub(crate) struct ReadError(String);
 
 impl ReadError {
-    /// Returns the message; `text` is compared with what is known, and not shown.
-    pub(super) fn message(&self, text: &str) -> String {
-        let (expected, known) = match self {
-            Self::Expected(message) => return (*message).to_owned(),
-            Self::NotOneOf { expected, known } => ((*expected).to_owned(), known),
-            Self::NoWord { known, or } => {
-                let words = known.iter().map(|word| format!("\"{word}\""));
-                let mut words: Vec<String> = words.chain(or.map(str::to_owned)).collect();
-                let last = words.pop().expect("there are words");
-                (format!("expected {} or {last}", words.join(", ")), known)
-            }
-        };
-        match did_you_mean(text, known.iter().map(String::as_str)) {
-            Some(name) => format!("{expected}; did you mean \"{name}\"?"),
-            None => expected,
+    /// The value is none of those that are known. It is compared with them, and not shown.
+    pub(crate) fn unknown<'k>(
+        value: &str,
+        known: impl IntoIterator<Item = &'k str>,
+        expected: &'static str,
+    ) -> Self {
+        Self(expected.to_owned()).or_meant(value, known)
+    }
+
+    fn or_meant<'k>(self, value: &str, known: impl IntoIterator<Item = &'k str>) -> Self {
+        match did_you_mean(value, known) {
+            Some(name) => Self(format!("{}; did you mean \"{name}\"?", self.0)),
+            None => self,
         }
+    }
+
+    pub(super) fn into_message(self) -> String {
+        self.0
     }
 }
 
 impl From<&'static str> for ReadError {
     fn from(message: &'static str) -> Self {
-        Self::Expected(message)
+        Self(message.to_owned())
     }
 }
 
@@ -144,7 +139,12 @@ impl From<&'static str> for ReadError {
 pub(crate) fn word<T: ValueEnum>(text: &str, or: Option<&'static str>) -> Result<T, ReadError> {
     T::from_str(text, false).map_err(|_| {
         let words = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-        ReadError::NoWord { known: words.map(|word| word.get_name().to_owned()).collect(), or }
+        let words: Vec<String> = words.map(|word| word.get_name().to_owned()).collect();
+        let mut choices: Vec<String> =
+            words.iter().map(|word| format!("\"{word}\"")).chain(or.map(str::to_owned)).collect();
+        let last = choices.pop().expect("there are words");
+        let error = ReadError(format!("expected {} or {last}", choices.join(", ")));
+        error.or_meant(text, words.iter().map(String::as_str))
     })
 }
 

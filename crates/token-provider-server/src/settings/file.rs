@@ -19,8 +19,6 @@ const SYSTEM: &str = "/etc/token-provider/config.toml";
 /// Some thousand callers; a device or a log that is named by mistake does not fill the memory.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-const BELONGS: &str = "belongs to another user";
-
 /// Where a configuration file may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Locations<'p> {
@@ -67,18 +65,15 @@ impl<'p> Locations<'p> {
         if is_judged {
             // Before it is opened: what a stranger put there may be a pipe that nobody writes to.
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let folder = folder.unwrap_or_else(|| Path::new(".")).metadata().map_err(failed)?;
-            judge("the working directory", &folder).map_err(|reason| not_ours(path, &reason))?;
-            // Who made the link to it, if it is one.
-            if !is_owned(&path.symlink_metadata().map_err(failed)?) {
-                return Err(not_ours(path, &format!("this file {BELONGS}")));
-            }
+            let folder = folder.unwrap_or_else(|| Path::new("."));
+            judge(path, "the working directory", &folder.metadata().map_err(failed)?)?;
+            // The link to it, if it is one.
+            judge(path, "this file", &path.symlink_metadata().map_err(failed)?)?;
         }
         let file = File::open(path).map_err(failed)?;
         if is_judged {
             // The file that was opened: another may have taken its place.
-            let metadata = file.metadata().map_err(failed)?;
-            judge("this file", &metadata).map_err(|reason| not_ours(path, &reason))?;
+            judge(path, "this file", &file.metadata().map_err(failed)?)?;
         }
         let mut bytes = Vec::new();
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
@@ -110,29 +105,23 @@ impl<'p> Locations<'p> {
 
 /// Refuses what somebody else could have written: in a folder that is shared, such as `/tmp`, a stranger's file would
 /// decide who gets tokens, and which files are read and sent where.
-fn judge(what: &str, metadata: &Metadata) -> Result<(), String> {
+fn judge(path: &Path, what: &str, found: &Metadata) -> Result<(), ConfigError> {
     const BY_GROUP: u32 = 0o020;
     const BY_ALL: u32 = 0o002;
-    let reason = if !is_owned(metadata) {
-        BELONGS
-    } else if metadata.mode() & BY_ALL != 0 {
+    // A link has no permissions, and who made it decides where it leads.
+    let may = |writers: u32| !found.is_symlink() && found.mode() & writers != 0;
+    let reason = if ![0, geteuid().as_raw()].contains(&found.uid()) {
+        "belongs to another user"
+    } else if may(BY_ALL) {
         "can be written by every user"
-    } else if metadata.mode() & BY_GROUP != 0 && metadata.gid() != getegid().as_raw() {
+    } else if may(BY_GROUP) && found.gid() != getegid().as_raw() {
         "can be written by a group that is not this user's own"
     } else {
         return Ok(());
     };
-    Err(format!("{what} {reason}"))
-}
-
-fn is_owned(metadata: &Metadata) -> bool {
-    [0, geteuid().as_raw()].contains(&metadata.uid())
-}
-
-fn not_ours(path: &Path, reason: &str) -> ConfigError {
     let remedy =
-        format!("so the file is not used unless it is named; if it is meant, say --config ./{LOCAL}");
-    whole(path, format!("{reason}, {remedy}"))
+        "so the file is not used unless it is named; if it is meant, say --config ./token-provider.toml";
+    Err(whole(path, format!("{what} {reason}, {remedy}")))
 }
 
 fn whole(path: &Path, message: impl Into<String>) -> ConfigError {

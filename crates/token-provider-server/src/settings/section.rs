@@ -9,10 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
 use super::environment::{Environment, PREFIX, upper};
 use super::error::{ConfigError, ConfigErrors, NOT_TEXT, Place, ReadError};
-use super::tree::{Entry, Node, Table, from_toml, from_variable};
-use super::unknown::{Hint, key_path, unknown_key, unknown_variable};
+use super::syntax::{self, position};
+use super::unknown::{AstraySecrets, key_path, unknown_key, unknown_variable};
 
 /// What a list may hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,26 +39,43 @@ impl<T, E: Into<ReadError>, F: Fn(&str) -> Result<T, E> + Copy> Parse<T> for F {
     }
 }
 
+/// A key's value, and where it comes from. No `Debug`: it would show what was read.
+struct Entry<'a> {
+    place: Place,
+    path: String,
+    value: Spanned<DeValue<'a>>,
+    /// Whether it is the text of a variable as it stands: what the key takes decides whether it is a list, a number or a word.
+    is_raw: bool,
+}
+
 /// What all sections share while they are read.
-struct Reading {
-    hint: Hint,
-    /// The variables that nobody has asked for yet.
-    variables: RefCell<BTreeMap<String, String>>,
-    /// The variables of all keys that somebody has asked for.
-    known: RefCell<BTreeSet<String>>,
-    errors: RefCell<Vec<ConfigError>>,
+struct Reading<'a> {
+    /// The text of the file.
+    text: &'a str,
+    variables: BTreeMap<&'a str, &'a str>,
+    secrets: &'a AstraySecrets,
+    notes: RefCell<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    /// The variables of all keys that were read.
+    known: BTreeSet<String>,
+    /// What the variables of those keys begin with that should be tables, and are not.
+    broken: Vec<String>,
+    errors: Vec<ConfigError>,
 }
 
 /// One table of the configuration while it is read.
 pub(crate) struct Section<'a> {
-    reading: &'a Reading,
-    table: Table,
+    reading: &'a Reading<'a>,
+    table: DeTable<'a>,
     place: Place,
     /// Dotted, empty at the top.
     path: String,
     /// What the names of the variables of its keys begin with.
     prefix: String,
-    /// The keys that the reader has asked for, with the place of those that are set.
+    /// The keys that were read, with the place of those that are set.
     asked: BTreeMap<String, Option<Place>>,
 }
 
@@ -65,47 +85,56 @@ pub(crate) struct Section<'a> {
 pub(crate) fn read<T>(
     file: Option<(&Path, &str)>,
     environment: &Environment,
-    hint: Hint,
+    secrets: &AstraySecrets,
     read: impl FnOnce(&mut Section<'_>) -> T,
 ) -> Result<(T, Vec<ConfigError>), ConfigErrors> {
     let (path, text) = file.unwrap_or_else(|| (Path::new(""), ""));
     let file = Arc::from(path);
-    let table = from_toml(&file, text).map_err(ConfigErrors::new)?;
-    let (mut variables, mut errors) = (BTreeMap::new(), Vec::new());
+    let table = syntax::parse(&file, text).map_err(ConfigErrors::new)?;
+    let of_variable =
+        |name: &str, message: &str| ConfigError::new(Place::Variable(name.to_owned()), "", message);
+    let (mut variables, mut notes) = (BTreeMap::new(), Notes::default());
     for (name, value) in environment.settings() {
         match value.to_str() {
-            Some(text) => drop(variables.insert(name.clone(), text.to_owned())),
-            None => errors.push(ConfigError::new(Place::Variable(name.clone()), "", NOT_TEXT)),
+            Some(text) => drop(variables.insert(name, text)),
+            None => notes.errors.push(of_variable(name, NOT_TEXT)),
         }
     }
-    let (variables, known, errors) = (variables.into(), RefCell::default(), errors.into());
-    let reading = Reading { hint, variables, known, errors };
+    let reading = Reading { text, variables, secrets, notes: notes.into() };
     let place = Place::File { file, line: 0, column: None };
     let value = read(&mut reading.section(table, place, String::new(), PREFIX.to_owned()));
 
-    let (known, mut errors, mut warnings) =
-        (reading.known.into_inner(), reading.errors.into_inner(), Vec::new());
-    for name in reading.variables.into_inner().into_keys() {
-        match unknown_variable(&name, &known, hint) {
-            Ok(warning) => warnings.push(ConfigError::new(Place::Variable(name), "", warning)),
-            Err(message) => errors.push(ConfigError::new(Place::Variable(name), "", message)),
+    let Notes { known, broken, mut errors } = reading.notes.into_inner();
+    let mut warnings = Vec::new();
+    let is_read = |name: &str| known.contains(name) || broken.iter().any(|prefix| name.starts_with(prefix));
+    for name in reading.variables.into_keys().filter(|name| !is_read(name)) {
+        match unknown_variable(name, &known, secrets) {
+            Ok(warning) => warnings.push(of_variable(name, &warning)),
+            Err(message) => errors.push(of_variable(name, &message)),
         }
     }
     if errors.is_empty() { Ok((value, warnings)) } else { Err(ConfigErrors::new(errors)) }
 }
 
-impl Reading {
-    fn section(&self, table: Table, place: Place, path: String, prefix: String) -> Section<'_> {
+impl<'a> Reading<'a> {
+    fn section(&'a self, table: DeTable<'a>, place: Place, path: String, prefix: String) -> Section<'a> {
         Section { reading: self, table, place, path, prefix, asked: BTreeMap::new() }
+    }
+
+    /// Returns the place of what is at this byte of the file, or in the same variable as what is around it.
+    fn place(&self, around: &Place, offset: usize) -> Place {
+        let Place::File { file, .. } = around else { return around.clone() };
+        Place::File { file: Arc::clone(file), line: position(self.text, offset).0, column: None }
     }
 }
 
-impl Section<'_> {
+impl<'a> Section<'a> {
     /// Reports each of the keys that is not set, with what is expected there. To be called before they are read.
     pub(crate) fn need(&self, keys: &[(&str, &'static str)]) {
-        let variables = self.reading.variables.borrow();
         for (key, expected) in keys {
-            if !self.table.contains_key(*key) && !variables.contains_key(&self.variable(key)) {
+            let is_set =
+                self.table.contains_key(*key) || self.reading.variables.contains_key(&*self.variable(key));
+            if !is_set {
                 self.report(&self.place, self.path_of(key), format!("missing; expected {expected}"));
             }
         }
@@ -119,16 +148,11 @@ impl Section<'_> {
     /// Returns the keys that are set, for tables whose keys are names. Those that a variable can spell come first, so that a
     /// variable is theirs.
     pub(crate) fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.table.keys().cloned().collect();
+        let mut names: Vec<String> = self.table.keys().map(|key| key.get_ref().to_string()).collect();
         names.sort_by_key(|name| name.contains(|c: char| c == '-' || c.is_uppercase()));
-        for variable in self.reading.variables.borrow().keys() {
-            let is_of = |name: &String| {
-                let rest = variable.strip_prefix(&self.variable(name));
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("__"))
-            };
-            if let Some(rest) = variable.strip_prefix(&self.prefix)
-                && !names.iter().any(is_of)
-            {
+        for rest in self.reading.variables.keys().filter_map(|name| name.strip_prefix(&self.prefix)) {
+            let is_of = |name: &String| format!("{rest}__").starts_with(&format!("{}__", upper(name)));
+            if !names.iter().any(is_of) {
                 names.extend(rest.split("__").next().map(str::to_lowercase));
             }
         }
@@ -138,53 +162,48 @@ impl Section<'_> {
     /// Reads a string.
     pub(crate) fn text<T>(&mut self, key: &str, parse: impl Parse<T>) -> Option<T> {
         let entry = self.take(key)?;
-        self.parse(&self.path_of(key), &entry, false, parse)
+        self.parse(&entry, false, parse)
     }
 
     /// Reads a string or a whole number; the parser gets the number's digits.
     pub(crate) fn text_or_number<T>(&mut self, key: &str, parse: impl Parse<T>) -> Option<T> {
         let entry = self.take(key)?;
-        self.parse(&self.path_of(key), &entry, true, parse)
+        self.parse(&entry, true, parse)
     }
 
     /// Reads a list; a lone value is a list of one, and in a variable commas separate.
     pub(crate) fn list<T>(&mut self, key: &str, list: List, parse: impl Parse<T>) -> Option<Vec<T>> {
-        let Entry { place, node } = self.take(key)?;
-        let text = |text: &str| Entry { place: place.clone(), node: Node::Text(text.to_owned()) };
-        let items = match node {
-            Node::List(items) => items,
-            Node::Raw(list) => {
-                list.split(',').map(str::trim).filter(|item| !item.is_empty()).map(text).collect()
+        let Entry { place, path, value, is_raw } = self.take(key)?;
+        let span = value.span();
+        let items = match value.into_inner() {
+            DeValue::Array(items) => items.into_iter().collect(),
+            DeValue::String(text) if is_raw => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                items
+                    .map(|item| Spanned::new(span.clone(), DeValue::String(item.to_owned().into())))
+                    .collect()
             }
-            Node::Text(_) | Node::Number(_) => vec![Entry { place: place.clone(), node }],
-            other => {
-                self.report(&place, self.path_of(key), format!("expected a list, not {}", other.kind()));
-                return None;
-            }
+            value @ (DeValue::String(_) | DeValue::Integer(_)) => vec![Spanned::new(span, value)],
+            other => return self.refuse(&place, &path, "a list", &other),
         };
         if items.is_empty() && list != List::Any {
-            self.report(&place, self.path_of(key), "expected a list with at least one entry");
+            self.report(&place, path, "expected a list with at least one entry");
             return None;
         }
-        let numbers = list == List::NotEmptyNumbers;
-        let item = |(index, item): (usize, &Entry)| {
-            self.parse(&format!("{}[{index}]", self.path_of(key)), item, numbers, parse)
-        };
-        Some(items.iter().enumerate().filter_map(item).collect())
+        let items = self.items(&place, &path, items);
+        Some(items.filter_map(|item| self.parse(&item, list == List::NotEmptyNumbers, parse)).collect())
     }
 
     /// Reads `true` or `false`.
     pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
-        let Entry { place, node } = self.take(key)?;
-        let message = match &node {
-            Node::Bool(value) => return Some(*value),
-            Node::Raw(text) if text == "true" => return Some(true),
-            Node::Raw(text) if text == "false" => return Some(false),
-            Node::Raw(_) => "expected true or false".to_owned(),
-            other => format!("expected true or false, without quotes, not {}", other.kind()),
-        };
-        self.report(&place, self.path_of(key), message);
-        None
+        let Entry { place, path, value, is_raw } = self.take(key)?;
+        match value.into_inner() {
+            DeValue::Boolean(value) => Some(value),
+            DeValue::String(text) if is_raw => self.parse_text(&place, &path, &text, |text: &str| {
+                text.parse().map_err(|_| "expected true or false")
+            }),
+            other => self.refuse(&place, &path, "true or false, without quotes", &other),
+        }
     }
 
     /// Reads a path. One in the file is relative to the file, so that it means the same wherever the server is
@@ -201,66 +220,63 @@ impl Section<'_> {
     pub(crate) fn table(&mut self, key: &str) -> Option<Self> {
         let prefix = format!("{}__", self.variable(key));
         let entry = self.take(key).or_else(|| {
-            let variables = self.reading.variables.borrow();
-            let first = variables.keys().find(|name| name.starts_with(&prefix))?;
-            Some(Entry { place: Place::Variable(first.clone()), node: Node::Table(Table::new()) })
+            let first = self.reading.variables.keys().find(|name| name.starts_with(&prefix))?;
+            let place = Place::Variable((*first).to_owned());
+            let value = Spanned::new(0..0, DeValue::Table(DeTable::new()));
+            Some(Entry { place, path: self.path_of(key), value, is_raw: false })
         })?;
-        self.enter(self.path_of(key), prefix, entry)
+        self.enter(prefix, entry)
     }
 
     /// Reads a table below this one, or an empty one in its place.
     pub(crate) fn table_or_empty(&mut self, key: &str) -> Self {
         self.table(key).unwrap_or_else(|| {
             let prefix = format!("{}__", self.variable(key));
-            self.reading.section(Table::new(), self.place.clone(), self.path_of(key), prefix)
+            self.reading.section(DeTable::new(), self.place.clone(), self.path_of(key), prefix)
         })
     }
 
     /// Reads a list of tables.
     pub(crate) fn tables(&mut self, key: &str) -> Vec<Self> {
-        let Some(Entry { place, node }) = self.take(key) else { return Vec::new() };
-        let path = self.path_of(key);
-        let message = match node {
-            Node::List(items) => {
-                let path = |index| format!("{path}[{index}]");
+        let Some(Entry { place, path, value, .. }) = self.take(key) else { return Vec::new() };
+        match value.into_inner() {
+            DeValue::Array(items) => {
+                let items = self.items(&place, &path, items);
                 // The path stands for a prefix that no variable has.
-                let items = items.into_iter().enumerate();
-                return items
-                    .filter_map(|(index, item)| self.enter(path(index), path(index), item))
-                    .collect();
+                return items.filter_map(|item| self.enter(item.path.clone(), item)).collect();
             }
-            Node::Table(_) => format!("expected a list of tables: write [[{path}]], with two brackets"),
-            other => format!("expected a list of tables, not {}", other.kind()),
-        };
-        self.report(&place, path, message);
+            DeValue::Table(_) => {
+                let message = format!("expected a list of tables: write [[{path}]], with two brackets");
+                self.report(&place, path, message);
+            }
+            other => drop(self.refuse::<()>(&place, &path, "a list of tables", &other)),
+        }
         Vec::new()
     }
 
-    /// Parses the values of a flag, if it was given. It sets the key at `path`.
+    /// Parses the values of a flag, if it was given. It sets a list with this key.
     pub(crate) fn arguments<T>(
         &self,
         flag: &'static str,
-        path: &str,
+        key: &str,
         values: &[String],
         parse: impl Parse<T>,
     ) -> Option<Vec<T>> {
         let item = |(index, value): (usize, &String)| {
-            let path = if values.len() > 1 { format!("{path}[{index}]") } else { path.to_owned() };
-            let entry = Entry { place: Place::Flag(flag), node: Node::Text(value.clone()) };
-            self.parse(&path, &entry, false, parse)
+            let path = if values.len() > 1 { format!("{key}[{index}]") } else { String::new() };
+            self.parse_text(&Place::Flag(flag), &path, value, parse)
         };
         (!values.is_empty()).then(|| values.iter().enumerate().filter_map(item).collect())
     }
 
-    /// Parses the value of a flag, if it was given. It sets the key at `path`.
+    /// Parses the value of a flag, if it was given.
     pub(crate) fn argument<T>(
         &self,
         flag: &'static str,
-        path: &str,
-        value: Option<&String>,
+        value: Option<&str>,
         parse: impl Parse<T>,
     ) -> Option<T> {
-        self.arguments(flag, path, value.cloned().as_slice(), parse)?.pop()
+        self.parse_text(&Place::Flag(flag), "", value?, parse)
     }
 
     /// Reports what is wrong with a key in the light of others.
@@ -278,51 +294,87 @@ impl Section<'_> {
         self.report(&Place::Flag(flag), "", message);
     }
 
-    /// Takes a key from its variable, which beats the file.
-    fn take(&mut self, key: &str) -> Option<Entry> {
-        let (in_file, name) = (self.table.remove(key), self.variable(key));
-        let in_variable = self.reading.variables.borrow_mut().remove(&name);
-        self.reading.known.borrow_mut().insert(name.clone());
-        let entry = in_variable.map(|text| from_variable(Place::Variable(name), text)).or(in_file);
+    /// Takes a key from its variable, which beats the file. A variable is for the first key that it can spell.
+    fn take(&mut self, key: &str) -> Option<Entry<'a>> {
+        let (path, name) = (self.path_of(key), self.variable(key));
+        let in_file = self.table.remove_entry(key);
+        let is_first = self.reading.notes.borrow_mut().known.insert(name.clone());
+        let entry = match (self.reading.variables.get(&*name).filter(|_| is_first), in_file) {
+            (Some(text), _) => {
+                // No list: `[::1]:3000`.
+                let value = if text.starts_with(['[', '{']) { DeValue::parse(text).ok() } else { None };
+                let is_raw = value.is_none();
+                let value = value.unwrap_or_else(|| Spanned::new(0..0, DeValue::String((*text).into())));
+                Some(Entry { place: Place::Variable(name), path, value, is_raw })
+            }
+            (None, Some((key, value))) => {
+                let place = self.reading.place(&self.place, key.span().start);
+                Some(Entry { place, path, value, is_raw: false })
+            }
+            (None, None) => None,
+        };
         self.asked.insert(key.to_owned(), entry.as_ref().map(|entry| entry.place.clone()));
         entry
     }
 
-    fn enter(&self, path: String, prefix: String, entry: Entry) -> Option<Self> {
-        let Entry { place, node } = entry;
-        if let Node::Table(table) = node {
-            return Some(self.reading.section(table, place, path, prefix));
+    /// Returns the entries of the list at this path.
+    fn items(
+        &self,
+        place: &Place,
+        path: &str,
+        items: impl IntoIterator<Item = Spanned<DeValue<'a>>>,
+    ) -> impl Iterator<Item = Entry<'a>> {
+        items.into_iter().enumerate().map(move |(index, value)| {
+            let place = self.reading.place(place, value.span().start);
+            Entry { place, path: format!("{path}[{index}]"), value, is_raw: false }
+        })
+    }
+
+    fn enter(&self, prefix: String, entry: Entry<'a>) -> Option<Self> {
+        match entry.value.into_inner() {
+            DeValue::Table(table) => Some(self.reading.section(table, entry.place, entry.path, prefix)),
+            other => {
+                self.reading.notes.borrow_mut().broken.push(prefix);
+                self.refuse(&entry.place, &entry.path, "a table", &other)
+            }
         }
-        self.report(&place, path, format!("expected a table, not {}", node.kind()));
+    }
+
+    fn parse<T>(&self, entry: &Entry<'_>, numbers: bool, parse: impl Parse<T>) -> Option<T> {
+        let Entry { place, path, value, .. } = entry;
+        match value.get_ref() {
+            DeValue::String(text) => self.parse_text(place, path, text, parse),
+            DeValue::Integer(number) if numbers => {
+                let decimal = i128::from_str_radix(number.as_str(), number.radix());
+                let text = decimal.map_or_else(|_| number.to_string(), |number| number.to_string());
+                self.parse_text(place, path, &text, parse)
+            }
+            other => {
+                let expected = if numbers { "a string or a number" } else { "a string" };
+                self.refuse(place, path, expected, other)
+            }
+        }
+    }
+
+    fn parse_text<T>(&self, place: &Place, path: &str, text: &str, parse: impl Parse<T>) -> Option<T> {
+        parse.parse(text).map_err(|error| self.report(place, path, error.into_message())).ok()
+    }
+
+    fn refuse<T>(&self, place: &Place, path: &str, expected: &str, found: &DeValue<'_>) -> Option<T> {
+        self.report(place, path, format!("expected {expected}, not {}", kind(found)));
         None
     }
 
-    fn parse<T>(&self, path: &str, entry: &Entry, numbers: bool, parse: impl Parse<T>) -> Option<T> {
-        let text = match &entry.node {
-            Node::Text(text) | Node::Raw(text) => text,
-            Node::Number(digits) if numbers => digits,
-            other => {
-                let expected = if numbers { "a string or a number" } else { "a string" };
-                self.report(&entry.place, path, format!("expected {expected}, not {}", other.kind()));
-                return None;
-            }
-        };
-        let report = |error: ReadError| self.report(&entry.place, path, error.message(text));
-        parse.parse(text).map_err(report).ok()
-    }
-
     fn report(&self, place: &Place, path: impl Into<String>, message: impl Into<String>) {
-        self.reading.errors.borrow_mut().push(ConfigError::new(place.clone(), path, message));
+        self.reading.notes.borrow_mut().errors.push(ConfigError::new(place.clone(), path, message));
     }
 
     fn place_of(&self, key: &str) -> Place {
-        let asked = self.asked.get(key).cloned().flatten();
-        let unread = || self.table.get(key).map(|entry| entry.place.clone());
-        asked.or_else(unread).unwrap_or_else(|| self.place.clone())
+        self.asked.get(key).cloned().flatten().unwrap_or_else(|| self.place.clone())
     }
 
     fn path_of(&self, key: &str) -> String {
-        key_path(&self.path, key)
+        key_path(&self.path, key, self.reading.secrets)
     }
 
     /// The variable that sets a key.
@@ -335,10 +387,23 @@ impl Section<'_> {
 impl Drop for Section<'_> {
     fn drop(&mut self) {
         let known: Vec<&str> = self.asked.keys().map(String::as_str).collect();
-        for (key, entry) in &self.table {
-            let message = unknown_key(key, &known, (self.reading.hint)(key));
-            self.report(&entry.place, self.path_of(key), message);
+        for key in self.table.keys() {
+            let place = self.reading.place(&self.place, key.span().start);
+            let message = unknown_key(key.get_ref(), &known, self.reading.secrets);
+            self.report(&place, self.path_of(key.get_ref()), message);
         }
+    }
+}
+
+/// What to call a value in a message.
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::Table(_) => "a table",
+        DeValue::Array(_) => "a list",
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Float(_) | DeValue::Datetime(_) => "another kind of value",
     }
 }
 

@@ -1,30 +1,33 @@
-//! What to say of a key that nobody asked for, and which keys may stand in a message at all.
+//! What to say of an unknown key, and which keys may stand in a message at all.
 
 use std::collections::BTreeSet;
 
 use super::environment::PREFIX;
 use super::error::did_you_mean;
 
-/// Returns what to do instead of using a key of this name, for keys that look as if a secret was to follow.
-pub(crate) type Hint = fn(&str) -> Option<&'static str>;
+/// How to tell that somebody has put a secret into the settings, which hold none.
+pub(crate) struct AstraySecrets {
+    /// What secrets begin with that must not be shown, even where a key was expected.
+    pub(crate) prefix: &'static str,
+    /// Returns what to do instead, for a key in small letters that looks as if a secret was to follow.
+    pub(crate) hint: fn(&str) -> Option<&'static str>,
+}
 
-/// Longest key that is shown; a longer one is more likely a secret that went astray (HERE's have 86 characters).
+/// The longest key that is shown; a longer one is more likely a secret than a key.
 const LONGEST_SHOWN_KEY: usize = 64;
 
-/// What API keys begin with.
-const API_KEY: &str = "tp_";
-
 /// A key's path, from that of its section. Keys are not values, but a value in the wrong place can become a key.
-pub(super) fn key_path(section: &str, key: &str) -> String {
+pub(super) fn key_path(section: &str, key: &str, secrets: &AstraySecrets) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-:/".contains(c);
-    let showable = key.len() <= LONGEST_SHOWN_KEY && !key.starts_with(API_KEY) && key.chars().all(plain);
+    let showable =
+        key.len() <= LONGEST_SHOWN_KEY && !key.starts_with(secrets.prefix) && key.chars().all(plain);
     let key = if showable { key } else { "(a key that is not shown)" };
     if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
 }
 
 /// The message for a key in the file, or inside a value.
-pub(super) fn unknown_key(key: &str, known: &[&str], hint: Option<&str>) -> String {
-    match (did_you_mean(key, known.iter().copied()), hint) {
+pub(super) fn unknown_key(key: &str, known: &[&str], secrets: &AstraySecrets) -> String {
+    match (did_you_mean(key, known.iter().copied()), (secrets.hint)(&key.to_lowercase())) {
         (Some(name), _) => format!("unknown key; did you mean \"{name}\"?"),
         (None, Some(hint)) => format!("unknown key; {hint}"),
         (None, None) => format!("unknown key; expected one of: {}", known.join(", ")),
@@ -34,11 +37,15 @@ pub(super) fn unknown_key(key: &str, known: &[&str], hint: Option<&str>) -> Stri
 /// What to say of a variable that sets no key. `Err` is a mistake that must not go unnoticed: a misspelt limit would start a
 /// server without it. `Ok` is a variable that merely has our prefix, such as those of Kubernetes and Docker for a service of
 /// our name, or the one with a client's own API key. `known` are the variables of all keys.
-pub(super) fn unknown_variable(name: &str, known: &BTreeSet<String>, hint: Hint) -> Result<String, String> {
+pub(super) fn unknown_variable(
+    name: &str,
+    known: &BTreeSet<String>,
+    secrets: &AstraySecrets,
+) -> Result<String, String> {
     let name = name.strip_prefix(PREFIX).unwrap_or(name);
     let known = || known.iter().filter_map(|known| known.strip_prefix(PREFIX));
     let is_nested = name.contains("__");
-    let hint = hint(&name.rsplit("__").next().unwrap_or(name).to_lowercase());
+    let hint = (secrets.hint)(&name.rsplit("__").next().unwrap_or(name).to_lowercase());
     // Such as `ADMIN_PORT_9464_TCP`, of a service whose name goes on.
     let is_link = !is_nested && name.split('_').any(|word| matches!(word, "PORT" | "SERVICE"));
     // `TLS_CERT`: one underscore is a part of a key's name, two go into a table.
