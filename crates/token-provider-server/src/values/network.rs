@@ -6,9 +6,14 @@ use ipnet::IpNet;
 
 /// Reads `10.0.0.0/8`, `fd00::/8`, or one address.
 pub(crate) fn ip_net(text: &str) -> Result<IpNet, &'static str> {
-    let net = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
-    let net: IpNet =
-        net.map_err(|_| "expected an address range such as \"10.0.0.0/8\" or \"fd00::/8\", or one address")?;
+    // The address by the standard library: `ipnet` takes `010.0.0.0`, which is 8.0.0.0 for whoever reads octal digits.
+    let (address, prefix) = text.split_once('/').unwrap_or((text, ""));
+    let net = address.parse::<IpAddr>().ok().and_then(|address| match prefix {
+        "" if !text.contains('/') => Some(IpNet::from(address)),
+        _ => text.parse().ok(),
+    });
+    let net =
+        net.ok_or("expected an address range such as \"10.0.0.0/8\" or \"fd00::/8\", or one address")?;
     if net.addr() != net.addr().to_canonical() {
         return Err("expected an IPv4 address in its own form, not mapped into IPv6");
     }
@@ -56,6 +61,9 @@ mod tests {
             "10.0.0.0/+8",
             "10.0.0.0/256",
             "10.0.0/8",
+            "010.0.0.0/8",
+            "010.0.0.1",
+            "10.0.00.0/8",
             "::/129",
             "0.0.0.0/0",
             "::/0",
