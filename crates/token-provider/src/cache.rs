@@ -227,10 +227,8 @@ impl Drop for Cache {
 
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache")
-            .field("issuer", &self.0.issuer)
-            .field("slots", &self.status())
-            .finish_non_exhaustive()
+        // Not the issuer: one written elsewhere may derive `Debug`, with a secret in it.
+        f.debug_struct("Cache").field("slots", &self.status()).finish_non_exhaustive()
     }
 }
 

@@ -31,7 +31,7 @@ pub type IssueFuture<'a> = Pin<Box<dyn Future<Output = Result<Issued, Error>> + 
 /// A source of tokens.
 ///
 /// One call is one attempt: retries, waiting and keeping are the cache's. An implementation bounds its own time.
-pub trait Issue: fmt::Debug + Send + Sync + 'static {
+pub trait Issue: Send + Sync + 'static {
     /// Asks for one new token.
     fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a>;
 }

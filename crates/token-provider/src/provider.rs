@@ -30,7 +30,6 @@ struct Inner {
 }
 
 /// Sets up a [`TokenProvider`].
-#[derive(Debug)]
 pub struct TokenProviderBuilder {
     issuer: Arc<dyn Issue>,
     clock: Arc<dyn Clock>,
@@ -168,6 +167,12 @@ impl TokenProvider {
 impl fmt::Debug for TokenProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("TokenProvider").field(&self.0.cache).finish()
+    }
+}
+
+impl fmt::Debug for TokenProviderBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenProviderBuilder").field("default_key", &self.default_key).finish_non_exhaustive()
     }
 }
 
