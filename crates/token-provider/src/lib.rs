@@ -24,7 +24,20 @@
 //!   is suspended.
 //! - After a failure it pauses, longer each time, and says so at once to callers that have no token: no caller can make
 //!   it hammer the issuer.
-//! - Secrets and tokens appear in no `Debug`, no error and no log, and are wiped from memory when dropped.
+//! - Secrets and tokens appear in no `Debug`, no error and no log, and are wiped from memory when dropped. (Buffers of the
+//!   HTTP client and of TLS, in which a token came, are not the library's to wipe.)
+//!
+//! # Runtimes, cancellation, blocking use
+//!
+//! It needs Tokio, with timers and input and output enabled (`enable_all`). A token is refreshed by a task of the runtime on
+//! which a caller first waited for it. A runtime that has ended, or that nobody drives, holds up no one: what is held goes on being
+//! handed out, and the next caller that has to wait makes the request on its own runtime.
+//!
+//! A caller's future can be dropped at any time, as by `select!` or a time-out. The request goes on for the others.
+//!
+//! A program without async code keeps one runtime beside its provider, and calls `runtime.block_on(provider.token())`. A
+//! token is then refreshed while something blocks on the runtime, and at the latest when it has expired. One with worker threads
+//! (`Builder::new_multi_thread`) refreshes ahead of that.
 //!
 //! # The flow
 //!

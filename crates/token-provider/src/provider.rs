@@ -17,7 +17,8 @@ const MAX_TOKENS: usize = 512;
 
 /// Hands out tokens of one issuer and keeps them fresh. Cheap to clone; clones share everything.
 ///
-/// Must be used within a Tokio runtime. Its background tasks end when the last clone is dropped.
+/// Must be used within a Tokio runtime, or several; see [the crate's documentation](crate#runtimes-cancellation-blocking-use).
+/// Its background tasks end when the last clone is dropped.
 ///
 /// Ask again each time a token is needed, and keep none: a held token costs less to get than to look after.
 #[derive(Clone)]
@@ -92,6 +93,9 @@ impl TokenProvider {
     async fn token_of(&self, key: &TokenKey, owner: Option<&str>) -> Result<AccessToken, Error> {
         if let Some(token) = self.held(key) {
             return Ok(token);
+        }
+        if let Some(failure) = self.0.cache.failure(key) {
+            return Err(failure);
         }
         let max_wait = self.0.max_wait;
         let asked_at = tokio::time::Instant::now();

@@ -4,13 +4,14 @@
 //! The only code that makes requests to the issuer, and the only one with timers.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use super::{Held, Phase, Shared, Slot, SlotState};
+use super::slot::{Held, Phase, RefresherHandle, Shared, Slot, SlotState};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::issuer::Issued;
@@ -30,32 +31,13 @@ const UNASKED_RETRIES: u32 = 10;
 /// count: a caller that comes back must not find the backoff forgotten.
 const FAILURE_MEMORY: Duration = Duration::from_secs(300);
 
-/// Keeps one slot's token fresh.
+/// Keeps one slot's token fresh. It goes on where the one before it ended: what it knows is in the slot.
 pub(super) struct Refresher {
     shared: Arc<Shared>,
     slot: Arc<Slot>,
-    /// How often the credential had changed when the last request was sent.
-    credential_changes: u64,
-    failures: u32,
+    handle: Arc<RefresherHandle>,
     /// How many of the last failures nobody had asked for a token before.
     unasked_failures: u32,
-}
-
-/// A pause after a failure.
-#[derive(Clone, Copy, Debug)]
-struct Backoff {
-    /// By the boot clock.
-    until: Duration,
-    /// Whether a change of the credential ends it.
-    is_refusal: bool,
-}
-
-/// A request that brought a token.
-#[derive(Clone, Copy, Debug)]
-struct Success {
-    sent_at: Moment,
-    /// By the boot clock, until when no other is sent, whatever the token's state, as long as it is usable.
-    until: Duration,
 }
 
 /// What a wait ended with.
@@ -66,46 +48,63 @@ enum Next {
 }
 
 impl Refresher {
-    pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>) -> Self {
-        let credential_changes = shared.credential_changes();
-        Self { shared, slot, credential_changes, failures: 0, unasked_failures: 0 }
+    pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>, handle: Arc<RefresherHandle>) -> Self {
+        Self { shared, slot, handle, unasked_failures: 0 }
     }
 
     pub(super) async fn run(mut self) {
         loop {
-            let next = match self.request().await {
-                Ok(success) => self.while_holding(success).await,
-                Err(backoff) => self.while_backing_off(backoff).await,
+            let phase = self.slot.state.load().phase.clone();
+            let next = match phase {
+                Phase::Requesting => Next::Request,
+                Phase::Holding { sent_at, until } => self.while_holding(sent_at, until).await,
+                Phase::BackingOff { until, refused, .. } => self.while_backing_off(until, refused).await,
             };
             if next == Next::Drop {
                 let lifetime = self.slot.key.lifetime().as_secs();
                 tracing::debug!(token.lifetime = lifetime, "token dropped: nobody asks for it");
+                self.shared.remove(&self.slot);
                 return;
             }
+            self.request().await;
         }
     }
 
     /// Makes one request.
-    async fn request(&mut self) -> Result<Success, Backoff> {
+    async fn request(&mut self) {
         self.slot.enter(Phase::Requesting);
         // As of now: if the credential changes while the request is in flight, the request was made with the old
         // one, and a refusal says nothing about the new one.
-        self.credential_changes = self.shared.credential_changes();
+        let credential_changes = self.shared.credential_changes();
         // Before the request, so that the time on the way counts against the token.
         let sent_at = self.shared.clock.now();
+        let answer = self.attempt().await;
+        if let Err(error) = answer.and_then(|issued| self.accept(issued, sent_at)) {
+            self.back_off(error, credential_changes);
+        }
+    }
+
+    async fn attempt(&self) -> Result<Issued, Error> {
         // An issuer that panics has failed like any other: what follows is a pause, not a slot without its task.
         let attempt =
             AssertUnwindSafe(async { self.shared.issuer.issue(&self.slot.key).await }).catch_unwind();
-        let answer = match tokio::time::timeout(LONGEST_ATTEMPT, attempt).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_panic)) => Err(Error::new(ErrorKind::Unreachable, "the issuer panicked")),
-            Err(_elapsed) => Err(Error::new(ErrorKind::TimedOut, "the issuer did not come to an end")),
-        };
-        answer.and_then(|issued| self.accept(issued, sent_at)).map_err(|error| self.back_off(error))
+        let mut attempt = pin!(tokio::time::timeout(LONGEST_ATTEMPT, attempt));
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut attempt => return match answer {
+                    Ok(Ok(answer)) => answer,
+                    Ok(Err(_panic)) => Err(Error::new(ErrorKind::Unreachable, "the issuer panicked")),
+                    Err(_elapsed) => Err(Error::new(ErrorKind::TimedOut, "the issuer did not come to an end")),
+                },
+                // Callers of other runtimes see by this that the request goes on.
+                () = self.handle.woken() => {}
+            }
+        }
     }
 
     /// Puts a new token where callers find it.
-    fn accept(&mut self, issued: Issued, sent_at: Moment) -> Result<Success, Error> {
+    fn accept(&mut self, issued: Issued, sent_at: Moment) -> Result<(), Error> {
         let (left, is_from_cache) = (issued.expires_in, issued.is_from_cache);
         // RFC 6749 §5.1: an issuer need not name the scope if it is the one asked for.
         let scope = issued.scope.or_else(|| self.slot.key.scope().cloned());
@@ -120,17 +119,18 @@ impl Refresher {
                 ),
             ));
         }
-        self.failures = 0;
         let rest = if is_from_cache {
             schedule::ask_again_after(left, self.shared.chance())
         } else {
             schedule::SHORTEST_REFRESH
         };
         let until = sent_at.boot.saturating_add(rest);
-        let phase = Phase::Holding { until };
+        let phase = Phase::Holding { sent_at: sent_at.boot, until };
+        self.unasked_failures = 0;
         if is_from_cache && self.is_no_newer(&token, now) {
-            self.slot.enter(phase);
-            return Ok(Success { sent_at, until });
+            let held = self.slot.state.load().held.clone();
+            self.slot.set(SlotState { held, phase, failures: 0 });
+            return Ok(());
         }
         // Nobody knows how old a token out of a cache is. It was requested as one that lives for so long, so that is
         // what a quarter is a quarter of.
@@ -147,8 +147,8 @@ impl Refresher {
         );
         // In this order, so that whoever gets the new token has asked for it.
         self.slot.is_asked.store(false, Ordering::Relaxed);
-        self.slot.set(SlotState { held: Some(Held { token, remaining_when_due }), phase });
-        Ok(Success { sent_at, until })
+        self.slot.set(SlotState { held: Some(Held { token, remaining_when_due }), phase, failures: 0 });
+        Ok(())
     }
 
     /// Returns whether a token out of the issuer's cache leaves everything as it is: the held one came again, or another that
@@ -169,27 +169,27 @@ impl Refresher {
     }
 
     /// Notes a failure, and begins the pause after it.
-    fn back_off(&mut self, error: Error) -> Backoff {
-        self.failures = self.failures.saturating_add(1);
+    fn back_off(&mut self, error: Error, credential_changes: u64) {
+        let held = self.slot.state.load().held.clone();
+        let failures = self.slot.state.load().failures.saturating_add(1);
         let is_asked = self.slot.is_asked.swap(false, Ordering::Relaxed);
         self.unasked_failures = if is_asked { 0 } else { self.unasked_failures.saturating_add(1) };
         let now = self.shared.clock.now();
-        let pause = schedule::retry_after(&error, self.failures, self.shared.chance());
-        self.log_failure(&error, pause, now);
-        let backoff = Backoff { until: now.boot.saturating_add(pause), is_refusal: !error.is_transient() };
-        let refused = backoff.is_refusal.then_some(self.credential_changes);
-        self.slot.enter(Phase::BackingOff { error, failures: self.failures, until: backoff.until, refused });
-        backoff
+        let pause = schedule::retry_after(&error, failures, self.shared.chance());
+        self.log_failure(&error, failures, pause, now);
+        let refused = (!error.is_transient()).then_some(credential_changes);
+        let phase = Phase::BackingOff { error, until: now.boot.saturating_add(pause), refused };
+        self.slot.set(SlotState { held, phase, failures });
     }
 
-    fn log_failure(&self, error: &Error, pause: Duration, now: Moment) {
+    fn log_failure(&self, error: &Error, failures: u32, pause: Duration, now: Moment) {
         let held = self.slot.state.load().usable(now);
         macro_rules! log {
             ($level:ident) => {
                 tracing::$level!(
                     %error,
                     cause = error.causes(),
-                    failures = self.failures,
+                    failures,
                     retry_in = pause.as_secs_f64(),
                     token.lifetime = self.slot.key.lifetime().as_secs(),
                     token.scope = self.slot.key.scope().map(Scope::as_str),
@@ -208,13 +208,13 @@ impl Refresher {
     }
 
     /// Waits until the held token is due.
-    async fn while_holding(&self, Success { sent_at, until }: Success) -> Next {
+    async fn while_holding(&self, sent_at: Duration, until: Duration) -> Next {
         loop {
             let now = self.shared.clock.now();
             let freshness = self.slot.state.load().freshness(now);
             let until = match freshness {
                 // With nothing to hand out there is nothing to wait for.
-                Freshness::Expired => sent_at.boot.saturating_add(schedule::SHORTEST_REFRESH),
+                Freshness::Expired => sent_at.saturating_add(schedule::SHORTEST_REFRESH),
                 Freshness::Fresh | Freshness::Due => until,
             };
             let pause = until.saturating_sub(now.boot);
@@ -229,20 +229,20 @@ impl Refresher {
     }
 
     /// Waits until the pause after a failure is over and somebody wants the token.
-    async fn while_backing_off(&self, backoff: Backoff) -> Next {
+    async fn while_backing_off(&self, until: Duration, refused: Option<u64>) -> Next {
         loop {
-            if backoff.is_refusal && self.shared.credential_changes() != self.credential_changes {
+            if refused.is_some_and(|changes| changes != self.shared.credential_changes()) {
                 return Next::Request;
             }
             let now = self.shared.clock.now();
-            let left = backoff.until.saturating_sub(now.boot);
+            let left = until.saturating_sub(now.boot);
             if left.is_zero() {
                 let is_asked = self.slot.is_asked.load(Ordering::Relaxed);
                 let goes_on = self.unasked_failures < UNASKED_RETRIES;
                 if is_asked || goes_on || self.slot.state.load().usable(now).is_some() {
                     return Next::Request;
                 }
-                if now.boot >= backoff.until.saturating_add(FAILURE_MEMORY) {
+                if now.boot >= until.saturating_add(FAILURE_MEMORY) {
                     return Next::Drop;
                 }
             }
@@ -261,7 +261,7 @@ impl Refresher {
     async fn sleep(&self, span: Duration) {
         tokio::select! {
             biased;
-            () = self.slot.wanted.notified() => {}
+            () = self.handle.woken() => {}
             () = tokio::time::sleep(span.min(LONGEST_SLEEP)) => {}
         }
     }
@@ -270,8 +270,8 @@ impl Refresher {
 impl Drop for Refresher {
     /// However the task ends (token dropped, provider dropped, runtime shut down): nobody goes on waiting for it.
     fn drop(&mut self) {
-        self.shared.remove(&self.slot);
-        // What it holds stays: callers who waited for just this token may not have taken it yet.
-        self.slot.enter(Phase::Closed);
+        // What the slot holds stays: callers who waited for just this token may not have taken it yet.
+        self.handle.has_ended.store(true, Ordering::Release);
+        self.slot.changed.notify_waiters();
     }
 }

@@ -8,6 +8,7 @@ use tokio::time::{Instant, advance, sleep};
 
 use super::*;
 use crate::clock::TestClock;
+use crate::error::ErrorKind;
 use crate::issuer::{IssueFuture, Issued};
 
 const HOUR: Duration = Duration::from_secs(3600);

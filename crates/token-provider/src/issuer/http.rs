@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use tokio::runtime;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -58,10 +59,13 @@ pub(super) struct Http {
     unix_socket: Option<PathBuf>,
     /// The setting that an error about the address points to.
     address_setting: &'static str,
-    tls: OnceLock<reqwest::Client>,
+    tls: Mutex<Option<ClientOf>>,
     /// Without TLS, on this machine.
-    plain: OnceLock<reqwest::Client>,
+    plain: Mutex<Option<ClientOf>>,
 }
+
+/// A client, and the runtime that its connections belong to. On another they could not be used: it may be gone, or nobody drives it.
+struct ClientOf(reqwest::Client, Option<runtime::Id>);
 
 /// What one exchange brought, before it is known whether it is good.
 pub(super) struct Exchange {
@@ -78,24 +82,28 @@ impl Http {
         address_setting: &'static str,
         url: &Url,
     ) -> Result<Self, Error> {
-        let (tls, plain) = (OnceLock::new(), OnceLock::new());
+        let (tls, plain) = Default::default();
         let http = Self { network, unix_socket, address_setting, tls, plain };
         http.client(url)?;
         Ok(http)
     }
 
-    pub(super) fn client(&self, url: &Url) -> Result<&reqwest::Client, Error> {
+    pub(super) fn client(&self, url: &Url) -> Result<reqwest::Client, Error> {
         let is_tls = url.scheme() != "http";
         if is_tls {
             // A proxy that cannot be read must not be taken for none.
             self.network.proxies.for_url(url)?;
         }
-        let cell = if is_tls { &self.tls } else { &self.plain };
-        if let Some(client) = cell.get() {
-            return Ok(client);
-        }
-        let client = self.make_client(is_tls)?;
-        Ok(cell.get_or_init(|| client))
+        let here = runtime::Handle::try_current().ok().map(|runtime| runtime.id());
+        let kept = if is_tls { &self.tls } else { &self.plain };
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that was made outside a runtime has no connections yet.
+        let client = match kept.take() {
+            Some(ClientOf(client, owner)) if owner.is_none() || owner == here => client,
+            _ => self.make_client(is_tls)?,
+        };
+        *kept = Some(ClientOf(client.clone(), here));
+        Ok(client)
     }
 
     fn make_client(&self, is_tls: bool) -> Result<reqwest::Client, Error> {

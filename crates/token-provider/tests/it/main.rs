@@ -6,6 +6,7 @@ mod layers;
 mod leaks;
 mod network;
 mod provider;
+mod runtimes;
 mod simulation;
 mod skew;
 mod tls;

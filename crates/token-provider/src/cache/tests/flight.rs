@@ -172,8 +172,8 @@ async fn keepers_end_with_the_cache() {
 }
 
 #[test]
-fn a_new_runtime_starts_anew_where_the_old_one_was_shut_down() {
-    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+fn token_outlives_the_runtime_of_its_refresher() {
+    let runtime = || runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let first = runtime().expect("can be built");
     let bench = first.block_on(async {
         let bench = Bench::new(|_| token(3600));
@@ -181,9 +181,16 @@ fn a_new_runtime_starts_anew_where_the_old_one_was_shut_down() {
         bench
     });
     drop(first);
-    assert_eq!(bench.slots(), 0);
+    assert_eq!(bench.slots(), 1);
     let second = runtime().expect("can be built");
-    second.block_on(bench.ask(&hour())).expect("is handed out");
+    second.block_on(bench.ask_at_once(&hour())).expect("is held");
+    assert_eq!(bench.issuer.count(), 1);
+    // Nobody is left who would have noticed that it is due; the next caller does.
+    bench.clock.suspend(seconds(3000.0));
+    second.block_on(async {
+        bench.ask_at_once(&hour()).await.expect("is held");
+        settle().await;
+    });
     assert_eq!(bench.issuer.count(), 2);
 }
 

@@ -1,0 +1,310 @@
+//! What callers and refreshers share: the table of slots, the token that each holds, and what its refresher is doing.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::runtime;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tracing::Span;
+
+use crate::clock::{Clock, Moment};
+use crate::error::{Error, ErrorKind};
+use crate::issuer::Issue;
+use crate::schedule::{self, Freshness};
+use crate::token::{AccessToken, TokenKey};
+
+/// One owner may have made this part of all slots.
+const SHARE: usize = 4;
+/// This part of all slots, one at least, is kept for callers without an owner.
+const RESERVE: usize = 64;
+/// By then some slot may be free: idle ones are dropped at their token's due point.
+const RETRY_FOR_ROOM: Duration = Duration::from_secs(60);
+
+/// What the slots and their refreshers share.
+pub(super) struct Shared {
+    pub(super) issuer: Arc<dyn Issue>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) slots: ArcSwap<Slots>,
+    /// Held while the table of slots is replaced; never across an await.
+    pub(super) table_write: Mutex<()>,
+    pub(super) max_slots: usize,
+    pub(super) jitter: Mutex<fastrand::Rng>,
+    /// How often the credential has changed. After a change, refused requests are repeated at once.
+    pub(super) credential_changes: AtomicU64,
+    /// Around everything that refreshers log.
+    pub(super) span: Span,
+}
+
+/// In order, so that whoever goes through them does so in the same way each time: a simulation can be repeated.
+pub(super) type Slots = BTreeMap<TokenKey, Arc<Slot>>;
+
+/// Where one kind of token is held.
+pub(super) struct Slot {
+    pub(super) key: TokenKey,
+    /// Who caused it, where that is known; the slot counts towards that owner's share.
+    owner: Option<Box<str>>,
+    /// Written by the refresher alone.
+    pub(super) state: ArcSwap<SlotState>,
+    /// Wakes callers that wait: the state has changed, or the refresher has ended.
+    pub(super) changed: Notify,
+    /// Whether anyone has asked since the issuer's last answer.
+    pub(super) is_asked: AtomicBool,
+    /// The one that keeps the slot's token fresh, or the last that did.
+    pub(super) refresher: ArcSwapOption<RefresherHandle>,
+}
+
+/// What callers know of a refresher. It is a task of the runtime on which a caller first waited for the token, and that
+/// runtime may be gone by now, or not be driven.
+pub(super) struct RefresherHandle {
+    pub(super) runtime: runtime::Id,
+    /// Wakes it: a caller found no usable token, or a due one.
+    wanted: Notify,
+    /// Whether it was woken, and has not been polled since.
+    pub(super) is_unanswered: AtomicBool,
+    pub(super) has_ended: AtomicBool,
+    pub(super) task: OnceLock<AbortHandle>,
+}
+
+/// What a slot holds, and what its refresher is doing.
+#[derive(Clone)]
+pub(super) struct SlotState {
+    pub(super) held: Option<Held>,
+    pub(super) phase: Phase,
+    /// How many requests in a row have failed.
+    pub(super) failures: u32,
+}
+
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) token: AccessToken,
+    /// How long the token has left when its successor is due.
+    pub(super) remaining_when_due: Duration,
+}
+
+/// What the refresher is doing; callers without a usable token follow it. Times are readings of the boot clock, so that
+/// setting the wall clock neither ends a pause nor prolongs it.
+#[derive(Clone)]
+pub(super) enum Phase {
+    /// A request to the issuer is in flight, or about to be. If its runtime ends first, the next caller that waits has it made.
+    Requesting,
+    /// The last request, sent at `sent_at`, brought a token. No other is sent before `until` as long as that is usable.
+    Holding { sent_at: Duration, until: Duration },
+    /// The last request failed. No other is sent before `until`, unless it was a refusal: `refused` is how often the
+    /// credential had changed then, and one more change ends the pause.
+    BackingOff { error: Error, until: Duration, refused: Option<u64> },
+}
+
+/// The status of one slot, for status pages and metrics.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SlotStatus {
+    /// What the token is for.
+    pub key: TokenKey,
+    /// The token held, if it is usable.
+    pub token: Option<AccessToken>,
+    /// How long it has left to live.
+    pub remaining: Duration,
+    /// Whether its successor is due.
+    pub is_due: bool,
+    /// How many requests in a row have failed.
+    pub failures: u32,
+    /// Why the last one failed.
+    pub last_error: Option<Error>,
+    /// How long until the next try, after a failure.
+    pub retry_in: Option<Duration>,
+}
+
+impl Shared {
+    /// Returns the slot for a key; makes it when there is none.
+    pub(super) fn slot(&self, key: &TokenKey, owner: Option<&str>) -> Result<Arc<Slot>, Error> {
+        if let Some(slot) = self.find(key) {
+            return Ok(slot);
+        }
+        let _writing = self.table_write.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another caller may have made it between the look and the lock.
+        if let Some(slot) = self.find(key) {
+            return Ok(slot);
+        }
+        let slots = self.slots.load();
+        self.admit(&slots, owner)?;
+        let slot = Arc::new(Slot::new(key.clone(), owner));
+        let mut grown = Slots::clone(&slots);
+        grown.insert(key.clone(), Arc::clone(&slot));
+        self.slots.store(Arc::new(grown));
+        Ok(slot)
+    }
+
+    /// Decides whether there is room for one more slot, of this owner if there is one. Counts all slots each time: they end
+    /// by themselves, and there are few.
+    fn admit(&self, slots: &Slots, owner: Option<&str>) -> Result<(), Error> {
+        let mut room = self.max_slots;
+        if let Some(owner) = owner {
+            room = room.saturating_sub((self.max_slots / RESERVE).max(1));
+            let own = slots.values().filter(|slot| slot.owner.as_deref() == Some(owner)).count();
+            if own >= (self.max_slots / SHARE).max(1) {
+                return Err(no_room(&format!("this caller has {own} different tokens held, its share")));
+            }
+        }
+        if slots.len() >= room {
+            return Err(no_room(&format!("{} different tokens are held, the most allowed", slots.len())));
+        }
+        Ok(())
+    }
+
+    pub(super) fn find(&self, key: &TokenKey) -> Option<Arc<Slot>> {
+        self.slots.load().get(key).map(Arc::clone)
+    }
+
+    /// Takes a slot out of the table. The next caller makes a new one.
+    pub(super) fn remove(&self, slot: &Arc<Slot>) {
+        let _writing = self.table_write.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.slots.load();
+        if slots.get(&slot.key).is_some_and(|current| Arc::ptr_eq(current, slot)) {
+            let mut shrunk = Slots::clone(&slots);
+            shrunk.remove(&slot.key);
+            self.slots.store(Arc::new(shrunk));
+        }
+    }
+
+    pub(super) fn credential_changes(&self) -> u64 {
+        self.credential_changes.load(Ordering::Acquire)
+    }
+
+    /// Draws a number from 0 up to 1.
+    pub(super) fn chance(&self) -> f64 {
+        self.jitter.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+}
+
+fn no_room(what: &str) -> Error {
+    Error::new(ErrorKind::TooManyTokens, format!("{what}; ask for fewer scopes and lifetimes"))
+        .with_retry_after(Some(RETRY_FOR_ROOM))
+}
+
+impl Slot {
+    fn new(key: TokenKey, owner: Option<&str>) -> Self {
+        Self {
+            key,
+            owner: owner.map(Into::into),
+            state: ArcSwap::from_pointee(SlotState { held: None, phase: Phase::Requesting, failures: 0 }),
+            changed: Notify::new(),
+            is_asked: AtomicBool::new(true),
+            refresher: ArcSwapOption::empty(),
+        }
+    }
+
+    /// Goes on to the refresher's next phase, with what is held.
+    pub(super) fn enter(&self, phase: Phase) {
+        self.set(SlotState { phase, ..SlotState::clone(&self.state.load()) });
+    }
+
+    pub(super) fn set(&self, state: SlotState) {
+        self.state.store(Arc::new(state));
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn note_asked(&self) {
+        // Read before writing: a store by every reader would send the cache line from core to core.
+        if !self.is_asked.load(Ordering::Relaxed) {
+            self.is_asked.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn status(&self, now: Moment) -> SlotStatus {
+        let state = self.state.load();
+        let token = state.usable(now);
+        let (failures, last_error, retry_in) = match &state.phase {
+            Phase::BackingOff { error, until, .. } => {
+                (state.failures, Some(error.clone()), Some(until.saturating_sub(now.boot)))
+            }
+            _ => (0, None, None),
+        };
+        SlotStatus {
+            key: self.key.clone(),
+            remaining: token.as_ref().map_or(Duration::ZERO, |token| token.remaining(now)),
+            token,
+            is_due: state.freshness(now) == Freshness::Due,
+            failures,
+            last_error,
+            retry_in,
+        }
+    }
+}
+
+impl SlotState {
+    pub(super) fn freshness(&self, now: Moment) -> Freshness {
+        self.held.as_ref().map_or(Freshness::Expired, |held| held.freshness(now))
+    }
+
+    /// Returns the held token if it may be handed out.
+    pub(super) fn usable(&self, now: Moment) -> Option<AccessToken> {
+        let held = self.held.as_ref()?;
+        match held.freshness(now) {
+            Freshness::Fresh | Freshness::Due => Some(held.token.clone()),
+            Freshness::Expired => None,
+        }
+    }
+
+    /// Returns why there is no token, as long as no request may be made for one.
+    pub(super) fn failure(&self, now: Moment, credential_changes: u64) -> Option<Error> {
+        match &self.phase {
+            Phase::BackingOff { error, until, refused }
+                if *until > now.boot && refused.is_none_or(|changes| changes == credential_changes) =>
+            {
+                let left = until.saturating_sub(now.boot);
+                Some(error.clone().with_retry_after(Some(left)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns whether the token is due and the refresher could request its successor, but sleeps. Its timer stands still while
+    /// the machine is suspended, so a caller may be the first to see that it is time.
+    pub(super) fn is_overdue(&self, now: Moment) -> bool {
+        let is_time = match &self.phase {
+            Phase::Holding { until, .. } | Phase::BackingOff { until, .. } => *until <= now.boot,
+            Phase::Requesting => false,
+        };
+        is_time && self.freshness(now) == Freshness::Due
+    }
+}
+
+impl Held {
+    pub(super) fn freshness(&self, now: Moment) -> Freshness {
+        schedule::freshness(self.token.remaining(now), self.remaining_when_due)
+    }
+}
+
+impl RefresherHandle {
+    /// For a task of the runtime that this is called on.
+    pub(super) fn new() -> Self {
+        Self {
+            runtime: runtime::Handle::current().id(),
+            wanted: Notify::new(),
+            is_unanswered: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+            task: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        self.is_unanswered.store(true, Ordering::Release);
+        self.wanted.notify_one();
+    }
+
+    /// Waits until somebody wakes the refresher.
+    pub(super) async fn woken(&self) {
+        self.wanted.notified().await;
+        self.is_unanswered.store(false, Ordering::Release);
+    }
+
+    pub(super) fn abort(&self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+}
