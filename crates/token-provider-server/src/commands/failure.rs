@@ -91,7 +91,7 @@ impl Failure {
             text.extend(error.as_slice().iter().map(|problem| escaped(problem) + "\n"));
         }
         text.extend(causes(self).iter().map(|cause| format!("caused by: {cause}\n")));
-        telemetry::log::write(text.as_bytes());
+        telemetry::log::write(text.into_bytes());
     }
 }
 

@@ -1,14 +1,15 @@
 //! The audit trail: one line for every handout and every refusal.
 //!
-//! Whoever answers a request makes the line and puts it into a bounded queue, that of the log or one of the trail's own; a
-//! thread writes it, so that a disk that is slow or full holds up nobody. What does not fit, or cannot be written, is lost,
-//! counted by reason, and reported in the log and in the trail itself.
+//! The task that answers a request makes the line and puts it into a bounded queue, that of the log or one of the trail's
+//! own; a thread writes it, so that a disk that is slow or full holds up nobody. What does not fit, or cannot be written, is
+//! lost, counted by reason, and reported in the log and in the trail itself.
 
 mod event;
 mod line;
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -24,21 +25,23 @@ use crate::config::AuditConfig;
 
 pub use self::event::{Event, foreign};
 
-/// Bytes that wait to be written: some 20,000 lines, a third of a second of them where a server is at its limit, minutes
-/// where it is not. Another 8 MiB can be in writing: 16 MiB, of the 64 that the number of connections leaves for all else.
+/// Bytes that wait: some 20,000 lines, a third of a second of them where a server is at its limit, minutes where it is not.
+/// The memory that they take is up to twice that: 16 MiB, of the 64 that the number of connections leaves for all else.
 const MAX_WAITING: usize = 8 * 1024 * 1024;
+/// Losses are reported this often at most.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// So many of the newest events are kept for the status page.
 const RECENT: usize = 50;
 
 /// The audit trail of a running server.
 #[derive(Debug)]
 pub struct Audit {
-    place: Place,
-    recent: Option<Mutex<VecDeque<Event>>>,
+    destination: Destination,
+    recent: Option<Mutex<VecDeque<Arc<Event>>>>,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Destination {
     /// Among the lines of the log.
     Log {
         written: AtomicU64,
@@ -46,28 +49,30 @@ enum Place {
     },
     Writer(Writer),
     /// Events are looked at on the status page alone.
-    Nowhere,
+    None,
 }
 
 impl Audit {
-    /// Opens the place that the configuration names, and starts the thread that writes to it. With nowhere to write to, the
-    /// newest events are kept for the status page if `keeps_recent`; else there is no audit trail at all.
+    /// Opens what the configuration names, and starts the thread that writes to it. With nothing to write to, the newest
+    /// events are kept for the status page if `keeps_recent`; else there is no audit trail at all.
     ///
     /// # Errors
     ///
     /// What the system says to the file, or to one thread more.
     pub fn start(config: &AuditConfig, keeps_recent: bool) -> io::Result<Option<Self>> {
-        let place = match config {
-            AuditConfig::Log => Place::Log { written: AtomicU64::new(0), lost: AtomicU64::new(0) },
-            AuditConfig::Stdout | AuditConfig::Journal => Place::Writer(start(Sink::Stdout, MAX_WAITING)?),
-            AuditConfig::File(path) => Place::Writer(start(Sink::file(path)?, MAX_WAITING)?),
-            AuditConfig::Off if keeps_recent => Place::Nowhere,
+        let destination = match config {
+            AuditConfig::Log => Destination::Log { written: AtomicU64::new(0), lost: AtomicU64::new(0) },
+            AuditConfig::Stdout | AuditConfig::Journal => {
+                Destination::Writer(start(Sink::Stream(rustix::stdio::stdout()), MAX_WAITING)?)
+            }
+            AuditConfig::File(path) => Destination::Writer(start(Sink::file(path)?, MAX_WAITING)?),
+            AuditConfig::Off if keeps_recent => Destination::None,
             AuditConfig::Off => return Ok(None),
         };
-        Ok(Some(Self { place, recent: keeps_recent.then(Mutex::default) }))
+        Ok(Some(Self { destination, recent: keeps_recent.then(Mutex::default) }))
     }
 
-    /// Returns the error that [`Self::start`] would, and leaves the place as it is.
+    /// Returns the error that [`Self::start`] would, and changes nothing.
     ///
     /// # Errors
     ///
@@ -78,31 +83,31 @@ impl Audit {
 
     /// Returns whether the lines go among those of the log.
     pub fn is_in_log(&self) -> bool {
-        matches!(self.place, Place::Log { .. })
+        matches!(self.destination, Destination::Log { .. })
     }
 
     /// Takes an event. Never waits for the disk or the log's reader.
     pub fn record(&self, event: Event) {
-        match &self.place {
-            Place::Log { written, lost } if log::takes_audit_lines() => {
-                let count = if line::write_to_log(&event) { written } else { lost };
+        match &self.destination {
+            Destination::Log { written, lost } if line::is_logged(&event) => {
+                let count = if log::write(line::log_line(&event)) { written } else { lost };
                 count.fetch_add(1, Ordering::Relaxed);
             }
-            Place::Writer(writer) => {
-                writer.push(&line::record(&event));
+            Destination::Writer(writer) => {
+                writer.push(line::record(&event));
             }
-            Place::Log { .. } | Place::Nowhere => {}
+            Destination::Log { .. } | Destination::None => {}
         }
         if let Some(recent) = &self.recent {
             let mut recent = recent.lock();
-            recent.push_front(event);
+            recent.push_front(Arc::new(event));
             recent.truncate(RECENT);
         }
     }
 
     /// Goes over to a new file, after the old one was moved away.
     pub fn reopen(&self) {
-        if let Place::Writer(writer) = &self.place {
+        if let Destination::Writer(writer) = &self.destination {
             writer.reopen();
         }
     }
@@ -110,10 +115,10 @@ impl Audit {
     /// Writes what is waiting. Returns false when that takes too long.
     ///
     /// Blocks; not for an async task.
-    pub fn flush(&self, patience: Duration) -> bool {
-        match &self.place {
-            Place::Writer(writer) => writer.flush(patience),
-            Place::Log { .. } | Place::Nowhere => true,
+    pub fn flush(&self, timeout: Duration) -> bool {
+        match &self.destination {
+            Destination::Writer(writer) => writer.flush(timeout),
+            Destination::Log { .. } | Destination::None => true,
         }
     }
 
@@ -129,28 +134,28 @@ impl Audit {
     }
 
     fn counts(&self) -> Counts {
-        match &self.place {
-            Place::Log { written, lost } => Counts {
+        match &self.destination {
+            Destination::Log { written, lost } => Counts {
                 written: written.load(Ordering::Relaxed),
                 queue_full: lost.load(Ordering::Relaxed),
                 write_failed: 0,
             },
-            Place::Writer(writer) => writer.counts(),
-            Place::Nowhere => Counts::default(),
+            Destination::Writer(writer) => writer.counts(),
+            Destination::None => Counts::default(),
         }
     }
 
     /// Returns the newest events, newest first, each as a JSON object.
     pub fn recent(&self) -> Vec<Value> {
-        let Some(recent) = &self.recent else { return Vec::new() };
-        recent.lock().iter().map(line::json).collect()
+        // Copied, so that no handout waits for the making of JSON.
+        let recent = self.recent.as_ref().map(|recent| recent.lock().clone()).unwrap_or_default();
+        recent.iter().map(|event| line::json(event)).collect()
     }
 }
 
 fn start(sink: Sink, max_waiting: usize) -> io::Result<Writer> {
-    let writer = Writer::new(Options { thread: "audit", max_waiting, gap, report });
-    writer.start(sink)?;
-    Ok(writer)
+    let options = Options { thread: "audit", max_waiting, gap, report, report_every: REPORT_EVERY };
+    Writer::start(options, sink)
 }
 
 /// The line that says how many others are missing.

@@ -3,7 +3,6 @@
 //! Lines go through a queue to a thread of their own, and so does everything else that is said on stderr. Nobody waits
 //! for its reader, who may be a terminal after Ctrl-S, a paused container or a full disk.
 
-use std::borrow::Cow;
 use std::io::{self, IsTerminal as _};
 use std::panic;
 use std::sync::{LazyLock, OnceLock};
@@ -19,23 +18,26 @@ use tracing_subscriber::{Registry, fmt, reload};
 
 use super::sink::Sink;
 use super::time::rfc_3339;
-use super::writer::{Options, Writer};
+use super::writer::{Counts, Options, Writer};
 use crate::config::{LogConfig, LogFormat, LogLevel};
 use crate::printable::{escaped, excerpt, put_json};
-
-/// What audit lines are called in the log, for filters.
-pub(super) const AUDIT_TARGET: &str = "audit";
 
 /// Bytes that wait: some 6,000 audit lines, or six seconds of a thousand handouts each.
 const MAX_WAITING: usize = 2 * 1024 * 1024;
 /// At the end of the process, a reader that is stuck is waited for no longer than this.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-static WRITER: LazyLock<Writer> = LazyLock::new(|| {
-    let writer = Writer::new(Options { thread: "log", max_waiting: MAX_WAITING, gap, report: |_, _| {} });
-    // A machine without room for a thread has lines wait until the queue is full; then they are lost, and counted.
-    let _ = writer.start(Sink::Stderr);
-    writer
+/// None on a machine without room for a thread.
+static WRITER: LazyLock<Option<Writer>> = LazyLock::new(|| {
+    let options = Options {
+        thread: "log",
+        max_waiting: MAX_WAITING,
+        gap,
+        // The gap says so in the log itself.
+        report: |_, _| {},
+        report_every: Duration::MAX,
+    };
+    Writer::start(options, Sink::Stream(rustix::stdio::stderr())).ok()
 });
 static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 static FORM: OnceLock<Form> = OnceLock::new();
@@ -55,7 +57,7 @@ pub struct LastLines;
 impl Drop for LastLines {
     fn drop(&mut self) {
         // Nowhere is left to report it to.
-        let _ = WRITER.flush(FLUSH_TIMEOUT);
+        let _ = WRITER.as_ref().map(|writer| writer.flush(FLUSH_TIMEOUT));
     }
 }
 
@@ -64,7 +66,7 @@ struct Line(Form);
 
 impl io::Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        write(&fit(line, self.0));
+        write(fit(line.to_vec(), self.0));
         Ok(line.len())
     }
 
@@ -101,25 +103,23 @@ pub fn init(config: LogConfig, no_color: bool) {
 pub fn report_panics() {
     panic::set_hook(Box::new(|panic| {
         // It may hold what a stranger sent.
-        let text = panic.to_string().replace('\n', " ");
-        let text = excerpt(text);
+        let text = excerpt(panic.to_string().replace('\n', " "));
         if LEVEL.get().is_some() {
             tracing::error!(thread = thread::current().name(), "{text}");
         } else {
-            write(format!("{text}\n").as_bytes());
+            write(format!("{text}\n").into_bytes());
         }
     }));
 }
 
 /// Puts whole lines among those of the log, as they are. Returns false when they are lost. Never waits.
-pub(crate) fn write(lines: &[u8]) -> bool {
-    WRITER.push(lines)
+pub(crate) fn write(lines: Vec<u8>) -> bool {
+    WRITER.as_ref().is_some_and(|writer| writer.push(lines))
 }
 
 /// Returns how many lines of the log were lost: they waited for a reader in vain, or could not be written.
 pub fn lines_lost() -> u64 {
-    let counts = WRITER.counts();
-    counts.queue_full + counts.write_failed
+    WRITER.as_ref().map(Writer::counts).map_or(0, Counts::lost)
 }
 
 /// Changes how much is logged, from here on.
@@ -130,9 +130,9 @@ pub fn set_level(level: LogLevel) {
     }
 }
 
-/// Returns whether audit lines are wanted among those of the log.
-pub(super) fn takes_audit_lines() -> bool {
-    tracing::enabled!(target: AUDIT_TARGET, Level::INFO)
+/// Returns whether the log has lines of this level.
+pub(super) fn takes(level: Level) -> bool {
+    level <= LevelFilter::current()
 }
 
 /// Returns the form of the log's lines, for those that are not made here.
@@ -142,21 +142,36 @@ pub(super) fn form() -> Form {
 
 /// The line that says how many others are missing.
 fn gap(lost: u64) -> String {
-    let time = rfc_3339(SystemClock.now().wall);
-    match form() {
-        Form::Json => format!(
-            "{{\"timestamp\":\"{time}\",\"level\":\"ERROR\",\"message\":\"{lost} log lines were lost\",\"lines\":{lost}}}\n"
-        ),
-        Form::Text { .. } => format!("{time} ERROR {lost} log lines were lost lines={lost}\n"),
+    let now = SystemClock.now().wall;
+    if form() != Form::Json {
+        return text_line(now, Level::ERROR, &format!("{lost} log lines were lost lines={lost}"));
     }
+    let time = rfc_3339(now);
+    format!(
+        "{{\"timestamp\":\"{time}\",\"level\":\"ERROR\",\"message\":\"{lost} log lines were lost\",\"lines\":{lost}}}\n"
+    )
+}
+
+/// Returns a line for people, as `tracing-subscriber` makes them.
+pub(super) fn text_line(time: Duration, level: Level, text: &str) -> String {
+    let time = rfc_3339(time);
+    if form() != (Form::Text { ansi: true }) {
+        return format!("{time} {level:>5} {text}\n");
+    }
+    let color = match level {
+        Level::INFO => 32,
+        Level::WARN => 33,
+        _ => 31,
+    };
+    format!("\x1b[2m{time}\x1b[0m \x1b[{color}m{level:>5}\x1b[0m {text}\n")
 }
 
 /// Escapes what is hidden in a line: all but its end, and the colors that the formatter has given it. (It escapes those
 /// in messages and values itself.)
-pub(super) fn fit(line: &[u8], form: Form) -> Cow<'_, [u8]> {
-    let content = line.strip_suffix(b"\n").unwrap_or(line);
+pub(super) fn fit(line: Vec<u8>, form: Form) -> Vec<u8> {
+    let content = line.strip_suffix(b"\n").unwrap_or(&line);
     if content.iter().all(|byte| matches!(byte, b' '..=b'~')) {
-        return Cow::Borrowed(line);
+        return line;
     }
     let content = String::from_utf8_lossy(content);
     let mut text = match form {
@@ -170,7 +185,7 @@ pub(super) fn fit(line: &[u8], form: Form) -> Cow<'_, [u8]> {
         Form::Text { ansi: false } => escaped(content),
     };
     text.push('\n');
-    Cow::Owned(text.into_bytes())
+    text.into_bytes()
 }
 
 /// Libraries below are heard from `warn` on, whatever the level: hyper and rustls say at `trace` what went over the
@@ -189,7 +204,6 @@ fn targets(level: LogLevel) -> Targets {
         .with_target("token_provider", level)
         .with_target("token_provider_server", level)
         .with_target("here_sandbox", level)
-        .with_target(AUDIT_TARGET, level)
 }
 
 #[cfg(test)]
@@ -203,13 +217,13 @@ mod tests {
         let all: String = ('\0'..=char::MAX).collect();
         let json = serde_json::to_string(&all).expect("is text") + "\n";
         for (form, line) in [(Form::Json, &json), (Form::Text { ansi: false }, &(all.clone() + "\n"))] {
-            let line = fit(line.as_bytes(), form);
+            let line = fit(line.clone().into_bytes(), form);
             let text = str::from_utf8(&line).expect("is text").strip_suffix('\n').expect("ends");
             assert!(!text.contains(is_hidden), "{form:?}");
             assert!(form != Form::Json || serde_json::from_str::<String>(text).is_ok_and(|read| read == all));
         }
         let colored = b"\x1b[2mnow\x1b[0m \xe2\x80\xaeevil\nINFO\n";
-        let fitted = fit(colored, Form::Text { ansi: true });
-        assert_eq!(fitted, &b"\x1b[2mnow\x1b[0m \\u{202e}evil\\nINFO\n"[..]);
+        let fitted = fit(colored.to_vec(), Form::Text { ansi: true });
+        assert_eq!(fitted, b"\x1b[2mnow\x1b[0m \\u{202e}evil\\nINFO\n");
     }
 }

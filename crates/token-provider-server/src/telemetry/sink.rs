@@ -16,13 +16,10 @@ const MODE: u32 = 0o600;
 
 #[derive(Debug)]
 pub(super) enum Sink {
-    Stderr,
-    Stdout,
+    /// Standard output or error.
+    Stream(BorrowedFd<'static>),
     /// A file that is appended to.
-    File {
-        path: PathBuf,
-        file: File,
-    },
+    File { path: PathBuf, file: File },
 }
 
 impl Sink {
@@ -47,7 +44,7 @@ impl Sink {
     /// Opens the file at the same path, where another one may be now. `None` for a stream.
     pub(super) fn reopened(&self) -> io::Result<Option<Self>> {
         match self {
-            Self::Stderr | Self::Stdout => Ok(None),
+            Self::Stream(_) => Ok(None),
             Self::File { path, .. } => Self::file(path).map(Some),
         }
     }
@@ -63,8 +60,7 @@ fn options() -> OpenOptions {
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Stderr => write_to_stream(rustix::stdio::stderr(), bytes),
-            Self::Stdout => write_to_stream(rustix::stdio::stdout(), bytes),
+            Self::Stream(stream) => write_to_stream(*stream, bytes),
             Self::File { file, .. } => file.write(bytes),
         }
     }
@@ -91,7 +87,7 @@ fn write_to_stream(stream: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
 
 /// Writes whole lines after what is left of a torn one, and returns how many are written. A line that is torn now counts as
 /// written: its end comes first next time.
-pub(super) fn write_lines(out: &mut impl Write, lines: &[u8], torn: &mut Vec<u8>) -> (usize, io::Result<()>) {
+pub(super) fn write_lines(out: &mut impl Write, lines: &[u8], torn: &mut Vec<u8>) -> (u64, io::Result<()>) {
     let (done, result) = write_some(out, torn);
     torn.drain(..done);
     if result.is_err() {
@@ -107,12 +103,13 @@ pub(super) fn write_lines(out: &mut impl Write, lines: &[u8], torn: &mut Vec<u8>
     (written, result)
 }
 
-pub(super) fn count_lines(text: &[u8]) -> usize {
-    text.split(|byte| *byte == b'\n').count() - 1
+pub(super) fn count_lines(text: &[u8]) -> u64 {
+    let count = text.split(|byte| *byte == b'\n').count() - 1;
+    count.try_into().expect("a count of bytes in memory fits")
 }
 
 /// Writes as much as can be written.
-pub(super) fn write_some(out: &mut impl Write, mut bytes: &[u8]) -> (usize, io::Result<()>) {
+fn write_some(out: &mut impl Write, mut bytes: &[u8]) -> (usize, io::Result<()>) {
     let length = bytes.len();
     let result = loop {
         if bytes.is_empty() {

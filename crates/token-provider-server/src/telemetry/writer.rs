@@ -5,267 +5,255 @@
 //! are not counted as lost, and no mark is left where lines are missing.
 
 use std::io;
+use std::iter;
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::sink::{Sink, count_lines, write_lines, write_some};
+use super::sink::{Sink, count_lines, write_lines};
 
 /// Lines come a little late, many in one write, rather than each with a wake-up and a write of its own.
 const PAUSE: Duration = Duration::from_millis(25);
-/// Losses are reported this often at most.
-const REPORT_EVERY: Duration = Duration::from_secs(60);
-/// A buffer that was longer than this gives its memory back.
-const USUAL_LENGTH: usize = 64 * 1024;
+/// About so many bytes are written at once.
+const BATCH: usize = 64 * 1024;
 
 /// Writes whole lines on a thread of its own, which ends after the last line once this is dropped.
 #[derive(Debug)]
-pub(super) struct Writer(Arc<Shared>);
+pub(super) struct Writer {
+    queue: Sender<Message>,
+    thread: Thread,
+    shared: Arc<Shared>,
+}
 
 /// How one writer differs from another.
 #[derive(Debug)]
 pub(super) struct Options {
     pub(super) thread: &'static str,
-    /// Bytes that wait to be written. Those that are being written come on top, and are no more.
+    /// Bytes that wait to be written, or are being written.
     pub(super) max_waiting: usize,
     /// Makes the line that stands where lines are missing.
     pub(super) gap: fn(u64) -> String,
     /// Is told how many lines were lost since the last time, and the error if one could not be written.
     pub(super) report: fn(u64, Option<io::ErrorKind>),
+    /// Losses are reported this often at most.
+    pub(super) report_every: Duration,
 }
 
 /// What became of lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) written: u64,
-    /// Lost, as too many waited.
-    pub(super) queue_full: u64,
-    /// Lost, as they could not be written.
-    pub(super) write_failed: u64,
+pub struct Counts {
+    /// Lines written.
+    pub written: u64,
+    /// Lines lost because too many waited.
+    pub queue_full: u64,
+    /// Lines lost because they could not be written.
+    pub write_failed: u64,
 }
 
 #[derive(Debug)]
 struct Shared {
     options: Options,
     state: Mutex<State>,
-    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each of them is true or false whatever the others are")]
 struct State {
-    waiting: Vec<u8>,
-    counts: Counts,
-    /// Lines were lost after those that wait. No other is taken before they are written, so that the gap is marked in the
+    /// Bytes.
+    waiting: usize,
+    /// Lines lost after those that wait. No other is taken before the thread has come to the gap, so that it is marked in the
     /// right place.
-    is_full: bool,
-    is_writing: bool,
-    reopens: bool,
-    /// Somebody waits until all is written.
-    is_urgent: bool,
-    is_closed: bool,
+    missing: u64,
+    counts: Counts,
     reported: u64,
     reported_at: Option<Instant>,
     error: Option<io::ErrorKind>,
 }
 
-/// The end where lines are written.
+#[derive(Debug)]
+enum Message {
+    Lines(Vec<u8>),
+    /// Lines are missing here.
+    Gap,
+    Reopen,
+    Flush(Sender<()>),
+}
+
+/// The thread's side of the queue.
 struct Output {
+    shared: Arc<Shared>,
     sink: Sink,
+    batch: Vec<u8>,
     /// The end of a line whose beginning is written.
     torn: Vec<u8>,
-    /// Losses that are marked.
-    marked: u64,
+    /// Lines missing before the batch, where no mark says so yet.
+    unmarked: u64,
 }
 
 impl Writer {
-    /// Makes a writer whose lines wait until it is started.
-    pub(super) fn new(options: Options) -> Self {
-        Self(Arc::new(Shared { options, state: Mutex::default(), changed: Condvar::new() }))
-    }
-
     /// Starts the thread that writes.
-    pub(super) fn start(&self, sink: Sink) -> io::Result<()> {
-        let shared = Arc::clone(&self.0);
-        let name = shared.options.thread.to_owned();
-        let output = Output { sink, torn: Vec::new(), marked: 0 };
-        thread::Builder::new().name(name).spawn(move || shared.run(output)).map(drop)
+    pub(super) fn start(options: Options, sink: Sink) -> io::Result<Self> {
+        let (queue, messages) = mpsc::channel();
+        let name = options.thread.to_owned();
+        let shared = Arc::new(Shared { options, state: Mutex::default() });
+        let output = Output::new(Arc::clone(&shared), sink);
+        let thread = thread::Builder::new().name(name).spawn(move || output.run(&messages))?;
+        Ok(Self { queue, thread: thread.thread().clone(), shared })
     }
 
     /// Takes whole lines, or none of them and counts them as lost. Never waits for the disk or the reader.
-    pub(super) fn push(&self, lines: &[u8]) -> bool {
-        let Shared { options, changed, .. } = &*self.0;
-        let mut state = self.0.lock();
-        let was_idle = state.waiting.is_empty() && !state.is_full;
-        state.is_full |= state.waiting.len() + lines.len() > options.max_waiting;
-        let is_taken = !state.is_full;
-        let mut report = None;
-        if is_taken {
-            state.waiting.extend_from_slice(lines);
-        } else {
-            state.counts.queue_full += count(lines);
-            report = state.losses_to_report(false);
+    pub(super) fn push(&self, lines: Vec<u8>) -> bool {
+        let mut state = self.shared.state.lock();
+        if state.missing == 0 && state.waiting + lines.len() <= self.shared.options.max_waiting {
+            state.waiting += lines.len();
+            self.send(Message::Lines(lines));
+            return true;
         }
+        if state.missing == 0 {
+            self.send(Message::Gap);
+        }
+        let lost = count_lines(&lines);
+        state.missing += lost;
+        state.counts.queue_full += lost;
         drop(state);
-        if was_idle {
-            changed.notify_all();
-        }
-        if let Some((lines, error)) = report {
-            (options.report)(lines, error);
-        }
-        is_taken
+        self.shared.report(false);
+        false
     }
 
     /// Goes over to a new file at the path of the old one, which was moved away.
     pub(super) fn reopen(&self) {
-        self.0.lock().reopens = true;
-        self.0.changed.notify_all();
+        self.send(Message::Reopen);
     }
 
     pub(super) fn counts(&self) -> Counts {
-        self.0.lock().counts
+        self.shared.state.lock().counts
     }
 
     /// Waits until all lines are written, or lost. Returns false when that takes too long.
-    pub(super) fn flush(&self, patience: Duration) -> bool {
-        let Shared { options, changed, .. } = &*self.0;
-        let mut state = self.0.lock();
-        state.is_urgent = true;
-        changed.notify_all();
-        let is_busy = |state: &mut State| state.is_writing || state.has_work();
-        let waited = changed.wait_timeout_while(state, patience, is_busy);
-        let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.is_urgent = false;
-        let report = state.losses_to_report(true);
-        drop(state);
-        if let Some((lines, error)) = report {
-            (options.report)(lines, error);
-        }
-        !timeout.timed_out()
+    pub(super) fn flush(&self, timeout: Duration) -> bool {
+        let (done, is_done) = mpsc::channel();
+        self.send(Message::Flush(done));
+        // It may be pausing.
+        self.thread.unpark();
+        let is_flushed = is_done.recv_timeout(timeout).is_ok();
+        self.shared.report(true);
+        is_flushed
     }
-}
 
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.0.lock().is_closed = true;
-        self.0.changed.notify_all();
+    fn send(&self, message: Message) {
+        // Fails when the thread has panicked: then lines wait until the queue is full, and are lost and counted.
+        let _ = self.queue.send(message);
     }
 }
 
 impl Shared {
-    fn run(&self, mut output: Output) {
-        let mut lines = Vec::new();
-        let mut state = self.lock();
-        loop {
-            state.is_writing = false;
-            self.changed.notify_all();
-            let is_idle = |state: &mut State| !state.has_work() && !state.is_closed;
-            state = self.changed.wait_while(state, is_idle).unwrap_or_else(PoisonError::into_inner);
-            if !state.has_work() {
-                return;
-            }
-            state.is_writing = true;
-            mem::swap(&mut lines, &mut state.waiting);
-            let reopens = mem::take(&mut state.reopens);
-            let lost = state.counts.lost();
-            let lost_before = if mem::take(&mut state.is_full) { output.marked } else { lost };
-            drop(state);
-
-            let lost_by_reopening = if reopens { output.reopen() } else { 0 };
-            output.mark(lost_before, self.options.gap);
-            let (written, result) = output.write(&lines);
-            if result.is_ok() {
-                output.mark(lost, self.options.gap);
-            }
-
-            state = self.lock();
-            state.counts.written += written;
-            state.counts.write_failed += lost_by_reopening + count(&lines) - written;
-            state.error = result.err().map(|error| error.kind()).or(state.error);
-            if let Some((lines, error)) = state.losses_to_report(false) {
-                drop(state);
-                (self.options.report)(lines, error);
-                state = self.lock();
-            }
-            lines.clear();
-            lines.shrink_to(USUAL_LENGTH);
-            let may_rest = |state: &mut State| !state.is_urgent && !state.is_closed;
-            let rested = self.changed.wait_timeout_while(state, PAUSE, may_rest);
-            state = rested.unwrap_or_else(PoisonError::into_inner).0;
+    /// Reports losses: the first at once, more of them not too often.
+    fn report(&self, is_last: bool) {
+        let mut state = self.state.lock();
+        let lost = state.counts.lost() - state.reported;
+        let is_early = state.reported_at.is_some_and(|at| at.elapsed() < self.options.report_every);
+        if lost == 0 || (is_early && !is_last) {
+            return;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn has_work(&self) -> bool {
-        !self.waiting.is_empty() || self.is_full || self.reopens
-    }
-
-    fn losses_to_report(&mut self, is_last: bool) -> Option<(u64, Option<io::ErrorKind>)> {
-        let lost = self.counts.lost() - self.reported;
-        let is_time = is_last || self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
-        if lost == 0 || !is_time {
-            return None;
-        }
-        self.reported += lost;
-        self.reported_at = Some(Instant::now());
-        Some((lost, self.error.take()))
+        state.reported += lost;
+        state.reported_at = Some(Instant::now());
+        let error = state.error.take();
+        drop(state);
+        (self.options.report)(lost, error);
     }
 }
 
 impl Counts {
-    fn lost(self) -> u64 {
+    pub(super) fn lost(self) -> u64 {
         self.queue_full + self.write_failed
     }
 }
 
 impl Output {
-    /// Returns how many lines are written, and why not all of them.
-    fn write(&mut self, lines: &[u8]) -> (u64, io::Result<()>) {
-        let (written, result) = write_lines(&mut self.sink, lines, &mut self.torn);
-        (number(written), result)
+    fn new(shared: Arc<Shared>, sink: Sink) -> Self {
+        Self { shared, sink, batch: Vec::new(), torn: Vec::new(), unmarked: 0 }
     }
 
-    fn mark(&mut self, lost: u64, gap: fn(u64) -> String) {
-        if lost > self.marked && self.write(gap(lost - self.marked).as_bytes()).0 == 1 {
-            self.marked = lost;
+    fn run(mut self, messages: &Receiver<Message>) {
+        loop {
+            match messages.recv_timeout(self.shared.options.report_every) {
+                Ok(first) => iter::once(first).chain(messages.try_iter()).for_each(|next| self.take(next)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.write();
+            thread::park_timeout(PAUSE);
         }
     }
 
-    /// Returns how many lines are lost by it: one, where the end of a torn one still does not fit into the old file. If the
-    /// new one cannot be opened, the old one stays in use.
-    fn reopen(&mut self) -> u64 {
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Lines(lines) => {
+                self.batch.extend(lines);
+                if self.batch.len() >= BATCH {
+                    self.write();
+                }
+            }
+            Message::Gap => {
+                self.write();
+                self.unmarked += mem::take(&mut self.shared.state.lock().missing);
+            }
+            Message::Reopen => {
+                self.write();
+                self.reopen();
+            }
+            Message::Flush(done) => {
+                self.write();
+                // Nobody waits any more where it took too long.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    /// Writes the batch, after a mark where lines are missing before it.
+    fn write(&mut self) {
+        if self.unmarked > 0 {
+            let gap = (self.shared.options.gap)(self.unmarked);
+            if write_lines(&mut self.sink, gap.as_bytes(), &mut self.torn).0 == 1 {
+                self.unmarked = 0;
+            }
+        }
+        let (written, result) = write_lines(&mut self.sink, &self.batch, &mut self.torn);
+        let lost = count_lines(&self.batch) - written;
+        self.unmarked += lost;
+        let mut state = self.shared.state.lock();
+        state.waiting -= self.batch.len();
+        state.counts.written += written;
+        state.counts.write_failed += lost;
+        state.error = result.err().map(|error| error.kind()).or(state.error);
+        drop(state);
+        self.batch.clear();
+        self.shared.report(false);
+    }
+
+    /// If the new file cannot be opened, the old one stays in use.
+    fn reopen(&mut self) {
         match self.sink.reopened() {
             Ok(Some(sink)) => {
-                let (done, _) = write_some(&mut self.sink, &self.torn);
-                let is_lost = done < self.torn.len();
-                self.torn.clear();
                 self.sink = sink;
+                // Its end did not fit into the old file just now.
+                if !self.torn.is_empty() {
+                    self.torn.clear();
+                    self.unmarked += 1;
+                    self.shared.state.lock().counts.write_failed += 1;
+                }
                 tracing::debug!("audit file reopened");
-                is_lost.into()
             }
-            Ok(None) => 0,
+            Ok(None) => {}
             Err(error) => {
                 tracing::error!(%error, "the audit file cannot be opened again; still writing to the old one");
-                0
             }
         }
     }
-}
-
-fn count(lines: &[u8]) -> u64 {
-    number(count_lines(lines))
-}
-
-fn number(count: usize) -> u64 {
-    u64::try_from(count).expect("a count of lines in memory fits")
 }
 
 #[cfg(test)]

@@ -213,6 +213,21 @@ async fn audit_trail_on_stdout_that_nobody_reads_holds_up_nothing() {
     assert!(pipe.read().trim().is_empty(), "no line has a part in the pipe");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn audit_trail_in_a_log_that_nobody_reads_counts_what_is_lost_whatever_the_logs_form() {
+    for form in ["json", "text"] {
+        let folder = Folder::new();
+        let mut pipe = FullPipe::new(&folder);
+        let server = Server::start(&folder, &format!("log.format = '{form}'\n"), |command| {
+            command.stderr(pipe.writer());
+        })
+        .await;
+        server.hand_out_until("token_provider_audit_lines_lost_total{reason=\"queue_full\"}").await;
+        server.end().await;
+        assert!(pipe.read().trim().is_empty(), "{form}: no line has a part in the pipe");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn log_on_a_full_disk_holds_up_nothing_and_is_counted() {

@@ -8,8 +8,10 @@ use std::path::Path;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::support::port::Port;
 use super::support::program::{Folder, Running};
 use super::support::wire::{Connection, get};
 use super::support::within;
@@ -86,6 +88,27 @@ async fn hundred_thousand_handouts_are_as_many_lines() {
         assert_eq!((&line["outcome"], &line["status"]), (&"handed_out".into(), &200.into()), "{line}");
         assert_eq!(line["fingerprint"].as_str().map(str::len), Some(12), "{line}");
         assert!(requests.insert(line["request_id"].as_str().expect("is text")), "twice: {line}");
+    }
+}
+
+#[tokio::test]
+async fn request_that_fails_is_a_warning_in_the_log_wherever_the_trail_goes() {
+    for audit in ["log", "stdout", "off"] {
+        let folder = Folder::new();
+        // Nobody listens there.
+        let endpoint = "http://127.0.0.1:1/oauth2/token";
+        let credential = "here.access.key.id = id\nhere.access.key.secret = secret\n";
+        folder
+            .write("credentials.properties", &format!("{credential}here.token.endpoint.url = {endpoint}\n"));
+        let callers = Port::new();
+        let config = format!("listen = ['{}']\naudit.to = '{audit}'\nlog.level = 'warn'\n", callers.address);
+        folder.write("token-provider.toml", &config);
+        let mut server = folder.start(&["serve"]);
+        within("the start", async { while TcpStream::connect(callers.address).await.is_err() {} }).await;
+        assert_eq!(get(callers.address, "/getToken").await.status, 503, "{audit}");
+        server.logged("no token for a caller").await;
+        let line = server.last_line();
+        assert!(line.contains(r#""level":"WARN""#), "{audit}: {line}");
     }
 }
 

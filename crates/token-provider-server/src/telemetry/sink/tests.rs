@@ -25,7 +25,7 @@ impl Write for Disk {
     }
 }
 
-fn write(sink: &mut Sink, lines: &[u8]) -> (usize, io::Result<()>) {
+fn write(sink: &mut Sink, lines: &[u8]) -> (u64, io::Result<()>) {
     write_lines(sink, lines, &mut Vec::new())
 }
 
@@ -42,7 +42,7 @@ fn torn_line_is_finished_when_there_is_room_again() {
         assert!(result.is_ok() && torn.is_empty(), "{room}");
         let text = String::from_utf8(disk.content).expect("is text");
         let lines: Vec<_> = text.split_inclusive('\n').collect();
-        assert_eq!(lines.len(), first + none + second, "{room}: {text}");
+        assert_eq!(lines.len() as u64, first + none + second, "{room}: {text}");
         assert!(lines.iter().all(|line| line.len() == 6), "{room}: {text}");
         assert!(text.ends_with("later\n"), "{room}: {text}");
     }

@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 
@@ -20,14 +21,9 @@ fn line(number: usize) -> Vec<u8> {
 
 fn start(sink: Sink) -> Writer {
     let gap = |lost| format!("{lost} lost\n");
-    let options = Options { thread: "test", max_waiting: ROOM * LINE, gap, report: |_, _| {} };
-    let writer = Writer::new(options);
-    writer.start(sink).expect("starts");
-    writer
-}
-
-fn lost(writer: &Writer) -> usize {
-    usize::try_from(writer.counts().lost()).expect("is small")
+    let report_every = Duration::from_secs(60);
+    let options = Options { thread: "test", max_waiting: ROOM * LINE, gap, report: |_, _| {}, report_every };
+    Writer::start(options, sink).expect("starts")
 }
 
 /// A file that fails as a full disk does (full(4)), until it is replaced and reopened.
@@ -46,15 +42,11 @@ fn lines_keep_their_order_and_a_gap_is_where_lines_are_missing() {
     // All that fits into the pipe.
     file.write_all(&vec![b' '; 65_536]).expect("fits");
     let writer = start(Sink::File { path: PathBuf::new(), file });
-    assert!(writer.push(&line(0)));
-    while !writer.0.lock().is_writing {
-        thread::yield_now();
-    }
-    // The thread is stuck from here on.
+    // The thread is stuck with the first of them.
     let count = 2 * ROOM;
-    let taken = 1 + (1..count).filter(|number| writer.push(&line(*number))).count();
-    let lost = lost(&writer);
-    assert_eq!((taken, lost), (1 + ROOM, ROOM - 1));
+    let taken = (0..count).filter(|number| writer.push(line(*number))).count();
+    let lost = usize::try_from(writer.counts().lost()).expect("is small");
+    assert_eq!((taken, lost), (ROOM, ROOM));
     assert!(!writer.flush(Duration::from_millis(1)), "nobody reads");
 
     reader.read_exact(&mut vec![0; 65_536]).expect("is there");
@@ -71,7 +63,7 @@ fn lines_keep_their_order_and_a_gap_is_where_lines_are_missing() {
     assert!(numbers.eq((0..taken).map(Ok)), "what was taken, in order");
     assert_eq!(lines.len(), taken + 1);
 
-    assert!(writer.push(&line(count)) && writer.flush(LONG));
+    assert!(writer.push(line(count)) && writer.flush(LONG));
     let length = reader.read(&mut piece).expect("is open");
     assert_eq!(piece[..length], line(count), "the gap is told once");
     assert_eq!(writer.counts().written, taken as u64 + 1);
@@ -84,13 +76,13 @@ fn lines_that_cannot_be_written_are_counted_and_told_before_the_next() {
     let (path, sink) = full_disk(folder.path());
     let writer = start(sink);
     for number in 0..3 {
-        assert!(writer.push(&line(number)) && writer.flush(LONG));
+        assert!(writer.push(line(number)) && writer.flush(LONG));
         assert_eq!(writer.counts(), Counts { write_failed: number as u64 + 1, ..Counts::default() });
     }
     fs::remove_file(&path).expect("is there");
     writer.reopen();
-    assert!(writer.flush(LONG) && writer.push(b"more\n") && writer.flush(LONG));
-    assert!(writer.push(b"later\n") && writer.flush(LONG));
+    assert!(writer.flush(LONG) && writer.push(b"more\n".to_vec()) && writer.flush(LONG));
+    assert!(writer.push(b"later\n".to_vec()) && writer.flush(LONG));
     assert_eq!(fs::read_to_string(&path).expect("is there"), "3 lost\nmore\nlater\n");
 }
 
@@ -101,28 +93,66 @@ fn torn_line_whose_end_still_does_not_fit_when_reopened_is_lost() {
     let path = folder.path().join("audit.jsonl");
     for (place, lost) in [(path.as_path(), 0), (Path::new("/dev/full"), 1)] {
         let file = File::options().append(true).create(true).open(place).expect("can be opened");
-        let sink = Sink::File { path: path.clone(), file };
-        let mut output = Output { sink, torn: b"end\n".to_vec(), marked: 0 };
-        assert_eq!(output.reopen(), lost, "{}", place.display());
-        assert_eq!(output.write(b"next\n").0, 1);
+        let shared = Arc::clone(&start(Sink::file(&path).expect("can be opened")).shared);
+        let mut output = Output::new(shared, Sink::File { path: path.clone(), file });
+        output.torn = b"end\n".to_vec();
+        output.take(Message::Reopen);
+        assert_eq!(output.shared.state.lock().counts.lost(), lost, "{}", place.display());
+        output.shared.state.lock().waiting = 5;
+        output.take(Message::Lines(b"next\n".to_vec()));
+        output.write();
     }
-    assert_eq!(fs::read_to_string(&path).expect("is there"), "end\nnext\nnext\n");
+    assert_eq!(fs::read_to_string(&path).expect("is there"), "end\nnext\n1 lost\nnext\n");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
-fn losses_are_reported_at_once_then_once_a_minute_and_at_the_end() {
-    let mut state = State::default();
-    assert_eq!(state.losses_to_report(true), None);
-    state.counts.write_failed = 3;
-    state.error = Some(io::ErrorKind::StorageFull);
-    assert_eq!(state.losses_to_report(false), Some((3, Some(io::ErrorKind::StorageFull))));
-    state.counts.queue_full = 2;
-    assert_eq!(state.losses_to_report(false), None);
-    state.reported_at = Instant::now().checked_sub(REPORT_EVERY);
-    assert_eq!(state.losses_to_report(false), Some((2, None)));
-    state.counts.queue_full = 3;
-    assert_eq!(state.losses_to_report(false), None);
-    assert_eq!(state.losses_to_report(true), Some((1, None)));
+fn losses_are_reported_at_once_then_not_too_often_and_at_the_end() {
+    static REPORTS: Mutex<Vec<(u64, Option<io::ErrorKind>)>> = Mutex::new(Vec::new());
+    let report = |lines, error| REPORTS.lock().push((lines, error));
+    let report_every = Duration::from_secs(60);
+    let options = Options { thread: "test", max_waiting: 0, gap: |_| String::new(), report, report_every };
+    let shared = Shared { options, state: Mutex::default() };
+    let report = |is_last| {
+        shared.report(is_last);
+        mem::take(&mut *REPORTS.lock())
+    };
+    assert_eq!(report(true), []);
+    shared.state.lock().counts.write_failed = 3;
+    shared.state.lock().error = Some(io::ErrorKind::StorageFull);
+    assert_eq!(report(false), [(3, Some(io::ErrorKind::StorageFull))]);
+    shared.state.lock().counts.queue_full = 2;
+    assert_eq!(report(false), []);
+    shared.state.lock().reported_at = Instant::now().checked_sub(shared.options.report_every);
+    assert_eq!(report(false), [(2, None)]);
+    shared.state.lock().counts.queue_full = 3;
+    assert_eq!(report(false), []);
+    assert_eq!(report(true), [(1, None)]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn losses_are_reported_although_no_line_comes_any_more() {
+    static REPORTED: AtomicU64 = AtomicU64::new(0);
+    let folder = tempfile::tempdir().expect("can be made");
+    let (_, sink) = full_disk(folder.path());
+    let report = |lines, _| {
+        REPORTED.fetch_add(lines, Ordering::Relaxed);
+    };
+    let report_every = Duration::from_millis(200);
+    let options =
+        Options { thread: "test", max_waiting: 1000, gap: |_| "gap\n".to_owned(), report, report_every };
+    let writer = Writer::start(options, sink).expect("starts");
+    for _ in 0..3 {
+        // Each is written by itself; all but the first are lost too soon after a report.
+        assert!(writer.push(b"a\n".to_vec()));
+        while writer.shared.state.lock().waiting > 0 {
+            thread::yield_now();
+        }
+    }
+    while REPORTED.load(Ordering::Relaxed) < 3 {
+        thread::yield_now();
+    }
 }
 
 #[test]
@@ -130,8 +160,8 @@ fn what_waits_when_the_writer_is_dropped_is_written() {
     let folder = tempfile::tempdir().expect("can be made");
     let path = folder.path().join("file");
     let writer = start(Sink::file(&path).expect("can be opened"));
-    assert!(writer.push(b"a\n") && writer.flush(LONG) && writer.push(b"b\n"));
-    let shared = Arc::downgrade(&writer.0);
+    assert!(writer.push(b"a\n".to_vec()) && writer.flush(LONG) && writer.push(b"b\n".to_vec()));
+    let shared = Arc::downgrade(&writer.shared);
     drop(writer);
     while shared.strong_count() > 0 {
         thread::yield_now();
