@@ -48,18 +48,16 @@ pub(super) struct Known<'c> {
 pub(super) fn read(section: &mut Section<'_>, prefix: &str, known: &Known<'_>) -> PolicyConfig {
     let key = |name: &str| format!("{prefix}{name}");
 
-    let names = known.profiles.keys().map(String::as_str);
+    let names = || known.profiles.keys().cloned().collect();
     let profile = |text: &str| {
-        let is_known = known.profiles.contains_key(text);
-        is_known.then(|| text.to_owned()).ok_or_else(|| {
-            ReadError::unknown(text, names.clone(), "expected the name of a configured profile")
-        })
+        let name = known.profiles.contains_key(text).then(|| text.to_owned());
+        name.ok_or_else(|| ReadError::unknown("expected the name of a configured profile", names()))
     };
     let profiles = section.list(&key("profiles"), List::NotEmpty, profile);
     let profiles = profiles.unwrap_or_else(|| vec![known.default_profile.to_owned()]);
 
-    // A scope that no profile lists is refused whoever asks: to name it here is a slip, which would show as a
-    // caller's `invalid_scope` much later.
+    // Nobody gets a scope that no profile lists. Naming one here is a mistake, which would otherwise show only as a caller's
+    // `invalid_scope`.
     let listed =
         profiles.iter().filter_map(|name| known.profiles.get(name)).flat_map(|profile| &profile.scopes);
     let scopes = section.list(&key("scopes"), List::NotEmpty, |text: &str| {

@@ -1,7 +1,6 @@
 //! What is wrong with a configuration, and where. Nothing here ever holds a value that was read: a secret
 //! pasted into the wrong place must not come out again in a message or a log.
 
-use std::error::Error;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +14,8 @@ use crate::printable::excerpt;
 pub(super) const NOT_TEXT: &str = "expected UTF-8 text";
 
 /// Everything that is wrong with a configuration, in the order of the file: one edit can put it right.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
@@ -30,48 +30,25 @@ impl ConfigErrors {
     }
 }
 
-impl From<ConfigError> for ConfigErrors {
-    fn from(error: ConfigError) -> Self {
-        Self(vec![error])
-    }
-}
-
-impl fmt::Display for ConfigErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&lines.join("\n"))
-    }
-}
-
-impl Error for ConfigErrors {}
-
-/// One thing that is wrong: the place, the key, and what was expected there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One thing that is wrong: the place, and what was expected there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {message}")]
 pub struct ConfigError {
     place: Place,
-    key: String,
     message: String,
 }
 
 impl ConfigError {
-    pub(super) fn new(place: Place, key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { place, key: key.into(), message: message.into() }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names_the_key = match &self.place {
-            Place::File { .. } => true,
-            Place::Variable(name) => *name != variable_name(&self.key),
-            // A flag says which key it sets; only the place in a repeated flag is news.
-            Place::Flag(_) => self.key.ends_with(']'),
+    /// Names the key, unless the place says which one it is.
+    pub(super) fn new(place: Place, key: &str, message: impl fmt::Display) -> Self {
+        let is_named = match &place {
+            Place::File { .. } => key.is_empty(),
+            Place::Variable(name) => key.is_empty() || *name == variable_name(key),
+            // Only the place in a repeated flag is news.
+            Place::Flag(_) => !key.ends_with(']'),
         };
-        write!(f, "{}: ", self.place)?;
-        if names_the_key && !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
-        }
-        f.write_str(&self.message)
+        let message = if is_named { message.to_string() } else { format!("{key}: {message}") };
+        Self { place, message }
     }
 }
 
@@ -103,35 +80,32 @@ impl fmt::Display for Place {
     }
 }
 
-/// What is wrong with a value: a message made of text of this program and names from the schema, so that none can show
-/// the value.
-pub(crate) struct ReadError(String);
+/// What is wrong with a value. It holds text of this program and names from the schema only, so that no message made of it can
+/// show the value.
+pub(crate) struct ReadError {
+    expected: String,
+    /// The words of which one may have been meant.
+    known: Vec<String>,
+}
 
 impl ReadError {
-    /// The value is none of those that are known. It is compared with them, and not shown.
-    pub(crate) fn unknown<'k>(
-        value: &str,
-        known: impl IntoIterator<Item = &'k str>,
-        expected: &'static str,
-    ) -> Self {
-        Self(expected.to_owned()).or_meant(value, known)
+    /// The value is none of a known set.
+    pub(crate) fn unknown(expected: &'static str, known: Vec<String>) -> Self {
+        Self { expected: expected.to_owned(), known }
     }
 
-    fn or_meant<'k>(self, value: &str, known: impl IntoIterator<Item = &'k str>) -> Self {
-        match did_you_mean(value, known) {
-            Some(name) => Self(format!("{}; did you mean \"{name}\"?", self.0)),
-            None => self,
+    /// Returns the message; `text` is compared with what is known, and not shown.
+    pub(super) fn message(self, text: &str) -> String {
+        match did_you_mean(text, self.known.iter().map(String::as_str)) {
+            Some(name) => format!("{}; did you mean \"{name}\"?", self.expected),
+            None => self.expected,
         }
-    }
-
-    pub(super) fn into_message(self) -> String {
-        self.0
     }
 }
 
 impl From<&'static str> for ReadError {
-    fn from(message: &'static str) -> Self {
-        Self(message.to_owned())
+    fn from(expected: &'static str) -> Self {
+        Self::unknown(expected, Vec::new())
     }
 }
 
@@ -139,12 +113,11 @@ impl From<&'static str> for ReadError {
 pub(crate) fn word<T: ValueEnum>(text: &str, or: Option<&'static str>) -> Result<T, ReadError> {
     T::from_str(text, false).map_err(|_| {
         let words = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-        let words: Vec<String> = words.map(|word| word.get_name().to_owned()).collect();
-        let mut choices: Vec<String> =
-            words.iter().map(|word| format!("\"{word}\"")).chain(or.map(str::to_owned)).collect();
-        let last = choices.pop().expect("there are words");
-        let error = ReadError(format!("expected {} or {last}", choices.join(", ")));
-        error.or_meant(text, words.iter().map(String::as_str))
+        let known: Vec<String> = words.map(|word| word.get_name().to_owned()).collect();
+        let words = known.iter().map(|word| format!("\"{word}\""));
+        let mut words: Vec<String> = words.chain(or.map(str::to_owned)).collect();
+        let last = words.pop().expect("there are words");
+        ReadError { expected: format!("expected {} or {last}", words.join(", ")), known }
     })
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{getegid, geteuid};
 
 use super::environment::{Environment, FILE_VARIABLE};
-use super::error::{ConfigError, NOT_TEXT, Place};
+use super::error::{ConfigError, ConfigErrors, NOT_TEXT, Place};
 
 /// Looked for in the working directory.
 const LOCAL: &str = "token-provider.toml";
@@ -42,7 +42,7 @@ impl<'p> Locations<'p> {
 
     /// Returns the file that counts. There is none only where both usual places are empty: a file that cannot be looked
     /// at may be the one that says who may ask.
-    pub(crate) fn find(&self) -> Result<Option<PathBuf>, ConfigError> {
+    pub(crate) fn find(&self) -> Result<Option<PathBuf>, ConfigErrors> {
         if let Some((path, _)) = self.named {
             return Ok(Some(path.to_owned()));
         }
@@ -59,7 +59,7 @@ impl<'p> Locations<'p> {
     }
 
     /// Reads the file that was found.
-    pub(crate) fn read(&self, path: &Path) -> Result<String, ConfigError> {
+    pub(crate) fn read(&self, path: &Path) -> Result<String, ConfigErrors> {
         let failed = |error: io::Error| self.unreadable(path, &error);
         let is_judged = self.named.is_none() && path == self.local;
         if is_judged {
@@ -78,17 +78,16 @@ impl<'p> Locations<'p> {
         let mut bytes = Vec::new();
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(whole(path, "it is larger than 1 MiB, so it is no configuration file"));
+            return Err(at(path, 0, "it is larger than 1 MiB, so it is no configuration file"));
         }
         String::from_utf8(bytes).map_err(|error| {
             let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
             let line = before.filter(|byte| **byte == b'\n').count() + 1;
-            let place = Place::File { file: path.into(), line, column: None };
-            ConfigError::new(place, "", format!("not TOML: {NOT_TEXT}"))
+            at(path, line, &format!("not TOML: {NOT_TEXT}"))
         })
     }
 
-    fn unreadable(&self, path: &Path, error: &io::Error) -> ConfigError {
+    fn unreadable(&self, path: &Path, error: &io::Error) -> ConfigErrors {
         let reason = match error.kind() {
             io::ErrorKind::NotFound => "there is no such file".to_owned(),
             io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
@@ -99,13 +98,13 @@ impl<'p> Locations<'p> {
             Some((_, by)) => format!("cannot read the configuration, named by {by}: {reason}"),
             None => format!("cannot read the configuration: {reason}; to use another, name it with --config"),
         };
-        whole(path, message)
+        at(path, 0, &message)
     }
 }
 
 /// Refuses what somebody else could have written: in a folder that is shared, such as `/tmp`, a stranger's file would
 /// decide who gets tokens, and which files are read and sent where.
-fn judge(path: &Path, what: &str, found: &Metadata) -> Result<(), ConfigError> {
+fn judge(path: &Path, what: &str, found: &Metadata) -> Result<(), ConfigErrors> {
     const BY_GROUP: u32 = 0o020;
     const BY_ALL: u32 = 0o002;
     // A link has no permissions, and who made it decides where it leads.
@@ -121,9 +120,10 @@ fn judge(path: &Path, what: &str, found: &Metadata) -> Result<(), ConfigError> {
     };
     let remedy =
         "so the file is not used unless it is named; if it is meant, say --config ./token-provider.toml";
-    Err(whole(path, format!("{what} {reason}, {remedy}")))
+    Err(at(path, 0, &format!("{what} {reason}, {remedy}")))
 }
 
-fn whole(path: &Path, message: impl Into<String>) -> ConfigError {
-    ConfigError::new(Place::File { file: path.into(), line: 0, column: None }, "", message)
+fn at(path: &Path, line: usize, message: &str) -> ConfigErrors {
+    let place = Place::File { file: path.into(), line, column: None };
+    ConfigErrors::new(vec![ConfigError::new(place, "", message)])
 }

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -135,7 +136,7 @@ impl<'a> Section<'a> {
             let is_set =
                 self.table.contains_key(*key) || self.reading.variables.contains_key(&*self.variable(key));
             if !is_set {
-                self.report(&self.place, self.path_of(key), format!("missing; expected {expected}"));
+                self.report(&self.place, &self.path_of(key), format!("missing; expected {expected}"));
             }
         }
     }
@@ -187,7 +188,7 @@ impl<'a> Section<'a> {
             other => return self.refuse(&place, &path, "a list", &other),
         };
         if items.is_empty() && list != List::Any {
-            self.report(&place, path, "expected a list with at least one entry");
+            self.report(&place, &path, "expected a list with at least one entry");
             return None;
         }
         let items = self.items(&place, &path, items);
@@ -247,7 +248,7 @@ impl<'a> Section<'a> {
             }
             DeValue::Table(_) => {
                 let message = format!("expected a list of tables: write [[{path}]], with two brackets");
-                self.report(&place, path, message);
+                self.report(&place, &path, message);
             }
             other => drop(self.refuse::<()>(&place, &path, "a list of tables", &other)),
         }
@@ -280,17 +281,17 @@ impl<'a> Section<'a> {
     }
 
     /// Reports what is wrong with a key in the light of others.
-    pub(crate) fn error(&self, key: &str, message: impl Into<String>) {
-        self.report(&self.place_of(key), self.path_of(key), message);
+    pub(crate) fn error(&self, key: &str, message: impl Display) {
+        self.report(&self.place_of(key), &self.path_of(key), message);
     }
 
     /// Reports what is wrong with the section as a whole.
-    pub(crate) fn error_here(&self, message: impl Into<String>) {
-        self.report(&self.place, self.path.clone(), message);
+    pub(crate) fn error_here(&self, message: impl Display) {
+        self.report(&self.place, &self.path, message);
     }
 
     /// Reports what is wrong with a flag in the light of others.
-    pub(crate) fn error_of_flag(&self, flag: &'static str, message: impl Into<String>) {
+    pub(crate) fn error_of_flag(&self, flag: &'static str, message: impl Display) {
         self.report(&Place::Flag(flag), "", message);
     }
 
@@ -357,7 +358,7 @@ impl<'a> Section<'a> {
     }
 
     fn parse_text<T>(&self, place: &Place, path: &str, text: &str, parse: impl Parse<T>) -> Option<T> {
-        parse.parse(text).map_err(|error| self.report(place, path, error.into_message())).ok()
+        parse.parse(text).map_err(|error| self.report(place, path, error.message(text))).ok()
     }
 
     fn refuse<T>(&self, place: &Place, path: &str, expected: &str, found: &DeValue<'_>) -> Option<T> {
@@ -365,7 +366,7 @@ impl<'a> Section<'a> {
         None
     }
 
-    fn report(&self, place: &Place, path: impl Into<String>, message: impl Into<String>) {
+    fn report(&self, place: &Place, path: &str, message: impl Display) {
         self.reading.notes.borrow_mut().errors.push(ConfigError::new(place.clone(), path, message));
     }
 
@@ -390,7 +391,7 @@ impl Drop for Section<'_> {
         for key in self.table.keys() {
             let place = self.reading.place(&self.place, key.span().start);
             let message = unknown_key(key.get_ref(), &known, self.reading.secrets);
-            self.report(&place, self.path_of(key.get_ref()), message);
+            self.report(&place, &self.path_of(key.get_ref()), message);
         }
     }
 }

@@ -65,12 +65,10 @@ pub(super) fn unknown_variable(
 
 /// The variables of the nearest section around this one in which there are any.
 fn siblings<'k, K: Iterator<Item = &'k str>>(name: &str, known: impl Fn() -> K) -> String {
-    fn above(name: &str) -> &str {
-        name.rsplit_once("__").map_or("", |(section, _)| section)
-    }
+    let above = |name: &str| name.rsplit_once("__").map_or(String::new(), |(section, _)| section.to_owned());
     let mut section = above(name);
     while !section.is_empty() && !known().any(|known| above(known) == section) {
-        section = above(section);
+        section = above(&section);
     }
     let names = known().filter(|known| above(known) == section).map(|known| format!("{PREFIX}{known}"));
     names.collect::<Vec<_>>().join(", ")
