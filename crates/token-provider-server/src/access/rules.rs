@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use token_provider::{SystemClock, is_loopback_address};
+use token_provider::{DEFAULT_LIFETIME, SystemClock, is_loopback_address};
 
 use super::api_key::{self, ApiKeys};
 use super::browser::{self, BrowserRules, Cors};
@@ -291,9 +291,7 @@ impl Rules {
     /// Rounds down to a configured lifetime, so that callers can make the server ask HERE for only so many different
     /// tokens. No caller's limit is below the shortest one, which those get who name none where all are longer.
     pub(super) fn lifetime(&self, caller: &Caller<'_>, wanted: Option<Duration>) -> Duration {
-        let wanted = wanted.unwrap_or(Duration::from_secs(Lifetimes::USUAL));
-        let allowed = caller.policy.limit_lifetime(wanted);
-        self.lifetimes.round_down(allowed.as_secs()).unwrap_or_else(|| self.lifetimes.shortest())
+        self.lifetimes.round_down(caller.policy.limit_lifetime(wanted.unwrap_or(DEFAULT_LIFETIME)))
     }
 
     fn admit_address(&self, address: Option<IpAddr>) -> Result<(), Problem> {

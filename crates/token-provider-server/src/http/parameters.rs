@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use token_provider::MAX_LIFETIME;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use crate::access::Names;
 use crate::problem::Problem;
+use crate::values::ttl::MIN_LIFETIME;
 
 /// The shortest and the longest lifetime that a caller may ask for, in seconds.
-const MIN_TTL: u64 = 60;
-const MAX_TTL: u64 = 86_400;
+const MIN_TTL: u64 = MIN_LIFETIME.as_secs();
+const MAX_TTL: u64 = MAX_LIFETIME.as_secs();
 
 /// A parameter's value, decoded. Wiped, because a client secret is one.
 pub(super) type Value = Zeroizing<String>;

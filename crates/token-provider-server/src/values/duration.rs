@@ -1,57 +1,46 @@
-//! Spans of time and rates, as people write them.
+//! Numbers, spans of time and rates, as people write them.
 
 use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::time::Duration;
 
-/// Reads `90s`, `15m`, `1h`, `1h30m` or plain seconds.
-pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
-    parse_duration(text)
-        .ok_or("expected a span of time such as \"90s\", \"15m\" or \"1h30m\", or a number of seconds")
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    if let Some(seconds) = whole_number(text) {
-        return Some(Duration::from_secs(seconds));
-    }
-    let mut rest = text;
-    let mut total: u64 = 0;
-    // In this order, each at most once, so that there is one reading of every text.
-    for (unit, seconds) in [('h', 3600), ('m', 60), ('s', 1)] {
-        if let Some((number, after)) = rest.split_once(unit) {
-            total = total.checked_add(whole_number(number)?.checked_mul(seconds)?)?;
-            rest = after;
-        }
-    }
-    (rest.is_empty() && !text.is_empty()).then(|| Duration::from_secs(total))
-}
-
-/// Decimal digits only: `parse` alone would take `+5`.
-fn whole_number(text: &str) -> Option<u64> {
+/// Reads a number in decimal digits: `parse` alone would take `+5`.
+pub(crate) fn digits<T: FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
-}
-
-/// Reads `10/s`, `100/m` or `1000/h`: so many, in this span.
-pub(crate) fn rate(text: &str) -> Result<(NonZeroU32, Duration), &'static str> {
-    parse_rate(text).ok_or("expected a rate such as \"10/s\", \"100/m\" or \"1000/h\"")
-}
-
-fn parse_rate(text: &str) -> Option<(NonZeroU32, Duration)> {
-    let (count, unit) = text.split_once('/')?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return None,
-    };
-    Some((positive(count).ok()?, Duration::from_secs(seconds)))
 }
 
 /// Reads a whole number from 1.
 pub(crate) fn positive(text: &str) -> Result<NonZeroU32, &'static str> {
-    whole_number(text)
-        .and_then(|number| u32::try_from(number).ok())
-        .and_then(NonZeroU32::new)
-        .ok_or("expected a whole number from 1")
+    digits(text).ok_or("expected a whole number from 1")
+}
+
+/// Reads `90s`, `15m`, `1h`, `1h30m` or plain seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
+    let seconds = digits(text).or_else(|| sum_of_units(text));
+    seconds
+        .map(Duration::from_secs)
+        .ok_or("expected a span of time such as \"90s\", \"15m\" or \"1h30m\", or a number of seconds")
+}
+
+fn sum_of_units(text: &str) -> Option<u64> {
+    let (mut rest, mut total) = (text, 0_u64);
+    // In this order, each at most once, so that there is one reading of every text.
+    for (unit, seconds) in [('h', 3600), ('m', 60), ('s', 1)] {
+        if let Some((number, after)) = rest.split_once(unit) {
+            total = total.checked_add(digits::<u64>(number)?.checked_mul(seconds)?)?;
+            rest = after;
+        }
+    }
+    (rest.is_empty() && !text.is_empty()).then_some(total)
+}
+
+/// Reads `10/s`, `100/m` or `1000/h`: so many, in this span.
+pub(crate) fn rate(text: &str) -> Result<(NonZeroU32, Duration), &'static str> {
+    let units = [("/s", 1), ("/m", 60), ("/h", 3600)];
+    let rate = units
+        .into_iter()
+        .find_map(|(unit, seconds)| Some((digits(text.strip_suffix(unit)?)?, Duration::from_secs(seconds))));
+    rate.ok_or("expected a rate such as \"10/s\", \"100/m\" or \"1000/h\"")
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use token_provider::{is_loopback_host, is_loopback_url};
-use url::{Host, Url};
+use url::{Host, Position, Url};
+
+use super::duration::digits;
 
 /// A host, and a port where it was given: what a `Host` header may say.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,14 +60,9 @@ fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
         if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
     let (host, rest) = text.split_at_checked(host_end)?;
     match rest.strip_prefix(':') {
-        Some(port) => Some((host, Some(parse_port(port)?))),
+        Some(port) => Some((host, Some(digits(port)?))),
         None => rest.is_empty().then_some((host, None)),
     }
-}
-
-/// Reads a port's digits: `parse` alone would take `+80`.
-pub(super) fn parse_port(text: &str) -> Option<u16> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// Brings a host to its one spelling, the way browsers do. `None` for what is not one whole host, such as `*.a.b`.
@@ -102,11 +99,8 @@ fn address_of(host: &str) -> Option<IpAddr> {
 pub(crate) fn service_url(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).map_err(|_| "expected a URL such as \"https://login.example.com\"")?;
     // Logs and error messages name the URL, so nothing in it may be a secret.
-    if !url.username().is_empty()
-        || url.password().is_some()
-        || url.query().is_some()
-        || url.fragment().is_some()
-    {
+    let has_user = !url[Position::BeforeUsername..Position::BeforeHost].is_empty();
+    if has_user || !url[Position::AfterPath..].is_empty() {
         return Err("expected a URL without user name, password, query or fragment");
     }
     match url.scheme() {

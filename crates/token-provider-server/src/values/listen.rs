@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use token_provider::is_loopback_address;
 
-use super::host::parse_port;
+use super::duration::digits;
 use super::name::name;
 use super::unix::{self, UnixPlace};
 
@@ -111,7 +111,7 @@ pub(crate) fn listen(text: &str) -> Result<Listen, &'static str> {
 
 fn tcp(text: &str) -> Option<Listen> {
     let lower = text.to_ascii_lowercase();
-    if let Some(port) = parse_port(lower.strip_prefix("localhost:").unwrap_or(text)) {
+    if let Some(port) = digits(lower.strip_prefix("localhost:").unwrap_or(text)) {
         return Some(Listen::Tcp { host: Host::Localhost, port });
     }
     let address: SocketAddr = text.parse().ok()?;

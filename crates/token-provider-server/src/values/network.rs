@@ -6,12 +6,11 @@ use ipnet::IpNet;
 
 /// Reads `10.0.0.0/8`, `fd00::/8`, or one address.
 pub(crate) fn ip_net(text: &str) -> Result<IpNet, &'static str> {
-    // The address by the standard library: `ipnet` takes `010.0.0.0`, which is 8.0.0.0 for whoever reads octal digits.
-    let (address, prefix) = text.split_once('/').unwrap_or((text, ""));
-    let net = address.parse::<IpAddr>().ok().and_then(|address| match prefix {
-        "" if !text.contains('/') => Some(IpNet::from(address)),
-        _ => text.parse().ok(),
-    });
+    let net: Option<IpNet> = match text.split_once('/') {
+        // `ipnet` reads 010.0.0.0 as 10.0.0.0, others read octal digits: 8.0.0.0. The standard library takes no such address.
+        Some((address, _)) => address.parse::<IpAddr>().ok().and_then(|_| text.parse().ok()),
+        None => text.parse().ok().map(|address: IpAddr| address.into()),
+    };
     let net =
         net.ok_or("expected an address range such as \"10.0.0.0/8\" or \"fd00::/8\", or one address")?;
     if net.addr() != net.addr().to_canonical() {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use token_provider::MAX_LIFETIME;
+use token_provider::{DEFAULT_LIFETIME, MAX_LIFETIME};
 
 use super::duration::duration;
 
-/// Below a minute most of a token's life would go by in refreshing it.
-const MIN_LIFETIME: Duration = Duration::from_secs(60);
+/// The shortest lifetime that is handed out: below a minute most of a token's life would go by in refreshing it. The longest is
+/// HERE's, [`MAX_LIFETIME`].
+pub(crate) const MIN_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Used when the configuration lists none, in seconds. Few, as each one in use is one more token to keep fresh; the
 /// largest is the longest that HERE gives.
@@ -18,9 +19,6 @@ const DEFAULT: [u64; 11] = [60, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800,
 pub struct Lifetimes(Vec<Duration>);
 
 impl Lifetimes {
-    /// The lifetime for callers that name none, in seconds.
-    pub const USUAL: u64 = 3600;
-
     /// Sorts lifetimes. `None` where there is none.
     pub(crate) fn new(mut lifetimes: Vec<Duration>) -> Option<Self> {
         lifetimes.sort_unstable();
@@ -28,15 +26,14 @@ impl Lifetimes {
         (!lifetimes.is_empty()).then_some(Self(lifetimes))
     }
 
-    /// Returns the longest lifetime that is not above so many seconds. `None` where all are.
-    pub fn round_down(&self, seconds: u64) -> Option<Duration> {
-        let wanted = Duration::from_secs(seconds);
-        self.iter().take_while(|lifetime| *lifetime <= wanted).last()
+    /// Returns the longest lifetime that is not above this one, or the shortest where all are.
+    pub fn round_down(&self, wanted: Duration) -> Duration {
+        self.iter().take_while(|lifetime| *lifetime <= wanted).last().unwrap_or_else(|| self.shortest())
     }
 
     /// Returns the lifetime for callers that name none: an hour, or the nearest below, or else the shortest.
     pub fn usual(&self) -> Duration {
-        self.round_down(Self::USUAL).unwrap_or_else(|| self.shortest())
+        self.round_down(DEFAULT_LIFETIME)
     }
 
     /// Returns the shortest lifetime.
@@ -59,10 +56,8 @@ impl Default for Lifetimes {
 /// Reads a token's lifetime.
 pub(crate) fn lifetime(text: &str) -> Result<Duration, &'static str> {
     let lifetime = duration(text)?;
-    if lifetime < MIN_LIFETIME || lifetime > MAX_LIFETIME {
-        return Err("expected a lifetime from 60s to 24h");
-    }
-    Ok(lifetime)
+    let is_within = (MIN_LIFETIME..=MAX_LIFETIME).contains(&lifetime);
+    is_within.then_some(lifetime).ok_or("expected a lifetime from 60s to 24h")
 }
 
 #[cfg(test)]
@@ -79,19 +74,20 @@ mod tests {
     }
 
     #[test]
-    fn wishes_are_rounded_down() {
+    fn lifetimes_are_rounded_down_but_not_below_the_shortest() {
         let lifetimes = Lifetimes::default();
-        for (wish, expected) in [
-            (0, None),
-            (59, None),
-            (60, Some(60)),
-            (299, Some(60)),
-            (3600, Some(3600)),
-            (86_399, Some(43_200)),
-            (86_400, Some(86_400)),
-            (u64::MAX, Some(86_400)),
+        for (wanted, expected) in [
+            (0, 60),
+            (59, 60),
+            (60, 60),
+            (299, 60),
+            (3600, 3600),
+            (86_399, 43_200),
+            (86_400, 86_400),
+            (u64::MAX, 86_400),
         ] {
-            assert_eq!(lifetimes.round_down(wish), expected.map(Duration::from_secs), "{wish}");
+            let found = lifetimes.round_down(Duration::from_secs(wanted));
+            assert_eq!(found, Duration::from_secs(expected), "{wanted}");
         }
     }
 

@@ -1,7 +1,6 @@
 //! Unix domain sockets: `unix:/run/x.sock`, or with who may use it, `unix:/run/x.sock,mode=0660,group=www-data`: the
 //! form of socat, which a shell leaves alone.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -10,7 +9,7 @@ const LONGEST_PATH: usize = 107;
 
 pub(crate) const EXPECTED_PATH: &str = "expected an absolute path after `unix:`";
 
-/// Reading and writing for the server's own user and group: whoever may write to a socket may connect to it.
+/// Reading and writing for the server's own user and group: connecting takes permission to write.
 const DEFAULT_MODE: u32 = 0o660;
 
 /// Longest name of a user or group on Linux.
@@ -64,21 +63,24 @@ impl fmt::Display for UnixPlace {
 
 /// Reads what comes after `unix:`.
 pub(super) fn place(text: &str) -> Result<UnixPlace, &'static str> {
+    const OPTIONS: &str =
+        "expected `mode=0660`, `user=NAME` or `group=NAME` after the comma; a path has none";
     let mut parts = text.split(',');
     let path = socket_path(parts.next().unwrap_or_default())?;
-    let mut options = BTreeMap::new();
+    let (mut bits, mut user, mut group) = (None, None, None);
     for part in parts {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        if !["mode", "user", "group"].contains(&key) {
-            return Err("expected `mode=0660`, `user=NAME` or `group=NAME` after the comma; a path has none");
-        }
-        if options.insert(key, value).is_some() {
+        let is_twice = match key {
+            "mode" => bits.replace(mode(value)?).is_some(),
+            "user" => user.replace(owner(value)?).is_some(),
+            "group" => group.replace(owner(value)?).is_some(),
+            _ => return Err(OPTIONS),
+        };
+        if is_twice {
             return Err("expected each of mode, user and group once");
         }
     }
-    let mode = options.get("mode").map_or(Ok(DEFAULT_MODE), |text| mode(text))?;
-    let owner = |key| options.get(key).map(|text| owner(text)).transpose();
-    Ok(UnixPlace { path, mode, user: owner("user")?, group: owner("group")? })
+    Ok(UnixPlace { path, mode: bits.unwrap_or(DEFAULT_MODE), user, group })
 }
 
 /// Reads the path of a socket.
@@ -94,10 +96,9 @@ pub(crate) fn socket_path(text: &str) -> Result<PathBuf, &'static str> {
 
 /// Octal, as everywhere: `660` in decimal would be a strange mode indeed.
 fn mode(text: &str) -> Result<u32, &'static str> {
-    const EXPECTED: &str = "expected a mode such as 0660, in octal digits";
     let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    let mode = if is_octal { u32::from_str_radix(text, 8).ok() } else { None };
-    let mode = mode.filter(|mode| *mode <= 0o777).ok_or(EXPECTED)?;
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
+    let mode = mode.ok_or("expected a mode such as 0660, in octal digits")?;
     if mode & 0o600 != 0o600 {
         return Err("expected a mode that lets the owner read and write: others may have less, not more");
     }
