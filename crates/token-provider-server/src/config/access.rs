@@ -128,7 +128,7 @@ pub(super) fn read(mut section: Section<'_>, known: &Known<'_>, client_ca: bool)
         is_locked: false,
         has_implied_profiles: false,
     };
-    // Where nobody has to say who they are, whoever wrote down several profiles means all of them to be asked for.
+    // Without a way to authenticate, callers may ask for every configured profile.
     if !access.has_callers() && !section.is_set("anonymous_profiles") {
         access.has_implied_profiles = true;
         access.anonymous_policy.profiles = known.profiles.keys().cloned().collect();

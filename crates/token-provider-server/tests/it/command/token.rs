@@ -1,5 +1,8 @@
 //! `token`: one token on stdout, and nothing but.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
 use here_sandbox::Fault;
 use serde_json::Value;
 
@@ -102,6 +105,23 @@ async fn variable_that_merely_has_our_prefix_is_warned_of() {
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     let warning = "warning  configuration: TOKEN_PROVIDER_KEY: no setting has this name; ignored; an API key";
     assert!(outcome.stdout.contains(warning) && !outcome.stdout.contains("planted"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn variable_that_is_not_utf8_is_refused_by_name_and_not_shown() {
+    let names =
+        ["HERE_ACCESS_KEY_ID", "HERE_ACCESS_KEY_SECRET", "HERE_TOKEN_ENDPOINT_URL", "HERE_TOKEN_SCOPE"];
+    for name in names {
+        let mut folder = Folder::new();
+        for (other, value) in names.into_iter().zip(["id", "secret", "http://127.0.0.1:9/oauth2/token", "s"])
+        {
+            folder.set(other, value);
+        }
+        folder.set(name, OsString::from_vec(b"http://127.0.0.1:9/planted\xff".to_vec()));
+        let outcome = folder.run(&["token"]).await;
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(78), ""), "{name}: {outcome:?}");
+        assert!(outcome.stderr.contains(name) && !outcome.stderr.contains("planted"), "{name}: {outcome:?}");
+    }
 }
 
 #[tokio::test]

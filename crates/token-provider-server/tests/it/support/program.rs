@@ -1,6 +1,6 @@
 //! The program itself, in a folder and an environment of its own.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,7 +23,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_token-provider");
 #[derive(Debug)]
 pub(crate) struct Folder {
     folder: TempDir,
-    environment: Vec<(&'static str, String)>,
+    environment: Vec<(&'static str, OsString)>,
 }
 
 /// A user that is not the one of the tests, where these are run by root as in CI; else there is only the one.
@@ -54,7 +54,7 @@ impl Folder {
         self.folder.path().join(name)
     }
 
-    pub(crate) fn set(&mut self, variable: &'static str, value: impl Into<String>) {
+    pub(crate) fn set(&mut self, variable: &'static str, value: impl Into<OsString>) {
         self.environment.push((variable, value.into()));
     }
 
