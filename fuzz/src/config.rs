@@ -112,7 +112,7 @@ fn check_shown(config: &Config) {
     };
     let listen = list(config.listen.iter().map(ToString::to_string).collect());
     let hosts = list(config.public_hosts.iter().map(ToString::to_string).collect());
-    let origins = list(config.cors.origins.iter().map(ToString::to_string).collect());
+    let origins = list(config.origins.iter().map(ToString::to_string).collect());
     if listen.contains("\\u{") {
         return;
     }
@@ -122,7 +122,7 @@ fn check_shown(config: &Config) {
         Ok(read) => {
             assert_eq!(read.listen, config.listen, "{text}");
             assert_eq!(read.public_hosts, config.public_hosts, "{text}");
-            assert_eq!(read.cors, config.cors, "{text}");
+            assert_eq!(read.origins, config.origins, "{text}");
         }
         Err(error) => panic!("{error}\n{text}"),
     }

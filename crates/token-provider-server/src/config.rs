@@ -17,9 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::access::{AccessConfig, ApiKeyConfig, MtlsConfig, OidcConfig, SubjectName, TrustedProxyConfig};
-pub use self::cors::CorsConfig;
 pub use self::loaded::LoadedConfig;
-pub use self::log::{AdminConfig, AuditConfig, LogConfig, LogFormat, LogLevel};
+pub use self::log::{AuditConfig, LogConfig, LogFormat, LogLevel};
 pub use self::overrides::{FileOption, ListenOption, LogOptions, Overrides, SourceOptions};
 pub use self::policy::{PolicyConfig, RateConfig};
 pub use self::profile::{ProfileConfig, Remote, Source};
@@ -64,12 +63,12 @@ pub struct Config {
     pub profile: String,
     /// Where tokens come from, by name.
     pub profiles: BTreeMap<String, ProfileConfig>,
-    /// Which web pages may ask.
-    pub cors: CorsConfig,
+    /// Which web pages may ask: those from other origins are refused.
+    pub origins: Vec<OriginPattern>,
     /// Which callers may ask.
     pub access: AccessConfig,
-    /// The listener for metrics and status.
-    pub admin: AdminConfig,
+    /// Where metrics and status are, apart from the callers; nowhere unless this is set. A port alone is on loopback.
+    pub admin: Option<Listen>,
     /// How to log.
     pub log: LogConfig,
     /// Where audit events go.
@@ -107,7 +106,7 @@ impl Config {
         overrides: &Overrides,
         environment: &Environment,
     ) -> Result<String, ConfigErrors> {
-        Ok(Locations::new(overrides.file.config.as_deref(), environment).read(path)?)
+        Locations::new(overrides.file.config.as_deref(), environment).read(path)
     }
 
     /// Reads the text of a configuration file, if there is one, and lays environment and flags over it.
@@ -143,7 +142,7 @@ impl Config {
 
     /// Returns the settings of a profile that is among `profiles`.
     pub(crate) fn profile(&self, name: &str) -> &ProfileConfig {
-        self.profiles.get(name).expect("whoever names a profile has it from the configuration")
+        self.profiles.get(name).expect("profile names come from the configuration")
     }
 
     /// Returns the first listener through which anyone on the network could get tokens without anyone having meant it.
@@ -202,7 +201,7 @@ impl Config {
             tls: tls_config,
             profile,
             profiles,
-            cors: cors::read(section.table_or_empty("cors"), flags, is_local, ambient),
+            origins: cors::read(section.table_or_empty("cors"), flags, is_local, ambient),
             access,
             admin: log::read_admin(section.table_or_empty("admin"), &listen),
             log: log::read_log(section.table_or_empty("log"), flags),
@@ -241,15 +240,6 @@ fn read_tls(section: &mut Section<'_>) -> TlsConfig {
 fn drain(text: &str) -> Result<Duration, &'static str> {
     let drain = duration(text)?;
     if drain > LONGEST_DRAIN { Err("expected a span of time from 0s to 10m") } else { Ok(drain) }
-}
-
-/// Returns whether a caller or profile may have this name.
-///
-/// # Errors
-///
-/// What was expected.
-pub fn check_name(text: &str) -> Result<(), &'static str> {
-    name(text).map(drop)
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ pub fn audit(config: &Config) -> Result<Option<Audit>, SetupError> {
             "audit.to = \"journal\" is the same as \"stdout\", which systemd writes to the journal; set it to \"stdout\""
         );
     }
-    Audit::start(&config.audit, config.admin.listen.is_some()).map_err(no_audit(config))
+    Audit::start(&config.audit, config.admin.is_some()).map_err(no_audit(config))
 }
 
 /// Checks that the audit trail could be opened, and leaves it as it is.

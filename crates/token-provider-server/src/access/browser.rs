@@ -56,7 +56,7 @@ pub enum Cors {
 
 impl BrowserRules {
     pub(super) fn new(config: &Config) -> Self {
-        Self { origins: config.cors.origins.clone() }
+        Self { origins: config.origins.clone() }
     }
 
     /// For pages of our own alone.
@@ -110,7 +110,7 @@ impl BrowserRules {
     }
 
     fn allows_any(&self) -> bool {
-        self.origins.iter().any(OriginPattern::is_any)
+        self.origins.contains(&OriginPattern::Any)
     }
 }
 

@@ -123,7 +123,7 @@ async fn check_listeners(config: &Config, environment: &Environment, report: &mu
             Err(error) => taken("listener", listen, config.tls.is_some(), error, report).await,
         }
     }
-    if let Some(listen) = &config.admin.listen {
+    if let Some(listen) = &config.admin {
         match listen::bind(listen, "admin.listen") {
             Ok(_) => report.ok("admin", format_args!("{listen} is free")),
             Err(error) => taken("admin", listen, false, error, report).await,

@@ -6,11 +6,11 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use crate::access::api_key;
-use crate::config;
+use crate::values::name::name;
 
 pub(super) fn new(id: &str) -> Result<(), Failure> {
     // What the configuration would refuse must not be printed for it.
-    config::check_name(id).map_err(|expected| Failure::Usage(format!("--id: {expected}")))?;
+    name(id).map_err(|expected| Failure::Usage(format!("--id: {expected}")))?;
     let (key, hash) = api_key::generate().map_err(|error| {
         Failure::system("the operating system gave no randomness")(std::io::Error::other(error.to_string()))
     })?;

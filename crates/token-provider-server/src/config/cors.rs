@@ -8,30 +8,15 @@ use crate::values::origin::pattern;
 /// The flag that sets `origins`, or adds to it.
 const FLAG: &str = "--allow-origin";
 
-/// Which web pages may ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CorsConfig {
-    /// Pages from other origins are refused.
-    pub origins: Vec<OriginPattern>,
-}
-
-impl Default for CorsConfig {
-    /// Pages that this machine serves over plain http, on any port: development servers.
-    fn default() -> Self {
-        let any_port =
-            |host: &str| OriginPattern::AnyPort { scheme: "http".to_owned(), host: host.to_owned() };
-        Self { origins: ["localhost", "127.0.0.1", "[::1]"].map(any_port).into() }
-    }
-}
-
-/// Reads the section. The flags add to it on a server that only this machine reaches, and take its place on any other.
-/// `ambient` names a way to authenticate in which the browser takes part unasked, if one is configured.
+/// Reads the section: the origins whose pages may ask, those of loopback by default. The flags add to it on a server that only
+/// this machine reaches, and take its place on any other. `ambient` names a way to authenticate in which the browser takes part
+/// unasked, if one is configured.
 pub(super) fn read(
     mut section: Section<'_>,
     flags: &Overrides,
     is_local: bool,
     ambient: Option<&str>,
-) -> CorsConfig {
+) -> Vec<OriginPattern> {
     let listed = section.list("origins", List::Any, pattern);
     let given = section.arguments(FLAG, "cors.origins", &flags.allow_origin, pattern).unwrap_or_default();
     check(listed.as_deref().unwrap_or_default(), ambient, |message| section.error("origins", message));
@@ -39,13 +24,19 @@ pub(super) fn read(
 
     let mut origins = given.clone();
     if given.is_empty() || is_local {
-        let others = listed.unwrap_or_else(|| CorsConfig::default().origins);
+        let others = listed.unwrap_or_else(pages_of_this_machine);
         origins.extend(others.into_iter().filter(|origin| !given.contains(origin)));
     }
     if origins.contains(&OriginPattern::Any) {
-        origins = vec![OriginPattern::Any];
+        return vec![OriginPattern::Any];
     }
-    CorsConfig { origins }
+    origins
+}
+
+/// Pages that this machine serves over plain http, on any port: development servers.
+fn pages_of_this_machine() -> Vec<OriginPattern> {
+    let any_port = |host: &str| OriginPattern::AnyPort { scheme: "http".to_owned(), host: host.to_owned() };
+    ["localhost", "127.0.0.1", "[::1]"].map(any_port).into()
 }
 
 fn check(origins: &[OriginPattern], ambient: Option<&str>, report: impl Fn(String)) {

@@ -99,18 +99,11 @@ fn audit(text: &str) -> Result<AuditConfig, ReadError> {
     word(text, Some("the absolute path of a file"))
 }
 
-/// The listener for metrics and status, kept apart from the callers'.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AdminConfig {
-    /// Where it listens; there is none unless this is set. A port alone is on loopback.
-    pub listen: Option<Listen>,
-}
-
-/// Reads the section. `taken` are the places where callers are answered.
-pub(super) fn read_admin(mut section: Section<'_>, taken: &[Listen]) -> AdminConfig {
-    let listen = section.text_or_number("listen", listen);
-    if listen.as_ref().is_some_and(|listen| taken.iter().any(|other| other.collides_with(listen))) {
+/// Reads the listener for metrics and status. `taken` are the places where callers are answered.
+pub(super) fn read_admin(mut section: Section<'_>, taken: &[Listen]) -> Option<Listen> {
+    let listen = section.text_or_number("listen", listen)?;
+    if taken.iter().any(|other| other.collides_with(&listen)) {
         section.error("listen", "is also in `listen`: it needs an address of its own");
     }
-    AdminConfig { listen }
+    Some(listen)
 }

@@ -1,7 +1,7 @@
 //! What a server says of itself when it starts.
 
 use super::credential::TokenSource;
-use crate::config::{AccessConfig, Config, CorsConfig, OriginPattern, SubjectName};
+use crate::config::{AccessConfig, Config, OriginPattern, SubjectName};
 use crate::listen::Listener;
 
 /// More names than this are counted instead.
@@ -61,7 +61,7 @@ fn enumerated(listeners: &[Listener]) -> String {
 /// Returns which callers and which web pages a configuration lets in. `is_local` is whether all listeners are reachable
 /// from this machine alone.
 fn who_may_ask(config: &Config, is_local: bool) -> String {
-    format!("{}; {}", callers(&config.access, is_local), pages(&config.cors))
+    format!("{}; {}", callers(&config.access, is_local), pages(&config.origins))
 }
 
 fn callers(access: &AccessConfig, is_local: bool) -> String {
@@ -86,17 +86,17 @@ fn callers(access: &AccessConfig, is_local: bool) -> String {
     ways.join(", ")
 }
 
-fn pages(cors: &CorsConfig) -> String {
-    if cors.origins.iter().any(OriginPattern::is_any) {
+fn pages(origins: &[OriginPattern]) -> String {
+    if origins.contains(&OriginPattern::Any) {
         return "every web page".to_owned();
     }
-    if cors.origins.is_empty() {
+    if origins.is_empty() {
         return "no web page but its own".to_owned();
     }
-    if cors.origins.len() > MAX_ORIGINS {
-        return format!("web pages of {} origins", cors.origins.len());
+    if origins.len() > MAX_ORIGINS {
+        return format!("web pages of {} origins", origins.len());
     }
-    let origins: Vec<String> = cors.origins.iter().map(ToString::to_string).collect();
+    let origins: Vec<String> = origins.iter().map(ToString::to_string).collect();
     format!("web pages of {}", origins.join(", "))
 }
 

@@ -58,11 +58,6 @@ pub enum OriginPattern {
 }
 
 impl OriginPattern {
-    /// Returns whether every origin meets the rule.
-    pub fn is_any(&self) -> bool {
-        matches!(self, Self::Any)
-    }
-
     /// Returns whether an origin meets the rule.
     pub fn matches(&self, origin: &Origin) -> bool {
         match self {

@@ -16,7 +16,7 @@ const IDLE: Duration = Duration::from_secs(7);
 
 /// Binds the listener, where one is configured.
 pub(super) fn bind(config: &Config) -> Result<Vec<Listener>, Failure> {
-    let Some(place) = &config.admin.listen else { return Ok(Vec::new()) };
+    let Some(place) = &config.admin else { return Ok(Vec::new()) };
     let listeners = listen::bind(place, "admin.listen").map_err(Failure::Bind)?;
     if listeners.iter().any(|listener| !listener.is_local()) {
         tracing::warn!(

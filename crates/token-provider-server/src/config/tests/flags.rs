@@ -22,7 +22,7 @@ fn each_flag_sets_its_key() {
         ..Overrides::default()
     };
     let config = with("access.anonymous = false\nprofiles.maps.scopes = ['t']", &[], &flags).unwrap();
-    assert_eq!(config.cors.origins.len(), 4, "and the default, of which one is there twice");
+    assert_eq!(config.origins.len(), 4, "and the default, of which one is there twice");
     assert!(config.access.anonymous);
     assert_eq!(config.profile, "maps");
     let maps = &config.profiles["maps"];
@@ -127,7 +127,7 @@ fn allowed_origins_are_added_on_this_machine_and_replace_the_default_on_the_netw
         let listeners = ListenOption { listen: texts(listen) };
         let flags = Overrides { listeners, allow_origin: texts(flags), ..Overrides::default() };
         let config = with(file, variables, &flags).unwrap();
-        let found: Vec<String> = config.cors.origins.iter().map(ToString::to_string).collect();
+        let found: Vec<String> = config.origins.iter().map(ToString::to_string).collect();
         assert_eq!(found.join(" "), expected, "{file} {variables:?} {flags:?}");
     }
     let flags = Overrides { allow_origin: vec!["*".to_owned(), A.to_owned()], ..Overrides::default() };

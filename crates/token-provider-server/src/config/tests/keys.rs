@@ -7,7 +7,8 @@ use token_provider::Scope;
 
 use super::parsed;
 use crate::config::{
-    AuditConfig, Config, Environment, Host, Listen, LogFormat, LogLevel, Overrides, Source, SubjectName,
+    AuditConfig, Config, Environment, Host, Listen, LogFormat, LogLevel, OriginPattern, Overrides, Source,
+    SubjectName,
 };
 
 /// Every key there is, with a value other than the default.
@@ -134,9 +135,9 @@ fn what_the_file_says_is_what_comes_out() {
     assert_eq!(at.to_string(), "https://tokens.example.com/getToken");
     assert_eq!(api_key_file.as_deref(), Some(Path::new("/etc/token-provider/far.key")));
 
-    let origins: Vec<String> = config.cors.origins.iter().map(ToString::to_string).collect();
+    let origins: Vec<String> = config.origins.iter().map(ToString::to_string).collect();
     assert_eq!(origins, ["https://maps.example.com", "http://[::1]:*"]);
-    assert_eq!(config.admin.listen.map(|listen| listen.to_string()).as_deref(), Some("127.0.0.1:9464"));
+    assert_eq!(config.admin.map(|listen| listen.to_string()).as_deref(), Some("127.0.0.1:9464"));
     assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LogLevel::Debug));
     assert_eq!(config.audit, AuditConfig::File("/var/log/token-provider/audit.jsonl".into()));
 }
@@ -193,7 +194,7 @@ fn proxy_that_names_nobody_is_no_way_to_authenticate() {
     let named = parsed(&format!("{open}{balancer}access.trusted_proxy.header = \"X-User\"\n"));
     assert!(named.access.has_callers() && named.exposed_listener().is_none());
     // Browsers send nothing by themselves that it would turn into a name.
-    assert!(parsed(&format!("{balancer}cors.origins = [\"*\"]\n")).cors.origins[0].is_any());
+    assert!(parsed(&format!("{balancer}cors.origins = [\"*\"]\n")).origins == [OriginPattern::Any]);
 }
 
 #[test]
@@ -206,11 +207,11 @@ fn without_a_file_the_server_is_on_loopback_and_closed() {
     assert_eq!(config.drain, Duration::ZERO);
     assert_eq!(config.tls, None);
     assert_eq!(config.profiles.keys().collect::<Vec<_>>(), ["default"]);
-    let origins: Vec<String> = config.cors.origins.iter().map(ToString::to_string).collect();
+    let origins: Vec<String> = config.origins.iter().map(ToString::to_string).collect();
     assert_eq!(origins, ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"]);
     assert!(!config.access.anonymous && !config.access.has_callers());
     assert_eq!(config.access.anonymous_policy.profiles, ["default"]);
-    assert_eq!(config.admin.listen, None);
+    assert_eq!(config.admin, None);
     assert_eq!((config.log.format, config.log.level), (LogFormat::Auto, LogLevel::Info));
     assert_eq!(config.audit, AuditConfig::Log);
     assert_eq!(parsed("").listen, config.listen, "an empty file says nothing");
@@ -220,7 +221,7 @@ fn without_a_file_the_server_is_on_loopback_and_closed() {
 fn lists_that_may_be_empty_are() {
     let config =
         parsed("public_hosts = []\ncors.origins = []\naccess.api_keys = []\nprofiles.default.scopes = []");
-    assert!(config.cors.origins.is_empty(), "no page at all");
+    assert!(config.origins.is_empty(), "no page at all");
     assert!(!config.access.has_callers());
 }
 

@@ -86,7 +86,7 @@ fn variables_hold_lists_numbers_and_words() {
     assert_eq!(config.tls.unwrap().cert, Path::new("tls.crt"), "relative to the working directory");
     let credentials = Some(PathBuf::from("/c.properties"));
     assert_eq!(config.profiles["default"].source, Source::Here { credentials });
-    assert!(config.cors.origins.is_empty());
+    assert!(config.origins.is_empty());
     let access = config.access;
     assert!(access.anonymous);
     assert_eq!(access.anonymous_policy.max_ttl.map(|ttl| ttl.as_secs()), Some(900));
@@ -96,7 +96,7 @@ fn variables_hold_lists_numbers_and_words() {
     assert_eq!(oidc.audience, ["a", "b"]);
     assert_eq!(oidc.require["groups"], ["maps"]);
     assert_eq!(oidc.require["role"], ["x", "y"]);
-    assert_eq!(config.admin.listen.unwrap().to_string(), "localhost:9464");
+    assert_eq!(config.admin.unwrap().to_string(), "localhost:9464");
 }
 
 #[test]

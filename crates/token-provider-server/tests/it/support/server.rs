@@ -142,7 +142,7 @@ impl Setup {
         };
         let handout = Handout::new(config.profiles.keys().map(profile), &config.profile);
         let trail = self.trail.map_or(AuditConfig::Off, AuditConfig::File);
-        let audit = Audit::start(&trail, config.admin.listen.is_some()).expect("can be opened");
+        let audit = Audit::start(&trail, config.admin.is_some()).expect("can be opened");
         let access = token_provider_server::parts::access::Access::start(&config, handout);
         let app = App::new(access, Page::Plain).with_telemetry(Telemetry::new(audit));
         let app = Arc::new(app);
