@@ -10,13 +10,12 @@ mod text;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::Path;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Position, Url};
 use zeroize::Zeroizing;
 
-use self::properties::Entries;
+use self::properties::{Entries, KEY_SECRET};
 use crate::error::{Error, ErrorKind};
 use crate::token::Scope;
 
@@ -29,15 +28,11 @@ pub const DEFAULT_TOKEN_ENDPOINT_URL: &str = "https://account.api.here.com/oauth
 
 /// Keys of a credential file.
 const KEY_ID: &str = "here.access.key.id";
-const KEY_SECRET: &str = "here.access.key.secret";
 const ENDPOINT: &str = "here.token.endpoint.url";
 const SCOPE: &str = "here.token.scope";
 
 /// What the HERE portal calls the file that it offers.
 pub(crate) const DEFAULT_PLACE: &str = "credentials.properties";
-
-/// No real credential file is a hundredth of this; what is larger is something else, `/dev/zero` say.
-const MAX_FILE_SIZE: u64 = 64 * 1024;
 
 /// An access key of a HERE app, with the token endpoint it is for.
 #[derive(Clone)]
@@ -106,28 +101,6 @@ impl Credential {
             &Entries::parse_ini(text, section).map_err(|problem| invalid(name, &problem))?,
             name,
         )
-    }
-
-    /// Returns the names of the sections of a `credentials.ini` file.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Credential::from_file`], where the file cannot be read at all.
-    pub fn ini_sections(path: impl AsRef<Path>) -> Result<Vec<String>, Error> {
-        let text = lookup::read(path.as_ref())?;
-        properties::ini_sections(&text)
-            .map_err(|problem| invalid(&path.as_ref().display().to_string(), &problem))
-    }
-
-    /// Reads a credential from a file: in the `.ini` form (section `[default]`) when its name ends so, else in the
-    /// `.properties` form.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::CredentialNotFound`] when there is no such file; [`ErrorKind::CredentialInvalid`] when it cannot
-    /// be read or is not well-formed.
-    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        CredentialSource::from_path(path.as_ref(), None).load()
     }
 
     /// Returns the access key id. It names the key in HERE's portal and is no secret, but need not be spread either.

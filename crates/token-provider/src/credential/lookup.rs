@@ -1,4 +1,4 @@
-//! Where a credential is looked for, and in which order.
+//! Where a credential is looked for, in which order, and reading it there.
 //!
 //! The environment comes in as values: this library does not read it.
 
@@ -11,9 +11,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use super::text::trim_value;
-use super::{Credential, MAX_FILE_SIZE, invalid};
+use super::{Credential, invalid, properties};
 use crate::error::{Error, ErrorKind};
 use crate::token::Scope;
+
+/// No real credential file is a hundredth of this; what is larger is something else, `/dev/zero` say.
+const MAX_FILE_SIZE: u64 = 64 * 1024;
 
 /// The places to look in; those left empty are passed over.
 ///
@@ -122,33 +125,61 @@ impl Lookup {
     }
 }
 
+impl Credential {
+    /// Reads a credential from a file: in the `.ini` form (section `[default]`) when its name ends so, else in the
+    /// `.properties` form.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::CredentialNotFound`] when there is no such file; [`ErrorKind::CredentialInvalid`] when it cannot
+    /// be read or is not well-formed.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        CredentialSource::from_path(path.as_ref(), None).load()
+    }
+
+    /// Returns the names of the sections of a `credentials.ini` file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Credential::from_file`], where the file cannot be read at all.
+    pub fn ini_sections(path: impl AsRef<Path>) -> Result<Vec<String>, Error> {
+        let path = path.as_ref();
+        properties::ini_sections(&read(path)?)
+            .map_err(|problem| invalid(&path.display().to_string(), &problem))
+    }
+}
+
 /// Where the credential comes from; it can be read there again after a rotation.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CredentialSource(Source);
 
 #[derive(Clone)]
 enum Source {
-    Properties(PathBuf),
-    Ini { path: PathBuf, section: String },
-    Variables { id: String, secret: SecretString, url: Option<String>, scope: Option<String> },
+    /// In the `.ini` form where there is a section.
+    File {
+        path: PathBuf,
+        section: Option<String>,
+    },
+    Variables {
+        id: String,
+        secret: SecretString,
+        url: Option<String>,
+        scope: Option<String>,
+    },
     Text(SecretString),
 }
 
 impl CredentialSource {
-    pub(super) fn from_path(path: &Path, section: Option<&str>) -> Self {
+    fn from_path(path: &Path, section: Option<&str>) -> Self {
         let is_ini = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("ini"));
-        let section = section.unwrap_or("default").to_owned();
-        Self(if is_ini {
-            Source::Ini { path: path.to_owned(), section }
-        } else {
-            Source::Properties(path.to_owned())
-        })
+        let section = is_ini.then(|| section.unwrap_or("default").to_owned());
+        Self(Source::File { path: path.to_owned(), section })
     }
 
     /// Returns the file to watch for a rotation, if it is one.
     pub fn path(&self) -> Option<&Path> {
         match &self.0 {
-            Source::Properties(path) | Source::Ini { path, .. } => Some(path),
+            Source::File { path, .. } => Some(path),
             Source::Variables { .. } | Source::Text(_) => None,
         }
     }
@@ -170,7 +201,7 @@ impl CredentialSource {
     /// See [`Credential::place`].
     fn place(&self) -> Cow<'static, str> {
         match &self.0 {
-            Source::Properties(path) | Source::Ini { path, .. } => {
+            Source::File { path, .. } => {
                 path.file_name().unwrap_or_default().to_string_lossy().into_owned().into()
             }
             Source::Variables { .. } => "the environment".into(),
@@ -180,11 +211,12 @@ impl CredentialSource {
 
     fn read(&self) -> Result<Credential, Error> {
         match &self.0 {
-            Source::Properties(path) => {
-                Credential::from_properties(&read(path)?, &path.display().to_string())
-            }
-            Source::Ini { path, section } => {
-                Credential::from_ini(&read(path)?, section, &path.display().to_string())
+            Source::File { path, section } => {
+                let (text, name) = (read(path)?, path.display().to_string());
+                match section {
+                    Some(section) => Credential::from_ini(&text, section, &name),
+                    None => Credential::from_properties(&text, &name),
+                }
             }
             Source::Text(text) => {
                 Credential::from_properties(text.expose_secret().as_bytes(), "HERE_CREDENTIALS_STRING")
@@ -215,26 +247,21 @@ impl CredentialSource {
 impl fmt::Display for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Source::Properties(path) => write!(f, "file {}", path.display()),
-            Source::Ini { path, section } => write!(f, "file {} [{section}]", path.display()),
+            Source::File { path, section: None } => write!(f, "file {}", path.display()),
+            Source::File { path, section: Some(section) } => write!(f, "file {} [{section}]", path.display()),
             Source::Variables { .. } => f.write_str("environment HERE_ACCESS_KEY_ID, HERE_ACCESS_KEY_SECRET"),
             Source::Text(_) => f.write_str("environment HERE_CREDENTIALS_STRING"),
         }
     }
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Properties(path) => f.debug_tuple("Properties").field(path).finish(),
-            Self::Ini { path, section } => f.debug_tuple("Ini").field(path).field(section).finish(),
-            Self::Variables { .. } => f.write_str("Variables"),
-            Self::Text(_) => f.write_str("Text"),
-        }
+        write!(f, "CredentialSource({self})")
     }
 }
 
-pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let name = path.display();
     let failed = |error: std::io::Error| {
         let (kind, hint) = match error.kind() {

@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 
 use super::text::{is_invisible, trim_value};
 
+pub(super) const KEY_SECRET: &str = "here.access.key.secret";
+
 /// The entries of a file, each with the number of the line it starts on.
 pub(super) struct Entries {
     /// The one that counts of those with the same key comes last.
@@ -89,7 +91,7 @@ impl Entries {
             let line = entry.line;
             return format!("line {line}: did you mean {key}? Write it exactly like that").into();
         }
-        if self.get("here.client.id").is_some() && self.get(super::KEY_SECRET).is_none() {
+        if self.get("here.client.id").is_some() && self.get(KEY_SECRET).is_none() {
             return "it has here.client.id and no access key: create an access key for the app in the HERE portal, and \
                     use the credentials.properties that is offered with it"
                 .into();

@@ -199,17 +199,8 @@ fn seconds(value: &Value) -> Option<u64> {
         other => other,
     };
     number.as_u64().or_else(|| {
-        // Up to here every whole number has its own `f64`.
-        const LARGEST: f64 = 9_007_199_254_740_992.0;
-        let number =
-            number.as_f64().filter(|number| number.fract() == 0.0 && (0.0..LARGEST).contains(number))?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "whole and in range, see above"
-        )]
-        let seconds = number as u64;
-        Some(seconds)
+        let whole = number.as_f64().filter(|number| number.fract() == 0.0)?;
+        Some(Duration::try_from_secs_f64(whole).ok()?.as_secs())
     })
 }
 

@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use url::Url;
 
 use super::http::{Exchange, Http, Network};
@@ -72,12 +73,6 @@ struct Request<'a> {
     scope: Option<&'a str>,
 }
 
-/// What `/timestamp` answers.
-#[derive(Deserialize)]
-struct Timestamp {
-    timestamp: u64,
-}
-
 impl HereIssuer {
     /// Prepares the connection; nothing is sent yet.
     ///
@@ -131,30 +126,24 @@ impl HereIssuer {
         result
     }
 
-    fn authorization(&self, signer: &Signer, nonce: &str) -> String {
-        let Signer { credential, .. } = signer;
-        let access_key_id = credential.access_key_id();
-        // By the issuer's clock as far as it is known.
-        let timestamp = self.clock.now().wall.as_secs().saturating_add_signed(signer.clock_offset());
-        let parameters = Parameters { access_key_id, nonce, timestamp };
-        let (url, secret) = (credential.token_endpoint_url(), credential.access_key_secret());
-        sign::authorization("POST", url, &[], &parameters, secret)
-    }
-
     /// Sends one signed request and reads the answer to its end.
     async fn exchange(&self, signer: &Signer, key: &TokenKey) -> Result<Exchange, Error> {
         let credential = &*signer.credential;
         let url = credential.token_endpoint_url();
-        let nonce = nonce()?;
-        let authorization = self.authorization(signer, &nonce);
+        let nonce = sign::nonce().map_err(|error| {
+            Error::new(ErrorKind::Unreachable, "the operating system gave no randomness").with_source(error)
+        })?;
+        // By the issuer's clock as far as it is known.
+        let timestamp = self.clock.now().wall.as_secs().saturating_add_signed(signer.clock_offset());
+        let parameters = Parameters { access_key_id: credential.access_key_id(), nonce: &nonce, timestamp };
+        let authorization =
+            sign::authorization("POST", url, &[], &parameters, credential.access_key_secret());
         let body = Request {
             grant_type: "client_credentials",
             expires_in: key.lifetime().as_secs(),
             scope: key.scope().or_else(|| credential.scope()).map(Scope::as_str),
         };
-        let body = serde_json::to_vec(&body).map_err(|error| {
-            Error::new(ErrorKind::InvalidRequest, "the request has no JSON form").with_source(error)
-        })?;
+        let body = serde_json::to_vec(&body).expect("text and a number have a JSON form");
         let request = self
             .http
             .client(url)?
@@ -189,8 +178,8 @@ impl HereIssuer {
         if !(200..=299).contains(&exchange.status) {
             return None;
         }
-        let timestamp: Timestamp = serde_json::from_slice(&exchange.body).ok()?;
-        UNIX_EPOCH.checked_add(Duration::from_secs(timestamp.timestamp))
+        let answer: Value = serde_json::from_slice(&exchange.body).ok()?;
+        UNIX_EPOCH.checked_add(Duration::from_secs(answer.get("timestamp")?.as_u64()?))
     }
 
     fn wall_clock(&self) -> SystemTime {
@@ -250,12 +239,6 @@ impl fmt::Debug for HereIssuer {
             .field("clock_offset", &self.clock_offset())
             .finish_non_exhaustive()
     }
-}
-
-fn nonce() -> Result<String, Error> {
-    sign::nonce().map_err(|error| {
-        Error::new(ErrorKind::Unreachable, "the operating system gave no randomness").with_source(error)
-    })
 }
 
 /// Reads an answer of the token endpoint.

@@ -58,13 +58,13 @@ impl Proxies {
     /// [`ErrorKind::CredentialInvalid`] where there is one and its variable cannot be read. The value is not shown: it may
     /// hold a password.
     pub fn for_url(&self, url: &Url) -> Result<Option<&Url>, Error> {
-        match &self.https {
-            Some((name, proxy)) if url.scheme() == "https" && !is_loopback_url(url) && !self.exempts(url) => {
-                proxy.as_ref().map(Some).ok_or_else(|| {
-                    Error::new(ErrorKind::CredentialInvalid, format!("{name} cannot be used: {EXPECTED}"))
-                })
-            }
-            _ => Ok(None),
+        let Some((_, proxy)) = &self.https else { return Ok(None) };
+        if url.scheme() != "https" || is_loopback_url(url) || self.exempts(url) {
+            return Ok(None);
+        }
+        match self.problem() {
+            Some(problem) => Err(Error::new(ErrorKind::CredentialInvalid, problem)),
+            None => Ok(proxy.as_ref()),
         }
     }
 

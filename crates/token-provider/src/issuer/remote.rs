@@ -23,7 +23,7 @@ use crate::token::TokenKey;
 const MIN_BEARER: usize = 8;
 
 /// What a [`RemoteIssuer`] is made from.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RemoteIssuerConfig {
     /// The other server's `…/getToken`.
@@ -219,16 +219,6 @@ impl fmt::Debug for RemoteIssuer {
         f.debug_struct("RemoteIssuer")
             .field("url", &self.url.as_str())
             .field("http", &self.http)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for RemoteIssuerConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RemoteIssuerConfig")
-            .field("url", &self.url.as_str())
-            .field("unix_socket", &self.unix_socket)
-            .field("profile", &self.profile)
             .finish_non_exhaustive()
     }
 }
