@@ -1,4 +1,4 @@
-//! The source files of a crate, and which of them uses which, for the test `layers` of each crate.
+//! The source files of a crate, and which of them uses which: held against the lists in `layers.rs` of each crate's tests.
 //!
 //! It reads text, not what the compiler knows: paths that begin with `crate`, `self`, `super` or a child module, in `use` and
 //! elsewhere, in macros too. A path through a re-export leads to where the item is defined; a re-export itself, like `mod`, is
@@ -15,11 +15,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::layers::{ONLY_IN, ROOMS};
+
 /// The longest file, in lines of production code.
 const MAX_LINES: usize = 400;
 
 /// Modules by their path, such as `cache::refresher`; the crate's root is the empty one.
-pub(crate) struct Source(BTreeMap<String, Module>);
+struct Source(BTreeMap<String, Module>);
 
 /// One file, without its tests and without comments.
 struct Module {
@@ -33,9 +35,9 @@ struct Module {
 type Segments = Vec<String>;
 
 impl Source {
-    /// Reads the crate in this folder.
-    pub(crate) fn read(manifest_dir: &str) -> Self {
-        let folder = Path::new(manifest_dir).join("src");
+    /// Reads the crate whose tests these are.
+    fn read() -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut files = Vec::new();
         walk(&folder, &mut files);
         let mut modules = BTreeMap::new();
@@ -112,41 +114,6 @@ impl Source {
             targets.filter(|target| target != name && !target.is_empty()).collect()
         };
         self.0.iter().map(|(name, module)| (name.as_str(), others((name, module)))).collect()
-    }
-
-    /// Each module uses only its own room and those before it in the list, which has every room; and no files use each other in
-    /// a circle, but for those of the rooms in which they still do.
-    pub(crate) fn assert_order(&self, rooms: &[&str], with_cycles: &[&str]) {
-        let is_known = |module: &str| with_cycles.contains(&room(module));
-        let wrong: Vec<_> = self
-            .against_order(rooms)
-            .into_iter()
-            .filter(|(module, used)| !(is_known(module) && is_known(used)))
-            .collect();
-        assert!(wrong.is_empty(), "the first may not use the second, which comes after it: {wrong:#?}");
-        let cycles: Vec<_> =
-            self.cycles().into_iter().filter(|cycle| !cycle.iter().all(|module| is_known(module))).collect();
-        assert!(cycles.is_empty(), "these use each other in a circle: {cycles:#?}");
-    }
-
-    /// What some words do is done in these modules alone, and those below them.
-    pub(crate) fn assert_only_in(&self, lists: &[(&str, &[&str], &[&str])]) {
-        for (what, words, places) in lists {
-            let is_listed = |module: &&str| {
-                places.iter().any(|place| {
-                    module.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-                })
-            };
-            let others: Vec<_> =
-                self.with_any(words).into_iter().filter(|module| !is_listed(module)).collect();
-            assert!(others.is_empty(), "{others:?}: each {what}, and is not in the list");
-        }
-    }
-
-    /// No file is too long.
-    pub(crate) fn assert_short_files(&self) {
-        let long = self.long_files();
-        assert!(long.is_empty(), "more than {MAX_LINES} lines of production code: {long:#?}");
     }
 
     fn against_order(&self, rooms: &[&str]) -> Vec<(String, String)> {
@@ -306,6 +273,38 @@ fn tokens(code: &str) -> Vec<&str> {
         rest = rest[length..].trim_start();
     }
     tokens
+}
+
+#[test]
+fn module_uses_only_those_before_it() {
+    let wrong = Source::read().against_order(ROOMS);
+    assert!(wrong.is_empty(), "the first may not use the second, which comes after it: {wrong:#?}");
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let cycles = Source::read().cycles();
+    assert!(cycles.is_empty(), "these do: {cycles:#?}");
+}
+
+#[test]
+fn few_may_do_what_is_risky() {
+    let source = Source::read();
+    for (what, words, places) in ONLY_IN {
+        let is_listed = |module: &&str| {
+            places.iter().any(|place| {
+                module.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+            })
+        };
+        let others: Vec<_> = source.with_any(words).into_iter().filter(|module| !is_listed(module)).collect();
+        assert!(others.is_empty(), "{others:?}: each {what}, and is not in the list");
+    }
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let long = Source::read().long_files();
+    assert!(long.is_empty(), "more than {MAX_LINES} lines of production code: {long:#?}");
 }
 
 #[test]
