@@ -21,7 +21,9 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Uri};
 use serde_json::Value;
 use token_provider::{Issue, IssueFuture, Issued, TokenKey, TokenProvider};
-use token_provider_server::parts::access::{Access, ClientCertificate, ClientNames, Ends, Handout, Profile};
+use token_provider_server::parts::access::{
+    Access, ClientCertificate, ClientNames, ConnectionInfo, Handout, Profile,
+};
 use token_provider_server::parts::config::{Config, Environment, Overrides};
 use token_provider_server::parts::http::{App, Page, Service as _};
 use tokio::runtime::Runtime;
@@ -92,7 +94,7 @@ struct Answer {
 #[derive(Clone)]
 struct Asked {
     app: usize,
-    ends: Ends,
+    ends: ConnectionInfo,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -213,19 +215,19 @@ impl Asked {
 }
 
 /// Where the connection comes from, by the second character of the input.
-fn ends(from: u8) -> Option<Ends> {
+fn ends(from: u8) -> Option<ConnectionInfo> {
     let at = |address: &str| Some(SocketAddr::from_str(address).expect("is an address"));
-    let tcp = |local, peer| Ends { local: at(local), peer: at(peer), ..Ends::default() };
+    let tcp = |local, peer| ConnectionInfo { local: at(local), peer: at(peer), ..ConnectionInfo::default() };
     Some(match from {
         b'l' => tcp("127.0.0.1:3000", "127.0.0.1:50000"),
         b'6' => tcp("[::1]:3000", "[::1]:50000"),
         b'o' => tcp("192.0.2.1:3000", "198.51.100.1:50000"),
         b'p' => tcp("10.0.0.1:3000", "10.0.0.2:50000"),
-        b'u' => Ends::default(),
+        b'u' => ConnectionInfo::default(),
         b't' => {
             let names =
                 ClientNames { dns: vec!["dashboard.example.com".to_owned()], ..ClientNames::default() };
-            Ends {
+            ConnectionInfo {
                 is_tls: true,
                 client: ClientCertificate::Verified(Arc::new(names)),
                 ..tcp("127.0.0.1:3000", "127.0.0.1:50000")
@@ -233,7 +235,7 @@ fn ends(from: u8) -> Option<Ends> {
         }
         b'r' => {
             let client = ClientCertificate::Rejected;
-            Ends { is_tls: true, client, ..tcp("127.0.0.1:3000", "127.0.0.1:50000") }
+            ConnectionInfo { is_tls: true, client, ..tcp("127.0.0.1:3000", "127.0.0.1:50000") }
         }
         _ => return None,
     })

@@ -25,15 +25,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use token_provider::{Scope, TokenKey};
+use token_provider::TokenKey;
 
 use crate::config::Config;
-use crate::problem::Problem;
+use crate::problem::{Problem, Subject};
 
 pub use self::browser::Cors;
 pub(crate) use self::browser::refuse_prefetch;
 pub use self::caller::Caller;
-pub use self::connection::{ClientCertificate, ClientNames, Ends};
+pub use self::connection::{ClientCertificate, ClientNames, ConnectionInfo};
 pub use self::handout::{Handout, Permit, Profile, ProfileStatus};
 pub use self::rules::Rules;
 pub(crate) use self::rules::X_API_KEY;
@@ -47,13 +47,15 @@ pub struct Access {
     is_draining: AtomicBool,
 }
 
-/// The profile and the scope that a request names.
+/// What a caller wants.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Names<'a> {
+pub struct TokenRequest<'a> {
     /// The profile's name.
     pub profile: Option<&'a str>,
     /// The scope.
     pub scope: Option<&'a str>,
+    /// The lifetime.
+    pub lifetime: Option<Duration>,
 }
 
 impl Access {
@@ -74,10 +76,8 @@ impl Access {
     pub fn reload(&self, config: &Config) {
         let rules = Rules::start(config, Some(&self.rules.load()));
         self.rules.store(Arc::new(rules));
-        // Every lifetime that can be configured is one that a token can have.
-        if let Ok(key) = TokenKey::new(config.lifetimes.usual()) {
-            self.handout.set_usual(key);
-        }
+        let usual = TokenKey::new(config.lifetimes.usual());
+        self.handout.set_usual(usual.expect("the configuration takes only lifetimes that a token can have"));
     }
 
     /// Has the server be not ready from now on, so that balancers send callers elsewhere. Returns how long they are given
@@ -102,26 +102,26 @@ impl Access {
         &self,
         rules: &Rules,
         caller: &Caller<'_>,
-        lifetime: Option<Duration>,
-        names: Names<'_>,
+        request: TokenRequest<'_>,
     ) -> Result<Permit<'_>, Problem> {
-        let lifetime = rules.lifetime(caller, lifetime);
-        let profile = self.handout.profile(names.profile)?;
+        let profile = self.handout.profile(request.profile)?;
         caller.policy.admit_profile(&profile.name)?;
-        let scope = match names.scope {
+        let scope = match request.scope {
             Some(scope) => Some(caller.policy.admit_scope(profile.listed_scope(scope)?)?),
             None => caller.policy.scope_of(profile.scope.as_ref(), &profile.scopes)?,
         };
-        let key = TokenKey::new(lifetime).map_err(|error| Problem::from(&error))?;
-        Ok(Permit { profile, key: key.with_scope(scope) })
+        let key = TokenKey::new(rules.lifetime(caller, request.lifetime));
+        let key = key.expect("a configured lifetime is one that a token can have").with_scope(scope);
+        Ok(Permit { profile, key })
     }
 
-    /// Returns which of the configured profiles and scopes a request names: for the audit trail, where it was refused. Any
-    /// other name is anybody's text, and is not repeated.
-    pub fn find(&self, names: Names<'_>) -> (Option<Arc<str>>, Option<Scope>) {
-        let Ok(profile) = self.handout.profile(names.profile) else { return (None, None) };
-        let scope = names.scope.and_then(|scope| profile.listed_scope(scope).ok());
-        (Some(Arc::clone(&profile.name)), scope)
+    /// Notes with a refusal who asked, and which of the configured profiles and scopes for. Any other name is anybody's text,
+    /// and is not repeated.
+    pub fn note(&self, problem: Problem, caller: &Caller<'_>, request: TokenRequest<'_>) -> Problem {
+        let profile = self.handout.profile(request.profile).ok();
+        let scope = profile.zip(request.scope).and_then(|(profile, scope)| profile.listed_scope(scope).ok());
+        let profile = profile.map(|profile| Arc::clone(&profile.name));
+        problem.with_subject(Subject { profile, scope, ..caller.subject() })
     }
 
     /// Returns what hands out tokens for permits.

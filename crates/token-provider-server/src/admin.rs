@@ -18,10 +18,11 @@ use hyper::{HeaderMap, Request};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::history::History;
-use crate::access::{Ends, Rules};
+use crate::access::{ConnectionInfo, Cors, Rules};
 use crate::http::answer::{self, Answer, CSS, HTML, JAVASCRIPT, JSON, NO_STORE, answer};
-use crate::http::pipeline::{Handled, catch_panic};
+use crate::http::pipeline::catch_panic;
 use crate::http::request::{RequestInfo, allow};
+use crate::http::token::Served;
 use crate::http::{App, Service, health};
 use crate::problem::Problem;
 use crate::telemetry::{Format, OpenConnection, Process};
@@ -48,7 +49,12 @@ impl Admin {
         Self { app, history, _sampling: AbortOnDropHandle::new(sampling) }
     }
 
-    async fn handle(&self, info: &RequestInfo, headers: &HeaderMap, ends: &Ends) -> Result<Answer, Problem> {
+    async fn handle(
+        &self,
+        info: &RequestInfo,
+        headers: &HeaderMap,
+        ends: &ConnectionInfo,
+    ) -> Result<Answer, Problem> {
         info.admit_size()?;
         let access = self.app.access();
         let rules = access.rules();
@@ -87,13 +93,13 @@ impl Admin {
 }
 
 impl Service for Admin {
-    async fn answer<B>(&self, request: Request<B>, ends: &Ends) -> Answer
+    async fn answer<B>(&self, request: Request<B>, ends: &ConnectionInfo) -> Answer
     where
         B: Body<Data = Bytes> + Send,
     {
         let (info, headers, _body) = RequestInfo::take(request, None);
         let answer = catch_panic(&info, self.handle(&info, &headers, ends)).await;
-        self.app.conclude(&info, ends, answer.map(Handled::from))
+        self.app.conclude(&info, ends, &Cors::None, answer.map(Served::from))
     }
 
     fn connection(&self) -> Option<OpenConnection> {
@@ -119,7 +125,7 @@ fn prefers(headers: &HeaderMap, wanted: &str, other: &str) -> bool {
 /// A part of the page, which gets its figures from this server.
 fn file(info: &RequestInfo, content_type: &'static str, content: &'static str) -> Result<Answer, Problem> {
     allow(&info.method, READ)?;
-    Ok(answer::page(content_type, "'self'", "", content))
+    Ok(answer::page(content_type, "connect-src 'self'; img-src data:", content))
 }
 
 #[cfg(test)]

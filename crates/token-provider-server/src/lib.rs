@@ -55,7 +55,9 @@ pub use self::commands::run;
 #[doc(hidden)]
 pub mod parts {
     pub mod access {
-        pub use crate::access::{Access, ClientCertificate, ClientNames, Ends, Handout, Profile, api_key};
+        pub use crate::access::{
+            Access, ClientCertificate, ClientNames, ConnectionInfo, Handout, Profile, api_key,
+        };
     }
     pub use crate::admin::Admin;
     pub mod config {

@@ -28,7 +28,7 @@ use self::connection::Ended;
 use self::limits::{ACCEPT_PAUSE, BUFFER, MAX_CHAIN};
 use self::listener::Stream;
 use self::tls::ShownCertificate;
-use crate::access::{Ends, Share, Shares};
+use crate::access::{ConnectionInfo, Share, Shares};
 use crate::http::{self, Answer, Service};
 use crate::problem::Problem;
 use crate::telemetry::OpenConnection;
@@ -52,9 +52,7 @@ pub async fn serve(
         limits,
         connections: TaskTracker::new(),
         permits: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
-        shares: Arc::new(
-            Shares::new(usize::MAX, limits.connections_per_peer).counting_loopback(limits.counts_loopback),
-        ),
+        shares: Arc::new(Shares::new(usize::MAX, limits.connections_per_peer, limits.counts_loopback)),
         stop: CancellationToken::new(),
     });
     let accepting = TaskTracker::new();
@@ -88,7 +86,7 @@ type ConnectionPermit = (OwnedSemaphorePermit, Option<Share>);
 /// A connection that was accepted: what all its requests have in common, and what is held for it.
 struct Connection<S> {
     server: Arc<Server<S>>,
-    ends: Ends,
+    ends: ConnectionInfo,
     shown: Option<ShownCertificate>,
     permit: ConnectionPermit,
     _open: Option<OpenConnection>,
@@ -131,7 +129,7 @@ impl<S: Service> Server<S> {
     }
 
     /// Serves a connection in its own task.
-    fn spawn(self: &Arc<Self>, stream: Stream, ends: Ends, permit: OwnedSemaphorePermit) {
+    fn spawn(self: &Arc<Self>, stream: Stream, ends: ConnectionInfo, permit: OwnedSemaphorePermit) {
         let Some(permit) = self.with_share(permit, &ends) else {
             return tracing::debug!(peer = ends.peer.map(tracing::field::display), "{TOO_MANY}");
         };
@@ -148,7 +146,7 @@ impl<S: Service> Server<S> {
     }
 
     /// Has a permit count for the other side's address, too, unless that has its share.
-    fn with_share(&self, permit: OwnedSemaphorePermit, ends: &Ends) -> Option<ConnectionPermit> {
+    fn with_share(&self, permit: OwnedSemaphorePermit, ends: &ConnectionInfo) -> Option<ConnectionPermit> {
         Some((permit, Some(self.shares.take(ends.peer.map(|peer| peer.ip()))?)))
     }
 }
@@ -225,7 +223,7 @@ impl<S: Service> Connection<S> {
         let Server { limits, stop, .. } = &*self.server;
         let refuse = |_request| async {
             let problem = Problem::invalid_request("this port speaks HTTPS: use https:// in the URL");
-            last(problem.into_response(""))
+            last(http::answer::problem(&problem, ""))
         };
         self.report(connection::http1(stream, refuse, limits, stop).await);
     }
@@ -239,7 +237,7 @@ impl<S: Service> Connection<S> {
         let (answer, is_rejected) = match &self.shown {
             None => (service.answer(request, &self.ends).await, false),
             Some(shown) => {
-                let ends = Ends { client: shown.judge(), ..self.ends.clone() };
+                let ends = ConnectionInfo { client: shown.judge(), ..self.ends.clone() };
                 (service.answer(request, &ends).await, ends.client.is_rejected())
             }
         };

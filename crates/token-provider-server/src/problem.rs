@@ -4,16 +4,12 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
-use hyper::{Response, StatusCode};
-use serde::Serialize;
+use hyper::StatusCode;
+use hyper::header::{ALLOW, HeaderName, WWW_AUTHENTICATE};
 use token_provider::{Error, ErrorKind, Scope};
 
 use crate::reason::{Method, Rejection, Rule};
@@ -24,22 +20,28 @@ const REJECTED_CERTIFICATE: &str =
 
 /// A failure as the caller sees it. Small to pass on: most requests have none.
 #[derive(Debug)]
-pub struct Problem(Box<Inner>);
+pub struct Problem(Box<Details>);
 
+/// What is to be said of a failure: to the caller, the log and the audit trail.
 #[derive(Debug)]
-struct Inner {
-    status: StatusCode,
+pub struct Details {
+    /// The HTTP status.
+    pub status: StatusCode,
     topic: Topic,
-    description: Cow<'static, str>,
-    rule: Option<Rule>,
-    /// More closely, why: for the audit trail.
-    reason: Option<&'static str>,
-    retry_after: Option<Duration>,
-    header: Option<(HeaderName, Cow<'static, str>)>,
-    /// For the audit trail, not for the answer.
-    subject: Subject,
-    /// The host that the request names, where the server has no such name: for the audit trail.
-    host: Option<Box<str>>,
+    /// What is wrong, and what to do.
+    pub description: Cow<'static, str>,
+    /// The access rule that said no, where it was one.
+    pub rule: Option<Rule>,
+    /// For the audit trail: more closely than the rule's name, why.
+    pub reason: Option<&'static str>,
+    /// How long the caller should wait, where that is known.
+    pub retry_after: Option<Duration>,
+    /// A header of the answer.
+    pub header: Option<(HeaderName, Cow<'static, str>)>,
+    /// For the audit trail: whose request it was, and for which token, as far as that was found out.
+    pub subject: Subject,
+    /// For the audit trail: the host that the request names, where the server has no such name.
+    pub host: Option<Box<str>>,
 }
 
 /// Whose request it was, and for which token, as far as that was found out.
@@ -59,17 +61,30 @@ pub struct Subject {
     pub lifetime: Option<Duration>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    error: &'static str,
-    error_description: &'a str,
-    request_id: &'a str,
+impl Deref for Problem {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl Details {
+    /// Returns the `error` code of the answer.
+    pub fn code(&self) -> &'static str {
+        self.topic.anchor()
+    }
+
+    /// Returns whether the server or its issuer failed. A rule can say "not yet" by the same status, which is no failure.
+    pub fn is_failure(&self) -> bool {
+        self.status.is_server_error() && self.rule.is_none()
+    }
 }
 
 impl Problem {
     fn new(status: StatusCode, topic: Topic, description: impl Into<Cow<'static, str>>) -> Self {
         let description = description.into();
-        Self(Box::new(Inner {
+        Self(Box::new(Details {
             status,
             topic,
             description,
@@ -96,7 +111,8 @@ impl Problem {
             .with_header(WWW_AUTHENTICATE, r#"Basic realm="token-provider", charset="UTF-8""#)
     }
 
-    fn unavailable(description: impl Into<Cow<'static, str>>) -> Self {
+    /// The server cannot do it now; the description says why.
+    pub fn unavailable(description: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable, description)
     }
 
@@ -120,22 +136,21 @@ impl Problem {
         self
     }
 
-    /// Notes whose request it was, and for which token, as far as that is known.
-    #[must_use]
+    /// Notes whose request it was, and for which token, unless that is known already.
     pub fn with_subject(mut self, subject: Subject) -> Self {
-        self.0.subject = subject;
+        if self.subject.method.is_none() {
+            self.0.subject = subject;
+        }
         self
     }
 
     /// Notes where the request came from.
-    #[must_use]
     pub fn with_address(mut self, address: Option<IpAddr>) -> Self {
         self.0.subject.address = address;
         self
     }
 
     /// Notes the host that the request names.
-    #[must_use]
     pub fn with_host(mut self, host: &str) -> Self {
         self.0.host = Some(host.into());
         self
@@ -148,7 +163,7 @@ impl Problem {
 
     /// A scope that the configuration does not list.
     pub fn invalid_scope(description: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, Topic::InvalidScope, description)
+        Self::new(StatusCode::BAD_REQUEST, Topic::InvalidScope, description).with_rule(Rule::Scope)
     }
 
     /// Another grant than the one there is (RFC 6749 §5.2).
@@ -272,76 +287,6 @@ impl Problem {
         let description = "the server failed; its log has the report";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Topic::ServerError, description)
     }
-
-    /// `/readyz` says no; the description says why.
-    pub fn not_ready(description: impl Into<Cow<'static, str>>) -> Self {
-        Self::unavailable(description)
-    }
-
-    /// Returns the HTTP status.
-    pub fn status(&self) -> StatusCode {
-        self.0.status
-    }
-
-    /// Returns the `error` code of the body.
-    pub fn code(&self) -> &'static str {
-        self.0.topic.anchor()
-    }
-
-    /// Returns whether the server or its issuer failed. A rule can say "not yet" by the same status, which is no failure.
-    pub fn is_failure(&self) -> bool {
-        self.status().is_server_error() && self.0.rule.is_none()
-    }
-
-    /// Returns the access rule that said no, where it was one.
-    pub fn rule(&self) -> Option<Rule> {
-        self.0.rule
-    }
-
-    /// Returns, more closely than the rule's name, why it said no, where there is more to say.
-    pub fn reason(&self) -> Option<&'static str> {
-        self.0.reason
-    }
-
-    /// Returns how long the caller should wait, where that is known.
-    #[cfg(test)]
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.0.retry_after
-    }
-
-    /// Returns whose request it was, and for which token, as far as that was found out.
-    pub fn subject(&self) -> &Subject {
-        &self.0.subject
-    }
-
-    /// Returns the host that the request names, where the server has no such name.
-    pub fn host(&self) -> Option<&str> {
-        self.0.host.as_deref()
-    }
-
-    /// Makes the answer. CORS and the headers that every answer has are added by the HTTP room.
-    pub(crate) fn into_response(self, request_id: &str) -> Response<Full<Bytes>> {
-        let Inner { status, topic, description, retry_after, header, .. } = *self.0;
-        let body = Body { error: topic.anchor(), error_description: &description, request_id };
-        let json = serde_json::to_vec(&body).expect("strings have a JSON form");
-        let mut response = Response::new(Full::from(json));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(retry_after) = retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(retry_after)));
-        }
-        if let Some((name, value)) = header {
-            headers.insert(name, HeaderValue::try_from(&*value).expect("it is printable ASCII"));
-        }
-        response
-    }
-}
-
-/// `Retry-After` has no fractions, and "0" would invite a caller back before the pause is over.
-fn whole_seconds(span: Duration) -> u64 {
-    span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
 /// The identity provider's token is not good.
@@ -390,34 +335,7 @@ mod tests {
             (ErrorKind::TooManyTokens, 503, "temporarily_unavailable"),
         ] {
             let problem = Problem::from(&Error::from_issuer(kind, "what to do"));
-            assert_eq!((problem.status().as_u16(), problem.code()), (status, code), "{kind:?}");
+            assert_eq!((problem.status.as_u16(), problem.code()), (status, code), "{kind:?}");
         }
-    }
-
-    #[test]
-    fn pause_is_said_in_whole_seconds_and_never_as_none() {
-        for (millis, seconds) in [(0, 0), (1, 1), (200, 1), (1000, 1), (1001, 2), (300_000, 300)] {
-            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds, "{millis}");
-        }
-    }
-
-    #[test]
-    fn answer_is_not_kept_by_anyone() {
-        let error = Error::from_issuer(ErrorKind::Throttled, "\"quoted\"\n");
-        let pause = Some(Duration::from_millis(1500));
-        let answer = Problem::from(&error.with_retry_after(pause)).into_response("id-1");
-        let headers = answer.headers();
-        assert_eq!(headers[CACHE_CONTROL], "no-store");
-        assert_eq!(headers[CONTENT_TYPE], "application/json");
-        assert_eq!(headers[RETRY_AFTER], "2");
-    }
-
-    #[test]
-    fn method_that_is_not_allowed_names_those_that_are() {
-        let answer = Problem::method_not_allowed("GET, HEAD").into_response("id");
-        assert_eq!(
-            (answer.status().as_u16(), &answer.headers()[ALLOW]),
-            (405, &HeaderValue::from_static("GET, HEAD"))
-        );
     }
 }

@@ -177,7 +177,9 @@ fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Profile {
     // At the highest level, so that it is around every line, however little is logged.
     let provider = tracing::error_span!("tokens", profile = name, issuer = issuer.endpoint())
         .in_scope(|| builder.build());
-    Profile::new(name, scopes.clone(), provider).with_scope(scope.clone()).with_issuer(issuer)
+    let mut profile = Profile::new(name, scopes.clone(), provider);
+    (profile.scope, profile.issuer) = (scope.clone(), Some(issuer));
+    profile
 }
 
 /// Puts the access rules together around profiles made before.

@@ -2,13 +2,13 @@
 //!
 //! A plain hash is enough for a secret of 256 random bits: there is nothing to guess that a slow hash would protect.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
 
 use super::caller::Caller;
@@ -23,52 +23,37 @@ const RANDOM_BYTES: usize = 32;
 /// So many characters follow the prefix: 32 bytes in base64url. Longer ones are as hard to guess.
 const MIN_RANDOM_TEXT: usize = 43;
 
-/// The keys that let a caller in.
+/// A key that lets a caller in.
 #[derive(Debug)]
-pub(super) struct ApiKeys(Vec<ApiKey>);
-
-#[derive(Debug)]
-struct ApiKey {
+pub(super) struct ApiKey {
     id: Arc<str>,
     sha256: [u8; 32],
     policy: Policy,
 }
 
-impl ApiKeys {
-    pub(super) fn new(configs: &[ApiKeyConfig]) -> Self {
-        let key = |config: &ApiKeyConfig| ApiKey {
-            id: config.id.as_str().into(),
-            sha256: config.sha256,
-            policy: Policy::new(&config.policy),
-        };
-        Self(configs.iter().map(key).collect())
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Returns the caller whose key this is. Each hash is compared in constant time; that the search ends at the one
-    /// that fits tells a caller at most the place of its own key in the configuration.
-    pub(super) fn authenticate(&self, presented: &[u8]) -> Option<Caller<'_>> {
-        if !is_issued_form(presented) {
-            return None;
-        }
-        let hash = digest(&SHA256, presented);
-        let fits = |key: &&ApiKey| verify_slices_are_equal(&key.sha256, hash.as_ref()).is_ok();
-        self.0.iter().find(fits).map(ApiKey::caller)
-    }
-
-    /// The same, for a caller that says which key it is about to show.
-    pub(super) fn authenticate_as(&self, id: &str, presented: &[u8]) -> Option<Caller<'_>> {
-        self.authenticate(presented).filter(|caller| caller.name() == id)
-    }
+/// A client id and secret (RFC 6749 §2.3.1): the id of an API key, and the key.
+pub(crate) struct ClientSecret {
+    /// The key's id.
+    pub(crate) id: Zeroizing<String>,
+    /// The key.
+    pub(crate) secret: Zeroizing<String>,
 }
 
 impl ApiKey {
-    fn caller(&self) -> Caller<'_> {
-        Caller::named(Method::ApiKey, Arc::clone(&self.id), &self.policy)
+    pub(super) fn new(config: &ApiKeyConfig) -> Self {
+        Self { id: config.id.as_str().into(), sha256: config.sha256, policy: Policy::new(&config.policy) }
     }
+}
+
+/// Returns the caller whose key this is. Each hash is compared in constant time; that the search ends at the one that fits
+/// tells a caller at most the place of its own key in the configuration.
+pub(super) fn authenticate<'k>(keys: &'k [ApiKey], presented: &[u8]) -> Option<Caller<'k>> {
+    if !is_issued_form(presented) {
+        return None;
+    }
+    let hash = digest(&SHA256, presented);
+    let key = keys.iter().find(|key| verify_slices_are_equal(&key.sha256, hash.as_ref()).is_ok())?;
+    Some(Caller::new(Method::ApiKey, Some(Arc::clone(&key.id)), &key.policy))
 }
 
 /// Returns whether a key looks as [`generate`] makes them: the hash of a shorter one could be guessed, and that of nothing
@@ -90,12 +75,8 @@ pub fn generate() -> Result<(Zeroizing<String>, String), getrandom::Error> {
     let mut key = Zeroizing::new(String::with_capacity(PREFIX.len() + RANDOM_BYTES * 2));
     key.push_str(PREFIX);
     URL_SAFE_NO_PAD.encode_string(*random, &mut key);
-    let hash = digest(&SHA256, key.as_bytes());
-    let mut hex = String::with_capacity(64);
-    for byte in hash.as_ref() {
-        write!(hex, "{byte:02x}").expect("a String takes all that is written");
-    }
-    Ok((key, hex))
+    let hash = HEXLOWER.encode(digest(&SHA256, key.as_bytes()).as_ref());
+    Ok((key, hash))
 }
 
 #[cfg(test)]
@@ -131,9 +112,8 @@ mod tests {
             let mut sha256 = [0; 32];
             sha256.copy_from_slice(digest(&SHA256, key.as_bytes()).as_ref());
             let policy = PolicyConfig { profiles: vec![], scopes: None, max_ttl: None, rate: None };
-            let keys = ApiKeys::new(&[ApiKeyConfig { id: "a".to_owned(), sha256, policy }]);
-            assert_eq!(keys.authenticate(key.as_bytes()).is_some(), expected, "{key:?}");
-            assert_eq!(keys.authenticate_as("a", key.as_bytes()).is_some(), expected, "{key:?}");
+            let keys = [ApiKey::new(&ApiKeyConfig { id: "a".to_owned(), sha256, policy })];
+            assert_eq!(authenticate(&keys, key.as_bytes()).is_some(), expected, "{key:?}");
         }
     }
 }

@@ -9,7 +9,7 @@ use hyper::header::{
     HeaderValue, ORIGIN, VARY,
 };
 
-use crate::config::{Config, Origin, OriginPattern, PublicHost};
+use crate::config::{Origin, OriginPattern, PublicHost};
 use crate::problem::Problem;
 use crate::reason::Rule;
 
@@ -37,11 +37,6 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-#[derive(Debug)]
-pub(super) struct BrowserRules {
-    origins: Vec<OriginPattern>,
-}
-
 /// What the answer says to a browser. Credentials (cookies) are never allowed: this server has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -54,64 +49,55 @@ pub enum Cors {
     Origin(HeaderValue),
 }
 
-impl BrowserRules {
-    pub(super) fn new(config: &Config) -> Self {
-        Self { origins: config.origins.clone() }
-    }
+/// Returns what the browser of a listed page is told about a refusal that came before the page was looked at, so that the
+/// page can read it. (Whether a page is our own cannot be said where the host is not.)
+pub(super) fn listed(origins: &[OriginPattern], headers: &HeaderMap) -> Cors {
+    let mut given = headers.get_all(ORIGIN).iter();
+    let (Some(header), None) = (given.next(), given.next()) else { return Cors::None };
+    cors(origins, header, |_| false).unwrap_or(Cors::None)
+}
 
-    /// For pages of our own alone.
-    pub(super) fn none() -> Self {
-        Self { origins: Vec::new() }
+/// Judges the page that a request comes from, by the origins that may ask beside our own. `is_tls` says whether the request
+/// came over TLS, as far as is known.
+pub(super) fn admit(
+    origins: &[OriginPattern],
+    headers: &HeaderMap,
+    host: &str,
+    is_tls: bool,
+) -> Result<Cors, Problem> {
+    let mut given = headers.get_all(ORIGIN).iter();
+    let Some(header) = given.next() else {
+        return admit_without_origin(origins, headers);
+    };
+    if given.next().is_some() {
+        return Err(Problem::access_denied(Rule::Origin, "given twice"));
     }
+    // Over TLS a page that came over plain http is not our own: whoever sits on its way may have written it.
+    let is_own = |origin: &Origin| {
+        (!is_tls || origin.is_https()) && PublicHost::parse(host).is_some_and(|host| origin.is_at(&host))
+    };
+    cors(origins, header, is_own).ok_or_else(refused)
+}
 
-    /// Returns what the browser of a listed page is told about a refusal that came before the page was looked at, so that
-    /// the page can read it. (Whether a page is our own cannot be said where the host is not.)
-    pub(super) fn listed(&self, headers: &HeaderMap) -> Cors {
-        let mut given = headers.get_all(ORIGIN).iter();
-        let (Some(header), None) = (given.next(), given.next()) else { return Cors::None };
-        self.cors(header, |_| false).unwrap_or(Cors::None)
+/// Browsers leave `Origin` out of what a page embeds (images, scripts, `no-cors` fetches) and of links, but say where it
+/// comes from. Programs send neither.
+fn admit_without_origin(origins: &[OriginPattern], headers: &HeaderMap) -> Result<Cors, Problem> {
+    match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
+        _ if origins.contains(&OriginPattern::Any) => Ok(Cors::Any),
+        None | Some(b"none" | b"same-origin") => Ok(Cors::None),
+        Some(_) => Err(refused()),
     }
+}
 
-    /// `is_tls` says whether the request came over TLS, as far as is known.
-    pub(super) fn admit(&self, headers: &HeaderMap, host: &str, is_tls: bool) -> Result<Cors, Problem> {
-        let mut given = headers.get_all(ORIGIN).iter();
-        let Some(header) = given.next() else {
-            return self.admit_without_origin(headers);
-        };
-        if given.next().is_some() {
-            return Err(Problem::access_denied(Rule::Origin, "given twice"));
-        }
-        // Over TLS a page that came over plain http is not our own: whoever sits on its way may have written it.
-        let is_own = |origin: &Origin| {
-            (!is_tls || origin.is_https()) && PublicHost::parse(host).is_some_and(|host| origin.is_at(&host))
-        };
-        self.cors(header, is_own).ok_or_else(refused)
+/// Returns the headers for a page of this origin; `None` if it may not ask.
+fn cors(origins: &[OriginPattern], header: &HeaderValue, is_own: impl Fn(&Origin) -> bool) -> Option<Cors> {
+    if origins.contains(&OriginPattern::Any) {
+        return Some(Cors::Any);
     }
-
-    /// Browsers leave `Origin` out of what a page embeds (images, scripts, `no-cors` fetches) and of links, but say
-    /// where it comes from. Programs send neither.
-    fn admit_without_origin(&self, headers: &HeaderMap) -> Result<Cors, Problem> {
-        match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
-            _ if self.allows_any() => Ok(Cors::Any),
-            None | Some(b"none" | b"same-origin") => Ok(Cors::None),
-            Some(_) => Err(refused()),
-        }
-    }
-
-    /// Returns the headers for a page of this origin; `None` if it may not ask.
-    fn cors(&self, header: &HeaderValue, is_own: impl Fn(&Origin) -> bool) -> Option<Cors> {
-        if self.allows_any() {
-            return Some(Cors::Any);
-        }
-        // `null` is the origin of sandboxed frames and local files: anybody's. It parses as none.
-        let origin = header.to_str().ok().and_then(Origin::parse)?;
-        let is_listed = || self.origins.iter().any(|allowed| allowed.matches(&origin));
-        (is_own(&origin) || is_listed()).then(|| Cors::Origin(header.clone()))
-    }
-
-    fn allows_any(&self) -> bool {
-        self.origins.contains(&OriginPattern::Any)
-    }
+    // `null` is the origin of sandboxed frames and local files: anybody's. It parses as none.
+    let origin = header.to_str().ok().and_then(Origin::parse)?;
+    let is_listed = || origins.iter().any(|allowed| allowed.matches(&origin));
+    (is_own(&origin) || is_listed()).then(|| Cors::Origin(header.clone()))
 }
 
 /// Refuses a browser's prefetch, for paths that request a token or hand one out. For a foreign page's speculation rules
@@ -140,11 +126,7 @@ fn refused() -> Problem {
 impl Cors {
     /// Writes the headers of an answer.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
-        let others = headers.insert(VARY, HeaderValue::from_static("Origin, Accept"));
-        if let Some(others) = others.as_ref().and_then(|others| others.to_str().ok()) {
-            let all = format!("Origin, Accept, {others}");
-            headers.insert(VARY, HeaderValue::try_from(all).expect("two values make one"));
-        }
+        headers.append(VARY, HeaderValue::from_static("Origin, Accept"));
         let allow = match self {
             Self::None => return,
             Self::Any => HeaderValue::from_static("*"),
@@ -153,22 +135,21 @@ impl Cors {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allow);
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     }
+}
 
-    /// Writes the headers of a preflight's answer (Fetch standard, "CORS-preflight fetch"). `callers_name` is the header by
-    /// which a trusted proxy says who is asking.
-    pub(super) fn apply_preflight(
-        request: &HeaderMap,
-        callers_name: Option<&HeaderName>,
-        headers: &mut HeaderMap,
-    ) {
-        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(ALLOWED_METHODS));
-        if let Ok(allowed) = HeaderValue::try_from(allowed_headers(request, callers_name)) {
-            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
-        }
-        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_MAX_AGE));
-        if request.get(REQUEST_PRIVATE_NETWORK).is_some_and(|value| value == "true") {
-            headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
-        }
+/// Writes the headers of a preflight's answer (Fetch standard, "CORS-preflight fetch"). `callers_name` is the header by which
+/// a trusted proxy says who is asking.
+pub(super) fn apply_preflight(
+    request: &HeaderMap,
+    callers_name: Option<&HeaderName>,
+    headers: &mut HeaderMap,
+) {
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(ALLOWED_METHODS));
+    let allowed = HeaderValue::try_from(allowed_headers(request, callers_name));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed.expect("names of headers are plain characters"));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_MAX_AGE));
+    if request.get(REQUEST_PRIVATE_NETWORK).is_some_and(|value| value == "true") {
+        headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
     }
 }
 

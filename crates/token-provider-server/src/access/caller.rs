@@ -12,22 +12,15 @@ use crate::reason::Method;
 #[derive(Clone, Debug)]
 pub struct Caller<'r> {
     pub(super) method: Method,
-    name: Option<Arc<str>>,
-    address: Option<IpAddr>,
+    pub(super) name: Option<Arc<str>>,
+    /// Where its request came from.
+    pub(super) address: Option<IpAddr>,
     pub(super) policy: &'r Policy,
 }
 
 impl<'r> Caller<'r> {
-    pub(super) fn named(method: Method, name: Arc<str>, policy: &'r Policy) -> Self {
-        Self { method, name: Some(name), address: None, policy }
-    }
-
-    pub(super) fn anonymous(policy: &'r Policy) -> Self {
-        Self { method: Method::Anonymous, name: None, address: None, policy }
-    }
-
-    pub(super) fn at(self, address: Option<IpAddr>) -> Self {
-        Self { address, ..self }
+    pub(super) fn new(method: Method, name: Option<Arc<str>>, policy: &'r Policy) -> Self {
+        Self { method, name, address: None, policy }
     }
 
     /// Takes one from the caller's bucket. One without a name has none: what counts for it is its address.

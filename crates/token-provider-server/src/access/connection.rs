@@ -1,11 +1,11 @@
 //! What is known of the connection that a request came in on.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-/// The two ends of a connection, as far as they are known; a Unix socket has no addresses.
+/// The connection that a request came in on, as far as it is known; a Unix socket has no addresses.
 #[derive(Clone, Debug, Default)]
-pub struct Ends {
+pub struct ConnectionInfo {
     /// The address that the connection came in on.
     pub local: Option<SocketAddr>,
     /// The address of the other side.
@@ -14,6 +14,13 @@ pub struct Ends {
     pub is_tls: bool,
     /// The other side's certificate.
     pub client: ClientCertificate,
+}
+
+impl ConnectionInfo {
+    /// Returns the other side's address; an IPv4 one that came in through IPv6 is the same address.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        Some(self.peer?.ip().to_canonical())
+    }
 }
 
 /// The certificate that a client has shown in the TLS handshake, as it is judged now.
@@ -30,10 +37,6 @@ pub enum ClientCertificate {
 }
 
 impl ClientCertificate {
-    pub(super) fn names(&self) -> Option<&ClientNames> {
-        if let Self::Verified(names) = self { Some(names) } else { None }
-    }
-
     /// Returns whether a certificate was shown that counts for nothing.
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Rejected)

@@ -16,14 +16,16 @@ use crate::telemetry::{MeteredIssuer, TraceParent};
 pub struct Profile {
     pub(super) name: Arc<str>,
     pub(super) scopes: Vec<Scope>,
-    /// The one that the configuration gives requests without a scope; the credential may have one, too.
-    pub(super) scope: Option<Scope>,
+    /// The one that the configuration gives requests without a scope, for callers that may not have every scope. (The issuer
+    /// behind the provider has it already; the credential may have one, too.)
+    pub(crate) scope: Option<Scope>,
     provider: TokenProvider,
     counts: Counts,
-    issuer: Option<Arc<MeteredIssuer>>,
+    /// The issuer behind the provider, for status pages and metrics.
+    pub(crate) issuer: Option<Arc<MeteredIssuer>>,
 }
 
-/// A permit for one kind of token. Made by [`Access::authorize`] alone.
+/// A permit for one kind of token. Made by [`Access::authorize`](super::Access::authorize) alone.
 #[derive(Debug)]
 pub struct Permit<'a> {
     pub(super) profile: &'a Profile,
@@ -93,19 +95,6 @@ impl Profile {
         Self { name: name.into(), scopes, scope: None, provider, counts, issuer: None }
     }
 
-    /// Names the scope that the configuration gives requests without one. The issuer behind the provider has it already;
-    /// this is for callers that may not have every scope.
-    #[must_use]
-    pub fn with_scope(self, scope: Option<Scope>) -> Self {
-        Self { scope, ..self }
-    }
-
-    /// Names the issuer behind the provider, to be looked at.
-    #[must_use]
-    pub fn with_issuer(self, issuer: Arc<MeteredIssuer>) -> Self {
-        Self { issuer: Some(issuer), ..self }
-    }
-
     pub(super) fn listed_scope(&self, scope: &str) -> Result<Scope, Problem> {
         let listed = self.scopes.iter().find(|listed| listed.as_str() == scope);
         listed.cloned().ok_or_else(|| {
@@ -121,6 +110,7 @@ impl Handout {
     pub fn new(profiles: impl IntoIterator<Item = Profile>, default: &str) -> Self {
         let profiles: BTreeMap<_, _> =
             profiles.into_iter().map(|profile| (Arc::clone(&profile.name), profile)).collect();
+        // A test that hands nothing out has no profiles.
         let usual = profiles.get(default).map(|profile| profile.provider.default_key().clone());
         let usual = Arc::new(usual.unwrap_or_default());
         let handout = Self { profiles, default: default.into(), usual: ArcSwap::new(Arc::clone(&usual)) };
@@ -166,12 +156,10 @@ impl Handout {
 
     /// Starts fetching the default profile's token.
     pub fn warm(&self) {
-        if let Some(profile) = self.profiles.get(&self.default) {
-            profile.provider.warm_for(&self.usual.load());
-        }
+        self.default_profile().provider.warm_for(&self.usual.load());
     }
 
-    /// Says what callers get who name no lifetime; readiness is about this token. Where it is another than before, starts
+    /// Sets what callers get who name no lifetime; readiness is about this token. Where it is another than before, starts
     /// fetching it.
     pub(super) fn set_usual(&self, key: TokenKey) {
         if **self.usual.load() != key {
@@ -182,38 +170,39 @@ impl Handout {
         }
     }
 
-    /// Says whether the default profile's token can be handed out. Asking counts as a wish for the token, so that a
-    /// server that is probed for readiness stays ready.
+    /// Waits until the default profile's token can be handed out. This counts as a request for it, so that a server that is
+    /// probed for readiness stays ready.
     ///
     /// # Errors
     ///
     /// Why it cannot.
     pub async fn ready(&self) -> Result<(), Error> {
-        match self.profiles.get(&self.default) {
-            Some(profile) => profile.provider.token_for(&self.usual.load_full()).await.map(drop),
-            // The configuration makes the default profile when it is not written down: it is there.
-            None => Ok(()),
-        }
+        self.default_profile().provider.token_for(&self.usual.load_full()).await.map(drop)
     }
 
     /// Returns whether the default profile's token can be handed out, as far as is known without asking for it.
     pub fn is_ready(&self) -> bool {
-        let profile = self.profiles.get(&self.default);
-        profile.is_none_or(|profile| profile.provider.is_ready(&self.usual.load()))
+        self.default_profile().provider.is_ready(&self.usual.load())
+    }
+
+    fn default_profile(&self) -> &Profile {
+        self.existing(&self.default)
+    }
+
+    fn existing(&self, profile: &str) -> &Profile {
+        self.profiles
+            .get(profile)
+            .expect("the configuration has it; the default one also where it is not written down")
     }
 
     /// Has a profile's refused requests tried again at once: its credential is another one now.
     pub fn credential_changed(&self, profile: &str) {
-        if let Some(profile) = self.profiles.get(profile) {
-            profile.provider.credential_changed();
-        }
+        self.existing(profile).provider.credential_changed();
     }
 
     /// Takes why a profile's credential is not the one in its file, if it is not.
     pub fn set_rotation_problem(&self, profile: &str, problem: Option<String>) {
-        if let Some(profile) = self.profiles.get(profile) {
-            profile.counts.rotation_problem.store(problem.map(Arc::new));
-        }
+        self.existing(profile).counts.rotation_problem.store(problem.map(Arc::new));
     }
 
     /// Returns a look at every profile. Looking is not asking: no token is kept for it.
@@ -283,7 +272,8 @@ mod tests {
     async fn usual_token_waits_for_no_other_whichever_it_is_after_a_reload() {
         let issuer = Arc::new(MeteredIssuer::other(Hanging, String::new()).sharing_with(2));
         let provider = TokenProvider::builder(Hanging).build();
-        let profile = Profile::new("p", Vec::new(), provider).with_issuer(Arc::clone(&issuer));
+        let mut profile = Profile::new("p", Vec::new(), provider);
+        profile.issuer = Some(Arc::clone(&issuer));
         let handout = Handout::new([profile], "p");
         // The usual one is the last in the queue.
         assert_eq!(under_way(&issuer, (3601..3641).chain([3600])).await, 4);
@@ -310,7 +300,10 @@ mod tests {
     async fn changed_credential_ends_the_pause_after_a_refusal_of_its_own_profile() {
         let account = Arc::new(Account::default());
         let provider = TokenProvider::builder(Arc::clone(&account)).clock(TestClock::new()).build();
-        let handout = Handout::new([Profile::new("default", Vec::new(), provider)], "default");
+        let another = TokenProvider::builder(Hanging).build();
+        let profiles = [("default", provider), ("another", another)]
+            .map(|(name, provider)| Profile::new(name, Vec::new(), provider));
+        let handout = Handout::new(profiles, "default");
         handout.ready().await.expect_err("is refused");
         account.0.store(true, Ordering::Relaxed);
         handout.ready().await.expect_err("HERE is left alone for a minute");

@@ -11,8 +11,8 @@ use crate::config::Origin;
 
 /// Each is told once, and no more than these: whoever sends more is no developer, and should fill neither memory nor log.
 const MAX_HINTS: usize = 100;
-/// A name and a scheme of more than this are nobody's.
-const MAX_LENGTH: usize = 300;
+/// One with a name and a scheme of more than some 300 characters is for nobody.
+const MAX_LENGTH: usize = 700;
 
 #[derive(Debug, Default)]
 pub(super) struct Hints(Mutex<HashSet<String>>);
@@ -21,20 +21,20 @@ impl Hints {
     /// Names the origin of a page that was refused.
     pub(super) fn refused_page(&self, headers: &HeaderMap) {
         let Some(origin) = headers.get(ORIGIN).map(HeaderValue::to_str).and_then(Result::ok) else { return };
-        if origin == "null" {
-            if self.is_first("null") {
-                tracing::warn!(
-                    "a page without an origin, such as a local file, was refused: serve it over HTTP, as at http://localhost:5173"
-                );
-            }
-            return;
-        }
-        // In its one spelling, which has no character that could pass for another line.
-        let Some(origin) = Origin::parse(origin).map(|origin| origin.to_string()) else { return };
-        if self.is_first(&origin) {
-            tracing::warn!(
+        // An origin in its one spelling has no character that could pass for another line.
+        let hint = match Origin::parse(origin) {
+            Some(origin) => format!(
                 "pages of {origin} may not ask; to allow them: --allow-origin {origin}, or cors.origins in the configuration"
-            );
+            ),
+            None if origin == "null" => {
+                "a page without an origin, such as a local file, was refused: serve it over HTTP, as at \
+                                         http://localhost:5173"
+                    .to_owned()
+            }
+            None => return,
+        };
+        if self.is_first(&hint) {
+            tracing::warn!("{hint}");
         }
     }
 

@@ -4,8 +4,8 @@
 use hyper::HeaderMap;
 use hyper::header::{FORWARDED, HOST, HeaderName, ORIGIN, VIA};
 
-use super::connection::Ends;
-use crate::config::{Config, PublicHost};
+use super::connection::ConnectionInfo;
+use crate::config::PublicHost;
 use crate::problem::Problem;
 use crate::reason::Rule;
 
@@ -22,61 +22,52 @@ const NOT_FROM_A_PROGRAM: [HeaderName; 8] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-#[derive(Debug)]
-pub(super) struct HostRules {
-    public: Vec<PublicHost>,
+/// Returns the host that the request names, if it is one of ours: a loopback name, the address that the connection
+/// came in on, or a public host. At a Unix socket, programs may make up a name.
+///
+/// `authority` is HTTP/2's `:authority`, or the host of an absolute request target (RFC 9112 §3.2.2), which both
+/// take the place of `Host`.
+pub(super) fn admit<'r>(
+    public: &[PublicHost],
+    headers: &'r HeaderMap,
+    authority: Option<&'r str>,
+    connection: &ConnectionInfo,
+) -> Result<&'r str, Problem> {
+    let mut named = headers.get_all(HOST).iter();
+    let header = named.next();
+    if named.next().is_some() {
+        return Err(Problem::invalid_request("Host: given twice"));
+    }
+    let text = authority.or_else(|| header?.to_str().ok());
+    let Some((text, host)) = text.and_then(|text| Some((text, PublicHost::parse(text)?))) else {
+        return Err(Problem::invalid_request(
+            "Host: expected one host name, with a port where it is not the usual one",
+        ));
+    };
+    if is_ours(public, &host, connection)
+        || connection.local.is_none() && public.is_empty() && is_made_up(&host, headers)
+    {
+        return Ok(text);
+    }
+    Err(Problem::access_denied(
+        Rule::Host,
+        "this server is not known by that name; add it to public_hosts in the configuration if it should",
+    )
+    .with_host(text))
 }
 
-impl HostRules {
-    pub(super) fn new(config: &Config) -> Self {
-        Self { public: config.public_hosts.clone() }
-    }
+fn is_ours(public: &[PublicHost], host: &PublicHost, connection: &ConnectionInfo) -> bool {
+    host.is_loopback()
+        || connection.local.is_some_and(|local| host.is_address(local.ip()))
+        || public
+            .iter()
+            .any(|public| public.name == host.name && public.port.is_none_or(|port| Some(port) == host.port))
+}
 
-    /// Returns the host that the request names, if it is one of ours: a loopback name, the address that the connection
-    /// came in on, or a public host. At a Unix socket, programs may make up a name.
-    ///
-    /// `authority` is HTTP/2's `:authority`, or the host of an absolute request target (RFC 9112 §3.2.2), which both
-    /// take the place of `Host`.
-    pub(super) fn admit<'r>(
-        &self,
-        headers: &'r HeaderMap,
-        authority: Option<&'r str>,
-        ends: &Ends,
-    ) -> Result<&'r str, Problem> {
-        let mut named = headers.get_all(HOST).iter();
-        let header = named.next();
-        if named.next().is_some() {
-            return Err(Problem::invalid_request("Host: given twice"));
-        }
-        let text = authority.or_else(|| header?.to_str().ok());
-        let Some((text, host)) = text.and_then(|text| Some((text, PublicHost::parse(text)?))) else {
-            return Err(Problem::invalid_request(
-                "Host: expected one host name, with a port where it is not the usual one",
-            ));
-        };
-        if self.is_ours(&host, ends) || ends.local.is_none() && self.is_made_up(&host, headers) {
-            return Ok(text);
-        }
-        Err(Problem::access_denied(
-            Rule::Host,
-            "this server is not known by that name; add it to public_hosts in the configuration if it should",
-        )
-        .with_host(text))
-    }
-
-    fn is_ours(&self, host: &PublicHost, ends: &Ends) -> bool {
-        host.is_loopback()
-            || ends.local.is_some_and(|local| host.is_address(local.ip()))
-            || self.public.iter().any(|public| {
-                public.name == host.name && public.port.is_none_or(|port| Some(port) == host.port)
-            })
-    }
-
-    /// Says whether a name is one that only the caller of a Unix socket gives it, as in `http://token-provider/`: without a
-    /// dot, since a name that is pointed at a machine has one, and where nobody has named a proxy's hosts. A page reaches
-    /// the socket through such a proxy, by whatever name the page has.
-    fn is_made_up(&self, host: &PublicHost, headers: &HeaderMap) -> bool {
-        let is_word = host.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        is_word && self.public.is_empty() && !NOT_FROM_A_PROGRAM.iter().any(|name| headers.contains_key(name))
-    }
+/// Returns whether a name is one that only the caller of a Unix socket gives it, as in `http://token-provider/`: without a dot,
+/// since a name that is pointed at a machine has one. (Where a proxy's hosts are configured there is none: a page reaches the
+/// socket through such a proxy, by whatever name the page has.)
+fn is_made_up(host: &PublicHost, headers: &HeaderMap) -> bool {
+    let is_word = host.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    is_word && !NOT_FROM_A_PROGRAM.iter().any(|name| headers.contains_key(name))
 }

@@ -21,18 +21,13 @@ const MAX_NAME: usize = 256;
 pub(super) struct TrustedProxy {
     from: Vec<IpNet>,
     /// Where the caller's name stands, if the proxy tells one.
-    header: Option<HeaderName>,
+    pub(super) header: Option<HeaderName>,
     policy: Policy,
 }
 
 impl TrustedProxy {
     pub(super) fn new(config: &TrustedProxyConfig) -> Self {
         Self { from: config.from.clone(), header: config.header.clone(), policy: Policy::new(&config.policy) }
-    }
-
-    /// Returns where the caller's name stands, if the proxy tells one.
-    pub(super) fn header(&self) -> Option<&HeaderName> {
-        self.header.as_ref()
     }
 
     /// An IPv4 peer of a dual-stack socket counts as IPv4.
@@ -52,7 +47,7 @@ impl TrustedProxy {
         if named.next().is_some() || is_placeholder(name) || name.len() > MAX_NAME {
             return None;
         }
-        Some(Caller::named(Method::TrustedProxy, name.into(), &self.policy))
+        Some(Caller::new(Method::TrustedProxy, Some(name.into()), &self.policy))
     }
 
     /// Returns the address that the request came from, as the proxies of ours saw it: the last one in

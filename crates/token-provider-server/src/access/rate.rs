@@ -32,7 +32,7 @@ pub(super) struct Limiter<K: Hash + Eq + Clone> {
 impl<K: Hash + Eq + Clone> Limiter<K> {
     /// `count` in every `per`, and `burst` at once after a quiet time.
     pub(super) fn new(rate: RateConfig) -> Self {
-        // More than one each nanosecond is no limit; the configuration does not allow for it.
+        // Above one per nanosecond the interval would round down to none.
         let interval = (rate.per / rate.count.get()).max(Duration::from_nanos(1));
         let quota = Quota::with_period(interval).expect("is above zero").allow_burst(rate.burst);
         let buckets = RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock);
@@ -79,8 +79,8 @@ mod tests {
             assert!(limiter.take(&"a").is_ok());
         }
         let problem = limiter.take(&"a").expect_err("the bucket is empty");
-        assert_eq!((problem.status().as_u16(), problem.code()), (429, "slow_down"));
-        let retry_after = problem.retry_after().expect("it is known when");
+        assert_eq!((problem.status.as_u16(), problem.code()), (429, "slow_down"));
+        let retry_after = problem.retry_after.expect("it is known when");
         assert!(retry_after > Duration::from_secs(3590) && retry_after <= Duration::from_secs(3600));
     }
 

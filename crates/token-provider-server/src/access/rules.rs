@@ -9,17 +9,17 @@ use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use token_provider::{DEFAULT_LIFETIME, SystemClock, is_loopback_address};
 
-use super::api_key::{self, ApiKeys};
-use super::browser::{self, BrowserRules, Cors};
+use super::api_key::{self, ApiKey, ClientSecret};
+use super::browser::{self, Cors};
 use super::caller::Caller;
-use super::connection::Ends;
+use super::connection::ConnectionInfo;
 use super::hints::Hints;
-use super::host::HostRules;
+use super::host;
 use super::mtls::Mtls;
 use super::policy::Policy;
 use super::proxy::TrustedProxy;
 use super::rate::{Limiter, network_of};
-use crate::config::{Config, Lifetimes, OidcConfig, RateConfig};
+use crate::config::{Config, Lifetimes, OidcConfig, OriginPattern, PublicHost, RateConfig};
 use crate::oidc::IdentityProvider;
 use crate::problem::Problem;
 use crate::reason::{Method, Rule};
@@ -38,12 +38,12 @@ pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// All rules but those about profiles and scopes, which stand with the tokens.
 #[derive(Debug)]
 pub struct Rules {
-    hosts: HostRules,
-    browser: BrowserRules,
+    public_hosts: Vec<PublicHost>,
+    origins: Vec<OriginPattern>,
     hints: Hints,
-    lifetimes: Lifetimes,
+    pub(crate) lifetimes: Lifetimes,
     pub(super) drain: Duration,
-    api_keys: ApiKeys,
+    api_keys: Vec<ApiKey>,
     identity_provider: Option<(IdentityProvider, Policy)>,
     mtls: Option<Mtls>,
     trusted_proxy: Option<TrustedProxy>,
@@ -54,14 +54,6 @@ pub struct Rules {
     addresses: Limiter<Option<IpAddr>>,
     /// Loopback and Unix sockets have no limit unless the configuration sets one.
     limits_local: bool,
-}
-
-/// What a request shows to say who its caller is.
-enum Presented<'a> {
-    Nothing,
-    ApiKey(&'a [u8]),
-    /// A bearer token that is no API key.
-    Token(&'a [u8]),
 }
 
 impl Rules {
@@ -79,12 +71,12 @@ impl Rules {
         // That rate is for each address, not for all of them together.
         let address_rate = anonymous_policy.rate.take();
         Self {
-            hosts: HostRules::new(config),
-            browser: BrowserRules::new(config),
+            public_hosts: config.public_hosts.clone(),
+            origins: config.origins.clone(),
             hints: Hints::default(),
             lifetimes: config.lifetimes.clone(),
             drain: config.drain,
-            api_keys: ApiKeys::new(&access.api_keys),
+            api_keys: access.api_keys.iter().map(ApiKey::new).collect(),
             identity_provider: access.oidc.as_ref().map(identity_provider),
             mtls: access.mtls.as_ref().map(Mtls::new),
             trusted_proxy: access.trusted_proxy.as_ref().map(TrustedProxy::new),
@@ -108,31 +100,32 @@ impl Rules {
         &self,
         headers: &'r HeaderMap,
         authority: Option<&'r str>,
-        ends: &Ends,
+        connection: &ConnectionInfo,
     ) -> Result<&'r str, Problem> {
-        self.hosts.admit(headers, authority, ends)
+        host::admit(&self.public_hosts, headers, authority, connection)
     }
 
-    /// Judges the web page that a request comes from, if any. Returns the CORS headers that the answer gets.
+    /// Judges the web page that a request comes from, if any. Returns the CORS headers that the answer gets. `is_tls` says
+    /// whether the request came over TLS.
     ///
     /// # Errors
     ///
     /// 403 for a page that may not ask.
-    pub fn admit_page(&self, headers: &HeaderMap, host: &str, ends: &Ends) -> Result<Cors, Problem> {
-        let admitted = self.browser.admit(headers, host, self.is_tls(headers, ends));
+    pub fn admit_page(&self, headers: &HeaderMap, host: &str, is_tls: bool) -> Result<Cors, Problem> {
+        let admitted = browser::admit(&self.origins, headers, host, is_tls);
         admitted.inspect_err(|_| self.hints.refused_page(headers))
     }
 
     /// Writes the headers by which a preflight is answered that may ask.
     pub fn apply_preflight(&self, request: &HeaderMap, headers: &mut HeaderMap) {
-        let callers_name = self.trusted_proxy.as_ref().and_then(TrustedProxy::header);
-        Cors::apply_preflight(request, callers_name, headers);
+        let callers_name = self.trusted_proxy.as_ref().and_then(|proxy| proxy.header.as_ref());
+        browser::apply_preflight(request, callers_name, headers);
     }
 
     /// Returns the CORS headers of a refusal for what is no page's fault, such as its `Host` or its length: a page that
     /// the configuration lists may read it.
     pub fn cors_of_refusal(&self, headers: &HeaderMap) -> Cors {
-        self.browser.listed(headers)
+        browser::listed(&self.origins, headers)
     }
 
     /// Judges the same where no page but the server's own may ask, whatever the configuration allows elsewhere.
@@ -140,8 +133,12 @@ impl Rules {
     /// # Errors
     ///
     /// 403 for any other page, and for a prefetch.
-    pub fn admit_own_page(headers: &HeaderMap, host: &str, ends: &Ends) -> Result<(), Problem> {
-        let own = BrowserRules::none().admit(headers, host, ends.is_tls);
+    pub fn admit_own_page(
+        headers: &HeaderMap,
+        host: &str,
+        connection: &ConnectionInfo,
+    ) -> Result<(), Problem> {
+        let own = browser::admit(&[], headers, host, connection.is_tls);
         own.map_err(|_| Problem::access_denied(Rule::Origin, "only pages of this listener itself may ask"))?;
         browser::refuse_prefetch(headers)
     }
@@ -153,139 +150,115 @@ impl Rules {
     ///
     /// 401 when the caller has not shown who it is; 403 when its token lacks a required claim; 429 when it asks too often;
     /// 503 when its token cannot be judged for want of the identity provider's keys.
-    pub async fn authenticate<'r>(&'r self, headers: &HeaderMap, ends: &Ends) -> Result<Caller<'r>, Problem> {
-        let shown = match self.presented(headers) {
-            Presented::Nothing => None,
-            Presented::ApiKey(key) => {
-                Some(self.api_keys.authenticate(key).ok_or_else(Problem::invalid_token))
+    pub async fn authenticate<'r>(
+        &'r self,
+        headers: &HeaderMap,
+        connection: &ConnectionInfo,
+    ) -> Result<Caller<'r>, Problem> {
+        let mut shown = self.authenticate_head(headers).await;
+        if !matches!(shown, Ok(Some(_))) {
+            let by_proxy = || self.trusted_proxy.as_ref()?.authenticate(headers, connection.address());
+            if let Some(caller) = self.certified(connection).or_else(by_proxy) {
+                shown = Ok(Some(caller));
+            } else if shown.is_ok() && connection.client.is_rejected() {
+                shown = Err(Problem::rejected_certificate());
             }
-            Presented::Token(token) => Some(self.authenticate_token(token).await),
-        };
-        let (named, refusal) = match shown.transpose() {
-            Ok(named) => (named, None),
-            Err(problem) => (None, Some(problem)),
-        };
-        let named = named
-            .or_else(|| self.certified(ends))
-            .or_else(|| self.trusted_proxy.as_ref()?.authenticate(headers, peer(ends)));
-        let refusal = refusal.or_else(|| ends.client.is_rejected().then(Problem::rejected_certificate));
-        let unauthenticated = || Problem::unauthenticated(&self.ways());
-        self.admit(named, refusal, self.address(headers, ends), unauthenticated)
+        }
+        let unauthenticated = || Problem::unauthenticated(&self.ways(false));
+        self.admit(shown, self.address(headers, connection), unauthenticated)
     }
 
-    /// Returns who a caller at the OAuth 2.0 endpoint is. `secret` is its client id and secret, that is, the id and text of
-    /// an API key; a caller without one may have a certificate, or need none.
+    /// Returns who a caller at the OAuth 2.0 endpoint is. A caller without a client secret may have a certificate, or need
+    /// none.
     ///
     /// # Errors
     ///
     /// 401 when it is not known; 429 when it asks too often.
-    pub fn authenticate_client<'r>(
+    pub(crate) fn authenticate_client<'r>(
         &'r self,
-        secret: Option<(&str, &[u8])>,
+        client: Option<&ClientSecret>,
         address: Option<IpAddr>,
-        ends: &Ends,
+        connection: &ConnectionInfo,
     ) -> Result<Caller<'r>, Problem> {
-        let (named, refusal) = if let Some((id, secret)) = secret {
-            (self.api_keys.authenticate_as(id, secret), Some(Problem::invalid_client()))
-        } else {
-            let rejected = ends.client.is_rejected().then(Problem::rejected_client_certificate);
-            (self.certified(ends), rejected)
+        let shown = match client {
+            Some(ClientSecret { id, secret }) => {
+                let caller = api_key::authenticate(&self.api_keys, secret.as_bytes());
+                let caller = caller.filter(|caller| caller.name() == id.as_str());
+                caller.map(Some).ok_or_else(Problem::invalid_client)
+            }
+            None if connection.client.is_rejected() => Err(Problem::rejected_client_certificate()),
+            None => Ok(self.certified(connection)),
         };
-        let unauthenticated = || Problem::unauthenticated_client(&self.client_ways());
-        self.admit(named, refusal, address, unauthenticated)
+        self.admit(shown, address, || Problem::unauthenticated_client(&self.ways(true)))
     }
 
     /// Lets a named caller in, within its rate. Anybody else is charged to its address, and let in where nobody has to
     /// say who they are, unless it has shown a wrong credential.
     fn admit<'r>(
         &'r self,
-        named: Option<Caller<'r>>,
-        refusal: Option<Problem>,
+        shown: Result<Option<Caller<'r>>, Problem>,
         address: Option<IpAddr>,
         unauthenticated: impl FnOnce() -> Problem,
     ) -> Result<Caller<'r>, Problem> {
-        let admitted = match named {
-            Some(caller) => caller.admit_rate().map(|()| caller),
-            None => self.admit_address(address).and_then(|()| match (refusal, &self.anonymous) {
-                (Some(problem), _) => Err(problem),
-                (None, Some(policy)) => Ok(Caller::anonymous(policy)),
-                (None, None) => Err(unauthenticated()),
+        let admitted = match shown {
+            Ok(Some(caller)) => caller.admit_rate().map(|()| caller),
+            other => self.admit_address(address).and(other).and_then(|_nobody| {
+                let policy = self.anonymous.as_ref().ok_or_else(unauthenticated)?;
+                Ok(Caller::new(Method::Anonymous, None, policy))
             }),
         };
-        admitted.map(|caller| caller.at(address)).map_err(|problem| problem.with_address(address))
+        match admitted {
+            Ok(caller) => Ok(Caller { address, ..caller }),
+            Err(problem) => Err(problem.with_address(address)),
+        }
     }
 
-    async fn authenticate_token(&self, token: &[u8]) -> Result<Caller<'_>, Problem> {
-        let (provider, policy) = self.identity_provider.as_ref().ok_or_else(Problem::invalid_token)?;
-        let subject = provider.authenticate(token).await?;
-        Ok(Caller::named(Method::Oidc, subject, policy))
+    /// Returns the caller that a client certificate names.
+    pub fn certified(&self, connection: &ConnectionInfo) -> Option<Caller<'_>> {
+        self.mtls.as_ref()?.authenticate(&connection.client)
     }
 
-    /// Returns whether a certificate names the caller already.
-    pub fn has_certificate(&self, ends: &Ends) -> bool {
-        self.certified(ends).is_some()
-    }
-
-    fn certified(&self, ends: &Ends) -> Option<Caller<'_>> {
-        self.mtls.as_ref()?.authenticate(ends.client.names()?)
-    }
-
-    /// Returns how a caller can authenticate here; only what is configured.
-    fn ways(&self) -> String {
-        let proxy_names_callers = self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.header().is_some());
-        in_words(&[
-            (!self.api_keys.is_empty(), "send an API key (X-API-Key, or Authorization: Bearer)"),
+    /// Returns how a caller can authenticate, or a client at the OAuth 2.0 endpoint; only what is configured.
+    fn ways(&self, is_client: bool) -> String {
+        let key = if is_client {
+            "send an API key's id and the key as client id and secret (HTTP Basic, or in the form)"
+        } else {
+            "send an API key (X-API-Key, or Authorization: Bearer)"
+        };
+        let proxy_names_callers = self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.header.is_some());
+        let ways = configured([
+            (!self.api_keys.is_empty(), key),
             (
-                self.identity_provider.is_some(),
+                !is_client && self.identity_provider.is_some(),
                 "send a token of your identity provider (Authorization: Bearer)",
             ),
             (self.mtls.is_some(), "show a client certificate"),
-            (proxy_names_callers, "come through the proxy in front"),
-        ])
-    }
-
-    /// The same at the OAuth 2.0 endpoint.
-    fn client_ways(&self) -> String {
-        in_words(&[
-            (
-                !self.api_keys.is_empty(),
-                "send an API key's id and the key as client id and secret (HTTP Basic, or in the form)",
-            ),
-            (self.mtls.is_some(), "show a client certificate"),
-        ])
+            (!is_client && proxy_names_callers, "come through the proxy in front"),
+        ]);
+        if ways.is_empty() { "nobody is let in here".to_owned() } else { ways.join(", or ") }
     }
 
     /// Returns whether the caller's side of the connection is encrypted: here, or at a trusted proxy that says so.
-    pub fn is_tls(&self, headers: &HeaderMap, ends: &Ends) -> bool {
-        let is_at_proxy = || Some(self.trusted_proxy.as_ref()?.says_tls(headers, peer(ends)?));
-        ends.is_tls || is_at_proxy().unwrap_or(false)
+    pub fn is_tls(&self, headers: &HeaderMap, connection: &ConnectionInfo) -> bool {
+        let is_at_proxy = || Some(self.trusted_proxy.as_ref()?.says_tls(headers, connection.address()?));
+        connection.is_tls || is_at_proxy().unwrap_or(false)
     }
 
     /// Returns where the request came from: as a trusted proxy saw it, else the other side of the connection.
-    pub fn address(&self, headers: &HeaderMap, ends: &Ends) -> Option<IpAddr> {
-        let peer = peer(ends)?;
+    pub fn address(&self, headers: &HeaderMap, connection: &ConnectionInfo) -> Option<IpAddr> {
+        let peer = connection.address()?;
         Some(self.trusted_proxy.as_ref().map_or(peer, |proxy| proxy.origin_of(headers, peer)))
     }
 
     /// Returns the ways in which a client may authenticate at the OAuth 2.0 endpoint, by their registered names
     /// (RFC 8414 §2, RFC 8705 §2.1).
     pub fn client_auth_methods(&self) -> Vec<&'static str> {
-        let mut methods = Vec::new();
-        if !self.api_keys.is_empty() {
-            methods.extend(["client_secret_basic", "client_secret_post"]);
-        }
-        if self.mtls.is_some() {
-            methods.push("tls_client_auth");
-        }
-        if self.anonymous.is_some() {
-            methods.push("none");
-        }
-        methods
-    }
-
-    /// Returns the shortest lifetime that is handed out. A request for less is refused, not rounded up.
-    pub fn shortest_lifetime(&self) -> Duration {
-        self.lifetimes.shortest()
+        configured([
+            (!self.api_keys.is_empty(), "client_secret_basic"),
+            (!self.api_keys.is_empty(), "client_secret_post"),
+            (self.mtls.is_some(), "tls_client_auth"),
+            (self.anonymous.is_some(), "none"),
+        ])
     }
 
     /// Rounds down to a configured lifetime, so that callers can make the server ask HERE for only so many different
@@ -299,41 +272,38 @@ impl Rules {
         if is_local && !self.limits_local { Ok(()) } else { self.addresses.take(&address.map(network_of)) }
     }
 
-    /// `X-API-Key`, or `Authorization: Bearer` (RFC 6750 §2.1). Other schemes are for a proxy in front, which may pass on
-    /// what it has judged; so are bearer tokens where nobody has to say who they are and no caller here has one.
-    fn presented<'a>(&self, headers: &'a HeaderMap) -> Presented<'a> {
+    /// Returns the caller that `X-API-Key` or `Authorization: Bearer` (RFC 6750 §2.1) names, if the head has one of them. Other
+    /// schemes are for a proxy in front, which may pass on what it has judged; so are bearer tokens where nobody has to say
+    /// who they are and no caller here has one.
+    async fn authenticate_head(&self, headers: &HeaderMap) -> Result<Option<Caller<'_>>, Problem> {
+        let by_key =
+            |key| api_key::authenticate(&self.api_keys, key).map(Some).ok_or_else(Problem::invalid_token);
         let mut keys = headers.get_all(X_API_KEY).iter();
         if let Some(key) = keys.next() {
             // Two are a doubt about which counts: neither.
-            return Presented::ApiKey(if keys.next().is_some() { b"" } else { key.as_bytes() });
+            return by_key(if keys.next().is_some() { b"" } else { key.as_bytes() });
         }
-        let Some(value) = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes) else {
-            return Presented::Nothing;
-        };
+        let value = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
         // Whatever stands behind the scheme's name, if it is no space as it should be: it claims to be somebody.
         let end = value.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(value.len());
         let (scheme, token) = value.split_at(end);
-        if !scheme.eq_ignore_ascii_case(b"Bearer") {
-            return Presented::Nothing;
-        }
         let token = token.trim_ascii();
-        if token.starts_with(api_key::PREFIX.as_bytes()) {
-            Presented::ApiKey(token)
-        } else if self.anonymous.is_some() && self.identity_provider.is_none() && self.api_keys.is_empty() {
-            Presented::Nothing
-        } else {
-            Presented::Token(token)
+        if !scheme.eq_ignore_ascii_case(b"Bearer") {
+            return Ok(None);
         }
+        if token.starts_with(api_key::PREFIX.as_bytes()) {
+            return by_key(token);
+        }
+        if self.anonymous.is_some() && self.identity_provider.is_none() && self.api_keys.is_empty() {
+            return Ok(None);
+        }
+        let (provider, policy) = self.identity_provider.as_ref().ok_or_else(Problem::invalid_token)?;
+        let subject = provider.authenticate(token).await?;
+        Ok(Some(Caller::new(Method::Oidc, Some(subject), policy)))
     }
 }
 
-fn in_words(ways: &[(bool, &str)]) -> String {
-    let ways: Vec<&str> =
-        ways.iter().filter(|(is_configured, _)| *is_configured).map(|(_, way)| *way).collect();
-    if ways.is_empty() { "nobody is let in here".to_owned() } else { ways.join(", or ") }
-}
-
-/// The address of the other side; an IPv4 one that came in through IPv6 is the same address.
-fn peer(ends: &Ends) -> Option<IpAddr> {
-    ends.peer.map(|peer| peer.ip().to_canonical())
+/// Returns the texts of what is configured.
+fn configured<const N: usize>(texts: [(bool, &'static str); N]) -> Vec<&'static str> {
+    texts.into_iter().filter(|(is_configured, _)| *is_configured).map(|(_, text)| text).collect()
 }

@@ -10,12 +10,12 @@ use token_provider::is_loopback_address;
 
 use super::rate::network_of;
 
-/// Places, and who has them. Callers without an address, who come through Unix sockets, share one count.
+/// Shares, and who has them. Callers without an address, who come through Unix sockets, share one count.
 #[derive(Debug)]
 pub struct Shares {
     all: usize,
     each: usize,
-    counts_loopback: bool,
+    limits_loopback: bool,
     taken: Mutex<Taken>,
 }
 
@@ -25,50 +25,41 @@ struct Taken {
     by_network: HashMap<Option<IpAddr>, usize>,
 }
 
-/// One place; given back when dropped.
+/// One of them, released on drop.
 #[derive(Debug)]
 pub struct Share {
-    counted: Option<(Arc<Shares>, Option<IpAddr>)>,
+    shares: Arc<Shares>,
+    network: Option<IpAddr>,
 }
 
 impl Shares {
-    /// So many places in all, and so many for each address (IPv6: for each /64).
-    pub fn new(all: usize, each: usize) -> Self {
-        Self { all, each, counts_loopback: true, taken: Mutex::default() }
+    /// `all` in all, and `each` for each address (IPv6: for each /64). A loopback address is limited only where that is said:
+    /// a reverse proxy may well sit there.
+    pub fn new(all: usize, each: usize, limits_loopback: bool) -> Self {
+        Self { all, each, limits_loopback, taken: Mutex::default() }
     }
 
-    /// Leaves loopback out of account unless told otherwise: a reverse proxy may well sit there.
-    #[must_use]
-    pub fn counting_loopback(self, counts_loopback: bool) -> Self {
-        Self { counts_loopback, ..self }
-    }
-
-    /// Gives a place to an address, unless it has its share or all are taken.
+    /// Takes one for an address, unless it has its share or all are taken.
     pub fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Share> {
-        if !self.counts_loopback && address.is_some_and(is_loopback_address) {
-            return Some(Share { counted: None });
-        }
+        let is_limited = self.limits_loopback || !address.is_some_and(is_loopback_address);
         let network = address.map(network_of);
         let mut taken = self.taken.lock();
         let count = taken.by_network.get(&network).copied().unwrap_or(0);
-        if taken.all >= self.all || count >= self.each {
+        if taken.all >= self.all || is_limited && count >= self.each {
             return None;
         }
         taken.all += 1;
         taken.by_network.insert(network, count + 1);
         drop(taken);
-        Some(Share { counted: Some((Arc::clone(self), network)) })
+        Some(Share { shares: Arc::clone(self), network })
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let Some((shares, network)) = self.counted.take() else {
-            return;
-        };
-        let mut taken = shares.taken.lock();
+        let mut taken = self.shares.taken.lock();
         taken.all -= 1;
-        if let Entry::Occupied(mut count) = taken.by_network.entry(network) {
+        if let Entry::Occupied(mut count) = taken.by_network.entry(self.network) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
@@ -87,7 +78,7 @@ mod tests {
 
     #[test]
     fn each_network_has_its_share() {
-        let shares = Arc::new(Shares::new(usize::MAX, 1));
+        let shares = Arc::new(Shares::new(usize::MAX, 1, true));
         let table = [
             ("192.0.2.1", true),
             ("192.0.2.1", false),
@@ -111,15 +102,15 @@ mod tests {
 
     #[test]
     fn callers_without_an_address_share_one_count() {
-        let shares = Arc::new(Shares::new(usize::MAX, 2).counting_loopback(false));
+        let shares = Arc::new(Shares::new(usize::MAX, 2, false));
         let held = [shares.take(None), shares.take(None)];
         assert!(held.iter().all(Option::is_some));
         assert!(shares.take(None).is_none());
     }
 
     #[test]
-    fn loopback_is_left_out_of_account_where_proxies_sit() {
-        let shares = Arc::new(Shares::new(1, 1).counting_loopback(false));
+    fn loopback_is_not_limited_where_proxies_sit() {
+        let shares = Arc::new(Shares::new(usize::MAX, 1, false));
         let mut held = Vec::new();
         for peer in ["127.0.0.1", "127.8.0.1", "::1", "::ffff:127.0.0.1", "127.0.0.1", "192.0.2.1"] {
             let share = take(&shares, peer);
@@ -131,7 +122,7 @@ mod tests {
 
     #[test]
     fn all_addresses_together_have_no_more_than_there_is() {
-        let shares = Arc::new(Shares::new(3, 2));
+        let shares = Arc::new(Shares::new(3, 2, true));
         let mut held = Vec::new();
         for (peer, admitted) in
             [("192.0.2.1", true), ("192.0.2.1", true), ("::1", true), ("192.0.2.2", false)]
@@ -145,8 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn places_are_given_back() {
-        let shares = Arc::new(Shares::new(2, 2));
+    fn shares_are_released() {
+        let shares = Arc::new(Shares::new(2, 2, true));
         let first = take(&shares, "192.0.2.1");
         let second = take(&shares, "192.0.2.1");
         assert!(take(&shares, "192.0.2.1").is_none());

@@ -2,15 +2,18 @@
 
 use std::cmp::Reverse;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
-    REFERRER_POLICY,
+    REFERRER_POLICY, RETRY_AFTER,
 };
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
+
+use crate::problem::Problem;
 
 pub(crate) type Answer = Response<Full<Bytes>>;
 
@@ -42,17 +45,40 @@ pub(crate) fn json(cache: HeaderValue, body: &impl Serialize) -> Answer {
     answer(JSON, cache, body)
 }
 
-/// Builds an answer that is part of a page. The page may load nothing from elsewhere, may not be framed, and connects only
-/// to `connect`, in the form of a Content-Security-Policy; `images` are allowed beside `data:` URLs.
-pub(crate) fn page(
-    content_type: &'static str,
-    connect: &str,
-    images: &str,
-    body: impl Into<Bytes>,
-) -> Answer {
+/// RFC 6749 §5.2.
+#[derive(Serialize)]
+struct ProblemBody<'a> {
+    error: &'static str,
+    error_description: &'a str,
+    request_id: &'a str,
+}
+
+/// Builds the answer to a request that failed. CORS and the headers that every answer has are added later.
+pub(crate) fn problem(problem: &Problem, request_id: &str) -> Answer {
+    let error_description = &problem.description;
+    let mut answer = json(NO_STORE, &ProblemBody { error: problem.code(), error_description, request_id });
+    *answer.status_mut() = problem.status;
+    let headers = answer.headers_mut();
+    if let Some(pause) = problem.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(pause)));
+    }
+    if let Some((name, value)) = &problem.header {
+        headers.insert(name, HeaderValue::try_from(&**value).expect("it is printable ASCII"));
+    }
+    answer
+}
+
+/// `Retry-After` has no fractions, and "0" would invite a caller back before the pause is over.
+fn whole_seconds(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}
+
+/// Builds an answer that is part of a page. The page may load nothing from elsewhere but what `sources` of its
+/// Content-Security-Policy say, and may not be framed.
+pub(crate) fn page(content_type: &'static str, sources: &str, body: impl Into<Bytes>) -> Answer {
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src {connect}; img-src data:{images}; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; {sources}; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
     );
     let policy = HeaderValue::try_from(policy).expect("origins are printable ASCII");
     let mut answer = answer(content_type, NO_CACHE, body);
@@ -73,10 +99,10 @@ pub(crate) fn etag(content: &[u8]) -> String {
 
 /// Gives an answer its `ETag`, and takes its body away if the caller has this version already (RFC 9110 §13.1.2).
 pub(crate) fn with_etag(mut answer: Answer, etag: &str, headers: &HeaderMap) -> Answer {
-    let weak = |etag: &str| etag.strip_prefix("W/").unwrap_or(etag).to_owned();
+    let is_same = |known: &str| known.trim_start_matches("W/") == etag.trim_start_matches("W/");
     let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut known = known.flat_map(|value| value.split(',')).map(str::trim);
-    if known.any(|known| known == "*" || weak(known) == weak(etag)) {
+    if known.any(|known| known == "*" || is_same(known)) {
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
         *answer.body_mut() = Full::default();
     }
@@ -113,9 +139,37 @@ fn quality(parameters: &str) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::{ACCEPT, ACCEPT_ENCODING};
+    use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW};
+    use token_provider::{Error, ErrorKind};
 
     use super::*;
+
+    #[test]
+    fn pause_is_said_in_whole_seconds_and_never_as_none() {
+        for (millis, seconds) in [(0, 0), (1, 1), (200, 1), (1000, 1), (1001, 2), (300_000, 300)] {
+            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds, "{millis}");
+        }
+    }
+
+    #[test]
+    fn answer_is_not_kept_by_anyone() {
+        let error = Error::from_issuer(ErrorKind::Throttled, "\"quoted\"\n");
+        let pause = Some(Duration::from_millis(1500));
+        let answer = problem(&Problem::from(&error.with_retry_after(pause)), "id-1");
+        let headers = answer.headers();
+        assert_eq!(headers[CACHE_CONTROL], "no-store");
+        assert_eq!(headers[CONTENT_TYPE], "application/json");
+        assert_eq!(headers[RETRY_AFTER], "2");
+    }
+
+    #[test]
+    fn method_that_is_not_allowed_names_those_that_are() {
+        let answer = problem(&Problem::method_not_allowed("GET, HEAD"), "id");
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()[ALLOW]),
+            (405, &HeaderValue::from_static("GET, HEAD"))
+        );
+    }
 
     #[track_caller]
     fn assert_weight(list: &HeaderName, value: &'static str, names: &[&str], expected: u16) {

@@ -12,15 +12,16 @@ use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
 use hyper::body::Body;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, PRAGMA};
-use serde::Serialize;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, NO_CACHE};
-use super::parameters::{Value, lifetime, names, parameters};
+use super::parameters::{Value, lifetime, parameters};
 use super::request::RequestInfo;
 use super::token::{self, Served};
-use crate::access::{Access, Ends, Rules, Shares, X_API_KEY};
-use crate::problem::Problem;
+use crate::access::api_key::ClientSecret;
+use crate::access::{Access, Caller, ConnectionInfo, Rules, Shares, TokenRequest, X_API_KEY};
+use crate::problem::{Problem, Subject};
 
 /// A token request has some hundred bytes.
 const MAX_BODY: usize = 16 * 1024;
@@ -34,7 +35,7 @@ const MAX_BODIES_EACH: usize = 32;
 /// The fields of the form (RFC 6749 §4.4.2).
 struct Form {
     grant_type: Option<Value>,
-    client: Option<Client>,
+    client: Option<ClientSecret>,
     scope: Option<Value>,
     /// Extension: the lifetime, as HERE's own endpoint takes it.
     expires_in: Option<Value>,
@@ -42,26 +43,9 @@ struct Form {
     profile: Option<Value>,
 }
 
-/// A client id and secret, decoded.
-struct Client {
-    id: Value,
-    secret: Value,
-}
-
-/// RFC 8414 §2.
-#[derive(Serialize)]
-struct Metadata {
-    issuer: String,
-    token_endpoint: String,
-    grant_types_supported: [&'static str; 1],
-    /// Required, and empty: there is no authorization endpoint.
-    response_types_supported: [&'static str; 0],
-    token_endpoint_auth_methods_supported: Vec<&'static str>,
-}
-
-/// Returns the places of bodies that are waited for. Loopback counts, too: everybody on the machine is there.
+/// Returns the shares of the bodies that are waited for. Loopback is limited, too: everybody on the machine is there.
 pub(super) fn bodies() -> Arc<Shares> {
-    Arc::new(Shares::new(MAX_BODIES, MAX_BODIES_EACH))
+    Arc::new(Shares::new(MAX_BODIES, MAX_BODIES_EACH, true))
 }
 
 /// Answers `POST /oauth2/token`.
@@ -72,43 +56,42 @@ pub(super) async fn post<B>(
     info: &RequestInfo,
     headers: HeaderMap,
     body: B,
-    ends: &Ends,
+    connection: &ConnectionInfo,
 ) -> Result<Served, Problem>
 where
     B: Body<Data = Bytes>,
 {
     admit_form(&headers)?;
-    let client = Client::of_head(&headers)?;
-    let address = rules.address(&headers, ends);
+    let client = client_of(&headers)?;
+    let address = rules.address(&headers, connection);
     // A body may take ten seconds, in which a head of a hundred fields would keep some 40 KiB.
     drop(headers);
     // Whom the head names is judged before the body is waited for; of all others few bodies are on their way at once.
-    let (known, share) = if client.is_some() || rules.has_certificate(ends) {
-        (Some(rules.authenticate_client(client.as_ref().map(Client::pair), address, ends)?), None)
+    let (known, share) = if client.is_some() || rules.certified(connection).is_some() {
+        (Some(rules.authenticate_client(client.as_ref(), address, connection)?), None)
     } else {
         let share = bodies.take(address);
         (None, Some(share.ok_or_else(|| Problem::too_many_bodies().with_address(address))?))
     };
+    let unknown = Subject { address, ..Subject::default() };
+    let subject = known.as_ref().map_or(unknown, Caller::subject);
     let form = read(body).await.and_then(|body| Form::parse(&body, client.is_some()));
     drop(share);
-    let form = form.map_err(|problem| match &known {
-        Some(caller) => problem.with_subject(caller.subject()),
-        None => problem.with_address(address),
-    })?;
+    let form = form.map_err(|problem| problem.with_subject(subject.clone()))?;
     let caller = match (known, &form.client) {
         (Some(caller), None) => caller,
-        (known, client) => rules
-            .authenticate_client(client.as_ref().map(Client::pair), address, ends)
-            .map_err(|problem| match known {
-                Some(caller) if problem.subject().method.is_none() => problem.with_subject(caller.subject()),
-                _ => problem,
-            })?,
+        (_, client) => rules
+            .authenticate_client(client.as_ref(), address, connection)
+            .map_err(|problem| problem.with_subject(subject))?,
     };
+    let (profile, scope) =
+        (form.profile.as_deref().map(String::as_str), form.scope.as_deref().map(String::as_str));
+    let mut request =
+        TokenRequest { profile, scope: scope.filter(|scope| !scope.is_empty()), lifetime: None };
     form.admit_grant_type().map_err(|problem| problem.with_subject(caller.subject()))?;
-    let lifetime = lifetime("expires_in", form.expires_in.as_ref(), rules.shortest_lifetime());
-    let scope = form.scope.as_ref().filter(|scope| !scope.is_empty());
-    let names = names(form.profile.as_ref(), scope);
-    let handed_out = token::hand_out(access, rules, &caller, lifetime, names, info.trace).await?;
+    request.lifetime = lifetime("expires_in", form.expires_in.as_ref(), rules.lifetimes.shortest())
+        .map_err(|problem| access.note(problem, &caller, request))?;
+    let handed_out = token::hand_out(access, rules, &caller, request, info.trace).await?;
     let mut served = handed_out.into_json();
     // RFC 6749 §5.1 wants both, for caches of the last century.
     served.answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
@@ -129,14 +112,16 @@ fn admit_form(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-pub(super) fn metadata(rules: &Rules, issuer: String) -> Answer {
-    let metadata = Metadata {
-        token_endpoint: format!("{issuer}/oauth2/token"),
-        issuer,
-        grant_types_supported: ["client_credentials"],
-        response_types_supported: [],
-        token_endpoint_auth_methods_supported: rules.client_auth_methods(),
-    };
+/// Answers `GET /.well-known/oauth-authorization-server` (RFC 8414 §2).
+pub(super) fn metadata(rules: &Rules, issuer: &str) -> Answer {
+    let metadata = json!({
+        "issuer": issuer,
+        "token_endpoint": format!("{issuer}/oauth2/token"),
+        "grant_types_supported": ["client_credentials"],
+        // Required, and empty: there is no authorization endpoint.
+        "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": rules.client_auth_methods(),
+    });
     answer::json(NO_CACHE, &metadata)
 }
 
@@ -190,7 +175,7 @@ impl Form {
             (Some(_), None) => {
                 return Err(Problem::invalid_request("client_id: expected beside client_secret"));
             }
-            (Some(secret), Some(id)) => Some(Client { id, secret }),
+            (Some(secret), Some(id)) => Some(ClientSecret { id, secret }),
         };
         Ok(Self { grant_type, client, scope, expires_in, profile })
     }
@@ -204,26 +189,19 @@ impl Form {
     }
 }
 
-impl Client {
-    fn pair(&self) -> (&str, &[u8]) {
-        (&self.id, self.secret.as_bytes())
+/// Reads the client that the head names (RFC 7617), with both halves in form encoding (RFC 6749 §2.3.1).
+fn client_of(headers: &HeaderMap) -> Result<Option<ClientSecret>, Problem> {
+    let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
+    let malformed = || Problem::invalid_request("Authorization: expected Basic with a client id and secret");
+    let (scheme, encoded) =
+        value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(malformed)?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(Problem::unsupported_client_authentication());
     }
-
-    /// Reads the client that the head names (RFC 7617), with both halves in form encoding (RFC 6749 §2.3.1).
-    fn of_head(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
-        let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
-        let malformed =
-            || Problem::invalid_request("Authorization: expected Basic with a client id and secret");
-        let (scheme, encoded) =
-            value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(malformed)?;
-        if !scheme.eq_ignore_ascii_case("basic") {
-            return Err(Problem::unsupported_client_authentication());
-        }
-        let decoded = Zeroizing::new(BASE64.decode(encoded.trim()).map_err(|_| malformed())?);
-        let text = std::str::from_utf8(&decoded).map_err(|_| malformed())?;
-        let (id, secret) = text.split_once(':').ok_or_else(malformed)?;
-        Ok(Some(Self { id: form_decoded(id), secret: form_decoded(secret) }))
-    }
+    let decoded = Zeroizing::new(BASE64.decode(encoded.trim()).map_err(|_| malformed())?);
+    let text = std::str::from_utf8(&decoded).map_err(|_| malformed())?;
+    let (id, secret) = text.split_once(':').ok_or_else(malformed)?;
+    Ok(Some(ClientSecret { id: form_decoded(id), secret: form_decoded(secret) }))
 }
 
 /// Decodes one value, which has no `&` or `=` of its own.

@@ -14,6 +14,9 @@ const STYLE: &str = include_str!("page/page.css");
 /// Built by `npm run build` in `clients/typescript`.
 const CLIENT: &str = include_str!("page/client.js");
 
+/// What the page may load beside its style.
+const SOURCES: &str = "connect-src 'none'; img-src data:";
+
 static CLIENT_ETAG: LazyLock<String> = LazyLock::new(|| answer::etag(CLIENT.as_bytes()));
 
 /// What `/` shows.
@@ -49,8 +52,8 @@ impl Page {
     ) -> Option<Answer> {
         match (path, self) {
             (_, Self::Demo { sandbox_origin, file }) => file(path, headers, sandbox_origin),
-            ("/", Self::Plain) => Some(answer::page(HTML, "'none'", "", plain(&own_origin()))),
-            ("/page.css", Self::Plain) => Some(answer::page(CSS, "'none'", "", STYLE)),
+            ("/", Self::Plain) => Some(answer::page(HTML, SOURCES, plain(&own_origin()))),
+            ("/page.css", Self::Plain) => Some(answer::page(CSS, SOURCES, STYLE)),
             _ => None,
         }
     }

@@ -6,7 +6,6 @@ use token_provider::MAX_LIFETIME;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use crate::access::Names;
 use crate::problem::Problem;
 use crate::values::ttl::MIN_LIFETIME;
 
@@ -33,11 +32,6 @@ pub(super) fn parameters<const N: usize>(
         }
     }
     Ok(values)
-}
-
-/// Returns the profile and the scope that these values name.
-pub(super) fn names<'a>(profile: Option<&'a Value>, scope: Option<&'a Value>) -> Names<'a> {
-    Names { profile: profile.map(|name| name.as_str()), scope: scope.map(|scope| scope.as_str()) }
 }
 
 /// Reads a lifetime, which `name` is called in this request. It is `None` where none is given.

@@ -19,19 +19,23 @@ use hyper::body::Body;
 use hyper::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 
-use super::answer::Answer;
+use super::answer::{self, Answer};
 use super::page::Page;
 use super::request::{PAGE, REQUEST_ID, RequestInfo, Route, allow};
 use super::token::Served;
 use super::{audit, health, oauth2, openapi, page, token};
-use crate::access::{Access, Cors, Ends, Rules, Shares};
+use crate::access::{Access, ConnectionInfo, Cors, Rules, Shares};
 use crate::problem::Problem;
 use crate::telemetry::{OpenConnection, Telemetry};
 
 /// What a listener has its requests answered by: an [`App`], or the service of the admin listener.
 pub trait Service: Send + Sync + 'static {
     /// Answers one request.
-    fn answer<B>(&self, request: Request<B>, ends: &Ends) -> impl Future<Output = Answer> + Send
+    fn answer<B>(
+        &self,
+        request: Request<B>,
+        connection: &ConnectionInfo,
+    ) -> impl Future<Output = Answer> + Send
     where
         B: Body<Data = Bytes> + Send;
 
@@ -75,14 +79,15 @@ impl App {
 }
 
 impl Service for App {
-    async fn answer<B>(&self, request: Request<B>, ends: &Ends) -> Answer
+    async fn answer<B>(&self, request: Request<B>, connection: &ConnectionInfo) -> Answer
     where
         B: Body<Data = Bytes> + Send,
     {
         let route = Route::of(request.uri().path());
         let (info, headers, body) = RequestInfo::take(request, route);
-        let handled = catch_panic(&info, self.handle(&info, headers, body, ends)).await;
-        self.conclude(&info, ends, handled)
+        let handled = catch_panic(&info, self.handle(&info, headers, body, connection)).await;
+        let (cors, result) = handled.unwrap_or_else(|problem| (Cors::None, Err(problem)));
+        self.conclude(&info, connection, &cors, result)
     }
 
     fn connection(&self) -> Option<OpenConnection> {
@@ -95,76 +100,78 @@ impl Service for App {
 }
 
 impl App {
+    /// Returns which pages may read the answer, and what came of the request.
     async fn handle<B>(
         &self,
         info: &RequestInfo,
         headers: HeaderMap,
         body: B,
-        ends: &Ends,
-    ) -> Result<Handled, Problem>
+        connection: &ConnectionInfo,
+    ) -> Result<(Cors, Result<Served, Problem>), Problem>
     where
         B: Body<Data = Bytes>,
     {
         let rules = self.access.rules();
         // A page that may ask can read why it was refused, whatever the reason.
-        let refused = |problem| Handled { cors: rules.cors_of_refusal(&headers), result: Err(problem) };
+        let refused = |problem| Ok((rules.cors_of_refusal(&headers), Err(problem)));
         if let Err(problem) = info.admit_size() {
-            return Ok(refused(problem));
+            return refused(problem);
         }
-        let host = match rules.admit_host(&headers, info.authority(), ends) {
-            Ok(host) => host,
+        let host = match rules.admit_host(&headers, info.authority(), connection) {
+            Ok(host) => host.to_owned(),
             Err(_) if health::is_probe(info, &headers) => {
-                return Ok(health::probe(&self.access, info)?.into());
+                return Ok((Cors::None, health::probe(&self.access, info).map(Served::from)));
             }
-            Err(problem) => return Ok(refused(problem)),
+            Err(problem) => return refused(problem),
         };
-        let own_origin = || {
-            let scheme = if rules.is_tls(&headers, ends) { "https" } else { "http" };
-            format!("{scheme}://{host}")
-        };
+        let is_tls = rules.is_tls(&headers, connection);
+        let own_origin = || format!("{}://{host}", if is_tls { "https" } else { "http" });
         if let Some(file) = self.page.file(info.uri.path(), &headers, own_origin) {
             allow(&info.method, PAGE)?;
-            return Ok(file.into());
+            return Ok((Cors::None, Ok(file.into())));
         }
-        let cors = rules.admit_page(&headers, host, ends)?;
-        let result = match info.admit_route(&headers) {
-            Err(problem) => Err(problem),
-            Ok(_) if info.method == Method::OPTIONS => Ok(preflight(&rules, &headers).into()),
-            Ok(Route::Token) => {
-                // Nobody reads it, and while the issuer is waited for, HTTP/2 would keep what comes of it.
-                drop(body);
-                catch_panic(info, token::get(&self.access, &rules, info, &headers, ends)).await
+        let cors = rules.admit_page(&headers, &host, is_tls)?;
+        let answered = async {
+            let route = info.admit_route(&headers)?;
+            if info.method == Method::OPTIONS {
+                return Ok(preflight(&rules, &headers).into());
             }
-            Ok(Route::OAuth2) => {
-                let served = oauth2::post(&self.access, &self.bodies, &rules, info, headers, body, ends);
-                catch_panic(info, served).await
+            match route {
+                Route::Token => {
+                    // Nobody reads it, and while the issuer is waited for, HTTP/2 would keep what comes of it.
+                    drop(body);
+                    token::get(&self.access, &rules, info, &headers, connection).await
+                }
+                Route::OAuth2 => {
+                    oauth2::post(&self.access, &self.bodies, &rules, info, headers, body, connection).await
+                }
+                Route::Metadata => Ok(oauth2::metadata(&rules, &own_origin()).into()),
+                Route::Live => Ok(health::live().into()),
+                Route::Ready => {
+                    drop(body);
+                    health::ready(&self.access).await.map(Served::from)
+                }
+                Route::OpenApi => Ok(openapi::document().into()),
+                Route::Client => Ok(page::client(&headers).into()),
             }
-            Ok(Route::Metadata) => Ok(oauth2::metadata(&rules, own_origin()).into()),
-            Ok(Route::Live) => Ok(health::live().into()),
-            Ok(Route::Ready) => {
-                drop(body);
-                catch_panic(info, health::ready(&self.access)).await.map(Served::from)
-            }
-            Ok(Route::OpenApi) => Ok(openapi::document().into()),
-            Ok(Route::Client) => Ok(page::client(&headers).into()),
         };
-        Ok(Handled { cors, result })
+        Ok((cors, catch_panic(info, answered).await))
     }
 
     /// Records what came of a request, and completes the answer.
     pub(crate) fn conclude(
         &self,
         info: &RequestInfo,
-        ends: &Ends,
-        handled: Result<Handled, Problem>,
+        connection: &ConnectionInfo,
+        cors: &Cors,
+        result: Result<Served, Problem>,
     ) -> Answer {
-        let Handled { cors, result } = handled.unwrap_or_else(Handled::from);
         let (result, handed_out) = match result {
             Ok(Served { answer, handed_out }) => (Ok(answer), handed_out),
             Err(problem) => (Err(problem), None),
         };
-        audit::record(&self.telemetry, info, ends, &result, handed_out);
-        let mut answer = result.unwrap_or_else(|problem| problem.into_response(info.id()));
+        audit::record(&self.telemetry, info, connection, &result, handed_out);
+        let mut answer = result.unwrap_or_else(|problem| answer::problem(&problem, info.id()));
         cors.apply(answer.headers_mut());
         let headers = answer.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -186,25 +193,6 @@ pub(crate) fn catch_panic<T>(
             Err(Problem::internal())
         })
     })
-}
-
-/// What came of a request, and which pages may read it.
-#[derive(Debug)]
-pub(crate) struct Handled {
-    cors: Cors,
-    result: Result<Served, Problem>,
-}
-
-impl From<Answer> for Handled {
-    fn from(answer: Answer) -> Self {
-        Self { cors: Cors::None, result: Ok(answer.into()) }
-    }
-}
-
-impl From<Problem> for Handled {
-    fn from(problem: Problem) -> Self {
-        Self { cors: Cors::None, result: Err(problem) }
-    }
 }
 
 fn preflight(rules: &Rules, headers: &HeaderMap) -> Answer {

@@ -1,7 +1,6 @@
 //! `GET /getToken`: the access token as text, or as JSON in the form of RFC 6749 §5.1.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -11,9 +10,9 @@ use token_provider::{AccessToken, Moment, Scope};
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, JSON, NO_STORE, TEXT};
-use super::parameters::{lifetime, names, parameters};
+use super::parameters::{lifetime, parameters};
 use super::request::RequestInfo;
-use crate::access::{Access, Caller, Ends, Names, Rules};
+use crate::access::{Access, Caller, ConnectionInfo, Rules, TokenRequest};
 use crate::problem::{Problem, Subject};
 use crate::telemetry::TraceParent;
 
@@ -70,7 +69,7 @@ impl HandedOut {
 
 /// An answer, and the token in it, if there is one.
 #[derive(Debug)]
-pub(super) struct Served {
+pub(crate) struct Served {
     pub(super) answer: Answer,
     pub(super) handed_out: Option<HandedOut>,
 }
@@ -87,33 +86,30 @@ pub(super) async fn get(
     rules: &Rules,
     info: &RequestInfo,
     headers: &HeaderMap,
-    ends: &Ends,
+    connection: &ConnectionInfo,
 ) -> Result<Served, Problem> {
-    let caller = rules.authenticate(headers, ends).await?;
+    let caller = rules.authenticate(headers, connection).await?;
     let query = info.uri.query().unwrap_or_default();
     let [ttl, profile, scope] = parameters(query.as_bytes(), ["ttl", "profile", "scope"])
         .map_err(|problem| problem.with_subject(caller.subject()))?;
-    let lifetime = lifetime("ttl", ttl.as_ref(), rules.shortest_lifetime());
-    let names = names(profile.as_ref(), scope.as_ref());
-    let handed_out = hand_out(access, rules, &caller, lifetime, names, info.trace).await?;
+    let (profile, scope) = (profile.as_deref().map(String::as_str), scope.as_deref().map(String::as_str));
+    let mut request = TokenRequest { profile, scope, lifetime: None };
+    request.lifetime = lifetime("ttl", ttl.as_ref(), rules.lifetimes.shortest())
+        .map_err(|problem| access.note(problem, &caller, request))?;
+    let handed_out = hand_out(access, rules, &caller, request, info.trace).await?;
     Ok(if prefers_json(headers) { handed_out.into_json() } else { handed_out.into_text() })
 }
 
-/// Decides what a caller may have, and hands out the token for it. With something wrong with the lifetime it is refused, and
-/// the refusal is recorded with the profile and the scope that it names.
+/// Decides what a caller may have, and hands out the token for it.
 pub(super) async fn hand_out(
     access: &Access,
     rules: &Rules,
     caller: &Caller<'_>,
-    lifetime: Result<Option<Duration>, Problem>,
-    names: Names<'_>,
+    request: TokenRequest<'_>,
     trace: Option<TraceParent>,
 ) -> Result<HandedOut, Problem> {
-    let permit = lifetime.and_then(|lifetime| access.authorize(rules, caller, lifetime, names));
-    let permit = permit.map_err(|problem| {
-        let (profile, scope) = access.find(names);
-        problem.with_subject(Subject { profile, scope, ..caller.subject() })
-    })?;
+    let permit = access.authorize(rules, caller, request);
+    let permit = permit.map_err(|problem| access.note(problem, caller, request))?;
     let mut subject = Subject {
         profile: Some(Arc::clone(permit.profile())),
         scope: permit.key().scope().cloned(),

@@ -26,7 +26,7 @@ use tokio_util::io::{InspectReader, InspectWriter};
 use tokio_util::sync::CancellationToken;
 
 use super::limits::{self, Limits};
-use crate::http::Answer;
+use crate::http::{self, Answer};
 use crate::problem::Problem;
 
 /// How a connection ended.
@@ -144,7 +144,7 @@ fn within<F>(limit: Duration, answer: F) -> Pin<Box<impl Future<Output = Answer>
 where
     F: Future<Output = Answer>,
 {
-    let too_long = || Problem::not_ready("the answer took too long").into_response("");
+    let too_long = || http::answer::problem(&Problem::unavailable("the answer took too long"), "");
     Box::pin(timeout(limit, answer).map(move |answer| answer.unwrap_or_else(|_elapsed| too_long())))
 }
 

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use super::limits::BUFFER;
 use super::tls::Tls;
 use super::unix::UnixSocket;
-use crate::access::Ends;
+use crate::access::ConnectionInfo;
 
 /// A bound socket.
 #[derive(Debug)]
@@ -72,19 +72,24 @@ impl Listener {
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<(Stream, Ends)> {
+    pub(super) async fn accept(&self) -> io::Result<(Stream, ConnectionInfo)> {
         let (listener, tls) = match self {
             Self::Tcp(listener) => (listener, None),
             Self::Tls(listener, tls) => (listener, Some(tls)),
             Self::Unix(socket) => {
-                return Ok((Stream::Unix(socket.listener.accept().await?.0), Ends::default()));
+                return Ok((Stream::Unix(socket.listener.accept().await?.0), ConnectionInfo::default()));
             }
         };
         let (stream, peer) = listener.accept().await?;
         // An answer is one packet: it need not wait for more.
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
-        let ends = Ends { local: Some(local), peer: Some(peer), is_tls: tls.is_some(), ..Ends::default() };
+        let ends = ConnectionInfo {
+            local: Some(local),
+            peer: Some(peer),
+            is_tls: tls.is_some(),
+            ..ConnectionInfo::default()
+        };
         let stream = match tls {
             Some(tls) => Stream::Tls(stream, Arc::clone(tls)),
             None => Stream::Tcp(stream),

@@ -20,9 +20,8 @@ const LIFETIME_SECONDS: u32 = 300;
 
 /// Returns the file of the demonstration at this path, if there is one.
 pub(super) fn file(path: &str, headers: &HeaderMap, sandbox_origin: &str) -> Option<Answer> {
-    let connect = format!("'self' {sandbox_origin}");
-    let part_of_page =
-        |content_type, body: Bytes| answer::page(content_type, &connect, " 'self'; worker-src 'self'", body);
+    let sources = format!("connect-src 'self' {sandbox_origin}; img-src data: 'self'; worker-src 'self'");
+    let part_of_page = |content_type, body: Bytes| answer::page(content_type, &sources, body);
     let name = match path {
         "/config.json" => return Some(part_of_page(answer::JSON, config(sandbox_origin).into())),
         "/" => "index.html",

@@ -10,7 +10,7 @@ use http_body_util::Full;
 use hyper::Request;
 use token_provider::TokenProvider;
 use token_provider_server::parts::Method;
-use token_provider_server::parts::access::Ends;
+use token_provider_server::parts::access::ConnectionInfo;
 use token_provider_server::parts::http::Service as _;
 
 use super::support::issuer::{BreakingClock, GatedIssuer, PanickingIssuer};
@@ -249,15 +249,18 @@ async fn issuer_that_panics_is_503_and_the_server_lives_on() {
 async fn handler_that_panics_is_500_and_the_connection_lives_on() {
     let provider = TokenProvider::builder(PanickingIssuer).clock(BreakingClock::after(0)).build();
     let server = Setup::default().provider(provider).start().await;
-    listen_in();
-    let reply = ask_at("/getToken", server.address).await;
-    let log = heard();
-    assert_eq!((reply.status, reply.error().as_str()), (500, "server_error"), "{reply:?}");
-    assert!(!reply.description().contains("planted"), "{reply:?}");
-    let id = reply.header("x-request-id").expect("is there");
-    assert_eq!(reply.json()["request_id"], id);
-    let line = log.lines().find(|line| line.contains("a handler panicked")).expect("the log has the report");
-    assert!(line.contains("ERROR") && line.contains(id), "{line}");
+    for endpoint in ["/getToken", "/oauth2/token"] {
+        listen_in();
+        let reply = ask_at(endpoint, server.address).await;
+        let log = heard();
+        assert_eq!((reply.status, reply.error().as_str()), (500, "server_error"), "{reply:?}");
+        assert!(!reply.description().contains("planted"), "{reply:?}");
+        let id = reply.header("x-request-id").expect("is there");
+        assert_eq!(reply.json()["request_id"], id);
+        let line = log.lines().find(|line| line.contains("a handler panicked"));
+        let line = line.expect("the log has the report");
+        assert!(line.contains("ERROR") && line.contains(id), "{line}");
+    }
     assert_eq!(get(server.address, "/livez").await.status, 200);
 }
 
@@ -328,7 +331,7 @@ async fn held_token_outlives_an_issuer_that_fails() {
 #[tokio::test]
 async fn request_takes_little_room_in_its_connection() {
     let server = Server::start().await;
-    let (request, ends) = (Request::new(Full::new(Bytes::new())), Ends::default());
+    let (request, ends) = (Request::new(Full::new(Bytes::new())), ConnectionInfo::default());
     let size = size_of_val(&server.app.answer(request, &ends));
     assert!(size < 4096, "{size} bytes");
 }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::access::api_key;
-use crate::access::{Caller, ClientCertificate, ClientNames, Ends, Rules};
+use crate::access::{Caller, ClientCertificate, ClientNames, ConnectionInfo, Rules};
 use crate::config::{Config, Environment, Overrides};
 use crate::oidc::tests::support::{Key, claims_with, description, header};
 use crate::problem::Problem;
@@ -64,13 +64,17 @@ fn token_of(key: &Key, issuer: &str, subject: &str, lifetime: u64) -> String {
     key.token(&header("ES256", "a"), &claims_with(&claims))
 }
 
-async fn ask<'r>(rules: &'r Rules, bearer: Option<&str>, ends: &Ends) -> Result<Caller<'r>, Problem> {
+async fn ask<'r>(
+    rules: &'r Rules,
+    bearer: Option<&str>,
+    connection: &ConnectionInfo,
+) -> Result<Caller<'r>, Problem> {
     let mut headers = HeaderMap::new();
     if let Some(bearer) = bearer {
         let value = HeaderValue::try_from(format!("Bearer {bearer}")).expect("is a header's value");
         headers.insert(AUTHORIZATION, value);
     }
-    rules.authenticate(&headers, ends).await
+    rules.authenticate(&headers, connection).await
 }
 
 #[tokio::test]
@@ -86,11 +90,14 @@ async fn any_configured_way_lets_a_caller_in() {
     let rules = Rules::start(&config(&text), None);
     let certificate = ClientNames { dns: vec!["dashboard.example.com".to_owned()], uri: Vec::new() };
     let (bare, mtls) = (
-        Ends::default(),
-        Ends { client: ClientCertificate::Verified(Arc::new(certificate)), ..Ends::default() },
+        ConnectionInfo::default(),
+        ConnectionInfo {
+            client: ClientCertificate::Verified(Arc::new(certificate)),
+            ..ConnectionInfo::default()
+        },
     );
     let (good, forged) = (token(&key, &issuer), token(&Key::p256(), &issuer));
-    for (what, bearer, ends, expected) in [
+    for (what, bearer, connection, expected) in [
         ("token", Some(good.as_str()), &bare, Ok((Method::Oidc, "dashboard"))),
         ("API key", Some(api_key.as_str()), &bare, Ok((Method::ApiKey, "batch"))),
         ("certificate", None, &mtls, Ok((Method::Mtls, "dashboard.example.com"))),
@@ -106,17 +113,20 @@ async fn any_configured_way_lets_a_caller_in() {
             Err("401 the API key or token is unknown, or no longer valid"),
         ),
     ] {
-        let verdict = ask(&rules, bearer, ends).await;
+        let verdict = ask(&rules, bearer, connection).await;
         match expected {
             Ok(expected) => {
                 let caller = verdict.unwrap_or_else(|problem| panic!("{what}: {problem:?}"));
                 assert_eq!((caller.method, caller.name()), expected, "{what}");
             }
-            Err(expected) => assert_eq!(description(verdict.expect_err(what)), expected, "{what}"),
+            Err(expected) => assert_eq!(description(&verdict.expect_err(what)), expected, "{what}"),
         }
     }
     let nothing = ask(&rules, None, &bare).await.expect_err("nobody is let in for nothing");
-    assert_eq!(nothing.into_response("-").headers()["www-authenticate"], r#"Bearer realm="token-provider""#);
+    assert_eq!(
+        crate::http::answer::problem(&nothing, "-").headers()["www-authenticate"],
+        r#"Bearer realm="token-provider""#
+    );
 }
 
 #[tokio::test]
@@ -124,15 +134,18 @@ async fn bad_token_is_refused_where_callers_without_one_are_let_in() {
     let key = Key::p256();
     let (issuer, _) = issuer(&key).await;
     let rules = Rules::start(&config(&format!("[access]\nanonymous = true\n{}", oidc(&issuer))), None);
-    let ends = Ends::default();
-    assert_eq!(ask(&rules, None, &ends).await.map(|caller| caller.method).ok(), Some(Method::Anonymous));
-    let named = ask(&rules, Some(&token(&key, &issuer)), &ends).await;
+    let connection = ConnectionInfo::default();
+    assert_eq!(
+        ask(&rules, None, &connection).await.map(|caller| caller.method).ok(),
+        Some(Method::Anonymous)
+    );
+    let named = ask(&rules, Some(&token(&key, &issuer)), &connection).await;
     assert_eq!(named.map(|caller| caller.method).ok(), Some(Method::Oidc));
-    let refused = ask(&rules, Some(&token(&Key::p256(), &issuer)), &ends).await.expect_err("is forged");
-    assert_eq!(description(refused), "401 the token's signature is wrong");
+    let refused = ask(&rules, Some(&token(&Key::p256(), &issuer)), &connection).await.expect_err("is forged");
+    assert_eq!(description(&refused), "401 the token's signature is wrong");
     // Without an identity provider the header is for somebody else, such as a proxy in front.
     let rules = Rules::start(&config("[access]\nanonymous = true\n"), None);
-    assert!(ask(&rules, Some("abc"), &ends).await.is_ok());
+    assert!(ask(&rules, Some("abc"), &connection).await.is_ok());
 }
 
 #[tokio::test]
@@ -150,8 +163,8 @@ async fn each_subject_has_the_rate_for_itself_and_for_all_of_its_tokens() {
         ("bob", 600, Some(429)),
     ] {
         let token = token_of(&key, &issuer, subject, lifetime);
-        let refused = ask(&rules, Some(&token), &Ends::default()).await.err();
-        let status = refused.map(|problem| problem.status().as_u16());
+        let refused = ask(&rules, Some(&token), &ConnectionInfo::default()).await.err();
+        let status = refused.map(|problem| problem.status.as_u16());
         assert_eq!(status, expected, "{subject} {lifetime}");
     }
 }
@@ -161,22 +174,22 @@ async fn keys_survive_a_change_of_the_configuration_and_the_rules_do_not() {
     let key = Key::p256();
     let (issuer, asked) = issuer(&key).await;
     let token = token(&key, &issuer);
-    let ends = Ends::default();
+    let connection = ConnectionInfo::default();
     let first = Rules::start(&config(&oidc(&issuer)), None);
-    assert!(ask(&first, Some(&token), &ends).await.is_ok());
+    assert!(ask(&first, Some(&token), &connection).await.is_ok());
 
     let stricter = format!("{}require = {{ groups = [\"maps\"] }}\n", oidc(&issuer));
     let second = Rules::start(&config(&stricter), Some(&first));
     drop(first);
-    let refused = ask(&second, Some(&token), &ends).await.expect_err("has no groups");
-    assert!(description(refused).starts_with("403 claims: the token's `groups`"));
+    let refused = ask(&second, Some(&token), &connection).await.expect_err("has no groups");
+    assert!(description(&refused).starts_with("403 claims: the token's `groups`"));
     assert_eq!(asked.load(Ordering::Relaxed), 1, "the keys were kept");
 
     // Another provider has other keys.
     let (other, other_asked) = self::issuer(&key).await;
     let third = Rules::start(&config(&oidc(&other)), Some(&second));
-    let refused = ask(&third, Some(&token), &ends).await.expect_err("is of another issuer");
-    assert_eq!(description(refused), "401 the token is from another issuer");
-    assert!(ask(&third, Some(&self::token(&key, &other)), &ends).await.is_ok());
+    let refused = ask(&third, Some(&token), &connection).await.expect_err("is of another issuer");
+    assert_eq!(description(&refused), "401 the token is from another issuer");
+    assert!(ask(&third, Some(&self::token(&key, &other)), &connection).await.is_ok());
     assert_eq!((asked.load(Ordering::Relaxed), other_asked.load(Ordering::Relaxed)), (1, 1));
 }

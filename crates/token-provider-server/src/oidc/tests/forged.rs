@@ -14,7 +14,7 @@ async fn refusal_says_what_is_wrong_and_nothing_of_the_token() {
     let token = key.token(&header("ES256", "planted-key-id"), &claims);
     let problem = bench.judge(&token).await.expect_err("has expired");
     let debug = format!("{problem:?}");
-    let response = problem.into_response("7");
+    let response = crate::http::answer::problem(&problem, "7");
     assert_eq!(response.status(), 401);
     assert_eq!(
         response.headers()["www-authenticate"],

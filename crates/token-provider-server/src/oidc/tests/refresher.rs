@@ -74,8 +74,8 @@ async fn provider_that_is_away_at_the_start_is_asked_less_and_less_and_found_whe
     let token = token(&key, "a");
     assert_eq!(bench.refusal(&token).await, NO_KEYS);
     let problem = bench.judge(&token).await.expect_err("there are no keys");
-    assert_eq!((problem.status().as_u16(), problem.code()), (503, "temporarily_unavailable"));
-    assert!(problem.retry_after().is_some_and(|after| after <= Duration::from_secs(1)));
+    assert_eq!((problem.status.as_u16(), problem.code()), (503, "temporarily_unavailable"));
+    assert!(problem.retry_after.is_some_and(|after| after <= Duration::from_secs(1)));
 
     // Callers come all the time; they are told at once, and change nothing.
     for _ in 0..600 {
@@ -203,8 +203,8 @@ async fn token_of_a_key_that_is_newer_than_the_last_look_is_told_to_come_again()
     assert_eq!(bench.refusal(&genuine).await, NOT_YET);
     let problem = bench.judge(&genuine).await.expect_err("is not known yet");
     let left = COOL_DOWN.saturating_sub(YET);
-    assert_eq!(problem.retry_after(), Some(left));
-    assert_eq!((problem.code(), problem.rule()), ("temporarily_unavailable", Some(Rule::Authenticate)));
+    assert_eq!(problem.retry_after, Some(left));
+    assert_eq!((problem.code(), problem.rule), ("temporarily_unavailable", Some(Rule::Authenticate)));
     // Whoever has a token from before the look has to sign in again.
     assert_eq!(bench.refusal(&at(&stranger, "y", 99)).await, UNKNOWN_KEY);
     assert_eq!(bench.script.asked(), 2);

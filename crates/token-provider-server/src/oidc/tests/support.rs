@@ -243,22 +243,22 @@ impl Bench {
     pub(super) async fn refusal(&self, token: &str) -> String {
         match self.judge(token).await {
             Ok(subject) => panic!("let in as {subject}: {token}"),
-            Err(problem) => description(problem),
+            Err(problem) => description(&problem),
         }
     }
 }
 
 /// Status and description of a refusal, such as `401 the token has expired`.
-pub(crate) fn description(problem: Problem) -> String {
-    let status = problem.status().as_u16();
+pub(crate) fn description(problem: &Problem) -> String {
+    let status = problem.status.as_u16();
     let body = body(problem);
     format!("{status} {}", body["error_description"].as_str().expect("is text"))
 }
 
-fn body(problem: Problem) -> Value {
+fn body(problem: &Problem) -> Value {
     use http_body_util::BodyExt as _;
 
-    let response = problem.into_response("-");
+    let response = crate::http::answer::problem(problem, "-");
     let body =
         futures_util::FutureExt::now_or_never(response.into_body().collect()).expect("is there at once");
     serde_json::from_slice(&body.expect("does not fail").to_bytes()).expect("is JSON")
