@@ -1,7 +1,6 @@
 //! What each command does.
 
 mod check;
-mod failure;
 mod health;
 mod key;
 mod serve;
@@ -10,21 +9,22 @@ mod token;
 use std::io;
 use std::process::ExitCode;
 
-use self::failure::Failure;
 use crate::cli::{self, Cli, Command, KeyCommand};
 use crate::config::{LoadedConfig, Overrides};
-use crate::sandbox::{self, SandboxError};
+use crate::failure::Failure;
+use crate::sandbox;
 use crate::telemetry;
+use crate::topic::Topic;
 
 /// Runs a command to its end.
 pub fn run(cli: Cli) -> ExitCode {
     telemetry::report_panics();
     let _last_lines = telemetry::LastLines;
     match keep_memory_private().and_then(|()| run_command(cli)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
-            failure.report();
-            ExitCode::from(failure.exit_code())
+            telemetry::log::write(failure.report().into_bytes());
+            ExitCode::from(failure.exit_code)
         }
     }
 }
@@ -41,35 +41,32 @@ fn keep_memory_private() -> Result<(), Failure> {
     result.map_err(|error| Failure::system("cannot turn core files off")(error.into()))
 }
 
-fn run_command(cli: Cli) -> Result<(), Failure> {
+fn run_command(cli: Cli) -> Result<ExitCode, Failure> {
     // Whatever else may be wrong.
     if cli.command.needs_sandbox() && !sandbox::IS_BUILT_IN {
-        return Err(SandboxError::Absent.into());
+        return Err(Failure::new(Topic::Usage, sandbox::ABSENT));
     }
     let overrides = cli.command.overrides();
     match cli.command {
-        Command::Completions { shell } => {
-            cli::completions(shell, &mut io::stdout()).map_err(Failure::system("cannot write to stdout"))
-        }
+        Command::Check { offline, .. } => return block_on(check::run(overrides, offline))?,
+        Command::Completions { shell } => cli::completions(shell, &mut io::stdout()).map_err(Failure::stdout),
         Command::Key(KeyCommand::New { id }) => key::new(&id),
-        Command::Man => cli::man(&mut io::stdout()).map_err(Failure::system("cannot write to stdout")),
+        Command::Man => cli::man(&mut io::stdout()).map_err(Failure::stdout),
         Command::Serve { sandbox, .. } => with_runtime(overrides, |loaded| serve::run(loaded, sandbox)),
         Command::Token { format, ttl, .. } => {
             with_runtime(overrides, move |loaded| token::run(loaded, format, ttl))
         }
-        Command::Check { offline, .. } => block_on(check::run(overrides, offline))?,
         Command::Health { live, .. } => with_runtime(overrides, move |loaded| health::run(loaded, live)),
-        Command::Sandbox { options, .. } => {
-            with_runtime(overrides, |_| async { Ok(sandbox::run(options).await?) })
-        }
-    }
+        Command::Sandbox { options, .. } => with_runtime(overrides, |_| sandbox::run(options)),
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn with_runtime<F>(overrides: Overrides, command: impl FnOnce(LoadedConfig) -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,
 {
-    let loaded = LoadedConfig::from_process(overrides).map_err(Failure::Config)?;
+    let loaded = LoadedConfig::from_process(overrides)?;
     telemetry::init(loaded.config.log, loaded.environment.variable("NO_COLOR").is_some());
     for warning in &loaded.config.warnings {
         tracing::warn!("{warning}");

@@ -24,6 +24,8 @@ mod values;
 
 mod config;
 
+mod failure;
+
 mod telemetry;
 
 mod oidc;

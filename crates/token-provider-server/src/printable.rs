@@ -42,6 +42,11 @@ pub(crate) fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
     causes
 }
 
+/// Returns an error with its causes, on one line.
+pub(crate) fn one_line(error: &(dyn Error + 'static)) -> String {
+    [vec![escaped(error)], causes(error)].concat().join(": ")
+}
+
 /// Writes one character of a JSON text, escaped as in JSON where it is hidden.
 pub(crate) fn put_json(c: char, out: &mut impl Write) -> fmt::Result {
     if is_hidden(c) {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::Notify;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use self::config_file::ConfigFile;
 use self::file_work::FileWork;
@@ -24,7 +24,7 @@ use crate::config::{Config, ConfigErrors, LoadedConfig};
 use crate::http::App;
 use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;
-use crate::setup::ProfileIssuer;
+use crate::setup::{ProfileIssuer, TokenSource};
 use crate::telemetry::{self, ConfigStatus};
 
 /// How often files are looked at.
@@ -52,20 +52,19 @@ impl Reloader {
         mut loaded: LoadedConfig,
         listeners: &[Listener],
         tls: Option<Arc<Tls>>,
-        issuers: Vec<(String, ProfileIssuer)>,
+        issuers: Vec<(TokenSource, ProfileIssuer)>,
     ) -> Self {
-        let is_open = listeners.iter().any(|listener| !listener.is_local());
+        let is_open = !listeners.iter().all(Listener::is_local);
         loaded.overrides.is_on_network = is_open;
-        let config_file = loaded.config.file.clone().map(ConfigFile::new);
-        let certificate = loaded.config.tls.as_ref().map(|tls| FileWork::new(&tls.cert.display()));
+        let certificate = loaded.config.tls.as_ref().map(|files| FileWork::new(&files.cert));
         let reloader = Self {
             app,
             started_with: loaded.config.clone(),
-            loaded,
             is_open,
-            config_file,
+            config_file: loaded.config.file.clone().map(ConfigFile::new),
             certificate: tls.zip(certificate),
-            rotations: issuers.into_iter().filter_map(|(name, issuer)| Rotation::new(name, issuer)).collect(),
+            rotations: issuers.into_iter().filter_map(Rotation::new).collect(),
+            loaded,
         };
         reloader.report(Vec::new());
         reloader
@@ -106,17 +105,17 @@ impl Reloader {
             let _ = work.run(move || tls.look()).await;
         }
         // Side by side: issuers that hang are waited for at the same time. The next look comes after the slowest.
-        let handout = self.app.access().handout();
-        join_all(self.rotations.iter_mut().map(|rotation| rotation.look(is_asked_to, handout))).await;
+        let (now, handout) = (Instant::now(), self.app.access().handout());
+        join_all(self.rotations.iter_mut().map(|rotation| rotation.look(now, is_asked_to, handout))).await;
     }
 
     /// Takes a changed configuration into use, all of it or nothing.
     fn reload_config(&mut self, changed: Result<Config, ConfigErrors>) {
         let mut changed = match changed {
             Ok(changed) => changed,
-            Err(error) => {
-                self.report(error.as_slice().iter().map(ToString::to_string).collect());
-                for problem in error.as_slice() {
+            Err(errors) => {
+                self.report(errors.as_slice().iter().map(ToString::to_string).collect());
+                for problem in errors.as_slice() {
                     tracing::error!(%problem, "the changed configuration is not used");
                 }
                 return;
@@ -132,8 +131,8 @@ impl Reloader {
             telemetry::set_level(self.loaded.config.log.level);
         }
         self.report(Vec::new());
-        let config = &self.loaded.config;
-        let file = config.file.as_ref().map(|file| file.display().to_string());
+        let status = self.app.telemetry().config.load();
+        let file = status.file.as_deref();
         if is_new {
             tracing::info!(
                 config.file = file,
@@ -142,12 +141,15 @@ impl Reloader {
         } else if was_unusable {
             tracing::info!(config.file = file, "the configuration file matches what is in use again");
         }
-        let waiting = self.waiting_for_restart().join(", ");
-        if is_new && !waiting.is_empty() {
-            tracing::warn!(keys = waiting, "changed keys that take effect after a restart");
+        if is_new && !status.waiting.is_empty() {
+            tracing::warn!(keys = status.waiting.join(", "), "changed keys that take effect after a restart");
         }
-        if config.access.is_locked {
-            tracing::error!("{}", self.why_locked());
+        if status.is_locked {
+            let restart = if self.is_open { "" } else { " (or a restart)" };
+            tracing::error!(
+                "refusing everyone: the changed configuration names no caller; name one, or set access.anonymous = \
+                 true{restart} to open the server to anyone who reaches it"
+            );
         }
     }
 
@@ -159,8 +161,8 @@ impl Reloader {
         was_guarded && !changed.access.says_who_may_ask()
     }
 
-    /// Without callers every profile is for everybody, which whoever starts such a server means. A reload that takes away
-    /// the last caller does not mean it.
+    /// Without callers every profile is for everybody, which is what such a server is started for. A reload that takes away the
+    /// last caller does not mean that.
     fn keep_profiles_to_callers(&self, changed: &mut Config) {
         if changed.access.has_implied_profiles && !self.loaded.config.access.has_implied_profiles {
             changed.access.has_implied_profiles = false;
@@ -168,27 +170,10 @@ impl Reloader {
         }
     }
 
-    fn why_locked(&self) -> String {
-        let restart = if self.is_open { "" } else { " (or a restart)" };
-        format!(
-            "refusing everyone: the changed configuration names no caller; name one, or set access.anonymous = \
-             true{restart} to open the server to anyone who reaches it"
-        )
-    }
-
+    /// Shows how the configuration file stands.
     fn report(&self, problems: Vec<String>) {
-        let config = &self.loaded.config;
-        self.app.telemetry().config.store(Arc::new(ConfigStatus {
-            file: config.file.as_ref().map(|file| file.display().to_string()),
-            problems,
-            is_locked: config.access.is_locked,
-            waiting: self.waiting_for_restart(),
-        }));
-    }
-
-    /// Returns the keys that a running server does not take into use, and that are other than at its start.
-    fn waiting_for_restart(&self) -> Vec<&'static str> {
         let (old, new) = (&self.started_with, &self.loaded.config);
+        // What a running server does not take into use.
         let keys = [
             ("listen", old.listen != new.listen),
             ("tls", old.tls != new.tls),
@@ -198,6 +183,11 @@ impl Reloader {
             ("log.format", old.log.format != new.log.format),
             ("audit", old.audit != new.audit),
         ];
-        keys.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect()
+        self.app.telemetry().config.store(Arc::new(ConfigStatus {
+            file: new.file.as_ref().map(|file| file.display().to_string()),
+            problems,
+            is_locked: new.access.is_locked,
+            waiting: keys.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect(),
+        }));
     }
 }

@@ -8,13 +8,15 @@ mod account;
 mod account;
 #[cfg(feature = "sandbox")]
 mod demo;
-mod error;
 #[cfg(feature = "sandbox")]
 mod inspector;
 
 pub use self::account::Options;
-pub(crate) use self::account::{Account, run};
-pub(crate) use self::error::SandboxError;
+pub(crate) use self::account::{open, run};
 
 /// Whether this program has the account.
 pub(crate) const IS_BUILT_IN: bool = cfg!(feature = "sandbox");
+
+/// Why a command is refused that needs the account.
+pub(crate) const ABSENT: &str = "this program is built without the sandbox, as for the Debian package and the container image; \
+                                 use the one of a release archive, or the program here-sandbox for the account alone";

@@ -1,28 +1,29 @@
 //! From a configuration to a server that is ready to run: credentials are found and read, rules put together.
 
 mod credential;
-mod error;
 mod issuer;
 mod summary;
 
+use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 
-use token_provider::{Credential, Proxies, SystemClock, TokenKey, TokenProvider};
+use token_provider::{Credential, Lookup, Proxies, SystemClock, TokenKey, TokenProvider};
 
 use crate::access::{Access, Handout, Profile};
 use crate::config::{AuditConfig, Config, Environment, LogLevel, ProfileConfig};
+use crate::failure::Failure;
 use crate::listen::{Listener, Tls};
 use crate::telemetry::MeteredIssuer;
 use crate::telemetry::audit::Audit;
 use crate::topic::Topic;
 
+use self::credential::find_access_key;
 use self::issuer::here_issuer;
 
 pub use self::credential::{
     TokenSource, find_credential, is_readable_by_others, read_api_key, warn_of_others,
 };
-pub use self::error::SetupError;
 pub use self::issuer::{ProfileIssuer, issuer};
 pub use self::summary::{listening_on, summary};
 
@@ -35,8 +36,8 @@ pub const IN_THE_CLEAR: &str = "keys and tokens go over the network in the clear
 /// # Errors
 ///
 /// Names the listener.
-pub fn check_exposure(config: &Config) -> Result<(), SetupError> {
-    config.exposed_listener().map_or(Ok(()), |listen| Err(SetupError::open(listen)))
+pub fn check_exposure(config: &Config) -> Result<(), Failure> {
+    config.exposed_listener().map_or(Ok(()), |listen| Err(exposed(listen)))
 }
 
 /// The same for sockets that are bound: what systemd passes is only known then.
@@ -44,21 +45,20 @@ pub fn check_exposure(config: &Config) -> Result<(), SetupError> {
 /// # Errors
 ///
 /// Names the listener.
-pub fn check_listeners(config: &Config, listeners: &[Listener]) -> Result<(), SetupError> {
+pub fn check_listeners(config: &Config, listeners: &[Listener]) -> Result<(), Failure> {
     match listeners.iter().find(|listener| !listener.is_local()) {
-        Some(listener) if !config.access.says_who_may_ask() => Err(SetupError::open(listener)),
+        Some(listener) if !config.access.says_who_may_ask() => Err(exposed(listener)),
         _ => Ok(()),
     }
 }
 
-/// Warns of sockets through which keys and tokens go over the network in the clear. It may be meant so, as in a network of
-/// containers that encrypts by itself: nothing is refused.
-pub fn warn_of_plain_listeners(config: &Config, listeners: &[Listener]) {
-    if config.is_plain() {
-        for listener in listeners.iter().filter(|listener| !listener.is_local()) {
-            tracing::warn!(%listener, "{IN_THE_CLEAR}");
-        }
-    }
+fn exposed(listen: impl Display) -> Failure {
+    let message = format!(
+        "{listen} can be reached from outside this machine, and nothing says who may ask. Either listen on \
+         localhost:3000; or configure callers ([[access.api_keys]], [access.oidc], [access.mtls] or \
+         [access.trusted_proxy] with its header); or say --anonymous if something else protects the server"
+    );
+    Failure::new(Topic::Exposed, message)
 }
 
 /// Reads the certificate that TCP listeners show, where one is configured.
@@ -66,10 +66,8 @@ pub fn warn_of_plain_listeners(config: &Config, listeners: &[Listener]) {
 /// # Errors
 ///
 /// Names the file.
-pub fn tls(config: &Config) -> Result<Option<Arc<Tls>>, SetupError> {
-    let load = |files| Tls::load(files, Arc::new(SystemClock)).map(Arc::new);
-    let tls = config.tls.as_ref().map(load).transpose();
-    tls.map_err(|error| SetupError::new(Topic::Certificate, error.to_string(), Some(error.into())))
+pub fn tls(config: &Config) -> Result<Option<Arc<Tls>>, Failure> {
+    config.tls.as_ref().map(|files| Tls::load(files, Arc::new(SystemClock)).map(Arc::new)).transpose()
 }
 
 /// Opens the audit trail. Its newest lines are kept where a status page can show them.
@@ -77,7 +75,7 @@ pub fn tls(config: &Config) -> Result<Option<Arc<Tls>>, SetupError> {
 /// # Errors
 ///
 /// A server that is to leave a trail does not run without.
-pub fn audit(config: &Config) -> Result<Option<Audit>, SetupError> {
+pub fn audit(config: &Config) -> Result<Option<Audit>, Failure> {
     if config.audit == AuditConfig::Log && config.log.level < LogLevel::Info {
         tracing::warn!(
             "audit lines go into the log at level info, and so are left out; set log.level or audit.to"
@@ -96,20 +94,18 @@ pub fn audit(config: &Config) -> Result<Option<Audit>, SetupError> {
 /// # Errors
 ///
 /// Why it cannot.
-pub fn check_audit(config: &Config) -> Result<(), SetupError> {
+pub fn check_audit(config: &Config) -> Result<(), Failure> {
     Audit::probe(&config.audit).map_err(no_audit(config))
 }
 
-fn no_audit(config: &Config) -> impl Fn(io::Error) -> SetupError {
+fn no_audit(config: &Config) -> impl FnOnce(io::Error) -> Failure {
     let place = match &config.audit {
         AuditConfig::File(path) => path.display().to_string(),
         AuditConfig::Journal => "journal".to_owned(),
         _ => "the audit trail".to_owned(),
     };
-    move |error| {
-        let message = format!("audit.to: {place}: cannot be opened");
-        SetupError::new(Topic::AuditTrail, message, Some(error.into()))
-    }
+    let message = format!("audit.to: {place}: cannot be opened");
+    move |error| Failure::new(Topic::AuditTrail, message).caused_by(error)
 }
 
 /// Access rules with a provider for each profile behind them.
@@ -117,39 +113,55 @@ fn no_audit(config: &Config) -> impl Fn(io::Error) -> SetupError {
 pub struct Service {
     /// The rules, and the providers.
     pub access: Access,
-    /// Where each profile's tokens come from, by the profile's name.
-    pub issuers: Vec<(String, ProfileIssuer)>,
-    /// Where tokens come from, for the log.
-    pub sources: Vec<TokenSource>,
+    /// Where each profile's tokens come from, and what requests them.
+    pub issuers: Vec<(TokenSource, ProfileIssuer)>,
 }
 
-/// Puts the access rules together, with a provider for each profile behind them.
+/// Puts the access rules together, with a provider for each profile behind them. With `--sandbox` every profile has the
+/// access key of the offline account.
 ///
 /// # Errors
 ///
 /// The first profile that cannot be set up.
-pub fn service(config: &Config, environment: &Environment) -> Result<Service, SetupError> {
-    check_proxy(config)?;
-    let (mut profiles, mut issuers, mut sources) = (Vec::new(), Vec::new(), Vec::new());
+pub fn service(
+    config: &Config,
+    environment: &Environment,
+    sandbox: Option<&Lookup>,
+) -> Result<Service, Failure> {
+    if sandbox.is_none() {
+        check_proxy(config)?;
+    }
+    let (mut profiles, mut issuers) = (Vec::new(), Vec::new());
     for name in config.profiles.keys() {
-        let found = find_credential(name, config, environment)?;
-        if let Some(file) = found.file.as_ref().filter(|file| is_readable_by_others(file)) {
+        let (source, secret) = match sandbox {
+            None => find_credential(name, config, environment)?,
+            Some(account) => {
+                let (found, secret) = find_access_key(name, account)?;
+                (TokenSource { credential: "made for the sandbox".to_owned(), ..found }, secret)
+            }
+        };
+        if let Some(file) = source.file.as_ref().filter(|file| is_readable_by_others(file)) {
             warn_of_others(file);
         }
-        sources.push(found.token_source(name));
-        let issuer = issuer(name, config, found)?;
-        profiles.push(profile_of(name, config, issuer.metered()));
-        issuers.push((name.clone(), issuer));
+        let issuer = issuer(name, config, secret)?;
+        let metered = match &issuer {
+            ProfileIssuer::Here { issuer, .. } => MeteredIssuer::here(Arc::clone(issuer)),
+            ProfileIssuer::Remote(issuer) => {
+                MeteredIssuer::other(Arc::clone(issuer), source.endpoint.clone())
+            }
+        };
+        profiles.push(profile_of(name, config, metered));
+        issuers.push((source, issuer));
     }
-    Ok(Service { access: access_with(config, profiles), issuers, sources })
+    Ok(Service { access: Access::start(config, Handout::new(profiles, &config.profile)), issuers })
 }
 
-/// Looks at the proxy variables for the identity provider; issuers look at them for themselves. A value that cannot be
-/// used and is not needed deserves a warning.
-fn check_proxy(config: &Config) -> Result<(), SetupError> {
+/// Checks the proxy variables for the identity provider; issuers check them for themselves. A value that cannot be used and is
+/// not needed deserves a warning.
+fn check_proxy(config: &Config) -> Result<(), Failure> {
     let proxies = Proxies::from_env();
     if let Some(oidc) = &config.access.oidc {
-        proxies.for_url(&oidc.discovery).map_err(SetupError::of("access.oidc"))?;
+        proxies.for_url(&oidc.discovery).map_err(Failure::setup("access.oidc".to_owned()))?;
     }
     if let Some(problem) = proxies.problem() {
         tracing::warn!("{problem}; no request needs it so far");
@@ -162,14 +174,14 @@ fn check_proxy(config: &Config) -> Result<(), SetupError> {
 /// # Errors
 ///
 /// As for `issuer`.
-pub fn profile(name: &str, config: &Config, credential: Credential) -> Result<Profile, SetupError> {
+pub fn profile(name: &str, config: &Config, credential: Credential) -> Result<Profile, Failure> {
     let issuer = here_issuer(name, config.profile(name), credential)?;
     Ok(profile_of(name, config, MeteredIssuer::here(Arc::new(issuer))))
 }
 
 fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Profile {
     let ProfileConfig { scopes, scope, .. } = config.profile(name);
-    // What callers get who name no lifetime, so that the token fetched at the start is the one they ask for.
+    // The lifetime of callers who name none, so that the token fetched at the start is the one that they request.
     let key =
         TokenKey::new(config.lifetimes.usual()).expect("the configuration takes only lifetimes of HERE");
     let issuer = Arc::new(issuer.sharing_with(config.profiles.len()));
@@ -180,9 +192,4 @@ fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Profile {
     let mut profile = Profile::new(name, scopes.clone(), provider);
     (profile.scope, profile.issuer) = (scope.clone(), Some(issuer));
     profile
-}
-
-/// Puts the access rules together around profiles made before.
-pub fn access_with(config: &Config, profiles: Vec<Profile>) -> Access {
-    Access::start(config, Handout::new(profiles, &config.profile))
 }

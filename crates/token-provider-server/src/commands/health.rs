@@ -1,5 +1,5 @@
-//! `health`: asks the running server whether it is ready, for whoever starts and stops it without a shell or curl at
-//! hand, such as a container's health check.
+//! `health`: asks the running server whether it is ready, where there is no shell or curl to do so, as in a container's health
+//! check.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::failure::Failure;
 use crate::config::{Config, Listen, LoadedConfig};
+use crate::failure::Failure;
 use crate::outbound;
 use crate::printable::excerpt;
+use crate::topic::Topic;
 
 /// `/readyz` answers within 0.8 s, be it with a no; the rest is for a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An answer is not read beyond this: something else may have taken the port.
 const MAX_ANSWER: usize = 16 * 1024;
@@ -25,26 +26,24 @@ struct Problem {
 }
 
 pub(super) async fn run(loaded: LoadedConfig, live: bool) -> Result<(), Failure> {
-    let config = &loaded.config;
-    let (listen, origin) = place(config).ok_or_else(|| {
-        Failure::Usage(
-            "no listener has a port or a path that the configuration names; name one with --listen"
-                .to_owned(),
-        )
+    let (listen, origin) = place(&loaded.config).ok_or_else(|| {
+        let message = "no listener has a port or a path that the configuration names; name one with --listen";
+        Failure::new(Topic::Usage, message)
     })?;
     let (path, word) = if live { ("/livez", "live\n") } else { ("/readyz", "ready\n") };
-    let unanswered = |source| Failure::Unanswered { listen: listen.to_string(), source };
+    let unanswered =
+        |error| Failure::new(Topic::Unanswered, format!("no server answers at {listen}")).caused_by(error);
     let answer = get(listen, origin + path).await.map_err(unanswered)?;
     let status = answer.status().as_u16();
     if status != 200 {
         let problem = serde_json::from_slice::<Problem>(&body_of(answer).await);
-        let reason = problem.map_or_else(
-            |_not_ours| String::new(),
-            |problem| format!(": {}", excerpt(problem.error_description)),
-        );
-        return Err(Failure::NotReady { listen: listen.to_string(), status, reason });
+        // An answer of something else gives no reason.
+        let reason = problem.map(|problem| format!(": {}", excerpt(problem.error_description)));
+        let reason = reason.unwrap_or_default();
+        let message = format!("the server at {listen} is not ready: HTTP {status}{reason}");
+        return Err(Failure::new(Topic::NotReady, message));
     }
-    std::io::stdout().write_all(word.as_bytes()).map_err(Failure::system("cannot write to stdout"))
+    std::io::stdout().write_all(word.as_bytes()).map_err(Failure::stdout)
 }
 
 /// Returns whether a server of ours answers there.
@@ -79,7 +78,7 @@ fn origin(listen: &Listen, is_tls: bool) -> Option<String> {
 async fn get(listen: &Listen, url: String) -> reqwest::Result<reqwest::Response> {
     // It is this machine: its certificate does not speak of addresses. Nothing secret is sent, and all that is believed is
     // a status.
-    let mut client = outbound::client(PATIENCE).tls_danger_accept_invalid_certs(true);
+    let mut client = outbound::client(TIMEOUT).tls_danger_accept_invalid_certs(true);
     if let Listen::Unix(place) = listen {
         client = client.unix_socket(place.path.as_path());
     }

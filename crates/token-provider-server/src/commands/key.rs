@@ -4,15 +4,16 @@ use std::io::Write as _;
 
 use zeroize::Zeroizing;
 
-use super::failure::Failure;
 use crate::access::api_key;
+use crate::failure::Failure;
+use crate::topic::Topic;
 use crate::values::name::name;
 
 pub(super) fn new(id: &str) -> Result<(), Failure> {
     // What the configuration would refuse must not be printed for it.
-    name(id).map_err(|expected| Failure::Usage(format!("--id: {expected}")))?;
+    name(id).map_err(|expected| Failure::new(Topic::Usage, format!("--id: {expected}")))?;
     let (key, hash) = api_key::generate().map_err(|error| {
-        Failure::system("the operating system gave no randomness")(std::io::Error::other(error.to_string()))
+        Failure::new(Topic::System, "the operating system gave no randomness").caused_by(error.to_string())
     })?;
     // The key stands alone on the first line, for scripts.
     let text = Zeroizing::new(format!(
@@ -21,5 +22,5 @@ pub(super) fn new(id: &str) -> Result<(), Failure> {
          # profiles = [\"NAME\"]    # default: the profile of callers who name none\n",
         *key
     ));
-    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::system("cannot print the key"))
+    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::stdout)
 }

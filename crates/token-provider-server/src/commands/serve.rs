@@ -7,7 +7,6 @@
 //! Stop, on SIGTERM or SIGINT: tell systemd; drain (answer callers, and be not ready); finish the requests in flight; end the admin
 //! listener; write the last audit lines. A second signal ends the server at once.
 
-mod admin;
 mod prepare;
 mod signals;
 
@@ -19,21 +18,22 @@ use tokio_util::sync::CancellationToken;
 
 use self::prepare::{Prepared, prepare};
 use self::signals::{Signal, Signals};
-use super::failure::Failure;
 use crate::admin::Admin;
 use crate::config::LoadedConfig;
+use crate::failure::Failure;
 use crate::http::App;
 use crate::listen::{self, Limits, Listener};
 use crate::notify::Notifier;
 use crate::reload::Reloader;
-use crate::setup::{self, Service};
+use crate::setup;
 use crate::telemetry::Telemetry;
+use crate::topic::Topic;
 
 /// The longest wait for an audit trail that cannot be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(loaded: LoadedConfig, sandbox: bool) -> Result<(), Failure> {
-    // First, so that no signal is missed once somebody can know that the server is there.
+    // First, so that no signal is missed once anyone can know that the server is there.
     let mut signals = Signals::listen()?;
     let prepared = tokio::select! {
         prepared = prepare(&loaded, sandbox) => prepared?,
@@ -43,12 +43,18 @@ pub(super) async fn run(loaded: LoadedConfig, sandbox: bool) -> Result<(), Failu
             return Ok(());
         }
     };
-    let (server, listeners) = Server::start(prepared, loaded);
+    let (server, callers, admin) = Server::start(prepared, loaded);
     let cut_off_by = tokio::select! {
-        () = server.answer(listeners) => None,
+        () = server.answer(callers, admin) => None,
         signal = server.handle_signals(signals) => Some(signal),
     };
-    server.end(cut_off_by).await
+    server.flush_audit().await;
+    if let Some(signal) = cut_off_by {
+        let message = format!("{signal} after the stop had begun: answers under way were cut off");
+        return Err(Failure::new(Topic::CutOff, message));
+    }
+    tracing::info!("stopped");
+    Ok(())
 }
 
 /// A running server.
@@ -62,50 +68,42 @@ struct Server {
     stop: CancellationToken,
 }
 
-/// Where a server is called.
-struct Listeners {
-    callers: Vec<Listener>,
-    admin: Vec<Listener>,
-}
-
 impl Server {
-    /// Starts all that runs beside the answering of requests.
-    fn start(prepared: Prepared, loaded: LoadedConfig) -> (Self, Listeners) {
+    /// Starts all that runs beside the answering of requests. Returns the listeners for callers, and those of the admin service.
+    fn start(prepared: Prepared, loaded: LoadedConfig) -> (Self, Vec<Listener>, Vec<Listener>) {
         prepared.announce(&loaded.config);
         let Prepared { capacity, tls, listeners, admin, service, page, audit } = prepared;
-        let Service { access, issuers, .. } = service;
-        access.handout().warm();
+        service.access.handout().warm();
 
         let telemetry = Telemetry::new(audit);
         if let Some(tls) = tls.clone() {
             telemetry.watch_certificate(move || tls.not_after());
         }
-        let app = Arc::new(App::new(access, page).with_telemetry(telemetry));
+        let app = Arc::new(App::new(service.access, page).with_telemetry(telemetry));
         let notifier = Notifier::new(&loaded.environment);
         let status = setup::listening_on(&listeners);
         let reload = Arc::new(Notify::new());
-        let reloader = Reloader::new(Arc::clone(&app), loaded, &listeners, tls, issuers);
+        let reloader = Reloader::new(Arc::clone(&app), loaded, &listeners, tls, service.issuers);
         // Both run until the process ends. A rotation that is cut off then has changed nothing: the new credential replaces
         // the old one in one step, after the issuer has accepted it, and the next start reads it from its file.
         tokio::spawn(reloader.run(Arc::clone(&reload), notifier.clone(), status.clone()));
         tokio::spawn(notifier.clone().watchdog());
 
         let limits = capacity.limits();
-        let server = Self { app, limits, notifier, status, reload, stop: CancellationToken::new() };
-        (server, Listeners { callers: listeners, admin })
+        (Self { app, limits, notifier, status, reload, stop: CancellationToken::new() }, listeners, admin)
     }
 
     /// Answers requests until the server has stopped. The admin listener is the last to go.
-    async fn answer(&self, listeners: Listeners) {
+    async fn answer(&self, callers: Vec<Listener>, admin: Vec<Listener>) {
         let answered = CancellationToken::new();
         let callers = async {
-            listen::serve(self.limits, Arc::clone(&self.app), listeners.callers, self.drained()).await;
+            listen::serve(self.limits, Arc::clone(&self.app), callers, self.drained()).await;
             answered.cancel();
         };
         let admin = async {
-            if !listeners.admin.is_empty() {
+            if !admin.is_empty() {
                 let service = Arc::new(Admin::start(Arc::clone(&self.app)));
-                listen::serve(admin::limits(), service, listeners.admin, answered.cancelled()).await;
+                listen::serve(Limits::of_admin(), service, admin, answered.cancelled()).await;
             }
         };
         tokio::join!(callers, admin);
@@ -153,20 +151,11 @@ impl Server {
         self.stop.cancel();
     }
 
-    /// Writes what there is left to write.
-    async fn end(self, cut_off_by: Option<&'static str>) -> Result<(), Failure> {
-        self.end_audit().await;
-        if let Some(signal) = cut_off_by {
-            return Err(Failure::CutOff { signal });
-        }
-        tracing::info!("stopped");
-        Ok(())
-    }
-
-    async fn end_audit(&self) {
+    /// Writes the last lines of the audit trail.
+    async fn flush_audit(&self) {
         let telemetry = Arc::clone(self.app.telemetry());
-        let close = move || telemetry.audit().is_none_or(|audit| audit.flush(FLUSH_TIMEOUT));
-        if !tokio::task::spawn_blocking(close).await.unwrap_or(false) {
+        let flush = move || telemetry.audit().is_none_or(|audit| audit.flush(FLUSH_TIMEOUT));
+        if !tokio::task::spawn_blocking(flush).await.unwrap_or(false) {
             tracing::error!("the last lines of the audit trail could not be written in time");
         }
     }

@@ -6,22 +6,22 @@ use std::time::Duration;
 use token_provider::{AccessToken, TokenKey, TokenProvider};
 use zeroize::Zeroizing;
 
-use super::failure::Failure;
 use crate::cli::TokenFormat;
 use crate::config::LoadedConfig;
+use crate::failure::Failure;
 use crate::http;
 use crate::setup;
 
 pub(super) async fn run(loaded: LoadedConfig, format: TokenFormat, ttl: u64) -> Result<(), Failure> {
     let LoadedConfig { config, environment, .. } = loaded;
-    let found = setup::find_credential(&config.profile, &config, &environment)?;
-    let issuer = setup::issuer(&config.profile, &config, found)?;
+    let (_source, secret) = setup::find_credential(&config.profile, &config, &environment)?;
+    let issuer = setup::issuer(&config.profile, &config, secret)?;
     let provider =
         TokenProvider::builder(issuer).default_key(TokenKey::new(Duration::from_secs(ttl))?).build();
     let token = provider.token().await?;
     let left = token.remaining(provider.now()).as_secs();
     let text = render(&token, left, format);
-    std::io::stdout().write_all(&text).map_err(Failure::system("cannot write to stdout"))
+    std::io::stdout().write_all(&text).map_err(Failure::stdout)
 }
 
 fn render(token: &AccessToken, left: u64, format: TokenFormat) -> Zeroizing<Vec<u8>> {

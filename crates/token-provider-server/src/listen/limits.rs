@@ -93,6 +93,23 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Returns what connections of the admin listener may take. A monitoring system and some people have no need for more. All of
+    /// them fit into the descriptors that connections of callers leave; and silent ones, of whomever, are not to keep the others
+    /// out. Idle ones are closed sooner than the usual intervals between scrapes, so that no scrape meets a connection that is just
+    /// being closed.
+    pub fn of_admin() -> Self {
+        Self {
+            connections: 32,
+            connections_per_peer: 16,
+            counts_loopback: true,
+            head: Duration::from_secs(2),
+            idle: Duration::from_secs(7),
+            ..Self::default()
+        }
+    }
+}
+
 /// How many connections there may be, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity(Bound);

@@ -16,14 +16,16 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, ServerConfig};
-use thiserror::Error;
-use token_provider::{Clock, error_chain};
+use token_provider::Clock;
 use tokio_rustls::TlsAcceptor;
 use webpki::{EndEntityCert, Error as CertificateError, KeyUsage};
 use zeroize::Zeroizing;
 
 use crate::access::{ClientCertificate, ClientNames};
 use crate::config::TlsConfig;
+use crate::failure::Failure;
+use crate::printable::one_line;
+use crate::topic::Topic;
 
 /// Preferred first (RFC 7301 §3.2).
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -59,14 +61,6 @@ struct Authorities {
     verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
 
-/// What is wrong with the files of section `tls`: the key of the configuration, the file, and what should be there.
-#[derive(Debug, Error)]
-#[error("tls.{what}")]
-pub struct TlsError {
-    what: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
-
 impl Tls {
     /// Reads the files.
     ///
@@ -74,7 +68,7 @@ impl Tls {
     ///
     /// The first file that cannot be used, and why. A certificate that is out of date is used, with a warning: at a start
     /// this machine's clock may be wrong, and there is no better certificate.
-    pub fn load(files: &TlsConfig, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
+    pub fn load(files: &TlsConfig, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let now = clock.now().system_time();
         let identity = read_identity(files)?;
         log_identity(&identity, files);
@@ -95,13 +89,13 @@ impl Tls {
     ///
     /// As for [`load`](Self::load), or that a new certificate is out of date. What was in use stays, as it does between the
     /// two steps in which certificate and key are replaced.
-    pub fn reload(&self) -> Result<bool, TlsError> {
+    pub fn reload(&self) -> Result<bool, Failure> {
         // Both, whatever becomes of the other: a bad certificate must not keep an authority in use that was removed.
         let (identity, authorities) = (self.reload_identity(), self.reload_authorities());
         Ok(identity? | authorities?)
     }
 
-    fn reload_identity(&self) -> Result<bool, TlsError> {
+    fn reload_identity(&self) -> Result<bool, Failure> {
         let current = self.current.load();
         let identity = read_identity(&self.files)?;
         if identity.cert == current.identity.cert {
@@ -117,7 +111,7 @@ impl Tls {
         Ok(true)
     }
 
-    fn reload_authorities(&self) -> Result<bool, TlsError> {
+    fn reload_authorities(&self) -> Result<bool, Failure> {
         let Some(file) = &self.files.client_ca else { return Ok(false) };
         let (current, now) = (self.current.load(), self.now());
         let held = &current.authorities;
@@ -165,10 +159,7 @@ impl Tls {
     /// Reads the files again and logs what comes of it; the same failure once. Reading them is as cheap as asking when
     /// they were changed, and also sees a change that keeps the time, or one behind a symbolic link.
     pub fn look(&self) {
-        let wrong = self.reload().err().map(|error| {
-            let causes: Vec<_> = error_chain(&error).map(ToString::to_string).collect();
-            causes.join(": ")
-        });
+        let wrong = self.reload().err().map(|error| one_line(&error));
         let mut reported = self.reported.lock();
         if let Some(wrong) = wrong.as_ref().filter(|wrong| reported.as_ref() != Some(*wrong)) {
             tracing::error!(error = wrong, "the new certificate was rejected; keeping the previous one");
@@ -238,7 +229,7 @@ impl Current {
 }
 
 impl Authorities {
-    fn read(file: &Path, now: SystemTime) -> Result<Self, TlsError> {
+    fn read(file: &Path, now: SystemTime) -> Result<Self, Failure> {
         Self::new(file, certificates("client_ca", file)?, now)
     }
 
@@ -247,7 +238,7 @@ impl Authorities {
         file: &Path,
         certificates: Vec<CertificateDer<'static>>,
         now: SystemTime,
-    ) -> Result<Self, TlsError> {
+    ) -> Result<Self, Failure> {
         let wrong = || wrong("client_ca", file, "expected certificates of authorities (X.509 version 3)");
         let mut roots = RootCertStore::empty();
         for authority in &certificates {
@@ -320,7 +311,7 @@ impl ShownCertificate {
     }
 }
 
-fn read_identity(files: &TlsConfig) -> Result<CertifiedKey, TlsError> {
+fn read_identity(files: &TlsConfig) -> Result<CertifiedKey, Failure> {
     let chain = certificates("cert", &files.cert)?;
     let key = Zeroizing::new(read("key", &files.key)?);
     let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| match error {
@@ -329,9 +320,9 @@ fn read_identity(files: &TlsConfig) -> Result<CertifiedKey, TlsError> {
         }
         _ => wrong("key", &files.key, NOT_PEM),
     })?;
-    CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| TlsError {
-        what: format!("cert and tls.key: {} with {}", files.cert.display(), files.key.display()),
-        source: Some(error.into()),
+    CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| {
+        let both = format!("tls.cert and tls.key: {} with {}", files.cert.display(), files.key.display());
+        Failure::new(Topic::Certificate, both).caused_by(error)
     })
 }
 
@@ -348,7 +339,7 @@ fn leaf(identity: &CertifiedKey) -> &CertificateDer<'static> {
     identity.cert.first().expect("its file had one at least")
 }
 
-fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let chain = CertificateDer::pem_slice_iter(&read(key, file)?).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|_| wrong(key, file, NOT_PEM))?;
     if chain.is_empty() {
@@ -357,15 +348,15 @@ fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, 
     Ok(chain)
 }
 
-fn read(key: &str, file: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(file).map_err(|error| TlsError {
-        what: format!("{key}: cannot read {}", file.display()),
-        source: Some(error.into()),
+fn read(key: &str, file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(|error| {
+        Failure::new(Topic::Certificate, format!("tls.{key}: cannot read {}", file.display()))
+            .caused_by(error)
     })
 }
 
-fn wrong(key: &str, file: &Path, what: impl fmt::Display) -> TlsError {
-    TlsError { what: format!("{key}: {}: {what}", file.display()), source: None }
+fn wrong(key: &str, file: &Path, what: impl fmt::Display) -> Failure {
+    Failure::new(Topic::Certificate, format!("tls.{key}: {}: {what}", file.display()))
 }
 
 /// Returns when a certificate's validity ends. `None` when that cannot be told.

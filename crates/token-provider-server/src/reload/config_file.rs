@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::watched::Watched;
 use crate::config::{Config, ConfigErrors, LoadedConfig};
 
-/// A file that says the same after this time is not being written, when somebody cannot wait for the next look. Somebody
-/// else may be saving it while logs are rotated.
+/// On SIGHUP the file is read again after this time rather than at the next look: one that says the same then is not being written.
+/// It may be saved just while logs are rotated.
 const SETTLES_IN: Duration = Duration::from_millis(250);
 
 /// What a reading has come to.
@@ -23,7 +23,7 @@ pub(super) struct ConfigFile {
     seen: Option<Reading>,
     /// The reading that was last judged.
     judged: Option<Reading>,
-    /// Somebody has asked for it to be judged, and it has not been yet.
+    /// It is to be judged as it is, new or not (SIGHUP), and has not been yet.
     is_wanted: bool,
 }
 
@@ -32,9 +32,8 @@ impl ConfigFile {
         Self { file: Watched::new(path), seen: None, judged: None, is_wanted: false }
     }
 
-    /// Returns what the configuration is now, if the file says something new or somebody asks for it. Two readings in a
-    /// row must agree: of a file that is being written the first lines may be a configuration of their own, with fewer
-    /// rules.
+    /// Returns what the configuration is now, if the file says something new or the look is on request. Two readings in a row must
+    /// agree: of a file that is being written the first lines may be a configuration by themselves, with fewer rules.
     pub(super) async fn look(
         &mut self,
         is_asked_to: bool,
@@ -55,15 +54,16 @@ impl ConfigFile {
         self.is_wanted = false;
         self.judged = Some(reading.clone());
         Some(reading.and_then(|text| {
-            Config::parse(Some((self.file.path(), &text)), &loaded.environment, &loaded.overrides)
+            Config::parse(Some((self.file.path.as_path(), &text)), &loaded.environment, &loaded.overrides)
         }))
     }
 
-    /// `None` while the file does not answer, and for a pipe that nobody has asked for: whoever reads it waits for a
-    /// writer.
+    /// Returns `None` while the file does not answer, and for a pipe unless it is wanted: reading it waits for a writer.
     async fn read(&mut self, loaded: &LoadedConfig) -> Option<Reading> {
-        self.file.look().await?;
-        let (path, is_wanted) = (self.file.path().to_owned(), self.is_wanted);
+        if !self.file.look().await {
+            return None;
+        }
+        let (path, is_wanted) = (self.file.path.clone(), self.is_wanted);
         let (overrides, environment) = (loaded.overrides.clone(), loaded.environment.clone());
         let read = move || {
             if !is_wanted && path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
@@ -106,7 +106,7 @@ mod tests {
         }
 
         fn path(&self) -> &Path {
-            self.file.file.path()
+            &self.file.file.path
         }
 
         fn write(&self, text: &str) {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nor_is_it_used_half_written_where_somebody_asks() {
+    async fn nor_is_it_used_half_written_on_request() {
         let mut bench = Bench::new();
         bench.write("profile = 'whole'");
         assert_eq!(bench.look(true).await, Some("whole".to_owned()));
@@ -169,7 +169,7 @@ mod tests {
         };
         assert_eq!(tokio::join!(bench.look(true), writes).0, None);
         assert_eq!(bench.look(false).await, Some("next".to_owned()), "the next look has the answer");
-        assert_eq!(bench.look(true).await, Some("next".to_owned()), "whoever asks is told");
+        assert_eq!(bench.look(true).await, Some("next".to_owned()), "on request it is judged again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -183,13 +183,13 @@ mod tests {
         let gone = bench.look(false).await.expect("is reported");
         assert!(gone.contains("there is no such file"), "{gone}");
         assert_eq!(bench.look(false).await, None, "said once");
-        assert_eq!(bench.look(true).await, Some(gone), "and to whoever asks");
+        assert_eq!(bench.look(true).await, Some(gone), "and on request");
         fs::rename(&away, bench.path()).expect("can be renamed");
         assert_eq!((bench.look(false).await, bench.look(false).await), (None, Some("a".to_owned())));
     }
 
     #[tokio::test]
-    async fn pipe_is_read_for_those_who_ask_alone() {
+    async fn pipe_is_read_on_request_alone() {
         let mut bench = Bench::new();
         fs::remove_file(bench.path()).expect("can be removed");
         let made = std::process::Command::new("mkfifo").arg(bench.path()).status();

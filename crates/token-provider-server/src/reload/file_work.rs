@@ -1,12 +1,13 @@
 //! Work on a file that may hang, as on a network file system whose server is gone: not on the threads that answer
 //! callers, waited for only so long, and for each file at a path never more than one at a time.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
 /// A network file system answers in milliseconds while it is well.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Does one thing after the other with a file.
 #[derive(Debug)]
@@ -18,8 +19,8 @@ pub(super) struct FileWork {
 }
 
 impl FileWork {
-    pub(super) fn new(file: &impl ToString) -> Self {
-        Self { file: file.to_string(), unfinished: None }
+    pub(super) fn new(file: &Path) -> Self {
+        Self { file: file.display().to_string(), unfinished: None }
     }
 
     /// Runs the work where it may block. Returns `None` if the file does not answer, which is logged once; and at once while
@@ -33,7 +34,7 @@ impl FileWork {
         }
         let task = tokio::task::spawn_blocking(work);
         self.unfinished = Some(task.abort_handle());
-        let Ok(result) = tokio::time::timeout(PATIENCE, task).await else {
+        let Ok(result) = tokio::time::timeout(TIMEOUT, task).await else {
             tracing::error!(file = self.file, "the file does not answer; what was read last stays in use");
             return None;
         };
@@ -59,7 +60,7 @@ mod tests {
     async fn what_hangs_is_waited_for_once_and_holds_one_thread() {
         let begun = Arc::new(AtomicUsize::new(0));
         let (release, released) = mpsc::channel::<()>();
-        let mut work = FileWork::new(&"x");
+        let mut work = FileWork::new(Path::new("x"));
         let hanging = {
             let begun = Arc::clone(&begun);
             move || {
@@ -72,7 +73,7 @@ mod tests {
             while begun.load(Ordering::Relaxed) == 0 {
                 tokio::task::yield_now().await;
             }
-            tokio::time::advance(PATIENCE).await;
+            tokio::time::advance(TIMEOUT).await;
         };
         assert_eq!(tokio::join!(work.run(hanging), passes).0, None);
 
@@ -96,12 +97,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_file_need_not_wait_for_the_one_before() {
         let (_release, released) = mpsc::channel::<()>();
-        let mut work = FileWork::new(&"x");
+        let mut work = FileWork::new(Path::new("x"));
         let (hung, ()) = tokio::join!(
             work.run(move || {
                 let _ = released.recv();
             }),
-            tokio::time::advance(PATIENCE)
+            tokio::time::advance(TIMEOUT)
         );
         assert_eq!(hung, None);
         work.forget_unfinished();

@@ -1,5 +1,6 @@
 //! Rotation of one profile's credential: the new one is tried at the issuer before it is used.
 
+use std::path::Path;
 use std::time::Duration;
 
 use token_provider::{Error, TokenKey};
@@ -7,9 +8,9 @@ use tokio::time::Instant;
 
 use super::watched::Watched;
 use crate::access::Handout;
-use crate::setup::{ProfileIssuer, is_readable_by_others, read_api_key, warn_of_others};
+use crate::setup::{ProfileIssuer, TokenSource, is_readable_by_others, read_api_key, warn_of_others};
 
-/// The pause before a new credential is tried again that the issuer did not take, or that it could not be asked about: a new access
+/// The pause before a new credential is tried again that the issuer did not accept, or that it could not be asked about: a new access
 /// key may need a moment to be known everywhere.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 
@@ -20,48 +21,44 @@ const GONE_FOR: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Rotation {
     profile: String,
+    /// Where the credential is, for the log.
+    credential: String,
     issuer: ProfileIssuer,
     file: Watched,
     /// When to try a credential again that has not been taken into use. By a timer: it may be late by the time that the
     /// machine sleeps.
     retry_at: Option<Instant>,
-    gone: Gone,
+    gone_since: Option<Instant>,
+    is_gone_reported: bool,
 }
 
-/// Whether the file is there.
-#[derive(Debug, Default)]
-enum Gone {
-    #[default]
-    No,
-    Since(Instant),
-    Reported,
-}
-
-/// What became of the credential in the file.
-enum Outcome {
-    Same,
-    Rotated,
-    /// It cannot be read, and will not be before it changes.
-    Unusable(String),
+/// Why the credential in the file is not used.
+enum Problem {
     /// The file does not answer.
     Hung,
+    /// It cannot be read, and will not be before it changes.
+    Unusable(String),
+    /// The issuer did not accept it.
     Refused(Error),
 }
 
 impl Rotation {
     /// Begins with the credential that the issuer uses. Returns `None` if that is in no file: it cannot change.
-    pub(super) fn new(profile: String, issuer: ProfileIssuer) -> Option<Self> {
-        let file = Watched::new(issuer.credential_file()?.to_owned());
-        Some(Self { profile, issuer, file, retry_at: None, gone: Gone::No })
+    pub(super) fn new((source, issuer): (TokenSource, ProfileIssuer)) -> Option<Self> {
+        Some(Self {
+            profile: source.profile,
+            credential: source.credential,
+            issuer,
+            file: Watched::new(source.file?),
+            retry_at: None,
+            gone_since: None,
+            is_gone_reported: false,
+        })
     }
 
     /// Takes a new credential into use, if there is one and the issuer accepts it. Tokens already held go on being
     /// handed out.
-    pub(super) async fn look(&mut self, is_asked_to: bool, handout: &Handout) {
-        self.look_at(Instant::now(), is_asked_to, handout).await;
-    }
-
-    async fn look_at(&mut self, now: Instant, is_asked_to: bool, handout: &Handout) {
+    pub(super) async fn look(&mut self, now: Instant, is_asked_to: bool, handout: &Handout) {
         let has_changed = self.file.has_changed().await;
         self.report_gone(now, handout);
         let is_time = self.retry_at.is_some_and(|at| at <= now);
@@ -73,48 +70,47 @@ impl Rotation {
     /// Reports a file that is gone for a while, once.
     fn report_gone(&mut self, now: Instant, handout: &Handout) {
         if !self.file.is_gone {
-            self.gone = Gone::No;
+            (self.gone_since, self.is_gone_reported) = (None, false);
             return;
         }
-        match self.gone {
-            Gone::No => self.gone = Gone::Since(now),
-            Gone::Since(since) if now.duration_since(since) >= GONE_FOR => {
-                tracing::error!(
-                    profile = self.profile,
-                    credential.source = self.source(),
-                    "the credential file is gone; what was read last stays in use until the next start"
-                );
-                self.file.forget();
-                self.gone = Gone::Reported;
-                let file = self.file.path().display();
-                let problem = format!("{file}: gone for a minute, or does not answer");
-                handout.set_rotation_problem(&self.profile, Some(problem));
-            }
-            Gone::Since(_) | Gone::Reported => {}
+        let since = *self.gone_since.get_or_insert(now);
+        if self.is_gone_reported || now < since + GONE_FOR {
+            return;
         }
+        self.is_gone_reported = true;
+        tracing::error!(
+            profile = self.profile,
+            credential.source = self.credential,
+            "the credential file is gone; what was read last stays in use until the next start"
+        );
+        self.file.forget();
+        let problem = format!("{}: gone for a minute, or does not answer", self.file.path.display());
+        handout.set_rotation_problem(&self.profile, Some(problem));
     }
 
     async fn rotate(&mut self, now: Instant, handout: &Handout) {
         self.retry_at = None;
-        let outcome = self.try_file().await;
+        let result = self.try_file().await;
         let (profile, issuer) = (self.profile.as_str(), self.issuer.name());
-        let problem = match outcome {
-            Outcome::Same => None,
-            Outcome::Rotated => {
+        let problem = match result {
+            Ok(false) => None,
+            Ok(true) => {
                 tracing::info!(
                     profile,
-                    credential.source = self.source(),
+                    credential.source = self.credential,
                     "credential rotated: {issuer} accepts the new one"
                 );
                 handout.credential_changed(profile);
-                self.warn_if_readable_by_others().await;
+                if self.read(is_readable_by_others).await == Some(true) {
+                    warn_of_others(&self.file.path);
+                }
                 None
             }
-            Outcome::Hung => {
+            Err(Problem::Hung) => {
                 self.retry_at = Some(now);
-                Some(format!("{}: the file does not answer", self.source()))
+                Some(format!("{}: the file does not answer", self.credential))
             }
-            Outcome::Unusable(error) => {
+            Err(Problem::Unusable(error)) => {
                 tracing::error!(
                     profile,
                     error,
@@ -122,7 +118,7 @@ impl Rotation {
                 );
                 Some(error)
             }
-            Outcome::Refused(error) => {
+            Err(Problem::Refused(error)) => {
                 let did_what =
                     if error.is_transient() { "could not be asked about" } else { "did not accept" };
                 let what = format!("{issuer} {did_what} the changed credential; the old one stays in use");
@@ -135,52 +131,36 @@ impl Rotation {
         handout.set_rotation_problem(&self.profile, problem);
     }
 
-    /// Reads the file, and tries the credential in it if it is a new one.
-    async fn try_file(&mut self) -> Outcome {
-        let result = match &self.issuer {
+    /// Reads the file, and tries the credential in it if it is a new one. Returns whether it is in use now, and was not before.
+    async fn try_file(&mut self) -> Result<bool, Problem> {
+        let issued = match self.issuer.clone() {
             ProfileIssuer::Here { issuer, source, scope } => {
-                let source = source.clone();
-                let mut credential = match self.file.read(move || source.load()).await {
-                    Some(Ok(credential)) => credential,
-                    Some(Err(error)) => return Outcome::Unusable(error.to_string()),
-                    None => return Outcome::Hung,
-                };
+                let read = self.read(move |_| source.load()).await.ok_or(Problem::Hung)?;
+                let mut credential = read.map_err(|error| Problem::Unusable(error.to_string()))?;
                 if let Some(scope) = scope {
-                    credential = credential.with_scope(Some(scope.clone()));
+                    credential = credential.with_scope(Some(scope));
                 }
                 if credential.is_same(&issuer.credential()) {
-                    return Outcome::Same;
+                    return Ok(false);
                 }
                 issuer.rotate(credential, &TokenKey::default()).await
             }
-            ProfileIssuer::Remote { issuer, .. } => {
-                let path = self.file.path().to_owned();
-                match self.file.read(move || read_api_key(&path)).await {
-                    Some(Ok(key)) if issuer.uses(&key) => return Outcome::Same,
-                    Some(Ok(key)) => issuer.rotate(&key, &TokenKey::default()).await,
-                    Some(Err(error)) => {
-                        return Outcome::Unusable(format!("{}: {error}", self.source()));
-                    }
-                    None => return Outcome::Hung,
+            ProfileIssuer::Remote(issuer) => {
+                let read = self.read(read_api_key).await.ok_or(Problem::Hung)?;
+                let unusable = |error| Problem::Unusable(format!("{}: {error}", self.file.path.display()));
+                let key = read.map_err(unusable)?;
+                if issuer.uses(&key) {
+                    return Ok(false);
                 }
+                issuer.rotate(&key, &TokenKey::default()).await
             }
         };
-        result.map_or_else(Outcome::Refused, |_issued| Outcome::Rotated)
+        issued.map(|_token| true).map_err(Problem::Refused)
     }
 
-    /// Where the credential is, for the log.
-    fn source(&self) -> String {
-        match &self.issuer {
-            ProfileIssuer::Here { source, .. } => source.to_string(),
-            ProfileIssuer::Remote { .. } => self.file.path().display().to_string(),
-        }
-    }
-
-    async fn warn_if_readable_by_others(&mut self) {
-        let path = self.file.path().to_owned();
-        if self.file.read(move || is_readable_by_others(&path)).await == Some(true) {
-            warn_of_others(self.file.path());
-        }
+    async fn read<T: Send + 'static>(&mut self, read: impl FnOnce(&Path) -> T + Send + 'static) -> Option<T> {
+        let path = self.file.path.clone();
+        self.file.read(move || read(&path)).await
     }
 }
 
@@ -204,14 +184,22 @@ mod tests {
                          here.token.endpoint.url = http://127.0.0.1:1/oauth2/token\n";
 
     fn rotation(source: CredentialSource, issuer: Arc<HereIssuer>) -> Rotation {
+        let found = TokenSource {
+            profile: "default".to_owned(),
+            credential: source.to_string(),
+            file: source.path().map(Path::to_owned),
+            endpoint: String::new(),
+            proxy: None,
+            is_remote: false,
+        };
         let issuer = ProfileIssuer::Here { issuer, source, scope: None };
-        Rotation::new("default".to_owned(), issuer).expect("is in a file")
+        Rotation::new((found, issuer)).expect("is in a file")
     }
 
     /// Looks as often as a change takes to settle.
     async fn look_at(now: Instant, rotation: &mut Rotation, handout: &Handout) {
         for _ in 0..2 {
-            rotation.look_at(now, false, handout).await;
+            rotation.look(now, false, handout).await;
         }
     }
 

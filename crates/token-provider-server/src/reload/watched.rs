@@ -2,14 +2,14 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::file_work::FileWork;
 
 /// A file that is looked at again and again.
 #[derive(Debug)]
 pub(super) struct Watched {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     look: FileWork,
     read: FileWork,
     /// How it was at the last look before it was read.
@@ -27,15 +27,11 @@ pub(super) struct Watched {
 type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
 impl Watched {
-    /// Begins with nothing known: between being read at the start and the first look the file may have changed. So it is
-    /// reported once; whoever reads it then finds that it is the same.
+    /// Begins with nothing known: between being read at the start and the first look the file may have changed. So a change is
+    /// reported once, and reading it then shows whether there is one.
     pub(super) fn new(path: PathBuf) -> Self {
-        let work = || FileWork::new(&path.display());
+        let work = || FileWork::new(&path);
         Self { look: work(), read: work(), read_as: None, known: None, seen: None, is_gone: false, path }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Returns whether the file has become another one, and has been so for two looks: one that is being written is left
@@ -44,7 +40,7 @@ impl Watched {
     pub(super) async fn has_changed(&mut self) -> bool {
         let before = self.seen;
         // What does not answer counts as missing.
-        let _ = self.look().await;
+        self.look().await;
         if self.seen.is_none() || self.seen != before || self.seen == self.known {
             return false;
         }
@@ -52,8 +48,8 @@ impl Watched {
         true
     }
 
-    /// Finds out which file is at the path now, if any. Returns `None` if there is no answer.
-    pub(super) async fn look(&mut self) -> Option<()> {
+    /// Finds out which file is at the path now, if any. Returns whether there is an answer.
+    pub(super) async fn look(&mut self) -> bool {
         let path = self.path.clone();
         // A folder in its place is no file.
         let look = move || path.metadata().ok().filter(|found| !found.is_dir());
@@ -61,7 +57,7 @@ impl Watched {
         let found = answer.as_ref().and_then(Option::as_ref);
         self.is_gone = found.is_none();
         self.seen = found.and_then(stamp);
-        answer.map(drop)
+        answer.is_some()
     }
 
     /// Has the file reported as changed once it is back, even if it is the same.

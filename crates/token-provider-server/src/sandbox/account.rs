@@ -2,24 +2,17 @@
 
 use here_sandbox::cli::{Listen, RunError};
 use here_sandbox::{Sandbox, SandboxConfig};
-use token_provider::Credential;
+use token_provider::{Credential, Lookup};
 
-use super::{SandboxError, demo};
-use crate::config::Config;
+use super::demo;
+use crate::failure::Failure;
 use crate::http::Page;
-use crate::setup::{self, Service, SetupError, TokenSource};
+use crate::topic::Topic;
 
 pub use here_sandbox::cli::Options;
 
-/// An offline HERE account in this process.
-#[derive(Debug)]
-pub(crate) struct Account {
-    credential: Credential,
-    origin: String,
-}
-
 /// Runs an account alone, until a signal ends it.
-pub(crate) async fn run(options: Options) -> Result<(), SandboxError> {
+pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let config = match &options.credentials {
         Some(file) => {
             let credential = Credential::from_file(file.clone())?;
@@ -27,49 +20,31 @@ pub(crate) async fn run(options: Options) -> Result<(), SandboxError> {
         }
         None => SandboxConfig::generate(),
     };
-    Ok(options.run(config).await?)
+    options.run(config).await.map_err(failure)
 }
 
-impl Account {
-    /// Opens an account that ends with the process: the server's last answers may still need it.
-    pub(crate) async fn open() -> Result<Self, SandboxError> {
-        let config = SandboxConfig::generate();
-        let (id, secret) = (config.access_key_id.clone(), config.access_key_secret.clone());
-        // Where the docs say it is, unless something else is there.
-        let (listeners, address) = match Listen::DEFAULT.bind().await {
-            Ok(bound) => bound,
-            Err(_taken) => Listen::ANY_PORT.bind().await?,
-        };
-        let origin = format!("http://{address}");
-        let credential =
-            Credential::new(&id, secret)?.with_token_endpoint_url(&format!("{origin}/oauth2/token"))?;
-        let sandbox = Sandbox::new(config);
-        tokio::spawn(async move { sandbox.serve(listeners).await });
-        Ok(Self { credential, origin })
-    }
-
-    /// Gives every profile the account's access key.
-    pub(crate) fn service(&self, config: &Config) -> Result<Service, SetupError> {
-        let (mut profiles, mut sources) = (Vec::new(), Vec::new());
-        for name in config.profiles.keys() {
-            profiles.push(setup::profile(name, config, self.credential.clone())?);
-            sources.push(TokenSource::new(name, "made for the sandbox", self.origin.clone()));
-        }
-        Ok(Service { access: setup::access_with(config, profiles), issuers: Vec::new(), sources })
-    }
-
-    /// Returns the demonstration over the account's data.
-    pub(crate) fn page(&self) -> Page {
-        Page::Demo { sandbox_origin: self.origin.clone(), file: demo::file }
-    }
+/// Opens an account that ends with the process: the server's last answers may still need it. Returns where its access key is found,
+/// and the demonstration over its data.
+pub(crate) async fn open() -> Result<(Lookup, Page), Failure> {
+    let config = SandboxConfig::generate();
+    // Where the docs say it is, unless something else is there.
+    let (listeners, address) = match Listen::DEFAULT.bind().await {
+        Ok(bound) => bound,
+        Err(_taken) => Listen::ANY_PORT.bind().await.map_err(failure)?,
+    };
+    let origin = format!("http://{address}");
+    let mut lookup = Lookup::default();
+    lookup.access_key_id = Some(config.access_key_id.clone());
+    lookup.access_key_secret = Some(config.access_key_secret.clone());
+    lookup.token_endpoint_url = Some(format!("{origin}/oauth2/token"));
+    let sandbox = Sandbox::new(config);
+    tokio::spawn(async move { sandbox.serve(listeners).await });
+    Ok((lookup, Page::Demo { sandbox_origin: origin, file: demo::file }))
 }
 
-impl From<RunError> for SandboxError {
-    fn from(error: RunError) -> Self {
-        match error {
-            RunError::Usage(text) => Self::Usage(text),
-            RunError::System { what, source } => Self::System { what, source },
-            other => Self::Usage(other.to_string()),
-        }
+fn failure(error: RunError) -> Failure {
+    match error {
+        RunError::System { what, source } => Failure::new(Topic::System, what).caused_by(source),
+        other => Failure::new(Topic::Usage, other.to_string()),
     }
 }

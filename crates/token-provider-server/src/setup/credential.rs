@@ -9,40 +9,35 @@ use token_provider::{Credential, CredentialSource, ErrorKind, Lookup, Proxies, t
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::error::SetupError;
 use crate::config::{Config, Environment, Remote, Source, did_you_mean};
+use crate::failure::Failure;
 use crate::telemetry::endpoint_of;
 use crate::topic::Topic;
 
-/// A profile's credential, and where it leads.
-#[derive(Debug)]
-pub struct FoundCredential {
-    /// Where it was found, in words.
-    pub place: String,
-    /// The file that it is in, to be kept from others' eyes.
+/// Where a profile's tokens come from, in words.
+#[derive(Clone, Debug)]
+pub struct TokenSource {
+    /// The profile.
+    pub profile: String,
+    /// Where its credential was found.
+    pub credential: String,
+    /// The file that the credential is in, which others should not be able to read.
     pub file: Option<PathBuf>,
-    /// Where the issuer is, without the query, where an endpoint of one's own may want a key.
+    /// Where tokens are requested, without the query, where an endpoint of one's own may want a key.
     pub endpoint: String,
-    /// The proxy on the way to the issuer, without its password.
+    /// The proxy on the way there, without its password.
     pub proxy: Option<String>,
-    pub(super) secret: Secret,
+    /// Whether that is another token provider.
+    pub is_remote: bool,
 }
 
 /// What tokens are requested with.
 #[derive(Debug)]
-pub(super) enum Secret {
+pub enum Secret {
     /// HERE's access key, and where it can be read again.
     AccessKey(Credential, CredentialSource),
     /// For another token provider, which may need none.
     ApiKey(Remote, Option<SecretString>),
-}
-
-/// Where a profile's tokens come from, in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenSource {
-    pub(super) profile: String,
-    pub(super) credential: String,
-    pub(super) issuer: String,
 }
 
 /// Finds and reads the credential of a profile.
@@ -54,36 +49,49 @@ pub fn find_credential(
     name: &str,
     config: &Config,
     environment: &Environment,
-) -> Result<FoundCredential, SetupError> {
+) -> Result<(TokenSource, Secret), Failure> {
     let file = match &config.profile(name).source {
         Source::Here { credentials } => credentials.as_deref(),
-        Source::Remote { at, api_key_file: file } => {
-            let read =
-                |file: &PathBuf| read_api_key(file).map_err(SetupError::file(name, "api_key_file", file));
-            let key = file.as_ref().map(read).transpose()?;
-            return Ok(FoundCredential {
-                place: file
-                    .as_ref()
-                    .map_or_else(|| "none needed".to_owned(), |file| format!("file {}", file.display())),
-                file: file.clone(),
-                endpoint: at.to_string(),
-                proxy: if let Remote::Url(url) = at { proxy(url) } else { None },
-                secret: Secret::ApiKey(at.clone(), key),
-            });
-        }
+        Source::Remote { at, api_key_file } => return find_api_key(name, at, api_key_file.as_deref()),
     };
     if name == config.profile && !config.is_profile_known {
         check_section(name, config, environment)?;
     }
-    let source = lookup(name, config, file, environment).find().map_err(SetupError::profile(name))?;
-    let credential = source.load().map_err(SetupError::profile(name))?;
-    Ok(FoundCredential {
-        place: source.to_string(),
-        file: source.path().map(Path::to_owned),
+    find_access_key(name, &lookup(name, config, file, environment))
+}
+
+/// Finds and reads the access key of a profile.
+///
+/// # Errors
+///
+/// As for [`find_credential`].
+pub fn find_access_key(name: &str, lookup: &Lookup) -> Result<(TokenSource, Secret), Failure> {
+    let unusable = Failure::setup(format!("profile {name}"));
+    let found = lookup.find().map_err(&unusable)?;
+    let credential = found.load().map_err(&unusable)?;
+    let source = TokenSource {
+        profile: name.to_owned(),
+        credential: found.to_string(),
+        file: found.path().map(Path::to_owned),
         endpoint: endpoint_of(credential.token_endpoint_url()),
         proxy: proxy(credential.token_endpoint_url()),
-        secret: Secret::AccessKey(credential, source),
-    })
+        is_remote: false,
+    };
+    Ok((source, Secret::AccessKey(credential, found)))
+}
+
+fn find_api_key(name: &str, at: &Remote, file: Option<&Path>) -> Result<(TokenSource, Secret), Failure> {
+    let read = |file| read_api_key(file).map_err(unreadable(name, "api_key_file", file));
+    let key = file.map(read).transpose()?;
+    let source = TokenSource {
+        profile: name.to_owned(),
+        credential: file.map_or_else(|| "none needed".to_owned(), |file| format!("file {}", file.display())),
+        file: file.map(Path::to_owned),
+        endpoint: at.to_string(),
+        proxy: if let Remote::Url(url) = at { proxy(url) } else { None },
+        is_remote: true,
+    };
+    Ok((source, Secret::ApiKey(at.clone(), key)))
 }
 
 /// Returns the proxy on the way, without its password. One that cannot be used is an error elsewhere.
@@ -92,14 +100,13 @@ fn proxy(url: &Url) -> Option<String> {
 }
 
 /// A profile that the configuration does not have must be a section of `~/.here/credentials.ini`.
-fn check_section(name: &str, config: &Config, environment: &Environment) -> Result<(), SetupError> {
+fn check_section(name: &str, config: &Config, environment: &Environment) -> Result<(), Failure> {
     let ini = home(environment).map(|home| home.join(".here/credentials.ini"));
     let sections = match ini.map(Credential::ini_sections) {
-        Some(Ok(sections)) => sections,
         Some(Err(error)) if error.kind() != ErrorKind::CredentialNotFound => {
-            return Err(SetupError::profile(name)(error));
+            return Err(Failure::setup(format!("profile {name}"))(error));
         }
-        _ => Vec::new(),
+        sections => sections.and_then(Result::ok).unwrap_or_default(),
     };
     if sections.iter().any(|section| section == name) {
         return Ok(());
@@ -112,11 +119,11 @@ fn check_section(name: &str, config: &Config, environment: &Environment) -> Resu
         "profile {name}: there is neither [profiles.{name}] in the configuration nor a section [{name}] in \
          ~/.here/credentials.ini{meant}"
     );
-    Err(SetupError::new(Topic::UnknownProfile, message, None))
+    Err(Failure::new(Topic::UnknownProfile, message))
 }
 
 /// The default profile's credential is looked for everywhere. Any other's is in the file that the configuration names,
-/// or in a section of its own: it must not silently be the default's.
+/// or in its own section: it must not silently be the default's.
 fn lookup(name: &str, config: &Config, file: Option<&Path>, environment: &Environment) -> Lookup {
     let path = |name| environment.variable(name).map(PathBuf::from);
     let mut lookup = Lookup::default();
@@ -142,21 +149,13 @@ fn home(environment: &Environment) -> Option<PathBuf> {
     environment.variable("HOME").or_else(|| environment.variable("USERPROFILE")).map(PathBuf::from)
 }
 
-impl FoundCredential {
-    /// Returns where a profile's tokens come from, for the log.
-    pub(super) fn token_source(&self, profile: &str) -> TokenSource {
-        let proxy =
-            self.proxy.as_ref().map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
-        let kind = if let Secret::ApiKey(..) = self.secret { ", another token provider" } else { "" };
-        let issuer = format!("{}{proxy}{kind}", self.endpoint);
-        TokenSource::new(profile, &self.place, issuer)
-    }
-}
-
 impl TokenSource {
-    /// Takes in words where a profile's credential is, and where its tokens are requested.
-    pub fn new(profile: &str, credential: &str, issuer: String) -> Self {
-        Self { profile: profile.to_owned(), credential: credential.to_owned(), issuer }
+    /// Returns where tokens are requested, and by which way.
+    pub(super) fn issuer(&self) -> String {
+        let through = |proxy| format!(" through the proxy {proxy}");
+        let proxy = self.proxy.as_ref().map(through).unwrap_or_default();
+        let kind = if self.is_remote { ", another token provider" } else { "" };
+        format!("{}{proxy}{kind}", self.endpoint)
     }
 }
 
@@ -168,6 +167,12 @@ impl TokenSource {
 pub fn read_api_key(file: &Path) -> io::Result<SecretString> {
     let text = std::fs::read_to_string(file).map(Zeroizing::new)?;
     Ok(SecretString::from(trim_value(&text)))
+}
+
+/// A file that a key of a profile names cannot be read.
+pub(super) fn unreadable(profile: &str, key: &str, file: &Path) -> impl FnOnce(io::Error) -> Failure {
+    let message = format!("profile {profile}: {key}: {}: cannot be read", file.display());
+    move |error| Failure::new(Topic::ProfileFile, message).caused_by(error)
 }
 
 /// Returns whether users other than the file's owner can read it, which deserves a warning. Group access is left out of

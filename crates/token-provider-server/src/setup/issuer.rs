@@ -1,6 +1,5 @@
 //! The issuer that a profile's tokens come from: HERE, or another token provider.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use token_provider::{
@@ -8,14 +7,12 @@ use token_provider::{
     RemoteIssuerConfig, Scope, TokenKey,
 };
 
-use super::credential::{FoundCredential, Secret};
-use super::error::SetupError;
+use super::credential::{Secret, unreadable};
 use crate::config::{Config, ProfileConfig, Remote};
-use crate::telemetry::MeteredIssuer;
+use crate::failure::Failure;
 
 /// The issuer of one profile's tokens.
-#[derive(Debug)]
-#[non_exhaustive]
+#[derive(Clone, Debug)]
 pub enum ProfileIssuer {
     /// HERE.
     Here {
@@ -27,14 +24,7 @@ pub enum ProfileIssuer {
         scope: Option<Scope>,
     },
     /// Another token provider.
-    Remote {
-        /// What sends the requests.
-        issuer: Arc<RemoteIssuer>,
-        /// Where it is.
-        at: Remote,
-        /// Where its API key can be read again.
-        api_key_file: Option<PathBuf>,
-    },
+    Remote(Arc<RemoteIssuer>),
 }
 
 /// Makes the issuer that a profile's tokens come from.
@@ -42,24 +32,22 @@ pub enum ProfileIssuer {
 /// # Errors
 ///
 /// When the extra CA file is of no use, the API key cannot be sent, or TLS cannot be set up.
-pub fn issuer(name: &str, config: &Config, found: FoundCredential) -> Result<ProfileIssuer, SetupError> {
+pub fn issuer(name: &str, config: &Config, secret: Secret) -> Result<ProfileIssuer, Failure> {
     let profile = config.profile(name);
-    match found.secret {
+    match secret {
         Secret::AccessKey(credential, source) => {
             let issuer = Arc::new(here_issuer(name, profile, credential)?);
             Ok(ProfileIssuer::Here { issuer, source, scope: profile.scope.clone() })
         }
         Secret::ApiKey(at, key) => {
+            let unusable = Failure::setup(format!("profile {name}"));
             let mut remote = match &at {
-                Remote::Url(url) => {
-                    RemoteIssuerConfig::new(url.as_str()).map_err(SetupError::profile(name))?
-                }
+                Remote::Url(url) => RemoteIssuerConfig::new(url.as_str()).map_err(&unusable)?,
                 Remote::Socket(path) => RemoteIssuerConfig::from_unix_socket(path),
             };
             remote.network.extra_ca_pem = extra_ca(name, profile)?;
             remote.bearer = key;
-            let issuer = Arc::new(RemoteIssuer::new(remote).map_err(SetupError::profile(name))?);
-            Ok(ProfileIssuer::Remote { issuer, at, api_key_file: found.file })
+            Ok(ProfileIssuer::Remote(Arc::new(RemoteIssuer::new(remote).map_err(unusable)?)))
         }
     }
 }
@@ -68,42 +56,27 @@ pub(super) fn here_issuer(
     name: &str,
     profile: &ProfileConfig,
     mut credential: Credential,
-) -> Result<HereIssuer, SetupError> {
+) -> Result<HereIssuer, Failure> {
     if let Some(scope) = &profile.scope {
         credential = credential.with_scope(Some(scope.clone()));
     }
     let mut issuer = HereIssuerConfig::new(credential);
     issuer.network.extra_ca_pem = extra_ca(name, profile)?;
-    HereIssuer::new(issuer).map_err(SetupError::profile(name))
+    HereIssuer::new(issuer).map_err(Failure::setup(format!("profile {name}")))
 }
 
 /// Reads the certificates that a profile's issuer is trusted by, beside the system's.
-fn extra_ca(name: &str, profile: &ProfileConfig) -> Result<Option<Vec<u8>>, SetupError> {
+fn extra_ca(name: &str, profile: &ProfileConfig) -> Result<Option<Vec<u8>>, Failure> {
     let file = profile.ca.as_ref();
-    file.map(|file| std::fs::read(file).map_err(SetupError::file(name, "ca", file))).transpose()
+    file.map(|file| std::fs::read(file).map_err(unreadable(name, "ca", file))).transpose()
 }
 
 impl ProfileIssuer {
-    pub(super) fn metered(&self) -> MeteredIssuer {
-        match self {
-            Self::Here { issuer, .. } => MeteredIssuer::here(Arc::clone(issuer)),
-            Self::Remote { issuer, at, .. } => MeteredIssuer::other(Arc::clone(issuer), at.to_string()),
-        }
-    }
-
     /// Returns what its answers are said to come from.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Here { .. } => "HERE",
-            Self::Remote { .. } => "the other token provider",
-        }
-    }
-
-    /// Returns the file that its credential is read from, if it is in one.
-    pub fn credential_file(&self) -> Option<&Path> {
-        match self {
-            Self::Here { source, .. } => source.path(),
-            Self::Remote { api_key_file, .. } => api_key_file.as_deref(),
+            Self::Remote(_) => "the other token provider",
         }
     }
 }
@@ -112,7 +85,7 @@ impl Issue for ProfileIssuer {
     fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
         match self {
             Self::Here { issuer, .. } => issuer.issue(key),
-            Self::Remote { issuer, .. } => issuer.issue(key),
+            Self::Remote(issuer) => issuer.issue(key),
         }
     }
 }

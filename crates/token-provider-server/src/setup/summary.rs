@@ -13,14 +13,14 @@ const MAX_ORIGINS: usize = 10;
 /// where the offline HERE account is that all tokens come from, with `--sandbox`.
 pub fn summary(
     config: &Config,
-    sources: &[TokenSource],
+    sources: &[&TokenSource],
     sandbox: Option<&str>,
     listeners: &[Listener],
     admin: &[Listener],
 ) -> [String; 4] {
     let issuer = match sandbox {
         Some(origin) => format!("sandbox: an offline HERE account at {origin}; nothing leaves this machine"),
-        None => format!("issuer: {}", by_profile(sources, |source| &source.issuer)),
+        None => format!("issuer: {}", by_profile(sources, TokenSource::issuer)),
     };
     let admin = match admin {
         [] => String::new(),
@@ -28,7 +28,7 @@ pub fn summary(
     };
     let is_local = listeners.iter().all(Listener::is_local);
     [
-        format!("credential: {}", by_profile(sources, |source| &source.credential)),
+        format!("credential: {}", by_profile(sources, |source| source.credential.clone())),
         issuer,
         listening_on(listeners) + &admin,
         format!("who may ask: {}", who_may_ask(config, is_local)),
@@ -36,10 +36,10 @@ pub fn summary(
 }
 
 /// Names profiles only where that tells something: where there are several.
-fn by_profile(sources: &[TokenSource], of: impl Fn(&TokenSource) -> &str) -> String {
+fn by_profile(sources: &[&TokenSource], of: impl Fn(&TokenSource) -> String) -> String {
     match sources {
         [] => "none".to_owned(),
-        [first, rest @ ..] if rest.iter().all(|source| of(source) == of(first)) => of(first).to_owned(),
+        [first, rest @ ..] if rest.iter().all(|source| of(source) == of(first)) => of(first),
         _ => sources
             .iter()
             .map(|source| format!("{}: {}", source.profile, of(source)))
@@ -153,21 +153,21 @@ mod tests {
         let source = |profile: &str, credential: &str| TokenSource {
             profile: profile.to_owned(),
             credential: credential.to_owned(),
-            issuer: "https://here.example/oauth2/token".to_owned(),
+            file: None,
+            endpoint: "https://here.example/oauth2/token".to_owned(),
+            proxy: None,
+            is_remote: false,
         };
         let here = source("default", "file a.properties");
-        let lines = |sources: &[TokenSource]| {
+        let lines = |sources: &[&TokenSource]| {
             let [credential, issuer, ..] = summary(&parse(""), sources, None, &[], &[]);
             (credential, issuer)
         };
         let issuer = "issuer: https://here.example/oauth2/token";
-        assert_eq!(
-            lines(std::slice::from_ref(&here)),
-            ("credential: file a.properties".into(), issuer.into())
-        );
+        assert_eq!(lines(&[&here]), ("credential: file a.properties".into(), issuer.into()));
         let maps = source("maps", "file b.properties");
         let both = "credential: default: file a.properties; maps: file b.properties";
-        assert_eq!(lines(&[here, maps]), (both.into(), issuer.into()));
+        assert_eq!(lines(&[&here, &maps]), (both.into(), issuer.into()));
     }
 
     #[test]
@@ -188,9 +188,9 @@ mod tests {
             ),
         ] {
             let config = parse(&format!("[profiles.default]\n{profile}"));
-            let found = find_credential("default", &config, &Environment::default()).expect("is there");
-            let source = found.token_source("default");
-            assert_eq!((&*source.credential, &*source.issuer), (credential, issuer));
+            let (source, _secret) =
+                find_credential("default", &config, &Environment::default()).expect("is there");
+            assert_eq!((&*source.credential, &*source.issuer()), (credential, issuer));
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) const ROOMS: &[&str] = &[
     "settings",
     "values",
     "config",
+    "failure",
     "telemetry",
     "oidc",
     "access",

@@ -3,14 +3,16 @@
 use std::io;
 use std::sync::Arc;
 
-use super::admin;
-use crate::commands::failure::Failure;
-use crate::config::{Config, Environment, LoadedConfig};
+use token_provider::Lookup;
+
+use crate::config::{Config, Environment, Listen, LoadedConfig};
+use crate::failure::Failure;
 use crate::http::Page;
 use crate::listen::{self, Capacity, Listener, Tls};
-use crate::sandbox::Account;
+use crate::sandbox;
 use crate::setup::{self, Service};
 use crate::telemetry::audit::Audit;
+use crate::topic::Topic;
 
 /// What a server is started with.
 pub(super) struct Prepared {
@@ -26,7 +28,7 @@ pub(super) struct Prepared {
 /// Prepares a server. Files are read where that may block, so that a caller can stop waiting.
 pub(super) async fn prepare(loaded: &LoadedConfig, sandbox: bool) -> Result<Prepared, Failure> {
     setup::check_exposure(&loaded.config)?;
-    let account = if sandbox { Some(Account::open().await?) } else { None };
+    let account = if sandbox { Some(sandbox::open().await?) } else { None };
     let (config, environment) = (loaded.config.clone(), loaded.environment.clone());
     tokio::task::spawn_blocking(move || prepare_blocking(&config, &environment, account))
         .await
@@ -36,45 +38,57 @@ pub(super) async fn prepare(loaded: &LoadedConfig, sandbox: bool) -> Result<Prep
 fn prepare_blocking(
     config: &Config,
     environment: &Environment,
-    account: Option<Account>,
+    account: Option<(Lookup, Page)>,
 ) -> Result<Prepared, Failure> {
     let tls = setup::tls(config)?;
-    let listeners = bind_all(config, tls.as_ref())?;
+    let mut listeners = Vec::new();
+    for listen in &config.listen {
+        listeners.extend(bind(listen, "--listen", tls.as_ref())?);
+    }
     setup::check_listeners(config, &listeners)?;
-    let (service, page) = match account {
-        Some(account) => (account.service(config)?, account.page()),
-        None => (setup::service(config, environment)?, Page::Plain),
-    };
+    let (lookup, page) = account.map_or((None, Page::Plain), |(lookup, page)| (Some(lookup), page));
+    let service = setup::service(config, environment, lookup.as_ref())?;
     let audit = setup::audit(config)?;
-    let admin = admin::bind(config)?;
+    let admin = match &config.admin {
+        Some(listen) => bind(listen, "admin.listen", None)?,
+        None => Vec::new(),
+    };
     Ok(Prepared { capacity: Capacity::of_process(), tls, listeners, admin, service, page, audit })
+}
+
+fn bind(listen: &Listen, setting: &str, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, Failure> {
+    let listeners = listen::bind(listen, setting);
+    let mut listeners = listeners.map_err(|error| Failure::new(Topic::Bind, error.to_string()))?;
+    if let Some(tls) = tls {
+        listeners = listeners.into_iter().map(|listener| listener.with_tls(Arc::clone(tls))).collect();
+    }
+    Ok(listeners)
 }
 
 impl Prepared {
     /// Logs where tokens come from, where the server listens, who may ask, and how many.
     pub(super) fn announce(&self, config: &Config) {
-        let Self { capacity, listeners, service, .. } = self;
-        setup::warn_of_plain_listeners(config, listeners);
+        if !self.admin.iter().all(Listener::is_local) {
+            tracing::warn!(
+                "the admin listener can be reached from outside this machine: see to it that only those can who may"
+            );
+        }
+        // It may be meant so, as in a network of containers that encrypts by itself: nothing is refused.
+        if config.is_plain() {
+            for listener in self.listeners.iter().filter(|listener| !listener.is_local()) {
+                tracing::warn!(%listener, "{}", setup::IN_THE_CLEAR);
+            }
+        }
+        let sources: Vec<_> = self.service.issuers.iter().map(|(source, _issuer)| source).collect();
         let sandbox = self.page.sandbox_origin();
-        for line in setup::summary(config, &service.sources, sandbox, listeners, &self.admin) {
+        for line in setup::summary(config, &sources, sandbox, &self.listeners, &self.admin) {
             tracing::info!("{line}");
         }
+        let capacity = self.capacity;
         if capacity.is_short_of_files() {
             tracing::warn!("{capacity}; raise it (LimitNOFILE=, ulimit -Hn) for more");
         } else {
             tracing::info!("{capacity}");
         }
     }
-}
-
-fn bind_all(config: &Config, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, Failure> {
-    let mut listeners = Vec::new();
-    for listen in &config.listen {
-        let bound = listen::bind(listen, "--listen").map_err(Failure::Bind)?;
-        listeners.extend(bound.into_iter().map(|listener| match tls {
-            Some(tls) => listener.with_tls(Arc::clone(tls)),
-            None => listener,
-        }));
-    }
-    Ok(listeners)
 }

@@ -2,9 +2,9 @@
 
 use tokio::signal::unix::{self, SignalKind};
 
-use crate::commands::failure::Failure;
+use crate::failure::Failure;
 
-/// What somebody wants of the server.
+/// What the server is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     /// SIGTERM or SIGINT, by its name.
@@ -13,7 +13,7 @@ pub(super) enum Signal {
     Reload,
 }
 
-/// Keeps the signals that arrive until somebody waits for them.
+/// Keeps the signals that arrive until they are waited for.
 #[derive(Debug)]
 pub(super) struct Signals {
     terminate: unix::Signal,
@@ -23,13 +23,11 @@ pub(super) struct Signals {
 
 impl Signals {
     pub(super) fn listen() -> Result<Self, Failure> {
-        let listen = |kind, name: &str| {
-            unix::signal(kind).map_err(Failure::system(format!("cannot listen for {name}")))
-        };
+        let listen = |kind| unix::signal(kind).map_err(Failure::system("cannot listen for signals"));
         Ok(Self {
-            terminate: listen(SignalKind::terminate(), "SIGTERM")?,
-            interrupt: listen(SignalKind::interrupt(), "SIGINT")?,
-            hang_up: listen(SignalKind::hangup(), "SIGHUP")?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
         })
     }
 
