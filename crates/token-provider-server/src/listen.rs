@@ -11,6 +11,7 @@ mod systemd;
 mod tls;
 mod unix;
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
@@ -38,8 +39,6 @@ pub use self::limits::{Capacity, Limits};
 pub use self::listener::Listener;
 pub use self::tls::Tls;
 
-const TOO_MANY: &str = "too many connections from one address";
-
 /// Serves until `shutdown`, then lets answers under way finish.
 pub async fn serve(
     limits: Limits,
@@ -50,45 +49,40 @@ pub async fn serve(
     let server = Arc::new(Server {
         service,
         limits,
-        connections: TaskTracker::new(),
+        tasks: TaskTracker::new(),
         permits: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
         shares: Arc::new(Shares::new(usize::MAX, limits.connections_per_peer, limits.counts_loopback)),
         stop: CancellationToken::new(),
     });
-    let accepting = TaskTracker::new();
     for listener in listeners {
         listener.bound_buffers();
-        accepting.spawn(Arc::clone(&server).accept_all(listener));
+        server.tasks.spawn(Arc::clone(&server).accept_all(listener));
     }
     shutdown.await;
     server.stop.cancel();
-    accepting.close();
-    accepting.wait().await;
-    // Each sees to it that it ends within the grace.
-    server.connections.close();
-    server.connections.wait().await;
+    // Each connection ends within the grace.
+    server.tasks.close();
+    server.tasks.wait().await;
 }
 
 #[derive(Debug)]
 struct Server<S> {
     service: Arc<S>,
     limits: Limits,
-    connections: TaskTracker,
+    /// One for each listener and each connection.
+    tasks: TaskTracker,
     permits: Arc<Semaphore>,
     shares: Arc<Shares>,
     stop: CancellationToken,
 }
 
-/// A permit for one connection, or for one request over HTTP/2, and its share of what the other side's address may have; released
-/// on drop.
-type ConnectionPermit = (OwnedSemaphorePermit, Option<Share>);
-
 /// A connection that was accepted: what all its requests have in common, and what is held for it.
 struct Connection<S> {
     server: Arc<Server<S>>,
-    ends: ConnectionInfo,
+    info: ConnectionInfo,
     shown: Option<ShownCertificate>,
-    permit: ConnectionPermit,
+    permit: OwnedSemaphorePermit,
+    _share: Share,
     _open: Option<OpenConnection>,
 }
 
@@ -96,24 +90,23 @@ impl<S: Service> Server<S> {
     async fn accept_all(self: Arc<Self>, listener: Listener) {
         // One of HTTP/2 counts twice from the start: a head that has begun may be held in a map of 76 KiB, with a frame and a TLS
         // record that have not come to their end, before any request is there to have a permit.
-        let weight = if matches!(listener, Listener::Tls(..)) { 2.min(self.limits.connections) } else { 1 };
-        let weight = u32::try_from(weight).expect("is 2 at most");
+        let weight = if listener.tls().is_some() && self.limits.connections > 1 { 2 } else { 1 };
         let mut is_failing = false;
         loop {
             let next = async {
                 let permit = Arc::clone(&self.permits).acquire_many_owned(weight).await;
                 (permit.expect("the semaphore is never closed"), listener.accept().await)
             };
-            // The end goes first: not one more is accepted then, and nobody waits for a permit before that.
+            // The end goes first: nothing is accepted then, and no wait for a permit holds it up.
             let (permit, accepted) = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
                 next = next => next,
             };
             match accepted {
-                Ok((stream, ends)) => {
+                Ok((stream, info)) => {
                     is_failing = false;
-                    self.spawn(stream, ends, permit);
+                    self.spawn(stream, listener.tls().cloned(), info, permit);
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -129,61 +122,67 @@ impl<S: Service> Server<S> {
     }
 
     /// Serves a connection in its own task.
-    fn spawn(self: &Arc<Self>, stream: Stream, ends: ConnectionInfo, permit: OwnedSemaphorePermit) {
-        let Some(permit) = self.with_share(permit, &ends) else {
-            return tracing::debug!(peer = ends.peer.map(tracing::field::display), "{TOO_MANY}");
-        };
+    fn spawn(
+        self: &Arc<Self>,
+        stream: Stream,
+        tls: Option<Arc<Tls>>,
+        info: ConnectionInfo,
+        permit: OwnedSemaphorePermit,
+    ) {
+        let Some(share) = self.share_of(&info) else { return };
         let (server, open) = (Arc::clone(self), self.service.connection());
-        let connection = Connection { server, ends, shown: None, permit, _open: open };
-        self.connections.spawn(async move {
-            match stream {
-                Stream::Tcp(stream) => connection.serve_http1(stream).await,
+        let connection = Connection { server, info, shown: None, permit, _share: share, _open: open };
+        self.tasks.spawn(async move {
+            match (stream, tls) {
                 // In a box: this one is large, and the others would be as large.
-                Stream::Tls(stream, tls) => Box::pin(connection.serve_tls(stream, tls)).await,
-                Stream::Unix(stream) => connection.serve_http1(stream).await,
+                (Stream::Left(stream), Some(tls)) => Box::pin(connection.serve_tls(stream, tls)).await,
+                (stream, _) => connection.serve_http1(stream).await,
             }
         });
     }
 
-    /// Has a permit count for the other side's address, too, unless that has its share.
-    fn with_share(&self, permit: OwnedSemaphorePermit, ends: &ConnectionInfo) -> Option<ConnectionPermit> {
-        Some((permit, Some(self.shares.take(ends.peer.map(|peer| peer.ip()))?)))
+    /// Takes a share of what the other side's address may have, if there is any left.
+    fn share_of(&self, info: &ConnectionInfo) -> Option<Share> {
+        let share = self.shares.take(info.peer.map(|peer| peer.ip()));
+        if share.is_none() {
+            let peer = info.peer.map(tracing::field::display);
+            tracing::debug!(peer, "too many connections from one address");
+        }
+        share
     }
 }
 
 impl<S: Service> Connection<S> {
     async fn serve_tls(mut self, stream: TcpStream, tls: Arc<Tls>) {
-        let peer = self.ends.peer.map(tracing::field::display);
-        let shake_hands = async {
-            if is_plain_http(&stream).await {
-                return Err(stream);
-            }
-            Ok(tls.acceptor().accept(stream).await)
+        let handshake = async {
+            if is_plain_http(&stream).await { Ok(Err(stream)) } else { tls.accept(stream).await.map(Ok) }
         };
         let shaken = tokio::select! {
             () = self.server.stop.cancelled() => return,
-            shaken = timeout(self.server.limits.handshake, shake_hands) => shaken,
+            shaken = timeout(self.server.limits.handshake, handshake) => shaken,
         };
-        let mut stream = match shaken {
+        let failed = |error| {
+            let peer = self.info.peer.map(tracing::field::display);
+            tracing::debug!(error, peer, "TLS handshake failed");
+        };
+        let mut stream = match shaken.unwrap_or_else(|elapsed| Err(elapsed.into())) {
             // In a box: it is large, and handed on from one future to the next.
-            Ok(Ok(Ok(stream))) => Box::new(stream),
+            Ok(Ok(stream)) => Box::new(stream),
+            Ok(Err(plain)) => return self.refuse_plain(plain).await,
             // A scanner, or a client certificate that is not good.
-            Ok(Ok(Err(error))) => return tracing::debug!(%error, peer, "TLS handshake failed"),
-            Ok(Err(stream)) => return self.refuse_plain(stream).await,
-            Err(_elapsed) => return tracing::debug!(peer, "TLS handshake took too long"),
+            Err(error) => return failed(error.to_string()),
         };
         let (_, session) = stream.get_mut();
         session.set_buffer_limit(Some(BUFFER));
         let chain = session.peer_certificates().unwrap_or_default();
         if chain.iter().map(|certificate| certificate.len()).sum::<usize>() > MAX_CHAIN {
-            return tracing::debug!(peer, "TLS handshake failed: the client's certificates are too long");
+            return failed("the client's certificates are too long".to_owned());
         }
         self.shown = ShownCertificate::new(tls, chain);
         if session.alpn_protocol() == Some(b"h2") {
             Arc::new(self).serve_http2(stream).await;
         } else {
-            let (permit, _share) = &mut self.permit;
-            drop(permit.split(permit.num_permits() - 1));
+            drop(self.permit.split(self.permit.num_permits() - 1));
             self.serve_http1(stream).await;
         }
     }
@@ -195,27 +194,25 @@ impl<S: Service> Connection<S> {
 
     async fn serve_http2(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let Server { limits, stop, .. } = &*self.server;
-        let Some(_second_share) = self.server.shares.take(self.ends.peer.map(|peer| peer.ip())) else {
-            return tracing::debug!(peer = self.ends.peer.map(tracing::field::display), "{TOO_MANY}");
-        };
+        let Some(_second_share) = self.server.share_of(&self.info) else { return };
         // The second of the connection's permits is for its first request.
         let first = Arc::new(Semaphore::new(1));
         let answer = |mut request| {
+            let permit = self.permit_for_request(&first)?;
             http::shed_fields(&mut request);
             let connection = Arc::clone(&self);
-            async move { connection.answer(request).await }
+            Some((async move { connection.answer(request).await }, permit))
         };
-        let permit = || self.permit_for_request(&first);
-        self.report(connection::http2(stream, permit, answer, limits, stop).await);
+        self.report(connection::http2(stream, answer, limits, stop).await);
     }
 
     /// Has many requests on few connections take no more than as many connections.
-    fn permit_for_request(&self, first: &Arc<Semaphore>) -> Option<ConnectionPermit> {
+    fn permit_for_request(&self, first: &Arc<Semaphore>) -> Option<(OwnedSemaphorePermit, Option<Share>)> {
         if let Ok(permit) = Arc::clone(first).try_acquire_owned() {
             return Some((permit, None));
         }
         let permit = Arc::clone(&self.server.permits).try_acquire_owned().ok()?;
-        self.server.with_share(permit, &self.ends)
+        Some((permit, Some(self.server.share_of(&self.info)?)))
     }
 
     /// Says in words what a browser or curl would call a protocol error.
@@ -234,20 +231,19 @@ impl<S: Service> Connection<S> {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let service = &self.server.service;
         let is_http2 = request.version() == Version::HTTP_2;
-        let (answer, is_rejected) = match &self.shown {
-            None => (service.answer(request, &self.ends).await, false),
-            Some(shown) => {
-                let ends = ConnectionInfo { client: shown.judge(), ..self.ends.clone() };
-                (service.answer(request, &ends).await, ends.client.is_rejected())
-            }
+        let info = match &self.shown {
+            None => Cow::Borrowed(&self.info),
+            Some(shown) => Cow::Owned(ConnectionInfo { client: shown.judge(), ..self.info.clone() }),
         };
-        // HTTP/2 says at the end which requests it has not looked at, so that none is lost. To end a connection before that
+        let answer = service.answer(request, &info).await;
+        // HTTP/2 says at the end which requests were not processed, so that none is lost. To end a connection before that
         // would cost a handshake for each request until the balancer has noticed.
-        if is_rejected || service.is_draining() && !is_http2 { last(answer) } else { answer }
+        let is_last = info.client.is_rejected() || service.is_draining() && !is_http2;
+        if is_last { last(answer) } else { answer }
     }
 
     fn report(&self, ended: Ended) {
-        let peer = self.ends.peer.map(tracing::field::display);
+        let peer = self.info.peer.map(tracing::field::display);
         match ended {
             Ended::Done(Ok(())) | Ended::Closed => {}
             // The other side's doing.

@@ -1,6 +1,6 @@
 //! Takes changed files into use while the server runs: credentials (rotation), the configuration, certificates.
 //!
-//! Files are looked at every two seconds, and on SIGHUP at once. Looking, rather than asking the system for events,
+//! Files are checked every two seconds, and on SIGHUP at once. Polling, rather than asking the system for events,
 //! finds every kind of change the same way: a file rewritten, replaced by renaming another over it (editors), reached
 //! through a symbolic link that was swapped (Kubernetes), or gone for a moment. What cannot be used changes nothing and
 //! is reported once.
@@ -27,7 +27,7 @@ use crate::notify::Notifier;
 use crate::setup::{ProfileIssuer, TokenSource};
 use crate::telemetry::{self, ConfigStatus};
 
-/// How often files are looked at.
+/// How often files are checked.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Keeps a running server in step with its files.
@@ -153,7 +153,7 @@ impl Reloader {
         }
     }
 
-    /// Returns whether nobody may be let in: nothing says any more who may ask. That opens a server on this machine at its
+    /// Returns whether all callers must be refused: nothing says any more who may ask. That opens a server on this machine at its
     /// start, but a lost stanza must not, and on the network never does.
     fn must_lock(&self, changed: &Config) -> bool {
         let before = &self.loaded.config.access;

@@ -123,7 +123,7 @@ async fn check_listeners(config: &Config, environment: &Environment) -> (Finding
     (findings, bound)
 }
 
-/// A place at which a server of ours answers is in use by the one that is being checked.
+/// An address at which a token provider answers is in use by the server that is being checked.
 async fn taken(what: &str, listen: &Listen, is_tls: bool, error: io::Error) -> Finding {
     if error.kind() == io::ErrorKind::AddrInUse && health::is_ours(listen, is_tls).await {
         ok(what, format_args!("{listen}: the server is running"))

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::config::{Config, Listen, LoadedConfig};
 use crate::failure::Failure;
@@ -19,12 +19,6 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// An answer is not read beyond this: something else may have taken the port.
 const MAX_ANSWER: usize = 16 * 1024;
 
-/// What the server says when it is not ready.
-#[derive(Deserialize)]
-struct Problem {
-    error_description: String,
-}
-
 pub(super) async fn run(loaded: LoadedConfig, live: bool) -> Result<(), Failure> {
     let (listen, origin) = place(&loaded.config).ok_or_else(|| {
         let message = "no listener has a port or a path that the configuration names; name one with --listen";
@@ -36,17 +30,17 @@ pub(super) async fn run(loaded: LoadedConfig, live: bool) -> Result<(), Failure>
     let answer = get(listen, origin + path).await.map_err(unanswered)?;
     let status = answer.status().as_u16();
     if status != 200 {
-        let problem = serde_json::from_slice::<Problem>(&body_of(answer).await);
+        let problem = serde_json::from_slice(&body_of(answer).await).unwrap_or(Value::Null);
         // An answer of something else gives no reason.
-        let reason = problem.map(|problem| format!(": {}", excerpt(problem.error_description)));
-        let reason = reason.unwrap_or_default();
+        let reason = problem.get("error_description").and_then(Value::as_str);
+        let reason = reason.map(|reason| format!(": {}", excerpt(reason))).unwrap_or_default();
         let message = format!("the server at {listen} is not ready: HTTP {status}{reason}");
         return Err(Failure::new(Topic::NotReady, message));
     }
     std::io::stdout().write_all(word.as_bytes()).map_err(Failure::stdout)
 }
 
-/// Returns whether a server of ours answers there.
+/// Returns whether a token provider answers there.
 pub(super) async fn is_ours(listen: &Listen, is_tls: bool) -> bool {
     let Some(origin) = origin(listen, is_tls) else { return false };
     let Ok(answer) = get(listen, origin + "/livez").await else { return false };
@@ -55,7 +49,7 @@ pub(super) async fn is_ours(listen: &Listen, is_tls: bool) -> bool {
         && body_of(answer).await == b"live\n"
 }
 
-/// What a server of ours says; nothing, where the answer breaks off or is longer than ours are.
+/// Returns the body of an answer; nothing where it breaks off or is too long to be ours.
 async fn body_of(answer: reqwest::Response) -> Vec<u8> {
     outbound::body(answer, MAX_ANSWER).await.ok().flatten().unwrap_or_default()
 }
@@ -65,7 +59,7 @@ fn place(config: &Config) -> Option<(&Listen, String)> {
     config.listen.iter().find_map(|listen| Some((listen, origin(listen, config.tls.is_some())?)))
 }
 
-/// Where a server on this machine is asked; `None` for a place that the system chooses.
+/// Returns where a server on this machine can be called; `None` where the system chooses the address.
 fn origin(listen: &Listen, is_tls: bool) -> Option<String> {
     let scheme = if is_tls { "https" } else { "http" };
     match listen {

@@ -1,4 +1,4 @@
-//! Binding the places that the configuration names.
+//! Binding the sockets that the configuration names.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,20 +13,20 @@ use super::systemd;
 use super::unix::UnixSocket;
 use crate::config::{Host, Listen};
 
-/// `localhost:0` is a port that is free on two addresses: the second may be taken by somebody.
+/// `localhost:0` is a port that is free on two addresses: it may be taken on the second.
 const PORT_ATTEMPTS: usize = 8;
 
-/// Binds a place to listen at, which this setting names. `localhost` is two sockets, since its name is two addresses; systemd
+/// Binds what this setting names. `localhost` is two sockets, since its name is two addresses; systemd
 /// may have passed any number.
 ///
 /// # Errors
 ///
-/// What the system said, about which place, and what to do.
+/// What the system said, of which address, and what to do.
 pub fn bind(listen: &Listen, setting: &str) -> io::Result<Vec<Listener>> {
     let bound = match listen {
         Listen::Tcp { host: Host::Localhost, port } => bind_localhost(*port),
         Listen::Tcp { host: Host::Ip(address), port } => {
-            bind_tcp(SocketAddr::new(*address, *port)).map(|listener| vec![Listener::Tcp(listener)])
+            bind_tcp(SocketAddr::new(*address, *port)).map(|listener| vec![Listener::Tcp(listener, None)])
         }
         Listen::Unix(place) => UnixSocket::bind(place).map(|socket| vec![Listener::Unix(socket)]),
         Listen::Systemd(name) => systemd::take(name.as_deref()),
@@ -44,11 +44,15 @@ fn bind_localhost(port: u16) -> io::Result<Vec<Listener>> {
         let first = bind_tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))?;
         // Port 0 was chosen by now: both get the same.
         let chosen = first.local_addr()?.port();
-        match bind_tcp(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), chosen)) {
-            Ok(second) => return Ok(vec![Listener::Tcp(first), Listener::Tcp(second)]),
-            Err(error) if has_no_such_address(&error) => return Ok(vec![Listener::Tcp(first)]),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {}
-            Err(error) => return Err(error),
+        let error = match bind_tcp(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), chosen)) {
+            Ok(second) => return Ok(vec![Listener::Tcp(first, None), Listener::Tcp(second, None)]),
+            Err(error) => error,
+        };
+        match Errno::from_io_error(&error) {
+            // A machine without IPv6 has no `::1`.
+            Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT) => return Ok(vec![Listener::Tcp(first, None)]),
+            Some(Errno::ADDRINUSE) if attempts > 0 => {}
+            _ => return Err(error),
         }
     }
 }
@@ -66,11 +70,6 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// A machine without IPv6 has no `::1`.
-fn has_no_such_address(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
-}
-
 fn hint(kind: io::ErrorKind, listen: &Listen, setting: &str) -> String {
     let is_unix = matches!(listen, Listen::Unix(_));
     match kind {
@@ -80,12 +79,12 @@ fn hint(kind: io::ErrorKind, listen: &Listen, setting: &str) -> String {
         }
         io::ErrorKind::PermissionDenied if is_unix => {
             ": the process must be able to write to the folder, and be in the group that the socket is for"
-                .into()
+                .to_owned()
         }
         io::ErrorKind::PermissionDenied => {
             format!(": ports below 1024 need a permission; choose another port with {setting}")
         }
-        io::ErrorKind::AddrNotAvailable => ": this machine has no such address".into(),
+        io::ErrorKind::AddrNotAvailable => ": this machine has no such address".to_owned(),
         _ => String::new(),
     }
 }

@@ -64,15 +64,12 @@ struct Exchange {
 }
 
 /// Serves HTTP/1.1.
-pub(super) async fn http1<F>(
+pub(super) async fn http1<F: Future<Output = Answer>>(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     answer: impl Fn(Request<Incoming>) -> F,
     limits: &Limits,
     stop: &CancellationToken,
-) -> Ended
-where
-    F: Future<Output = Answer>,
-{
+) -> Ended {
     let activity = Activity::new();
     let service = service_fn(|request| {
         let exchange = activity.begin();
@@ -93,12 +90,11 @@ where
     ended
 }
 
-/// Serves HTTP/2. Each request needs a permit, which it has until the other side has taken its answer; one that gets none is
+/// Serves HTTP/2. Each answer comes with a permit, which it has until the other side has taken it; a request without one is
 /// refused in the protocol's own way, and may be sent again.
 pub(super) async fn http2<F, P>(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    permit: impl Fn() -> Option<P>,
-    answer: impl Fn(Request<Incoming>) -> F,
+    answer: impl Fn(Request<Incoming>) -> Option<(F, P)>,
     limits: &Limits,
     stop: &CancellationToken,
 ) -> Ended
@@ -109,8 +105,8 @@ where
     let activity = Activity::new();
     let (limit, stop) = (limits.answer, stop.child_token());
     let service = service_fn(|request| {
-        let (exchange, permit, stop) = (activity.begin(), permit(), stop.clone());
-        let answer = permit.map(|permit| (within(limit, answer(request)), permit));
+        let (exchange, stop) = (activity.begin(), stop.clone());
+        let answer = answer(request).map(|(answer, permit)| (within(limit, answer), permit));
         async move {
             let Some((answer, permit)) = answer else { return Err(h2::Error::from(Reason::REFUSED_STREAM)) };
             let mut answer = answer.await;
@@ -140,25 +136,19 @@ where
 
 /// Bounds the time in which a request is answered, whatever may be stuck. The future is in a box, as hyper keeps room for it, some
 /// KiB: over HTTP/1.1 as long as the connection is open, over HTTP/2 for requests that are refused, too.
-fn within<F>(limit: Duration, answer: F) -> Pin<Box<impl Future<Output = Answer>>>
-where
-    F: Future<Output = Answer>,
-{
+fn within(limit: Duration, answer: impl Future<Output = Answer>) -> Pin<Box<impl Future<Output = Answer>>> {
     let too_long = || http::answer::problem(&Problem::unavailable("the answer took too long"), "");
     Box::pin(timeout(limit, answer).map(move |answer| answer.unwrap_or_else(|_elapsed| too_long())))
 }
 
 /// Drives a connection until it ends, and closes it when it is told to stop or has been idle for too long.
-async fn drive<C>(
+async fn drive<C: Future<Output = hyper::Result<()>>>(
     connection: C,
     shut_down: impl FnOnce(Pin<&mut C>),
     activity: &Activity,
     limits: &Limits,
     stop: &CancellationToken,
-) -> Ended
-where
-    C: Future<Output = hyper::Result<()>>,
-{
+) -> Ended {
     let mut connection = pin!(connection);
     tokio::select! {
         biased;
@@ -178,7 +168,7 @@ where
     }
 }
 
-/// Reads what the other side still sends, for nobody (RFC 9112 §9.6). Closing a socket with something unread makes the system
+/// Reads and discards what the other side still sends (RFC 9112 §9.6). Closing a socket with something unread makes the system
 /// send a reset, and the other side may lose an answer for it, such as the one that says that its head is too large. Where the
 /// server closed an idle connection, nothing is on its way.
 async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, ended: &Ended, limits: &Limits) {
@@ -193,7 +183,7 @@ async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, ended: &Ended, 
 impl Activity {
     fn new() -> Arc<Self> {
         let opened = Instant::now();
-        // Whoever opens a connection has something to say: its first head begins now.
+        // A connection is opened for a request, whose head begins now.
         Arc::new(Self(Mutex::new(Notes { requests: Vec::new(), head: Some(opened), moved: opened })))
     }
 
@@ -224,7 +214,7 @@ impl Activity {
     /// Completes when the other side's time is over.
     async fn overdue(&self, limits: &Limits, closing: Option<Instant>) {
         // What is noted meanwhile may bring the end forward, but no nearer than this: a look now and then is enough.
-        let pause = limits.head.min(limits.idle).min(limits.linger);
+        let pause = if closing.is_some() { limits.linger } else { limits.head.min(limits.idle) };
         loop {
             let due = self.due(limits, closing);
             if due <= Instant::now() {
@@ -237,8 +227,8 @@ impl Activity {
     fn due(&self, limits: &Limits, closing: Option<Instant>) -> Instant {
         let notes = self.notes();
         match (notes.requests.iter().min(), closing, notes.head) {
-            // The handler ends within `answer`; what is left is that nobody takes in the answer. The oldest counts: others that
-            // come and go do not keep it.
+            // The handler ends within `answer`; what is left is a client that does not read the answer. The oldest counts:
+            // others that come and go do not keep it.
             (Some(oldest), ..) => *oldest + limits.answer + limits.idle,
             (None, Some(closing), _) => closing.max(notes.moved) + limits.linger,
             (None, None, Some(head)) => head + limits.head,

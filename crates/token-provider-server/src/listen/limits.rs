@@ -15,13 +15,13 @@ pub(super) const STREAM_WINDOW: u32 = 16 * 1024;
 pub(super) const CONNECTION_WINDOW: u32 = 65_535;
 /// Answers to one stream that wait for the other side to take them in.
 pub(super) const SEND_BUFFER: usize = 64 * 1024;
-/// Requests that were reset before they were looked at, and streams that we had to reset for an error: with more of
+/// Requests that were reset before they were processed, and streams that we had to reset for an error: with more of
 /// either, the connection is closed (`ENHANCE_YOUR_CALM`). The first is h2's default, CVE-2023-44487; the second is far
 /// below its own (RUSTSEC-2024-0003): the only such streams of a decent client are those above the limit that it sends before
 /// it knows that, and browsers send a hundred.
 pub(super) const RESET_EARLY: usize = 20;
 pub(super) const RESET_FOR_ERRORS: usize = 100;
-/// What is read for nobody before a connection is closed: some heads of a mebibyte, but no flood.
+/// What is read and discarded before a connection is closed: some heads of a mebibyte, but no flood.
 pub(super) const MAX_DISCARDED: u64 = 4 * 1024 * 1024;
 /// What the system keeps of a connection in each direction, and TLS of answers: a head, or some tokens. The system doubles it for
 /// what it needs itself.
@@ -49,7 +49,7 @@ pub struct Limits {
     /// Connections open at once, over all listeners; one of HTTP/2 counts by its open streams. Each costs some KiB; more wait
     /// in the accept queue. Default 16,384.
     pub connections: usize,
-    /// Of these, from one address (IPv6: from one /64), so that one machine cannot take all places. Those that come in through
+    /// Of these, from one address (IPv6: from one /64), so that one machine cannot take all of them. Those that come in through
     /// Unix sockets share one count. Default 4,096: an office behind one address fits in.
     pub connections_per_peer: usize,
     /// Whether loopback counts as an address, where a reverse proxy may well sit. Default `false`.
@@ -95,8 +95,7 @@ impl Default for Limits {
 
 impl Limits {
     /// Returns what connections of the admin listener may take. A monitoring system and some people have no need for more. All of
-    /// them fit into the descriptors that connections of callers leave; and silent ones, of whomever, are not to keep the others
-    /// out. Idle ones are closed sooner than the usual intervals between scrapes, so that no scrape meets a connection that is just
+    /// them fit into the descriptors that connections of callers leave; and silent ones do not keep the others out for long. Idle ones are closed sooner than the usual intervals between scrapes, so that no scrape meets a connection that is just
     /// being closed.
     pub fn of_admin() -> Self {
         Self {
@@ -110,63 +109,51 @@ impl Limits {
     }
 }
 
-/// How many connections there may be, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capacity(Bound);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bound {
-    Most,
-    Memory(u64),
-    Files(u64),
+/// How many connections this process has room for, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    connections: usize,
+    reason: String,
+    /// Whether it is the limit of open files that leaves less room than there could be.
+    pub is_short_of_files: bool,
 }
 
 impl Capacity {
-    /// Looks at the limits of this process, and raises that of open files as far as the system allows: many shells have
+    /// Reads the limits of this process, and raises that of open files as far as the system allows: many shells have
     /// 1,024. Reads files of the kernel.
     pub fn of_process() -> Self {
         Self::within(memory_limit(Path::new("/")), raise_file_limit())
     }
 
     fn within(memory: Option<u64>, files: Option<u64>) -> Self {
-        let bounds = [Some(Bound::Most), memory.map(Bound::Memory), files.map(Bound::Files)];
+        let most = Limits::default().connections;
+        let new = |room: u64, reason, is_short_of_files| {
+            let connections = usize::try_from(room).unwrap_or(most).clamp(1, most);
+            Self { connections, reason, is_short_of_files }
+        };
+        let of_memory = |limit: u64| {
+            let room = limit.saturating_sub(RESERVED_MEMORY) / CONNECTION_MEMORY;
+            new(room, format!("the memory limit is {} MiB", limit / (1024 * 1024)), false)
+        };
+        let of_files = |limit: u64| {
+            new(limit.saturating_sub(RESERVED_FILES), format!("the limit of open files is {limit}"), true)
+        };
+        let built_in = new(u64::MAX, "the built-in maximum".to_owned(), false);
         // Of equal bounds the first counts: to raise a limit that leaves room for the maximum is of no use.
-        let bound = bounds.into_iter().flatten().min_by_key(|bound| bound.connections());
-        Self(bound.expect("there is always the built-in maximum"))
-    }
-
-    /// Returns whether it is the limit of open files that leaves less room than there could be.
-    pub fn is_short_of_files(&self) -> bool {
-        matches!(self.0, Bound::Files(_))
+        let others = memory.map(of_memory).into_iter().chain(files.map(of_files));
+        others.fold(built_in, |least, next| if next.connections < least.connections { next } else { least })
     }
 
     /// Returns the usual limits within this room. One address has a quarter of it.
     pub fn limits(&self) -> Limits {
-        let connections = self.0.connections();
+        let connections = self.connections;
         Limits { connections, connections_per_peer: (connections / 4).max(1), ..Limits::default() }
-    }
-}
-
-impl Bound {
-    fn connections(self) -> usize {
-        let most = Limits::default().connections;
-        let room = match self {
-            Self::Most => return most,
-            Self::Memory(limit) => limit.saturating_sub(RESERVED_MEMORY) / CONNECTION_MEMORY,
-            Self::Files(limit) => limit.saturating_sub(RESERVED_FILES),
-        };
-        usize::try_from(room).unwrap_or(most).clamp(1, most)
     }
 }
 
 impl fmt::Display for Capacity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "up to {} connections at once: ", self.0.connections())?;
-        match self.0 {
-            Bound::Most => f.write_str("the built-in maximum"),
-            Bound::Memory(limit) => write!(f, "the memory limit is {} MiB", limit / (1024 * 1024)),
-            Bound::Files(limit) => write!(f, "the limit of open files is {limit}"),
-        }
+        write!(f, "up to {} connections at once: {}", self.connections, self.reason)
     }
 }
 

@@ -13,10 +13,10 @@ use super::listener::Listener;
 use super::unix::UnixSocket;
 use crate::printable::excerpt;
 
-/// A socket, and the unit's `FileDescriptorName=` for it.
-type Passed = (String, Socket);
+/// The unit's `FileDescriptorName=`, and the socket.
+type Passed = (String, Listener);
 
-/// What systemd has passed and nobody has taken: a process gets its sockets once.
+/// What systemd has passed and no listener has taken: a process gets its sockets once.
 static PASSED: OnceLock<Result<Mutex<Vec<Passed>>, String>> = OnceLock::new();
 
 const NOT_LISTENING: &str =
@@ -24,14 +24,15 @@ const NOT_LISTENING: &str =
 
 /// Takes the sockets of this name, or all of them.
 pub(super) fn take(name: Option<&str>) -> io::Result<Vec<Listener>> {
-    let passed = PASSED.get_or_init(|| passed().map(Mutex::new)).as_ref().map_err(|wrong| invalid(wrong))?;
+    let invalid = |wrong: &String| io::Error::new(io::ErrorKind::InvalidInput, wrong.clone());
+    let passed = PASSED.get_or_init(|| passed().map(Mutex::new)).as_ref().map_err(invalid)?;
     let mut passed = passed.lock();
     let is_wanted = |passed: &mut Passed| name.is_none_or(|name| passed.0 == name);
-    let taken: Vec<_> = passed.extract_if(.., is_wanted).collect();
+    let taken: Vec<_> = passed.extract_if(.., is_wanted).map(|(_name, listener)| listener).collect();
     if !taken.is_empty() {
-        return taken.into_iter().map(|(_name, socket)| listener(socket)).collect();
+        return Ok(taken);
     }
-    let names: Vec<&str> = passed.iter().map(|(name, _socket)| name.as_str()).collect();
+    let names: Vec<&str> = passed.iter().map(|(name, _listener)| name.as_str()).collect();
     Err(io::Error::new(
         io::ErrorKind::NotFound,
         if names.is_empty() {
@@ -48,11 +49,12 @@ fn passed() -> Result<Vec<Passed>, String> {
     for (name, descriptor) in descriptors {
         // Not ours to close unless it is a socket that listens: variables that lie may mean one that this process has opened since.
         let socket = ManuallyDrop::new(Socket::from(descriptor.into_std()));
-        match is_listening(&socket) {
-            Ok(true) => passed.push((name.unwrap_or_default(), ManuallyDrop::into_inner(socket))),
-            Ok(false) => return Err(NOT_LISTENING.to_owned()),
-            Err(error) => return Err(format!("not a socket, as LISTEN_FDS has it: {error}")),
+        let is_listening = is_listening(&socket);
+        if !is_listening.map_err(|error| format!("not a socket, as LISTEN_FDS has it: {error}"))? {
+            return Err(NOT_LISTENING.to_owned());
         }
+        let listener = listener(ManuallyDrop::into_inner(socket)).map_err(|error| error.to_string())?;
+        passed.push((name.unwrap_or_default(), listener));
     }
     Ok(passed)
 }
@@ -70,12 +72,8 @@ fn listener(socket: Socket) -> io::Result<Listener> {
     if address.is_unix() {
         UnixListener::from_std(socket.into()).map(UnixSocket::inherited).map(Listener::Unix)
     } else if address.as_socket().is_some() {
-        TcpListener::from_std(socket.into()).map(Listener::Tcp)
+        TcpListener::from_std(socket.into()).map(|listener| Listener::Tcp(listener, None))
     } else {
-        Err(invalid("systemd has passed a socket that is neither TCP nor a Unix socket"))
+        Err(io::Error::other("systemd has passed a socket that is neither TCP nor a Unix socket"))
     }
-}
-
-fn invalid(wrong: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, wrong)
 }

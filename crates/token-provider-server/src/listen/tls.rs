@@ -17,7 +17,8 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, ServerConfig};
 use token_provider::Clock;
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpStream;
+use tokio_rustls::{Accept, TlsAcceptor};
 use webpki::{EndEntityCert, Error as CertificateError, KeyUsage};
 use zeroize::Zeroizing;
 
@@ -52,7 +53,7 @@ struct Current {
     authorities: Arc<Authorities>,
 }
 
-/// Who may vouch for clients.
+/// The authorities that vouch for clients.
 #[derive(Default)]
 struct Authorities {
     certificates: Vec<CertificateDer<'static>>,
@@ -70,16 +71,17 @@ impl Tls {
     /// this machine's clock may be wrong, and there is no better certificate.
     pub fn load(files: &TlsConfig, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let now = clock.now().system_time();
-        let identity = read_identity(files)?;
+        let identity = Arc::new(read_identity(files)?);
         log_identity(&identity, files);
         if let Some(reason) = out_of_date(leaf(&identity), now) {
             tracing::warn!(tls.cert = %files.cert.display(), "{reason}; clients will refuse it");
         }
-        let authorities = files.client_ca.as_ref().map(|file| Authorities::read(file, now)).transpose()?;
-        let authorities = authorities.unwrap_or_default();
+        let authorities = match &files.client_ca {
+            Some(file) => Arc::new(Authorities::read(file, now)?),
+            None => Arc::default(),
+        };
         authorities.log(files);
-        let current = Current::new(files, &clock, Arc::new(identity), Arc::new(authorities));
-        let current = ArcSwap::from_pointee(current);
+        let current = ArcSwap::from_pointee(Current::new(files, &clock, identity, authorities));
         Ok(Self { files: files.clone(), clock, current, reported: Mutex::default() })
     }
 
@@ -106,7 +108,7 @@ impl Tls {
         }
         let identity = Arc::new(identity);
         self.replace(Arc::clone(&identity), Arc::clone(&current.authorities));
-        // Only now: whoever reads it may rely on it.
+        // Only now: what is logged may be relied on.
         log_identity(&identity, &self.files);
         Ok(true)
     }
@@ -167,8 +169,8 @@ impl Tls {
         *reported = wrong;
     }
 
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.current.load().config))
+    pub(super) fn accept(&self, stream: TcpStream) -> Accept<TcpStream> {
+        TlsAcceptor::from(Arc::clone(&self.current.load().config)).accept(stream)
     }
 
     fn now(&self) -> SystemTime {
@@ -242,7 +244,7 @@ impl Authorities {
         let wrong = || wrong("client_ca", file, "expected certificates of authorities (X.509 version 3)");
         let mut roots = RootCertStore::empty();
         for authority in &certificates {
-            // None of one before version 3: nobody would notice that it has expired.
+            // `None` before version 3: its expiry would go unnoticed.
             if not_after(authority).ok_or_else(wrong)? >= now {
                 roots.add(authority.clone()).map_err(|_| wrong())?;
             }
@@ -277,7 +279,7 @@ pub(super) struct ShownCertificate {
     tls: Arc<Tls>,
     chain: Vec<CertificateDer<'static>>,
     names: Arc<ClientNames>,
-    /// By whom the chain was last verified, and until when it need not be verified again.
+    /// By which authorities the chain was last verified, and until when that holds.
     verified: Mutex<Option<(Arc<Authorities>, SystemTime)>>,
 }
 
@@ -381,7 +383,7 @@ fn out_of_date(certificate: &CertificateDer<'_>, now: SystemTime) -> Option<Stri
     })
 }
 
-/// Returns what webpki finds wrong with a certificate: first of all its validity, for which it need not trust anybody.
+/// Returns what webpki finds wrong with a certificate: first of all its validity, for which it needs no authority.
 fn judge(certificate: &CertificateDer<'_>, now: UnixTime) -> Option<CertificateError> {
     let certificate = EndEntityCert::try_from(certificate).ok()?;
     certificate.verify_for_usage(&[], &[], &[], now, KeyUsage::client_auth(), None, None).err()

@@ -1,4 +1,4 @@
-//! Unix domain sockets: made so that nobody reaches them before their mode and owner are right, and removed at the end.
+//! Unix domain sockets: unreachable until their mode and owner are right, and removed at the end.
 
 use std::fmt;
 use std::fs;
@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 
 use super::limits::ACCEPT_QUEUE;
 use crate::config::{Owner, UnixPlace};
@@ -15,46 +15,47 @@ use crate::config::{Owner, UnixPlace};
 const USERS: &str = "/etc/passwd";
 const GROUPS: &str = "/etc/group";
 
-/// A socket that listens, and its file.
+/// A socket that listens.
 #[derive(Debug)]
 pub struct UnixSocket {
-    pub(super) listener: UnixListener,
-    /// None of a socket that somebody else made.
-    _file: Option<SocketFile>,
+    listener: UnixListener,
+    /// Its file, with device and inode, if this process has made it.
+    file: Option<(PathBuf, (u64, u64))>,
 }
-
-/// A socket's file, with device and inode. Removed when dropped, unless another process has put its own there meanwhile.
-#[derive(Debug)]
-struct SocketFile(PathBuf, (u64, u64));
 
 impl UnixSocket {
     /// Binds, in place of a socket that a process which is gone left behind.
     pub(super) fn bind(place: &UnixPlace) -> io::Result<Self> {
-        let user = place.user.as_ref().map(|user| id("user", user, USERS)).transpose()?;
-        let group = place.group.as_ref().map(|group| id("group", group, GROUPS)).transpose()?;
+        let UnixPlace { path, mode, user, group } = place;
+        let user = user.as_ref().map(|user| id("user", user, USERS)).transpose()?;
+        let group = group.as_ref().map(|group| id("group", group, GROUPS)).transpose()?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
-        let address = SockAddr::unix(&place.path)?;
+        let address = SockAddr::unix(path)?;
         match socket.bind(&address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(&place.path, &address)? => {
-                fs::remove_file(&place.path)?;
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path, &address)? => {
+                fs::remove_file(path)?;
                 socket.bind(&address)?;
             }
             bound => bound?,
         }
-        let file = SocketFile(place.path.clone(), device_and_inode(&place.path)?);
-        // Until it listens, whoever connects is refused: there is no moment at which the mode is not yet right.
+        let file = Some((path.clone(), device_and_inode(path)?));
+        // Until it listens, every connection is refused: there is no moment at which the mode is not yet right.
         if user.is_some() || group.is_some() {
-            lchown(&place.path, user, group)?;
+            lchown(path, user, group)?;
         }
-        fs::set_permissions(&place.path, fs::Permissions::from_mode(place.mode))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(*mode))?;
         socket.listen(ACCEPT_QUEUE)?;
-        Ok(Self { listener: UnixListener::from_std(socket.into())?, _file: Some(file) })
+        Ok(Self { listener: UnixListener::from_std(socket.into())?, file })
     }
 
     /// Takes a socket that listens already.
     pub(super) fn inherited(listener: UnixListener) -> Self {
-        Self { listener, _file: None }
+        Self { listener, file: None }
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
+        self.listener.accept().await.map(|(stream, _address)| stream)
     }
 }
 
@@ -68,9 +69,10 @@ impl fmt::Display for UnixSocket {
     }
 }
 
-impl Drop for SocketFile {
+/// Removes the file, unless another process has put its own there meanwhile.
+impl Drop for UnixSocket {
     fn drop(&mut self) {
-        let Self(path, made) = &*self;
+        let Some((path, made)) = &self.file else { return };
         let is_ours = device_and_inode(path).is_ok_and(|found| found == *made);
         if is_ours && let Err(error) = fs::remove_file(path) {
             tracing::debug!(%error, path = %path.display(), "the socket stays behind");
@@ -82,7 +84,7 @@ fn device_and_inode(path: &Path) -> io::Result<(u64, u64)> {
     path.symlink_metadata().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// Returns whether the file in the way is a socket that nobody listens at.
+/// Returns whether the file in the way is a socket that no process listens at.
 fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
     if !path.symlink_metadata()?.file_type().is_socket() {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file is in the way that is no socket"));

@@ -60,18 +60,12 @@ impl ConfigFile {
 
     /// Returns `None` while the file does not answer, and for a pipe unless it is wanted: reading it waits for a writer.
     async fn read(&mut self, loaded: &LoadedConfig) -> Option<Reading> {
-        if !self.file.look().await {
+        if !self.file.look().await || self.file.is_pipe() && !self.is_wanted {
             return None;
         }
-        let (path, is_wanted) = (self.file.path.clone(), self.is_wanted);
+        let path = self.file.path.clone();
         let (overrides, environment) = (loaded.overrides.clone(), loaded.environment.clone());
-        let read = move || {
-            if !is_wanted && path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-                return None;
-            }
-            Some(Config::read_file(&path, &overrides, &environment))
-        };
-        self.file.read(read).await?
+        self.file.read(move || Config::read_file(&path, &overrides, &environment)).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::file_work::FileWork;
 
-/// A file that is looked at again and again.
+/// A file that is checked for changes.
 #[derive(Debug)]
 pub(super) struct Watched {
     pub(super) path: PathBuf,
@@ -58,6 +58,11 @@ impl Watched {
         self.is_gone = found.is_none();
         self.seen = found.and_then(stamp);
         answer.is_some()
+    }
+
+    /// Returns whether there is a pipe, or the like, at the path.
+    pub(super) fn is_pipe(&self) -> bool {
+        !self.is_gone && self.seen.is_none()
     }
 
     /// Has the file reported as changed once it is back, even if it is the same.

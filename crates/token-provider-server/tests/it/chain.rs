@@ -151,7 +151,7 @@ struct Chain {
 
 async fn first_at(address: SocketAddr) -> Server {
     let listener = TcpListener::bind(address).await.expect("is free");
-    Setup::default().start_at(Listener::Tcp(listener), address).await
+    Setup::default().start_at(Listener::Tcp(listener, None), address).await
 }
 
 impl Chain {

@@ -390,7 +390,7 @@ async fn system_keeps_little_of_what_nobody_reads() {
     listener.set_nonblocking(true).expect("can be set");
     let (twin, address) =
         (listener.try_clone().expect("can be cloned"), listener.local_addr().expect("is bound"));
-    let listener = Listener::Tcp(TcpListener::from_std(listener).expect("can be used"));
+    let listener = Listener::Tcp(TcpListener::from_std(listener).expect("can be used"), None);
     let server = Setup::default().start_at(listener, address).await;
     assert_eq!(get(server.address, "/livez").await.status, 200);
     // Every connection has what its listener has; left alone, the system takes up to 4 MiB.

@@ -51,7 +51,7 @@ impl TlsServer {
         let tls = Arc::new(Tls::load(&files.config(), clock).expect("can be used"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("is bound");
-        let listener = Listener::Tcp(listener).with_tls(Arc::clone(&tls));
+        let listener = Listener::Tcp(listener, None).with_tls(Arc::clone(&tls));
         let server = setup.start_at(listener, address).await;
         Self { server, tls, authority, files }
     }

@@ -37,7 +37,7 @@ impl Caller {
 
     fn open_http2() -> Self {
         Self::open_with(|stream, stop| async move {
-            http2(stream, || Some(()), hello, &Limits::default(), &stop).await
+            http2(stream, |request| Some((hello(request), ())), &Limits::default(), &stop).await
         })
     }
 
@@ -70,7 +70,7 @@ impl Caller {
         head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("is an answer")
     }
 
-    /// Waits until the server closes; says how many seconds since the last such question it took.
+    /// Waits until the server closes. Returns how many seconds that took since the last call.
     async fn seconds_until_closed(&mut self) -> u64 {
         let since = self.since;
         let mut rest = Vec::new();

@@ -61,7 +61,7 @@ impl Server {
         tokio::spawn(listen::serve(
             Limits::default(),
             Arc::new(Admin::start(Arc::clone(&self.app))),
-            vec![Listener::Tcp(listener)],
+            vec![Listener::Tcp(listener, None)],
             until,
         ));
         address
@@ -113,7 +113,7 @@ impl Setup {
     pub(crate) async fn start(self) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("is bound");
-        self.start_at(Listener::Tcp(listener), address).await
+        self.start_at(Listener::Tcp(listener, None), address).await
     }
 
     /// Listens at a Unix socket; the server's `address` is then of no use.
