@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 use crate::config::Environment;
 
 /// Systemd reads its socket at once, unless it is in trouble itself. The end of the process waits for this.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 /// The longest that the end takes after the drain: requests in flight, those of the admin listener, the last audit lines.
 const LONGEST_END: Duration = Duration::from_secs(30);
 
@@ -88,7 +88,7 @@ impl Notifier {
 
     async fn tell(&self, message: &str) {
         let Some(address) = &self.address else { return };
-        let result = match tokio::time::timeout(PATIENCE, send(address, message)).await {
+        let result = match tokio::time::timeout(TIMEOUT, send(address, message)).await {
             Ok(result) => result,
             Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
         };

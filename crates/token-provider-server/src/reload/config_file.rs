@@ -54,7 +54,7 @@ impl ConfigFile {
         self.is_wanted = false;
         self.judged = Some(reading.clone());
         Some(reading.and_then(|text| {
-            Config::parse(Some((self.file.path.as_path(), &text)), &loaded.environment, &loaded.overrides)
+            Config::parse(Some((&self.file.path, &text)), &loaded.environment, &loaded.overrides)
         }))
     }
 
@@ -63,9 +63,8 @@ impl ConfigFile {
         if !self.file.look().await || self.file.is_pipe() && !self.is_wanted {
             return None;
         }
-        let path = self.file.path.clone();
         let (overrides, environment) = (loaded.overrides.clone(), loaded.environment.clone());
-        self.file.read(move || Config::read_file(&path, &overrides, &environment)).await
+        self.file.read(move |path| Config::read_file(path, &overrides, &environment)).await
     }
 }
 

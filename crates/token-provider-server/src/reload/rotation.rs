@@ -1,6 +1,5 @@
 //! Rotation of one profile's credential: the new one is tried at the issuer before it is used.
 
-use std::path::Path;
 use std::time::Duration;
 
 use token_provider::{Error, TokenKey};
@@ -101,7 +100,7 @@ impl Rotation {
                     "credential rotated: {issuer} accepts the new one"
                 );
                 handout.credential_changed(profile);
-                if self.read(is_readable_by_others).await == Some(true) {
+                if self.file.read(is_readable_by_others).await == Some(true) {
                     warn_of_others(&self.file.path);
                 }
                 None
@@ -135,7 +134,7 @@ impl Rotation {
     async fn try_file(&mut self) -> Result<bool, Problem> {
         let issued = match self.issuer.clone() {
             ProfileIssuer::Here { issuer, source, scope } => {
-                let read = self.read(move |_| source.load()).await.ok_or(Problem::Hung)?;
+                let read = self.file.read(move |_| source.load()).await.ok_or(Problem::Hung)?;
                 let mut credential = read.map_err(|error| Problem::Unusable(error.to_string()))?;
                 if let Some(scope) = scope {
                     credential = credential.with_scope(Some(scope));
@@ -146,7 +145,7 @@ impl Rotation {
                 issuer.rotate(credential, &TokenKey::default()).await
             }
             ProfileIssuer::Remote(issuer) => {
-                let read = self.read(read_api_key).await.ok_or(Problem::Hung)?;
+                let read = self.file.read(read_api_key).await.ok_or(Problem::Hung)?;
                 let unusable = |error| Problem::Unusable(format!("{}: {error}", self.file.path.display()));
                 let key = read.map_err(unusable)?;
                 if issuer.uses(&key) {
@@ -156,11 +155,6 @@ impl Rotation {
             }
         };
         issued.map(|_token| true).map_err(Problem::Refused)
-    }
-
-    async fn read<T: Send + 'static>(&mut self, read: impl FnOnce(&Path) -> T + Send + 'static) -> Option<T> {
-        let path = self.file.path.clone();
-        self.file.read(move || read(&path)).await
     }
 }
 

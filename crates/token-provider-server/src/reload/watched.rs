@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::file_work::FileWork;
 
@@ -74,13 +74,14 @@ impl Watched {
     /// unless another file is at the path by now.
     pub(super) async fn read<T: Send + 'static>(
         &mut self,
-        read: impl FnOnce() -> T + Send + 'static,
+        read: impl FnOnce(&Path) -> T + Send + 'static,
     ) -> Option<T> {
         if self.seen.is_some() && self.seen != self.read_as {
             self.read_as = self.seen;
             self.read.forget_unfinished();
         }
-        self.read.run(read).await
+        let path = self.path.clone();
+        self.read.run(move || read(&path)).await
     }
 }
 
