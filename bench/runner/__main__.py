@@ -5,33 +5,35 @@ import os
 import resource
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import figures
 import machine
 import report
-import stats
 import wrk
 from contenders import BENCH, NAMES, Stable
 from processes import Failure
-from progress import Progress
 
 # Files that a process has open beside its connections.
 OTHER_FILES = 200
 
 INTRO = """# Results
 
-Made by `bench/run`, which starts each contender on this machine in turn, in several interleaved rounds, over loopback; the
-load generator shares the processors with them. Values are medians over the rounds, with the middle half of the values in
-brackets. Rates and times belong to the machine; ratios, and CPU time per request, travel better."""
+Made by `bench/run`, which measures token-provider and what people would use instead in interleaved rounds, over loopback; the
+load generator shares the processors with them. CPU is user and system time of all processes of a server. Values are medians over
+the rounds; ratios are taken within each round, with the middle half of them in brackets. Times belong to the machine; ratios
+travel better."""
 
 
 class Bench:
-    def __init__(self, stable, progress, share):
+    def __init__(self, stable, share):
         self.stable = stable
-        self.progress = progress
         self.share = share
         self.most_connections = raise_file_limit() - OTHER_FILES
+
+    def progress(self, name, number):
+        print(f"{time.strftime('%H:%M:%S')} {name}, round {number + 1}", file=sys.stderr, flush=True)
 
     def rounds(self, count):
         return max(2, round(count * self.share))
@@ -57,21 +59,13 @@ def check(stable):
     for name, server in stable.usual().items():
         sample = wrk.run(server, 1)
         print(f"{NAMES[name]}: {sample['requests']:,} answers, none wrong")
-    for name, server in figures.features.servers_of(Bench(stable, None, 0)).items():
-        sample = wrk.run(server, 1)
-        print(f"token-provider, {name}: {sample['requests']:,} answers, none wrong")
 
 
-def measure(stable, chosen, share):
-    progress = Progress(0)
-    bench = Bench(stable, progress, share)
-    progress.total = sum(figure.estimate(bench) for figure in chosen)
+def measure(bench, chosen):
     sections = []
     for figure in chosen:
-        progress.begin(figure.TITLE)
         sections.append(figure.measure(bench))
-        stable.stop_all()
-    progress.end()
+        bench.stable.stop_all()
     return sections
 
 
@@ -92,11 +86,11 @@ def main():
         if options.check:
             return check(stable)
         chosen = [figure for figure in figures.ALL if not options.only or figure.NAME in options.only]
-        sections = measure(stable, chosen, 0.34 if options.quick else 1)
+        sections = measure(Bench(stable, 0.34 if options.quick else 1), chosen)
     to_repository = not (options.quick or options.only)
-    place = BENCH if to_repository else Path(os.environ["CARGO_TARGET_DIR"]) / "bench"
-    file = report.write(place, INTRO, machine.describe(), sections)
-    print(report.bars(sections) if to_repository else file.read_text())
+    file = (BENCH if to_repository else Path(os.environ["CARGO_TARGET_DIR"]) / "bench") / "RESULTS.md"
+    report.write(file, INTRO, machine.describe(), sections)
+    print(report.targets(sections) if to_repository else file.read_text())
     print(f"\n{file}")
 
 

@@ -6,7 +6,6 @@ import ssl
 import subprocess
 from pathlib import Path
 
-import identity
 from processes import Failure, Process, fetch, free_port, wait_for
 
 BENCH = Path(__file__).parent.parent
@@ -18,10 +17,10 @@ PATH = "/getToken?ttl=3600"
 ANYBODY = ssl._create_unverified_context()
 
 NAMES = {
-    "ours": "token-provider",
+    "open": "token-provider, open",
+    "default": "token-provider, default settings",
     "nginx": "nginx, `return 200`",
     "hyper": "hyper alone",
-    "floor": "floor (Tokio, no parsing)",
     "node": "Node, Express 5",
 }
 
@@ -52,7 +51,6 @@ class Stable:
         self.issuers = {}
         self.count = 0
         self.tls = None
-        self.key = None
 
     def __enter__(self):
         return self
@@ -108,15 +106,13 @@ class Stable:
     def certificate(self):
         """A key and a certificate for it, made once."""
         if not self.tls:
-            self.tls = identity.certificate(self.folder)
+            key, file = self.folder / "tls.key", self.folder / "tls.crt"
+            curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+            names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+            command = ["openssl", "req", "-x509", *curve, "-days", "2", *names, "-keyout", key, "-out", file]
+            subprocess.run(command, check=True, capture_output=True)
+            self.tls = key, file
         return self.tls
-
-    def api_key(self):
-        """A key and its hash, made once."""
-        if not self.key:
-            said = subprocess.run([PROGRAM, "key", "new", "--id", "bench"], check=True, capture_output=True, text=True)
-            self.key = said.stdout.splitlines()[0], re.search(r'sha256 = "(\w+)"', said.stdout)[1]
-        return self.key
 
     # The contenders.
 
@@ -125,10 +121,10 @@ class Stable:
         file.write_text(f'listen = ["127.0.0.1:{port}"]\n{config}')
         return [PROGRAM, "serve", "--config", file, "--credentials", self.credentials(issuer)]
 
-    def ours(self, config='[audit]\nto = "off"\n', issuer=None, waste=None, **options):
+    def ours(self, config='[audit]\nto = "off"\n', issuer=None, **options):
         port = free_port()
         process = self.start(self.ours_command(port, config, issuer or self.issuer()), "token-provider")
-        return Server(process, port, waste=waste or process.log, **options)
+        return Server(process, port, waste=process.log, **options)
 
     def node_command(self, port, issuer):
         url = f"http://127.0.0.1:{issuer}/oauth2/token"
@@ -158,7 +154,8 @@ class Stable:
         secure = ""
         if tls:
             key, certificate = self.certificate()
-            secure = f"ssl_certificate {certificate}; ssl_certificate_key {key};"
+            files = f"ssl_certificate {certificate}; ssl_certificate_key {key};"
+            secure = f"{files} ssl_protocols TLSv1.3; ssl_ecdh_curve X25519;"
         text = (BENCH / "nginx.conf").read_text()
         for name, value in {
             "FOLDER": str(folder),
@@ -174,19 +171,13 @@ class Stable:
         process = self.start(["nginx", "-p", folder, "-c", file, "-e", folder / "error.log"], "nginx")
         return Server(process, port, scheme="https" if tls else "http")
 
-    def floor(self, answer):
-        return self.canned("floor", answer)
-
     def hyper(self, answer):
-        """The HTTP library by itself."""
-        return self.canned("hyper", answer)
-
-    def canned(self, kind, answer):
+        """The HTTP library that token-provider uses, with an answer made before."""
         _, headers, body = answer
         file = self.path("answer")
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         file.write_bytes(f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode() + body)
-        process = self.load(kind, file)
+        process = self.load("hyper", file)
         return Server(process, process.json_line()["port"])
 
     def usual(self):
@@ -194,10 +185,10 @@ class Stable:
         ours = self.ours()
         answer = answer_of(ours)
         servers = {
-            "ours": ours,
+            "open": ours,
+            "default": self.ours(""),
             "nginx": self.nginx(answer),
             "hyper": self.hyper(answer),
-            "floor": self.floor(answer),
             "node": self.node(),
         }
         for name, server in servers.items():

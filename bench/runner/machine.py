@@ -35,14 +35,10 @@ def describe():
         system = first(r'^PRETTY_NAME="(.*)"$', file.read())
     ours, rust = first(r"(\S+)$", said(PROGRAM, "--version")), first(r"^(rustc \S+)", said("rustc", "--version"))
     express, sdk = package("express"), package("@here/olp-sdk-authentication")
-    return [
-        ["date", time.strftime("%Y-%m-%d", time.gmtime())],
-        ["processor", f"{model}, {os.cpu_count()} logical processors"],
-        ["memory", f"{memory:.0f} GiB"],
-        ["system", f"Linux {platform.release()}, {system}"],
-        ["load over the last 15 minutes", f"{busy:.1f} per processor, that of the measuring included"],
-        ["token-provider", f"{ours}, {rust}"],
-        ["Node", f"{said('node', '--version')}, Express {express}, @here/olp-sdk-authentication {sdk}"],
-        ["nginx", first(r"nginx/(\S+)", said("nginx", "-v"))],
-        ["wrk", first(r"wrk (\S+)", said("wrk", "-v"))],
-    ]
+    nginx, wrk = first(r"nginx/(\S+)", said("nginx", "-v")), first(r"wrk (\S+)", said("wrk", "-v"))
+    return (
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}; {model}, {os.cpu_count()} logical processors, {memory:.0f} GiB; "
+        f"Linux {platform.release()}, {system}; load over the last 15 minutes {busy:.1f} per processor, that of the measuring "
+        f"included. token-provider {ours}, {rust}; Node {said('node', '--version')}, Express {express}, "
+        f"@here/olp-sdk-authentication {sdk}; nginx {nginx}; wrk {wrk}."
+    )

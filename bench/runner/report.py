@@ -1,10 +1,10 @@
-"""What was measured, as Markdown with plots."""
+"""What was measured, as Markdown."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
-class Bar:
+class Target:
     """What a figure should come to."""
 
     what: str
@@ -12,20 +12,24 @@ class Bar:
     measured: str
     is_met: bool
 
+    @classmethod
+    def at_most(cls, what, limit, value, shown, wanted=None):
+        return cls(what, f"≤ {wanted or limit}", shown, value <= limit)
+
+    @classmethod
+    def at_least(cls, what, limit, value, shown):
+        return cls(what, f"≥ {limit}", shown, value >= limit)
+
 
 @dataclass
 class Section:
     """One figure."""
 
-    name: str
     title: str
     text: str
     head: list
     rows: list
-    bars: list = field(default_factory=list)
-    # File name without its ending → SVG.
-    plots: dict = field(default_factory=dict)
-    after: str = ""
+    targets: list = field(default_factory=list)
 
 
 def table(head, rows):
@@ -33,29 +37,19 @@ def table(head, rows):
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def bars(sections):
+def targets(sections):
     rows = [
-        [bar.what, bar.wanted, bar.measured, "yes" if bar.is_met else "**no**"]
+        [target.what, target.wanted, target.measured, "yes" if target.is_met else "**no**"]
         for section in sections
-        for bar in section.bars
+        for target in section.targets
     ]
-    return table(["", "bar", "measured", "met"], rows) if rows else ""
+    return table(["", "target", "measured", "met"], rows)
 
 
-def section_text(section, plots):
-    parts = [f"## {section.title}", section.text, table(section.head, section.rows)]
-    parts += [f"![{section.title}]({plots}/{file}.svg)" for file in section.plots]
-    return "\n\n".join([*parts, *filter(None, [section.after])])
-
-
-def write(folder, intro, machine, sections):
-    plots = folder / "plots"
-    plots.mkdir(parents=True, exist_ok=True)
+def write(file, intro, machine, sections):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    parts = [intro, targets(sections)]
     for section in sections:
-        for name, svg in section.plots.items():
-            (plots / f"{name}.svg").write_text(svg)
-    parts = [intro, bars(sections), *(section_text(section, "plots") for section in sections)]
-    parts += ["## The machine, and what ran on it", table(["", ""], machine)]
-    file = folder / "RESULTS.md"
-    file.write_text("\n\n".join(filter(None, parts)) + "\n")
-    return file
+        parts += [f"## {section.title}", section.text, table(section.head, section.rows)]
+    parts += ["## The machine", machine]
+    file.write_text("\n\n".join(parts) + "\n")

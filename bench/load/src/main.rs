@@ -1,10 +1,9 @@
-//! What `bench/run` needs beside the contenders: a floor, an issuer, and clients that wrk is not.
+//! What `bench/run` needs beside the contenders: hyper alone, an issuer, and clients that wrk is not.
 //!
 //! `load COMMAND ARGUMENTS…`; each prints one line of JSON to stdout when it has something to say. `bench/run` is the
 //! only user, so there are no options and no defaults.
 
 mod burst;
-mod floor;
 mod http;
 mod hyper_alone;
 mod idle;
@@ -17,8 +16,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 const USAGE: &str = "usage:
-    load floor ANSWER-FILE                       answers every request with the bytes of a file
-    load hyper ANSWER-FILE                       the same, with the HTTP library that token-provider uses
+    load hyper ANSWER-FILE                       answers every request with the answer of a file, by the library that token-provider uses
     load issuer TOKEN-LENGTH EXPIRES-IN DELAY-MS answers token requests; GET /count says how many there were
     load burst PORT PATH CONNECTIONS             that many clients, each with one request, all at once
     load idle PORT PATH CONNECTIONS              one request on each connection, which then stays open until stdin ends
@@ -42,7 +40,6 @@ async fn main() -> ExitCode {
 async fn run(arguments: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *arguments.as_slice() {
-        ["floor", file] => floor::run(std::fs::read(file)?).await,
         ["hyper", file] => hyper_alone::run(&std::fs::read(file)?).await,
         ["issuer", length, expires_in, delay] => {
             issuer::run(number(length)?, number(expires_in)?, number(delay)?).await

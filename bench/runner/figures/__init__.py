@@ -1,5 +1,5 @@
-"""One module for each figure: its NAME and TITLE, about how many seconds it takes, and how it is measured."""
+"""One module for each figure: its NAME and TITLE, and how it is measured."""
 
-from figures import burst, cached, features, library, memory, refresh, start, tls
+from figures import burst, connections, handout, memory, refresh, start
 
-ALL = [cached, features, tls, start, memory, burst, refresh, library]
+ALL = [handout, connections, start, memory, burst, refresh]
