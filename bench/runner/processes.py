@@ -13,7 +13,7 @@ import urllib.request
 # Below those that the system gives out by itself (on Linux from 32768): nobody else is given one of these.
 PORTS = range(20_000, 32_000)
 TICKS = os.sysconf("SC_CLK_TCK")
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 
 class Failure(Exception):
@@ -64,9 +64,9 @@ class Process:
             total += int(line.split()[1]) * 1024
         return total
 
-    def json_line(self, patience=PATIENCE):
+    def json_line(self, timeout=TIMEOUT):
         """The next line that it prints, which is JSON."""
-        if not select.select([self.child.stdout], [], [], patience)[0]:
+        if not select.select([self.child.stdout], [], [], timeout)[0]:
             raise Failure(f"{self.args} said nothing")
         line = self.child.stdout.readline()
         if not line:
@@ -88,7 +88,7 @@ class Process:
         if self.child.poll() is None:
             self.child.terminate()
         try:
-            self.child.wait(PATIENCE)
+            self.child.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
@@ -109,13 +109,13 @@ def fetch(url, headers=(), context=None):
     if context:
         handlers.append(urllib.request.HTTPSHandler(context=context))
     request = urllib.request.Request(url, headers=dict(headers))
-    with urllib.request.build_opener(*handlers).open(request, timeout=PATIENCE) as answer:
+    with urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT) as answer:
         return answer.status, answer.headers, answer.read()
 
 
 def wait_for(process, url, headers=(), context=None):
     """Returns the body of the first answer."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while True:
         process.expect_running()
         try:

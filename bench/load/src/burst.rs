@@ -1,4 +1,4 @@
-//! A crowd that asks all at once, each on a connection of its own.
+//! A crowd that asks all at once, each on a separate connection.
 //!
 //! The connections are opened before that, some at a time: a system whose accept queue is full has clients try again
 //! after a second or more, and that would draw the crowd apart.

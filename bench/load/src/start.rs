@@ -11,7 +11,7 @@ use crate::http::Connection;
 
 /// Short against what is measured, and long enough to leave the processors to the program.
 const PAUSE: Duration = Duration::from_micros(200);
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 pub async fn run(port: u16, path: &str, program: &str, arguments: &[&str]) -> Result<()> {
     let mut command = Command::new(program);
@@ -27,7 +27,7 @@ pub async fn run(port: u16, path: &str, program: &str, arguments: &[&str]) -> Re
             child.kill().await?;
             return Ok(());
         }
-        if began.elapsed() > PATIENCE {
+        if began.elapsed() > TIME_LIMIT {
             return Err("no token came".into());
         }
         // Tokio's timer goes by whole milliseconds.
