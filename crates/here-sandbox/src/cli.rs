@@ -1,5 +1,5 @@
-//! The command: its options, where it listens, and the credential file that it writes. For this crate's own program, and
-//! for others that have the account as one of their commands.
+//! The command: its options, where it listens, and the credential file that it writes. For this crate's program, and for
+//! programs that run the account as one of their commands.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -52,12 +52,12 @@ pub enum RunError {
     /// The options ask for what the account refuses.
     #[error("{0}")]
     Usage(String),
-    /// The system said no.
+    /// The operating system refused.
     #[error("{what}")]
     System {
         /// What was tried.
         what: String,
-        /// What the system said.
+        /// Its error.
         source: io::Error,
     },
 }
@@ -126,7 +126,7 @@ impl Listen {
         Ok((listeners, SocketAddr::new(self.callable_address(), port)))
     }
 
-    /// Returns an address at which this machine can call what is bound: "all addresses" is none that can be called.
+    /// Returns an address at which this machine can call the account: "all addresses" is not one.
     fn callable_address(self) -> IpAddr {
         match self.address {
             None | Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => Ipv4Addr::LOCALHOST.into(),

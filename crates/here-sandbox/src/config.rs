@@ -1,4 +1,4 @@
-//! What a sandbox is made from: its first access key and its clock.
+//! The settings of a sandbox: its first access key and its clock.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::random;
 use crate::token::APP_ID;
 
-/// The make-up of a [`Sandbox`](crate::Sandbox).
+/// The settings of a [`Sandbox`](crate::Sandbox).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SandboxConfig {

@@ -153,7 +153,7 @@ impl Fault {
         Self { retry_after: Some(retry_after), ..self }.checked()
     }
 
-    /// Replaces the body. Without a status of its own the answer is 200.
+    /// Replaces the body. The status is 200 unless the fault sets one.
     pub fn with_body(self, body: FaultBody) -> Self {
         Self { body: Some(body), ..self }
     }
@@ -196,7 +196,7 @@ impl Fault {
         Self { count: Some(count.max(1)), ..self }
     }
 
-    /// Is gone after this many seconds, whoever made it: a browser that is killed ends nothing.
+    /// Ends by itself after this many seconds: a browser that is killed cannot end it.
     pub fn with_end_after(self, seconds: u32) -> Self {
         Self { for_s: Some(seconds), ..self }
     }

@@ -1,4 +1,4 @@
-//! The route table: four groups of routes, each behind the envelope that says which faults it takes part in.
+//! The route table: four groups of routes, each in an envelope that says which faults apply to it.
 
 mod account;
 mod bearer;

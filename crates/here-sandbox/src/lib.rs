@@ -11,10 +11,10 @@
 //! | `POST /oauth2/token` | an access token for an OAuth 1.0a signed request (RFC 5849), JSON or form body |
 //! | `GET /timestamp` | the account's clock: `{"timestamp": <epoch seconds>}` |
 //! | `POST /verify/accessToken` | 204 for a token that holds, 401 for one that does not |
-//! | `/lookup/v1`, `/config/v1`, `/metadata/v1`, `/query/v1`, `/blobstore/v1` | the part of HERE's Data API that reading a versioned layer takes, over a city that is not there; open to web pages |
+//! | `/lookup/v1`, `/config/v1`, `/metadata/v1`, `/query/v1`, `/blobstore/v1` | the part of HERE's Data API that reading a versioned layer takes, over a fictional city; open to web pages |
 //! | `GET /hello` | a small protected resource, open to web pages (CORS), so that a token can be seen to work |
 //! | `GET`, `PUT`, `DELETE /sandbox/faults` | [faults](Fault) on request; loopback only |
-//! | `GET /sandbox/stats` | [what has been asked](Stats); loopback only |
+//! | `GET /sandbox/stats` | [counts of requests](Stats); loopback only |
 //!
 //! ```
 //! use here_sandbox::{Fault, Sandbox, SandboxConfig};

@@ -18,7 +18,7 @@ const SENT_WITH: &str = "sentWith=";
 
 /// How a request with an accepted signature was signed.
 ///
-/// The forms differ only for a URL that has a query of its own. HERE's C++ and JavaScript SDKs leave such a
+/// The forms differ only for a URL that has a query. HERE's C++ and JavaScript SDKs leave such a
 /// query inside the base URL, where RFC 5849 moves it to the parameters; the JavaScript SDK's own
 /// `sentWith` is a parameter in both. As these SDKs are in use as they are, their form is accepted, too.
 /// [`Stats`](crate::Stats) tell which one was used, so that a test of a new signer can insist on the RFC's.

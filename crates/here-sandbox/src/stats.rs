@@ -1,5 +1,4 @@
-//! What has been asked of the sandbox so far, for tests and for people who look for the mistake in their
-//! signer.
+//! Counts of the requests so far, for tests and for finding the mistake in a signer.
 
 use std::collections::BTreeMap;
 

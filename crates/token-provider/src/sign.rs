@@ -4,7 +4,6 @@
 //! test can say which one is wrong.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -99,18 +98,14 @@ fn signature(base_string: &str, access_key_secret: &SecretString) -> String {
 
 /// RFC 5849 §3.5.1, in the order and with the separators of HERE's Java SDK.
 fn header(parameters: &Parameters<'_>, signature: &str) -> String {
-    let mut header = String::with_capacity(256);
-    // Writing to a `String` cannot fail.
-    let _ = write!(
-        header,
+    format!(
         "OAuth oauth_consumer_key=\"{}\", oauth_signature_method=\"{SIGNATURE_METHOD}\", oauth_signature=\"{}\", \
          oauth_timestamp=\"{}\", oauth_nonce=\"{}\", oauth_version=\"1.0\"",
         encode(parameters.access_key_id),
         encode(signature),
         parameters.timestamp,
         encode(parameters.nonce),
-    );
-    header
+    )
 }
 
 fn encode(text: &str) -> Cow<'_, str> {

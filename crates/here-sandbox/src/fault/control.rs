@@ -42,7 +42,7 @@ impl FaultControl {
         self.lock().push(fault.into());
     }
 
-    /// Puts these faults in the place of all others.
+    /// Replaces all faults with these.
     pub fn replace(&self, faults: Vec<Fault>) {
         *self.lock() = faults.into_iter().map(Entry::from).collect();
     }
@@ -52,7 +52,7 @@ impl FaultControl {
         self.lock().clear();
     }
 
-    /// Returns the faults in force, with the counts that are left.
+    /// Returns the faults in force, with their remaining counts.
     pub fn list(&self) -> Vec<Fault> {
         self.lock().iter().map(|entry| entry.fault.clone()).collect()
     }
@@ -82,7 +82,7 @@ impl FaultControl {
         skew(&self.lock())
     }
 
-    /// What is over is gone for whoever looks.
+    /// Drops faults whose time is over.
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.retain(|entry| entry.end.is_none_or(|end| Instant::now() < end));

@@ -1,4 +1,4 @@
-//! Access to what lies behind a token: `Authorization: Bearer` (RFC 6750), for any number of routes.
+//! Protects routes by a token: `Authorization: Bearer` (RFC 6750).
 
 use std::sync::Arc;
 
@@ -12,8 +12,7 @@ use crate::fault::Applied;
 use crate::problem::Refusal;
 use crate::token::TokenRefusal;
 
-/// Lets a request pass that has a good token, and gives its [`TokenClaims`](crate::TokenClaims) to the
-/// handler as an extension.
+/// Refuses a request without a valid token; gives the [`TokenClaims`](crate::TokenClaims) to the handler as an extension.
 pub(super) async fn require_token(
     State(account): State<Arc<Account>>,
     Extension(applied): Extension<Applied>,
@@ -42,7 +41,7 @@ pub(super) fn token_of(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
 }
 
-/// RFC 6750 §3: a request without a token hears what is needed, and no error code.
+/// RFC 6750 §3: a request without a token is told what is needed, without an error code.
 fn challenge(reason: Option<TokenRefusal>) -> Response {
     let (challenge, refusal) = match reason {
         None => ("Bearer realm=\"here-sandbox\"".to_owned(), Refusal::AUTHORIZATION_MISSING),

@@ -1,4 +1,4 @@
-//! The control endpoint: faults and statistics, for whoever sits at this machine and nobody else.
+//! The control endpoint: faults and statistics, for callers on this machine only.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ async fn list(State(account): State<Arc<Account>>) -> Json<Vec<Fault>> {
     Json(account.faults.list())
 }
 
-/// Takes one fault or an array of them, in the place of those in force.
+/// Takes one fault or an array of them; they replace those in force.
 async fn replace(State(account): State<Arc<Account>>, body: Result<Bytes, BytesRejection>) -> Response {
     let body = match body {
         Ok(body) => body,

@@ -1,4 +1,4 @@
-//! The resources behind a token, open to web pages of any origin: the token is what protects them. `/hello`, and the
+//! The resources that need a token, open to web pages of any origin, since the token protects them: `/hello`, and the
 //! part of HERE's Data API that reading a versioned layer takes.
 
 mod request;

@@ -1,4 +1,4 @@
-//! What every answer carries (`Date`, `X-Correlation-ID`), and the place where faults are taken and applied.
+//! Adds what every answer carries (`Date`, `X-Correlation-ID`), counts requests, and applies faults.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 /// The longest correlation id that is taken over from a request.
 const MAX_CORRELATION_ID: usize = 128;
 
-/// Which faults the routes inside take part in.
+/// Which faults apply to the routes inside.
 #[derive(Clone)]
 pub(super) struct Envelope {
     pub(super) account: Arc<Account>,

@@ -39,7 +39,7 @@ pub(super) struct Shared {
     pub(super) span: Span,
 }
 
-/// In order, so that whoever goes through them does so in the same way each time: a simulation can be repeated.
+/// Sorted, so that they are visited in the same order each time: a simulation can be repeated.
 pub(super) type Slots = BTreeMap<TokenKey, Arc<Slot>>;
 
 /// Where one kind of token is held.
