@@ -18,20 +18,19 @@ use hyper::{HeaderMap, Request};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::history::History;
+use self::metrics::Metrics;
 use crate::access::{ConnectionInfo, Cors, Rules};
 use crate::http::answer::{self, Answer, CSS, HTML, JAVASCRIPT, JSON, NO_STORE, answer};
 use crate::http::pipeline::catch_panic;
-use crate::http::request::{RequestInfo, allow};
+use crate::http::request::{PAGE, RequestInfo, allow};
 use crate::http::token::Served;
 use crate::http::{App, Service, health};
 use crate::problem::Problem;
 use crate::telemetry::{Format, OpenConnection, Process};
 
-const PAGE: &str = include_str!("admin/status.html");
+const STATUS_PAGE: &str = include_str!("admin/status.html");
 const SCRIPT: &str = include_str!("admin/status.js");
 const STYLE: &str = include_str!("admin/status.css");
-
-const READ: &str = "GET, HEAD";
 
 /// The service of the admin listener, which looks at an application.
 #[derive(Debug)]
@@ -53,53 +52,60 @@ impl Admin {
         &self,
         info: &RequestInfo,
         headers: &HeaderMap,
-        ends: &ConnectionInfo,
+        connection: &ConnectionInfo,
     ) -> Result<Answer, Problem> {
         info.admit_size()?;
         let access = self.app.access();
         let rules = access.rules();
-        let host = match rules.admit_host(headers, info.authority(), ends) {
+        let host = match rules.admit_host(headers, info.authority(), connection) {
             Err(_) if health::is_probe(info, headers) => return health::probe(access, info),
             host => host?,
         };
+        let file = |content_type, content: &'static str| {
+            allow(&info.method, PAGE)?;
+            Ok(answer::page(content_type, "connect-src 'self'; img-src data:", content))
+        };
+        let admit_own_page = || {
+            Rules::admit_own_page(headers, host, connection)?;
+            allow(&info.method, PAGE)
+        };
         match info.uri.path() {
             // A link from elsewhere may lead to the page, which gives nothing away by itself.
-            "/" => file(info, HTML, PAGE),
-            "/status" if prefers(headers, "text/html", JSON) => file(info, HTML, PAGE),
-            "/status.js" => file(info, JAVASCRIPT, SCRIPT),
-            "/status.css" => file(info, CSS, STYLE),
-            path @ ("/status" | "/metrics" | "/livez" | "/readyz") => {
-                Rules::admit_own_page(headers, host, ends)?;
-                allow(&info.method, READ)?;
-                self.figures(path, headers).await
+            "/" => file(HTML, STATUS_PAGE),
+            "/status" if prefers(headers, "text/html", JSON) => file(HTML, STATUS_PAGE),
+            "/status.js" => file(JAVASCRIPT, SCRIPT),
+            "/status.css" => file(CSS, STYLE),
+            "/status" => {
+                admit_own_page()?;
+                Ok(answer::json(NO_STORE, &status::json(&self.app, &self.history, look().await)))
             }
-            _ => Err(Problem::not_found()),
-        }
-    }
-
-    async fn figures(&self, path: &str, headers: &HeaderMap) -> Result<Answer, Problem> {
-        match path {
-            "/status" => Ok(answer::json(NO_STORE, &status::json(&self.app, &self.history, look().await))),
             "/metrics" => {
+                admit_own_page()?;
                 let is_open = prefers(headers, "application/openmetrics-text", "text/plain");
                 let format = if is_open { Format::OpenMetrics } else { Format::Prometheus };
-                let page = metrics::page(&self.app, format, look().await);
-                Ok(answer(format.content_type(), NO_STORE, page))
+                let metrics = Metrics { app: Arc::clone(&self.app), process: look().await };
+                Ok(answer(format.content_type(), NO_STORE, format.page(metrics)))
             }
-            "/livez" => Ok(health::live()),
-            _ => health::ready(self.app.access()).await,
+            "/livez" => admit_own_page().map(|()| health::live()),
+            "/readyz" => {
+                admit_own_page()?;
+                health::ready(access).await
+            }
+            _ => Err(Problem::not_found()),
         }
     }
 }
 
 impl Service for Admin {
-    async fn answer<B>(&self, request: Request<B>, ends: &ConnectionInfo) -> Answer
+    async fn answer<B>(&self, request: Request<B>, connection: &ConnectionInfo) -> Answer
     where
         B: Body<Data = Bytes> + Send,
     {
-        let (info, headers, _body) = RequestInfo::take(request, None);
-        let answer = catch_panic(&info, self.handle(&info, &headers, ends)).await;
-        self.app.conclude(&info, ends, &Cors::None, answer.map(Served::from))
+        let (info, headers, body) = RequestInfo::take(request, None);
+        // Nobody reads it, and while a token is waited for, HTTP/2 would keep what comes of it.
+        drop(body);
+        let answer = catch_panic(&info, self.handle(&info, &headers, connection)).await;
+        self.app.conclude(&info, connection, &Cors::None, answer.map(Served::from))
     }
 
     fn connection(&self) -> Option<OpenConnection> {
@@ -120,12 +126,6 @@ async fn look() -> Option<Process> {
 fn prefers(headers: &HeaderMap, wanted: &str, other: &str) -> bool {
     let weight = |name| answer::weight(headers, &ACCEPT, &[name]);
     weight(wanted) > weight(other)
-}
-
-/// A part of the page, which gets its figures from this server.
-fn file(info: &RequestInfo, content_type: &'static str, content: &'static str) -> Result<Answer, Problem> {
-    allow(&info.method, READ)?;
-    Ok(answer::page(content_type, "connect-src 'self'; img-src data:", content))
 }
 
 #[cfg(test)]
@@ -164,10 +164,10 @@ mod tests {
         for inline in
             ["<style", "style=", " onclick", " onload", "javascript:", "https://", "http://", "onerror"]
         {
-            assert!(!PAGE.contains(inline), "{inline}");
+            assert!(!STATUS_PAGE.contains(inline), "{inline}");
         }
-        assert_eq!(PAGE.matches("<script").count(), 1);
-        assert!(PAGE.contains(r#"<script type="module" src="/status.js"></script>"#));
+        assert_eq!(STATUS_PAGE.matches("<script").count(), 1);
+        assert!(STATUS_PAGE.contains(r#"<script type="module" src="/status.js"></script>"#));
         assert!(!SCRIPT.contains("innerHTML"), "what callers are called could be markup");
     }
 }

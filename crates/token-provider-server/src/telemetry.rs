@@ -16,11 +16,13 @@ mod trace;
 mod writer;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+
+use token_provider::{Clock as _, SystemClock};
 
 use crate::reason::{Method, Outcome, Rule};
 
@@ -28,7 +30,7 @@ use self::audit::{Audit, Event};
 use self::flood::Flood;
 
 pub use self::config::ConfigStatus;
-pub use self::exposition::{Exposition, Format, Kind};
+pub use self::exposition::{Format, NO_LABELS, Page, Seconds};
 pub use self::issuer::{MeteredIssuer, endpoint_of};
 pub use self::log::{LastLines, init, lines_lost, report_panics, set_level};
 pub use self::process::Process;
@@ -36,7 +38,7 @@ pub use self::time::rfc_3339;
 pub use self::trace::{TraceParent, Waiting};
 
 /// Returns when the certificate of the listeners expires.
-type Expiry = Box<dyn Fn() -> Option<SystemTime> + Send + Sync>;
+pub type Expiry = Box<dyn Fn() -> Option<SystemTime> + Send + Sync>;
 
 /// A connection that counts as open until it is dropped.
 pub type OpenConnection = Arc<()>;
@@ -44,14 +46,17 @@ pub type OpenConnection = Arc<()>;
 /// The figures of a running server that belong to no profile, and its audit trail.
 #[derive(Default)]
 pub struct Telemetry {
-    audit: Option<Audit>,
+    /// When the process was started, since the epoch.
+    pub started: Duration,
+    /// The audit trail, if there is one.
+    pub audit: Option<Audit>,
+    /// The state of the configuration file.
+    pub config: ArcSwap<ConfigStatus>,
     refusals: [Refusals; Rule::ALL.len()],
     failures: Refusals,
     limited: [AtomicU64; Method::ALL.len()],
     connections: OpenConnection,
-    certificate: OnceLock<Expiry>,
-    /// The state of the configuration file.
-    pub config: ArcSwap<ConfigStatus>,
+    certificate: Option<Expiry>,
 }
 
 /// Refusals of one kind.
@@ -62,14 +67,9 @@ struct Refusals {
 }
 
 impl Telemetry {
-    /// Starts with an audit trail, or without one.
-    pub fn new(audit: Option<Audit>) -> Self {
-        Self { audit, ..Self::default() }
-    }
-
-    /// Returns the audit trail, if there is one.
-    pub fn audit(&self) -> Option<&Audit> {
-        self.audit.as_ref()
+    /// Starts with an audit trail and a certificate, if there are any.
+    pub fn new(audit: Option<Audit>, certificate: Option<Expiry>) -> Self {
+        Self { started: SystemClock.now().wall, audit, certificate, ..Self::default() }
     }
 
     /// Counts how a request for a token ended, and writes it to the audit trail. A refusal or failure is in the log, too: as the
@@ -123,15 +123,9 @@ impl Telemetry {
         Arc::strong_count(&self.connections) - 1
     }
 
-    /// Takes what returns when the certificate expires. The first call counts.
-    pub fn watch_certificate(&self, expiry: impl Fn() -> Option<SystemTime> + Send + Sync + 'static) {
-        // There is one certificate, set up once.
-        let _ = self.certificate.set(Box::new(expiry));
-    }
-
     /// Returns when the certificate expires, since the epoch.
     pub fn certificate_expiry(&self) -> Option<Duration> {
-        self.certificate.get()?()?.duration_since(SystemTime::UNIX_EPOCH).ok()
+        self.certificate.as_ref()?()?.duration_since(SystemTime::UNIX_EPOCH).ok()
     }
 }
 

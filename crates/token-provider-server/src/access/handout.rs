@@ -75,6 +75,13 @@ pub struct ProfileStatus<'a> {
     pub rotation_problem: Option<Arc<String>>,
 }
 
+impl ProfileStatus<'_> {
+    /// Returns how permitted requests have ended: by name, and how many.
+    pub fn handouts(&self) -> [(&'static str, u64); 3] {
+        [("held", self.held), ("waited", self.waited), ("failed", self.failed)]
+    }
+}
+
 impl Permit<'_> {
     /// Returns what the token is for: its lifetime, and the scope that was asked for, by the caller or for it. Without one it
     /// is left to the credential.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::time::MissedTickBehavior;
 
 use crate::http::App;
@@ -17,36 +17,15 @@ const STEPS: usize = 120;
 
 /// All requests for tokens until now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
-    pub(super) handed_out: u64,
-    pub(super) refused: u64,
-    pub(super) failed: u64,
+struct Totals {
+    handed_out: u64,
+    refused: u64,
+    failed: u64,
 }
 
 /// The last totals, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct History(Mutex<VecDeque<Totals>>);
-
-/// Requests in each step, oldest first.
-#[derive(Debug, Serialize)]
-pub(super) struct Rates {
-    step_seconds: u64,
-    handed_out: Vec<u64>,
-    refused: Vec<u64>,
-    failed: Vec<u64>,
-}
-
-impl Totals {
-    pub(super) fn of(app: &App) -> Self {
-        let mut totals = Self::default();
-        for profile in app.access().handout().status() {
-            totals.handed_out += profile.held + profile.waited;
-            totals.failed += profile.failed;
-        }
-        totals.refused = app.telemetry().refusals().map(|(_, count)| count).sum();
-        totals
-    }
-}
 
 impl History {
     /// Samples the totals, forever.
@@ -55,7 +34,13 @@ impl History {
         steps.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             steps.tick().await;
-            self.add(Totals::of(&app));
+            let refused = app.telemetry().refusals().map(|(_, count)| count).sum();
+            let mut totals = Totals { refused, ..Totals::default() };
+            for profile in app.access().handout().status() {
+                totals.handed_out += profile.held + profile.waited;
+                totals.failed += profile.failed;
+            }
+            self.add(totals);
         }
     }
 
@@ -68,18 +53,19 @@ impl History {
         }
     }
 
-    pub(super) fn rates(&self) -> Rates {
-        let history: Vec<Totals> = self.0.lock().iter().copied().collect();
+    /// Returns how many requests there were in each step, oldest first.
+    pub(super) fn rates(&self) -> Value {
+        let history = self.0.lock();
         let steps = |of: fn(&Totals) -> u64| -> Vec<u64> {
             let pairs = history.iter().zip(history.iter().skip(1));
             pairs.map(|(before, after)| of(after).saturating_sub(of(before))).collect()
         };
-        Rates {
-            step_seconds: STEP.as_secs(),
-            handed_out: steps(|totals| totals.handed_out),
-            refused: steps(|totals| totals.refused),
-            failed: steps(|totals| totals.failed),
-        }
+        json!({
+            "step_seconds": STEP.as_secs(),
+            "handed_out": steps(|totals| totals.handed_out),
+            "refused": steps(|totals| totals.refused),
+            "failed": steps(|totals| totals.failed),
+        })
     }
 }
 
@@ -87,18 +73,21 @@ impl History {
 mod tests {
     use super::*;
 
+    fn series(rates: &Value, name: &str) -> Vec<u64> {
+        rates[name].as_array().expect("is a list").iter().filter_map(Value::as_u64).collect()
+    }
+
     #[test]
     fn rates_are_the_differences_of_the_last_ten_minutes() {
         let history = History::default();
-        assert!(history.rates().handed_out.is_empty());
+        assert!(series(&history.rates(), "handed_out").is_empty());
         for step in 0..500_u64 {
             history.add(Totals { handed_out: step * step, refused: step, failed: 7 });
         }
         let rates = history.rates();
-        assert_eq!((rates.handed_out.len(), rates.refused.len(), rates.failed.len()), (120, 120, 120));
-        assert_eq!(rates.handed_out.last(), Some(&(499 * 499 - 498 * 498)));
-        assert!(
-            rates.refused.iter().all(|count| *count == 1) && rates.failed.iter().all(|count| *count == 0)
-        );
+        let [handed_out, refused, failed] =
+            ["handed_out", "refused", "failed"].map(|name| series(&rates, name));
+        assert_eq!(handed_out.last(), Some(&(499 * 499 - 498 * 498)));
+        assert_eq!((handed_out.len(), refused, failed), (120, vec![1; 120], vec![0; 120]));
     }
 }

@@ -1,220 +1,205 @@
 //! `/metrics`: every name in one place. Values of labels come from the configuration and from code, never from callers,
 //! so that there are only so many of them.
 
+use std::fmt;
 use std::sync::Arc;
 
-use token_provider::Scope;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+use token_provider::{Scope, SlotStatus};
 
 use crate::access::ProfileStatus;
 use crate::http::App;
-use crate::telemetry::audit::Audit;
-use crate::telemetry::{self, Exposition, Format, Kind, Process};
+use crate::reason::IssuerOutcome;
+use crate::telemetry::{self, MeteredIssuer, NO_LABELS, Page, Process, Seconds, Telemetry};
 
-/// Labels of one token.
-type TokenLabels<'a> = [(&'static str, &'a str); 3];
-
-/// Returns the page.
-pub(super) fn page(app: &Arc<App>, format: Format, process: Option<Process>) -> String {
-    let app = Arc::clone(app);
-    format.page(move |page| write(page, &app, process))
+/// What the metrics are read from.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    pub(super) app: Arc<App>,
+    pub(super) process: Option<Process>,
 }
 
-fn write(page: &mut Exposition<'_>, app: &App, process: Option<Process>) {
-    let profiles: Vec<ProfileStatus<'_>> = app.access().handout().status().collect();
-    build(page);
-    config(page, app);
-    handouts(page, &profiles);
-    requests(page, app);
-    if let Some((provider, is_up)) = app.access().rules().identity_provider() {
-        page.family(
-            "token_provider_oidc_up",
-            Kind::Gauge,
-            "Whether the identity provider, when it was last asked, had keys that can be used: 1, else 0.",
-        )
-        .sample(&[("provider", provider)], u64::from(is_up));
-    }
-    issuers(page, &profiles);
-    tokens(page, &profiles);
-    if let Some(audit) = app.telemetry().audit() {
-        trail(page, audit);
-    }
-    page.family(
-        "token_provider_log_lines_lost_total",
-        Kind::Counter,
-        "Log lines lost, because too many waited for their reader or because they could not be written.",
-    )
-    .count(&[], telemetry::lines_lost());
-    if let Some(end) = app.telemetry().certificate_expiry() {
-        page.family(
-            "token_provider_certificate_expiry_timestamp_seconds",
-            Kind::Gauge,
-            "When the certificate of the listeners ends, since the Unix epoch.",
-        )
-        .sample(&[], end.as_secs());
-    }
-    if let Some(process) = process {
-        process.write(page);
+impl Collector for Metrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (page, telemetry) = (&mut Page(encoder), self.app.telemetry());
+        let profiles: Vec<_> = self.app.access().handout().status().collect();
+        page.write(
+            "token_provider_build_info",
+            "The version that runs; always 1.",
+            [(NO_LABELS, Info::new([("version", env!("CARGO_PKG_VERSION"))]))],
+        )?;
+        page.write(
+            "token_provider_config_last_reload_successful",
+            "Whether the server does what the configuration file said when it was last read: 1, else 0.",
+            [(NO_LABELS, is(telemetry.config.load().is_reloaded()))],
+        )?;
+        handouts(page, &profiles)?;
+        requests(page, telemetry)?;
+        if let Some((provider, is_up)) = self.app.access().rules().identity_provider() {
+            page.write("token_provider_oidc_up",
+                "Whether the identity provider, when it was last asked, had keys that can be used: 1, else 0.",
+                [([("provider", provider)], is(is_up))],
+            )?;
+        }
+        issuers(page, &profiles)?;
+        tokens(page, &profiles)?;
+        lines(page, telemetry)?;
+        if let Some(end) = telemetry.certificate_expiry() {
+            page.write(
+                "token_provider_certificate_expiry_timestamp_seconds",
+                "When the certificate of the listeners ends, since the Unix epoch.",
+                [(NO_LABELS, ConstGauge::new(end.as_secs()))],
+            )?;
+        }
+        self.process.map_or(Ok(()), |process| of_process(page, process, telemetry))
     }
 }
 
-fn build(page: &mut Exposition<'_>) {
-    page.family("token_provider_build_info", Kind::Info, "The version that runs; always 1.")
-        .info(&[("version", env!("CARGO_PKG_VERSION"))]);
+fn is(state: bool) -> ConstGauge<u64> {
+    ConstGauge::new(state.into())
 }
 
-fn config(page: &mut Exposition<'_>, app: &App) {
-    page.family(
-        "token_provider_config_last_reload_successful",
-        Kind::Gauge,
-        "Whether the server does what the configuration file said when it was last read: 1, else 0.",
-    )
-    .sample(&[], u64::from(app.telemetry().config.load().is_reloaded()));
-}
-
-fn handouts(page: &mut Exposition<'_>, profiles: &[ProfileStatus<'_>]) {
-    let mut handouts = page.family(
+fn handouts(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result {
+    page.write(
         "token_provider_handouts_total",
-        Kind::Counter,
         "Permitted requests for tokens: with one that was held, with one that was waited for, or with none.",
-    );
-    for profile in profiles {
-        let outcomes = [("held", profile.held), ("waited", profile.waited), ("failed", profile.failed)];
-        for (outcome, count) in outcomes {
-            handouts.count(&[("profile", profile.name), ("outcome", outcome)], count);
-        }
-    }
-    let mut ready = page.family(
+        profiles.iter().flat_map(|profile| {
+            let labels = |outcome| [("profile", profile.name), ("outcome", outcome)];
+            profile.handouts().map(|(outcome, count)| (labels(outcome), ConstCounter::new(count)))
+        }),
+    )?;
+    page.write(
         "token_provider_profile_ready",
-        Kind::Gauge,
         "Whether tokens that callers ask for can be handed out: 1, else 0.",
-    );
-    for profile in profiles {
-        ready.sample(&[("profile", profile.name)], u64::from(profile.is_ready));
-    }
-    let mut rotated = page.family(
+        profiles.iter().map(|profile| ([("profile", profile.name)], is(profile.is_ready))),
+    )?;
+    page.write(
         "token_provider_credential_last_rotation_successful",
-        Kind::Gauge,
         "Whether the credential in use is the one that its file holds: 1, else 0.",
-    );
-    for profile in profiles {
-        rotated.sample(&[("profile", profile.name)], u64::from(profile.rotation_problem.is_none()));
-    }
+        profiles.iter().map(|profile| ([("profile", profile.name)], is(profile.rotation_problem.is_none()))),
+    )
 }
 
-fn requests(page: &mut Exposition<'_>, app: &App) {
-    let telemetry = app.telemetry();
-    let mut refusals =
-        page.family("token_provider_refusals_total", Kind::Counter, "Requests that a rule refused.");
-    for (rule, count) in telemetry.refusals() {
-        refusals.count(&[("rule", rule.as_str())], count);
-    }
-    let mut limited = page.family(
+fn requests(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
+    page.write(
+        "token_provider_refusals_total",
+        "Requests that a rule refused.",
+        telemetry.refusals().map(|(rule, count)| ([("rule", rule.as_str())], ConstCounter::new(count))),
+    )?;
+    page.write(
         "token_provider_callers_limited_total",
-        Kind::Counter,
         "Requests refused for coming too often, by how the caller had shown who it is.",
-    );
-    for (method, count) in telemetry.limited() {
-        limited.count(&[("method", method.as_str())], count);
-    }
-    page.family("token_provider_connections_open", Kind::Gauge, "Connections of callers that are open.")
-        .sample(&[], telemetry.connections());
+        telemetry.limited().map(|(method, count)| ([("method", method.as_str())], ConstCounter::new(count))),
+    )?;
+    page.write(
+        "token_provider_connections_open",
+        "Connections of callers that are open.",
+        [(NO_LABELS, ConstGauge::new(telemetry.connections()))],
+    )
 }
 
-fn issuers(page: &mut Exposition<'_>, profiles: &[ProfileStatus<'_>]) {
-    let issuers = || profiles.iter().filter_map(|profile| Some((profile.name, profile.issuer?)));
-    let mut requests = page.family(
+fn issuers(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result {
+    let issuers: Vec<([(&str, &str); 1], &MeteredIssuer)> =
+        profiles.iter().filter_map(|profile| Some(([("profile", profile.name)], profile.issuer?))).collect();
+    page.write(
         "token_provider_issuer_requests_total",
-        Kind::Counter,
         "Requests to the issuer that have come to an end.",
-    );
-    for (profile, issuer) in issuers() {
-        for (outcome, count) in issuer.ended() {
-            requests.count(&[("profile", profile), ("outcome", outcome.as_str())], count);
-        }
-    }
-    let mut failures = page.family(
+        issuers.iter().flat_map(|([profile], issuer)| {
+            let labels = |outcome: IssuerOutcome| [*profile, ("outcome", outcome.as_str())];
+            issuer.ended().map(move |(outcome, count)| (labels(outcome), ConstCounter::new(count)))
+        }),
+    )?;
+    page.write(
         "token_provider_refresh_failures_total",
-        Kind::Counter,
         "Requests to the issuer that brought no token, whatever the reason.",
-    );
-    for (profile, issuer) in issuers() {
-        failures.count(&[("profile", profile)], issuer.failures());
-    }
-    let mut durations = page.family(
+        issuers.iter().map(|(profile, issuer)| (*profile, ConstCounter::new(issuer.failures()))),
+    )?;
+    page.write(
         "token_provider_issuer_request_duration_seconds",
-        Kind::Histogram,
         "How long requests to the issuer took.",
-    );
-    for (profile, issuer) in issuers() {
-        durations.histogram(&[("profile", profile)], &issuer.durations);
-    }
-    let mut offset = page.family(
+        issuers.iter().map(|(profile, issuer)| (*profile, issuer.durations.clone())),
+    )?;
+    page.write(
         "token_provider_clock_offset_seconds",
-        Kind::Gauge,
         "By how much HERE's clock was last seen to be ahead of ours; 0 until HERE has refused a timestamp.",
-    );
-    for (profile, issuer) in issuers() {
-        if let Some(seconds) = issuer.clock_offset() {
-            offset.sample(&[("profile", profile)], seconds);
-        }
-    }
+        issuers
+            .iter()
+            .filter_map(|(profile, issuer)| Some((*profile, ConstGauge::new(issuer.clock_offset()?)))),
+    )
 }
 
-fn token_labels<'a>(profile: &'a str, scope: &'a str, lifetime: &'a str) -> TokenLabels<'a> {
-    [("profile", profile), ("scope", scope), ("lifetime", lifetime)]
-}
-
-fn tokens(page: &mut Exposition<'_>, profiles: &[ProfileStatus<'_>]) {
-    let mut slots = Vec::new();
-    for profile in profiles {
-        for slot in &profile.tokens {
-            let scope = slot.key.scope().map_or("", Scope::as_str);
-            slots.push((profile.name, scope, slot.key.lifetime().as_secs().to_string(), slot));
-        }
-    }
-    let mut left = page.family(
+fn tokens(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result {
+    let slots: Vec<([(&str, String); 3], &SlotStatus)> = profiles
+        .iter()
+        .flat_map(|profile| profile.tokens.iter().map(|slot| (labels(profile.name, slot), slot)))
+        .collect();
+    page.write(
         "token_provider_token_left_seconds",
-        Kind::Gauge,
         "How long the held token lives on; 0 when none can be handed out.",
-    );
-    for (profile, scope, lifetime, slot) in &slots {
-        left.seconds(&token_labels(profile, scope, lifetime), slot.remaining);
-    }
-    let mut due = page.family(
+        slots.iter().map(|(labels, slot)| (&labels[..], ConstGauge::new(Seconds(slot.remaining)))),
+    )?;
+    page.write(
         "token_provider_token_due",
-        Kind::Gauge,
         "Whether the held token's successor is due: 1, else 0.",
-    );
-    for (profile, scope, lifetime, slot) in &slots {
-        due.sample(&token_labels(profile, scope, lifetime), u64::from(slot.is_due));
-    }
-    let mut failures = page.family(
+        slots.iter().map(|(labels, slot)| (&labels[..], is(slot.is_due))),
+    )?;
+    page.write(
         "token_provider_token_failures",
-        Kind::Gauge,
         "Requests for this token in a row that have failed; 0 when the last one was good.",
-    );
-    for (profile, scope, lifetime, slot) in &slots {
-        failures.sample(&token_labels(profile, scope, lifetime), slot.failures);
-    }
-    let mut backoff = page.family(
+        slots.iter().map(|(labels, slot)| (&labels[..], ConstGauge::new(slot.failures))),
+    )?;
+    let backoff = |slot: &SlotStatus| Seconds(slot.retry_in.unwrap_or_default());
+    page.write(
         "token_provider_token_backoff_seconds",
-        Kind::Gauge,
         "How long the issuer is left alone after a failure; 0 when it is not.",
-    );
-    for (profile, scope, lifetime, slot) in &slots {
-        backoff.seconds(&token_labels(profile, scope, lifetime), slot.retry_in.unwrap_or_default());
-    }
+        slots.iter().map(|(labels, slot)| (&labels[..], ConstGauge::new(backoff(slot)))),
+    )
 }
 
-fn trail(page: &mut Exposition<'_>, audit: &Audit) {
-    page.family("token_provider_audit_lines_total", Kind::Counter, "Audit lines written.")
-        .count(&[], audit.written());
-    let mut lost = page.family(
-        "token_provider_audit_lines_lost_total",
-        Kind::Counter,
-        "Audit lines lost, because too many waited or because they could not be written.",
-    );
-    for (reason, count) in audit.lost() {
-        lost.count(&[("reason", reason)], count);
+fn labels(profile: &str, slot: &SlotStatus) -> [(&'static str, String); 3] {
+    let scope = slot.key.scope().map_or("", Scope::as_str).to_owned();
+    let lifetime = slot.key.lifetime().as_secs().to_string();
+    [("profile", profile.to_owned()), ("scope", scope), ("lifetime", lifetime)]
+}
+
+fn lines(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
+    if let Some(audit) = &telemetry.audit {
+        let written = ConstCounter::new(audit.written());
+        page.write("token_provider_audit_lines_total", "Audit lines written.", [(NO_LABELS, written)])?;
+        page.write(
+            "token_provider_audit_lines_lost_total",
+            "Audit lines lost, because too many waited or because they could not be written.",
+            audit.lost().map(|(reason, count)| ([("reason", reason)], ConstCounter::new(count))),
+        )?;
     }
+    page.write(
+        "token_provider_log_lines_lost_total",
+        "Log lines lost, because too many waited for their reader or because they could not be written.",
+        [(NO_LABELS, ConstCounter::new(telemetry::lines_lost()))],
+    )
+}
+
+/// Under the names that all Prometheus clients use.
+fn of_process(page: &mut Page<'_>, process: Process, telemetry: &Telemetry) -> fmt::Result {
+    let cpu = ConstCounter::new(process.cpu.as_secs_f64());
+    page.write(
+        "process_cpu_seconds_total",
+        "Time spent on processors, user and system.",
+        [(NO_LABELS, cpu)],
+    )?;
+    let mut gauge = |name, help, value| page.write(name, help, [(NO_LABELS, ConstGauge::new(value))]);
+    gauge("process_resident_memory_bytes", "Memory in use.", process.resident_bytes)?;
+    gauge("process_virtual_memory_bytes", "Address space in use.", process.virtual_bytes)?;
+    gauge("process_threads", "Threads.", process.threads)?;
+    gauge("process_open_fds", "Open file descriptors.", process.open_files)?;
+    if let Some(limit) = process.max_files {
+        gauge("process_max_fds", "Limit of open file descriptors.", limit)?;
+    }
+    let started = ConstGauge::new(Seconds(telemetry.started));
+    let help = "Start of the process, since the Unix epoch.";
+    page.write("process_start_time_seconds", help, [(NO_LABELS, started)])
 }

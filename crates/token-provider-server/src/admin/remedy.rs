@@ -6,7 +6,7 @@ use token_provider::ErrorKind;
 pub(super) fn remedy(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::CredentialNotFound | ErrorKind::CredentialInvalid => {
-            "Mend the credential file that the message names; it is read again when it changes."
+            "Fix the credential file that the message names; it is read again when it changes."
         }
         ErrorKind::Rejected { .. } => {
             "Check the access key at the HERE portal, or download a new credentials.properties; it is taken into use \

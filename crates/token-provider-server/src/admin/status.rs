@@ -20,8 +20,8 @@ pub(super) fn json(app: &App, history: &History, process: Option<Process>) -> Va
     without_nulls(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "time": rfc_3339(now),
-        "started_at": process.map(|process| rfc_3339(process.start)),
-        "uptime_seconds": process.map(|process| now.saturating_sub(process.start).as_secs()),
+        "started_at": rfc_3339(telemetry.started),
+        "uptime_seconds": now.saturating_sub(telemetry.started).as_secs(),
         // As `/readyz` has it.
         "ready": is_ready && !app.access().is_draining(),
         "profiles": profiles.iter().map(profile).collect::<Vec<_>>(),
@@ -38,7 +38,7 @@ pub(super) fn json(app: &App, history: &History, process: Option<Process>) -> Va
             "locked": config.is_locked,
             "waiting_for_restart": config.waiting,
         },
-        "audit": telemetry.audit().map(|audit| json!({
+        "audit": telemetry.audit.as_ref().map(|audit| json!({
             "lines_written": audit.written(),
             "lines_lost": counts(audit.lost()),
         })),
@@ -50,7 +50,7 @@ pub(super) fn json(app: &App, history: &History, process: Option<Process>) -> Va
             "max_files": process.max_files,
         })),
         // The newest first, as in the audit trail.
-        "recent": telemetry.audit().map(Audit::recent).unwrap_or_default(),
+        "recent": telemetry.audit.as_ref().map(Audit::recent).unwrap_or_default(),
     }))
 }
 
@@ -65,7 +65,7 @@ fn profile(profile: &ProfileStatus<'_>) -> Value {
         "clock_offset_seconds": profile.issuer.and_then(MeteredIssuer::clock_offset),
         // Why the credential in use is not the one in its file.
         "rotation_problem": profile.rotation_problem.as_deref(),
-        "handouts": counts([("held", profile.held), ("waited", profile.waited), ("failed", profile.failed)]),
+        "handouts": counts(profile.handouts()),
         "issuer_requests": counts(ended),
         "tokens": profile.tokens.iter().map(token).collect::<Vec<_>>(),
     })

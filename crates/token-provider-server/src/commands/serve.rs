@@ -26,7 +26,7 @@ use crate::listen::{self, Limits, Listener};
 use crate::notify::Notifier;
 use crate::reload::Reloader;
 use crate::setup;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Expiry, Telemetry};
 use crate::topic::Topic;
 
 /// The longest wait for an audit trail that cannot be written.
@@ -75,10 +75,8 @@ impl Server {
         let Prepared { capacity, tls, listeners, admin, service, page, audit } = prepared;
         service.access.handout().warm();
 
-        let telemetry = Telemetry::new(audit);
-        if let Some(tls) = tls.clone() {
-            telemetry.watch_certificate(move || tls.not_after());
-        }
+        let expiry = tls.clone().map(|tls| -> Expiry { Box::new(move || tls.not_after()) });
+        let telemetry = Telemetry::new(audit, expiry);
         let app = Arc::new(App::new(service.access, page).with_telemetry(telemetry));
         let notifier = Notifier::new(&loaded.environment);
         let status = setup::listening_on(&listeners);
@@ -131,7 +129,7 @@ impl Server {
 
     fn reload(&self) {
         tracing::info!("SIGHUP: reloading configuration and credentials");
-        if let Some(audit) = self.app.telemetry().audit() {
+        if let Some(audit) = &self.app.telemetry().audit {
             audit.reopen();
         }
         // While a reload waits to begin, another one changes nothing.
@@ -154,7 +152,7 @@ impl Server {
     /// Writes the last lines of the audit trail.
     async fn flush_audit(&self) {
         let telemetry = Arc::clone(self.app.telemetry());
-        let flush = move || telemetry.audit().is_none_or(|audit| audit.flush(FLUSH_TIMEOUT));
+        let flush = move || telemetry.audit.as_ref().is_none_or(|audit| audit.flush(FLUSH_TIMEOUT));
         if !tokio::task::spawn_blocking(flush).await.unwrap_or(false) {
             tracing::error!("the last lines of the audit trail could not be written in time");
         }

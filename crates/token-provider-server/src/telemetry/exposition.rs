@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeMetric as _, MetricEncoder, NoLabelSet,
-    prometheus_text, text,
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, EncodeMetric, GaugeValueEncoder, prometheus_text,
+    text,
 };
-use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 
-pub use prometheus_client::metrics::MetricType as Kind;
+use super::issuer::BUCKETS;
+
+/// The labels of a metric that has none.
+pub const NO_LABELS: [(&str, &str); 0] = [];
 
 /// The form of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +28,11 @@ pub enum Format {
 
 /// A page of metrics in the making.
 #[derive(Debug)]
-pub struct Exposition<'a>(DescriptorEncoder<'a>);
+pub struct Page<'a>(pub DescriptorEncoder<'a>);
 
-/// One metric, whose samples follow.
+/// A span of time in a gauge: seconds, without a fraction where there is none.
 #[derive(Debug)]
-pub struct Family<'a>(MetricEncoder<'a>);
+pub struct Seconds(pub Duration);
 
 impl Format {
     /// Returns the media type.
@@ -40,119 +43,93 @@ impl Format {
         }
     }
 
-    /// Returns the page that `write` fills.
-    pub fn page(self, write: impl Fn(&mut Exposition<'_>) + Send + Sync + 'static) -> String {
+    /// Returns the page with all that there is to collect.
+    pub fn page(self, metrics: impl Collector) -> String {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Page(write)));
+        registry.register_collector(Box::new(metrics));
         let mut page = String::with_capacity(16 * 1024);
         let result = match self {
             Self::Prometheus => prometheus_text::encode(&mut page, &registry),
             Self::OpenMetrics => text::encode(&mut page, &registry),
         };
         result.expect("a String takes everything");
-        if self == Self::Prometheus { with_fractions(&page) } else { page }
-    }
-}
-
-/// Writes the bounds of buckets as `OpenMetrics` has them (1.0 and not 1): whoever goes over from one form to the other finds
-/// the same series.
-fn with_fractions(page: &str) -> String {
-    let mut text = String::with_capacity(page.len());
-    for line in page.split_inclusive('\n') {
-        match line.rsplit_once("le=\"") {
-            Some((start, bound_and_rest)) if start.ends_with(['{', ',']) => {
-                let (bound, rest) = bound_and_rest.split_once('"').expect("a label's value ends");
-                let is_whole = bound.bytes().all(|byte| byte.is_ascii_digit());
-                let fraction = if is_whole { ".0" } else { "" };
-                text.extend([start, "le=\"", bound, fraction, "\"", rest]);
-            }
-            _ => text.push_str(line),
+        match self {
+            Self::Prometheus => with_fractions(page),
+            Self::OpenMetrics => page,
         }
     }
-    text
 }
 
-struct Page<F>(F);
-
-impl<F> fmt::Debug for Page<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Page").finish_non_exhaustive()
-    }
+/// Writes the bounds of buckets as `OpenMetrics` has them, 1.0 and not 1, so that the series are the same in both forms. Each
+/// has another label before, and a quote within a label's value has a backslash.
+fn with_fractions(page: String) -> String {
+    BUCKETS.iter().fold(page, |page, bound| {
+        page.replace(&format!(",le=\"{bound}\"}}"), &format!(",le=\"{bound:?}\"}}"))
+    })
 }
 
-impl<F: Fn(&mut Exposition<'_>) + Send + Sync + 'static> Collector for Page<F> {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        (self.0)(&mut Exposition(encoder));
-        Ok(())
-    }
-}
-
-impl Exposition<'_> {
-    /// Begins a metric. `name` is whole, with the ending that its kind asks for.
-    pub fn family<'s>(&'s mut self, name: &'s str, kind: Kind, help: &str) -> Family<'s> {
+impl Page<'_> {
+    /// Writes a metric, with a value for each set of labels. `name` is whole, with the ending that its kind asks for.
+    pub fn write<L: EncodeLabelSet, M: EncodeMetric + TypedMetric>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (L, M)>,
+    ) -> fmt::Result {
         // Which the encoder adds.
-        let ending = match kind {
-            Kind::Counter => "_total",
-            Kind::Info => "_info",
+        let ending = match M::TYPE {
+            MetricType::Counter => "_total",
+            MetricType::Info => "_info",
             _ => "",
         };
         let name = name.strip_suffix(ending).expect("the name has the ending of its kind");
-        let family = self.0.encode_descriptor(name, help, None, kind);
-        Family(family.expect("a String takes everything"))
+        let mut metric = self.0.encode_descriptor(name, help, None, M::TYPE)?;
+        values.into_iter().try_for_each(|(labels, value)| value.encode(metric.encode_family(&labels)?))
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "a value is a number")]
-impl Family<'_> {
-    /// Adds a value of a gauge.
-    pub fn sample(&mut self, labels: &[(&str, &str)], value: impl EncodeGaugeValue) {
-        self.add(labels, |mut sample| sample.encode_gauge(&value));
-    }
-
-    /// Adds a value of a counter.
-    pub fn count(&mut self, labels: &[(&str, &str)], value: impl EncodeCounterValue) {
-        self.add(labels, |mut sample| sample.encode_counter::<NoLabelSet, _, u64>(&value, None));
-    }
-
-    /// Adds a span of time to a gauge, in seconds.
-    pub fn seconds(&mut self, labels: &[(&str, &str)], span: Duration) {
-        if span.subsec_nanos() == 0 {
-            self.sample(labels, span.as_secs());
+impl EncodeGaugeValue for Seconds {
+    fn encode(&self, encoder: &mut GaugeValueEncoder<'_>) -> fmt::Result {
+        if self.0.subsec_nanos() == 0 {
+            EncodeGaugeValue::encode(&self.0.as_secs(), encoder)
         } else {
-            self.sample(labels, span.as_secs_f64());
+            EncodeGaugeValue::encode(&self.0.as_secs_f64(), encoder)
         }
-    }
-
-    /// Adds what is told by labels alone.
-    pub fn info(&mut self, labels: &[(&str, &str)]) {
-        self.0.encode_info(&labels).expect("a String takes everything");
-    }
-
-    /// Adds all of a histogram.
-    pub fn histogram(&mut self, labels: &[(&str, &str)], histogram: &Histogram) {
-        self.add(labels, |sample| histogram.encode(sample));
-    }
-
-    fn add(&mut self, labels: &[(&str, &str)], write: impl FnOnce(MetricEncoder<'_>) -> fmt::Result) {
-        self.0.encode_family(&labels).and_then(write).expect("a String takes everything");
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::metrics::counter::ConstCounter;
+    use prometheus_client::metrics::gauge::ConstGauge;
+    use prometheus_client::metrics::histogram::Histogram;
+    use prometheus_client::metrics::info::Info;
+
     use super::*;
+
+    #[derive(Debug)]
+    struct Things(Histogram);
+
+    impl Collector for Things {
+        fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+            let mut page = Page(encoder);
+            let counts = [(vec![], 3_u64), (vec![("a", "b\"c\\d\ne"), ("f", ",le=\"1\"}")], 4)];
+            let counts = counts.map(|(labels, count)| (labels, ConstCounter::new(count)));
+            page.write("x_things_total", "Things.", counts)?;
+            let version = Info::new([("version", "1")]);
+            page.write("x_build_info", "Build.", [(NO_LABELS, version)])?;
+            let left = ConstGauge::new(Seconds(Duration::from_millis(1500)));
+            page.write("x_left_seconds", "Left.", [(NO_LABELS, left)])?;
+            let due = ConstGauge::new(Seconds(Duration::from_secs(15)));
+            page.write("x_due_seconds", "Due.", [(NO_LABELS, due)])?;
+            page.write("x_took_seconds", "Took.", [([("p", "q")], self.0.clone())])
+        }
+    }
 
     fn page(format: Format) -> String {
         let histogram = Histogram::new([0.5, 1.0]);
         histogram.observe(0.7);
-        format.page(move |page| {
-            let mut family = page.family("x_things_total", Kind::Counter, "Things.");
-            family.count(&[], 3_u64);
-            family.count(&[("a", "b\"c\\d\ne"), ("f", "")], 4_u64);
-            page.family("x_build_info", Kind::Info, "Build.").info(&[("version", "1")]);
-            page.family("x_left_seconds", Kind::Gauge, "Left.").seconds(&[], Duration::from_millis(1500));
-            page.family("x_took_seconds", Kind::Histogram, "Took.").histogram(&[("p", "q")], &histogram);
-        })
+        format.page(Things(histogram))
     }
 
     #[test]
@@ -160,9 +137,9 @@ mod tests {
         let page = page(Format::Prometheus);
         let start = "# HELP x_things_total Things.\n# TYPE x_things_total counter\nx_things_total 3\n";
         assert!(page.starts_with(start), "{page}");
-        assert!(page.contains("x_things_total{a=\"b\\\"c\\\\d\\ne\",f=\"\"} 4\n"), "{page}");
+        assert!(page.contains("x_things_total{a=\"b\\\"c\\\\d\\ne\",f=\",le=\\\"1\\\"}\"} 4\n"), "{page}");
         assert!(page.contains("# TYPE x_build_info gauge\nx_build_info{version=\"1\"} 1\n"), "{page}");
-        assert!(page.contains("\nx_left_seconds 1.5\n"), "{page}");
+        assert!(page.contains("\nx_left_seconds 1.5\n") && page.contains("\nx_due_seconds 15\n"), "{page}");
         assert!(!page.contains("EOF"));
     }
 

@@ -162,10 +162,11 @@ impl fmt::Debug for MeteredIssuer {
 mod tests {
     use std::time::Duration;
 
+    use prometheus_client::encoding::prometheus_text;
+    use prometheus_client::registry::Registry;
     use token_provider::Issued;
 
     use super::*;
-    use crate::telemetry::{Format, Kind};
 
     #[derive(Debug)]
     struct Scripted(Option<ErrorKind>);
@@ -208,9 +209,10 @@ mod tests {
             assert_eq!(issuer.issue(&key).await.is_ok(), kind.is_none());
             assert_eq!(ended(&issuer), [(expected, 1)]);
             assert_eq!(issuer.failures(), u64::from(kind.is_some()));
-            let durations = issuer.durations.clone();
-            let page = Format::Prometheus
-                .page(move |page| page.family("x", Kind::Histogram, "X.").histogram(&[], &durations));
+            let mut registry = Registry::default();
+            registry.register("x", "X.", issuer.durations.clone());
+            let mut page = String::new();
+            prometheus_text::encode(&mut page, &registry).expect("a String takes everything");
             assert!(page.contains("\nx_sum 0.3\nx_count 1\n"), "{page}");
         }
     }

@@ -3,9 +3,20 @@
 mod metrics;
 mod status;
 
+use std::future::pending;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http_body_util::Full;
+use hyper::Request;
 use rustix::process::Signal;
+use token_provider::{Issue, IssueFuture, TokenKey, TokenProvider};
+use token_provider_server::parts::Admin;
+use token_provider_server::parts::access::ConnectionInfo;
+use token_provider_server::parts::http::Service as _;
 use tokio::time::Instant;
 
 use super::support::program::Folder;
@@ -49,6 +60,39 @@ async fn people_get_a_page_and_programs_json() {
         assert_eq!(get(admin, target).await.header("content-type"), Some(media_type));
     }
     assert_eq!(get(admin, "/status").await.header("content-type"), Some("application/json"), "curl's */*");
+}
+
+/// An issuer that never answers.
+#[derive(Debug)]
+struct Hanging;
+
+impl Issue for Hanging {
+    fn issue<'a>(&'a self, _key: &'a TokenKey) -> IssueFuture<'a> {
+        Box::pin(pending())
+    }
+}
+
+/// A body's content that notes its end.
+struct Content(#[expect(dead_code, reason = "it is there to be dropped")] Arc<()>);
+
+impl AsRef<[u8]> for Content {
+    fn as_ref(&self) -> &[u8] {
+        b"content"
+    }
+}
+
+#[tokio::test]
+async fn body_is_dropped_before_the_answer_is_waited_for() {
+    let provider = TokenProvider::builder(Hanging).build();
+    let server = Setup::default().config(CONFIG).provider(provider).start().await;
+    let admin = Admin::start(Arc::clone(&server.app));
+    let content = Arc::new(());
+    let body = Full::new(Bytes::from_owner(Content(Arc::clone(&content))));
+    let request = Request::get("/readyz").header("Host", "localhost").body(body).expect("is well-formed");
+    let connection = ConnectionInfo::default();
+    let mut answer = pin!(admin.answer(request, &connection));
+    assert!(answer.as_mut().now_or_never().is_none(), "there is no token yet");
+    assert_eq!(Arc::strong_count(&content), 1);
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ impl Server {
 
     /// Ends the audit trail, and returns all of its lines.
     pub(crate) fn audit_lines(&self, trail: &Path) -> Vec<Value> {
-        let audit = self.app.telemetry().audit().expect("leaves a trail");
+        let audit = self.app.telemetry().audit.as_ref().expect("leaves a trail");
         assert!(audit.flush(PATIENCE), "all lines are written");
         let text = std::fs::read_to_string(trail).expect("can be read");
         text.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect()
@@ -144,7 +144,7 @@ impl Setup {
         let trail = self.trail.map_or(AuditConfig::Off, AuditConfig::File);
         let audit = Audit::start(&trail, config.admin.is_some()).expect("can be opened");
         let access = token_provider_server::parts::access::Access::start(&config, handout);
-        let app = App::new(access, Page::Plain).with_telemetry(Telemetry::new(audit));
+        let app = App::new(access, Page::Plain).with_telemetry(Telemetry::new(audit, None));
         let app = Arc::new(app);
         let shutdown = CancellationToken::new();
         let until = shutdown.clone().cancelled_owned();
