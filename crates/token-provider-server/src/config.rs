@@ -6,7 +6,6 @@
 mod access;
 mod cors;
 mod hint;
-mod loaded;
 mod log;
 mod overrides;
 mod policy;
@@ -17,10 +16,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::access::{AccessConfig, ApiKeyConfig, MtlsConfig, OidcConfig, SubjectName, TrustedProxyConfig};
-pub use self::loaded::LoadedConfig;
 pub use self::log::{AuditConfig, LogConfig, LogFormat, LogLevel};
 pub use self::overrides::{FileOption, ListenOption, LogOptions, Overrides, SourceOptions};
-pub use self::policy::{PolicyConfig, RateConfig};
+pub use self::policy::PolicyConfig;
 pub use self::profile::{ProfileConfig, Remote, Source};
 pub(crate) use crate::settings::did_you_mean;
 pub use crate::settings::{ConfigErrors, Environment};
@@ -53,7 +51,7 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// Names under which the server is known outside, besides loopback names and its own addresses.
     pub public_hosts: Vec<PublicHost>,
-    /// The lifetimes that tokens are asked for with.
+    /// The lifetimes that tokens are requested with.
     pub lifetimes: Lifetimes,
     /// How long a server that is to stop is not ready and goes on serving.
     pub drain: Duration,
@@ -63,9 +61,9 @@ pub struct Config {
     pub profile: String,
     /// Where tokens come from, by name.
     pub profiles: BTreeMap<String, ProfileConfig>,
-    /// Which web pages may ask: those from other origins are refused.
+    /// The origins, besides the server's own, whose web pages are allowed.
     pub origins: Vec<OriginPattern>,
-    /// Which callers may ask.
+    /// Which callers are allowed.
     pub access: AccessConfig,
     /// Where metrics and status are, apart from the callers; nowhere unless this is set. A port alone is on loopback.
     pub admin: Option<Listen>,
@@ -83,7 +81,7 @@ impl Config {
     /// Finds and reads the configuration file, and lays environment and flags over it.
     ///
     /// The file is the one that `--config` or `TOKEN_PROVIDER_CONFIG` names, else `token-provider.toml` in the
-    /// working directory if nobody else can have written it, else `/etc/token-provider/config.toml`, else none.
+    /// working directory if no other user can have written it, else `/etc/token-provider/config.toml`, else none.
     ///
     /// # Errors
     ///
@@ -155,7 +153,7 @@ impl Config {
         self.listen.iter().find(is_open)
     }
 
-    /// Returns whether what goes over the network is in the clear: nobody here speaks TLS, and no proxy is known that does.
+    /// Returns whether the network sees requests in the clear: neither this server nor a trusted proxy has TLS.
     pub fn is_plain(&self) -> bool {
         self.tls.is_none() && self.access.trusted_proxy.is_none()
     }
@@ -213,6 +211,30 @@ impl Config {
     }
 }
 
+/// A configuration, and what it can be loaded from again.
+#[derive(Debug)]
+pub struct LoadedConfig {
+    /// The configuration in use.
+    pub config: Config,
+    /// The flags, which go on to beat the file.
+    pub overrides: Overrides,
+    /// The environment, which a running process keeps.
+    pub environment: Environment,
+}
+
+impl LoadedConfig {
+    /// Loads the configuration by the environment of this process.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, each problem with its place.
+    pub fn from_process(overrides: Overrides) -> Result<Self, ConfigErrors> {
+        let environment = Environment::from_process();
+        let config = Config::load(&overrides, &environment)?;
+        Ok(Self { config, overrides, environment })
+    }
+}
+
 /// The server's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsConfig {
@@ -220,7 +242,7 @@ pub struct TlsConfig {
     pub cert: PathBuf,
     /// PEM file with the certificate's private key.
     pub key: PathBuf,
-    /// PEM file with the authorities whose client certificates are taken; without it none is asked for.
+    /// PEM file with the authorities for client certificates; without it none is requested.
     pub client_ca: Option<PathBuf>,
 }
 

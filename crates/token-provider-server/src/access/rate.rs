@@ -4,14 +4,12 @@
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
-use crate::config::RateConfig;
 use crate::problem::Problem;
 
 /// After so many requests, the buckets of those who have been quiet are forgotten: memory stays bounded by traffic.
@@ -30,11 +28,7 @@ pub(super) struct Limiter<K: Hash + Eq + Clone> {
 }
 
 impl<K: Hash + Eq + Clone> Limiter<K> {
-    /// `count` in every `per`, and `burst` at once after a quiet time.
-    pub(super) fn new(rate: RateConfig) -> Self {
-        // Above one per nanosecond the interval would round down to none.
-        let interval = (rate.per / rate.count.get()).max(Duration::from_nanos(1));
-        let quota = Quota::with_period(interval).expect("is above zero").allow_burst(rate.burst);
+    pub(super) fn new(quota: Quota) -> Self {
         let buckets = RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock);
         Self { buckets, taken: AtomicU32::new(0) }
     }
@@ -64,12 +58,13 @@ pub(super) fn network_of(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
+    use std::time::Duration;
 
     use super::*;
 
-    fn rate(count: u32, per: Duration, burst: u32) -> RateConfig {
-        let non_zero = |number| NonZeroU32::new(number).expect("is not zero");
-        RateConfig { count: non_zero(count), per, burst: non_zero(burst) }
+    fn rate(count: u32, per: Duration, burst: u32) -> Quota {
+        let burst = NonZeroU32::new(burst).expect("is not zero");
+        Quota::with_period(per / count).expect("is not zero").allow_burst(burst)
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use governor::Quota;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use token_provider::{DEFAULT_LIFETIME, SystemClock, is_loopback_address};
@@ -19,7 +20,7 @@ use super::mtls::Mtls;
 use super::policy::Policy;
 use super::proxy::TrustedProxy;
 use super::rate::{Limiter, network_of};
-use crate::config::{Config, Lifetimes, OidcConfig, OriginPattern, PublicHost, RateConfig};
+use crate::config::{Config, Lifetimes, OidcConfig, OriginPattern, PublicHost};
 use crate::oidc::IdentityProvider;
 use crate::problem::Problem;
 use crate::reason::{Method, Rule};
@@ -27,11 +28,8 @@ use crate::reason::{Method, Rule};
 /// What callers without a name may ask of one address that is not loopback, unless the configuration says otherwise.
 /// A wrong credential is charged to its address as well. (A right one is let in all the same: who shares an address
 /// with somebody who guesses is not shut out.)
-const ADDRESS_RATE: RateConfig = RateConfig {
-    count: NonZeroU32::new(50).expect("is not zero"),
-    per: Duration::from_secs(1),
-    burst: NonZeroU32::new(200).expect("is not zero"),
-};
+const ADDRESS_RATE: Quota = Quota::per_second(NonZeroU32::new(50).expect("is not zero"))
+    .allow_burst(NonZeroU32::new(200).expect("is not zero"));
 
 pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 

@@ -1,4 +1,4 @@
-//! Who may ask (section `access`): the ways to authenticate, and what each caller may have.
+//! Who is allowed (section `access`): the ways to authenticate, and what each caller may have.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::values::network::ip_net;
 const NO_CALLER_IN: [HeaderName; 6] =
     [AUTHORIZATION, COOKIE, HOST, ORIGIN, PROXY_AUTHORIZATION, HeaderName::from_static("x-api-key")];
 
-/// Who may ask. Any of the configured ways lets a caller in.
+/// Who is allowed. Any of the configured ways lets a caller in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessConfig {
     /// Callers need not authenticate, wherever they are: something else protects the server.
@@ -36,7 +36,7 @@ pub struct AccessConfig {
     pub trusted_proxy: Option<TrustedProxyConfig>,
     /// Nobody is let in: a change of the file took away the last way to authenticate. Never so at the start.
     pub is_locked: bool,
-    /// Anonymous callers may ask for every profile because there are no others, and nothing else is written down.
+    /// Anonymous callers get every profile because the configuration has neither callers nor `anonymous_profiles`.
     pub has_implied_profiles: bool,
 }
 
@@ -46,7 +46,7 @@ impl AccessConfig {
         self.anonymous || !(self.has_callers() || self.is_locked)
     }
 
-    /// Returns whether somebody has decided who may ask, which a server that the network reaches needs.
+    /// Returns whether the configuration says who is allowed, as it must on a server that the network reaches.
     pub fn says_who_may_ask(&self) -> bool {
         self.anonymous || self.has_callers()
     }
@@ -110,13 +110,13 @@ pub enum SubjectName {
 pub struct TrustedProxyConfig {
     /// The proxy's own addresses. From everybody else the header is taken away.
     pub from: Vec<IpNet>,
-    /// The header with the caller's name; `None` where the proxy names nobody.
+    /// The header with the caller's name; `None` where the proxy names no callers.
     pub header: Option<HeaderName>,
     /// What such a caller may have.
     pub policy: PolicyConfig,
 }
 
-/// Reads the section. `client_ca` says whether client certificates are asked for.
+/// Reads the section. `client_ca` is whether client certificates are requested.
 pub(super) fn read(mut section: Section<'_>, known: &Known<'_>, client_ca: bool) -> AccessConfig {
     let mut access = AccessConfig {
         anonymous: section.flag("anonymous").unwrap_or(false),

@@ -1,4 +1,4 @@
-//! Which web pages may ask (section `cors`).
+//! Which web pages are allowed (section `cors`).
 
 use super::overrides::Overrides;
 use crate::settings::{List, Section};
@@ -8,7 +8,7 @@ use crate::values::origin::pattern;
 /// The flag that sets `origins`, or adds to it.
 const FLAG: &str = "--allow-origin";
 
-/// Reads the section: the origins whose pages may ask, those of loopback by default. The flags add to it on a server that only
+/// Reads the section: the origins whose pages are allowed, those of loopback by default. The flags add to it on a server that only
 /// this machine reaches, and take its place on any other. `ambient` names a way to authenticate in which the browser takes part
 /// unasked, if one is configured.
 pub(super) fn read(
@@ -35,8 +35,8 @@ pub(super) fn read(
 
 /// Pages that this machine serves over plain http, on any port: development servers.
 fn pages_of_this_machine() -> Vec<OriginPattern> {
-    let any_port = |host: &str| OriginPattern::AnyPort { scheme: "http".to_owned(), host: host.to_owned() };
-    ["localhost", "127.0.0.1", "[::1]"].map(any_port).into()
+    let rules = ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"];
+    rules.map(|rule| pattern(rule).expect("is a rule")).into()
 }
 
 fn check(origins: &[OriginPattern], ambient: Option<&str>, report: impl Fn(String)) {
@@ -47,7 +47,7 @@ fn check(origins: &[OriginPattern], ambient: Option<&str>, report: impl Fn(Strin
         report("`*` stands for every origin: list it alone".to_owned());
     }
     // Fetch lets no page read an answer that is for `*` and was requested with credentials; without this rule
-    // somebody would make the server repeat each page's origin instead, and open it to every page on the web.
+    // people would make the server repeat each page's origin instead, and open it to every page on the web.
     if let Some(ambient) = ambient {
         report(format!(
             "`*` cannot be combined with {ambient}, where browsers send credentials by themselves: list the origins"

@@ -1,9 +1,9 @@
 //! What a caller may have: the same few keys beside every way to authenticate.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
+use governor::Quota;
 use token_provider::Scope;
 
 use super::profile::ProfileConfig;
@@ -15,25 +15,14 @@ use crate::values::ttl::lifetime;
 /// What one caller, or one kind of caller, may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyConfig {
-    /// The profiles that may be asked for; where the configuration names none, the default profile alone.
+    /// The profiles that the caller may use; where the configuration names none, the default profile alone.
     pub profiles: Vec<String>,
-    /// The scopes that may be asked for; `None` for all that the profile lists.
+    /// The scopes that the caller may request; `None` for all that the profile lists.
     pub scopes: Option<Vec<Scope>>,
     /// The longest lifetime; `None` for the longest there is.
     pub max_ttl: Option<Duration>,
     /// How often; `None` for what is usual for this kind of caller.
-    pub rate: Option<RateConfig>,
-}
-
-/// A token bucket: it holds `burst`, and gains `count` in every `per`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateConfig {
-    /// How many requests.
-    pub count: NonZeroU32,
-    /// In this span.
-    pub per: Duration,
-    /// How many at once, after a quiet time; as many as `count` unless said otherwise.
-    pub burst: NonZeroU32,
+    pub rate: Option<Quota>,
 }
 
 /// What is already known of the configuration when policies are read.
@@ -75,6 +64,6 @@ pub(super) fn read(section: &mut Section<'_>, prefix: &str, known: &Known<'_>) -
     if section.is_set(&key("burst")) && !section.is_set(&key("rate")) {
         section.error(&key("burst"), format!("needs {} beside it", key("rate")));
     }
-    let rate = rate.map(|(count, per)| RateConfig { count, per, burst: burst.unwrap_or(count) });
+    let rate = rate.map(|rate| burst.map_or(rate, |burst| rate.allow_burst(burst)));
     PolicyConfig { profiles, scopes, max_ttl, rate }
 }

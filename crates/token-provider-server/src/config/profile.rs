@@ -18,7 +18,7 @@ use crate::values::unix;
 pub struct ProfileConfig {
     /// Who issues them.
     pub source: Source,
-    /// The scopes that callers may ask for; holds `scope` too.
+    /// The scopes that callers may request; holds `scope` too.
     pub scopes: Vec<Scope>,
     /// The scope of tokens for which the caller names none. It beats the one in the credential file.
     pub scope: Option<Scope>,

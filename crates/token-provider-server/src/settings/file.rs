@@ -1,4 +1,4 @@
-//! The configuration file: which one counts, and whether one that nobody has named may be obeyed.
+//! The configuration file: which one is used, and whether one that was found and not named may be trusted.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
@@ -22,9 +22,9 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// Where a configuration file may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Locations<'p> {
-    named: Option<(&'p Path, &'static str)>,
-    local: &'p Path,
-    system: &'p Path,
+    pub(crate) named: Option<(&'p Path, &'static str)>,
+    pub(crate) local: &'p Path,
+    pub(crate) system: &'p Path,
 }
 
 impl<'p> Locations<'p> {
@@ -35,13 +35,8 @@ impl<'p> Locations<'p> {
         Self { named, local: Path::new(LOCAL), system: Path::new(SYSTEM) }
     }
 
-    #[cfg(test)]
-    pub(crate) fn with_usual(self, local: &'p Path, system: &'p Path) -> Self {
-        Self { local, system, ..self }
-    }
-
-    /// Returns the file that counts. There is none only where both usual places are empty: a file that cannot be looked
-    /// at may be the one that says who may ask.
+    /// Returns the file that counts. There is none only where both usual places are empty: a file that cannot be
+    /// read may be the one that restricts access.
     pub(crate) fn find(&self) -> Result<Option<PathBuf>, ConfigErrors> {
         if let Some((path, _)) = self.named {
             return Ok(Some(path.to_owned()));
@@ -63,7 +58,7 @@ impl<'p> Locations<'p> {
         let failed = |error: io::Error| self.unreadable(path, &error);
         let is_judged = self.named.is_none() && path == self.local;
         if is_judged {
-            // Before it is opened: what a stranger put there may be a pipe that nobody writes to.
+            // Before it is opened: another user may have put a pipe there, which would block.
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or_else(|| Path::new("."));
             judge(path, "the working directory", &folder.metadata().map_err(failed)?)?;
@@ -102,8 +97,8 @@ impl<'p> Locations<'p> {
     }
 }
 
-/// Refuses what somebody else could have written: in a folder that is shared, such as `/tmp`, a stranger's file would
-/// decide who gets tokens, and which files are read and sent where.
+/// Refuses what another user could have written: in a shared folder such as `/tmp`, their file would decide who gets tokens,
+/// and which files are read and sent where.
 fn judge(path: &Path, what: &str, found: &Metadata) -> Result<(), ConfigErrors> {
     const BY_GROUP: u32 = 0o020;
     const BY_ALL: u32 = 0o002;

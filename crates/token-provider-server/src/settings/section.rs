@@ -40,10 +40,16 @@ impl<T, E: Into<ReadError>, F: Fn(&str) -> Result<T, E> + Copy> Parse<T> for F {
     }
 }
 
-/// A key's value, and where it comes from. No `Debug`: it would show what was read.
-struct Entry<'a> {
+/// A key, and where its value comes from.
+struct Key {
     place: Place,
+    /// Dotted, empty for the file as a whole.
     path: String,
+}
+
+/// A key with its value. No `Debug`: it would show what was read.
+struct Entry<'a> {
+    key: Key,
     value: Spanned<DeValue<'a>>,
     /// Whether it is the text of a variable as it stands: what the key takes decides whether it is a list, a number or a word.
     is_raw: bool,
@@ -71,13 +77,11 @@ struct Notes {
 pub(crate) struct Section<'a> {
     reading: &'a Reading<'a>,
     table: DeTable<'a>,
-    place: Place,
-    /// Dotted, empty at the top.
-    path: String,
+    key: Key,
     /// What the names of the variables of its keys begin with.
     prefix: String,
     /// The keys that were read, with the place of those that are set.
-    asked: BTreeMap<String, Option<Place>>,
+    keys: BTreeMap<String, Option<Place>>,
 }
 
 /// Reads a file's text, if there is one, and the environment. Returns what `read` has made of it, and what to warn of.
@@ -102,8 +106,8 @@ pub(crate) fn read<T>(
         }
     }
     let reading = Reading { text, variables, secrets, notes: notes.into() };
-    let place = Place::File { file, line: 0, column: None };
-    let value = read(&mut reading.section(table, place, String::new(), PREFIX.to_owned()));
+    let key = Key { place: Place::File { file, line: 0, column: None }, path: String::new() };
+    let value = read(&mut reading.section(table, key, PREFIX.to_owned()));
 
     let Notes { known, broken, mut errors } = reading.notes.into_inner();
     let mut warnings = Vec::new();
@@ -118,8 +122,8 @@ pub(crate) fn read<T>(
 }
 
 impl<'a> Reading<'a> {
-    fn section(&'a self, table: DeTable<'a>, place: Place, path: String, prefix: String) -> Section<'a> {
-        Section { reading: self, table, place, path, prefix, asked: BTreeMap::new() }
+    fn section(&'a self, table: DeTable<'a>, key: Key, prefix: String) -> Section<'a> {
+        Section { reading: self, table, key, prefix, keys: BTreeMap::new() }
     }
 
     /// Returns the place of what is at this byte of the file, or in the same variable as what is around it.
@@ -136,14 +140,14 @@ impl<'a> Section<'a> {
             let is_set =
                 self.table.contains_key(*key) || self.reading.variables.contains_key(&*self.variable(key));
             if !is_set {
-                self.report(&self.place, &self.path_of(key), format!("missing; expected {expected}"));
+                self.report(&self.key(key), format!("missing; expected {expected}"));
             }
         }
     }
 
-    /// Returns whether a key that has been asked for is set, be it wrongly.
+    /// Returns whether a key that was read is set, even to a wrong value.
     pub(crate) fn is_set(&self, key: &str) -> bool {
-        self.asked.get(key).is_some_and(Option::is_some)
+        self.keys.get(key).is_some_and(Option::is_some)
     }
 
     /// Returns the keys that are set, for tables whose keys are names. Those that a variable can spell come first, so that a
@@ -174,7 +178,7 @@ impl<'a> Section<'a> {
 
     /// Reads a list; a lone value is a list of one, and in a variable commas separate.
     pub(crate) fn list<T>(&mut self, key: &str, list: List, parse: impl Parse<T>) -> Option<Vec<T>> {
-        let Entry { place, path, value, is_raw } = self.take(key)?;
+        let Entry { key, value, is_raw } = self.take(key)?;
         let span = value.span();
         let items = match value.into_inner() {
             DeValue::Array(items) => items.into_iter().collect(),
@@ -185,25 +189,25 @@ impl<'a> Section<'a> {
                     .collect()
             }
             value @ (DeValue::String(_) | DeValue::Integer(_)) => vec![Spanned::new(span, value)],
-            other => return self.refuse(&place, &path, "a list", &other),
+            other => return self.refuse(&key, "a list", &other),
         };
         if items.is_empty() && list != List::Any {
-            self.report(&place, &path, "expected a list with at least one entry");
+            self.report(&key, "expected a list with at least one entry");
             return None;
         }
-        let items = self.items(&place, &path, items);
-        Some(items.filter_map(|item| self.parse(&item, list == List::NotEmptyNumbers, parse)).collect())
+        let numbers = list == List::NotEmptyNumbers;
+        Some(self.items(&key, items).filter_map(|item| self.parse(&item, numbers, parse)).collect())
     }
 
     /// Reads `true` or `false`.
     pub(crate) fn flag(&mut self, key: &str) -> Option<bool> {
-        let Entry { place, path, value, is_raw } = self.take(key)?;
+        let Entry { key, value, is_raw } = self.take(key)?;
         match value.into_inner() {
             DeValue::Boolean(value) => Some(value),
-            DeValue::String(text) if is_raw => self.parse_text(&place, &path, &text, |text: &str| {
-                text.parse().map_err(|_| "expected true or false")
-            }),
-            other => self.refuse(&place, &path, "true or false, without quotes", &other),
+            DeValue::String(text) if is_raw => {
+                self.parse_text(&key, &text, |text: &str| text.parse().map_err(|_| "expected true or false"))
+            }
+            other => self.refuse(&key, "true or false, without quotes", &other),
         }
     }
 
@@ -211,7 +215,7 @@ impl<'a> Section<'a> {
     /// started; one in a variable is relative to the working directory, as the shell's user expects.
     pub(crate) fn path(&mut self, key: &str) -> Option<PathBuf> {
         let path = self.text(key, path)?;
-        match self.place_of(key) {
+        match self.key(key).place {
             Place::File { file, .. } => Some(file.parent().unwrap_or_else(|| Path::new("")).join(path)),
             Place::Variable(_) | Place::Flag(_) => Some(path),
         }
@@ -222,9 +226,8 @@ impl<'a> Section<'a> {
         let prefix = format!("{}__", self.variable(key));
         let entry = self.take(key).or_else(|| {
             let first = self.reading.variables.keys().find(|name| name.starts_with(&prefix))?;
-            let place = Place::Variable((*first).to_owned());
-            let value = Spanned::new(0..0, DeValue::Table(DeTable::new()));
-            Some(Entry { place, path: self.path_of(key), value, is_raw: false })
+            let key = Key { place: Place::Variable((*first).to_owned()), path: self.path_of(key) };
+            Some(Entry { key, value: Spanned::new(0..0, DeValue::Table(DeTable::new())), is_raw: false })
         })?;
         self.enter(prefix, entry)
     }
@@ -233,25 +236,23 @@ impl<'a> Section<'a> {
     pub(crate) fn table_or_empty(&mut self, key: &str) -> Self {
         self.table(key).unwrap_or_else(|| {
             let prefix = format!("{}__", self.variable(key));
-            self.reading.section(DeTable::new(), self.place.clone(), self.path_of(key), prefix)
+            self.reading.section(DeTable::new(), self.key(key), prefix)
         })
     }
 
     /// Reads a list of tables.
     pub(crate) fn tables(&mut self, key: &str) -> Vec<Self> {
-        let Some(Entry { place, path, value, .. }) = self.take(key) else { return Vec::new() };
-        match value.into_inner() {
+        let Some(Entry { key, value, .. }) = self.take(key) else { return Vec::new() };
+        let message = match value.into_inner() {
             DeValue::Array(items) => {
-                let items = self.items(&place, &path, items);
+                let items = self.items(&key, items.into_iter().collect());
                 // The path stands for a prefix that no variable has.
-                return items.filter_map(|item| self.enter(item.path.clone(), item)).collect();
+                return items.filter_map(|item| self.enter(item.key.path.clone(), item)).collect();
             }
-            DeValue::Table(_) => {
-                let message = format!("expected a list of tables: write [[{path}]], with two brackets");
-                self.report(&place, &path, message);
-            }
-            other => drop(self.refuse::<()>(&place, &path, "a list of tables", &other)),
-        }
+            DeValue::Table(_) => format!("a list of tables: write [[{}]], with two brackets", key.path),
+            other => format!("a list of tables, not {}", kind(&other)),
+        };
+        self.report(&key, format!("expected {message}"));
         Vec::new()
     }
 
@@ -265,7 +266,7 @@ impl<'a> Section<'a> {
     ) -> Option<Vec<T>> {
         let item = |(index, value): (usize, &String)| {
             let path = if values.len() > 1 { format!("{key}[{index}]") } else { String::new() };
-            self.parse_text(&Place::Flag(flag), &path, value, parse)
+            self.parse_text(&Key { place: Place::Flag(flag), path }, value, parse)
         };
         (!values.is_empty()).then(|| values.iter().enumerate().filter_map(item).collect())
     }
@@ -277,22 +278,22 @@ impl<'a> Section<'a> {
         value: Option<&str>,
         parse: impl Parse<T>,
     ) -> Option<T> {
-        self.parse_text(&Place::Flag(flag), "", value?, parse)
+        self.parse_text(&Key { place: Place::Flag(flag), path: String::new() }, value?, parse)
     }
 
     /// Reports what is wrong with a key in the light of others.
     pub(crate) fn error(&self, key: &str, message: impl Display) {
-        self.report(&self.place_of(key), &self.path_of(key), message);
+        self.report(&self.key(key), message);
     }
 
     /// Reports what is wrong with the section as a whole.
     pub(crate) fn error_here(&self, message: impl Display) {
-        self.report(&self.place, &self.path, message);
+        self.report(&self.key, message);
     }
 
     /// Reports what is wrong with a flag in the light of others.
     pub(crate) fn error_of_flag(&self, flag: &'static str, message: impl Display) {
-        self.report(&Place::Flag(flag), "", message);
+        self.report(&Key { place: Place::Flag(flag), path: String::new() }, message);
     }
 
     /// Takes a key from its variable, which beats the file. A variable is for the first key that it can spell.
@@ -306,76 +307,70 @@ impl<'a> Section<'a> {
                 let value = if text.starts_with(['[', '{']) { DeValue::parse(text).ok() } else { None };
                 let is_raw = value.is_none();
                 let value = value.unwrap_or_else(|| Spanned::new(0..0, DeValue::String((*text).into())));
-                Some(Entry { place: Place::Variable(name), path, value, is_raw })
+                Some(Entry { key: Key { place: Place::Variable(name), path }, value, is_raw })
             }
             (None, Some((key, value))) => {
-                let place = self.reading.place(&self.place, key.span().start);
-                Some(Entry { place, path, value, is_raw: false })
+                let place = self.reading.place(&self.key.place, key.span().start);
+                Some(Entry { key: Key { place, path }, value, is_raw: false })
             }
             (None, None) => None,
         };
-        self.asked.insert(key.to_owned(), entry.as_ref().map(|entry| entry.place.clone()));
+        self.keys.insert(key.to_owned(), entry.as_ref().map(|entry| entry.key.place.clone()));
         entry
     }
 
-    /// Returns the entries of the list at this path.
-    fn items(
-        &self,
-        place: &Place,
-        path: &str,
-        items: impl IntoIterator<Item = Spanned<DeValue<'a>>>,
-    ) -> impl Iterator<Item = Entry<'a>> {
-        items.into_iter().enumerate().map(move |(index, value)| {
-            let place = self.reading.place(place, value.span().start);
-            Entry { place, path: format!("{path}[{index}]"), value, is_raw: false }
+    /// Returns the entries of a list.
+    fn items(&self, list: &Key, items: Vec<Spanned<DeValue<'a>>>) -> impl Iterator<Item = Entry<'a>> {
+        items.into_iter().enumerate().map(|(index, value)| {
+            let place = self.reading.place(&list.place, value.span().start);
+            Entry { key: Key { place, path: format!("{}[{index}]", list.path) }, value, is_raw: false }
         })
     }
 
     fn enter(&self, prefix: String, entry: Entry<'a>) -> Option<Self> {
         match entry.value.into_inner() {
-            DeValue::Table(table) => Some(self.reading.section(table, entry.place, entry.path, prefix)),
+            DeValue::Table(table) => Some(self.reading.section(table, entry.key, prefix)),
             other => {
                 self.reading.notes.borrow_mut().broken.push(prefix);
-                self.refuse(&entry.place, &entry.path, "a table", &other)
+                self.refuse(&entry.key, "a table", &other)
             }
         }
     }
 
     fn parse<T>(&self, entry: &Entry<'_>, numbers: bool, parse: impl Parse<T>) -> Option<T> {
-        let Entry { place, path, value, .. } = entry;
-        match value.get_ref() {
-            DeValue::String(text) => self.parse_text(place, path, text, parse),
+        match entry.value.get_ref() {
+            DeValue::String(text) => self.parse_text(&entry.key, text, parse),
             DeValue::Integer(number) if numbers => {
                 let decimal = i128::from_str_radix(number.as_str(), number.radix());
                 let text = decimal.map_or_else(|_| number.to_string(), |number| number.to_string());
-                self.parse_text(place, path, &text, parse)
+                self.parse_text(&entry.key, &text, parse)
             }
-            other => {
-                let expected = if numbers { "a string or a number" } else { "a string" };
-                self.refuse(place, path, expected, other)
-            }
+            other if numbers => self.refuse(&entry.key, "a string or a number", other),
+            other => self.refuse(&entry.key, "a string", other),
         }
     }
 
-    fn parse_text<T>(&self, place: &Place, path: &str, text: &str, parse: impl Parse<T>) -> Option<T> {
-        parse.parse(text).map_err(|error| self.report(place, path, error.message(text))).ok()
+    fn parse_text<T>(&self, key: &Key, text: &str, parse: impl Parse<T>) -> Option<T> {
+        parse.parse(text).map_err(|error| self.report(key, error.message(text))).ok()
     }
 
-    fn refuse<T>(&self, place: &Place, path: &str, expected: &str, found: &DeValue<'_>) -> Option<T> {
-        self.report(place, path, format!("expected {expected}, not {}", kind(found)));
+    fn refuse<T>(&self, key: &Key, expected: &str, found: &DeValue<'_>) -> Option<T> {
+        self.report(key, format!("expected {expected}, not {}", kind(found)));
         None
     }
 
-    fn report(&self, place: &Place, path: &str, message: impl Display) {
-        self.reading.notes.borrow_mut().errors.push(ConfigError::new(place.clone(), path, message));
+    fn report(&self, key: &Key, message: impl Display) {
+        self.reading.notes.borrow_mut().errors.push(ConfigError::new(key.place.clone(), &key.path, message));
     }
 
-    fn place_of(&self, key: &str) -> Place {
-        self.asked.get(key).cloned().flatten().unwrap_or_else(|| self.place.clone())
+    /// Returns a key of this section; one that is not set is in the place of the section.
+    fn key(&self, key: &str) -> Key {
+        let place = self.keys.get(key).and_then(Option::as_ref).unwrap_or(&self.key.place);
+        Key { place: place.clone(), path: self.path_of(key) }
     }
 
     fn path_of(&self, key: &str) -> String {
-        key_path(&self.path, key, self.reading.secrets)
+        key_path(&self.key.path, key, self.reading.secrets)
     }
 
     /// The variable that sets a key.
@@ -384,14 +379,14 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Reports the keys that nobody has asked for.
+/// Reports the keys that were not read.
 impl Drop for Section<'_> {
     fn drop(&mut self) {
-        let known: Vec<&str> = self.asked.keys().map(String::as_str).collect();
+        let known: Vec<&str> = self.keys.keys().map(String::as_str).collect();
         for key in self.table.keys() {
-            let place = self.reading.place(&self.place, key.span().start);
+            let place = self.reading.place(&self.key.place, key.span().start);
             let message = unknown_key(key.get_ref(), &known, self.reading.secrets);
-            self.report(&place, &self.path_of(key.get_ref()), message);
+            self.report(&Key { place, path: self.path_of(key.get_ref()) }, message);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::environment::PREFIX;
 use super::error::did_you_mean;
 
-/// How to tell that somebody has put a secret into the settings, which hold none.
+/// How to recognise a secret that was put into the settings by mistake.
 pub(crate) struct AstraySecrets {
     /// What secrets begin with that must not be shown, even where a key was expected.
     pub(crate) prefix: &'static str,

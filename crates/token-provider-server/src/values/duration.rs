@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
+use governor::Quota;
+
 /// Reads a number in decimal digits: `parse` alone would take `+5`.
 pub(crate) fn digits<T: FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
@@ -34,13 +36,15 @@ fn sum_of_units(text: &str) -> Option<u64> {
     (rest.is_empty() && !text.is_empty()).then_some(total)
 }
 
-/// Reads `10/s`, `100/m` or `1000/h`: so many, in this span.
-pub(crate) fn rate(text: &str) -> Result<(NonZeroU32, Duration), &'static str> {
-    let units = [("/s", 1), ("/m", 60), ("/h", 3600)];
-    let rate = units
-        .into_iter()
-        .find_map(|(unit, seconds)| Some((digits(text.strip_suffix(unit)?)?, Duration::from_secs(seconds))));
-    rate.ok_or("expected a rate such as \"10/s\", \"100/m\" or \"1000/h\"")
+/// Reads `10/s`, `100/m` or `1000/h`: a token bucket that gains so many in this span, and holds as many.
+pub(crate) fn rate(text: &str) -> Result<Quota, &'static str> {
+    let quota = [("/s", 1), ("/m", 60), ("/h", 3600)].into_iter().find_map(|(unit, seconds)| {
+        let count: NonZeroU32 = digits(text.strip_suffix(unit)?)?;
+        // Above one per nanosecond the interval would round down to none.
+        let interval = (Duration::from_secs(seconds) / count.get()).max(Duration::from_nanos(1));
+        Some(Quota::with_period(interval)?.allow_burst(count))
+    });
+    quota.ok_or("expected a rate such as \"10/s\", \"100/m\" or \"1000/h\"")
 }
 
 #[cfg(test)]
@@ -116,7 +120,17 @@ mod tests {
         for text in texts {
             assert!(rate(text).is_err(), "{text}");
         }
-        assert_eq!(rate("4294967295/h"), Ok((NonZeroU32::MAX, Duration::from_secs(3600))));
+        for (text, nanoseconds, burst) in [
+            ("10/s", 100_000_000, 10),
+            ("100/m", 600_000_000, 100),
+            ("1000/h", 3_600_000_000, 1000),
+            ("4294967295/h", 838, u32::MAX),
+            ("4294967295/s", 1, u32::MAX),
+        ] {
+            let quota = rate(text).unwrap();
+            assert_eq!(quota.replenish_interval(), Duration::from_nanos(nanoseconds), "{text}");
+            assert_eq!(quota.burst_size().get(), burst, "{text}");
+        }
     }
 
     proptest! {
@@ -129,8 +143,11 @@ mod tests {
 
         #[test]
         fn rates_round_trip(count in 1_u32.., unit in prop::sample::select(vec![("s", 1), ("m", 60), ("h", 3600)])) {
-            let (count_read, per) = rate(&format!("{count}/{}", unit.0)).unwrap();
-            prop_assert_eq!((count_read.get(), per.as_secs()), (count, unit.1));
+            let quota = rate(&format!("{count}/{}", unit.0)).unwrap();
+            prop_assert_eq!(quota.burst_size().get(), count);
+            let whole = quota.replenish_interval() * count;
+            // Each interval is rounded down to a nanosecond.
+            prop_assert!(whole.abs_diff(Duration::from_secs(unit.1)) <= Duration::from_nanos(count.into()));
         }
 
         #[test]

@@ -27,7 +27,7 @@ impl PublicHost {
 
     /// Returns whether the name can only be this machine.
     pub fn is_loopback(&self) -> bool {
-        is_loopback(&self.name)
+        Host::parse(&self.name).is_ok_and(|host| is_loopback_host(&host))
     }
 
     /// Returns whether the name is this address, written out.
@@ -67,7 +67,7 @@ fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
 
 /// Brings a host to its one spelling, the way browsers do. `None` for what is not one whole host, such as `*.a.b`.
 pub(crate) fn normal(host: &str) -> Option<String> {
-    // `Host::parse` would decode percent signs; nobody means one.
+    // `Host::parse` would decode percent signs, which no host has.
     if host.contains('%') {
         return None;
     }
@@ -82,11 +82,6 @@ pub(crate) fn normal(host: &str) -> Option<String> {
         }
         address => Some(address.to_string()),
     }
-}
-
-/// Returns whether a host, in its one spelling, can only be this machine.
-pub(super) fn is_loopback(host: &str) -> bool {
-    Host::parse(host).is_ok_and(|host| is_loopback_host(&host))
 }
 
 /// The address that a host in its one spelling is, unless it is a name.
@@ -182,7 +177,7 @@ mod tests {
             ("0.0.0.0", false),
             ("", false),
         ] {
-            assert_eq!(is_loopback(host), expected, "{host}");
+            assert_eq!(PublicHost::parse(host).is_some_and(|host| host.is_loopback()), expected, "{host}");
         }
     }
 

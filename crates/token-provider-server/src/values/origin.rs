@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::host::{PublicHost, is_loopback, normal};
+use super::host::{PublicHost, normal};
 
 /// A web origin in one spelling: lower case, ASCII, no trailing dot, the port written out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,13 +48,8 @@ pub enum OriginPattern {
     Any,
     /// This one.
     Exact(Origin),
-    /// `http://localhost:*`: a host of this machine, on every port.
-    AnyPort {
-        /// Lower case.
-        scheme: String,
-        /// A loopback name or address, IPv6 in brackets.
-        host: String,
-    },
+    /// `http://localhost:*`: this host of the machine's own, on every port. It has none itself.
+    AnyPort(Origin),
 }
 
 impl OriginPattern {
@@ -63,7 +58,7 @@ impl OriginPattern {
         match self {
             Self::Any => true,
             Self::Exact(exact) => exact == origin,
-            Self::AnyPort { scheme, host } => *scheme == origin.scheme && *host == origin.host.name,
+            Self::AnyPort(rule) => rule.scheme == origin.scheme && rule.host.name == origin.host.name,
         }
     }
 }
@@ -73,7 +68,7 @@ impl fmt::Display for OriginPattern {
         match self {
             Self::Any => f.write_str("*"),
             Self::Exact(origin) => origin.fmt(f),
-            Self::AnyPort { scheme, host } => write!(f, "{scheme}://{host}:*"),
+            Self::AnyPort(rule) => write!(f, "{}://{}:*", rule.scheme, rule.host),
         }
     }
 }
@@ -89,11 +84,11 @@ pub(crate) fn pattern(text: &str) -> Result<OriginPattern, &'static str> {
         );
     }
     if let Some(any_port) = text.strip_suffix(":*") {
-        let known = split_scheme(any_port).and_then(|(scheme, host)| Some((scheme, normal(host)?)));
-        return match known {
-            Some((scheme, host)) if is_loopback(&host) => Ok(OriginPattern::AnyPort { scheme, host }),
-            _ => Err("`:*` is for loopback hosts only, as in \"http://localhost:*\""),
-        };
+        let rule = split_scheme(any_port).and_then(|(scheme, host)| {
+            Some(Origin { scheme, host: PublicHost { name: normal(host)?, port: None } })
+        });
+        let rule = rule.filter(|rule| rule.host.is_loopback()).map(OriginPattern::AnyPort);
+        return rule.ok_or("`:*` is for loopback hosts only, as in \"http://localhost:*\"");
     }
     if text.contains('*') {
         return Err("expected whole origins, one by one: a pattern would also let in what others put there");

@@ -41,13 +41,16 @@ fn the_file_is_the_one_that_is_named_or_the_nearest() {
     for (overrides, environment, expected) in
         [(&flags, &named, "flag"), (&no_flags, &named, "variable"), (&no_flags, &nothing_named, "local")]
     {
-        let places =
-            Locations::new(overrides.file.config.as_deref(), environment).with_usual(&local, &system);
+        let places = Locations {
+            local: &local,
+            system: &system,
+            ..Locations::new(overrides.file.config.as_deref(), environment)
+        };
         let path = places.find().unwrap().unwrap();
         assert_eq!(path.file_name().unwrap().to_str(), Some(expected));
         assert_eq!(places.read(&path).unwrap(), expected);
     }
-    let places = Locations::new(None, &nothing_named).with_usual(&local, &system);
+    let places = Locations { local: &local, system: &system, ..Locations::new(None, &nothing_named) };
     fs::remove_file(&local).unwrap();
     assert_eq!(places.find().unwrap(), Some(system.clone()));
     assert_eq!(places.read(&system).unwrap(), "system");
@@ -68,14 +71,14 @@ fn there_is_no_file_only_where_both_usual_places_are_empty() {
     let missing = at("missing");
     for empty in [missing.clone(), at("missing/config.toml"), at("file/config.toml")] {
         for (local, system) in [(&empty, &missing), (&missing, &empty)] {
-            assert_eq!(places.with_usual(local, system).find().unwrap(), None, "{}", empty.display());
+            assert_eq!(Locations { local, system, ..places }.find().unwrap(), None, "{}", empty.display());
         }
     }
     // What the system does not let us look at may be the file that says who may ask.
     let too_long = at(&"x".repeat(300));
     for unclear in [at("loop/config.toml"), too_long] {
         for (local, system) in [(&unclear, &missing), (&missing, &unclear)] {
-            let problem = places.with_usual(local, system).find().unwrap_err().to_string();
+            let problem = Locations { local, system, ..places }.find().unwrap_err().to_string();
             assert!(
                 problem.contains("cannot read the configuration: ") && problem.contains("--config"),
                 "{problem}"
@@ -88,7 +91,7 @@ fn there_is_no_file_only_where_both_usual_places_are_empty() {
         (at("folder"), "it is a directory"),
     ] {
         for (local, system) in [(&unreadable, &missing), (&missing, &unreadable)] {
-            let places = places.with_usual(local, system);
+            let places = Locations { local, system, ..places };
             assert_eq!(places.find().unwrap().as_ref(), Some(&unreadable));
             let problem = places.read(&unreadable).unwrap_err().to_string();
             assert!(problem.contains(reason), "{problem}");
@@ -136,10 +139,9 @@ fn a_file_that_others_can_write_counts_only_where_it_is_named() {
     let read = |path: &PathBuf, named: bool| {
         let flags = if named { naming(path) } else { Overrides::default() };
         let none = Environment::default();
-        Locations::new(flags.file.config.as_deref(), &none)
-            .with_usual(path, &missing)
-            .read(path)
-            .map_err(|problem| problem.to_string())
+        let places = Locations::new(flags.file.config.as_deref(), &none);
+        let places = Locations { local: path, system: &missing, ..places };
+        places.read(path).map_err(|problem| problem.to_string())
     };
     // The group is this user's own: many systems give each user one, and let it write.
     for (of_folder, of_file, expected) in [

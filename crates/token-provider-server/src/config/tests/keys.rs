@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use governor::Quota;
 use token_provider::Scope;
 
 use super::parsed;
@@ -97,6 +98,11 @@ level = "debug"
 to = "/var/log/token-provider/audit.jsonl"
 "#;
 
+/// The milliseconds for one more request, and how many may come at once.
+fn interval_and_burst(rate: Quota) -> (u128, u32) {
+    (rate.replenish_interval().as_millis(), rate.burst_size().get())
+}
+
 fn scope(project: &str) -> Scope {
     super::scope(&format!("hrn:here:authorization::myrealm:project/{project}"))
 }
@@ -152,7 +158,7 @@ fn each_way_to_authenticate_has_its_own_policy() {
     assert_eq!(policy.profiles, ["far"]);
     assert_eq!(policy.scopes, Some(vec![scope("p1")]));
     assert_eq!(policy.max_ttl, Some(Duration::from_secs(300)));
-    assert_eq!((rate.count.get(), rate.per.as_secs(), rate.burst.get()), (1, 1, 5));
+    assert_eq!((rate.replenish_interval().as_secs(), rate.burst_size().get()), (1, 5));
 
     let [dashboard, batch] = &access.api_keys[..] else { panic!("two keys") };
     assert_eq!(dashboard.id, "dashboard");
@@ -160,7 +166,7 @@ fn each_way_to_authenticate_has_its_own_policy() {
     assert_eq!(dashboard.policy.profiles, ["maps", "far"]);
     assert_eq!(dashboard.policy.scopes, Some(vec![scope("p1")]));
     assert_eq!(dashboard.policy.max_ttl, Some(Duration::from_secs(900)));
-    assert_eq!(dashboard.policy.rate.map(|rate| (rate.count.get(), rate.burst.get())), Some((10, 20)));
+    assert_eq!(dashboard.policy.rate.map(interval_and_burst), Some((100, 20)));
     assert_eq!((&*batch.id, batch.sha256), ("batch", [0xff; 32]));
     assert_eq!(batch.policy.profiles, ["maps"], "the default profile, where none is named");
     assert_eq!((&batch.policy.scopes, batch.policy.max_ttl, batch.policy.rate), (&None, None, None));
@@ -171,12 +177,12 @@ fn each_way_to_authenticate_has_its_own_policy() {
     assert_eq!(oidc.audience, ["token-provider"]);
     assert_eq!(oidc.require["groups"], ["maps", "admins"]);
     assert_eq!(oidc.require["https://example.com/role"], ["reader"]);
-    assert_eq!(oidc.policy.rate.map(|rate| (rate.per.as_secs(), rate.burst.get())), Some((60, 7)));
+    assert_eq!(oidc.policy.rate.map(interval_and_burst), Some((600, 7)));
 
     let mtls = access.mtls.unwrap();
     let uri = SubjectName::Uri("spiffe://example.com/inspector".to_owned());
     assert_eq!(mtls.allow, [uri, SubjectName::Dns("dashboard.example.com".to_owned())]);
-    assert_eq!(mtls.policy.rate.map(|rate| (rate.per.as_secs(), rate.burst.get())), Some((3600, 8)));
+    assert_eq!(mtls.policy.rate.map(interval_and_burst), Some((3600, 8)));
 
     let proxy = access.trusted_proxy.unwrap();
     let from: Vec<String> = proxy.from.iter().map(ToString::to_string).collect();

@@ -90,7 +90,7 @@ fn variables_hold_lists_numbers_and_words() {
     let access = config.access;
     assert!(access.anonymous);
     assert_eq!(access.anonymous_policy.max_ttl.map(|ttl| ttl.as_secs()), Some(900));
-    assert_eq!(access.anonymous_policy.rate.map(|rate| rate.burst.get()), Some(6));
+    assert_eq!(access.anonymous_policy.rate.map(|rate| rate.burst_size().get()), Some(6));
     assert_eq!(access.api_keys.len(), 1);
     let oidc = access.oidc.unwrap();
     assert_eq!(oidc.audience, ["a", "b"]);
