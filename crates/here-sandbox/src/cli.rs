@@ -15,6 +15,9 @@ use crate::config::SandboxConfig;
 use crate::fault::Fault;
 use crate::sandbox::Sandbox;
 
+/// How often the system is asked for a port that is free on both addresses of `localhost`.
+const PORT_ATTEMPTS: u32 = 8;
+
 /// How the account is run.
 #[derive(Args, Debug)]
 pub struct Options {
@@ -110,6 +113,19 @@ impl Listen {
     ///
     /// Returns an error if the port cannot be bound; says what to do.
     pub async fn bind(self) -> Result<(Vec<TcpListener>, SocketAddr), RunError> {
+        let mut attempts_left = if self.port == 0 { PORT_ATTEMPTS } else { 1 };
+        loop {
+            attempts_left -= 1;
+            match self.try_bind().await {
+                // The port that the system chose is free on one address alone: it chooses again.
+                Err(RunError::System { source, .. })
+                    if attempts_left > 0 && source.kind() == io::ErrorKind::AddrInUse => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_bind(self) -> Result<(Vec<TcpListener>, SocketAddr), RunError> {
         let host = self.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let first = bind_tcp(host, self.port).await?;
         let port = first.local_addr().map_err(|source| system("a socket without an address", source))?.port();
@@ -118,8 +134,6 @@ impl Listen {
             match bind_tcp(Ipv6Addr::LOCALHOST.into(), port).await {
                 Ok(second) => listeners.push(second),
                 Err(error) if is_absent(&error) => {}
-                // The port that the system chose is free on one address alone: it chooses again.
-                Err(_taken) if self.port == 0 => return Box::pin(self.bind()).await,
                 Err(error) => return Err(error),
             }
         }

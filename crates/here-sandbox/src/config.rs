@@ -33,10 +33,13 @@ impl SandboxConfig {
     /// [`Sandbox::credentials_properties`](crate::Sandbox::credentials_properties) writes it; `None` if it is not there.
     pub fn from_credentials_properties(text: &str) -> Option<Self> {
         let value = |name: &str| {
-            let mut pairs = text.lines().filter_map(|line| line.split_once('='));
-            let (_, value) = pairs.find(|(key, _)| key.trim() == name)?;
-            // Java writes `\\=` for `=`.
-            Some(value.trim().replace('\\', "")).filter(|value| !value.is_empty())
+            let lines = text.trim_start_matches('\u{feff}').lines();
+            let mut pairs = lines.filter_map(|line| line.split_once(['=', ':']));
+            // As Java does, of a key given twice the last counts.
+            let (_, value) = pairs.rfind(|(key, _)| key.trim() == name)?;
+            let value = value.trim().trim_matches(['"', '\'']);
+            // Java writes `\=` for `=`.
+            Some(value.replace('\\', "")).filter(|value| !value.is_empty())
         };
         Some(Self::new(value("here.access.key.id")?, value("here.access.key.secret")?))
     }
@@ -113,6 +116,10 @@ mod tests {
             assert_eq!(read.access_key_id, written.access_key_id);
             assert_eq!(read.access_key_secret.expose_secret(), written.access_key_secret.expose_secret());
         }
+        let by_hand =
+            "\u{feff}here.access.key.id: a\nhere.access.key.secret = old\nhere.access.key.secret = \"b\" \n";
+        let read = SandboxConfig::from_credentials_properties(by_hand).unwrap();
+        assert_eq!((read.access_key_id.as_str(), read.access_key_secret.expose_secret()), ("a", "b"));
         let java = "here.access.key.id=a\\=\nhere.access.key.secret=b\\=\\=\n";
         let read = SandboxConfig::from_credentials_properties(java).unwrap();
         assert_eq!((read.access_key_id.as_str(), read.access_key_secret.expose_secret()), ("a=", "b=="));

@@ -29,7 +29,7 @@ const MAX_SKEW_SECONDS: i64 = 315_360_000;
 /// ```
 /// use here_sandbox::Fault;
 ///
-/// let fault: Fault = serde_json::from_str(r#"{ "status": 429, "retry_after": 2, "count": 3 }"#).unwrap();
+/// let fault: Fault = serde_json::from_str(r#"{ "status": 429, "retry_after": "2", "count": 3 }"#).unwrap();
 /// assert_eq!(fault, Fault::new().with_status(429).with_retry_after("2").with_count(3));
 /// assert!(serde_json::from_str::<Fault>(r#"{ "statuss": 429 }"#).is_err());
 /// ```
@@ -148,9 +148,7 @@ impl Fault {
     ///
     /// Panics for text that cannot be a header's value.
     pub fn with_retry_after(self, value: &str) -> Self {
-        let seconds = value.parse().map(RetryAfter::Seconds);
-        let retry_after = seconds.unwrap_or_else(|_| RetryAfter::Text(value.to_owned()));
-        Self { retry_after: Some(retry_after), ..self }.checked()
+        Self { retry_after: Some(RetryAfter::Text(value.to_owned())), ..self }.checked()
     }
 
     /// Replaces the body. The status is 200 unless the fault sets one.

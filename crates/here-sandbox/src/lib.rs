@@ -57,6 +57,7 @@
 
 mod account;
 mod base_url;
+#[cfg(unix)]
 pub mod cli;
 mod clock;
 mod config;
