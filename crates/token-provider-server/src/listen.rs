@@ -81,8 +81,10 @@ struct Connection<S> {
     server: Arc<Server<S>>,
     info: ConnectionInfo,
     shown: Option<ShownCertificate>,
+    /// Two for one of HTTP/2, and until it is known that it is none.
     permit: OwnedSemaphorePermit,
-    _share: Share,
+    /// As many: so much of what the other side's address may have.
+    shares: Vec<Share>,
     _open: Option<OpenConnection>,
 }
 
@@ -90,7 +92,9 @@ impl<S: Service> Server<S> {
     async fn accept_all(self: Arc<Self>, listener: Listener) {
         // One of HTTP/2 counts twice from the start: a head that has begun may be held in a map of 76 KiB, with a frame and a TLS
         // record that have not come to their end, before any request is there to have a permit.
-        let weight = if listener.tls().is_some() && self.limits.connections > 1 { 2 } else { 1 };
+        let Limits { connections, connections_per_peer, .. } = self.limits;
+        let weight =
+            if listener.tls().is_some() && connections.min(connections_per_peer) > 1 { 2 } else { 1 };
         let mut is_failing = false;
         loop {
             let next = async {
@@ -129,9 +133,10 @@ impl<S: Service> Server<S> {
         info: ConnectionInfo,
         permit: OwnedSemaphorePermit,
     ) {
-        let Some(share) = self.share_of(&info) else { return };
+        let shares: Option<Vec<_>> = (0..permit.num_permits()).map(|_| self.share_of(&info)).collect();
+        let Some(shares) = shares else { return };
         let (server, open) = (Arc::clone(self), self.service.connection());
-        let connection = Connection { server, info, shown: None, permit, _share: share, _open: open };
+        let connection = Connection { server, info, shown: None, permit, shares, _open: open };
         self.tasks.spawn(async move {
             match (stream, tls) {
                 // In a box: this one is large, and the others would be as large.
@@ -168,7 +173,10 @@ impl<S: Service> Connection<S> {
         let mut stream = match shaken.unwrap_or_else(|elapsed| Err(elapsed.into())) {
             // In a box: it is large, and handed on from one future to the next.
             Ok(Ok(stream)) => Box::new(stream),
-            Ok(Err(plain)) => return self.refuse_plain(plain).await,
+            Ok(Err(plain)) => {
+                self.count_once();
+                return self.refuse_plain(plain).await;
+            }
             // A scanner, or a client certificate that is not good.
             Err(error) => return failed(error.to_string()),
         };
@@ -182,9 +190,15 @@ impl<S: Service> Connection<S> {
         if session.alpn_protocol() == Some(b"h2") {
             Arc::new(self).serve_http2(stream).await;
         } else {
-            drop(self.permit.split(self.permit.num_permits() - 1));
+            self.count_once();
             self.serve_http1(stream).await;
         }
+    }
+
+    /// Has this connection count as one: it is none of HTTP/2.
+    fn count_once(&mut self) {
+        drop(self.permit.split(self.permit.num_permits() - 1));
+        self.shares.truncate(1);
     }
 
     async fn serve_http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
@@ -194,7 +208,6 @@ impl<S: Service> Connection<S> {
 
     async fn serve_http2(self: Arc<Self>, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let Server { limits, stop, .. } = &*self.server;
-        let Some(_second_share) = self.server.share_of(&self.info) else { return };
         // The second of the connection's permits is for its first request.
         let first = Arc::new(Semaphore::new(1));
         let answer = |mut request| {

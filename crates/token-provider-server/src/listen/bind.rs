@@ -52,7 +52,7 @@ fn bind_localhost(port: u16) -> io::Result<Vec<Listener>> {
             // A machine without IPv6 has no `::1`.
             Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT) => return Ok(vec![Listener::Tcp(first, None)]),
             Some(Errno::ADDRINUSE) if attempts > 0 => {}
-            _ => return Err(error),
+            _ => return Err(io::Error::new(error.kind(), format!("[::1]:{chosen}: {error}"))),
         }
     }
 }

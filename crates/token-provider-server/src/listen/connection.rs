@@ -85,7 +85,8 @@ pub(super) async fn http1<F: Future<Output = Answer>>(
         // answered; on an idle connection it sees the end at once.
         .half_close(true)
         .serve_connection(TokioIo::new(io), service);
-    let ended = drive(connection, http1::Connection::graceful_shutdown, &activity, limits, stop).await;
+    let shut_down = http1::Connection::graceful_shutdown;
+    let ended = drive(connection, shut_down, &activity, limits, stop, stop).await;
     linger(&mut stream, &ended, limits).await;
     ended
 }
@@ -103,16 +104,16 @@ where
     P: Send + 'static,
 {
     let activity = Activity::new();
-    let (limit, stop) = (limits.answer, stop.child_token());
+    let (limit, close) = (limits.answer, stop.child_token());
     let service = service_fn(|request| {
-        let (exchange, stop) = (activity.begin(), stop.clone());
+        let (exchange, close) = (activity.begin(), close.clone());
         let answer = answer(request).map(|(answer, permit)| (within(limit, answer), permit));
         async move {
             let Some((answer, permit)) = answer else { return Err(h2::Error::from(Reason::REFUSED_STREAM)) };
             let mut answer = answer.await;
             // HTTP/2 has a frame for what this says in HTTP/1.1.
             if answer.headers_mut().remove(CONNECTION).is_some() {
-                stop.cancel();
+                close.cancel();
             }
             Ok(answer.map(|body| exchange.until_taken(body, permit)))
         }
@@ -129,7 +130,8 @@ where
         .max_pending_accept_reset_streams(limits::RESET_EARLY)
         .max_local_error_reset_streams(limits::RESET_FOR_ERRORS)
         .serve_connection(TokioIo::new(&mut stream), service);
-    let ended = drive(connection, http2::Connection::graceful_shutdown, &activity, limits, &stop).await;
+    let shut_down = http2::Connection::graceful_shutdown;
+    let ended = drive(connection, shut_down, &activity, limits, &close, stop).await;
     linger(&mut stream, &ended, limits).await;
     ended
 }
@@ -141,30 +143,31 @@ fn within(limit: Duration, answer: impl Future<Output = Answer>) -> Pin<Box<impl
     Box::pin(timeout(limit, answer).map(move |answer| answer.unwrap_or_else(|_elapsed| too_long())))
 }
 
-/// Drives a connection until it ends, and closes it when it is told to stop or has been idle for too long.
+/// Drives a connection until it ends, and closes it when it is told to `close` or has been idle for too long. Requests under way are
+/// answered first; for that they have as long as otherwise, unless the server is told to `stop`.
 async fn drive<C: Future<Output = hyper::Result<()>>>(
     connection: C,
     shut_down: impl FnOnce(Pin<&mut C>),
     activity: &Activity,
     limits: &Limits,
+    close: &CancellationToken,
     stop: &CancellationToken,
 ) -> Ended {
     let mut connection = pin!(connection);
     tokio::select! {
         biased;
         served = &mut connection => return Ended::Done(served),
-        () = stop.cancelled() => {}
+        () = close.cancelled() => {}
         () = activity.overdue(limits, None) => if !activity.is_idle() {
             return Ended::Slow;
         }
     }
-    // Requests under way are answered first.
     shut_down(connection.as_mut());
     tokio::select! {
         biased;
         _ = &mut connection => Ended::Closed,
         () = activity.overdue(limits, Some(Instant::now())) => Ended::Closed,
-        () = sleep(limits.grace) => Ended::CutOff,
+        () = stop.cancelled().then(|()| sleep(limits.grace)) => Ended::CutOff,
     }
 }
 

@@ -46,8 +46,8 @@ pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The defaults are right for a server on the open network. Tests make them small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections open at once, over all listeners; one of HTTP/2 counts by its open streams. Each costs some KiB; more wait
-    /// in the accept queue. Default 16,384.
+    /// Connections open at once, over all listeners. One of HTTP/2 counts as two, and as one more for each request at once after
+    /// the first. Each costs some KiB; more wait in the accept queue. Default 16,384.
     pub connections: usize,
     /// Of these, from one address (IPv6: from one /64), so that one machine cannot take all of them. Those that come in through
     /// Unix sockets share one count. Default 4,096: an office behind one address fits in.

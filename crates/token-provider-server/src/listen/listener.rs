@@ -73,11 +73,15 @@ impl Listener {
             }
         };
         let (stream, peer) = listener.accept().await?;
-        // An answer is one packet: it need not wait for more.
-        stream.set_nodelay(true)?;
-        let local = Some(stream.local_addr()?);
-        let info =
-            ConnectionInfo { local, peer: Some(peer), is_tls: tls.is_some(), ..ConnectionInfo::default() };
+        // An answer is one packet: it need not wait for more. Elsewhere than on Linux this fails where the other side has reset.
+        let _ = stream.set_nodelay(true);
+        let local = stream.local_addr().map_err(|_reset| io::ErrorKind::ConnectionAborted)?;
+        let info = ConnectionInfo {
+            local: Some(local),
+            peer: Some(peer),
+            is_tls: tls.is_some(),
+            ..ConnectionInfo::default()
+        };
         Ok((Either::Left(stream), info))
     }
 }

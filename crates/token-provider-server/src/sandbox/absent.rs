@@ -15,12 +15,10 @@ pub struct Options {
     ignored: Vec<OsString>,
 }
 
-#[expect(clippy::unused_async, reason = "like the one that is built in")]
 pub(crate) async fn run(_options: Options) -> Result<(), Failure> {
     unreachable!("the command is refused")
 }
 
-#[expect(clippy::unused_async, reason = "like the one that is built in")]
 pub(crate) async fn open() -> Result<(Lookup, Page), Failure> {
     unreachable!("the command is refused")
 }

@@ -1,7 +1,10 @@
 //! A connection over a pipe, where time passes as fast as nothing happens.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use http_body_util::Full;
 use hyper::Response;
+use hyper::header::HeaderValue;
 use tokio::io::{DuplexStream, duplex, split};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -357,6 +360,37 @@ async fn head_that_trickles_does_not_hold_up_a_stop() {
     caller.pass(1).await;
     caller.stop.cancel();
     assert_eq!(caller.seconds_until_closed().await, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_beside_the_last_one_of_an_http2_connection_have_as_long_as_ever() {
+    let is_first = AtomicBool::new(true);
+    let answer = move |request| {
+        let is_first = is_first.swap(false, Ordering::Relaxed);
+        let answer = async move {
+            // Longer than the grace of a server that stops.
+            sleep(Duration::from_secs(if is_first { 0 } else { 25 })).await;
+            let mut answer = hello(request).await;
+            if is_first {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            answer
+        };
+        Some((answer, ()))
+    };
+    let Caller { mut stream, served, .. } =
+        Caller::open_with(
+            |stream, stop| async move { http2(stream, answer, &Limits::default(), &stop).await },
+        );
+    let settings = frame(4, 0, 0, &[]);
+    let requests = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings, &get(0), &get(1)].concat();
+    stream.write_all(&requests).await.expect("the server reads");
+    let mut sent = Vec::new();
+    let _ = stream.read_to_end(&mut sent).await;
+    let answers = sent.windows(5).filter(|bytes| bytes == b"hello").count();
+    assert_eq!(answers, 2, "{sent:?}");
+    drop(stream);
+    assert!(served.await.expect("does not panic").is_in_order());
 }
 
 fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {

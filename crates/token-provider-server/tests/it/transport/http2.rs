@@ -15,6 +15,7 @@ use super::authority::Files;
 use super::{REQUEST, TlsServer};
 use crate::support::issuer::GatedIssuer;
 use crate::support::server::Setup;
+use crate::support::wire::Connection;
 use crate::support::within;
 
 pub(super) const HEADERS: u8 = 1;
@@ -343,18 +344,32 @@ async fn connection_counts_twice_before_its_first_request() {
 }
 
 #[tokio::test]
-async fn connection_counts_twice_for_its_address() {
-    let limits = Limits { connections_per_peer: 3, counts_loopback: true, ..Limits::default() };
+async fn connection_counts_twice_for_its_address_until_it_is_known_to_be_of_http1() {
+    let limits = Limits { connections_per_peer: 4, counts_loopback: true, ..Limits::default() };
     let server = TlsServer::start_with(Setup::default().limits(limits), Files::new()).await;
     let mut first = Frames::open(&server).await;
     assert!(first.next_of(SETTINGS).await.is_some(), "there is room");
-    let mut config = server.client_config(&[&TLS13]);
-    let over_http1 = Arc::new(config.clone());
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    assert!(server.connect(Arc::new(config)).await.is_closed_by_server().await, "the address has its share");
-    let mut connection = server.connect(over_http1).await;
+    // Neither has begun to shake hands.
+    let silent = Connection::open(server.server.address).await;
+    let mut refused = Connection::open(server.server.address).await;
+    assert!(refused.is_closed_by_server().await, "the address has its share");
+    drop(silent);
+    let connect = || server.try_connect(Arc::new(server.client_config(&[&TLS13])));
+    // The server has to notice first that the silent one is gone.
+    let room = async {
+        loop {
+            if let Ok(stream) = connect().await {
+                return Connection::new(stream);
+            }
+        }
+    };
+    let mut connection = within("room for another", room).await;
     connection.send(REQUEST).await;
-    assert_eq!(connection.reply().await.status, 200, "but for one connection of HTTP/1.1");
+    assert_eq!(connection.reply().await.status, 200);
+    assert!(
+        connect().await.is_err(),
+        "one of HTTP/1.1 leaves room for one more of it, but not for its handshake"
+    );
 }
 
 #[tokio::test]
