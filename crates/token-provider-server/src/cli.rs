@@ -147,11 +147,6 @@ pub enum TokenFormat {
 }
 
 impl Command {
-    /// Returns whether it takes the offline HERE account.
-    pub(crate) fn needs_sandbox(&self) -> bool {
-        matches!(self, Self::Sandbox { .. } | Self::Serve { sandbox: true, .. })
-    }
-
     /// Returns what the options say about the configuration.
     pub fn overrides(&self) -> Overrides {
         match self {

@@ -43,7 +43,8 @@ fn keep_memory_private() -> Result<(), Failure> {
 
 fn run_command(cli: Cli) -> Result<ExitCode, Failure> {
     // Whatever else may be wrong.
-    if cli.command.needs_sandbox() && !sandbox::IS_BUILT_IN {
+    let needs_sandbox = matches!(cli.command, Command::Sandbox { .. } | Command::Serve { sandbox: true, .. });
+    if needs_sandbox && !sandbox::IS_BUILT_IN {
         return Err(Failure::new(Topic::Usage, sandbox::ABSENT));
     }
     let overrides = cli.command.overrides();

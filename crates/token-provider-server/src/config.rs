@@ -203,7 +203,7 @@ impl Config {
             access,
             admin: log::read_admin(section.table_or_empty("admin"), &listen),
             log: log::read_log(section.table_or_empty("log"), flags),
-            audit: log::read_audit(section.table_or_empty("audit")),
+            audit: section.table_or_empty("audit").text("to", log::audit).unwrap_or_default(),
             warnings: Vec::new(),
             is_profile_known,
             listen,

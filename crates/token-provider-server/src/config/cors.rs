@@ -8,6 +8,9 @@ use crate::values::origin::pattern;
 /// The flag that sets `origins`, or adds to it.
 const FLAG: &str = "--allow-origin";
 
+/// Allowed by default: pages that this machine serves over plain http, on any port, such as development servers.
+const LOOPBACK: [&str; 3] = ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"];
+
 /// Reads the section: the origins whose pages are allowed, those of loopback by default. The flags add to it on a server that only
 /// this machine reaches, and take its place on any other. `ambient` names a way to authenticate in which the browser takes part
 /// unasked, if one is configured.
@@ -24,19 +27,14 @@ pub(super) fn read(
 
     let mut origins = given.clone();
     if given.is_empty() || is_local {
-        let others = listed.unwrap_or_else(pages_of_this_machine);
+        let rules = LOOPBACK.map(|rule| pattern(rule).expect("is a rule"));
+        let others = listed.unwrap_or_else(|| rules.into());
         origins.extend(others.into_iter().filter(|origin| !given.contains(origin)));
     }
     if origins.contains(&OriginPattern::Any) {
         return vec![OriginPattern::Any];
     }
     origins
-}
-
-/// Pages that this machine serves over plain http, on any port: development servers.
-fn pages_of_this_machine() -> Vec<OriginPattern> {
-    let rules = ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"];
-    rules.map(|rule| pattern(rule).expect("is a rule")).into()
 }
 
 fn check(origins: &[OriginPattern], ambient: Option<&str>, report: impl Fn(String)) {

@@ -87,12 +87,8 @@ pub enum AuditConfig {
     Off,
 }
 
-pub(super) fn read_audit(mut section: Section<'_>) -> AuditConfig {
-    section.text("to", audit).unwrap_or_default()
-}
-
 /// Reads a word, or a path: absolute, so that no slip in a word becomes a file.
-fn audit(text: &str) -> Result<AuditConfig, ReadError> {
+pub(super) fn audit(text: &str) -> Result<AuditConfig, ReadError> {
     if text.starts_with('/') && !text.ends_with('/') && !text.contains('\0') {
         return Ok(AuditConfig::File(PathBuf::from(text)));
     }

@@ -21,7 +21,15 @@ pub struct PublicHost {
 impl PublicHost {
     /// Reads `tokens.example.com` or `tokens.example.com:8443`, from the configuration or a `Host` header.
     pub fn parse(text: &str) -> Option<Self> {
-        let (name, port) = split_port(text)?;
+        // An IPv6 address must stand in brackets.
+        let end =
+            if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
+        let (name, rest) = text.split_at_checked(end)?;
+        let port = match rest.strip_prefix(':') {
+            Some(port) => Some(digits(port)?),
+            None if rest.is_empty() => None,
+            None => return None,
+        };
         Some(Self { name: normal(name)?, port })
     }
 
@@ -32,7 +40,8 @@ impl PublicHost {
 
     /// Returns whether the name is this address, written out.
     pub fn is_address(&self, address: IpAddr) -> bool {
-        address_of(&self.name).is_some_and(|named| named.to_canonical() == address.to_canonical())
+        let name = self.name.trim_start_matches('[').trim_end_matches(']');
+        name.parse().is_ok_and(|named: IpAddr| named.to_canonical() == address.to_canonical())
     }
 }
 
@@ -54,17 +63,6 @@ pub(crate) fn public_host(text: &str) -> Result<PublicHost, &'static str> {
         .ok_or("expected a host name such as \"tokens.example.com\" or \"tokens.example.com:8443\"")
 }
 
-/// Separates `host:port`; an IPv6 address must stand in brackets.
-fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
-    let host_end =
-        if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
-    let (host, rest) = text.split_at_checked(host_end)?;
-    match rest.strip_prefix(':') {
-        Some(port) => Some((host, Some(digits(port)?))),
-        None => rest.is_empty().then_some((host, None)),
-    }
-}
-
 /// Brings a host to its one spelling, the way browsers do. `None` for what is not one whole host, such as `*.a.b`.
 pub(crate) fn normal(host: &str) -> Option<String> {
     // `Host::parse` would decode percent signs, which no host has.
@@ -82,12 +80,6 @@ pub(crate) fn normal(host: &str) -> Option<String> {
         }
         address => Some(address.to_string()),
     }
-}
-
-/// The address that a host in its one spelling is, unless it is a name.
-fn address_of(host: &str) -> Option<IpAddr> {
-    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    inner.unwrap_or(host).parse().ok()
 }
 
 /// Reads the URL of a service that requests are sent to: `https`, or plain `http` on loopback only.

@@ -96,7 +96,11 @@ pub(crate) fn listen(text: &str) -> Result<Listen, &'static str> {
         return unix::place(place).map(Listen::Unix);
     }
     if let Some(sockets) = text.strip_prefix("systemd") {
-        return systemd(sockets);
+        return match sockets.strip_prefix(':').map(name) {
+            None if sockets.is_empty() => Ok(Listen::Systemd(None)),
+            Some(Ok(socket)) => Ok(Listen::Systemd(Some(socket))),
+            _ => Err("expected \"systemd\", or \"systemd:NAME\" with the socket's FileDescriptorName"),
+        };
     }
     if text.starts_with(':') {
         return Err(
@@ -118,16 +122,6 @@ fn tcp(text: &str) -> Option<Listen> {
     // A zone, as in `[fe80::1%2]:80`, would be lost.
     let is_zoned = matches!(address, SocketAddr::V6(address) if address.scope_id() != 0);
     (!is_zoned).then(|| Listen::Tcp { host: Host::Ip(address.ip()), port: address.port() })
-}
-
-fn systemd(sockets: &str) -> Result<Listen, &'static str> {
-    if sockets.is_empty() {
-        return Ok(Listen::Systemd(None));
-    }
-    let socket = sockets.strip_prefix(':').and_then(|socket| name(socket).ok());
-    let socket =
-        socket.ok_or("expected \"systemd\", or \"systemd:NAME\" with the socket's FileDescriptorName")?;
-    Ok(Listen::Systemd(Some(socket)))
 }
 
 #[cfg(test)]
