@@ -26,6 +26,7 @@ use token_provider_server::parts::access::{
 };
 use token_provider_server::parts::config::{Config, Environment, Overrides};
 use token_provider_server::parts::http::{App, Page, Service as _};
+use token_provider_server::parts::telemetry::Telemetry;
 use tokio::runtime::Runtime;
 
 use super::planted::{assert_hidden, plant};
@@ -133,7 +134,7 @@ fn app(text: &str, provider: &TokenProvider) -> App {
     let profiles =
         profiles.map(|(name, profile)| Profile::new(name, profile.scopes.clone(), provider.clone()));
     let handout = Handout::new(profiles, &config.profile);
-    App::new(Access::start(&config, handout), Page::Plain)
+    App::new(Access::start(&config, handout), Page::Plain, Telemetry::default())
 }
 
 /// One run.

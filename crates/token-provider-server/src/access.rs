@@ -31,7 +31,7 @@ use crate::config::Config;
 use crate::problem::{Problem, Subject};
 
 pub use self::browser::Cors;
-pub(crate) use self::browser::refuse_prefetch;
+pub(crate) use self::browser::{admit_own_page, refuse_prefetch};
 pub use self::caller::Caller;
 pub use self::connection::{ClientCertificate, ClientNames, ConnectionInfo};
 pub use self::handout::{Handout, Permit, Profile, ProfileStatus};

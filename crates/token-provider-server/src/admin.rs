@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::history::History;
 use self::metrics::Metrics;
-use crate::access::{ConnectionInfo, Cors, Rules};
+use crate::access::{self, ConnectionInfo, Cors};
 use crate::http::answer::{self, Answer, CSS, HTML, JAVASCRIPT, JSON, NO_STORE, answer};
 use crate::http::pipeline::catch_panic;
 use crate::http::request::{PAGE, RequestInfo, allow};
@@ -62,14 +62,14 @@ impl Admin {
             host => host?,
         };
         let file = |content_type, content: &'static str| {
-            allow(&info.method, PAGE)?;
+            allow(&info.head.method, PAGE)?;
             Ok(answer::page(content_type, "connect-src 'self'; img-src data:", content))
         };
         let admit_own_page = || {
-            Rules::admit_own_page(headers, host, connection)?;
-            allow(&info.method, PAGE)
+            access::admit_own_page(headers, host, connection)?;
+            allow(&info.head.method, PAGE)
         };
-        match info.uri.path() {
+        match info.head.uri.path() {
             // A link from elsewhere may lead to the page, which gives nothing away by itself.
             "/" => file(HTML, STATUS_PAGE),
             "/status" if prefers(headers, "text/html", JSON) => file(HTML, STATUS_PAGE),

@@ -11,10 +11,11 @@ mod token;
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use token_provider::Clock;
 use tokio::time::Instant;
 
-use self::provider::{FetchError, Provider};
+use self::provider::FetchError;
 use self::refresher::{CALLER_PATIENCE, KeyRefresher};
 use self::token::Jwt;
 use crate::config::OidcConfig;
@@ -39,7 +40,7 @@ pub(crate) struct IdentityProvider {
 ///
 /// Why there are none.
 pub(crate) async fn fetch_keys(config: &OidcConfig) -> Result<usize, FetchError> {
-    Ok(Provider::new(config).fetch().await?.len())
+    Ok(provider::fetch(config.issuer.clone(), config.discovery.clone()).await?.len())
 }
 
 impl IdentityProvider {
@@ -53,12 +54,12 @@ impl IdentityProvider {
     ) -> Self {
         let is_same =
             |old: &&Self| (&old.config.issuer, &old.config.discovery) == (&config.issuer, &config.discovery);
-        let keys = if let Some(old) = previous.filter(is_same) {
-            Arc::clone(&old.keys)
-        } else {
-            let provider = Provider::new(config);
-            Arc::new(KeyRefresher::spawn(move || provider.clone().fetch(), Arc::clone(&clock)))
+        let new = || {
+            let OidcConfig { issuer, discovery, .. } = config.clone();
+            let fetch = move || provider::fetch(issuer.clone(), discovery.clone()).boxed();
+            Arc::new(KeyRefresher::spawn(Box::new(fetch), Arc::clone(&clock)))
         };
+        let keys = previous.filter(is_same).map_or_else(new, |old| Arc::clone(&old.keys));
         Self { config: config.clone(), keys, clock }
     }
 

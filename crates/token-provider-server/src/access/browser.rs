@@ -9,6 +9,8 @@ use hyper::header::{
     HeaderValue, ORIGIN, VARY,
 };
 
+use super::connection::ConnectionInfo;
+use super::rules::Rules;
 use crate::config::{Origin, OriginPattern, PublicHost};
 use crate::problem::Problem;
 use crate::reason::Rule;
@@ -26,16 +28,7 @@ const FORWARDED: &str = "x-forwarded-";
 const ALLOWED_METHODS: &str = "GET, HEAD, POST";
 
 /// The headers of a prefetch: today's, the one before it, Firefox's old one, and that of old `WebKit`.
-const PURPOSE: [HeaderName; 4] = [
-    HeaderName::from_static("x-purpose"),
-    HeaderName::from_static("sec-purpose"),
-    HeaderName::from_static("purpose"),
-    HeaderName::from_static("x-moz"),
-];
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// Private Network Access: a page on a public address asks before it calls one on loopback.
-const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
-const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+const PURPOSE: [&str; 4] = ["x-purpose", "sec-purpose", "purpose", "x-moz"];
 
 /// What the answer says to a browser. Credentials (cookies) are never allowed: this server has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,22 +42,56 @@ pub enum Cors {
     Origin(HeaderValue),
 }
 
-/// Returns what the browser of a listed page is told about a refusal that came before the page was looked at, so that the
-/// page can read it. (Whether a page is our own cannot be said where the host is not.)
-pub(super) fn listed(origins: &[OriginPattern], headers: &HeaderMap) -> Cors {
-    let mut given = headers.get_all(ORIGIN).iter();
-    let (Some(header), None) = (given.next(), given.next()) else { return Cors::None };
-    cors(origins, header, |_| false).unwrap_or(Cors::None)
+impl Rules {
+    /// Judges the web page that a request comes from, if any. Returns the CORS headers that the answer gets. `is_tls` says
+    /// whether the request came over TLS.
+    ///
+    /// # Errors
+    ///
+    /// 403 for a page that may not ask.
+    pub fn admit_page(&self, headers: &HeaderMap, host: &str, is_tls: bool) -> Result<Cors, Problem> {
+        admit(&self.origins, headers, host, is_tls).inspect_err(|_| self.hints.refused_page(headers))
+    }
+
+    /// Returns the CORS headers of a refusal that came before the page was looked at, for its `Host` or its length: a page
+    /// that the configuration lists may read it. (Whether a page is our own cannot be said where the host is not.)
+    pub fn cors_of_refusal(&self, headers: &HeaderMap) -> Cors {
+        let mut given = headers.get_all(ORIGIN).iter();
+        let (Some(header), None) = (given.next(), given.next()) else { return Cors::None };
+        cors(&self.origins, header, |_| false).unwrap_or(Cors::None)
+    }
+
+    /// Writes the headers of a preflight's answer (Fetch standard, "CORS-preflight fetch").
+    pub fn apply_preflight(&self, request: &HeaderMap, headers: &mut HeaderMap) {
+        // By this one a trusted proxy says who is asking.
+        let callers_name = self.trusted_proxy.as_ref().and_then(|proxy| proxy.header.as_ref());
+        let allowed = HeaderValue::try_from(allowed_headers(request, callers_name));
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed.expect("names of headers are plain characters"));
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(ALLOWED_METHODS));
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_MAX_AGE));
+        // Private Network Access: a page on a public address asks before it calls one on loopback.
+        if request.get("access-control-request-private-network").is_some_and(|value| value == "true") {
+            headers.insert("access-control-allow-private-network", HeaderValue::from_static("true"));
+        }
+    }
 }
 
-/// Judges the page that a request comes from, by the origins that may ask beside our own. `is_tls` says whether the request
-/// came over TLS, as far as is known.
-pub(super) fn admit(
-    origins: &[OriginPattern],
+/// Judges a page where no other page than the server's own may ask, whatever the configuration allows elsewhere.
+///
+/// # Errors
+///
+/// 403 for any other page, and for a prefetch.
+pub(crate) fn admit_own_page(
     headers: &HeaderMap,
     host: &str,
-    is_tls: bool,
-) -> Result<Cors, Problem> {
+    connection: &ConnectionInfo,
+) -> Result<(), Problem> {
+    let own = admit(&[], headers, host, connection.is_tls);
+    own.map_err(|_| Problem::access_denied(Rule::Origin, "only pages of this listener itself may ask"))?;
+    refuse_prefetch(headers)
+}
+
+fn admit(origins: &[OriginPattern], headers: &HeaderMap, host: &str, is_tls: bool) -> Result<Cors, Problem> {
     let mut given = headers.get_all(ORIGIN).iter();
     let Some(header) = given.next() else {
         return admit_without_origin(origins, headers);
@@ -82,7 +109,7 @@ pub(super) fn admit(
 /// Browsers leave `Origin` out of what a page embeds (images, scripts, `no-cors` fetches) and of links, but say where it
 /// comes from. Programs send neither.
 fn admit_without_origin(origins: &[OriginPattern], headers: &HeaderMap) -> Result<Cors, Problem> {
-    match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
+    match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
         _ if origins.contains(&OriginPattern::Any) => Ok(Cors::Any),
         None | Some(b"none" | b"same-origin") => Ok(Cors::None),
         Some(_) => Err(refused()),
@@ -107,7 +134,7 @@ pub(crate) fn refuse_prefetch(headers: &HeaderMap) -> Result<(), Problem> {
         let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
         ["prefetch", "prerender", "preview"].iter().any(|word| value.contains(word))
     };
-    if PURPOSE.iter().any(|name| headers.get_all(name).iter().any(is_prefetch)) {
+    if PURPOSE.iter().any(|name| headers.get_all(*name).iter().any(is_prefetch)) {
         return Err(Problem::access_denied(
             Rule::Prefetch,
             "browsers may not prefetch tokens; request one when it is needed",
@@ -134,22 +161,6 @@ impl Cors {
         };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allow);
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
-    }
-}
-
-/// Writes the headers of a preflight's answer (Fetch standard, "CORS-preflight fetch"). `callers_name` is the header by which
-/// a trusted proxy says who is asking.
-pub(super) fn apply_preflight(
-    request: &HeaderMap,
-    callers_name: Option<&HeaderName>,
-    headers: &mut HeaderMap,
-) {
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(ALLOWED_METHODS));
-    let allowed = HeaderValue::try_from(allowed_headers(request, callers_name));
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed.expect("names of headers are plain characters"));
-    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_MAX_AGE));
-    if request.get(REQUEST_PRIVATE_NETWORK).is_some_and(|value| value == "true") {
-        headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
     }
 }
 

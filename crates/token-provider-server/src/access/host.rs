@@ -2,66 +2,66 @@
 //! that name.
 
 use hyper::HeaderMap;
-use hyper::header::{FORWARDED, HOST, HeaderName, ORIGIN, VIA};
+use hyper::header::HOST;
 
 use super::connection::ConnectionInfo;
+use super::rules::Rules;
 use crate::config::PublicHost;
 use crate::problem::Problem;
 use crate::reason::Rule;
 
 /// What a request has that came from a web page, or through a proxy. (Not every browser says the first two, and not every
 /// proxy the others.)
-const NOT_FROM_A_PROGRAM: [HeaderName; 8] = [
-    ORIGIN,
-    HeaderName::from_static("sec-fetch-site"),
-    FORWARDED,
-    VIA,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-real-ip"),
-];
+const NOT_FROM_A_PROGRAM: &str =
+    "origin sec-fetch-site forwarded via x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip";
 
-/// Returns the host that the request names, if it is one of ours: a loopback name, the address that the connection
-/// came in on, or a public host. At a Unix socket, programs may make up a name.
-///
-/// `authority` is HTTP/2's `:authority`, or the host of an absolute request target (RFC 9112 §3.2.2), which both
-/// take the place of `Host`.
-pub(super) fn admit<'r>(
-    public: &[PublicHost],
-    headers: &'r HeaderMap,
-    authority: Option<&'r str>,
-    connection: &ConnectionInfo,
-) -> Result<&'r str, Problem> {
-    let mut named = headers.get_all(HOST).iter();
-    let header = named.next();
-    if named.next().is_some() {
-        return Err(Problem::invalid_request("Host: given twice"));
+impl Rules {
+    /// Returns the host that the request names, if it is one of ours: a loopback name, the address that the connection came
+    /// in on, or a public host. At a Unix socket, programs may make up a name. This comes before anything else is done for
+    /// the request.
+    ///
+    /// `authority` is HTTP/2's `:authority`, or the host of an absolute request target (RFC 9112 §3.2.2), which both
+    /// take the place of `Host`.
+    ///
+    /// # Errors
+    ///
+    /// 400 without a `Host`; 403 for one that is not ours (DNS rebinding).
+    pub fn admit_host<'r>(
+        &self,
+        headers: &'r HeaderMap,
+        authority: Option<&'r str>,
+        connection: &ConnectionInfo,
+    ) -> Result<&'r str, Problem> {
+        let mut named = headers.get_all(HOST).iter();
+        let header = named.next();
+        if named.next().is_some() {
+            return Err(Problem::invalid_request("Host: given twice"));
+        }
+        let text = authority.or_else(|| header?.to_str().ok());
+        let Some((text, host)) = text.and_then(|text| Some((text, PublicHost::parse(text)?))) else {
+            return Err(Problem::invalid_request(
+                "Host: expected one host name, with a port where it is not the usual one",
+            ));
+        };
+        if self.is_ours(&host, connection)
+            || connection.local.is_none() && self.public_hosts.is_empty() && is_made_up(&host, headers)
+        {
+            return Ok(text);
+        }
+        Err(Problem::access_denied(
+            Rule::Host,
+            "this server is not known by that name; add it to public_hosts in the configuration if it should",
+        )
+        .with_host(text))
     }
-    let text = authority.or_else(|| header?.to_str().ok());
-    let Some((text, host)) = text.and_then(|text| Some((text, PublicHost::parse(text)?))) else {
-        return Err(Problem::invalid_request(
-            "Host: expected one host name, with a port where it is not the usual one",
-        ));
-    };
-    if is_ours(public, &host, connection)
-        || connection.local.is_none() && public.is_empty() && is_made_up(&host, headers)
-    {
-        return Ok(text);
-    }
-    Err(Problem::access_denied(
-        Rule::Host,
-        "this server is not known by that name; add it to public_hosts in the configuration if it should",
-    )
-    .with_host(text))
-}
 
-fn is_ours(public: &[PublicHost], host: &PublicHost, connection: &ConnectionInfo) -> bool {
-    host.is_loopback()
-        || connection.local.is_some_and(|local| host.is_address(local.ip()))
-        || public
-            .iter()
-            .any(|public| public.name == host.name && public.port.is_none_or(|port| Some(port) == host.port))
+    fn is_ours(&self, host: &PublicHost, connection: &ConnectionInfo) -> bool {
+        host.is_loopback()
+            || connection.local.is_some_and(|local| host.is_address(local.ip()))
+            || self.public_hosts.iter().any(|public| {
+                public.name == host.name && public.port.is_none_or(|port| Some(port) == host.port)
+            })
+    }
 }
 
 /// Returns whether a name is one that only the caller of a Unix socket gives it, as in `http://token-provider/`: without a dot,
@@ -69,5 +69,5 @@ fn is_ours(public: &[PublicHost], host: &PublicHost, connection: &ConnectionInfo
 /// socket through such a proxy, by whatever name the page has.)
 fn is_made_up(host: &PublicHost, headers: &HeaderMap) -> bool {
     let is_word = host.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    is_word && !NOT_FROM_A_PROGRAM.iter().any(|name| headers.contains_key(name))
+    is_word && !NOT_FROM_A_PROGRAM.split(' ').any(|name| headers.contains_key(name))
 }

@@ -5,10 +5,8 @@ use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use governor::clock::{Clock, MonotonicClock};
-use governor::middleware::NoOpMiddleware;
-use governor::state::keyed::HashMapStateStore;
-use governor::{Quota, RateLimiter};
+use governor::clock::Clock as _;
+use governor::{DefaultKeyedRateLimiter, Quota};
 
 use crate::problem::Problem;
 
@@ -18,19 +16,13 @@ const SWEEP_EVERY: u32 = 4096;
 /// A bucket for each key.
 #[derive(Debug)]
 pub(super) struct Limiter<K: Hash + Eq + Clone> {
-    buckets: RateLimiter<
-        K,
-        HashMapStateStore<K>,
-        MonotonicClock,
-        NoOpMiddleware<<MonotonicClock as Clock>::Instant>,
-    >,
+    buckets: DefaultKeyedRateLimiter<K>,
     taken: AtomicU32,
 }
 
 impl<K: Hash + Eq + Clone> Limiter<K> {
     pub(super) fn new(quota: Quota) -> Self {
-        let buckets = RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock);
-        Self { buckets, taken: AtomicU32::new(0) }
+        Self { buckets: DefaultKeyedRateLimiter::keyed(quota), taken: AtomicU32::new(0) }
     }
 
     /// Takes one from a bucket.
@@ -40,7 +32,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
             self.buckets.shrink_to_fit();
         }
         let taken = self.buckets.check_key(key);
-        taken.map_err(|until| Problem::slow_down(until.wait_time_from(MonotonicClock.now())))
+        taken.map_err(|until| Problem::slow_down(until.wait_time_from(self.buckets.clock().now())))
     }
 }
 

@@ -11,11 +11,9 @@ use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use token_provider::{DEFAULT_LIFETIME, SystemClock, is_loopback_address};
 
 use super::api_key::{self, ApiKey, ClientSecret};
-use super::browser::{self, Cors};
 use super::caller::Caller;
 use super::connection::ConnectionInfo;
 use super::hints::Hints;
-use super::host;
 use super::mtls::Mtls;
 use super::policy::Policy;
 use super::proxy::TrustedProxy;
@@ -23,7 +21,7 @@ use super::rate::{Limiter, network_of};
 use crate::config::{Config, Lifetimes, OidcConfig, OriginPattern, PublicHost};
 use crate::oidc::IdentityProvider;
 use crate::problem::Problem;
-use crate::reason::{Method, Rule};
+use crate::reason::Method;
 
 /// What callers without a name may ask of one address that is not loopback, unless the configuration says otherwise.
 /// A wrong credential is charged to its address as well. (A right one is let in all the same: who shares an address
@@ -36,15 +34,15 @@ pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// All rules but those about profiles and scopes, which stand with the tokens.
 #[derive(Debug)]
 pub struct Rules {
-    public_hosts: Vec<PublicHost>,
-    origins: Vec<OriginPattern>,
-    hints: Hints,
+    pub(super) public_hosts: Vec<PublicHost>,
+    pub(super) origins: Vec<OriginPattern>,
+    pub(super) hints: Hints,
     pub(crate) lifetimes: Lifetimes,
     pub(super) drain: Duration,
     api_keys: Vec<ApiKey>,
     identity_provider: Option<(IdentityProvider, Policy)>,
     mtls: Option<Mtls>,
-    trusted_proxy: Option<TrustedProxy>,
+    pub(super) trusted_proxy: Option<TrustedProxy>,
     /// `None` when everybody has to say who they are.
     anonymous: Option<Policy>,
     /// For those without a name, and for those who show a wrong one; those without an address, at a Unix socket, share one
@@ -87,58 +85,6 @@ impl Rules {
     /// Returns the identity provider, and whether it had keys when it was last asked.
     pub fn identity_provider(&self) -> Option<(&str, bool)> {
         self.identity_provider.as_ref().map(|(provider, _)| provider.status())
-    }
-
-    /// Judges the name by which the request calls this server, before anything else is done for it, and returns it.
-    ///
-    /// # Errors
-    ///
-    /// 400 without a `Host`; 403 for one that is not ours (DNS rebinding).
-    pub fn admit_host<'r>(
-        &self,
-        headers: &'r HeaderMap,
-        authority: Option<&'r str>,
-        connection: &ConnectionInfo,
-    ) -> Result<&'r str, Problem> {
-        host::admit(&self.public_hosts, headers, authority, connection)
-    }
-
-    /// Judges the web page that a request comes from, if any. Returns the CORS headers that the answer gets. `is_tls` says
-    /// whether the request came over TLS.
-    ///
-    /// # Errors
-    ///
-    /// 403 for a page that may not ask.
-    pub fn admit_page(&self, headers: &HeaderMap, host: &str, is_tls: bool) -> Result<Cors, Problem> {
-        let admitted = browser::admit(&self.origins, headers, host, is_tls);
-        admitted.inspect_err(|_| self.hints.refused_page(headers))
-    }
-
-    /// Writes the headers by which a preflight is answered that may ask.
-    pub fn apply_preflight(&self, request: &HeaderMap, headers: &mut HeaderMap) {
-        let callers_name = self.trusted_proxy.as_ref().and_then(|proxy| proxy.header.as_ref());
-        browser::apply_preflight(request, callers_name, headers);
-    }
-
-    /// Returns the CORS headers of a refusal for what is no page's fault, such as its `Host` or its length: a page that
-    /// the configuration lists may read it.
-    pub fn cors_of_refusal(&self, headers: &HeaderMap) -> Cors {
-        browser::listed(&self.origins, headers)
-    }
-
-    /// Judges the same where no page but the server's own may ask, whatever the configuration allows elsewhere.
-    ///
-    /// # Errors
-    ///
-    /// 403 for any other page, and for a prefetch.
-    pub fn admit_own_page(
-        headers: &HeaderMap,
-        host: &str,
-        connection: &ConnectionInfo,
-    ) -> Result<(), Problem> {
-        let own = browser::admit(&[], headers, host, connection.is_tls);
-        own.map_err(|_| Problem::access_denied(Rule::Origin, "only pages of this listener itself may ask"))?;
-        browser::refuse_prefetch(headers)
     }
 
     /// Returns who is asking. Any of the configured ways lets a caller in; one that shows a wrong credential, and nothing

@@ -77,7 +77,7 @@ impl Server {
 
         let expiry = tls.clone().map(|tls| -> Expiry { Box::new(move || tls.not_after()) });
         let telemetry = Telemetry::new(audit, expiry);
-        let app = Arc::new(App::new(service.access, page).with_telemetry(telemetry));
+        let app = Arc::new(App::new(service.access, page, telemetry));
         let notifier = Notifier::new(&loaded.environment);
         let status = setup::listening_on(&listeners);
         let reload = Arc::new(Notify::new());

@@ -127,11 +127,9 @@ pub(crate) fn weight(headers: &HeaderMap, list: &HeaderName, names: &[&str]) -> 
 
 /// Reads the `q` among parameters, which is 1 when it is not given or makes no sense.
 fn quality(parameters: &str) -> u16 {
-    let q = parameters.split(';').find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("q").then_some(value)
-    });
-    let q = q.and_then(|value| value.trim().parse::<f32>().ok()).unwrap_or(1.0).clamp(0.0, 1.0);
+    let mut parameters = parameters.split(';').filter_map(|parameter| parameter.split_once('='));
+    let q = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    let q = q.and_then(|(_, value)| value.trim().parse::<f32>().ok()).unwrap_or(1.0).clamp(0.0, 1.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=1000 above")]
     let thousandths = (q * 1000.0).round() as u16;
     thousandths

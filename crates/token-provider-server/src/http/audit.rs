@@ -75,12 +75,12 @@ fn event(
 
 /// Logs a request. One that gets a token has a line in the audit trail; this one is for looking closer.
 fn log(event: &Event, info: &RequestInfo) {
-    let path = info.uri.path();
+    let path = info.head.uri.path();
     tracing::debug!(
         request.id = info.id(),
         trace.id = event.trace.as_ref().map(TraceParent::trace_id),
         caller.id = event.caller.as_deref(),
-        http.method = %info.method,
+        http.method = %info.head.method,
         http.path = path.get(..MAX_PATH).unwrap_or(path),
         http.status = event.status,
         duration_us = u64::try_from(event.took.as_micros()).unwrap_or(u64::MAX),

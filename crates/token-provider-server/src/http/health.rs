@@ -34,17 +34,17 @@ pub(crate) async fn ready(access: &Access) -> Result<Answer, Problem> {
 /// learns one word.
 pub(crate) fn is_probe(info: &RequestInfo, headers: &HeaderMap) -> bool {
     let hosts = headers.get_all(HOST).iter().count();
-    let names_one = hosts == 1 || info.authority().is_some() && hosts == 0;
-    (names_one || hosts == 0 && info.version <= Version::HTTP_10)
-        && matches!(info.uri.path(), "/livez" | "/readyz")
+    let needs_none = info.authority().is_some() || info.head.version <= Version::HTTP_10;
+    (hosts == 1 || hosts == 0 && needs_none)
+        && matches!(info.head.uri.path(), "/livez" | "/readyz")
         && !headers.contains_key(ORIGIN)
         && !headers.contains_key("sec-fetch-site")
 }
 
 /// Answers such a request by the status and one word. It is not asking for a token: a stranger keeps none alive.
 pub(crate) fn probe(access: &Access, info: &RequestInfo) -> Result<Answer, Problem> {
-    allow(&info.method, PAGE)?;
-    if info.uri.path() == "/livez" {
+    allow(&info.head.method, PAGE)?;
+    if info.head.uri.path() == "/livez" {
         return Ok(live());
     }
     if !access.is_draining() && access.handout().is_ready() {

@@ -16,11 +16,11 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, NO_CACHE};
-use super::parameters::{Value, lifetime, parameters};
+use super::parameters::{Value, parameters};
 use super::request::RequestInfo;
 use super::token::{self, Served};
 use crate::access::api_key::ClientSecret;
-use crate::access::{Access, Caller, ConnectionInfo, Rules, Shares, TokenRequest, X_API_KEY};
+use crate::access::{Access, Caller, ConnectionInfo, Rules, Shares, X_API_KEY};
 use crate::problem::{Problem, Subject};
 
 /// A token request has some hundred bytes.
@@ -49,18 +49,15 @@ pub(super) fn bodies() -> Arc<Shares> {
 }
 
 /// Answers `POST /oauth2/token`.
-pub(super) async fn post<B>(
+pub(super) async fn post(
     access: &Access,
     bodies: &Arc<Shares>,
     rules: &Rules,
     info: &RequestInfo,
     headers: HeaderMap,
-    body: B,
+    body: impl Body<Data = Bytes>,
     connection: &ConnectionInfo,
-) -> Result<Served, Problem>
-where
-    B: Body<Data = Bytes>,
-{
+) -> Result<Served, Problem> {
     admit_form(&headers)?;
     let client = client_of(&headers)?;
     let address = rules.address(&headers, connection);
@@ -84,15 +81,10 @@ where
             .authenticate_client(client.as_ref(), address, connection)
             .map_err(|problem| problem.with_subject(subject))?,
     };
-    let (profile, scope) =
-        (form.profile.as_deref().map(String::as_str), form.scope.as_deref().map(String::as_str));
-    let mut request =
-        TokenRequest { profile, scope: scope.filter(|scope| !scope.is_empty()), lifetime: None };
     form.admit_grant_type().map_err(|problem| problem.with_subject(caller.subject()))?;
-    request.lifetime = lifetime("expires_in", form.expires_in.as_ref(), rules.lifetimes.shortest())
-        .map_err(|problem| access.note(problem, &caller, request))?;
-    let handed_out = token::hand_out(access, rules, &caller, request, info.trace).await?;
-    let mut served = handed_out.into_json();
+    let (lifetime, names) = (("expires_in", form.expires_in), [form.profile, form.scope]);
+    let handed_out = token::hand_out(access, rules, &caller, lifetime, names, info.trace).await?;
+    let mut served = handed_out.into_answer(true);
     // RFC 6749 §5.1 wants both, for caches of the last century.
     served.answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
     Ok(served)
@@ -177,6 +169,7 @@ impl Form {
             }
             (Some(secret), Some(id)) => Some(ClientSecret { id, secret }),
         };
+        let scope = scope.filter(|scope| !scope.is_empty());
         Ok(Self { grant_type, client, scope, expires_in, profile })
     }
 

@@ -31,13 +31,11 @@ use crate::telemetry::{OpenConnection, Telemetry};
 /// What a listener has its requests answered by: an [`App`], or the service of the admin listener.
 pub trait Service: Send + Sync + 'static {
     /// Answers one request.
-    fn answer<B>(
+    fn answer<B: Body<Data = Bytes> + Send>(
         &self,
         request: Request<B>,
         connection: &ConnectionInfo,
-    ) -> impl Future<Output = Answer> + Send
-    where
-        B: Body<Data = Bytes> + Send;
+    ) -> impl Future<Output = Answer> + Send;
 
     /// Counts a connection as open, if those of this service are counted.
     fn connection(&self) -> Option<OpenConnection>;
@@ -56,15 +54,9 @@ pub struct App {
 }
 
 impl App {
-    /// Puts the application together.
-    pub fn new(access: Access, page: Page) -> Self {
-        Self { access, page, telemetry: Arc::default(), bodies: oauth2::bodies() }
-    }
-
-    /// Reports what the application does to `telemetry`.
-    #[must_use]
-    pub fn with_telemetry(self, telemetry: Telemetry) -> Self {
-        Self { telemetry: Arc::new(telemetry), ..self }
+    /// Puts the application together. It reports what it does to `telemetry`.
+    pub fn new(access: Access, page: Page, telemetry: Telemetry) -> Self {
+        Self { access, page, telemetry: Arc::new(telemetry), bodies: oauth2::bodies() }
     }
 
     /// Returns the figures of this application, and its audit trail.
@@ -101,16 +93,13 @@ impl Service for App {
 
 impl App {
     /// Returns which pages may read the answer, and what came of the request.
-    async fn handle<B>(
+    async fn handle(
         &self,
         info: &RequestInfo,
         headers: HeaderMap,
-        body: B,
+        body: impl Body<Data = Bytes>,
         connection: &ConnectionInfo,
-    ) -> Result<(Cors, Result<Served, Problem>), Problem>
-    where
-        B: Body<Data = Bytes>,
-    {
+    ) -> Result<(Cors, Result<Served, Problem>), Problem> {
         let rules = self.access.rules();
         // A page that may ask can read why it was refused, whatever the reason.
         let refused = |problem| Ok((rules.cors_of_refusal(&headers), Err(problem)));
@@ -126,14 +115,14 @@ impl App {
         };
         let is_tls = rules.is_tls(&headers, connection);
         let own_origin = || format!("{}://{host}", if is_tls { "https" } else { "http" });
-        if let Some(file) = self.page.file(info.uri.path(), &headers, own_origin) {
-            allow(&info.method, PAGE)?;
+        if let Some(file) = self.page.file(info.head.uri.path(), &headers, own_origin) {
+            allow(&info.head.method, PAGE)?;
             return Ok((Cors::None, Ok(file.into())));
         }
         let cors = rules.admit_page(&headers, &host, is_tls)?;
         let answered = async {
             let route = info.admit_route(&headers)?;
-            if info.method == Method::OPTIONS {
+            if info.head.method == Method::OPTIONS {
                 return Ok(preflight(&rules, &headers).into());
             }
             match route {
@@ -189,7 +178,7 @@ pub(crate) fn catch_panic<T>(
 ) -> impl Future<Output = Result<T, Problem>> {
     AssertUnwindSafe(steps).catch_unwind().map(|caught| {
         caught.unwrap_or_else(|_panic| {
-            tracing::error!(request.id = info.id(), http.path = info.uri.path(), "a handler panicked");
+            tracing::error!(request.id = info.id(), http.path = info.head.uri.path(), "a handler panicked");
             Err(Problem::internal())
         })
     })

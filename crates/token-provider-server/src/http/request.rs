@@ -2,8 +2,9 @@
 //! dropped as soon as nobody needs them.
 
 use hyper::header::{HeaderName, HeaderValue, ORIGIN};
+use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
-use hyper::{HeaderMap, Method, Request, Uri, Version};
+use hyper::{HeaderMap, Method, Request};
 use tokio::time::Instant;
 
 use crate::access;
@@ -31,9 +32,8 @@ const POST: &str = "POST, OPTIONS";
 /// themselves are dropped as soon as nobody needs them.)
 #[derive(Debug)]
 pub(crate) struct RequestInfo {
-    pub(crate) method: Method,
-    pub(crate) uri: Uri,
-    pub(super) version: Version,
+    /// Without its fields.
+    pub(crate) head: Parts,
     /// What it is for, if there is anything at its path.
     pub(super) route: Option<Route>,
     /// The one that a proxy in front gave it, where that is well-formed, else one made here.
@@ -42,24 +42,20 @@ pub(crate) struct RequestInfo {
     pub(super) trace: Option<TraceParent>,
     /// The page that it comes from, as its browser says.
     pub(super) origin: Option<Box<str>>,
-    has_too_many_fields: bool,
 }
 
 impl RequestInfo {
     /// Takes a request apart.
     pub(crate) fn take<B>(request: Request<B>, route: Option<Route>) -> (Self, HeaderMap, B) {
-        let (head, body) = request.into_parts();
-        let headers = head.headers;
+        let (mut head, body) = request.into_parts();
+        let headers = std::mem::take(&mut head.headers);
         let info = Self {
-            method: head.method,
-            uri: head.uri,
-            version: head.version,
+            head,
             route,
             id: request_id(&headers),
             started: Instant::now(),
             trace: headers.get(TRACEPARENT).and_then(|value| TraceParent::parse(value.as_bytes())),
             origin: headers.get(ORIGIN).map(|value| foreign(value.as_bytes())),
-            has_too_many_fields: head.extensions.get::<TooManyFields>().is_some(),
         };
         (info, headers, body)
     }
@@ -71,15 +67,15 @@ impl RequestInfo {
 
     /// HTTP/2's `:authority`, or the host of an absolute request target, which both take the place of `Host`.
     pub(crate) fn authority(&self) -> Option<&str> {
-        self.uri.authority().map(Authority::as_str)
+        self.head.uri.authority().map(Authority::as_str)
     }
 
     /// Refuses what is larger than any use of this server needs.
     pub(crate) fn admit_size(&self) -> Result<(), Problem> {
-        if self.has_too_many_fields {
+        if self.head.extensions.get::<TooManyFields>().is_some() {
             return Err(Problem::too_many_fields());
         }
-        if self.uri.path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI) {
+        if self.head.uri.path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI) {
             return Err(Problem::uri_too_long());
         }
         Ok(())
@@ -90,7 +86,7 @@ impl RequestInfo {
         if route.uses_token() {
             access::refuse_prefetch(headers)?;
         }
-        allow(&self.method, route.methods())?;
+        allow(&self.head.method, route.methods())?;
         Ok(route)
     }
 }

@@ -10,7 +10,7 @@ use token_provider::{AccessToken, Moment, Scope};
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, JSON, NO_STORE, TEXT};
-use super::parameters::{lifetime, parameters};
+use super::parameters::{Value, lifetime, parameters};
 use super::request::RequestInfo;
 use crate::access::{Access, Caller, ConnectionInfo, Rules, TokenRequest};
 use crate::problem::{Problem, Subject};
@@ -48,18 +48,12 @@ impl HandedOut {
         self.token.remaining(self.now).as_secs()
     }
 
-    pub(super) fn into_text(self) -> Served {
-        let body = self.token.expose_secret_bytes();
-        self.into_answer(TEXT, body)
-    }
-
-    pub(super) fn into_json(self) -> Served {
-        let body = Bytes::from_owner(json(&self.token, self.left()));
-        self.into_answer(JSON, body)
-    }
-
-    fn into_answer(self, content_type: &'static str, body: Bytes) -> Served {
-        let mut answer = answer::answer(content_type, NO_STORE, body);
+    pub(super) fn into_answer(self, is_json: bool) -> Served {
+        let mut answer = if is_json {
+            answer::answer(JSON, NO_STORE, Bytes::from_owner(json(&self.token, self.left())))
+        } else {
+            answer::answer(TEXT, NO_STORE, self.token.expose_secret_bytes())
+        };
         let headers = answer.headers_mut();
         headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
         headers.insert(TOKEN_EXPIRES_IN, HeaderValue::from(self.left()));
@@ -89,27 +83,27 @@ pub(super) async fn get(
     connection: &ConnectionInfo,
 ) -> Result<Served, Problem> {
     let caller = rules.authenticate(headers, connection).await?;
-    let query = info.uri.query().unwrap_or_default();
+    let query = info.head.uri.query().unwrap_or_default();
     let [ttl, profile, scope] = parameters(query.as_bytes(), ["ttl", "profile", "scope"])
         .map_err(|problem| problem.with_subject(caller.subject()))?;
-    let (profile, scope) = (profile.as_deref().map(String::as_str), scope.as_deref().map(String::as_str));
-    let mut request = TokenRequest { profile, scope, lifetime: None };
-    request.lifetime = lifetime("ttl", ttl.as_ref(), rules.lifetimes.shortest())
-        .map_err(|problem| access.note(problem, &caller, request))?;
-    let handed_out = hand_out(access, rules, &caller, request, info.trace).await?;
-    Ok(if prefers_json(headers) { handed_out.into_json() } else { handed_out.into_text() })
+    let handed_out = hand_out(access, rules, &caller, ("ttl", ttl), [profile, scope], info.trace).await?;
+    Ok(handed_out.into_answer(prefers_json(headers)))
 }
 
-/// Decides what a caller may have, and hands out the token for it.
+/// Decides what a caller may have, and hands out the token for it. The lifetime comes with what it is called in this request.
 pub(super) async fn hand_out(
     access: &Access,
     rules: &Rules,
     caller: &Caller<'_>,
-    request: TokenRequest<'_>,
+    (name, ttl): (&str, Option<Value>),
+    [profile, scope]: [Option<Value>; 2],
     trace: Option<TraceParent>,
 ) -> Result<HandedOut, Problem> {
-    let permit = access.authorize(rules, caller, request);
-    let permit = permit.map_err(|problem| access.note(problem, caller, request))?;
+    let text = |value| Option::as_deref(value).map(String::as_str);
+    let named = TokenRequest { profile: text(&profile), scope: text(&scope), lifetime: None };
+    let permit = lifetime(name, ttl.as_ref(), rules.lifetimes.shortest())
+        .and_then(|lifetime| access.authorize(rules, caller, TokenRequest { lifetime, ..named }));
+    let permit = permit.map_err(|problem| access.note(problem, caller, named))?;
     let mut subject = Subject {
         profile: Some(Arc::clone(permit.profile())),
         scope: permit.key().scope().cloned(),

@@ -81,27 +81,23 @@ impl KeySet {
 
     /// Checks a token's signature.
     pub(super) fn verify(&self, jwt: &Jwt<'_>) -> Result<(), Rejection> {
-        let fits = |key: &&Key| key.algorithms.contains(&jwt.algorithm);
-        let Some(id) = &jwt.key_id else {
-            // It can have been signed with the only key that fits (OpenID Connect Core §10.1); where there are several, trying
-            // them all is not our work. If that only key did not sign it, there may be a new one.
-            let fitting: Vec<&Key> = self.0.iter().filter(fits).collect();
-            return match fitting.as_slice() {
-                [only] if only.has_signed(jwt) => Ok(()),
-                [] | [_] => Err(Rejection::UnknownKey),
-                _ => Err(Rejection::NoKeyId),
-            };
-        };
+        let has_id = jwt.key_id.is_some();
         // RFC 7517 §4.5: keys of different kinds may go by one name.
-        let mut named = self.0.iter().filter(|key| key.jwk.common.key_id.as_ref() == Some(id)).peekable();
-        if named.peek().is_none() {
-            return Err(Rejection::UnknownKey);
+        let is_named = |key: &&Key| !has_id || key.jwk.common.key_id == jwt.key_id;
+        let named: Vec<&Key> = self.0.iter().filter(is_named).collect();
+        let fits = |key: &&&Key| key.algorithms.contains(&jwt.algorithm);
+        let fitting: Vec<&&Key> = named.iter().filter(fits).collect();
+        match fitting.as_slice() {
+            [] if has_id && !named.is_empty() => Err(Rejection::Algorithm),
+            [] => Err(Rejection::UnknownKey),
+            // Without an id it can have been signed with the only key that fits (OpenID Connect Core §10.1); trying several is
+            // not our work.
+            [_, _, ..] if !has_id => Err(Rejection::NoKeyId),
+            fitting if fitting.iter().any(|key| key.has_signed(jwt)) => Ok(()),
+            _ if has_id => Err(Rejection::Signature),
+            // If the only key did not sign it, there may be a new one.
+            _ => Err(Rejection::UnknownKey),
         }
-        let mut fitting = named.filter(fits).peekable();
-        if fitting.peek().is_none() {
-            return Err(Rejection::Algorithm);
-        }
-        if fitting.any(|key| key.has_signed(jwt)) { Ok(()) } else { Err(Rejection::Signature) }
     }
 }
 

@@ -13,7 +13,6 @@ use token_provider::{Proxies, connection_problem, is_loopback_url};
 use url::Url;
 
 use super::keys::KeySet;
-use crate::config::OidcConfig;
 use crate::outbound;
 
 /// As for HERE: within a region a connection takes milliseconds.
@@ -22,13 +21,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Key sets have a few KiB, with certificate chains some tens.
 const MAX_BODY: usize = 256 * 1024;
-
-/// The identity provider, as far as its keys go.
-#[derive(Clone, Debug)]
-pub(super) struct Provider {
-    issuer: String,
-    discovery: Url,
-}
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
@@ -51,38 +43,31 @@ impl FetchError {
     }
 }
 
-impl Provider {
-    pub(super) fn new(config: &OidcConfig) -> Self {
-        Self { issuer: config.issuer.clone(), discovery: config.discovery.clone() }
+/// Requests an issuer's keys.
+pub(super) async fn fetch(issuer: String, discovery: Url) -> Result<KeySet, FetchError> {
+    let what = "discovery document";
+    let body = get(what, discovery.clone()).await?;
+    let document: Discovery = parsed(what, serde_json::from_slice(&body))?;
+    // Discovery §4.3: or one issuer could speak for another.
+    if document.issuer != issuer {
+        return Err(FetchError::new(
+            "the discovery document is of another issuer; access.oidc.issuer must be exactly what it says, final slash and all",
+        ));
     }
+    let what = "key set";
+    let body = get(what, keys_url(&discovery, &document.jwks_uri)?).await?;
+    parsed(what, KeySet::parse(&body))
+}
 
-    /// Requests the keys.
-    pub(super) async fn fetch(self) -> Result<KeySet, FetchError> {
-        let what = "discovery document";
-        let body = get(what, self.discovery.clone()).await?;
-        let document: Discovery = parsed(what, serde_json::from_slice(&body))?;
-        // Discovery §4.3: or one issuer could speak for another.
-        if document.issuer != self.issuer {
-            return Err(FetchError::new(
-                "the discovery document is of another issuer; access.oidc.issuer must be exactly what it says, final slash and all",
-            ));
-        }
-        let what = "key set";
-        let body = get(what, self.keys_url(&document.jwks_uri)?).await?;
-        parsed(what, KeySet::parse(&body))
-    }
-
-    /// Some have their keys on another host. But keys that came in the clear are anybody's, except on this machine, and
-    /// nobody from elsewhere sends us to a port of this machine.
-    fn keys_url(&self, text: &str) -> Result<Url, FetchError> {
-        let is_good = |url: &Url| {
-            let is_private = url.scheme() == "https" || url.scheme() == "http" && is_loopback_url(url);
-            is_private && (!is_loopback_url(url) || is_loopback_url(&self.discovery))
-        };
-        Url::parse(text).ok().filter(is_good).ok_or_else(|| {
-            FetchError::new("the discovery document names a key set that is not at an https URL")
-        })
-    }
+/// Some have their keys on another host. But keys that came in the clear are anybody's, except on this machine, and nobody
+/// from elsewhere sends us to a port of this machine.
+fn keys_url(discovery: &Url, text: &str) -> Result<Url, FetchError> {
+    let is_good = |url: &Url| {
+        let is_private = url.scheme() == "https" || url.scheme() == "http" && is_loopback_url(url);
+        is_private && (!is_loopback_url(url) || is_loopback_url(discovery))
+    };
+    let no_url = || FetchError::new("the discovery document names a key set that is not at an https URL");
+    Url::parse(text).ok().filter(is_good).ok_or_else(no_url)
 }
 
 async fn get(what: &str, url: Url) -> Result<Vec<u8>, FetchError> {
@@ -155,8 +140,7 @@ mod tests {
         ];
         for (issuer, keys, expected) in table {
             let discovery = Url::parse(issuer).expect("is a URL");
-            let provider = Provider { issuer: issuer.to_owned(), discovery };
-            assert_eq!(provider.keys_url(keys).is_ok(), expected, "{issuer} {keys}");
+            assert_eq!(keys_url(&discovery, keys).is_ok(), expected, "{issuer} {keys}");
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use token_provider::{Clock, Moment};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -38,6 +39,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Timers stand still while the machine is suspended: the clock is looked at again at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
+/// One request for the keys.
+pub(super) type Fetch = Box<dyn Fn() -> BoxFuture<'static, Result<KeySet, FetchError>> + Send + Sync>;
+
 /// The keys, and the task that refreshes them. Dropping it ends the task.
 #[derive(Debug)]
 pub(super) struct KeyRefresher {
@@ -61,11 +65,7 @@ struct State {
 
 impl KeyRefresher {
     /// Spawns the task, which requests keys at once. Needs a Tokio runtime.
-    pub(super) fn spawn<F, A>(fetch: F, clock: Arc<dyn Clock>) -> Self
-    where
-        F: Fn() -> A + Send + Sync + 'static,
-        A: Future<Output = Result<KeySet, FetchError>> + Send + 'static,
-    {
+    pub(super) fn spawn(fetch: Fetch, clock: Arc<dyn Clock>) -> Self {
         let state = Arc::new(watch::Sender::new(State { is_fetching: true, ..State::default() }));
         let task = tokio::spawn(keep_fresh(Arc::clone(&state), Arc::clone(&clock), fetch));
         Self { state, clock, _task: AbortOnDropHandle::new(task) }
@@ -119,11 +119,7 @@ impl KeyRefresher {
     }
 }
 
-async fn keep_fresh<F, A>(state: Arc<watch::Sender<State>>, clock: Arc<dyn Clock>, fetch: F)
-where
-    F: Fn() -> A,
-    A: Future<Output = Result<KeySet, FetchError>>,
-{
+async fn keep_fresh(state: Arc<watch::Sender<State>>, clock: Arc<dyn Clock>, fetch: Fetch) {
     let mut failures = 0;
     loop {
         let sent_at = clock.now();
@@ -133,16 +129,12 @@ where
         let pause = match fetched.unwrap_or_else(|_panic| Err(FetchError::new("the request panicked"))) {
             Ok(keys) => {
                 failures = 0;
-                let old = Arc::clone(&state.borrow().keys);
-                log_received(&keys, &old);
+                log_received(&keys, &state.borrow().keys);
                 state.send_modify(|state| {
-                    *state = State {
-                        is_up: keys.len() > 0,
-                        keys: Arc::new(keys),
-                        sent_at: Some(sent_at),
-                        is_fetching: false,
-                        may_fetch_at: state.may_fetch_at,
-                    };
+                    state.is_up = keys.len() > 0;
+                    state.keys = Arc::new(keys);
+                    state.sent_at = Some(sent_at);
+                    state.is_fetching = false;
                 });
                 REFRESH_EVERY.mul_f64(0.9 + fastrand::f64() / 5.0)
             }

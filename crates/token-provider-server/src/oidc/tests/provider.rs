@@ -7,10 +7,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 
-use super::support::{Key, config};
-use crate::config::OidcConfig;
+use super::support::Key;
 use crate::oidc::keys::KeySet;
-use crate::oidc::provider::{FetchError, Provider};
+use crate::oidc::provider::{self, FetchError};
 use crate::printable::causes;
 
 /// Makes the answer to the discovery request and to the other one, given the provider's origin.
@@ -48,7 +47,7 @@ impl Wire {
     }
 
     async fn fetch(&self) -> Result<KeySet, FetchError> {
-        provider(&self.origin).fetch().await
+        fetch_from(&self.origin).await
     }
 
     fn asked(&mut self) -> Vec<String> {
@@ -56,9 +55,9 @@ impl Wire {
     }
 }
 
-fn provider(origin: &str) -> Provider {
+async fn fetch_from(origin: &str) -> Result<KeySet, FetchError> {
     let discovery = format!("{origin}/.well-known/openid-configuration").parse().expect("is a URL");
-    Provider::new(&OidcConfig { issuer: origin.to_owned(), discovery, ..config() })
+    provider::fetch(origin.to_owned(), discovery).await
 }
 
 fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
@@ -232,7 +231,7 @@ async fn provider_that_is_not_there_is_an_error() {
     let socket = TcpSocket::new_v4().expect("can be made");
     socket.bind("127.0.0.1:0".parse().expect("is an address")).expect("a port is free");
     let origin = format!("http://{}", socket.local_addr().expect("is bound"));
-    let error = provider(&origin).fetch().await.map(drop).expect_err("nobody listens");
+    let error = fetch_from(&origin).await.map(drop).expect_err("nobody listens");
     assert!(error.to_string().starts_with("no answer to the request for the discovery document; check "));
     assert!(!causes(&error).is_empty());
 }

@@ -15,6 +15,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use token_provider::TestClock;
 use url::Url;
@@ -227,9 +228,9 @@ impl Bench {
         let (script, clock) = (Script::new(answer), TestClock::new());
         let fetch = {
             let script = script.clone();
-            move || script.clone().fetch()
+            move || script.clone().fetch().boxed()
         };
-        let keys = Arc::new(KeyRefresher::spawn(fetch, Arc::new(clock.clone())));
+        let keys = Arc::new(KeyRefresher::spawn(Box::new(fetch), Arc::new(clock.clone())));
         let provider = IdentityProvider { config: config.clone(), keys, clock: Arc::new(clock.clone()) };
         Self { provider, script, clock }
     }
