@@ -10,11 +10,11 @@
 
 mod printable;
 
-mod topic;
-
 mod outbound;
 
 mod reason;
+
+mod topic;
 
 mod problem;
 

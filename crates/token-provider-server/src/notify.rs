@@ -31,15 +31,13 @@ impl Notifier {
     /// Reads what systemd has put into the environment.
     pub fn new(environment: &Environment) -> Self {
         let text = |name| environment.variable(name).and_then(|value| value.to_str());
-        let address = text("NOTIFY_SOCKET").and_then(|place| {
-            let address = address(place);
-            if address.is_none() {
-                tracing::warn!(
-                    "NOTIFY_SOCKET: expected an absolute path, or @ and a name; systemd will hear nothing"
-                );
-            }
-            address
-        });
+        let socket = text("NOTIFY_SOCKET");
+        let address = socket.and_then(address);
+        if socket.is_some() && address.is_none() {
+            tracing::warn!(
+                "NOTIFY_SOCKET: expected an absolute path, or @ and a name; systemd will hear nothing"
+            );
+        }
         // Those for another process, such as a wrapper, are not for this one.
         let is_ours = text("WATCHDOG_PID").is_none_or(|id| id == std::process::id().to_string());
         let limit = text("WATCHDOG_USEC").filter(|_| is_ours).and_then(|limit| limit.parse().ok());
@@ -63,14 +61,11 @@ impl Notifier {
 
     /// The service stops after this drain, of which the unit knows nothing: it gets the time that it takes.
     pub async fn stopping(&self, drain: Duration) {
-        let mut message = String::from("STOPPING=1\nSTATUS=answers under way finish");
-        if !drain.is_zero() {
-            let micros = (drain + LONGEST_END).as_micros();
-            message = format!(
-                "STOPPING=1\nSTATUS=not ready; callers are still served\nEXTEND_TIMEOUT_USEC={micros}"
-            );
+        if drain.is_zero() {
+            return self.tell("STOPPING=1\nSTATUS=answers under way finish").await;
         }
-        self.tell(&message).await;
+        let (status, micros) = ("not ready; callers are still served", (drain + LONGEST_END).as_micros());
+        self.tell(&format!("STOPPING=1\nSTATUS={status}\nEXTEND_TIMEOUT_USEC={micros}")).await;
     }
 
     /// Tells systemd that the service is alive, twice in the time that the unit allows (`WatchdogSec=`). Returns at once where the
@@ -88,11 +83,8 @@ impl Notifier {
 
     async fn tell(&self, message: &str) {
         let Some(address) = &self.address else { return };
-        let result = match tokio::time::timeout(TIMEOUT, send(address, message)).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
-        };
-        if let Err(error) = result {
+        let sent = tokio::time::timeout(TIMEOUT, send(address, message)).await;
+        if let Err(error) = sent.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())) {
             let what = message.split('\n').next();
             tracing::warn!(%error, what, "systemd could not be told");
         }

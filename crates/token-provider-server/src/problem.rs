@@ -72,7 +72,7 @@ impl Deref for Problem {
 impl Details {
     /// Returns the `error` code of the answer.
     pub fn code(&self) -> &'static str {
-        self.topic.anchor()
+        self.topic.as_str()
     }
 
     /// Returns whether the server or its issuer failed. A rule can say "not yet" by the same status, which is no failure.

@@ -1,12 +1,8 @@
 //! Names of rules, methods and outcomes: one list each, for answers, audit lines, metrics and the log alike.
 
-use std::fmt;
-
-use serde::{Serialize, Serializer};
-
-/// An enum without data whose variants have a name each.
+/// An enum without data whose variants have a name each. An attribute in parentheses is one of the list of all.
 macro_rules! names {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $text:literal,)* }) => {
+    ($(#[$doc:meta])* $name:ident $((#[$all:meta]))? { $($(#[$variant_doc:meta])* $variant:ident => $text:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -16,6 +12,7 @@ macro_rules! names {
 
         impl $name {
             /// All of them, in the order of their numbers.
+            $(#[$all])?
             pub const ALL: [Self; [$($text),*].len()] = [$(Self::$variant),*];
 
             /// Returns the name.
@@ -26,19 +23,15 @@ macro_rules! names {
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.as_str())
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
     };
 }
+
+pub(crate) use names;
 
 names! {
     /// An access rule that can refuse a request.
@@ -118,21 +111,16 @@ names! {
 }
 
 names! {
-    /// How a request for a token ended.
+    /// How a request for a token ended. Nothing is handed out until something has said so.
+    #[derive(Default)]
     Outcome {
         /// With a token.
         HandedOut => "handed_out",
         /// A rule refused it.
+        #[default]
         Refused => "refused",
         /// No token was available.
         Failed => "failed",
-    }
-}
-
-impl Default for Outcome {
-    /// Nothing is handed out until something has said so.
-    fn default() -> Self {
-        Self::Refused
     }
 }
 
@@ -147,7 +135,7 @@ names! {
         ClockSkew => "clock_skew",
         /// The issuer asked for fewer requests.
         Throttled => "throttled",
-        /// The issuer reported a failure of its own.
+        /// The issuer failed.
         Unavailable => "unavailable",
         /// No connection.
         Unreachable => "unreachable",

@@ -137,7 +137,7 @@ impl Refusals {
             ($level:ident, $message:literal) => {
                 tracing::$level!(
                     request.id = %event.request_id,
-                    trace.id = event.trace.as_ref().map(TraceParent::trace_id),
+                    trace.id = event.trace_id.as_deref(),
                     caller.id = event.caller.as_deref(),
                     caller.method = event.method.map(Method::as_str),
                     caller.address = event.address.map(tracing::field::display),

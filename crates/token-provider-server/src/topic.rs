@@ -2,64 +2,48 @@
 
 use token_provider::ErrorKind;
 
-macro_rules! topics {
-    ($($topic:ident => $anchor:literal,)*) => {
-        /// What an error is about. The compiler warns of a topic that no error has, and `ci/check` takes warnings for errors.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Topic {
-            $($topic,)*
-        }
+use crate::reason::names;
 
-        impl Topic {
-            #[cfg(test)]
-            const ALL: &[Self] = &[$(Self::$topic,)*];
-
-            /// Returns where docs/troubleshooting.md explains it. For an answer to a caller, this is also the `error` in it.
-            pub(crate) fn anchor(self) -> &'static str {
-                match self {
-                    $(Self::$topic => $anchor,)*
-                }
-            }
-        }
-    };
-}
-
-topics! {
-    CredentialNotFound => "no-here-credential-found",
-    CredentialInvalid => "the-credential-cannot-be-used",
-    Rejected => "here-refused-the-access-key",
-    Throttled => "here-said-too-many-requests",
-    ClockSkew => "here-refused-the-timestamp",
-    ExpiresTooSoon => "the-token-expires-too-soon-to-be-handed-out",
-    Unreachable => "no-connection-to-the-token-endpoint",
-    TimedOut => "no-answer-from-the-token-endpoint",
-    Unavailable => "the-token-endpoint-is-failing",
-    InvalidAnswer => "the-token-endpoints-answer-is-not-a-token",
-    TooManyTokens => "too-many-different-tokens-are-held",
-    Configuration => "the-configuration-cannot-be-used",
-    UnknownProfile => "there-is-no-such-profile",
-    Exposed => "nothing-says-who-may-ask",
-    ProfileFile => "a-profiles-file-cannot-be-read",
-    Certificate => "the-certificate-cannot-be-used",
-    AuditTrail => "the-audit-trail-cannot-be-opened",
-    Usage => "an-option-has-a-value-that-cannot-be-used",
-    Bind => "cannot-listen",
-    System => "the-system-refused",
-    CutOff => "answers-under-way-were-cut-off",
-    Unanswered => "no-server-answers",
-    NotReady => "the-server-is-not-ready",
-    InvalidRequest => "invalid_request",
-    InvalidScope => "invalid_scope",
-    UnsupportedGrantType => "unsupported_grant_type",
-    InvalidToken => "invalid_token",
-    InvalidClient => "invalid_client",
-    AccessDenied => "access_denied",
-    NotFound => "not_found",
-    SlowDown => "slow_down",
-    ServerError => "server_error",
-    TemporarilyUnavailable => "temporarily_unavailable",
-    IssuerRejected => "issuer_rejected",
-    IssuerTimeout => "issuer_timeout",
+names! {
+    /// What an error is about, by the anchor of its heading in docs/troubleshooting.md. For an answer to a caller, this is also
+    /// the `error` in it. The compiler warns of a topic that no error has, and `ci/check` takes warnings for errors.
+    Topic (#[cfg(test)]) {
+        CredentialNotFound => "no-here-credential-found",
+        CredentialInvalid => "the-credential-cannot-be-used",
+        Rejected => "here-refused-the-access-key",
+        Throttled => "here-said-too-many-requests",
+        ClockSkew => "here-refused-the-timestamp",
+        ExpiresTooSoon => "the-token-expires-too-soon-to-be-handed-out",
+        Unreachable => "no-connection-to-the-token-endpoint",
+        TimedOut => "no-answer-from-the-token-endpoint",
+        Unavailable => "the-token-endpoint-is-failing",
+        InvalidAnswer => "the-token-endpoints-answer-is-not-a-token",
+        TooManyTokens => "too-many-different-tokens-are-held",
+        Configuration => "the-configuration-cannot-be-used",
+        UnknownProfile => "there-is-no-such-profile",
+        Exposed => "nothing-says-who-may-ask",
+        ProfileFile => "a-profiles-file-cannot-be-read",
+        Certificate => "the-certificate-cannot-be-used",
+        AuditTrail => "the-audit-trail-cannot-be-opened",
+        Usage => "an-option-has-a-value-that-cannot-be-used",
+        Bind => "cannot-listen",
+        System => "the-system-refused",
+        CutOff => "answers-under-way-were-cut-off",
+        Unanswered => "no-server-answers",
+        NotReady => "the-server-is-not-ready",
+        InvalidRequest => "invalid_request",
+        InvalidScope => "invalid_scope",
+        UnsupportedGrantType => "unsupported_grant_type",
+        InvalidToken => "invalid_token",
+        InvalidClient => "invalid_client",
+        AccessDenied => "access_denied",
+        NotFound => "not_found",
+        SlowDown => "slow_down",
+        ServerError => "server_error",
+        TemporarilyUnavailable => "temporarily_unavailable",
+        IssuerRejected => "issuer_rejected",
+        IssuerTimeout => "issuer_timeout",
+    }
 }
 
 impl From<ErrorKind> for Topic {
@@ -105,7 +89,7 @@ mod tests {
         let explained = explained(page);
         let anchors: BTreeSet<_> = explained.iter().map(String::as_str).collect();
         assert_eq!(explained.len(), anchors.len(), "one heading for each: {explained:?}");
-        let errors: BTreeSet<_> = Topic::ALL.iter().map(|topic| topic.anchor()).collect();
+        let errors: BTreeSet<_> = Topic::ALL.iter().map(|topic| topic.as_str()).collect();
         let (missing, left): (Vec<_>, Vec<_>) =
             (errors.difference(&anchors).collect(), anchors.difference(&errors).collect());
         assert!(missing.is_empty(), "docs/troubleshooting.md has no `###` for {missing:?}");

@@ -168,12 +168,13 @@ fn labels(profile: &str, slot: &SlotStatus) -> [(&'static str, String); 3] {
 
 fn lines(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     if let Some(audit) = &telemetry.audit {
-        let written = ConstCounter::new(audit.written());
+        let counts = audit.counts();
+        let written = ConstCounter::new(counts.written);
         page.write("token_provider_audit_lines_total", "Audit lines written.", [(NO_LABELS, written)])?;
         page.write(
             "token_provider_audit_lines_lost_total",
             "Audit lines lost, because too many waited or because they could not be written.",
-            audit.lost().map(|(reason, count)| ([("reason", reason)], ConstCounter::new(count))),
+            counts.lost_by_reason().map(|(reason, count)| ([("reason", reason)], ConstCounter::new(count))),
         )?;
     }
     page.write(

@@ -17,9 +17,7 @@ pub(super) fn remedy(kind: ErrorKind) -> &'static str {
         ErrorKind::Throttled => {
             "Nothing: the server waits as long as HERE asks for. Fewer different scopes and lifetimes help."
         }
-        ErrorKind::Unavailable { .. } => {
-            "Nothing: HERE or a gateway before it is failing, and is asked again."
-        }
+        ErrorKind::Unavailable { .. } => "Nothing: HERE or a gateway before it is failing; retrying.",
         ErrorKind::Unreachable | ErrorKind::TimedOut => {
             "Check the network, name resolution, and HTTPS_PROXY; `token-provider check` tries each step."
         }

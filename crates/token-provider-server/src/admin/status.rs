@@ -39,8 +39,8 @@ pub(super) fn json(app: &App, history: &History, process: Option<Process>) -> Va
             "waiting_for_restart": config.waiting,
         },
         "audit": telemetry.audit.as_ref().map(|audit| json!({
-            "lines_written": audit.written(),
-            "lines_lost": counts(audit.lost()),
+            "lines_written": audit.counts().written,
+            "lines_lost": counts(audit.counts().lost_by_reason()),
         })),
         "process": process.map(|process| json!({
             "resident_memory_bytes": process.resident_bytes,

@@ -8,8 +8,8 @@ use super::token::HandedOut;
 use crate::access::ConnectionInfo;
 use crate::problem::Problem;
 use crate::reason::{Outcome, Rule};
+use crate::telemetry::Telemetry;
 use crate::telemetry::audit::{Event, foreign};
-use crate::telemetry::{Telemetry, TraceParent};
 
 /// Of a path that a stranger wrote, so much is logged.
 const MAX_PATH: usize = 256;
@@ -68,7 +68,7 @@ fn event(
         left,
         fingerprint,
         request_id: info.id().into(),
-        trace: info.trace,
+        trace_id: info.trace.map(|trace| trace.trace_id().into()),
         took: info.started.elapsed(),
     }
 }
@@ -78,7 +78,7 @@ fn log(event: &Event, info: &RequestInfo) {
     let path = info.head.uri.path();
     tracing::debug!(
         request.id = info.id(),
-        trace.id = event.trace.as_ref().map(TraceParent::trace_id),
+        trace.id = event.trace_id.as_deref(),
         caller.id = event.caller.as_deref(),
         http.method = %info.head.method,
         http.path = path.get(..MAX_PATH).unwrap_or(path),

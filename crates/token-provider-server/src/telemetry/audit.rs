@@ -10,7 +10,6 @@ mod line;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -43,10 +42,7 @@ pub struct Audit {
 #[derive(Debug)]
 enum Destination {
     /// Among the lines of the log.
-    Log {
-        written: AtomicU64,
-        lost: AtomicU64,
-    },
+    Log(Mutex<Counts>),
     Writer(Writer),
     /// Events are looked at on the status page alone.
     None,
@@ -61,7 +57,7 @@ impl Audit {
     /// What the system says to the file, or to one thread more.
     pub fn start(config: &AuditConfig, keeps_recent: bool) -> io::Result<Option<Self>> {
         let destination = match config {
-            AuditConfig::Log => Destination::Log { written: AtomicU64::new(0), lost: AtomicU64::new(0) },
+            AuditConfig::Log => Destination::Log(Mutex::default()),
             AuditConfig::Stdout | AuditConfig::Journal => {
                 Destination::Writer(start(Sink::Stream(rustix::stdio::stdout()), MAX_WAITING)?)
             }
@@ -83,20 +79,22 @@ impl Audit {
 
     /// Returns whether the lines go among those of the log.
     pub fn is_in_log(&self) -> bool {
-        matches!(self.destination, Destination::Log { .. })
+        matches!(self.destination, Destination::Log(_))
     }
 
     /// Takes an event. Never waits for the disk or the log's reader.
     pub fn record(&self, event: Event) {
         match &self.destination {
-            Destination::Log { written, lost } if line::is_logged(&event) => {
-                let count = if log::write(line::log_line(&event)) { written } else { lost };
-                count.fetch_add(1, Ordering::Relaxed);
+            Destination::Log(counts) if line::is_logged(&event) => {
+                let is_taken = log::write(line::log_line(&event));
+                let mut counts = counts.lock();
+                counts.written += u64::from(is_taken);
+                counts.queue_full += u64::from(!is_taken);
             }
             Destination::Writer(writer) => {
                 writer.push(line::record(&event));
             }
-            Destination::Log { .. } | Destination::None => {}
+            Destination::Log(_) | Destination::None => {}
         }
         if let Some(recent) = &self.recent {
             let mut recent = recent.lock();
@@ -118,28 +116,14 @@ impl Audit {
     pub fn flush(&self, timeout: Duration) -> bool {
         match &self.destination {
             Destination::Writer(writer) => writer.flush(timeout),
-            Destination::Log { .. } | Destination::None => true,
+            Destination::Log(_) | Destination::None => true,
         }
     }
 
-    /// Returns how many lines have been written.
-    pub fn written(&self) -> u64 {
-        self.counts().written
-    }
-
-    /// Returns how many lines were lost, by reason.
-    pub fn lost(&self) -> [(&'static str, u64); 2] {
-        let Counts { queue_full, write_failed, .. } = self.counts();
-        [("queue_full", queue_full), ("write_failed", write_failed)]
-    }
-
-    fn counts(&self) -> Counts {
+    /// Returns what became of the lines.
+    pub fn counts(&self) -> Counts {
         match &self.destination {
-            Destination::Log { written, lost } => Counts {
-                written: written.load(Ordering::Relaxed),
-                queue_full: lost.load(Ordering::Relaxed),
-                write_failed: 0,
-            },
+            Destination::Log(counts) => *counts.lock(),
             Destination::Writer(writer) => writer.counts(),
             Destination::None => Counts::default(),
         }

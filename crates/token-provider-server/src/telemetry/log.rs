@@ -130,11 +130,6 @@ pub fn set_level(level: LogLevel) {
     }
 }
 
-/// Returns whether the log has lines of this level.
-pub(super) fn takes(level: Level) -> bool {
-    level <= LevelFilter::current()
-}
-
 /// Returns the form of the log's lines, for those that are not made here.
 pub(super) fn form() -> Form {
     FORM.get().copied().unwrap_or(Form::Json)

@@ -168,8 +168,14 @@ impl Shared {
 }
 
 impl Counts {
-    pub(super) fn lost(self) -> u64 {
+    /// Returns how many lines were lost.
+    pub fn lost(self) -> u64 {
         self.queue_full + self.write_failed
+    }
+
+    /// Returns how many lines were lost, by reason.
+    pub fn lost_by_reason(self) -> [(&'static str, u64); 2] {
+        [("queue_full", self.queue_full), ("write_failed", self.write_failed)]
     }
 }
 

@@ -3,9 +3,9 @@
 /// The rooms of the server: each uses only those before it.
 pub(crate) const ROOMS: &[&str] = &[
     "printable",
-    "topic",
     "outbound",
     "reason",
+    "topic",
     "problem",
     "settings",
     "values",

@@ -2,56 +2,32 @@
 //!
 //! Nothing that a stranger wrote can end a line or a string, or steer a terminal.
 
-use std::fmt::{self, Write as _};
+use std::iter;
 
-use serde::Serialize;
-use serde::de::{Deserializer as _, MapAccess, Visitor};
-use serde_json::Value;
+use serde::Serializer as _;
+use serde_json::{Value, json};
 use tracing::Level;
+use tracing::level_filters::LevelFilter;
 
-use super::event::Event;
+use super::event::{Event, Field};
 use crate::reason::Outcome;
 use crate::telemetry::log::{self, Form};
 use crate::telemetry::time::rfc_3339;
 
-/// A line of its own.
-#[derive(Serialize)]
-struct Record<'a> {
-    time: String,
-    #[serde(flatten)]
-    event: &'a Event,
-}
-
-/// A line among those of the log.
-#[derive(Serialize)]
-struct LogRecord<'a> {
-    timestamp: String,
-    level: &'static str,
-    message: &'static str,
-    target: &'static str,
-    #[serde(flatten)]
-    event: &'a Event,
-}
-
-impl<'a> Record<'a> {
-    fn of(event: &'a Event) -> Self {
-        Self { time: rfc_3339(event.time), event }
-    }
-}
-
 /// Returns the line of an event.
 pub(super) fn record(event: &Event) -> Vec<u8> {
-    to_line(&Record::of(event))
+    let time = rfc_3339(event.time);
+    to_line(iter::once(("time", Field::Text(time.into()))).chain(event.fields()))
 }
 
 /// Returns the same as a JSON object.
 pub(super) fn json(event: &Event) -> Value {
-    serde_json::to_value(Record::of(event)).expect("text and numbers have a JSON form")
+    serde_json::from_slice(&record(event)).expect("is JSON")
 }
 
 /// Returns whether the log has the line of an event, at its level.
 pub(super) fn is_logged(event: &Event) -> bool {
-    log::takes(level(event))
+    level(event) <= LevelFilter::current()
 }
 
 /// Returns the line of an event among those of the log, in the log's form.
@@ -64,13 +40,13 @@ pub(super) fn log_line(event: &Event) -> Vec<u8> {
         Outcome::Failed => "no token for a caller",
     };
     match log::form() {
-        Form::Json => to_line(&LogRecord {
-            timestamp: rfc_3339(event.time),
-            level: level(event).as_str(),
-            message,
-            target: "audit",
-            event,
-        }),
+        Form::Json => {
+            let time = rfc_3339(event.time);
+            let (level, target) = (level(event).as_str(), "audit");
+            let head = [("timestamp", &*time), ("level", level), ("message", message), ("target", target)];
+            let head = head.map(|(name, value)| (name, Field::Text(value.into())));
+            to_line(head.into_iter().chain(event.fields()))
+        }
         form @ Form::Text { .. } => {
             let line = log::text_line(event.time, level(event), &(message.to_owned() + &text(event)));
             log::fit(line.into_bytes(), form)
@@ -82,41 +58,21 @@ fn level(event: &Event) -> Level {
     if event.outcome == Outcome::Failed { Level::WARN } else { Level::INFO }
 }
 
-fn to_line(record: &impl Serialize) -> Vec<u8> {
-    let mut line = serde_json::to_vec(record).expect("text and numbers have a JSON form");
+fn to_line<'a>(fields: impl Iterator<Item = (&'static str, Field<'a>)>) -> Vec<u8> {
+    let mut line = Vec::with_capacity(512);
+    serde_json::Serializer::new(&mut line).collect_map(fields).expect("text and numbers have a JSON form");
     line.push(b'\n');
     log::fit(line, Form::Json)
 }
 
 /// Returns the fields as `name=value`, in quotes where a value has anything but the plainest characters.
 fn text(event: &Event) -> String {
-    let json = serde_json::to_vec(event).expect("text and numbers have a JSON form");
-    serde_json::Deserializer::from_slice(&json).deserialize_map(AsText).expect("is an object")
-}
-
-/// Reads an object field by field: [`serde_json::Map`] does not keep their order.
-struct AsText;
-
-impl<'de> Visitor<'de> for AsText {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut fields: M) -> Result<String, M::Error> {
-        let is_plain =
-            |text: &&str| text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"=\\".contains(&byte));
-        let mut text = String::new();
-        while let Some((name, value)) = fields.next_entry::<&str, Value>()? {
-            match value.as_str().filter(|value| !value.is_empty()).filter(is_plain) {
-                Some(value) => write!(text, " {name}={value}"),
-                None => write!(text, " {name}={value}"),
-            }
-            .expect("a String takes everything");
-        }
-        Ok(text)
-    }
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"=\\".contains(&byte);
+    let fields = event.fields().map(|(name, value)| match value {
+        Field::Text(text) if !text.is_empty() && text.bytes().all(is_plain) => format!(" {name}={text}"),
+        value => format!(" {name}={}", json!(value)),
+    });
+    fields.collect()
 }
 
 #[cfg(test)]
@@ -132,7 +88,6 @@ mod tests {
     use super::*;
     use crate::printable;
     use crate::reason::{Method, Rule};
-    use crate::telemetry::TraceParent;
 
     fn record_text(event: &Event) -> String {
         String::from_utf8(record(event)).expect("is UTF-8")
@@ -162,7 +117,7 @@ mod tests {
             left: Some(0),
             fingerprint: None,
             request_id: "0abc".into(),
-            trace: TraceParent::parse(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".into()),
             took: Duration::from_micros(85),
         }
     }

@@ -47,7 +47,7 @@ fn every_event_of_every_thread_is_a_line() {
     let mut found = numbers(&fs::read_to_string(&path).expect("is there"));
     found.sort_unstable();
     assert_eq!(found, (0..40_000).collect::<Vec<_>>());
-    assert_eq!((audit.written(), audit.lost()), (40_000, [("queue_full", 0), ("write_failed", 0)]));
+    assert_eq!(audit.counts(), Counts { written: 40_000, ..Counts::default() });
 }
 
 #[cfg(target_os = "linux")]
@@ -56,7 +56,7 @@ fn full_disk_loses_lines_and_counts_them() {
     let audit = open(Path::new("/dev/full"), MAX_WAITING);
     (0..100).for_each(|number| audit.record(event(number)));
     assert!(audit.flush(LONG));
-    assert_eq!((audit.written(), audit.lost()), (0, [("queue_full", 0), ("write_failed", 100)]));
+    assert_eq!(audit.counts(), Counts { write_failed: 100, ..Counts::default() });
 }
 
 /// A pipe whose reader does not read: once it is full, a write would block. It is opened so that it does not.
@@ -72,8 +72,8 @@ fn reader_that_stops_reading_holds_up_nobody_and_a_gap_is_marked() {
     (0..5000).for_each(|number| audit.record(event(number)));
     assert!(audit.flush(LONG));
     // Whatever fits into a pipe is there; the rest is lost.
-    let [_, (_, lost)] = audit.lost();
-    assert!(lost > 0 && audit.written() + lost == 5000, "{audit:?}");
+    let Counts { written, write_failed: lost, .. } = audit.counts();
+    assert!(lost > 0 && written + lost == 5000, "{audit:?}");
     let mut buffer = vec![0; 65_536];
     let mut text = String::new();
     for _ in 0..2 {
@@ -88,7 +88,7 @@ fn reader_that_stops_reading_holds_up_nobody_and_a_gap_is_marked() {
     let found = numbers(&text);
     assert_eq!(found.last(), Some(&5000));
     // The last one is not read.
-    assert_eq!(found.len() as u64 + 1, audit.written(), "every line that is counted is whole");
+    assert_eq!(found.len() as u64 + 1, audit.counts().written, "every line that is counted is whole");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn full_queue_loses_what_comes_then() {
     // Faster than the thread that writes can be, which rests between batches.
     (0..1000).for_each(|number| audit.record(event(number)));
     assert!(audit.flush(LONG));
-    let [(_, queue_full), (_, write_failed)] = audit.lost();
+    let Counts { queue_full, write_failed, .. } = audit.counts();
     assert!(queue_full > 0 && write_failed == 0, "{audit:?}");
     let text = fs::read_to_string(&path).expect("is there");
     assert_eq!(numbers(&text).len() as u64, 1000 - queue_full);
@@ -111,7 +111,7 @@ fn newest_events_are_kept_for_the_status_page() {
     (0..200).for_each(|number| audit.record(event(number)));
     let recent: Vec<u64> = audit.recent().iter().filter_map(|event| event["seconds_left"].as_u64()).collect();
     assert_eq!(recent, (150..200).rev().collect::<Vec<_>>());
-    assert_eq!((audit.written(), audit.lost()[1].1), (0, 0), "none is wanted");
+    assert_eq!(audit.counts(), Counts::default(), "none is wanted");
     assert!(Audit::start(&AuditConfig::Off, false).expect("is fine").is_none());
 }
 
