@@ -151,9 +151,9 @@ fn refused() -> Problem {
 }
 
 impl Cors {
-    /// Writes the headers of an answer.
+    /// Writes the headers of an answer. One that varies with more says so itself.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
-        headers.append(VARY, HeaderValue::from_static("Origin, Accept"));
+        headers.entry(VARY).or_insert(HeaderValue::from_static("Origin, Accept"));
         let allow = match self {
             Self::None => return,
             Self::Any => HeaderValue::from_static("*"),

@@ -122,6 +122,8 @@ mod tests {
         for (peer, values, expected) in [
             (Some("10.1.2.3"), &["alice"][..], Some("alice")),
             (Some("fd00::1"), &[" alice "], Some("alice")),
+            // At a dual-stack socket.
+            (Some("::ffff:10.1.2.3"), &["alice"], Some("alice")),
             (Some("11.0.0.1"), &["alice"], None),
             (Some("127.0.0.1"), &["alice"], None),
             (Some("::1"), &["alice"], None),
@@ -152,6 +154,7 @@ mod tests {
         let proxy = proxy();
         for (peer, values, expected) in [
             ("10.0.0.1", &["192.0.2.7"][..], "192.0.2.7"),
+            ("::ffff:10.0.0.1", &["192.0.2.7"], "192.0.2.7"),
             // What stands further to the left was written by whoever asked.
             ("10.0.0.1", &["203.0.113.1, 192.0.2.7"], "192.0.2.7"),
             ("10.0.0.1", &["203.0.113.1", "192.0.2.7"], "192.0.2.7"),

@@ -326,12 +326,11 @@ fn origin_is_repeated_as_the_browser_wrote_it_and_cookies_are_never_asked_for() 
 
 #[test]
 fn what_else_an_answer_varies_with_is_kept() {
-    for (others, expected) in
-        [(None, &["Origin, Accept"][..]), (Some("Accept-Encoding"), &["Accept-Encoding", "Origin, Accept"])]
-    {
-        let mut answer = headers(&others.map(|others| ("vary", others)).into_iter().collect::<Vec<_>>());
+    let all = "Origin, Accept, Accept-Encoding";
+    for (own, expected) in [(None, "Origin, Accept"), (Some(all), all)] {
+        let mut answer = headers(&own.map(|own| ("vary", own)).into_iter().collect::<Vec<_>>());
         Cors::None.apply(&mut answer);
-        assert_eq!(answer.get_all("vary").iter().collect::<Vec<_>>(), expected);
+        assert_eq!(answer.get_all("vary").iter().collect::<Vec<_>>(), [expected]);
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn file(path: &str, headers: &HeaderMap, sandbox_origin: &str) -> Opt
     let mut answer = answer::with_etag(part_of_page(content_type(name)?, body), &etag, headers);
     let is_whole = answer.status() == StatusCode::OK;
     let headers = answer.headers_mut();
-    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.insert(VARY, HeaderValue::from_static("Origin, Accept, Accept-Encoding"));
     if takes_gzip && is_whole {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -171,7 +171,7 @@ mod tests {
             assert_eq!(other.status(), StatusCode::OK, "{path}");
             let for_ever = first.headers()[CACHE_CONTROL] == FOR_EVER;
             assert_eq!(for_ever, name.starts_with("assets/"), "{path}");
-            assert_eq!(first.headers()[VARY], "Accept-Encoding");
+            assert_eq!(first.headers()[VARY], "Origin, Accept, Accept-Encoding");
         }
     }
 }
