@@ -19,9 +19,7 @@ const GONE_FOR: Duration = Duration::from_secs(60);
 /// Looks after one profile's credential.
 #[derive(Debug)]
 pub(super) struct Rotation {
-    profile: String,
-    /// Where the credential is, for the log.
-    credential: String,
+    source: TokenSource,
     issuer: ProfileIssuer,
     file: Watched,
     /// When to try a credential again that has not been taken into use. By a timer: it may be late by the time that the
@@ -44,15 +42,8 @@ enum Problem {
 impl Rotation {
     /// Begins with the credential that the issuer uses. Returns `None` if that is in no file: it cannot change.
     pub(super) fn new((source, issuer): (TokenSource, ProfileIssuer)) -> Option<Self> {
-        Some(Self {
-            profile: source.profile,
-            credential: source.credential,
-            issuer,
-            file: Watched::new(source.file?),
-            retry_at: None,
-            gone_since: None,
-            is_gone_reported: false,
-        })
+        let file = Watched::new(source.file.clone()?);
+        Some(Self { source, issuer, file, retry_at: None, gone_since: None, is_gone_reported: false })
     }
 
     /// Takes a new credential into use, if there is one and the issuer accepts it. Tokens already held go on being
@@ -78,25 +69,25 @@ impl Rotation {
         }
         self.is_gone_reported = true;
         tracing::error!(
-            profile = self.profile,
-            credential.source = self.credential,
+            profile = self.source.profile,
+            credential.source = self.source.credential,
             "the credential file is gone; what was read last stays in use until the next start"
         );
         self.file.forget();
         let problem = format!("{}: gone for a minute, or does not answer", self.file.path.display());
-        handout.set_rotation_problem(&self.profile, Some(problem));
+        handout.set_rotation_problem(&self.source.profile, Some(problem));
     }
 
     async fn rotate(&mut self, now: Instant, handout: &Handout) {
         self.retry_at = None;
         let result = self.try_file().await;
-        let (profile, issuer) = (self.profile.as_str(), self.issuer.name());
+        let (profile, issuer) = (self.source.profile.as_str(), self.issuer.name());
         let problem = match result {
             Ok(false) => None,
             Ok(true) => {
                 tracing::info!(
                     profile,
-                    credential.source = self.credential,
+                    credential.source = self.source.credential,
                     "credential rotated: {issuer} accepts the new one"
                 );
                 handout.credential_changed(profile);
@@ -107,7 +98,7 @@ impl Rotation {
             }
             Err(Problem::Hung) => {
                 self.retry_at = Some(now);
-                Some(format!("{}: the file does not answer", self.credential))
+                Some(format!("{}: the file does not answer", self.source.credential))
             }
             Err(Problem::Unusable(error)) => {
                 tracing::error!(
@@ -127,7 +118,7 @@ impl Rotation {
                 Some(format!("{what}: {error}"))
             }
         };
-        handout.set_rotation_problem(&self.profile, problem);
+        handout.set_rotation_problem(&self.source.profile, problem);
     }
 
     /// Reads the file, and tries the credential in it if it is a new one. Returns whether it is in use now, and was not before.

@@ -24,7 +24,7 @@ pub fn summary(
     };
     let admin = match admin {
         [] => String::new(),
-        admin => format!("; metrics and status at {}", enumerated(admin)),
+        admin => format!("; metrics and status at {}", joined(admin, " and ")),
     };
     let is_local = listeners.iter().all(Listener::is_local);
     [
@@ -40,22 +40,13 @@ fn by_profile(sources: &[&TokenSource], of: impl Fn(&TokenSource) -> String) -> 
     match sources {
         [] => "none".to_owned(),
         [first, rest @ ..] if rest.iter().all(|source| of(source) == of(first)) => of(first),
-        _ => sources
-            .iter()
-            .map(|source| format!("{}: {}", source.profile, of(source)))
-            .collect::<Vec<_>>()
-            .join("; "),
+        _ => joined(sources.iter().map(|source| format!("{}: {}", source.profile, of(source))), "; "),
     }
 }
 
 /// Returns where the server can be called.
 pub fn listening_on(listeners: &[Listener]) -> String {
-    format!("listening on {}", enumerated(listeners))
-}
-
-fn enumerated(listeners: &[Listener]) -> String {
-    let names: Vec<String> = listeners.iter().map(ToString::to_string).collect();
-    names.join(" and ")
+    format!("listening on {}", joined(listeners, " and "))
 }
 
 /// Returns which callers and which web pages a configuration lets in. `is_local` is whether all listeners are reachable
@@ -70,42 +61,41 @@ fn callers(access: &AccessConfig, is_local: bool) -> String {
         ways.push(if is_local { "anyone on this machine" } else { "anyone who can reach it" }.to_owned());
     }
     if !access.api_keys.is_empty() {
-        ways.push(format!("API keys ({})", names(access.api_keys.iter().map(|key| key.id.clone()))));
+        ways.push(format!("API keys ({})", names(access.api_keys.iter().map(|key| &key.id))));
     }
     if let Some(oidc) = &access.oidc {
         ways.push(format!("tokens of {}", oidc.issuer));
     }
     if let Some(mtls) = &access.mtls {
-        let allowed = mtls.allow.iter().map(|(SubjectName::Dns(name) | SubjectName::Uri(name))| name.clone());
+        let allowed = mtls.allow.iter().map(|(SubjectName::Dns(name) | SubjectName::Uri(name))| name);
         ways.push(format!("client certificates ({})", names(allowed)));
     }
     if let Some(proxy) = access.trusted_proxy.as_ref().filter(|proxy| proxy.header.is_some()) {
-        let from = names(proxy.from.iter().map(ToString::to_string));
+        let from = names(proxy.from.iter());
         ways.push(format!("whom the proxy at {from} names"));
     }
     ways.join(", ")
 }
 
 fn pages(origins: &[OriginPattern]) -> String {
-    if origins.contains(&OriginPattern::Any) {
-        return "every web page".to_owned();
+    match origins {
+        [] => "no web page but its own".to_owned(),
+        _ if origins.contains(&OriginPattern::Any) => "every web page".to_owned(),
+        _ if origins.len() > MAX_ORIGINS => format!("web pages of {} origins", origins.len()),
+        _ => format!("web pages of {}", joined(origins, ", ")),
     }
-    if origins.is_empty() {
-        return "no web page but its own".to_owned();
-    }
-    if origins.len() > MAX_ORIGINS {
-        return format!("web pages of {} origins", origins.len());
-    }
-    let origins: Vec<String> = origins.iter().map(ToString::to_string).collect();
-    format!("web pages of {}", origins.join(", "))
 }
 
-fn names(names: impl ExactSizeIterator<Item = String>) -> String {
-    let count = names.len();
-    if count > MAX_NAMES {
-        return format!("{count} of them");
+fn names(names: impl ExactSizeIterator<Item: ToString>) -> String {
+    match names.len() {
+        0..=MAX_NAMES => joined(names, ", "),
+        count => format!("{count} of them"),
     }
-    names.collect::<Vec<_>>().join(", ")
+}
+
+fn joined(items: impl IntoIterator<Item: ToString>, separator: &str) -> String {
+    let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+    items.join(separator)
 }
 
 #[cfg(test)]
