@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::HeaderMap;
 use http::header::{DATE, HeaderName, HeaderValue, RETRY_AFTER};
 use serde_json::{Value, json};
-use token_provider::{Error, ErrorKind, HereIssuer, Issued, Scope};
+use token_provider::{HereIssuer, Issued, Scope, TokenError, TokenErrorKind};
 
 use super::planted::{assert_hidden, plant};
 
@@ -31,7 +31,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-fn read(status: u16, headers: HeaderMap, body: &[u8]) -> Result<(String, Issued), Error> {
+fn read(status: u16, headers: HeaderMap, body: &[u8]) -> Result<(String, Issued), TokenError> {
     let now: SystemTime = UNIX_EPOCH + NOW;
     let result = HereIssuer::read_answer(status, headers, body, now);
     match &result {
@@ -71,17 +71,17 @@ fn check_issued(status: u16, token: &str, issued: &Issued) {
     }
 }
 
-fn check_error(status: u16, error: &Error) {
+fn check_error(status: u16, error: &TokenError) {
     assert_hidden("an error", &format!("{error} {error:?} {error:#?} {:?}", error.causes()));
     let fits = match error.kind() {
-        ErrorKind::InvalidAnswer { status: told } => {
+        TokenErrorKind::InvalidAnswer { status: Some(told), .. } => {
             told == status && status != 429 && status != 408 && status < 500
         }
-        ErrorKind::Throttled => status == 429,
+        TokenErrorKind::Throttled => status == 429,
         // A nonce that was used before may come with any refusal.
-        ErrorKind::Unavailable { status: told } => told == status && status >= 400 && status != 429,
-        ErrorKind::Rejected { status: told, .. } => told == status && !(200..400).contains(&status),
-        ErrorKind::ClockSkew => !(200..400).contains(&status),
+        TokenErrorKind::Unavailable { status: told, .. } => told == status && status >= 400 && status != 429,
+        TokenErrorKind::Rejected { status: told, .. } => told == status && !(200..400).contains(&status),
+        TokenErrorKind::ClockSkew => !(200..400).contains(&status),
         _ => false,
     };
     // Statuses that HTTP does not know are refusals like any other; the client would not have let them through.

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use token_provider::{Credential, Error};
+use token_provider::{Credential, LoadError};
 
 use super::planted::{assert_hidden, plant};
 
@@ -26,12 +26,12 @@ pub fn run(data: &[u8]) {
 }
 
 /// No error shows a value; byte-order mark and line ends make no difference.
-fn check(text: &[u8], read: impl Fn(&[u8]) -> Result<Credential, Error>) {
+fn check(text: &[u8], read: impl Fn(&[u8]) -> Result<Credential, LoadError>) {
     let result = read(text);
     match &result {
         Ok(credential) => check_credential(credential),
         Err(error) => {
-            assert_hidden("an error", &format!("{error} {error:?} {error:#?} {:?}", error.causes()));
+            assert_hidden("an error", &format!("{error} {error:?} {error:#?}"));
             let message = error.to_string();
             let problem = message.strip_prefix(NAME).and_then(|rest| rest.strip_prefix(": "));
             assert!(problem.is_some_and(|problem| !problem.is_empty()), "names the file: {message}");
@@ -71,7 +71,7 @@ fn check_credential(credential: &Credential) {
 }
 
 #[track_caller]
-fn assert_same(what: &str, one: &Result<Credential, Error>, other: &Result<Credential, Error>) {
+fn assert_same(what: &str, one: &Result<Credential, LoadError>, other: &Result<Credential, LoadError>) {
     match (one, other) {
         (Ok(one), Ok(other)) => assert!(one.is_same(other), "{what}: another credential"),
         (Err(one), Err(other)) => assert_eq!(one.to_string(), other.to_string(), "{what}"),

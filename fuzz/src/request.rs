@@ -20,7 +20,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Uri};
 use serde_json::Value;
-use token_provider::{Issue, IssueFuture, Issued, TokenKey, TokenProvider};
+use token_provider::{Issue, Issued, TokenError, TokenKey, TokenProvider};
 use token_provider_server::parts::access::{
     Access, ClientCertificate, ClientNames, ConnectionInfo, Handout, Profile,
 };
@@ -69,8 +69,8 @@ const MAX_TTL: u64 = 900;
 struct Instant;
 
 impl Issue for Instant {
-    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-        Box::pin(std::future::ready(Ok(Issued::new(TOKEN, key.lifetime()))))
+    async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+        Ok(Issued::new(TOKEN, key.lifetime()))
     }
 }
 

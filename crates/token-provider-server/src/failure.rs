@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io;
 
+use token_provider::{LoadError, TokenError};
+
 use crate::config::ConfigErrors;
 use crate::printable::{causes, escaped};
 use crate::topic::Topic;
@@ -55,7 +57,7 @@ impl Failure {
     }
 
     /// The library cannot use what the configuration says of this. Whatever it says: the configuration has to change.
-    pub(crate) fn setup(what: String) -> impl Fn(token_provider::Error) -> Self {
+    pub(crate) fn setup(what: String) -> impl Fn(LoadError) -> Self {
         move |error| {
             let failure = Self::new(error.kind().into(), format!("{what}: {error}"));
             Self { exit_code: EXIT_CONFIG, ..failure.caused_by(error) }
@@ -78,30 +80,36 @@ impl From<ConfigErrors> for Failure {
     }
 }
 
-impl From<token_provider::Error> for Failure {
-    fn from(error: token_provider::Error) -> Self {
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        Self::new(error.kind().into(), error.to_string()).caused_by(error)
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
         Self::new(error.kind().into(), error.to_string()).caused_by(error)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use token_provider::{Error, ErrorKind};
+    use token_provider::{Credential, TokenErrorKind};
 
     use super::*;
     use crate::printable::one_line;
 
     #[test]
     fn exit_code_tells_configuration_from_bad_luck() {
-        let token = |kind| Failure::from(Error::from_issuer(kind, "x"));
-        let unreachable = Error::from_issuer(ErrorKind::Unreachable, "no certificate authorities");
+        let token = |kind| Failure::from(TokenError::new(kind, "x"));
+        let absent = || Credential::from_file("/nonexistent/file").expect_err("is not there");
         for (failure, expected) in [
             (Failure::new(Topic::Exposed, "x"), 78),
-            (Failure::setup("profile x".to_owned())(unreachable), 78),
-            (token(ErrorKind::CredentialInvalid), 78),
-            (token(ErrorKind::CredentialNotFound), 78),
-            (token(ErrorKind::Rejected { status: 401, code: Some(401_300) }), 1),
-            (token(ErrorKind::Unreachable), 1),
+            (Failure::setup("profile x".to_owned())(absent()), 78),
+            (Failure::from(absent()), 78),
+            (token(TokenErrorKind::NotLoaded), 78),
+            (token(TokenErrorKind::rejected(401, Some(401_300))), 1),
+            (token(TokenErrorKind::Unreachable), 1),
             (Failure::system("cannot")(io::Error::other("x")), 1),
             (Failure::new(Topic::NotReady, "x"), 1),
             (Failure::new(Topic::Usage, "x"), 2),
@@ -115,7 +123,7 @@ mod tests {
         let failure = Failure::system("cannot write\nto stdout")(io::Error::other("the disk is full"));
         assert_eq!(failure.report(), "error: cannot write\\nto stdout\ncaused by: the disk is full\n");
         assert_eq!(one_line(&failure), "cannot write\\nto stdout: the disk is full");
-        let failure = Failure::from(Error::from_issuer(ErrorKind::Unreachable, "no connection"));
+        let failure = Failure::from(TokenError::new(TokenErrorKind::Unreachable, "no connection"));
         assert_eq!(failure.report(), "error: no connection\n");
     }
 }

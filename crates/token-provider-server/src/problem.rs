@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::header::{ALLOW, HeaderName, WWW_AUTHENTICATE};
-use token_provider::{Error, ErrorKind, Scope};
+use token_provider::{Scope, TokenError, TokenErrorKind};
 
 use crate::reason::{Method, Rejection, Rule};
 use crate::topic::Topic;
@@ -296,17 +296,16 @@ impl From<Rejection> for Problem {
     }
 }
 
-impl From<&Error> for Problem {
+impl From<&TokenError> for Problem {
     /// Every kind that the library has a row for; what it adds later is a 503 until it has one here.
-    fn from(error: &Error) -> Self {
+    fn from(error: &TokenError) -> Self {
         let (status, topic) = match error.kind() {
-            ErrorKind::InvalidRequest => (StatusCode::BAD_REQUEST, Topic::InvalidRequest),
-            ErrorKind::Rejected { .. }
-            | ErrorKind::ClockSkew
-            | ErrorKind::InvalidAnswer { .. }
-            | ErrorKind::CredentialInvalid
-            | ErrorKind::CredentialNotFound => (StatusCode::BAD_GATEWAY, Topic::IssuerRejected),
-            ErrorKind::WaitedTooLong => (StatusCode::GATEWAY_TIMEOUT, Topic::IssuerTimeout),
+            TokenErrorKind::InvalidRequest => (StatusCode::BAD_REQUEST, Topic::InvalidRequest),
+            TokenErrorKind::Rejected { .. }
+            | TokenErrorKind::ClockSkew
+            | TokenErrorKind::InvalidAnswer { .. }
+            | TokenErrorKind::NotLoaded => (StatusCode::BAD_GATEWAY, Topic::IssuerRejected),
+            TokenErrorKind::WaitedTooLong => (StatusCode::GATEWAY_TIMEOUT, Topic::IssuerTimeout),
             _ => (StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable),
         };
         Self::new(status, topic, error.to_string()).with_retry_after(error.retry_after())
@@ -320,21 +319,20 @@ mod tests {
     #[test]
     fn each_failure_of_the_library_has_its_row() {
         for (kind, status, code) in [
-            (ErrorKind::InvalidRequest, 400, "invalid_request"),
-            (ErrorKind::Rejected { status: 401, code: Some(401_300) }, 502, "issuer_rejected"),
-            (ErrorKind::ClockSkew, 502, "issuer_rejected"),
-            (ErrorKind::InvalidAnswer { status: 200 }, 502, "issuer_rejected"),
-            (ErrorKind::CredentialInvalid, 502, "issuer_rejected"),
-            (ErrorKind::CredentialNotFound, 502, "issuer_rejected"),
-            (ErrorKind::WaitedTooLong, 504, "issuer_timeout"),
-            (ErrorKind::Throttled, 503, "temporarily_unavailable"),
-            (ErrorKind::Unavailable { status: 500 }, 503, "temporarily_unavailable"),
-            (ErrorKind::Unreachable, 503, "temporarily_unavailable"),
-            (ErrorKind::TimedOut, 503, "temporarily_unavailable"),
-            (ErrorKind::ExpiresTooSoon, 503, "temporarily_unavailable"),
-            (ErrorKind::TooManyTokens, 503, "temporarily_unavailable"),
+            (TokenErrorKind::InvalidRequest, 400, "invalid_request"),
+            (TokenErrorKind::rejected(401, Some(401_300)), 502, "issuer_rejected"),
+            (TokenErrorKind::ClockSkew, 502, "issuer_rejected"),
+            (TokenErrorKind::invalid_answer(Some(200)), 502, "issuer_rejected"),
+            (TokenErrorKind::NotLoaded, 502, "issuer_rejected"),
+            (TokenErrorKind::WaitedTooLong, 504, "issuer_timeout"),
+            (TokenErrorKind::Throttled, 503, "temporarily_unavailable"),
+            (TokenErrorKind::unavailable(500), 503, "temporarily_unavailable"),
+            (TokenErrorKind::Unreachable, 503, "temporarily_unavailable"),
+            (TokenErrorKind::TimedOut, 503, "temporarily_unavailable"),
+            (TokenErrorKind::ExpiresTooSoon, 503, "temporarily_unavailable"),
+            (TokenErrorKind::TooManyTokens, 503, "temporarily_unavailable"),
         ] {
-            let problem = Problem::from(&Error::from_issuer(kind, "what to do"));
+            let problem = Problem::from(&TokenError::new(kind, "what to do"));
             assert_eq!((problem.status.as_u16(), problem.code()), (status, code), "{kind:?}");
         }
     }

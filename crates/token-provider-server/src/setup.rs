@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 
-use token_provider::{Credential, Lookup, Proxies, SystemClock, TokenKey, TokenProvider};
+use token_provider::{Credential, CredentialSource, Proxies, SystemClock, TokenKey, TokenProvider};
 
 use crate::access::{Access, Handout, Profile};
 use crate::config::{AuditConfig, Config, Environment, LogLevel, ProfileConfig};
@@ -126,7 +126,7 @@ pub struct Service {
 pub fn service(
     config: &Config,
     environment: &Environment,
-    sandbox: Option<&Lookup>,
+    sandbox: Option<&CredentialSource>,
 ) -> Result<Service, Failure> {
     if sandbox.is_none() {
         check_proxy(config)?;
@@ -136,7 +136,7 @@ pub fn service(
         let (source, secret) = match sandbox {
             None => find_credential(name, config, environment)?,
             Some(account) => {
-                let (found, secret) = find_access_key(name, account)?;
+                let (found, secret) = find_access_key(name, account.clone())?;
                 (TokenSource { credential: "made for the sandbox".to_owned(), ..found }, secret)
             }
         };

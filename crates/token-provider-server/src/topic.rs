@@ -1,6 +1,6 @@
 //! The errors that docs/troubleshooting.md explains.
 
-use token_provider::ErrorKind;
+use token_provider::{LoadErrorKind, TokenErrorKind};
 
 use crate::reason::names;
 
@@ -46,21 +46,30 @@ names! {
     }
 }
 
-impl From<ErrorKind> for Topic {
-    fn from(kind: ErrorKind) -> Self {
+impl From<LoadErrorKind> for Topic {
+    fn from(kind: LoadErrorKind) -> Self {
         match kind {
-            ErrorKind::CredentialNotFound => Self::CredentialNotFound,
-            ErrorKind::CredentialInvalid => Self::CredentialInvalid,
-            ErrorKind::InvalidRequest => Self::InvalidRequest,
-            ErrorKind::Rejected { .. } => Self::Rejected,
-            ErrorKind::ClockSkew => Self::ClockSkew,
-            ErrorKind::Throttled => Self::Throttled,
-            ErrorKind::Unavailable { .. } => Self::Unavailable,
-            ErrorKind::Unreachable => Self::Unreachable,
-            ErrorKind::TimedOut => Self::TimedOut,
-            ErrorKind::InvalidAnswer { .. } => Self::InvalidAnswer,
-            ErrorKind::ExpiresTooSoon => Self::ExpiresTooSoon,
-            ErrorKind::TooManyTokens => Self::TooManyTokens,
+            LoadErrorKind::NotFound => Self::CredentialNotFound,
+            LoadErrorKind::Tls => Self::Unreachable,
+            _ => Self::CredentialInvalid,
+        }
+    }
+}
+
+impl From<TokenErrorKind> for Topic {
+    fn from(kind: TokenErrorKind) -> Self {
+        match kind {
+            TokenErrorKind::NotLoaded => Self::CredentialInvalid,
+            TokenErrorKind::InvalidRequest => Self::InvalidRequest,
+            TokenErrorKind::Rejected { .. } => Self::Rejected,
+            TokenErrorKind::ClockSkew => Self::ClockSkew,
+            TokenErrorKind::Throttled => Self::Throttled,
+            TokenErrorKind::Unavailable { .. } => Self::Unavailable,
+            TokenErrorKind::Unreachable | TokenErrorKind::IssuerPanicked => Self::Unreachable,
+            TokenErrorKind::TimedOut => Self::TimedOut,
+            TokenErrorKind::InvalidAnswer { .. } => Self::InvalidAnswer,
+            TokenErrorKind::ExpiresTooSoon => Self::ExpiresTooSoon,
+            TokenErrorKind::TooManyTokens => Self::TooManyTokens,
             // `WaitedTooLong`, and what the library adds later.
             _ => Self::IssuerTimeout,
         }

@@ -15,11 +15,11 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use token_provider::{
-    Credential, HereIssuer, HereIssuerConfig, RemoteIssuer, RemoteIssuerConfig, TokenProvider,
+    Credential, HereIssuer, HereIssuerConfig, LoadError, RemoteIssuer, RemoteIssuerConfig, TokenProvider,
 };
 
 /// Makes the provider that an argument stands for.
-fn provider(from: &str) -> Result<TokenProvider, token_provider::Error> {
+fn provider(from: &str) -> Result<TokenProvider, LoadError> {
     if let Some(socket) = from.strip_prefix("unix:") {
         return Ok(TokenProvider::new(RemoteIssuer::new(RemoteIssuerConfig::from_unix_socket(socket))?));
     }

@@ -12,7 +12,7 @@
 use std::error::Error;
 
 use http::Extensions;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::header::AUTHORIZATION;
 use reqwest::{Request, Response};
 use reqwest_middleware::{ClientBuilder, Middleware, Next};
 use token_provider::{RemoteIssuer, RemoteIssuerConfig, TokenProvider};
@@ -34,10 +34,7 @@ impl Middleware for Authorize {
         if request.url().host_str().is_some_and(|host| self.hosts.iter().any(|known| known == host)) {
             // At once while a usable token is held; no need to keep it here.
             let token = self.provider.token().await.map_err(reqwest_middleware::Error::middleware)?;
-            let value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()));
-            let mut value = value.map_err(reqwest_middleware::Error::middleware)?;
-            value.set_sensitive(true);
-            request.headers_mut().insert(AUTHORIZATION, value);
+            request.headers_mut().insert(AUTHORIZATION, token.header_value());
         }
         next.run(request, extensions).await
     }

@@ -10,7 +10,6 @@
 mod refresher;
 mod slot;
 
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,8 +21,8 @@ use tracing::{Instrument as _, Span};
 use self::refresher::Refresher;
 use self::slot::{RefresherHandle, Shared, Slot};
 use crate::clock::{Clock, Moment};
-use crate::error::Error;
-use crate::issuer::Issue;
+use crate::error::TokenError;
+use crate::issuer::AnyIssuer;
 use crate::token::{AccessToken, TokenKey};
 
 pub use self::slot::SlotStatus;
@@ -36,12 +35,7 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(100);
 pub(crate) struct Cache(Arc<Shared>);
 
 impl Cache {
-    pub(crate) fn new(
-        issuer: Arc<dyn Issue>,
-        clock: Arc<dyn Clock>,
-        max_slots: usize,
-        seed: Option<u64>,
-    ) -> Self {
+    pub(crate) fn new(issuer: AnyIssuer, clock: Arc<dyn Clock>, max_slots: usize, seed: Option<u64>) -> Self {
         Self(Arc::new(Shared {
             issuer,
             clock,
@@ -67,7 +61,7 @@ impl Cache {
     }
 
     /// Returns the failure that a caller without a token is told at once, while the provider pauses after it.
-    pub(crate) fn failure(&self, key: &TokenKey) -> Option<Error> {
+    pub(crate) fn failure(&self, key: &TokenKey) -> Option<TokenError> {
         let slot = self.0.find(key)?;
         slot.state.load().failure(self.now(), self.0.credential_changes())
     }
@@ -79,7 +73,7 @@ impl Cache {
     }
 
     /// Requests a token, and waits for nothing.
-    pub(crate) fn want(&self, key: &TokenKey) -> Result<(), Error> {
+    pub(crate) fn want(&self, key: &TokenKey) -> Result<(), TokenError> {
         let slot = self.0.slot(key, None)?;
         if self.held(key, self.now()).is_none() {
             self.wake(&slot);
@@ -89,7 +83,7 @@ impl Cache {
 
     /// Returns a token as soon as one is held, or the failure of the request that was to bring it.
     /// `owner` is charged with the slot where it has to be made.
-    pub(crate) async fn wait(&self, key: &TokenKey, owner: Option<&str>) -> Result<AccessToken, Error> {
+    pub(crate) async fn wait(&self, key: &TokenKey, owner: Option<&str>) -> Result<AccessToken, TokenError> {
         loop {
             let slot = self.0.slot(key, owner)?;
             if let Some(answer) = self.follow(&slot).await {
@@ -102,7 +96,7 @@ impl Cache {
     }
 
     /// Follows what a slot's refresher does, until there is an answer; `None` when the refresher ended, or was replaced.
-    async fn follow(&self, slot: &Arc<Slot>) -> Option<Result<AccessToken, Error>> {
+    async fn follow(&self, slot: &Arc<Slot>) -> Option<Result<AccessToken, TokenError>> {
         slot.note_asked();
         let refresher = self.attend(slot);
         let is_ours = refresher.runtime == runtime::Handle::current().id();
@@ -193,13 +187,6 @@ impl Drop for Cache {
         for refresher in self.0.slots.load().values().filter_map(|slot| slot.refresher.load_full()) {
             refresher.abort();
         }
-    }
-}
-
-impl fmt::Debug for Cache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the issuer: one written elsewhere may derive `Debug`, with a secret in it.
-        f.debug_struct("Cache").field("slots", &self.status()).finish_non_exhaustive()
     }
 }
 

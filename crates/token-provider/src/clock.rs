@@ -74,65 +74,6 @@ fn boot() -> Duration {
     START.elapsed()
 }
 
-/// A clock for tests: it follows Tokio's time, which tests pause, and can be set and suspended.
-#[cfg(any(test, feature = "test-util"))]
-#[derive(Clone, Debug)]
-pub struct TestClock {
-    start: tokio::time::Instant,
-    shifts: std::sync::Arc<std::sync::Mutex<Shifts>>,
-}
-
-#[cfg(any(test, feature = "test-util"))]
-#[derive(Debug, Default)]
-struct Shifts {
-    /// What the wall clock was set forward (or, negative, back) by, in milliseconds.
-    wall_millis: i64,
-    /// How long the machine was suspended in all. Tokio's timers do not see it, as on a real machine.
-    suspended: Duration,
-}
-
-#[cfg(any(test, feature = "test-util"))]
-impl TestClock {
-    /// Wall time at the start of every test: 2026-01-01T00:00:00Z.
-    pub const START: Duration = Duration::from_secs(1_767_225_600);
-
-    /// Makes a clock that reads [`TestClock::START`] now. Needs a Tokio runtime.
-    pub fn new() -> Self {
-        Self { start: tokio::time::Instant::now(), shifts: std::sync::Arc::default() }
-    }
-
-    /// Sets the wall clock forward (or back, when negative). The boot clock is not touched.
-    pub fn set_wall(&self, by_seconds: i64) {
-        let mut shifts = self.shifts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        shifts.wall_millis += by_seconds * 1000;
-    }
-
-    /// Suspends the machine: both clocks move on by `span`, Tokio's timers do not.
-    pub fn suspend(&self, span: Duration) {
-        let mut shifts = self.shifts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        shifts.suspended += span;
-    }
-}
-
-#[cfg(any(test, feature = "test-util"))]
-impl Default for TestClock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-#[cfg(any(test, feature = "test-util"))]
-impl Clock for TestClock {
-    fn now(&self) -> Moment {
-        let shifts = self.shifts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let boot = self.start.elapsed() + shifts.suspended;
-        let set_by = Duration::from_millis(shifts.wall_millis.unsigned_abs());
-        let unset = Self::START + boot;
-        let wall = if shifts.wall_millis < 0 { unset.saturating_sub(set_by) } else { unset + set_by };
-        Moment { wall, boot }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,18 +112,5 @@ mod tests {
         assert_eq!(end.remaining(wall_forward), Duration::ZERO);
         let wall_back = Moment { wall: Duration::ZERO, boot: Duration::from_secs(69) };
         assert_eq!(end.remaining(wall_back), Duration::from_secs(1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn test_clock_follows_tokio_and_can_be_set() {
-        let clock = TestClock::new();
-        let before = clock.now();
-        tokio::time::advance(Duration::from_secs(5)).await;
-        assert_eq!(clock.now(), before.after(Duration::from_secs(5)));
-        clock.set_wall(-3600);
-        assert_eq!(clock.now().boot, Duration::from_secs(5));
-        assert_eq!(clock.now().wall, TestClock::START.saturating_sub(Duration::from_secs(3595)));
-        clock.suspend(Duration::from_secs(60));
-        assert_eq!(clock.now().boot, Duration::from_secs(65));
     }
 }

@@ -3,36 +3,32 @@
 //! A [`Credential`] is complete and checked once it exists. Errors name the file, the line and the key, and never show
 //! a value: the value may be the secret, pasted one line too high.
 
-mod lookup;
 mod loopback;
 mod properties;
+mod source;
 mod text;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::Path;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Position, Url};
 use zeroize::Zeroizing;
 
-use self::properties::{Entries, KEY_SECRET};
-use crate::error::{Error, ErrorKind};
+use self::properties::{ENDPOINT, Entries, KEY_ID, KEY_SECRET, SCOPE};
+use crate::error::{LoadError, LoadErrorKind};
 use crate::token::Scope;
 
-pub use self::lookup::{CredentialSource, Lookup};
 pub use self::loopback::{is_loopback_address, is_loopback_host, is_loopback_url};
+pub use self::source::CredentialSource;
 pub use self::text::{is_invisible, trim_value};
 
 /// HERE's token endpoint for every region but China.
 pub const DEFAULT_TOKEN_ENDPOINT_URL: &str = "https://account.api.here.com/oauth2/token";
 
-/// Keys of a credential file.
-const KEY_ID: &str = "here.access.key.id";
-const ENDPOINT: &str = "here.token.endpoint.url";
-const SCOPE: &str = "here.token.scope";
-
-/// What the HERE portal calls the file that it offers.
-pub(crate) const DEFAULT_PLACE: &str = "credentials.properties";
+/// What errors call the place of a credential that is in no file or variable.
+pub(crate) const UNNAMED: &str = "the credential that the program was given";
 
 /// An access key of a HERE app, with the token endpoint it is for.
 #[derive(Clone)]
@@ -50,9 +46,9 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::CredentialInvalid`] when either part is empty or has a blank or another character that no HERE key
+    /// [`LoadErrorKind::Invalid`] when either part is empty or has a blank or another character that no HERE key
     /// has.
-    pub fn new(access_key_id: &str, access_key_secret: SecretString) -> Result<Self, Error> {
+    pub fn new(access_key_id: &str, access_key_secret: SecretString) -> Result<Self, LoadError> {
         check_text("the access key id", access_key_id)?;
         check_text("the access key secret", access_key_secret.expose_secret())?;
         Ok(Self {
@@ -60,7 +56,7 @@ impl Credential {
             access_key_secret,
             token_endpoint_url: parse_endpoint(DEFAULT_TOKEN_ENDPOINT_URL)?,
             scope: None,
-            place: Cow::Borrowed(DEFAULT_PLACE),
+            place: Cow::Borrowed(UNNAMED),
         })
     }
 
@@ -68,26 +64,25 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::CredentialInvalid`] unless it is an `https://` URL, or `http://` on a loopback address. Over plain
+    /// [`LoadErrorKind::Invalid`] unless it is an `https://` URL, or `http://` on a loopback address. Over plain
     /// HTTP elsewhere, anyone on the way could read the token.
-    pub fn with_token_endpoint_url(mut self, url: &str) -> Result<Self, Error> {
+    pub fn with_token_endpoint_url(mut self, url: &str) -> Result<Self, LoadError> {
         self.token_endpoint_url = parse_endpoint(url)?;
         Ok(self)
     }
 
     /// Uses a default scope, for requests that name none.
     #[must_use]
-    pub fn with_scope(mut self, scope: Option<Scope>) -> Self {
-        self.scope = scope;
-        self
+    pub fn with_scope(self, scope: Option<Scope>) -> Self {
+        Self { scope, ..self }
     }
 
     /// Reads a credential from the text of a `credentials.properties` file; `name` is what errors call it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::CredentialInvalid`], with line and key.
-    pub fn from_properties(text: &[u8], name: &str) -> Result<Self, Error> {
+    /// [`LoadErrorKind::Invalid`], with line and key.
+    pub fn from_properties(text: &[u8], name: &str) -> Result<Self, LoadError> {
         Self::from_entries(&Entries::parse_properties(text).map_err(|problem| invalid(name, &problem))?, name)
     }
 
@@ -95,8 +90,8 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::CredentialInvalid`], with line and key.
-    pub fn from_ini(text: &[u8], section: &str, name: &str) -> Result<Self, Error> {
+    /// [`LoadErrorKind::Invalid`], with line and key.
+    pub fn from_ini(text: &[u8], section: &str, name: &str) -> Result<Self, LoadError> {
         Self::from_entries(
             &Entries::parse_ini(text, section).map_err(|problem| invalid(name, &problem))?,
             name,
@@ -129,9 +124,8 @@ impl Credential {
         &self.place
     }
 
-    pub(crate) fn with_place(mut self, place: impl Into<Cow<'static, str>>) -> Self {
-        self.place = place.into();
-        self
+    pub(crate) fn with_place(self, place: impl Into<Cow<'static, str>>) -> Self {
+        Self { place: place.into(), ..self }
     }
 
     /// Returns whether both are equal in every part; takes the same time wherever the secrets differ.
@@ -144,8 +138,8 @@ impl Credential {
                 .is_ok()
     }
 
-    fn from_entries(entries: &Entries, name: &str) -> Result<Self, Error> {
-        let required = |key: &str| -> Result<(usize, Zeroizing<String>), Error> {
+    fn from_entries(entries: &Entries, name: &str) -> Result<Self, LoadError> {
+        let required = |key: &str| -> Result<(usize, Zeroizing<String>), LoadError> {
             let Some((line, value)) = entries.get(key) else {
                 return Err(invalid(name, &entries.missing(key)));
             };
@@ -157,8 +151,9 @@ impl Credential {
             }
             Ok((line, value))
         };
-        let at =
-            |line: usize, key: &str, error: &Error| invalid(name, &format!("line {line}: {key}: {error}"));
+        let at = |line: usize, key: &str, error: &dyn fmt::Display| {
+            invalid(name, &format!("line {line}: {key}: {error}"))
+        };
 
         let (id_line, id) = required(KEY_ID)?;
         let (secret_line, secret) = required(KEY_SECRET)?;
@@ -173,7 +168,8 @@ impl Credential {
             let scope = Scope::new(&scope).map_err(|error| at(line, SCOPE, &error))?;
             credential = credential.with_scope(Some(scope));
         }
-        Ok(credential)
+        let place = Path::new(name).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(credential.with_place(place))
     }
 }
 
@@ -189,8 +185,8 @@ impl fmt::Debug for Credential {
 }
 
 /// Reads the URL of a token endpoint (or of another token provider), and refuses one that would give secrets away.
-pub(crate) fn parse_endpoint(text: &str) -> Result<Url, Error> {
-    let refuse = |expected: &'static str| Err(Error::new(ErrorKind::CredentialInvalid, expected));
+pub(crate) fn parse_endpoint(text: &str) -> Result<Url, LoadError> {
+    let refuse = |expected: &'static str| Err(LoadError::new(LoadErrorKind::Invalid, expected));
     // What was not UTF-8 in a variable has become this. As `%EF%BF%BD` it would lead a signed request astray.
     if text.contains(char::REPLACEMENT_CHARACTER) {
         return refuse("the token endpoint URL is not UTF-8 text; write it again");
@@ -213,15 +209,13 @@ pub(crate) fn parse_endpoint(text: &str) -> Result<Url, Error> {
     }
 }
 
-fn check_text(what: &str, text: &str) -> Result<(), Error> {
-    match text::problem_of_key(text) {
-        Some(problem) => Err(Error::new(ErrorKind::CredentialInvalid, format!("{what} {problem}"))),
-        None => Ok(()),
-    }
+fn check_text(what: &str, text: &str) -> Result<(), LoadError> {
+    text::problem_of_key(text)
+        .map_or(Ok(()), |problem| Err(LoadError::new(LoadErrorKind::Invalid, format!("{what} {problem}"))))
 }
 
-fn invalid(name: &str, problem: &str) -> Error {
-    Error::new(ErrorKind::CredentialInvalid, format!("{name}: {problem}"))
+fn invalid(name: &str, problem: &str) -> LoadError {
+    LoadError::new(LoadErrorKind::Invalid, format!("{name}: {problem}"))
 }
 
 #[cfg(test)]

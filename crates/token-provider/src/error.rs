@@ -1,6 +1,6 @@
 //! What can go wrong, sorted by what to do about it.
 //!
-//! An [`Error`] says in its text what happened and what to do. It never holds a secret, a token or the body that an
+//! An error says in its text what happened and what to do. It never holds a secret, a token or the body that an
 //! issuer answered with, so it may be logged and shown. It is cheap to clone: one failed request is told to every
 //! caller that waited for it.
 
@@ -11,26 +11,45 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why there is no token, or a credential could not be read.
+/// Why a credential, or the way to an issuer, cannot be used. Nothing was requested; somebody has to change a setting first.
 #[derive(Clone, Debug)]
-pub struct Error {
-    kind: ErrorKind,
+pub struct LoadError {
+    kind: LoadErrorKind,
     message: Cow<'static, str>,
-    retry_after: Option<Duration>,
-    source: Option<Arc<dyn StdError + Send + Sync>>,
+    source: Option<Source>,
 }
 
-/// The kinds of failure; each says what the reader of the message should do.
+/// The kinds of [`LoadError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ErrorKind {
+pub enum LoadErrorKind {
     /// No credential in any of the places that were looked at: name one of them.
-    CredentialNotFound,
-    /// The credential is there but cannot be used: fix the file, line and key that the message names.
-    CredentialInvalid,
+    NotFound,
+    /// What is there cannot be used: fix the file, line and key, or the variable, that the message names.
+    Invalid,
+    /// TLS cannot be set up: the system has no CA certificates, most likely.
+    Tls,
+}
+
+/// Why there is no token. Made by an [`Issue`](crate::Issue), or by the provider itself.
+#[derive(Clone, Debug)]
+pub struct TokenError {
+    kind: TokenErrorKind,
+    message: Cow<'static, str>,
+    retry_after: Option<Duration>,
+    source: Option<Source>,
+}
+
+/// The kinds of [`TokenError`]; each says what the reader of the message should do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenErrorKind {
+    /// The issuer's own settings cannot be used, as a [`LoadError`] says: fix what the message names.
+    NotLoaded,
     /// The request can never be granted (a malformed scope, a lifetime out of range): ask for something else.
     InvalidRequest,
     /// The issuer refused the request (400, 401, 403 and other 4xx): fix the credential, or the scope.
+    #[non_exhaustive]
     Rejected {
         /// The HTTP status.
         status: u16,
@@ -39,9 +58,10 @@ pub enum ErrorKind {
     },
     /// The issuer refused the timestamp (401204) even after the clock offset was corrected: set the clock.
     ClockSkew,
-    /// The issuer said 429: ask less often; see [`Error::retry_after`].
+    /// The issuer said 429: ask less often; see [`TokenError::retry_after`].
     Throttled,
     /// The issuer, or a gateway before it, is failing (408, 5xx): wait.
+    #[non_exhaustive]
     Unavailable {
         /// The HTTP status.
         status: u16,
@@ -51,42 +71,75 @@ pub enum ErrorKind {
     /// The issuer did not answer within the time allowed for one attempt.
     TimedOut,
     /// The answer was no token answer: most often a proxy's own page, or an endpoint that is not a token endpoint.
+    #[non_exhaustive]
     InvalidAnswer {
-        /// The HTTP status.
-        status: u16,
+        /// The HTTP status, where the answer came over HTTP.
+        status: Option<u16>,
     },
     /// The issuer gives tokens that expire too soon to be handed out: ask for a longer lifetime, or set the clock.
     ExpiresTooSoon,
+    /// The issuer's code panicked: report it to whoever wrote it.
+    IssuerPanicked,
     /// The caller's own wait ended first; the request to the issuer goes on.
     WaitedTooLong,
     /// The bound on different tokens held at once is reached: ask for fewer scopes and lifetimes.
     TooManyTokens,
 }
 
-impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+type Source = Arc<dyn StdError + Send + Sync>;
+
+impl LoadError {
+    pub(crate) fn new(kind: LoadErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    pub(crate) fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        Self { source: Some(Arc::new(source)), ..self }
+    }
+
+    /// Returns the kind, for programs that act on it.
+    pub fn kind(&self) -> LoadErrorKind {
+        self.kind
+    }
+}
+
+impl TokenErrorKind {
+    /// Makes [`TokenErrorKind::Rejected`], for an issuer written elsewhere.
+    pub const fn rejected(status: u16, code: Option<u32>) -> Self {
+        Self::Rejected { status, code }
+    }
+
+    /// Makes [`TokenErrorKind::Unavailable`].
+    pub const fn unavailable(status: u16) -> Self {
+        Self::Unavailable { status }
+    }
+
+    /// Makes [`TokenErrorKind::InvalidAnswer`].
+    pub const fn invalid_answer(status: Option<u16>) -> Self {
+        Self::InvalidAnswer { status }
+    }
+}
+
+impl TokenError {
+    /// Makes an error. `message` says what happened and what to do; it must hold no secret.
+    pub fn new(kind: TokenErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self { kind, message: message.into(), retry_after: None, source: None }
     }
 
-    pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.source = Some(Arc::new(source));
-        self
-    }
-
-    /// Makes the error of an [`Issue`](crate::Issue) written outside this crate. `message` must hold no secret.
-    pub fn from_issuer(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(kind, message)
+    /// Notes what caused it. Whoever logs the error logs that, too, so it must hold no secret either.
+    #[must_use]
+    pub fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        Self { source: Some(Arc::new(source)), ..self }
     }
 
     /// Notes how long the issuer wants to be left alone.
     #[must_use]
-    pub fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
-        self.retry_after = retry_after;
-        self
+    pub fn with_retry_after(self, retry_after: Option<Duration>) -> Self {
+        Self { retry_after, ..self }
     }
 
     /// Returns the kind, for programs that act on it.
-    pub fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> TokenErrorKind {
         self.kind
     }
 
@@ -96,22 +149,16 @@ impl Error {
     /// fix it.
     pub fn is_transient(&self) -> bool {
         match self.kind {
-            // The network and the issuer's health change by themselves.
-            ErrorKind::Throttled
-            | ErrorKind::Unavailable { .. }
-            | ErrorKind::Unreachable
-            | ErrorKind::TimedOut
-            | ErrorKind::ExpiresTooSoon
-            | ErrorKind::WaitedTooLong => true,
             // A gateway's page with 2xx, 3xx or 5xx comes and goes; with 400, 401 or 403 it is a refusal that
             // somebody has to lift (a proxy that wants to be logged in to, say).
-            ErrorKind::InvalidAnswer { status } => !(400..=403).contains(&status),
-            ErrorKind::CredentialNotFound
-            | ErrorKind::CredentialInvalid
-            | ErrorKind::InvalidRequest
-            | ErrorKind::Rejected { .. }
-            | ErrorKind::ClockSkew
-            | ErrorKind::TooManyTokens => false,
+            TokenErrorKind::InvalidAnswer { status } => !matches!(status, Some(400..=403)),
+            TokenErrorKind::NotLoaded
+            | TokenErrorKind::InvalidRequest
+            | TokenErrorKind::Rejected { .. }
+            | TokenErrorKind::ClockSkew
+            | TokenErrorKind::TooManyTokens => false,
+            // The network and the issuer's health change by themselves.
+            _ => true,
         }
     }
 
@@ -149,15 +196,34 @@ pub(crate) fn excerpt(text: &str) -> String {
     text.chars().take(300).collect()
 }
 
-impl fmt::Display for Error {
+impl From<LoadError> for TokenError {
+    fn from(error: LoadError) -> Self {
+        let LoadError { message, source, .. } = error;
+        Self { kind: TokenErrorKind::NotLoaded, message, retry_after: None, source }
+    }
+}
+
+impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl StdError for Error {
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for LoadError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl StdError for TokenError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
     }
 }
 
@@ -168,31 +234,31 @@ mod tests {
     #[test]
     fn transient_is_what_heals_by_itself() {
         let table = [
-            (ErrorKind::CredentialNotFound, false),
-            (ErrorKind::CredentialInvalid, false),
-            (ErrorKind::InvalidRequest, false),
-            (ErrorKind::Rejected { status: 401, code: Some(401_300) }, false),
-            (ErrorKind::ClockSkew, false),
-            (ErrorKind::Throttled, true),
-            (ErrorKind::Unavailable { status: 503 }, true),
-            (ErrorKind::Unreachable, true),
-            (ErrorKind::TimedOut, true),
-            (ErrorKind::InvalidAnswer { status: 200 }, true),
-            (ErrorKind::InvalidAnswer { status: 302 }, true),
-            (ErrorKind::InvalidAnswer { status: 403 }, false),
-            (ErrorKind::ExpiresTooSoon, true),
-            (ErrorKind::WaitedTooLong, true),
-            (ErrorKind::TooManyTokens, false),
+            (TokenErrorKind::NotLoaded, false),
+            (TokenErrorKind::InvalidRequest, false),
+            (TokenErrorKind::Rejected { status: 401, code: Some(401_300) }, false),
+            (TokenErrorKind::ClockSkew, false),
+            (TokenErrorKind::Throttled, true),
+            (TokenErrorKind::Unavailable { status: 503 }, true),
+            (TokenErrorKind::Unreachable, true),
+            (TokenErrorKind::TimedOut, true),
+            (TokenErrorKind::InvalidAnswer { status: Some(200) }, true),
+            (TokenErrorKind::InvalidAnswer { status: Some(302) }, true),
+            (TokenErrorKind::InvalidAnswer { status: Some(403) }, false),
+            (TokenErrorKind::ExpiresTooSoon, true),
+            (TokenErrorKind::IssuerPanicked, true),
+            (TokenErrorKind::WaitedTooLong, true),
+            (TokenErrorKind::TooManyTokens, false),
         ];
         for (kind, transient) in table {
-            assert_eq!(Error::new(kind, "x").is_transient(), transient, "{kind:?}");
+            assert_eq!(TokenError::new(kind, "x").is_transient(), transient, "{kind:?}");
         }
     }
 
     #[test]
     fn source_is_in_the_chain_and_not_in_the_text() {
-        let error =
-            Error::new(ErrorKind::Unreachable, "no connection").with_source(io::Error::other("inner"));
+        let error = TokenError::new(TokenErrorKind::Unreachable, "no connection")
+            .with_source(io::Error::other("inner"));
         assert_eq!(error.to_string(), "no connection");
         assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("inner"));
     }

@@ -9,14 +9,16 @@ mod proxy;
 mod remote;
 mod tls;
 
+use std::any::Any;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
 
-use crate::error::Error;
+use crate::clock::{Clock, SystemClock};
+use crate::error::TokenError;
 use crate::token::{Scope, TokenKey};
 
 pub use self::here::{HereIssuer, HereIssuerConfig};
@@ -25,22 +27,102 @@ pub use self::proxy::Proxies;
 pub use self::remote::{RemoteIssuer, RemoteIssuerConfig};
 pub use self::tls::connection_problem;
 
-/// What [`Issue::issue`] returns: boxed, so that a provider can hold any issuer.
-pub type IssueFuture<'a> = Pin<Box<dyn Future<Output = Result<Issued, Error>> + Send + 'a>>;
-
 /// A source of tokens.
 ///
 /// One call is one attempt: retries, waiting and keeping are the cache's. An implementation bounds its own time.
+///
+/// ```
+/// use token_provider::{Issue, Issued, TokenError, TokenErrorKind, TokenKey};
+///
+/// /// A service of one's own that hands out tokens.
+/// struct Vault;
+///
+/// # impl Vault { async fn read(&self) -> std::io::Result<String> { Ok("token".to_owned()) } }
+/// impl Issue for Vault {
+///     async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+///         let token = self.read().await.map_err(|error| {
+///             TokenError::new(TokenErrorKind::Unreachable, "the vault does not answer").with_source(error)
+///         })?;
+///         Ok(Issued::new(token, key.lifetime()))
+///     }
+/// }
+/// ```
 pub trait Issue: Send + Sync + 'static {
-    /// Asks for one new token.
-    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a>;
-}
+    /// Requests one new token.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none. Its kind decides when the request is repeated: see [`TokenError::is_transient`].
+    fn issue(&self, key: &TokenKey) -> impl Future<Output = Result<Issued, TokenError>> + Send;
 
-impl<I: Issue + ?Sized> Issue for std::sync::Arc<I> {
-    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-        (**self).issue(key)
+    /// Returns the clock of a provider in front that is given none. By default, the system's.
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(SystemClock)
     }
 }
+
+impl<I: Issue> Issue for Arc<I> {
+    async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+        (**self).issue(key).await
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        (**self).clock()
+    }
+}
+
+/// An issuer of any type, for programs that choose it when they run. Cheap to clone.
+#[derive(Clone)]
+pub struct AnyIssuer(Arc<dyn DynIssue>);
+
+impl AnyIssuer {
+    /// Takes an issuer.
+    pub fn new(issuer: impl Issue) -> Self {
+        Self(Arc::new(issuer))
+    }
+
+    /// Returns the issuer if it is of this type.
+    pub(crate) fn downcast<I: Issue>(&self) -> Option<&I> {
+        let issuer: &dyn Any = &*self.0;
+        issuer.downcast_ref()
+    }
+}
+
+impl Issue for AnyIssuer {
+    async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+        self.0.issue_boxed(key).await
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        self.0.clock_of()
+    }
+}
+
+impl fmt::Debug for AnyIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the issuer: one written elsewhere may derive `Debug`, with a secret in it.
+        f.write_str("AnyIssuer")
+    }
+}
+
+/// The twin of [`Issue`] behind a pointer, which futures without a name cannot be.
+trait DynIssue: Any + Send + Sync {
+    fn issue_boxed<'a>(&'a self, key: &'a TokenKey) -> BoxFuture<'a, Result<Issued, TokenError>>;
+    fn clock_of(&self) -> Arc<dyn Clock>;
+}
+
+impl<I: Issue> DynIssue for I {
+    fn issue_boxed<'a>(&'a self, key: &'a TokenKey) -> BoxFuture<'a, Result<Issued, TokenError>> {
+        Box::pin(self.issue(key))
+    }
+
+    fn clock_of(&self) -> Arc<dyn Clock> {
+        self.clock()
+    }
+}
+
+/// No issuer grants a month; what claims to is cut down rather than believed.
+const LONGEST_BELIEVED: Duration = Duration::from_secs(30 * 86_400);
 
 /// A token fresh from the issuer.
 pub struct Issued {
@@ -51,14 +133,15 @@ pub struct Issued {
 }
 
 impl Issued {
-    /// Takes a token's text and the lifetime that the issuer granted, counted from the moment the request was sent.
+    /// Takes a token's text and the lifetime that the issuer granted, counted from the moment the request was sent; more
+    /// than 30 days are not believed. The text has to be as RFC 6750 §2.1 says, or the provider reports an invalid answer.
     pub fn new(access_token: impl Into<String>, expires_in: Duration) -> Self {
-        Self {
-            access_token: Zeroizing::new(access_token.into()),
-            expires_in,
-            scope: None,
-            is_from_cache: false,
-        }
+        Self::wiped(Zeroizing::new(access_token.into()), expires_in)
+    }
+
+    pub(crate) fn wiped(access_token: Zeroizing<String>, expires_in: Duration) -> Self {
+        let expires_in = expires_in.min(LONGEST_BELIEVED);
+        Self { access_token, expires_in, scope: None, is_from_cache: false }
     }
 
     /// Returns the lifetime that the issuer granted.
@@ -68,17 +151,15 @@ impl Issued {
 
     /// Notes the scope that the issuer named.
     #[must_use]
-    pub fn with_scope(mut self, scope: Option<Scope>) -> Self {
-        self.scope = scope;
-        self
+    pub fn with_scope(self, scope: Option<Scope>) -> Self {
+        Self { scope, ..self }
     }
 
     /// Notes that the issuer hands out what it holds, as another token provider does: of the lifetime requested,
     /// some may have passed already, and the next request may bring the same token again.
     #[must_use]
-    pub fn from_cache(mut self) -> Self {
-        self.is_from_cache = true;
-        self
+    pub fn marked_as_cached(self) -> Self {
+        Self { is_from_cache: true, ..self }
     }
 }
 

@@ -6,7 +6,7 @@
 //! ```no_run
 //! use token_provider::{Credential, HereIssuer, HereIssuerConfig, TokenProvider};
 //!
-//! # async fn run() -> Result<(), token_provider::Error> {
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let credential = Credential::from_file("credentials.properties")?;
 //! let provider = TokenProvider::new(HereIssuer::new(HereIssuerConfig::new(credential))?);
 //! let token = provider.token().await?; // ask each time; do not keep it
@@ -39,6 +39,20 @@
 //! token is then refreshed while something blocks on the runtime, and at the latest when it has expired. One with worker threads
 //! (`Builder::new_multi_thread`) refreshes ahead of that.
 //!
+//! # Testing
+//!
+//! With the cargo feature `test-util`, [`TokenProvider::fixed`] hands out a token of your choice, [`AccessToken::fixed`] is a
+//! token without a provider, and [`TestClock`] is a clock that a test can set. For everything else write an [`Issue`].
+//!
+//! With Tokio's paused time, think of three things. Without a [`TestClock`] the provider goes by the system's clock, which goes on:
+//! give it one, made in the same runtime. Paused time jumps to the next timer whenever every task waits, also one that waits
+//! for a socket: a request over the network then runs into its time limit at once, so use an issuer without one. And a refresh
+//! happens in a task of its own: after `advance`, let that run, by `sleep` rather than `advance`, before looking at its result.
+//!
+//! # Features
+//!
+//! - `test-util`: what the section above names. For `[dev-dependencies]`.
+//!
 //! # The flow
 //!
 //! [`Credential`] → signature → [`HereIssuer`] (an [`Issue`]) → cache with one slot per [`TokenKey`] →
@@ -62,23 +76,29 @@ mod cache;
 
 mod provider;
 
-pub use crate::cache::SlotStatus;
 #[cfg(any(test, feature = "test-util"))]
-pub use crate::clock::TestClock;
+mod testing;
+
+pub use crate::cache::SlotStatus;
 pub use crate::clock::{Clock, Moment, SystemClock};
 pub use crate::credential::{
-    Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, Lookup, is_invisible, is_loopback_address,
+    Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, is_invisible, is_loopback_address,
     is_loopback_host, is_loopback_url, trim_value,
 };
-pub use crate::error::{Error, ErrorKind, error_chain};
+pub use crate::error::{LoadError, LoadErrorKind, TokenError, TokenErrorKind, error_chain};
 pub use crate::issuer::{
-    HereIssuer, HereIssuerConfig, Issue, IssueFuture, Issued, Network, Proxies, RemoteIssuer,
+    AnyIssuer, HereIssuer, HereIssuerConfig, Issue, Issued, Network, Proxies, RemoteIssuer,
     RemoteIssuerConfig, connection_problem, with_traceparent,
 };
 pub use crate::provider::{TokenProvider, TokenProviderBuilder};
+#[cfg(any(test, feature = "test-util"))]
+pub use crate::testing::TestClock;
 pub use crate::token::{
     AccessToken, DEFAULT_LIFETIME, EXPIRY_MARGIN, Fingerprint, MAX_LIFETIME, Scope, TokenKey,
 };
+
+/// Crates whose types are in signatures here, so that a program need not match their versions.
+pub use {bytes, reqwest::header::HeaderValue, secrecy, url};
 
 /// The name by which a fuzz target that is compiled among the tests knows this crate.
 #[cfg(test)]
@@ -88,3 +108,7 @@ extern crate self as token_provider;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/integrating.md")]
 struct Integrating;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

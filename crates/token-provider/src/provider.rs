@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::{Cache, SlotStatus};
-use crate::clock::{Clock, Moment, SystemClock};
-use crate::error::{Error, ErrorKind};
-use crate::issuer::Issue;
+use crate::clock::{Clock, Moment};
+use crate::credential::{Credential, CredentialSource};
+use crate::error::{LoadError, TokenError, TokenErrorKind};
+use crate::issuer::{AnyIssuer, HereIssuer, HereIssuerConfig, Issue};
 use crate::token::{AccessToken, TokenKey};
 
 /// How long a caller without a token waits for one.
@@ -26,14 +27,16 @@ pub struct TokenProvider(Arc<Inner>);
 
 struct Inner {
     cache: Cache,
+    issuer: AnyIssuer,
     default_key: TokenKey,
     max_wait: Duration,
 }
 
 /// Sets up a [`TokenProvider`].
+#[derive(Debug)]
 pub struct TokenProviderBuilder {
-    issuer: Arc<dyn Issue>,
-    clock: Arc<dyn Clock>,
+    issuer: AnyIssuer,
+    clock: Option<Arc<dyn Clock>>,
     default_key: TokenKey,
     max_wait: Duration,
     max_tokens: usize,
@@ -46,11 +49,21 @@ impl TokenProvider {
         Self::builder(issuer).build()
     }
 
+    /// Makes a provider for the HERE credential in the first of the usual places; see
+    /// [`CredentialSource::find`].
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it cannot be used.
+    pub fn from_env() -> Result<Self, LoadError> {
+        Ok(Self::new(HereIssuer::new(HereIssuerConfig::new(CredentialSource::from_env()?.load()?))?))
+    }
+
     /// Begins a provider with other settings.
     pub fn builder(issuer: impl Issue) -> TokenProviderBuilder {
         TokenProviderBuilder {
-            issuer: Arc::new(issuer),
-            clock: Arc::new(SystemClock),
+            issuer: AnyIssuer::new(issuer),
+            clock: None,
             default_key: TokenKey::default(),
             max_wait: MAX_WAIT,
             max_tokens: MAX_TOKENS,
@@ -65,9 +78,9 @@ impl TokenProvider {
     ///
     /// # Errors
     ///
-    /// What the issuer's failure was, or [`ErrorKind::WaitedTooLong`] when it took longer than the provider's
+    /// What the issuer's failure was, or [`TokenErrorKind::WaitedTooLong`] when it took longer than the provider's
     /// `max_wait`; the request then goes on, and the next caller may find its token.
-    pub async fn token(&self) -> Result<AccessToken, Error> {
+    pub async fn token(&self) -> Result<AccessToken, TokenError> {
         self.token_for(&self.0.default_key).await
     }
 
@@ -75,8 +88,8 @@ impl TokenProvider {
     ///
     /// # Errors
     ///
-    /// As for [`TokenProvider::token`], and [`ErrorKind::TooManyTokens`].
-    pub async fn token_for(&self, key: &TokenKey) -> Result<AccessToken, Error> {
+    /// As for [`TokenProvider::token`], and [`TokenErrorKind::TooManyTokens`].
+    pub async fn token_for(&self, key: &TokenKey) -> Result<AccessToken, TokenError> {
         self.token_of(key, None).await
     }
 
@@ -86,11 +99,11 @@ impl TokenProvider {
     /// # Errors
     ///
     /// As for [`TokenProvider::token_for`].
-    pub async fn token_for_owner(&self, key: &TokenKey, owner: &str) -> Result<AccessToken, Error> {
+    pub async fn token_for_owner(&self, key: &TokenKey, owner: &str) -> Result<AccessToken, TokenError> {
         self.token_of(key, Some(owner)).await
     }
 
-    async fn token_of(&self, key: &TokenKey, owner: Option<&str>) -> Result<AccessToken, Error> {
+    async fn token_of(&self, key: &TokenKey, owner: Option<&str>) -> Result<AccessToken, TokenError> {
         if let Some(token) = self.held(key) {
             return Ok(token);
         }
@@ -110,10 +123,10 @@ impl TokenProvider {
         }
     }
 
-    fn waited_too_long(&self) -> Error {
+    fn waited_too_long(&self) -> TokenError {
         let seconds = self.0.max_wait.as_secs();
-        Error::new(
-            ErrorKind::WaitedTooLong,
+        TokenError::new(
+            TokenErrorKind::WaitedTooLong,
             format!("the issuer has not answered within {seconds} s; the request goes on"),
         )
     }
@@ -150,6 +163,25 @@ impl TokenProvider {
         &self.0.default_key
     }
 
+    /// Tries another HERE credential with a real request, and uses it from then on if HERE accepts it. Requests that were
+    /// refused are then repeated at once. Tokens that are held go on being handed out.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not accepted; the old credential stays in use. [`TokenErrorKind::InvalidRequest`] where the issuer is no
+    /// [`HereIssuer`]: one that wraps it calls [`HereIssuer::rotate`] itself, and then [`TokenProvider::credential_changed`].
+    pub async fn rotate(&self, credential: Credential) -> Result<(), TokenError> {
+        let issuer = &self.0.issuer;
+        let shared = || issuer.downcast::<Arc<HereIssuer>>().map(Arc::as_ref);
+        let Some(here) = issuer.downcast::<HereIssuer>().or_else(shared) else {
+            let message = "this provider's issuer is no HereIssuer, whose credential could be replaced";
+            return Err(TokenError::new(TokenErrorKind::InvalidRequest, message));
+        };
+        here.rotate(credential, &self.0.default_key).await?;
+        self.credential_changed();
+        Ok(())
+    }
+
     /// Repeats refused requests at once, because the credential is another one now.
     ///
     /// Pauses after other failures are kept: they are for the issuer's sake, whatever the credential.
@@ -170,55 +202,50 @@ impl TokenProvider {
 
 impl fmt::Debug for TokenProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TokenProvider").field(&self.0.cache).finish()
-    }
-}
-
-impl fmt::Debug for TokenProviderBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenProviderBuilder").field("default_key", &self.default_key).finish_non_exhaustive()
+        f.debug_struct("TokenProvider").field("slots", &self.status()).finish_non_exhaustive()
     }
 }
 
 impl TokenProviderBuilder {
     /// Sets the kind of token that [`TokenProvider::token`] returns. Default: one hour, the credential's own scope.
     #[must_use]
-    pub fn default_key(mut self, key: TokenKey) -> Self {
-        self.default_key = key;
-        self
+    pub fn default_key(self, key: TokenKey) -> Self {
+        Self { default_key: key, ..self }
     }
 
     /// Sets how long a caller without a token waits for one. Default: 10 s.
     #[must_use]
-    pub fn max_wait(mut self, max_wait: Duration) -> Self {
-        self.max_wait = max_wait;
-        self
+    pub fn max_wait(self, max_wait: Duration) -> Self {
+        Self { max_wait, ..self }
     }
 
     /// Sets how many different tokens may be held at once. Default: 512.
     #[must_use]
-    pub fn max_tokens(mut self, max_tokens: usize) -> Self {
-        self.max_tokens = max_tokens;
-        self
+    pub fn max_tokens(self, max_tokens: usize) -> Self {
+        Self { max_tokens, ..self }
     }
 
-    /// Uses another clock.
+    /// Uses another clock than the issuer's.
     #[must_use]
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
-        self
+    pub fn clock(self, clock: impl Clock) -> Self {
+        Self { clock: Some(Arc::new(clock)), ..self }
     }
 
     /// Draws jitter from this seed, so that a simulation can be repeated.
     #[must_use]
-    pub fn jitter_seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
+    pub fn jitter_seed(self, seed: u64) -> Self {
+        Self { seed: Some(seed), ..self }
     }
 
     /// Makes the provider. Nothing is requested yet. What it logs later is in the span that is entered now.
     pub fn build(self) -> TokenProvider {
-        let cache = Cache::new(self.issuer, self.clock, self.max_tokens, self.seed);
-        TokenProvider(Arc::new(Inner { cache, default_key: self.default_key, max_wait: self.max_wait }))
+        let clock = self.clock.unwrap_or_else(|| self.issuer.clock());
+        let cache = Cache::new(self.issuer.clone(), clock, self.max_tokens, self.seed);
+        TokenProvider(Arc::new(Inner {
+            cache,
+            issuer: self.issuer,
+            default_key: self.default_key,
+            max_wait: self.max_wait,
+        }))
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::TokenError;
 use crate::token::EXPIRY_MARGIN;
 
 /// A token is due for its successor at this share of its lifetime …
@@ -77,7 +77,7 @@ pub(crate) fn ask_again_after(left: Duration, chance: f64) -> Duration {
 ///
 /// Transient failures: exponential backoff with jitter, and never sooner than the issuer asked for. Others: slowly,
 /// since only a person can fix them.
-pub(crate) fn retry_after(error: &Error, failures: u32, chance: f64) -> Duration {
+pub(crate) fn retry_after(error: &TokenError, failures: u32, chance: f64) -> Duration {
     let (step, jitter) = if error.is_transient() {
         let doublings = failures.saturating_sub(1).min(16);
         (FIRST_RETRY.saturating_mul(1 << doublings).min(LAST_RETRY), RETRY_JITTER)

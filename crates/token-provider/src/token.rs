@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::header::HeaderValue;
 use zeroize::Zeroizing;
 
 use crate::clock::Moment;
-use crate::error::{Error, ErrorKind};
+use crate::error::{TokenError, TokenErrorKind};
 
 /// The lifetime of a token where none is asked for, as in HERE's SDKs.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
@@ -27,6 +28,8 @@ pub const EXPIRY_MARGIN: Duration = Duration::from_secs(10);
 /// Longer than any project HRN, and short enough to be no burden as a key.
 const MAX_SCOPE_LENGTH: usize = 1024;
 
+const BEARER: &str = "Bearer ";
+
 /// What a token is for: RFC 6749 §3.3; at HERE, `openid` or the HRN of a project.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scope(Arc<str>);
@@ -36,13 +39,13 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidRequest`] when it is empty, longer than 1,024 bytes, or has a character outside
+    /// [`TokenErrorKind::InvalidRequest`] when it is empty, longer than 1,024 bytes, or has a character outside
     /// RFC 6749 §3.3 (printable ASCII without `"` and `\`).
-    pub fn new(text: &str) -> Result<Self, Error> {
+    pub fn new(text: &str) -> Result<Self, TokenError> {
         let allowed = |byte: u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
         if text.trim().is_empty() || text.len() > MAX_SCOPE_LENGTH || !text.bytes().all(allowed) {
-            return Err(Error::new(
-                ErrorKind::InvalidRequest,
+            return Err(TokenError::new(
+                TokenErrorKind::InvalidRequest,
                 "the scope is not well-formed: expected printable ASCII without quotes and backslashes (RFC 6749 \
                  §3.3), such as hrn:here:authorization::myrealm:project/my-project",
             ));
@@ -74,12 +77,12 @@ impl TokenKey {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidRequest`] when the lifetime is out of range.
-    pub fn new(lifetime: Duration) -> Result<Self, Error> {
+    /// [`TokenErrorKind::InvalidRequest`] when the lifetime is out of range.
+    pub fn new(lifetime: Duration) -> Result<Self, TokenError> {
         let lifetime = Duration::from_secs(lifetime.as_secs());
         if lifetime.is_zero() || lifetime > MAX_LIFETIME {
-            return Err(Error::new(
-                ErrorKind::InvalidRequest,
+            return Err(TokenError::new(
+                TokenErrorKind::InvalidRequest,
                 "the lifetime is not between 1 and 86400 seconds",
             ));
         }
@@ -88,9 +91,8 @@ impl TokenKey {
 
     /// Asks for another scope than the credential's own.
     #[must_use]
-    pub fn with_scope(mut self, scope: Option<Scope>) -> Self {
-        self.scope = scope;
-        self
+    pub fn with_scope(self, scope: Option<Scope>) -> Self {
+        Self { scope, ..self }
     }
 
     /// Returns the scope asked for; `None` leaves it to the credential.
@@ -116,7 +118,9 @@ impl Default for TokenKey {
 pub struct AccessToken(Arc<Inner>);
 
 struct Inner {
+    /// A part of the header's value.
     text: Bytes,
+    header: HeaderValue,
     scope: Option<Scope>,
     lifetime: Duration,
     expires_at: Moment,
@@ -157,20 +161,30 @@ impl fmt::Debug for Fingerprint {
 impl AccessToken {
     /// Makes a token that lives for `lifetime` from `sent_at`, the moment the request for it was sent: the issuer's
     /// count starts at some unknown time between sending and answering, so the earliest is taken.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenErrorKind::InvalidAnswer`] where the text is no token.
     pub(crate) fn new(
-        text: Zeroizing<String>,
+        text: &Zeroizing<String>,
         scope: Option<Scope>,
         lifetime: Duration,
         sent_at: Moment,
-    ) -> Self {
-        let fingerprint = Fingerprint::of(text.as_bytes());
-        Self(Arc::new(Inner {
-            text: Bytes::from_owner(Wiped(text)),
-            scope,
-            lifetime,
-            expires_at: sent_at.after(lifetime),
-            fingerprint,
-        }))
+    ) -> Result<Self, TokenError> {
+        if !is_b64token(text) {
+            return Err(TokenError::new(
+                TokenErrorKind::InvalidAnswer { status: None },
+                "the issuer's token is not well-formed (RFC 6750 §2.1)",
+            ));
+        }
+        // In one go: a string that grows leaves copies behind.
+        let header = Zeroizing::new([BEARER, text.as_str()].concat());
+        let header = Bytes::from_owner(header);
+        let text = header.slice(BEARER.len()..);
+        let mut header = HeaderValue::from_maybe_shared(header).expect("a token has only printable ASCII");
+        header.set_sensitive(true);
+        let (fingerprint, expires_at) = (Fingerprint::of(&text), sent_at.after(lifetime));
+        Ok(Self(Arc::new(Inner { text, header, scope, lifetime, expires_at, fingerprint })))
     }
 
     /// Shows the token. Give it to the service it is for, and to nothing else: not to a log, an error or a file.
@@ -181,6 +195,12 @@ impl AccessToken {
     /// Shows the token as shared bytes, for the body of an HTTP answer. Nothing is copied.
     pub fn expose_secret_bytes(&self) -> Bytes {
         self.0.text.clone()
+    }
+
+    /// Returns `Bearer …` as the value of an `Authorization` header: made once for each token, and marked as sensitive.
+    /// Nothing is copied.
+    pub fn header_value(&self) -> HeaderValue {
+        self.0.header.clone()
     }
 
     /// Returns the scope that the issuer named in its answer, or else the one asked for (RFC 6749 §5.1).
@@ -225,13 +245,13 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// Lets [`Bytes`] own text that is wiped when the last handle is dropped.
-struct Wiped(Zeroizing<String>);
-
-impl AsRef<[u8]> for Wiped {
-    fn as_ref(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
+/// RFC 6750 §2.1. Whatever else came would have to be quoted by every service, or could split a header.
+pub(crate) fn is_b64token(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty()
+        && body.bytes().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+        })
 }
 
 #[cfg(test)]
@@ -241,7 +261,7 @@ mod tests {
     fn token(text: &str, lifetime: u64) -> (AccessToken, Moment) {
         let sent_at = Moment { wall: Duration::from_secs(1000), boot: Duration::from_secs(50) };
         let text = Zeroizing::new(text.to_owned());
-        (AccessToken::new(text, None, Duration::from_secs(lifetime), sent_at), sent_at)
+        (AccessToken::new(&text, None, Duration::from_secs(lifetime), sent_at).expect("is one"), sent_at)
     }
 
     #[test]
@@ -252,6 +272,9 @@ mod tests {
         // `printf planted-token-text | sha256sum`
         assert_eq!(token.fingerprint().as_str(), "54742b3e3dc8");
         assert!(shown.contains("54742b3e3dc8"));
+        let header = token.header_value();
+        assert_eq!(header.as_bytes(), b"Bearer planted-token-text");
+        assert!(!format!("{header:?}").contains("planted"), "{header:?}");
     }
 
     #[test]
@@ -274,7 +297,7 @@ mod tests {
         }
         let long = "x".repeat(1025);
         for bad in ["", " ", "a\"b", "a\\b", "a\nb", "ü", "\u{fffd}", long.as_str()] {
-            assert_eq!(Scope::new(bad).expect_err("is malformed").kind(), ErrorKind::InvalidRequest);
+            assert_eq!(Scope::new(bad).expect_err("is malformed").kind(), TokenErrorKind::InvalidRequest);
         }
     }
 

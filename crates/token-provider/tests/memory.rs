@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use token_provider::{
-    Credential, HereIssuer, HereIssuerConfig, Issue, IssueFuture, Issued, TokenKey, TokenProvider,
+    Credential, HereIssuer, HereIssuerConfig, Issue, Issued, TokenError, TokenKey, TokenProvider,
 };
 
 /// Names what a token is made from, in the process that is looked into.
@@ -105,11 +105,9 @@ fn live(file: &Path) {
 struct FromFile(PathBuf);
 
 impl Issue for FromFile {
-    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-        Box::pin(async {
-            let token = std::fs::read_to_string(&self.0).expect("is there");
-            Ok(Issued::new(token, key.lifetime()))
-        })
+    async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+        let token = std::fs::read_to_string(&self.0).expect("is there");
+        Ok(Issued::new(token, key.lifetime()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use token_provider::{AccessToken, Error, Moment, Scope, SlotStatus, TokenKey, TokenProvider};
+use token_provider::{AccessToken, Moment, Scope, SlotStatus, TokenError, TokenKey, TokenProvider};
 
 use super::caller::Caller;
 use crate::problem::Problem;
@@ -143,7 +143,7 @@ impl Handout {
         permit: &Permit<'_>,
         caller: &Caller<'_>,
         trace: Option<TraceParent>,
-    ) -> Result<(AccessToken, Moment), Error> {
+    ) -> Result<(AccessToken, Moment), TokenError> {
         let Profile { provider, counts, issuer, .. } = permit.profile;
         let now = provider.now();
         if let Some(token) = provider.held_at(&permit.key, now) {
@@ -183,7 +183,7 @@ impl Handout {
     /// # Errors
     ///
     /// Why it cannot.
-    pub async fn ready(&self) -> Result<(), Error> {
+    pub async fn ready(&self) -> Result<(), TokenError> {
         self.default_profile().provider.token_for(&self.usual.load_full()).await.map(drop)
     }
 
@@ -248,7 +248,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::time::Duration;
 
-    use token_provider::{ErrorKind, Issue, IssueFuture, Issued, TestClock};
+    use token_provider::{Issue, Issued, TestClock, TokenErrorKind};
     use tokio::time::timeout;
 
     use super::*;
@@ -257,8 +257,8 @@ mod tests {
     struct Hanging;
 
     impl Issue for Hanging {
-        fn issue<'a>(&'a self, _key: &'a TokenKey) -> IssueFuture<'a> {
-            Box::pin(std::future::pending())
+        async fn issue(&self, _key: &TokenKey) -> Result<Issued, TokenError> {
+            std::future::pending().await
         }
     }
 
@@ -294,12 +294,12 @@ mod tests {
     struct Account(AtomicBool);
 
     impl Issue for Account {
-        fn issue<'a>(&'a self, _: &'a TokenKey) -> IssueFuture<'a> {
+        async fn issue(&self, _: &TokenKey) -> Result<Issued, TokenError> {
             let is_known = self.0.load(Ordering::Relaxed);
-            let refused = ErrorKind::Rejected { status: 401, code: None };
+            let refused = TokenErrorKind::rejected(401, None);
             let issued = || Issued::new("planted-token", Duration::from_secs(3600));
-            let answer = is_known.then(issued).ok_or_else(|| Error::from_issuer(refused, "not known"));
-            Box::pin(std::future::ready(answer))
+            let answer = is_known.then(issued).ok_or_else(|| TokenError::new(refused, "not known"));
+            answer
         }
     }
 

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use token_provider::{Error, ErrorKind, Issue as _, Proxies, TokenKey};
+use token_provider::{Issue as _, Proxies, TokenError, TokenErrorKind, TokenKey};
 
 use super::health;
 use crate::config::{AuditConfig, Config, Environment, Listen, LoadedConfig, Overrides};
@@ -215,15 +215,15 @@ fn check_source(source: &TokenSource) -> Findings {
 /// Requests a token.
 async fn check_issuer(issuer: &ProfileIssuer, endpoint: &str) -> Findings {
     let result = issuer.issue(&TokenKey::default()).await;
-    let kind = result.as_ref().err().map(Error::kind);
+    let kind = result.as_ref().err().map(TokenError::kind);
     let mut findings = match &result {
-        Err(error) if !matches!(kind, Some(ErrorKind::Rejected { .. } | ErrorKind::ClockSkew)) => {
+        Err(error) if !matches!(kind, Some(TokenErrorKind::Rejected { .. } | TokenErrorKind::ClockSkew)) => {
             let causes = error.causes().map_or_else(String::new, |causes| format!(" (caused by: {causes})"));
             return vec![failure("issuer", format_args!("{endpoint}: {error}{causes}"), 1)];
         }
         _ => vec![ok("issuer", format_args!("{endpoint} answers"))],
     };
-    if kind != Some(ErrorKind::ClockSkew) {
+    if kind != Some(TokenErrorKind::ClockSkew) {
         findings.extend(check_clock(issuer));
     }
     findings.push(match result {
@@ -231,7 +231,7 @@ async fn check_issuer(issuer: &ProfileIssuer, endpoint: &str) -> Findings {
             let (giver, seconds) = (issuer.name(), issued.expires_in().as_secs());
             ok("token", format_args!("{giver} gave one for {seconds} s"))
         }
-        Err(error) if error.kind() == ErrorKind::ClockSkew => failure("clock", error, 1),
+        Err(error) if error.kind() == TokenErrorKind::ClockSkew => failure("clock", error, 1),
         Err(error) => failure("token", error, 1),
     });
     findings

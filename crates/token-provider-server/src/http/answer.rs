@@ -138,7 +138,7 @@ fn quality(parameters: &str) -> u16 {
 #[cfg(test)]
 mod tests {
     use hyper::header::{ACCEPT, ACCEPT_ENCODING, ALLOW};
-    use token_provider::{Error, ErrorKind};
+    use token_provider::{TokenError, TokenErrorKind};
 
     use super::*;
 
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn answer_is_not_kept_by_anyone() {
-        let error = Error::from_issuer(ErrorKind::Throttled, "\"quoted\"\n");
+        let error = TokenError::new(TokenErrorKind::Throttled, "\"quoted\"\n");
         let pause = Some(Duration::from_millis(1500));
         let answer = problem(&Problem::from(&error.with_retry_after(pause)), "id-1");
         let headers = answer.headers();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use token_provider::{Error, TokenKey};
+use token_provider::{TokenError, TokenKey};
 use tokio::time::Instant;
 
 use super::watched::Watched;
@@ -36,7 +36,7 @@ enum Problem {
     /// It cannot be read, and will not be before it changes.
     Unusable(String),
     /// The issuer did not accept it.
-    Refused(Error),
+    Refused(TokenError),
 }
 
 impl Rotation {
@@ -156,7 +156,7 @@ mod tests {
     use std::sync::Arc;
 
     use here_sandbox::{Sandbox, SandboxConfig};
-    use token_provider::{CredentialSource, HereIssuer, HereIssuerConfig, Lookup, TokenProvider};
+    use token_provider::{CredentialSource, HereIssuer, HereIssuerConfig, TokenProvider};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -211,9 +211,7 @@ mod tests {
             let path = folder.path().join("credentials.properties");
             fs::write(&path, sandbox.credentials_properties(&format!("{origin}/oauth2/token")))
                 .expect("can be written");
-            let mut lookup = Lookup::default();
-            lookup.file = Some(path.clone());
-            let source = lookup.find().expect("is there");
+            let source = CredentialSource::file(&path, "default");
             let credential = source.load().expect("is well-formed");
             let issuer = Arc::new(HereIssuer::new(HereIssuerConfig::new(credential)).expect("can be made"));
             let provider = TokenProvider::new(Arc::clone(&issuer));
@@ -270,9 +268,7 @@ mod tests {
     /// A profile whose credential is in this file; nobody needs to be asked for it.
     fn bench(path: &Path) -> (Rotation, Handout) {
         fs::write(path, PROPERTIES).expect("can be written");
-        let mut lookup = Lookup::default();
-        lookup.file = Some(path.to_owned());
-        let source = lookup.find().expect("is there");
+        let source = CredentialSource::file(path, "default");
         let credential = source.load().expect("is well-formed");
         let issuer = Arc::new(HereIssuer::new(HereIssuerConfig::new(credential)).expect("can be made"));
         let provider = TokenProvider::new(Arc::clone(&issuer));
@@ -367,9 +363,7 @@ mod tests {
             )
         };
         fs::write(file.path(), properties("first")).expect("can be written");
-        let mut lookup = Lookup::default();
-        lookup.file = Some(file.path().to_owned());
-        let source = lookup.find().expect("is there");
+        let source = CredentialSource::file(file.path(), "default");
         let credential = source.load().expect("is well-formed");
         let issuer = Arc::new(HereIssuer::new(HereIssuerConfig::new(credential)).expect("can be made"));
         fs::write(file.path(), properties("other")).expect("can be written");

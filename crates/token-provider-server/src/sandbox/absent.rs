@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::Args;
-use token_provider::Lookup;
+use token_provider::CredentialSource;
 
 use crate::failure::Failure;
 use crate::http::Page;
@@ -19,6 +19,6 @@ pub(crate) async fn run(_options: Options) -> Result<(), Failure> {
     unreachable!("the command is refused")
 }
 
-pub(crate) async fn open() -> Result<(Lookup, Page), Failure> {
+pub(crate) async fn open() -> Result<(CredentialSource, Page), Failure> {
     unreachable!("the command is refused")
 }

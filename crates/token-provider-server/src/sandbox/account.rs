@@ -2,7 +2,7 @@
 
 use here_sandbox::cli::{Listen, RunError};
 use here_sandbox::{Sandbox, SandboxConfig};
-use token_provider::{Credential, Lookup};
+use token_provider::{Credential, CredentialSource};
 
 use super::demo;
 use crate::failure::Failure;
@@ -25,7 +25,7 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
 
 /// Opens an account that ends with the process: the server's last answers may still need it. Returns where its access key is found,
 /// and the demonstration over its data.
-pub(crate) async fn open() -> Result<(Lookup, Page), Failure> {
+pub(crate) async fn open() -> Result<(CredentialSource, Page), Failure> {
     let config = SandboxConfig::generate();
     // Where the docs say it is, unless something else is there.
     let (listeners, address) = match Listen::DEFAULT.bind().await {
@@ -33,13 +33,16 @@ pub(crate) async fn open() -> Result<(Lookup, Page), Failure> {
         Err(_taken) => Listen::ANY_PORT.bind().await.map_err(failure)?,
     };
     let origin = format!("http://{address}");
-    let mut lookup = Lookup::default();
-    lookup.access_key_id = Some(config.access_key_id.clone());
-    lookup.access_key_secret = Some(config.access_key_secret.clone());
-    lookup.token_endpoint_url = Some(format!("{origin}/oauth2/token"));
+    let source = CredentialSource::variables(|name| match name {
+        "HERE_ACCESS_KEY_ID" => Some(config.access_key_id.clone().into()),
+        "HERE_ACCESS_KEY_SECRET" => Some(config.access_key_secret.clone()),
+        "HERE_TOKEN_ENDPOINT_URL" => Some(format!("{origin}/oauth2/token").into()),
+        _ => None,
+    });
+    let source = source.expect("the access key is there");
     let sandbox = Sandbox::new(config);
     tokio::spawn(async move { sandbox.serve(listeners).await });
-    Ok((lookup, Page::Demo { sandbox_origin: origin, file: demo::file }))
+    Ok((source, Page::Demo { sandbox_origin: origin, file: demo::file }))
 }
 
 fn failure(error: RunError) -> Failure {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
-use token_provider::{Credential, CredentialSource, ErrorKind, Lookup, Proxies, trim_value};
+use token_provider::{Credential, CredentialSource, LoadErrorKind, Proxies, trim_value};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -57,18 +57,16 @@ pub fn find_credential(
     if name == config.profile && !config.is_profile_known {
         check_section(name, config, environment)?;
     }
-    find_access_key(name, &lookup(name, config, file, environment))
+    find_access_key(name, source(name, config, file, environment)?)
 }
 
-/// Finds and reads the access key of a profile.
+/// Reads the access key of a profile.
 ///
 /// # Errors
 ///
 /// As for [`find_credential`].
-pub fn find_access_key(name: &str, lookup: &Lookup) -> Result<(TokenSource, Secret), Failure> {
-    let unusable = Failure::setup(format!("profile {name}"));
-    let found = lookup.find().map_err(&unusable)?;
-    let credential = found.load().map_err(&unusable)?;
+pub fn find_access_key(name: &str, found: CredentialSource) -> Result<(TokenSource, Secret), Failure> {
+    let credential = found.load().map_err(Failure::setup(format!("profile {name}")))?;
     let source = TokenSource {
         profile: name.to_owned(),
         credential: found.to_string(),
@@ -103,7 +101,7 @@ fn proxy(url: &Url) -> Option<String> {
 fn check_section(name: &str, config: &Config, environment: &Environment) -> Result<(), Failure> {
     let ini = home(environment).map(|home| home.join(".here/credentials.ini"));
     let sections = match ini.map(Credential::ini_sections) {
-        Some(Err(error)) if error.kind() != ErrorKind::CredentialNotFound => {
+        Some(Err(error)) if error.kind() != LoadErrorKind::NotFound => {
             return Err(Failure::setup(format!("profile {name}"))(error));
         }
         sections => sections.and_then(Result::ok).unwrap_or_default(),
@@ -124,25 +122,34 @@ fn check_section(name: &str, config: &Config, environment: &Environment) -> Resu
 
 /// The default profile's credential is looked for everywhere. Any other's is in the file that the configuration names,
 /// or in its own section: it must not silently be the default's.
-fn lookup(name: &str, config: &Config, file: Option<&Path>, environment: &Environment) -> Lookup {
-    let path = |name| environment.variable(name).map(PathBuf::from);
-    let mut lookup = Lookup::default();
-    lookup.file = file.map(Path::to_owned);
-    lookup.home = home(environment);
-    lookup.profile = (name != "default").then(|| name.to_owned());
-    if name == config.profile && config.is_profile_known {
-        lookup.access_key_id = environment.text("HERE_ACCESS_KEY_ID");
-        lookup.access_key_secret = environment.secret("HERE_ACCESS_KEY_SECRET");
-        lookup.token_endpoint_url = environment.text("HERE_TOKEN_ENDPOINT_URL");
-        lookup.scope = environment.text("HERE_TOKEN_SCOPE");
-        lookup.credentials_file = path("HERE_CREDENTIALS_FILE");
-        lookup.credentials_string = environment.secret("HERE_CREDENTIALS_STRING");
-        lookup.credentials_directory = path("CREDENTIALS_DIRECTORY");
-        lookup.working_directory = Some(PathBuf::new());
-    } else {
-        lookup.sections_only = true;
+fn source(
+    name: &str,
+    config: &Config,
+    file: Option<&Path>,
+    environment: &Environment,
+) -> Result<CredentialSource, Failure> {
+    let not_found = |remedy: &str| {
+        Failure::new(Topic::CredentialNotFound, format!("profile {name}: no HERE credential {remedy}"))
+    };
+    if let Some(file) = file {
+        return Ok(CredentialSource::file(file, name));
     }
-    lookup
+    if name == config.profile && config.is_profile_known {
+        let variable = |name: &str| environment.variable(name).map(ToOwned::to_owned);
+        return CredentialSource::find(name, "", variable).map_err(|_none| {
+            not_found(
+                "found: put the credentials.properties that the HERE portal offers into this directory or into ~/.here/, \
+                 or name it with --credentials or HERE_CREDENTIALS_FILE",
+            )
+        });
+    }
+    let ini = home(environment).map(|home| home.join(".here/credentials.ini"));
+    ini.and_then(|ini| CredentialSource::file_if_present(ini, name)).ok_or_else(|| {
+        not_found(&format!(
+            "of its own found: name its file with `credentials`, or give it a section [{name}] in \
+             ~/.here/credentials.ini"
+        ))
+    })
 }
 
 fn home(environment: &Environment) -> Option<PathBuf> {

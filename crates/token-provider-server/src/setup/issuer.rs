@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use token_provider::{
-    Credential, CredentialSource, HereIssuer, HereIssuerConfig, Issue, IssueFuture, RemoteIssuer,
-    RemoteIssuerConfig, Scope, TokenKey,
+    Credential, CredentialSource, HereIssuer, HereIssuerConfig, Issue, Issued, RemoteIssuer,
+    RemoteIssuerConfig, Scope, TokenError, TokenKey,
 };
 
 use super::credential::{Secret, unreadable};
@@ -82,10 +82,10 @@ impl ProfileIssuer {
 }
 
 impl Issue for ProfileIssuer {
-    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
+    async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
         match self {
-            Self::Here { issuer, .. } => issuer.issue(key),
-            Self::Remote(issuer) => issuer.issue(key),
+            Self::Here { issuer, .. } => issuer.issue(key).await,
+            Self::Remote(issuer) => issuer.issue(key).await,
         }
     }
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::histogram::Histogram;
-use token_provider::{Error, ErrorKind, HereIssuer, Issue, IssueFuture, TokenKey, with_traceparent};
+use token_provider::{
+    AnyIssuer, HereIssuer, Issue, Issued, TokenError, TokenErrorKind, TokenKey, with_traceparent,
+};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -27,7 +29,7 @@ pub(super) const BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 
 /// An issuer whose requests are counted.
 pub struct MeteredIssuer {
-    issuer: Arc<dyn Issue>,
+    issuer: AnyIssuer,
     /// The same issuer, where it is HERE.
     here: Option<Arc<HereIssuer>>,
     /// Where another one is.
@@ -51,7 +53,7 @@ impl MeteredIssuer {
     /// Counts the requests to another issuer.
     pub fn other(issuer: impl Issue, endpoint: String) -> Self {
         Self {
-            issuer: Arc::new(issuer),
+            issuer: AnyIssuer::new(issuer),
             here: None,
             endpoint,
             ended: Default::default(),
@@ -97,23 +99,21 @@ impl MeteredIssuer {
 }
 
 impl Issue for MeteredIssuer {
-    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-        Box::pin(async move {
-            // The refresher gives up after a minute, wait and request together. Never closed.
-            let _permit = if *key == **self.usual.load() { None } else { self.permits.acquire().await.ok() };
-            let trace = self.waiting.of(key);
-            // Beside the trace's id stands the issuer's own id of the request.
-            let lines =
-                tracing::info_span!("issuer_request", trace.id = trace.as_ref().map(TraceParent::trace_id));
-            let mut request = Request { of: self, since: Instant::now(), outcome: IssuerOutcome::TimedOut };
-            let issue = self.issuer.issue(key).instrument(lines);
-            let result = match &trace {
-                Some(trace) => with_traceparent(trace.as_str(), issue).await,
-                None => issue.await,
-            };
-            request.outcome = result.as_ref().map_or_else(outcome, |_| IssuerOutcome::Issued);
-            result
-        })
+    async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+        // The refresher gives up after a minute, wait and request together. Never closed.
+        let _permit = if *key == **self.usual.load() { None } else { self.permits.acquire().await.ok() };
+        let trace = self.waiting.of(key);
+        // Beside the trace's id stands the issuer's own id of the request.
+        let lines =
+            tracing::info_span!("issuer_request", trace.id = trace.as_ref().map(TraceParent::trace_id));
+        let mut request = Request { of: self, since: Instant::now(), outcome: IssuerOutcome::TimedOut };
+        let issue = self.issuer.issue(key).instrument(lines);
+        let result = match &trace {
+            Some(trace) => with_traceparent(trace.as_str(), issue).await,
+            None => issue.await,
+        };
+        request.outcome = result.as_ref().map_or_else(outcome, |_| IssuerOutcome::Issued);
+        result
     }
 }
 
@@ -132,17 +132,15 @@ impl Drop for Request<'_> {
     }
 }
 
-fn outcome(error: &Error) -> IssuerOutcome {
+fn outcome(error: &TokenError) -> IssuerOutcome {
     match error.kind() {
-        ErrorKind::Rejected { .. } | ErrorKind::CredentialInvalid | ErrorKind::CredentialNotFound => {
-            IssuerOutcome::Rejected
-        }
-        ErrorKind::ClockSkew => IssuerOutcome::ClockSkew,
-        ErrorKind::Throttled => IssuerOutcome::Throttled,
-        ErrorKind::Unavailable { .. } => IssuerOutcome::Unavailable,
-        ErrorKind::Unreachable => IssuerOutcome::Unreachable,
-        ErrorKind::TimedOut => IssuerOutcome::TimedOut,
-        ErrorKind::InvalidAnswer { .. } => IssuerOutcome::InvalidAnswer,
+        TokenErrorKind::Rejected { .. } | TokenErrorKind::NotLoaded => IssuerOutcome::Rejected,
+        TokenErrorKind::ClockSkew => IssuerOutcome::ClockSkew,
+        TokenErrorKind::Throttled => IssuerOutcome::Throttled,
+        TokenErrorKind::Unavailable { .. } => IssuerOutcome::Unavailable,
+        TokenErrorKind::Unreachable | TokenErrorKind::IssuerPanicked => IssuerOutcome::Unreachable,
+        TokenErrorKind::TimedOut => IssuerOutcome::TimedOut,
+        TokenErrorKind::InvalidAnswer { .. } => IssuerOutcome::InvalidAnswer,
         _ => IssuerOutcome::Other,
     }
 }
@@ -169,17 +167,15 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Scripted(Option<ErrorKind>);
+    struct Scripted(Option<TokenErrorKind>);
 
     impl Issue for Scripted {
-        fn issue<'a>(&'a self, _key: &'a TokenKey) -> IssueFuture<'a> {
-            Box::pin(async {
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                match self.0 {
-                    None => Ok(Issued::new("a.b.c", Duration::from_secs(3600))),
-                    Some(kind) => Err(Error::from_issuer(kind, "no")),
-                }
-            })
+        async fn issue(&self, _key: &TokenKey) -> Result<Issued, TokenError> {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            match self.0 {
+                None => Ok(Issued::new("a.b.c", Duration::from_secs(3600))),
+                Some(kind) => Err(TokenError::new(kind, "no")),
+            }
         }
     }
 
@@ -196,14 +192,14 @@ mod tests {
         let key = TokenKey::default();
         for (kind, expected) in [
             (None, "issued"),
-            (Some(ErrorKind::Rejected { status: 401, code: Some(401_300) }), "rejected"),
-            (Some(ErrorKind::ClockSkew), "clock_skew"),
-            (Some(ErrorKind::Throttled), "throttled"),
-            (Some(ErrorKind::Unavailable { status: 503 }), "unavailable"),
-            (Some(ErrorKind::Unreachable), "unreachable"),
-            (Some(ErrorKind::TimedOut), "timed_out"),
-            (Some(ErrorKind::InvalidAnswer { status: 200 }), "invalid_answer"),
-            (Some(ErrorKind::ExpiresTooSoon), "other"),
+            (Some(TokenErrorKind::rejected(401, Some(401_300))), "rejected"),
+            (Some(TokenErrorKind::ClockSkew), "clock_skew"),
+            (Some(TokenErrorKind::Throttled), "throttled"),
+            (Some(TokenErrorKind::unavailable(503)), "unavailable"),
+            (Some(TokenErrorKind::Unreachable), "unreachable"),
+            (Some(TokenErrorKind::TimedOut), "timed_out"),
+            (Some(TokenErrorKind::invalid_answer(Some(200))), "invalid_answer"),
+            (Some(TokenErrorKind::ExpiresTooSoon), "other"),
         ] {
             let issuer = MeteredIssuer::other(Scripted(kind), String::new());
             assert_eq!(issuer.issue(&key).await.is_ok(), kind.is_none());

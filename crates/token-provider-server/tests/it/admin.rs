@@ -13,7 +13,7 @@ use futures_util::FutureExt as _;
 use http_body_util::Full;
 use hyper::Request;
 use rustix::process::Signal;
-use token_provider::{Issue, IssueFuture, TokenKey, TokenProvider};
+use token_provider::{Issue, Issued, TokenError, TokenKey, TokenProvider};
 use token_provider_server::parts::Admin;
 use token_provider_server::parts::access::ConnectionInfo;
 use token_provider_server::parts::http::Service as _;
@@ -67,8 +67,8 @@ async fn people_get_a_page_and_programs_json() {
 struct Hanging;
 
 impl Issue for Hanging {
-    fn issue<'a>(&'a self, _key: &'a TokenKey) -> IssueFuture<'a> {
-        Box::pin(pending())
+    async fn issue(&self, _key: &TokenKey) -> Result<Issued, TokenError> {
+        pending().await
     }
 }
 

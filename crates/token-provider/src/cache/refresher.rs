@@ -13,8 +13,8 @@ use futures_util::FutureExt as _;
 
 use super::slot::{Held, Phase, RefresherHandle, Shared, Slot, SlotState};
 use crate::clock::Moment;
-use crate::error::{Error, ErrorKind};
-use crate::issuer::Issued;
+use crate::error::{TokenError, TokenErrorKind};
+use crate::issuer::{Issue as _, Issued};
 use crate::schedule::{self, Freshness};
 use crate::token::{AccessToken, EXPIRY_MARGIN, Scope};
 
@@ -72,7 +72,8 @@ impl Refresher {
 
     /// Makes one request.
     async fn request(&mut self) {
-        self.slot.enter(Phase::Requesting);
+        let state = SlotState::clone(&self.slot.state.load());
+        self.slot.set(SlotState { phase: Phase::Requesting, ..state });
         // As of now: if the credential changes while the request is in flight, the request was made with the old
         // one, and a refusal says nothing about the new one.
         let credential_changes = self.shared.credential_changes();
@@ -84,7 +85,7 @@ impl Refresher {
         }
     }
 
-    async fn attempt(&self) -> Result<Issued, Error> {
+    async fn attempt(&self) -> Result<Issued, TokenError> {
         // An issuer that panics has failed like any other: what follows is a pause, not a slot without its task.
         let attempt =
             AssertUnwindSafe(async { self.shared.issuer.issue(&self.slot.key).await }).catch_unwind();
@@ -94,8 +95,8 @@ impl Refresher {
                 biased;
                 answer = &mut attempt => return match answer {
                     Ok(Ok(answer)) => answer,
-                    Ok(Err(_panic)) => Err(Error::new(ErrorKind::Unreachable, "the issuer panicked")),
-                    Err(_elapsed) => Err(Error::new(ErrorKind::TimedOut, "the issuer did not come to an end")),
+                    Ok(Err(_panic)) => Err(TokenError::new(TokenErrorKind::IssuerPanicked, "the issuer panicked")),
+                    Err(_elapsed) => Err(TokenError::new(TokenErrorKind::TimedOut, "the issuer did not come to an end")),
                 },
                 // Callers of other runtimes see by this that the request goes on.
                 () = self.handle.woken() => {}
@@ -104,15 +105,15 @@ impl Refresher {
     }
 
     /// Puts a new token where callers find it.
-    fn accept(&mut self, issued: Issued, sent_at: Moment) -> Result<(), Error> {
+    fn accept(&mut self, issued: Issued, sent_at: Moment) -> Result<(), TokenError> {
         let (left, is_from_cache) = (issued.expires_in, issued.is_from_cache);
         // RFC 6749 §5.1: an issuer need not name the scope if it is the one asked for.
         let scope = issued.scope.or_else(|| self.slot.key.scope().cloned());
-        let token = AccessToken::new(issued.access_token, scope, left, sent_at);
+        let token = AccessToken::new(&issued.access_token, scope, left, sent_at)?;
         let now = self.shared.clock.now();
         if !token.is_usable_at(now) {
-            return Err(Error::new(
-                ErrorKind::ExpiresTooSoon,
+            return Err(TokenError::new(
+                TokenErrorKind::ExpiresTooSoon,
                 format!(
                     "the issuer's token expires within {} s of its issue, too soon to be handed out",
                     EXPIRY_MARGIN.as_secs()
@@ -128,8 +129,8 @@ impl Refresher {
         let phase = Phase::Holding { sent_at: sent_at.boot, until };
         self.unasked_failures = 0;
         if is_from_cache && self.is_no_newer(&token, now) {
-            let held = self.slot.state.load().held.clone();
-            self.slot.set(SlotState { held, phase, failures: 0 });
+            let state = SlotState::clone(&self.slot.state.load());
+            self.slot.set(SlotState { phase, failures: 0, ..state });
             return Ok(());
         }
         // Nobody knows how old a token out of a cache is. It was requested as one that lives for so long, so that is
@@ -169,9 +170,9 @@ impl Refresher {
     }
 
     /// Notes a failure, and begins the pause after it.
-    fn back_off(&mut self, error: Error, credential_changes: u64) {
-        let held = self.slot.state.load().held.clone();
-        let failures = self.slot.state.load().failures.saturating_add(1);
+    fn back_off(&mut self, error: TokenError, credential_changes: u64) {
+        let state = SlotState::clone(&self.slot.state.load());
+        let failures = state.failures.saturating_add(1);
         let is_asked = self.slot.is_asked.swap(false, Ordering::Relaxed);
         self.unasked_failures = if is_asked { 0 } else { self.unasked_failures.saturating_add(1) };
         let now = self.shared.clock.now();
@@ -179,10 +180,10 @@ impl Refresher {
         self.log_failure(&error, failures, pause, now);
         let refused = (!error.is_transient()).then_some(credential_changes);
         let phase = Phase::BackingOff { error, until: now.boot.saturating_add(pause), refused };
-        self.slot.set(SlotState { held, phase, failures });
+        self.slot.set(SlotState { phase, failures, ..state });
     }
 
-    fn log_failure(&self, error: &Error, failures: u32, pause: Duration, now: Moment) {
+    fn log_failure(&self, error: &TokenError, failures: u32, pause: Duration, now: Moment) {
         let held = self.slot.state.load().usable(now);
         macro_rules! log {
             ($level:ident) => {
@@ -200,7 +201,7 @@ impl Refresher {
         }
         match error.kind() {
             // Nothing but another credential helps.
-            ErrorKind::Rejected { .. } | ErrorKind::CredentialInvalid | ErrorKind::CredentialNotFound => {
+            TokenErrorKind::Rejected { .. } | TokenErrorKind::NotLoaded => {
                 log!(error);
             }
             _ => log!(warn),

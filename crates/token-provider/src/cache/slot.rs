@@ -12,8 +12,8 @@ use tokio::task::AbortHandle;
 use tracing::Span;
 
 use crate::clock::{Clock, Moment};
-use crate::error::{Error, ErrorKind};
-use crate::issuer::Issue;
+use crate::error::{TokenError, TokenErrorKind};
+use crate::issuer::AnyIssuer;
 use crate::schedule::{self, Freshness};
 use crate::token::{AccessToken, TokenKey};
 
@@ -26,7 +26,7 @@ const RETRY_FOR_ROOM: Duration = Duration::from_secs(60);
 
 /// What the slots and their refreshers share.
 pub(super) struct Shared {
-    pub(super) issuer: Arc<dyn Issue>,
+    pub(super) issuer: AnyIssuer,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) slots: ArcSwap<Slots>,
     /// Held while the table of slots is replaced; never across an await.
@@ -95,7 +95,7 @@ pub(super) enum Phase {
     Holding { sent_at: Duration, until: Duration },
     /// The last request failed. No other is sent before `until`, unless it was a refusal: `refused` is how often the
     /// credential had changed then, and one more change ends the pause.
-    BackingOff { error: Error, until: Duration, refused: Option<u64> },
+    BackingOff { error: TokenError, until: Duration, refused: Option<u64> },
 }
 
 /// The status of one slot, for status pages and metrics.
@@ -113,14 +113,14 @@ pub struct SlotStatus {
     /// How many requests in a row have failed.
     pub failures: u32,
     /// Why the last one failed.
-    pub last_error: Option<Error>,
+    pub last_error: Option<TokenError>,
     /// How long until the next try, after a failure.
     pub retry_in: Option<Duration>,
 }
 
 impl Shared {
     /// Returns the slot for a key; makes it when there is none.
-    pub(super) fn slot(&self, key: &TokenKey, owner: Option<&str>) -> Result<Arc<Slot>, Error> {
+    pub(super) fn slot(&self, key: &TokenKey, owner: Option<&str>) -> Result<Arc<Slot>, TokenError> {
         if let Some(slot) = self.find(key) {
             return Ok(slot);
         }
@@ -140,7 +140,7 @@ impl Shared {
 
     /// Decides whether there is room for one more slot, of this owner if there is one. Counts all slots each time: they end
     /// by themselves, and there are few.
-    fn admit(&self, slots: &Slots, owner: Option<&str>) -> Result<(), Error> {
+    fn admit(&self, slots: &Slots, owner: Option<&str>) -> Result<(), TokenError> {
         let mut room = self.max_slots;
         if let Some(owner) = owner {
             room = room.saturating_sub((self.max_slots / RESERVE).max(1));
@@ -180,8 +180,8 @@ impl Shared {
     }
 }
 
-fn no_room(what: &str) -> Error {
-    Error::new(ErrorKind::TooManyTokens, format!("{what}; ask for fewer scopes and lifetimes"))
+fn no_room(what: &str) -> TokenError {
+    TokenError::new(TokenErrorKind::TooManyTokens, format!("{what}; ask for fewer scopes and lifetimes"))
         .with_retry_after(Some(RETRY_FOR_ROOM))
 }
 
@@ -195,11 +195,6 @@ impl Slot {
             is_asked: AtomicBool::new(true),
             refresher: ArcSwapOption::empty(),
         }
-    }
-
-    /// Goes on to the refresher's next phase, with what is held.
-    pub(super) fn enter(&self, phase: Phase) {
-        self.set(SlotState { phase, ..SlotState::clone(&self.state.load()) });
     }
 
     pub(super) fn set(&self, state: SlotState) {
@@ -250,7 +245,7 @@ impl SlotState {
     }
 
     /// Returns why there is no token, as long as no request may be made for one.
-    pub(super) fn failure(&self, now: Moment, credential_changes: u64) -> Option<Error> {
+    pub(super) fn failure(&self, now: Moment, credential_changes: u64) -> Option<TokenError> {
         match &self.phase {
             Phase::BackingOff { error, until, refused }
                 if *until > now.boot && refused.is_none_or(|changes| changes == credential_changes) =>

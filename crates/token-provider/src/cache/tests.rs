@@ -7,16 +7,16 @@ mod flight;
 use tokio::time::{Instant, advance, sleep};
 
 use super::*;
-use crate::clock::TestClock;
-use crate::error::ErrorKind;
-use crate::issuer::{IssueFuture, Issued};
+use crate::error::TokenErrorKind;
+use crate::issuer::{Issue, Issued};
+use crate::testing::TestClock;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// What the scripted issuer does with one request.
 enum Step {
     /// Answers after a while.
-    Answer(Duration, Result<Issued, Error>),
+    Answer(Duration, Result<Issued, TokenError>),
     Panic,
     PanicBeforeTheFuture,
     Hang,
@@ -40,18 +40,12 @@ impl Scripted {
     }
 }
 
-impl fmt::Debug for Scripted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Scripted")
-    }
-}
-
 impl Issue for Scripted {
-    fn issue<'a>(&'a self, _key: &'a TokenKey) -> IssueFuture<'a> {
+    fn issue(&self, _key: &TokenKey) -> impl Future<Output = Result<Issued, TokenError>> + Send {
         self.log.lock().expect("no test panics with it").push(Instant::now());
         let step = (self.script)(self.count());
         assert!(!matches!(step, Step::PanicBeforeTheFuture), "planted panic");
-        Box::pin(async move {
+        async move {
             match step {
                 Step::Answer(after, answer) => {
                     sleep(after).await;
@@ -60,7 +54,7 @@ impl Issue for Scripted {
                 Step::Hang => std::future::pending().await,
                 Step::Panic | Step::PanicBeforeTheFuture => panic!("planted panic"),
             }
-        })
+        }
     }
 }
 
@@ -79,13 +73,13 @@ impl Bench {
     fn with_slots(max_slots: usize, script: impl Fn(usize) -> Step + Send + Sync + 'static) -> Self {
         let issuer = Arc::new(Scripted { script: Box::new(script), log: Mutex::default() });
         let clock = TestClock::new();
-        let shared: Arc<dyn Issue> = Arc::clone(&issuer) as _;
+        let shared = AnyIssuer::new(Arc::clone(&issuer));
         let cache = Arc::new(Cache::new(shared, Arc::new(clock.clone()), max_slots, Some(1)));
         Self { cache, clock, issuer }
     }
 
     /// Asks as a caller of the provider does.
-    async fn ask(&self, key: &TokenKey) -> Result<AccessToken, Error> {
+    async fn ask(&self, key: &TokenKey) -> Result<AccessToken, TokenError> {
         match self.cache.held(key, self.cache.now()) {
             Some(token) => Ok(token),
             None => self.cache.wait(key, None).await,
@@ -93,7 +87,7 @@ impl Bench {
     }
 
     /// Asks, and expects the answer without any wait.
-    async fn ask_at_once(&self, key: &TokenKey) -> Result<AccessToken, Error> {
+    async fn ask_at_once(&self, key: &TokenKey) -> Result<AccessToken, TokenError> {
         let asked_at = Instant::now();
         let answer = self.ask(key).await;
         assert_eq!(Instant::now(), asked_at, "the caller had to wait");
@@ -119,16 +113,17 @@ fn token(expires_in: u64) -> Step {
 
 /// A token whose text tells when it was made, answered after so many seconds.
 fn token_after(seconds: f64, expires_in: u64) -> Step {
-    let text = format!("planted.{:?}", Instant::now());
+    let mut text = format!("planted.{:?}", Instant::now());
+    text.retain(|character| character.is_ascii_alphanumeric() || character == '.');
     Step::Answer(Duration::from_secs_f64(seconds), Ok(Issued::new(text, Duration::from_secs(expires_in))))
 }
 
-fn failure(kind: ErrorKind) -> Step {
-    Step::Answer(Duration::ZERO, Err(Error::new(kind, "planted failure")))
+fn failure(kind: TokenErrorKind) -> Step {
+    Step::Answer(Duration::ZERO, Err(TokenError::new(kind, "planted failure")))
 }
 
-const DOWN: ErrorKind = ErrorKind::Unreachable;
-const REFUSED: ErrorKind = ErrorKind::Rejected { status: 401, code: Some(401_300) };
+const DOWN: TokenErrorKind = TokenErrorKind::Unreachable;
+const REFUSED: TokenErrorKind = TokenErrorKind::Rejected { status: 401, code: Some(401_300) };
 
 /// Lets tasks run that are ready, without time passing.
 async fn settle() {

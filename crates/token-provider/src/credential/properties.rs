@@ -10,7 +10,11 @@ use zeroize::Zeroizing;
 
 use super::text::{is_invisible, trim_value};
 
+/// Keys of a credential file.
+pub(super) const KEY_ID: &str = "here.access.key.id";
 pub(super) const KEY_SECRET: &str = "here.access.key.secret";
+pub(super) const ENDPOINT: &str = "here.token.endpoint.url";
+pub(super) const SCOPE: &str = "here.token.scope";
 
 /// The entries of a file, each with the number of the line it starts on.
 pub(super) struct Entries {

@@ -1,10 +1,11 @@
 //! Credential files as people have them, and what is said of those that will not do.
 
-mod lookup;
 mod random;
+mod source;
 
 use serde::Deserialize;
 
+use self::source::Lookup;
 use super::*;
 
 /// Stands where a secret would, in text that must show up nowhere.
@@ -53,8 +54,9 @@ fn value_of(written: &str) -> String {
 }
 
 /// Everything that a program could show of an error.
-fn shown(error: &Error) -> String {
-    format!("{error} {error:?} {error:#?} {:?}", error.causes())
+fn shown(error: &LoadError) -> String {
+    let causes: Vec<_> = crate::error_chain(error).map(ToString::to_string).collect();
+    format!("{error} {error:?} {error:#?} {causes:?}")
 }
 
 /// Of each kind of invisible character the ones that have been met in the wild, and the ends of each range.
@@ -136,14 +138,14 @@ fn character_that_no_key_has_is_an_error_inside_a_value() {
         let table = [(wrong.as_str(), MARKER), ("id", wrong.as_str())];
         for (id, secret) in table {
             let error = Credential::new(id, secret.into()).expect_err("no key has it");
-            assert_eq!(error.kind(), ErrorKind::CredentialInvalid, "{inside:?}");
+            assert_eq!(error.kind(), LoadErrorKind::Invalid, "{inside:?}");
             let variables = Lookup {
                 access_key_id: Some(id.to_owned()),
                 access_key_secret: Some(secret.into()),
                 ..Lookup::default()
             };
             let read = variables.find().and_then(|source| source.load());
-            assert_eq!(read.expect_err("no key has it").kind(), ErrorKind::CredentialInvalid, "{inside:?}");
+            assert_eq!(read.expect_err("no key has it").kind(), LoadErrorKind::Invalid, "{inside:?}");
             assert!(!shown(&error).contains(MARKER), "{error:?}");
         }
     }
@@ -385,7 +387,7 @@ fn errors_name_file_line_and_key_and_show_no_value() {
     ];
     for (text, expected) in table {
         let error = Credential::from_properties(text.as_bytes(), "dir/c.properties").expect_err(expected);
-        assert_eq!(error.kind(), ErrorKind::CredentialInvalid);
+        assert_eq!(error.kind(), LoadErrorKind::Invalid);
         assert_eq!(error.to_string(), format!("dir/c.properties: {expected}"));
         assert!(!shown(&error).contains(MARKER), "{error:?}");
     }
@@ -461,7 +463,7 @@ fn endpoint_is_https_or_on_this_machine() {
         "https://account.api.here.com/oauth2/token?key=\u{fffd}",
     ] {
         let error = credential.clone().with_token_endpoint_url(bad).expect_err(bad);
-        assert_eq!(error.kind(), ErrorKind::CredentialInvalid, "{bad}");
+        assert_eq!(error.kind(), LoadErrorKind::Invalid, "{bad}");
     }
 }
 
@@ -500,6 +502,6 @@ fn empty_parts_are_refused() {
         ("i", "s\u{fffd}"),
     ] {
         let error = Credential::new(id, SecretString::from(secret)).expect_err("is malformed");
-        assert_eq!(error.kind(), ErrorKind::CredentialInvalid);
+        assert_eq!(error.kind(), LoadErrorKind::Invalid);
     }
 }

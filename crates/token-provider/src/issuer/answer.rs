@@ -9,16 +9,13 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::Issued;
-use crate::error::{Error, ErrorKind};
-use crate::token::Scope;
+use crate::error::{TokenError, TokenErrorKind};
+use crate::token::{Scope, is_b64token};
 
 /// HERE's number for "time stamp is outside the valid period".
 pub(super) const TIMESTAMP_REFUSED: u32 = 401_204;
 /// HERE's number for "nonce already consumed": something on the way sent our request twice.
 const NONCE_CONSUMED: u32 = 401_207;
-
-/// No issuer grants a month; what claims to is cut down rather than believed.
-const LONGEST_BELIEVED: Duration = Duration::from_secs(30 * 86_400);
 
 /// The JSON object of an answer. Unknown fields are ignored, as in HERE's SDKs.
 #[derive(Deserialize)]
@@ -69,23 +66,23 @@ pub(super) fn read(
     retry_after: Option<Duration>,
     body: &[u8],
     place: &str,
-) -> Result<Issued, Error> {
+) -> Result<Issued, TokenError> {
     match status {
         200..=299 => success(status, body),
-        300..=399 => Err(Error::new(
-            ErrorKind::InvalidAnswer { status },
+        300..=399 => Err(TokenError::new(
+            TokenErrorKind::InvalidAnswer { status: Some(status) },
             format!("the token endpoint answered with a redirect ({status}), which is not followed; check here.token.endpoint.url"),
         )),
-        429 => Err(Error::new(
-            ErrorKind::Throttled,
+        429 => Err(TokenError::new(
+            TokenErrorKind::Throttled,
             "HERE said too many requests (429); fewer scopes and lifetimes, or fewer token providers for one app, would help",
         )
         .with_retry_after(retry_after)),
         408 | 500..=599 => {
             let code = Answer::parse(body).and_then(|answer| answer.code());
             let code = code.map_or_else(String::new, |code| format!(", {code}"));
-            Err(Error::new(
-                ErrorKind::Unavailable { status },
+            Err(TokenError::new(
+                TokenErrorKind::Unavailable { status },
                 format!("the token endpoint is failing ({status}{code}); retrying"),
             )
             .with_retry_after(retry_after))
@@ -94,12 +91,12 @@ pub(super) fn read(
     }
 }
 
-fn success(status: u16, body: &[u8]) -> Result<Issued, Error> {
+fn success(status: u16, body: &[u8]) -> Result<Issued, TokenError> {
     let invalid = |what: &str| {
         let message = format!(
             "the token endpoint's answer {what}; check here.token.endpoint.url, and for a proxy in between"
         );
-        Error::new(ErrorKind::InvalidAnswer { status }, message)
+        TokenError::new(TokenErrorKind::InvalidAnswer { status: Some(status) }, message)
     };
     let Some(mut answer) = Answer::parse(body) else {
         return Err(invalid("is not the JSON of a token"));
@@ -120,16 +117,12 @@ fn success(status: u16, body: &[u8]) -> Result<Issued, Error> {
     let Some(expires_in) = expires_in.as_ref().and_then(seconds) else {
         return Err(invalid("does not say in whole seconds when the token expires (expires_in)"));
     };
-    Ok(Issued {
-        access_token,
-        expires_in: Duration::from_secs(expires_in).min(LONGEST_BELIEVED),
-        // A scope that is not well-formed is of no use to anyone; the token is.
-        scope: answer.get("scope").and_then(scope),
-        is_from_cache: false,
-    })
+    // A scope that is not well-formed is of no use to anyone; the token is.
+    let scope = answer.get("scope").and_then(scope);
+    Ok(Issued::wiped(access_token, Duration::from_secs(expires_in)).with_scope(scope))
 }
 
-fn refusal(status: u16, body: &[u8], place: &str) -> Error {
+fn refusal(status: u16, body: &[u8], place: &str) -> TokenError {
     let Some(answer) = Answer::parse(body).filter(Answer::is_heres) else {
         let message = match status {
             404 | 405 => format!(
@@ -141,14 +134,14 @@ fn refusal(status: u16, body: &[u8], place: &str) -> Error {
                  proxy; check here.token.endpoint.url, HTTPS_PROXY and NO_PROXY"
             ),
         };
-        return Error::new(ErrorKind::InvalidAnswer { status }, message);
+        return TokenError::new(TokenErrorKind::InvalidAnswer { status: Some(status) }, message);
     };
     let code = answer.code();
     let number = code.map_or_else(|| format!("status {status}"), |code| code.to_string());
     let message = match code {
         Some(TIMESTAMP_REFUSED) => {
-            return Error::new(
-                ErrorKind::ClockSkew,
+            return TokenError::new(
+                TokenErrorKind::ClockSkew,
                 format!(
                     "HERE refused the timestamp ({number}): set this machine's clock, preferably with NTP"
                 ),
@@ -156,8 +149,8 @@ fn refusal(status: u16, body: &[u8], place: &str) -> Error {
         }
         Some(NONCE_CONSUMED) => {
             // Worth repeating, with the new nonce that every attempt has.
-            return Error::new(
-                ErrorKind::Unavailable { status },
+            return TokenError::new(
+                TokenErrorKind::Unavailable { status },
                 format!(
                     "HERE has seen this request before ({number}): something on the way sends requests twice"
                 ),
@@ -189,7 +182,7 @@ fn refusal(status: u16, body: &[u8], place: &str) -> Error {
         ),
         _ => format!("HERE refused the request ({number}): check here.token.endpoint.url and the scope"),
     };
-    Error::new(ErrorKind::Rejected { status, code }, message)
+    TokenError::new(TokenErrorKind::Rejected { status, code }, message)
 }
 
 /// A whole number, `3600` or `3600.0`, or a string of one: some gateways rewrite JSON loosely.
@@ -211,15 +204,6 @@ fn scope(value: &Value) -> Option<Scope> {
         other => other.as_str()?.to_owned(),
     };
     Scope::new(&text).ok()
-}
-
-/// RFC 6750 §2.1. Whatever else came would have to be quoted by every service, or could split a header.
-fn is_b64token(text: &str) -> bool {
-    let body = text.trim_end_matches('=');
-    !body.is_empty()
-        && body.bytes().all(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
-        })
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! Every attempt is signed again, with its own nonce and timestamp. Redirects are not followed: a signature is for
 //! one URL.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,10 +14,10 @@ use serde_json::Value;
 use url::Url;
 
 use super::http::{Exchange, Http, Network};
-use super::{Issue, IssueFuture, Issued, answer};
+use super::{Issue, Issued, answer};
 use crate::clock::{Clock, SystemClock};
 use crate::credential::Credential;
-use crate::error::{Error, ErrorKind, excerpt};
+use crate::error::{LoadError, TokenError, TokenErrorKind, excerpt};
 use crate::sign::{self, Parameters};
 use crate::token::{Scope, TokenKey};
 
@@ -34,7 +33,7 @@ pub struct HereIssuerConfig {
     pub credential: Credential,
     /// The way there.
     pub network: Network,
-    /// What tells the time.
+    /// What tells the time, also to the provider in front unless that has a clock of its own.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -49,6 +48,7 @@ impl HereIssuerConfig {
 ///
 /// Connections are kept open between requests; `HTTPS_PROXY` and `NO_PROXY` are honoured, except for an endpoint on a
 /// loopback address.
+#[derive(Debug)]
 pub struct HereIssuer {
     http: Http,
     in_use: ArcSwap<Signer>,
@@ -57,6 +57,7 @@ pub struct HereIssuer {
 
 /// What requests are signed with. A new credential brings its own offset: what its token endpoint says about time
 /// must not change how the old one signs while it is only tried.
+#[derive(Debug)]
 struct Signer {
     credential: Arc<Credential>,
     /// The issuer's clock less ours, in seconds; learned from a refused timestamp.
@@ -78,9 +79,9 @@ impl HereIssuer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::CredentialInvalid`] when the extra CA file holds no certificate;
-    /// [`ErrorKind::Unreachable`] when TLS cannot be set up at all.
-    pub fn new(config: HereIssuerConfig) -> Result<Self, Error> {
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) when the extra CA file holds no certificate;
+    /// [`LoadErrorKind::Tls`](crate::LoadErrorKind::Tls) when TLS cannot be set up at all.
+    pub fn new(config: HereIssuerConfig) -> Result<Self, LoadError> {
         let url = config.credential.token_endpoint_url();
         Ok(Self {
             http: Http::new(config.network, None, "here.token.endpoint.url", url)?,
@@ -105,18 +106,18 @@ impl HereIssuer {
     /// # Errors
     ///
     /// Why HERE did not accept it; the old credential then stays in use.
-    pub async fn rotate(&self, credential: Credential, key: &TokenKey) -> Result<Issued, Error> {
+    pub async fn rotate(&self, credential: Credential, key: &TokenKey) -> Result<Issued, TokenError> {
         let signer = Signer::new(credential, self.clock_offset());
         let issued = self.issue_with(&signer, key).await?;
         self.in_use.store(Arc::new(signer));
         Ok(issued)
     }
 
-    async fn issue_with(&self, signer: &Signer, key: &TokenKey) -> Result<Issued, Error> {
+    async fn issue_with(&self, signer: &Signer, key: &TokenKey) -> Result<Issued, TokenError> {
         let credential = &*signer.credential;
         let exchange = self.exchange(signer, key).await?;
         let result = read(&exchange, self.wall_clock(), credential.place());
-        if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ClockSkew) {
+        if result.as_ref().is_err_and(|error| error.kind() == TokenErrorKind::ClockSkew) {
             let Some(server_time) = self.server_time(credential, &exchange).await else {
                 return result;
             };
@@ -127,11 +128,12 @@ impl HereIssuer {
     }
 
     /// Sends one signed request and reads the answer to its end.
-    async fn exchange(&self, signer: &Signer, key: &TokenKey) -> Result<Exchange, Error> {
+    async fn exchange(&self, signer: &Signer, key: &TokenKey) -> Result<Exchange, TokenError> {
         let credential = &*signer.credential;
         let url = credential.token_endpoint_url();
         let nonce = sign::nonce().map_err(|error| {
-            Error::new(ErrorKind::Unreachable, "the operating system gave no randomness").with_source(error)
+            TokenError::new(TokenErrorKind::Unreachable, "the operating system gave no randomness")
+                .with_source(error)
         })?;
         // By the issuer's clock as far as it is known.
         let timestamp = self.clock.now().wall.as_secs().saturating_add_signed(signer.clock_offset());
@@ -208,40 +210,39 @@ impl Signer {
 }
 
 impl Issue for HereIssuer {
-    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-        Box::pin(async move {
-            let signer = self.in_use.load_full();
-            self.issue_with(&signer, key).await
-        })
+    async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+        let signer = self.in_use.load_full();
+        self.issue_with(&signer, key).await
     }
-}
 
-#[cfg(any(test, fuzzing))]
-#[doc(hidden)]
-impl HereIssuer {
-    /// Reads an answer as if the network had brought it, and shows the token in it.
-    pub fn read_answer(
-        status: u16,
-        headers: reqwest::header::HeaderMap,
-        body: &[u8],
-        now: SystemTime,
-    ) -> Result<(String, Issued), Error> {
-        let body = zeroize::Zeroizing::new(body.to_vec());
-        let issued = read(&Exchange { status, headers, body }, now, crate::credential::DEFAULT_PLACE)?;
-        Ok((issued.access_token.to_string(), issued))
-    }
-}
-
-impl fmt::Debug for HereIssuer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HereIssuer")
-            .field("credential", &self.credential())
-            .field("clock_offset", &self.clock_offset())
-            .finish_non_exhaustive()
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
     }
 }
 
 /// Reads an answer of the token endpoint.
-fn read(exchange: &Exchange, now: SystemTime, place: &str) -> Result<Issued, Error> {
+fn read(exchange: &Exchange, now: SystemTime, place: &str) -> Result<Issued, TokenError> {
     answer::read(exchange.status, exchange.retry_after(now), &exchange.body, place)
+}
+
+#[cfg(any(test, fuzzing))]
+mod fuzzing {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    #[doc(hidden)]
+    impl HereIssuer {
+        /// Reads an answer as if the network had brought it, and shows the token in it.
+        pub fn read_answer(
+            status: u16,
+            headers: reqwest::header::HeaderMap,
+            body: &[u8],
+            now: SystemTime,
+        ) -> Result<(String, Issued), TokenError> {
+            let body = Zeroizing::new(body.to_vec());
+            let issued = read(&Exchange { status, headers, body }, now, crate::credential::UNNAMED)?;
+            Ok((issued.access_token.to_string(), issued))
+        }
+    }
 }

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::proxy::Proxies;
 use super::tls::connection_problem;
-use crate::error::{Error, ErrorKind};
+use crate::error::{LoadError, LoadErrorKind, TokenError, TokenErrorKind};
 
 /// Token answers have about 1 KiB; more than this is something else.
 const MAX_BODY: usize = 64 * 1024;
@@ -81,14 +81,14 @@ impl Http {
         unix_socket: Option<PathBuf>,
         address_setting: &'static str,
         url: &Url,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, LoadError> {
         let (tls, plain) = Default::default();
         let http = Self { network, unix_socket, address_setting, tls, plain };
         http.client(url)?;
         Ok(http)
     }
 
-    pub(super) fn client(&self, url: &Url) -> Result<reqwest::Client, Error> {
+    pub(super) fn client(&self, url: &Url) -> Result<reqwest::Client, LoadError> {
         let is_tls = url.scheme() != "http";
         if is_tls {
             // A proxy that cannot be read must not be taken for none.
@@ -106,7 +106,7 @@ impl Http {
         Ok(client)
     }
 
-    fn make_client(&self, is_tls: bool) -> Result<reqwest::Client, Error> {
+    fn make_client(&self, is_tls: bool) -> Result<reqwest::Client, LoadError> {
         let Network { extra_ca_pem, proxies, connect_timeout, attempt_timeout } = self.network.clone();
         let mut builder = reqwest::Client::builder()
             .connect_timeout(connect_timeout)
@@ -129,8 +129,8 @@ impl Http {
             let pem = pem.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&pem);
             let certificates = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
             if certificates.is_empty() {
-                return Err(Error::new(
-                    ErrorKind::CredentialInvalid,
+                return Err(LoadError::new(
+                    LoadErrorKind::Invalid,
                     "the extra CA file holds no PEM certificate",
                 ));
             }
@@ -138,12 +138,12 @@ impl Http {
         }
         builder.build().map_err(|error| {
             let message = "TLS could not be set up; are the system's CA certificates installed, and is SSL_CERT_FILE right if it is set?";
-            Error::new(ErrorKind::Unreachable, message).with_source(error)
+            LoadError::new(LoadErrorKind::Tls, message).with_source(error)
         })
     }
 
     /// Sends a request and reads the answer to its end.
-    pub(super) async fn receive(&self, request: reqwest::RequestBuilder) -> Result<Exchange, Error> {
+    pub(super) async fn receive(&self, request: reqwest::RequestBuilder) -> Result<Exchange, TokenError> {
         // No part of a signature.
         let request = match TRACEPARENT.try_get() {
             Ok(traceparent) => request.header("traceparent", traceparent),
@@ -157,8 +157,8 @@ impl Http {
         while let Some(chunk) = response.chunk().await.map_err(|error| self.network_error(error))? {
             if body.len() + chunk.len() > MAX_BODY {
                 let setting = self.address_setting;
-                return Err(Error::new(
-                    ErrorKind::InvalidAnswer { status },
+                return Err(TokenError::new(
+                    TokenErrorKind::InvalidAnswer { status: Some(status) },
                     format!("the answer is larger than 64 KiB, so it is no token; check {setting}"),
                 ));
             }
@@ -167,31 +167,31 @@ impl Http {
         Ok(Exchange { status, headers, body })
     }
 
-    fn network_error(&self, error: reqwest::Error) -> Error {
+    fn network_error(&self, error: reqwest::Error) -> TokenError {
         // The URL is left out: an endpoint of one's own may carry a key in its query.
         let error = error.without_url();
         let Network { connect_timeout, attempt_timeout, .. } = &self.network;
         let address_setting = self.address_setting;
         let (kind, message) = if let Some(problem) = connection_problem(&error) {
-            (ErrorKind::Unreachable, format!("no connection to the token endpoint: {problem}").into())
+            (TokenErrorKind::Unreachable, format!("no connection to the token endpoint: {problem}").into())
         } else if error.is_timeout() && error.is_connect() {
             let limit = connect_timeout.as_secs_f64();
             let message = format!(
                 "no connection to the token endpoint within {limit} s; check the network and HTTPS_PROXY"
             );
-            (ErrorKind::TimedOut, Cow::from(message))
+            (TokenErrorKind::TimedOut, Cow::from(message))
         } else if error.is_timeout() {
             let limit = attempt_timeout.as_secs_f64();
-            (ErrorKind::TimedOut, format!("no answer from the token endpoint within {limit} s").into())
+            (TokenErrorKind::TimedOut, format!("no answer from the token endpoint within {limit} s").into())
         } else if error.is_connect() {
             let message = format!(
                 "no connection to the token endpoint; check {address_setting}, the network and HTTPS_PROXY"
             );
-            (ErrorKind::Unreachable, message.into())
+            (TokenErrorKind::Unreachable, message.into())
         } else {
-            (ErrorKind::Unreachable, "the connection to the token endpoint broke off".into())
+            (TokenErrorKind::Unreachable, "the connection to the token endpoint broke off".into())
         };
-        Error::new(kind, message).with_source(error)
+        TokenError::new(kind, message).with_source(error)
     }
 }
 

@@ -9,7 +9,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use url::{Position, Url};
 
 use crate::credential::{is_loopback_url, trim_value};
-use crate::error::{Error, ErrorKind};
+use crate::error::{LoadError, LoadErrorKind};
 
 const EXPECTED: &str = "expected http://HOST:PORT, with USER:PASSWORD@ before the host where the proxy wants it (%5C for a \
                         backslash, other special characters likewise)";
@@ -55,15 +55,15 @@ impl Proxies {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::CredentialInvalid`] where there is one and its variable cannot be read. The value is not shown: it may
+    /// [`LoadErrorKind::Invalid`] where there is one and its variable cannot be read. The value is not shown: it may
     /// hold a password.
-    pub fn for_url(&self, url: &Url) -> Result<Option<&Url>, Error> {
+    pub fn for_url(&self, url: &Url) -> Result<Option<&Url>, LoadError> {
         let Some((_, proxy)) = &self.https else { return Ok(None) };
         if url.scheme() != "https" || is_loopback_url(url) || self.exempts(url) {
             return Ok(None);
         }
         match self.problem() {
-            Some(problem) => Err(Error::new(ErrorKind::CredentialInvalid, problem)),
+            Some(problem) => Err(LoadError::new(LoadErrorKind::Invalid, problem)),
             None => Ok(proxy.as_ref()),
         }
     }

@@ -1,7 +1,6 @@
 //! Another token provider as the issuer: a Rust service gets its tokens from a running server through the same cache,
 //! single flight and refresh as HERE's own, and one server can stand in front of another.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,10 +12,10 @@ use serde::Deserialize;
 use url::Url;
 
 use super::http::{Exchange, Http, Network};
-use super::{Issue, IssueFuture, Issued, answer};
+use super::{Issue, Issued, answer};
 use crate::clock::{Clock, SystemClock};
-use crate::credential::{DEFAULT_PLACE, parse_endpoint};
-use crate::error::{Error, ErrorKind};
+use crate::credential::{UNNAMED, parse_endpoint};
+use crate::error::{LoadError, LoadErrorKind, TokenError, TokenErrorKind};
 use crate::token::TokenKey;
 
 /// Shorter ones are the rest of a damaged file, and no secret. (Ours have 46.)
@@ -36,11 +35,12 @@ pub struct RemoteIssuerConfig {
     pub profile: Option<String>,
     /// The way there.
     pub network: Network,
-    /// What tells the time.
+    /// What tells the time, also to the provider in front unless that has a clock of its own.
     pub clock: Arc<dyn Clock>,
 }
 
 /// Gets tokens from another token provider (`GET /getToken`).
+#[derive(Debug)]
 pub struct RemoteIssuer {
     http: Http,
     url: Url,
@@ -59,8 +59,8 @@ impl RemoteIssuerConfig {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::CredentialInvalid`] unless it is an `https://` URL, or `http://` on a loopback address.
-    pub fn new(url: &str) -> Result<Self, Error> {
+    /// [`LoadErrorKind::Invalid`] unless it is an `https://` URL, or `http://` on a loopback address.
+    pub fn new(url: &str) -> Result<Self, LoadError> {
         Ok(Self {
             url: parse_endpoint(url)?,
             bearer: None,
@@ -80,9 +80,8 @@ impl RemoteIssuerConfig {
 
     /// Authenticates with an API key, or another bearer token.
     #[must_use]
-    pub fn with_bearer(mut self, bearer: SecretString) -> Self {
-        self.bearer = Some(bearer);
-        self
+    pub fn with_bearer(self, bearer: SecretString) -> Self {
+        Self { bearer: Some(bearer), ..self }
     }
 }
 
@@ -91,9 +90,9 @@ impl RemoteIssuer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::CredentialInvalid`] when the bearer token cannot stand in a header, or the extra CA file holds no
-    /// certificate; [`ErrorKind::Unreachable`] when TLS cannot be set up at all.
-    pub fn new(config: RemoteIssuerConfig) -> Result<Self, Error> {
+    /// [`LoadErrorKind::Invalid`] when the bearer token cannot stand in a header, or the extra CA file holds no
+    /// certificate; [`LoadErrorKind::Tls`] when TLS cannot be set up at all.
+    pub fn new(config: RemoteIssuerConfig) -> Result<Self, LoadError> {
         let authorization = config.bearer.as_ref().map(header).transpose()?;
         let mut url = config.url;
         if let Some(profile) = &config.profile {
@@ -117,14 +116,14 @@ impl RemoteIssuer {
     /// # Errors
     ///
     /// Why no token came; the old API key then stays in use.
-    pub async fn rotate(&self, bearer: &SecretString, key: &TokenKey) -> Result<Issued, Error> {
+    pub async fn rotate(&self, bearer: &SecretString, key: &TokenKey) -> Result<Issued, TokenError> {
         let authorization = header(bearer)?;
         let issued = self.ask(Some(&authorization), key).await?;
         self.authorization.store(Some(Arc::new(authorization)));
         Ok(issued)
     }
 
-    async fn ask(&self, authorization: Option<&HeaderValue>, key: &TokenKey) -> Result<Issued, Error> {
+    async fn ask(&self, authorization: Option<&HeaderValue>, key: &TokenKey) -> Result<Issued, TokenError> {
         let mut url = self.url.clone();
         url.query_pairs_mut().append_pair("ttl", &key.lifetime().as_secs().to_string());
         if let Some(scope) = key.scope() {
@@ -141,16 +140,16 @@ impl RemoteIssuer {
 
 /// The other server's tokens are the standard's, so HERE's reader reads them. What is no token is told in our own words:
 /// HERE has no part in it.
-fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, Error> {
+fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, TokenError> {
     let status = exchange.status;
     if (200..300).contains(&status) {
-        let issued =
-            answer::read(status, None, &exchange.body, DEFAULT_PLACE).map_err(|_| not_ours(status))?;
-        return Ok(issued.from_cache());
+        let issued = answer::read(status, None, &exchange.body, UNNAMED).map_err(|_| not_ours(status))?;
+        return Ok(Issued { is_from_cache: true, ..issued });
     }
     let refusal: Option<Refusal> = serde_json::from_slice(&exchange.body).ok();
     let code = refusal.as_ref().map(|refusal| refusal.error.as_str());
-    let rejected = |message: &'static str| Error::new(ErrorKind::Rejected { status, code: None }, message);
+    let rejected =
+        |message: &'static str| TokenError::new(TokenErrorKind::Rejected { status, code: None }, message);
     let error = match (status, code) {
         (401, Some(_)) => {
             rejected("the other token provider does not know this caller (401): check its API key")
@@ -161,16 +160,19 @@ fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, Error> {
         (400, Some(_)) => {
             rejected("the other token provider refused the request (400): check lifetime, profile and scope")
         }
-        (429, _) => Error::new(ErrorKind::Throttled, "the other token provider said too many requests (429)"),
+        (429, _) => TokenError::new(
+            TokenErrorKind::Throttled,
+            "the other token provider said too many requests (429)",
+        ),
         (502, Some("issuer_rejected")) => {
             rejected("HERE refused the other token provider's credential (502): see that server's log")
         }
-        (408 | 500..=599, Some(_)) => Error::new(
-            ErrorKind::Unavailable { status },
+        (408 | 500..=599, Some(_)) => TokenError::new(
+            TokenErrorKind::Unavailable { status },
             format!("the other token provider has no token to hand out ({status}); see that server's log"),
         ),
-        (408 | 500..=599, None) => Error::new(
-            ErrorKind::Unavailable { status },
+        (408 | 500..=599, None) => TokenError::new(
+            TokenErrorKind::Unavailable { status },
             format!("the other token provider, or a proxy before it, is failing ({status}); retrying"),
         ),
         _ => not_ours(status),
@@ -179,9 +181,9 @@ fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, Error> {
 }
 
 /// A path that is not `/getToken`, or something else at the address.
-fn not_ours(status: u16) -> Error {
-    Error::new(
-        ErrorKind::InvalidAnswer { status },
+fn not_ours(status: u16) -> TokenError {
+    TokenError::new(
+        TokenErrorKind::InvalidAnswer { status: Some(status) },
         format!(
             "the answer ({status}) is not that of a token provider's /getToken; check the URL (remote), which ends in \
              /getToken without a slash behind it, and whether a proxy answers in its place"
@@ -189,15 +191,15 @@ fn not_ours(status: u16) -> Error {
     )
 }
 
-fn header(bearer: &SecretString) -> Result<HeaderValue, Error> {
+fn header(bearer: &SecretString) -> Result<HeaderValue, LoadError> {
     if bearer.expose_secret().len() < MIN_BEARER {
         let message = format!("the API key is empty or shorter than {MIN_BEARER} characters; copy it again");
-        return Err(Error::new(ErrorKind::CredentialInvalid, message));
+        return Err(LoadError::new(LoadErrorKind::Invalid, message));
     }
     let text = zeroize::Zeroizing::new(format!("Bearer {}", bearer.expose_secret()));
     let mut header = HeaderValue::from_str(&text).map_err(|_| {
-        Error::new(
-            ErrorKind::CredentialInvalid,
+        LoadError::new(
+            LoadErrorKind::Invalid,
             "the API key holds characters that a header cannot; copy it again",
         )
     })?;
@@ -206,20 +208,13 @@ fn header(bearer: &SecretString) -> Result<HeaderValue, Error> {
 }
 
 impl Issue for RemoteIssuer {
-    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-        Box::pin(async move {
-            let authorization = self.authorization.load_full();
-            self.ask(authorization.as_deref(), key).await
-        })
+    async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+        let authorization = self.authorization.load_full();
+        self.ask(authorization.as_deref(), key).await
     }
-}
 
-impl fmt::Debug for RemoteIssuer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RemoteIssuer")
-            .field("url", &self.url.as_str())
-            .field("http", &self.http)
-            .finish_non_exhaustive()
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
     }
 }
 
@@ -231,7 +226,7 @@ mod tests {
     use super::*;
     use crate::token::Scope;
 
-    fn answered(status: u16, retry_after: Option<&'static str>, body: &str) -> Result<Issued, Error> {
+    fn answered(status: u16, retry_after: Option<&'static str>, body: &str) -> Result<Issued, TokenError> {
         let mut headers = HeaderMap::new();
         if let Some(value) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
@@ -266,13 +261,13 @@ mod tests {
     #[test]
     fn refusals_are_sorted_by_what_to_do() {
         let table = [
-            (401, "invalid_token", ErrorKind::Rejected { status: 401, code: None }),
-            (403, "access_denied", ErrorKind::Rejected { status: 403, code: None }),
-            (400, "invalid_request", ErrorKind::Rejected { status: 400, code: None }),
-            (429, "slow_down", ErrorKind::Throttled),
-            (502, "issuer_rejected", ErrorKind::Rejected { status: 502, code: None }),
-            (503, "temporarily_unavailable", ErrorKind::Unavailable { status: 503 }),
-            (504, "issuer_timeout", ErrorKind::Unavailable { status: 504 }),
+            (401, "invalid_token", TokenErrorKind::Rejected { status: 401, code: None }),
+            (403, "access_denied", TokenErrorKind::Rejected { status: 403, code: None }),
+            (400, "invalid_request", TokenErrorKind::Rejected { status: 400, code: None }),
+            (429, "slow_down", TokenErrorKind::Throttled),
+            (502, "issuer_rejected", TokenErrorKind::Rejected { status: 502, code: None }),
+            (503, "temporarily_unavailable", TokenErrorKind::Unavailable { status: 503 }),
+            (504, "issuer_timeout", TokenErrorKind::Unavailable { status: 504 }),
         ];
         for (status, code, kind) in table {
             let body = format!(r#"{{"error":"{code}","error_description":"planted-text"}}"#);
@@ -299,13 +294,13 @@ mod tests {
             (410, ""),
         ] {
             let error = answered(status, None, body).expect_err("is no token");
-            assert_eq!(error.kind(), ErrorKind::InvalidAnswer { status }, "{body}");
+            assert_eq!(error.kind(), TokenErrorKind::InvalidAnswer { status: Some(status) }, "{body}");
             let text = error.to_string();
             assert!(text.contains("check the URL (remote), which ends in /getToken"), "{text}");
             assert!(!text.contains("HERE") && !text.contains("here.") && !text.contains("planted"), "{text}");
         }
         let error = answered(503, Some("7"), "<html>planted</html>").expect_err("is no token");
-        assert_eq!(error.kind(), ErrorKind::Unavailable { status: 503 });
+        assert_eq!(error.kind(), TokenErrorKind::Unavailable { status: 503 });
         assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
         assert!(!error.to_string().contains("here."), "{error}");
     }
@@ -316,7 +311,7 @@ mod tests {
             let config = RemoteIssuerConfig::new("https://tokens.example.com/getToken").expect("is a URL");
             let error =
                 RemoteIssuer::new(config.with_bearer(SecretString::from(key))).expect_err("is too short");
-            assert_eq!(error.kind(), ErrorKind::CredentialInvalid, "{key:?}");
+            assert_eq!(error.kind(), LoadErrorKind::Invalid, "{key:?}");
             assert!(error.to_string().contains("shorter than 8 characters"), "{error}");
         }
     }

@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::error::ErrorKind;
+use crate::error::TokenErrorKind;
 
-const TRANSIENT: ErrorKind = ErrorKind::Unreachable;
-const REFUSED: ErrorKind = ErrorKind::Rejected { status: 401, code: Some(401_300) };
+const TRANSIENT: TokenErrorKind = TokenErrorKind::Unreachable;
+const REFUSED: TokenErrorKind = TokenErrorKind::Rejected { status: 401, code: Some(401_300) };
 
 fn seconds(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds)
@@ -52,7 +52,7 @@ fn states_change_at_their_points() {
 
 #[test]
 fn backoff_doubles_to_its_bound() {
-    let error = Error::new(TRANSIENT, "x");
+    let error = TokenError::new(TRANSIENT, "x");
     let waits: Vec<f64> = (1..=9).map(|failures| retry_after(&error, failures, 0.0).as_secs_f64()).collect();
     assert_eq!(waits, [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 20.0, 20.0]);
     assert_eq!(retry_after(&error, u32::MAX, 1.0), seconds(30.0));
@@ -60,8 +60,9 @@ fn backoff_doubles_to_its_bound() {
 
 #[test]
 fn issuers_wish_is_honoured_up_to_five_minutes() {
-    let throttled =
-        |span| Error::new(ErrorKind::Throttled, "x").with_retry_after(Some(Duration::from_secs(span)));
+    let throttled = |span| {
+        TokenError::new(TokenErrorKind::Throttled, "x").with_retry_after(Some(Duration::from_secs(span)))
+    };
     assert_eq!(retry_after(&throttled(0), 1, 0.0), seconds(0.2));
     assert_eq!(retry_after(&throttled(7), 1, 0.0), seconds(7.0));
     assert_eq!(retry_after(&throttled(7), 9, 0.0), seconds(20.0));
@@ -70,7 +71,7 @@ fn issuers_wish_is_honoured_up_to_five_minutes() {
 
 #[test]
 fn refused_credential_is_tried_once_a_minute() {
-    let error = Error::new(REFUSED, "x");
+    let error = TokenError::new(REFUSED, "x");
     for failures in [1, 2, 100] {
         assert_eq!(retry_after(&error, failures, 0.0), seconds(60.0));
     }
@@ -91,11 +92,11 @@ fn a_thousand_instances_spread() {
     let refreshes: Vec<Duration> = chances().map(|chance| refresh_after(seconds(3600.0), chance)).collect();
     assert!(busiest(&refreshes, seconds(1.0)) <= 5);
     // 10 s of spread after a long outage: a hundred a second, where all at once would be a thousand.
-    let down = Error::new(TRANSIENT, "x");
+    let down = TokenError::new(TRANSIENT, "x");
     let retries: Vec<Duration> = chances().map(|chance| retry_after(&down, 20, chance)).collect();
     assert!(busiest(&retries, seconds(1.0)) <= 101);
     // And after a pause that all of them were told.
-    let throttled = Error::new(ErrorKind::Throttled, "x").with_retry_after(Some(seconds(120.0)));
+    let throttled = TokenError::new(TokenErrorKind::Throttled, "x").with_retry_after(Some(seconds(120.0)));
     let told: Vec<Duration> = chances().map(|chance| retry_after(&throttled, 1, chance)).collect();
     assert!(busiest(&told, seconds(1.0)) <= 85);
 }
@@ -103,7 +104,7 @@ fn a_thousand_instances_spread() {
 #[test]
 fn requests_of_a_failing_day_are_few() {
     // The most that chance allows: 8,640 pauses would be 10 s each.
-    let down = Error::new(TRANSIENT, "x");
+    let down = TokenError::new(TRANSIENT, "x");
     let mut at = Duration::ZERO;
     let requests = (1..10_000).find(|&failures| {
         at += retry_after(&down, failures, 0.0);
@@ -136,7 +137,7 @@ proptest! {
         asked in proptest::option::of(0_u64..1_000_000),
         transient: bool,
     ) {
-        let error = Error::new(if transient { TRANSIENT } else { REFUSED }, "x")
+        let error = TokenError::new(if transient { TRANSIENT } else { REFUSED }, "x")
             .with_retry_after(asked.map(Duration::from_secs));
         let wait = retry_after(&error, failures, chance);
         prop_assert!(wait >= FIRST_RETRY);
@@ -180,7 +181,7 @@ proptest! {
         ),
         chance in 0.0..1.0,
     ) {
-        let down = Error::new(TRANSIENT, "x");
+        let down = TokenError::new(TRANSIENT, "x");
         let (mut at, mut failures) = (Duration::ZERO, 0);
         for expires_in in &answers {
             let lifetime = expires_in.map(Duration::from_secs).filter(|&lifetime| lifetime > EXPIRY_MARGIN);
@@ -203,7 +204,7 @@ proptest! {
         let lifetime = Duration::from_secs(lifetime);
         prop_assert!(refresh_after(lifetime, chance) >= SHORTEST_REFRESH);
         prop_assert!(refresh_after(Duration::MAX, chance) >= SHORTEST_REFRESH);
-        let error = Error::new(ErrorKind::Throttled, "x").with_retry_after(Some(Duration::from_secs(asked)));
+        let error = TokenError::new(TokenErrorKind::Throttled, "x").with_retry_after(Some(Duration::from_secs(asked)));
         prop_assert!(retry_after(&error, failures, chance) <= LONGEST_RETRY_AFTER.mul_f64(1.1));
     }
 }

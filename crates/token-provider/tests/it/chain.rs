@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
-use token_provider::{Error, ErrorKind, Issue, IssueFuture, Issued, TestClock, TokenKey, TokenProvider};
+use token_provider::{Issue, Issued, TestClock, TokenError, TokenErrorKind, TokenKey, TokenProvider};
 use tokio::time::sleep;
 
 /// Issues a new token each time, as HERE does, unless it is down.
@@ -16,15 +16,13 @@ struct Here {
 }
 
 impl Issue for Here {
-    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-        Box::pin(async {
-            sleep(Duration::from_millis(300)).await;
-            if self.is_down.load(Ordering::Relaxed) {
-                return Err(Error::from_issuer(ErrorKind::Unreachable, "the weather"));
-            }
-            let number = self.issued.fetch_add(1, Ordering::Relaxed);
-            Ok(Issued::new(format!("token-{number}"), key.lifetime()))
-        })
+    async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+        sleep(Duration::from_millis(300)).await;
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(TokenError::new(TokenErrorKind::Unreachable, "the weather"));
+        }
+        let number = self.issued.fetch_add(1, Ordering::Relaxed);
+        Ok(Issued::new(format!("token-{number}"), key.lifetime()))
     }
 }
 
@@ -43,16 +41,14 @@ impl Remote {
 }
 
 impl Issue for Remote {
-    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-        Box::pin(async move {
-            let turn = self.asked.fetch_add(1, Ordering::Relaxed);
-            let provider = self.providers.get(turn % self.providers.len()).expect("there is one");
-            sleep(Duration::from_millis(5)).await;
-            let key = TokenKey::new(key.lifetime().min(self.longest))?;
-            let token = provider.token_for(&key).await?;
-            let left = Duration::from_secs(token.remaining(provider.now()).as_secs());
-            Ok(Issued::new(token.expose_secret(), left).from_cache())
-        })
+    async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+        let turn = self.asked.fetch_add(1, Ordering::Relaxed);
+        let provider = self.providers.get(turn % self.providers.len()).expect("there is one");
+        sleep(Duration::from_millis(5)).await;
+        let key = TokenKey::new(key.lifetime().min(self.longest))?;
+        let token = provider.token_for(&key).await?;
+        let left = Duration::from_secs(token.remaining(provider.now()).as_secs());
+        Ok(Issued::new(token.expose_secret(), left).marked_as_cached())
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use token_provider::{Error, ErrorKind, Issue as _, Issued, with_traceparent};
+use token_provider::{Issue as _, Issued, TokenError, TokenErrorKind, with_traceparent};
 
 use crate::leaks;
 use crate::wire::{BODY, Endpoint, Reply, Request, TOKEN, answer, hour, token};
 
 /// Asks once an endpoint that always answers the same way.
-async fn once(reply: impl Fn() -> Reply + Send + Sync + 'static) -> (Result<Issued, Error>, Vec<Request>) {
+async fn once(
+    reply: impl Fn() -> Reply + Send + Sync + 'static,
+) -> (Result<Issued, TokenError>, Vec<Request>) {
     leaks::listen();
     let endpoint = Endpoint::start(move |_, _| reply()).await;
     let answer = endpoint.issuer().issue(&hour()).await;
@@ -20,14 +22,14 @@ async fn once(reply: impl Fn() -> Reply + Send + Sync + 'static) -> (Result<Issu
 }
 
 /// Asks once, and expects one request and no token.
-async fn failure(reply: impl Fn() -> Reply + Send + Sync + 'static) -> Error {
+async fn failure(reply: impl Fn() -> Reply + Send + Sync + 'static) -> TokenError {
     let (answer, requests) = once(reply).await;
     assert_eq!(requests.len(), 1, "one call is one attempt");
     answer.expect_err("no token came")
 }
 
 /// The same, where the answer never ends. From the request's coming in on, time passes as soon as nothing else happens.
-async fn failure_in_time(reply: impl Fn() -> Reply + Send + Sync + 'static) -> Error {
+async fn failure_in_time(reply: impl Fn() -> Reply + Send + Sync + 'static) -> TokenError {
     let error = failure(move || {
         tokio::time::pause();
         reply()
@@ -37,7 +39,7 @@ async fn failure_in_time(reply: impl Fn() -> Reply + Send + Sync + 'static) -> E
     error
 }
 
-fn text(error: &Error) -> String {
+fn text(error: &TokenError) -> String {
     error.to_string()
 }
 
@@ -114,7 +116,7 @@ async fn connection_that_breaks_off_is_transient() {
     for end in [0, 1, in_head, in_body] {
         let part: String = whole.chars().take(end).collect();
         let error = failure(move || Reply::Close(part.clone())).await;
-        assert_eq!(error.kind(), ErrorKind::Unreachable, "after {end} bytes: {error:?}");
+        assert_eq!(error.kind(), TokenErrorKind::Unreachable, "after {end} bytes: {error:?}");
         assert_eq!(text(&error), "the connection to the token endpoint broke off");
         assert!(error.is_transient() && error.causes().is_some());
     }
@@ -127,7 +129,7 @@ async fn answer_that_does_not_come_in_time_is_given_up() {
     for end in [0, in_head, whole.len() - 10] {
         let part: String = whole.chars().take(end).collect();
         let error = failure_in_time(move || Reply::Stall(part.clone())).await;
-        assert_eq!(error.kind(), ErrorKind::TimedOut, "after {end} bytes: {error:?}");
+        assert_eq!(error.kind(), TokenErrorKind::TimedOut, "after {end} bytes: {error:?}");
         assert_eq!(text(&error), "no answer from the token endpoint within 10 s");
     }
 }
@@ -137,24 +139,28 @@ async fn trickle_counts_against_the_whole_attempt() {
     // Each byte comes well before the limit, the last never.
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n".to_owned() + &" ".repeat(1000);
     let error = failure_in_time(move || Reply::Trickle(head.clone(), Duration::from_millis(50))).await;
-    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error:?}");
+    assert_eq!(error.kind(), TokenErrorKind::TimedOut, "{error:?}");
 }
 
 #[tokio::test]
 async fn pages_of_a_proxy_are_no_tokens() {
     let page = format!("<!DOCTYPE html><html><title>{BODY}</title></html>");
     for (status, kind, is_transient) in [
-        ("200 OK", ErrorKind::InvalidAnswer { status: 200 }, true),
-        ("502 Bad Gateway", ErrorKind::Unavailable { status: 502 }, true),
-        ("403 Forbidden", ErrorKind::InvalidAnswer { status: 403 }, false),
-        ("407 Proxy Authentication Required", ErrorKind::InvalidAnswer { status: 407 }, true),
+        ("200 OK", TokenErrorKind::invalid_answer(Some(200)), true),
+        ("502 Bad Gateway", TokenErrorKind::unavailable(502), true),
+        ("403 Forbidden", TokenErrorKind::invalid_answer(Some(403)), false),
+        ("407 Proxy Authentication Required", TokenErrorKind::invalid_answer(Some(407)), true),
     ] {
         let reply = answer(status, "Content-Type: text/html\r\n", &page);
         let error = failure(move || Reply::Close(reply.clone())).await;
         assert_eq!((error.kind(), error.is_transient()), (kind, is_transient), "{error:?}");
     }
     let error = failure(|| Reply::Close(format!("{BODY}\r\n\r\n"))).await;
-    assert_eq!(error.kind(), ErrorKind::Unreachable, "what speaks no HTTP is no token endpoint: {error:?}");
+    assert_eq!(
+        error.kind(),
+        TokenErrorKind::Unreachable,
+        "what speaks no HTTP is no token endpoint: {error:?}"
+    );
 }
 
 #[tokio::test]
@@ -174,8 +180,8 @@ async fn retry_after_is_read_in_both_forms() {
         ("", None),
     ] {
         for (status, kind) in [
-            ("429 Too Many Requests", ErrorKind::Throttled),
-            ("503 Service Unavailable", ErrorKind::Unavailable { status: 503 }),
+            ("429 Too Many Requests", TokenErrorKind::Throttled),
+            ("503 Service Unavailable", TokenErrorKind::unavailable(503)),
         ] {
             let reply = answer(status, fields, BODY);
             let error = failure(move || Reply::Close(reply.clone())).await;
@@ -192,12 +198,12 @@ async fn body_of_a_mebibyte_is_not_taken_in() {
         answer("200 OK", "", &body)
     };
     let error = failure(move || Reply::Close(padded(1024 * 1024))).await;
-    assert_eq!(error.kind(), ErrorKind::InvalidAnswer { status: 200 });
+    assert_eq!(error.kind(), TokenErrorKind::invalid_answer(Some(200)));
     assert!(text(&error).starts_with("the answer is larger than 64 KiB"), "{error}");
     // Without an announced length, it is counted.
     let endless = format!("HTTP/1.1 200 OK\r\n\r\n{{\"x\":\"{}", "x".repeat(1024 * 1024));
     let error = failure(move || Reply::Close(endless.clone())).await;
-    assert_eq!(error.kind(), ErrorKind::InvalidAnswer { status: 200 });
+    assert_eq!(error.kind(), TokenErrorKind::invalid_answer(Some(200)));
     assert!(once(move || Reply::Close(padded(60 * 1024))).await.0.is_ok());
 }
 
@@ -207,7 +213,10 @@ async fn redirect_is_not_followed() {
     for status in ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
         let reply = answer(status, &format!("Location: {}\r\n", elsewhere.url), "");
         let error = failure(move || Reply::Close(reply.clone())).await;
-        assert!(matches!(error.kind(), ErrorKind::InvalidAnswer { status: 301..=308 }), "{error:?}");
+        assert!(
+            matches!(error.kind(), TokenErrorKind::InvalidAnswer { status: Some(301..=308), .. }),
+            "{error:?}"
+        );
     }
     assert!(elsewhere.requests().is_empty(), "a signature is for one URL");
 }
@@ -217,11 +226,11 @@ async fn refusal_says_what_to_do() {
     let body = format!(r#"{{"errorId":"{BODY}","httpStatus":401,"errorCode":401300,"message":"{BODY}"}}"#);
     let reply = answer("401 Unauthorized", "", &body);
     let error = failure(move || Reply::Close(reply.clone())).await;
-    assert_eq!(error.kind(), ErrorKind::Rejected { status: 401, code: Some(401_300) });
+    assert_eq!(error.kind(), TokenErrorKind::rejected(401, Some(401_300)));
     assert_eq!(
         text(&error),
         "HERE refused the access key (401300): check here.access.key.id and here.access.key.secret in \
-         credentials.properties; both must be of the same key"
+         the credential that the program was given; both must be of the same key"
     );
 }
 

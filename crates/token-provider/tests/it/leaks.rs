@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Mutex, Once};
 
 use secrecy::SecretString;
-use token_provider::{Credential, Error, HereIssuerConfig, Issue as _, TokenProvider};
+use token_provider::{Credential, HereIssuerConfig, Issue as _, TokenError, TokenProvider};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -58,7 +58,7 @@ pub(crate) fn assert_hidden(text: &str) {
 }
 
 /// Everything that a program could show of an error.
-pub(crate) fn rendered(error: &Error) -> String {
+pub(crate) fn rendered(error: &TokenError) -> String {
     let mut cause = error.source();
     let causes = std::iter::from_fn(|| {
         let error = cause?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use token_provider::{
-    Credential, Error, ErrorKind, HereIssuer, HereIssuerConfig, Issue as _, RemoteIssuer, RemoteIssuerConfig,
-    Scope, TokenKey,
+    Credential, HereIssuer, HereIssuerConfig, Issue as _, RemoteIssuer, RemoteIssuerConfig, Scope,
+    TokenError, TokenErrorKind, TokenKey,
 };
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -14,7 +14,7 @@ use crate::leaks;
 use crate::wire::{Endpoint, Reply, SECRET, hour, token};
 
 /// Asks once, at a URL that nothing good can come from.
-async fn failure(url: &str) -> Error {
+async fn failure(url: &str) -> TokenError {
     leaks::listen();
     let credential = Credential::new("key-id", SecretString::from(SECRET))
         .and_then(|credential| credential.with_token_endpoint_url(url))
@@ -31,7 +31,7 @@ async fn refused_connection_says_what_to_check() {
     socket.bind("127.0.0.1:0".parse().expect("is an address")).expect("loopback has a free port");
     // Bound, so that nobody else takes the port, and not listening.
     let error = failure(&format!("http://{}/oauth2/token", socket.local_addr().expect("is bound"))).await;
-    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert_eq!(error.kind(), TokenErrorKind::Unreachable);
     assert_eq!(
         error.to_string(),
         "no connection to the token endpoint; check here.token.endpoint.url, the network and HTTPS_PROXY"
@@ -49,7 +49,7 @@ async fn connection_that_does_not_come_about_is_given_up() {
     let address = listener.local_addr().expect("is bound");
     let _queued = TcpStream::connect(address).await.expect("is queued");
     let error = failure(&format!("http://{address}/oauth2/token")).await;
-    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error:?}");
+    assert_eq!(error.kind(), TokenErrorKind::TimedOut, "{error:?}");
     assert_eq!(
         error.to_string(),
         "no connection to the token endpoint within 3 s; check the network and HTTPS_PROXY"
@@ -84,7 +84,7 @@ async fn extra_ca_that_is_none_is_refused() {
         config.network.extra_ca_pem = Some(pem.into());
         let error = HereIssuer::new(config).err();
         assert!(error.is_some(), "{pem:?}");
-        assert!(error.is_some_and(|error| !leaks::rendered(&error).contains("AAAA")));
+        assert!(error.is_some_and(|error| !leaks::rendered(&error.into()).contains("AAAA")));
     }
 }
 

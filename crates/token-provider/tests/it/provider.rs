@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use token_provider::{
-    AccessToken, Credential, Error, ErrorKind, Issue, IssueFuture, Issued, TestClock, TokenKey, TokenProvider,
+    AccessToken, AnyIssuer, Clock, Credential, Issue, Issued, TestClock, TokenError, TokenErrorKind,
+    TokenKey, TokenProvider,
 };
 use tokio::sync::mpsc;
 
@@ -17,11 +18,9 @@ use crate::wire::{Endpoint, Reply, TOKEN, answer, hour, token};
 struct After(Duration);
 
 impl Issue for After {
-    fn issue<'a>(&'a self, _key: &'a TokenKey) -> IssueFuture<'a> {
-        Box::pin(async {
-            tokio::time::sleep(self.0).await;
-            Ok(Issued::new("token", Duration::from_secs(3600)))
-        })
+    async fn issue(&self, _key: &TokenKey) -> Result<Issued, TokenError> {
+        tokio::time::sleep(self.0).await;
+        Ok(Issued::new("token", Duration::from_secs(3600)))
     }
 }
 
@@ -34,11 +33,9 @@ fn seconds(seconds: u64) -> Duration {
 struct Hanging;
 
 impl Issue for Hanging {
-    fn issue<'a>(&'a self, _key: &'a TokenKey) -> IssueFuture<'a> {
-        Box::pin(async {
-            tokio::time::sleep(seconds(10)).await;
-            Err(Error::from_issuer(ErrorKind::TimedOut, "no answer"))
-        })
+    async fn issue(&self, _key: &TokenKey) -> Result<Issued, TokenError> {
+        tokio::time::sleep(seconds(10)).await;
+        Err(TokenError::new(TokenErrorKind::TimedOut, "no answer"))
     }
 }
 
@@ -46,9 +43,110 @@ impl Issue for Hanging {
 async fn caller_is_told_that_its_wait_is_over_where_the_attempt_is_too() {
     let provider = TokenProvider::builder(Hanging).clock(TestClock::new()).build();
     let first = provider.token().await.expect_err("has waited as long as it may");
-    assert_eq!(first.kind(), ErrorKind::WaitedTooLong);
+    assert_eq!(first.kind(), TokenErrorKind::WaitedTooLong);
     let next = provider.token().await.expect_err("the provider pauses");
-    assert_eq!((next.kind(), next.retry_after().is_some()), (ErrorKind::TimedOut, true));
+    assert_eq!((next.kind(), next.retry_after().is_some()), (TokenErrorKind::TimedOut, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failure_of_the_pause_is_told_however_short_the_wait_may_be() {
+    let provider = TokenProvider::builder(Hanging).clock(TestClock::new()).max_wait(Duration::ZERO).build();
+    assert_eq!(provider.token().await.expect_err("waits for nothing").kind(), TokenErrorKind::WaitedTooLong);
+    tokio::time::sleep(Duration::from_millis(10_100)).await;
+    assert_eq!(provider.token().await.expect_err("the provider pauses").kind(), TokenErrorKind::TimedOut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answer_of_a_custom_issuer_is_checked_as_heres_is() {
+    struct Custom(&'static str);
+    impl Issue for Custom {
+        async fn issue(&self, _key: &TokenKey) -> Result<Issued, TokenError> {
+            Ok(Issued::new(self.0, Duration::MAX))
+        }
+    }
+    for text in ["", "two words", "line\nbreak", "quoted\"", "ü", "=="] {
+        let error = TokenProvider::new(Custom(text)).token().await.expect_err(text);
+        assert_eq!(error.kind(), TokenErrorKind::invalid_answer(None));
+        assert_eq!(error.to_string(), "the issuer's token is not well-formed (RFC 6750 §2.1)");
+    }
+    let token = TokenProvider::new(Custom("good")).token().await.expect("is well-formed");
+    assert_eq!(token.lifetime(), seconds(30 * 86_400), "no issuer grants more than a month");
+    assert_eq!(token.header_value().as_bytes(), b"Bearer good");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clock_is_the_issuers_unless_the_provider_has_its_own() {
+    struct Clocked(TestClock);
+    impl Issue for Clocked {
+        async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+            Ok(Issued::new("token", key.lifetime()))
+        }
+
+        fn clock(&self) -> Arc<dyn Clock> {
+            Arc::new(self.0.clone())
+        }
+    }
+    let clock = TestClock::new();
+    clock.set_wall(86_400);
+    let provider = TokenProvider::new(Arc::new(Clocked(clock.clone())));
+    assert_eq!(provider.now(), clock.now());
+    let own = TestClock::new();
+    let provider = TokenProvider::builder(Clocked(clock)).clock(own.clone()).build();
+    assert_eq!(provider.now(), own.now());
+}
+
+#[tokio::test]
+async fn debug_of_a_provider_shows_nothing_of_its_issuer() {
+    #[derive(Debug)]
+    struct Derived(&'static str);
+    impl Issue for Derived {
+        async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+            Ok(Issued::new(self.0, key.lifetime()))
+        }
+    }
+    let secret = "planted";
+    assert!(format!("{:?}", Derived(secret)).contains(secret));
+    let builder = TokenProvider::builder(Derived(secret));
+    let shown = format!("{builder:?} {:?}", AnyIssuer::new(Derived(secret)));
+    assert!(!shown.contains(secret), "{shown}");
+    let provider = builder.build();
+    provider.token().await.expect("is handed out");
+    assert!(!format!("{provider:?} {provider:#?}").contains(secret), "{provider:?}");
+}
+
+#[tokio::test]
+async fn provider_for_tests_hands_out_what_it_was_given() {
+    let provider = TokenProvider::fixed("a-token");
+    let token = provider.token().await.expect("is handed out");
+    assert_eq!(token.expose_secret(), "a-token");
+    assert_eq!(AccessToken::fixed("a-token", seconds(60)).fingerprint(), token.fingerprint());
+}
+
+#[tokio::test]
+async fn rotation_takes_one_call() {
+    let endpoint = Endpoint::start(|_, request| {
+        Reply::Keep(match request.oauth("oauth_consumer_key").as_deref() {
+            Some("good") => token(3599),
+            _ => answer("401 Unauthorized", "", r#"{"errorCode":401300}"#),
+        })
+    })
+    .await;
+    let credential = |id| {
+        let new = Credential::new(id, SecretString::from("secret"));
+        new.and_then(|new| new.with_token_endpoint_url(&endpoint.url)).expect("is well-formed")
+    };
+    let provider = TokenProvider::new(endpoint.issuer());
+    provider.token().await.expect_err("is refused");
+    provider.rotate(credential("bad")).await.expect_err("is refused, too");
+    assert!(matches!(
+        provider.token().await.expect_err("is refused").kind(),
+        TokenErrorKind::Rejected { .. }
+    ));
+    provider.rotate(credential("good")).await.expect("is accepted");
+    provider.token().await.expect("is handed out, and nobody waits for the pause");
+
+    let other = TokenProvider::fixed("a-token").rotate(credential("good")).await.expect_err("has none");
+    assert_eq!(other.kind(), TokenErrorKind::InvalidRequest);
 }
 
 #[test]
@@ -56,7 +154,7 @@ fn what_programs_pass_between_threads_may_be() {
     fn assert_shared<T: Send + Sync + 'static>() {}
     assert_shared::<TokenProvider>();
     assert_shared::<AccessToken>();
-    assert_shared::<Error>();
+    assert_shared::<TokenError>();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -94,7 +192,7 @@ async fn failed_request_is_repeated_behind_the_callers_and_signed_anew() {
     .await;
     let provider = TokenProvider::new(endpoint.issuer());
     let error = provider.token().await.expect_err("the connection broke off");
-    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    assert_eq!(error.kind(), TokenErrorKind::Unreachable);
     let retry_after = error.retry_after().expect("is known");
     assert!(retry_after <= Duration::from_millis(300), "{retry_after:?}");
     for expected in 1..=3 {
@@ -117,7 +215,7 @@ async fn throttled_provider_says_how_long_and_leaves_the_issuer_alone() {
     let provider = TokenProvider::new(endpoint.issuer());
     for _ in 0..1000 {
         let error = provider.token().await.expect_err("is throttled");
-        assert_eq!(error.kind(), ErrorKind::Throttled);
+        assert_eq!(error.kind(), TokenErrorKind::Throttled);
         let left = error.retry_after().expect("is known");
         assert!((seconds(110)..=seconds(132)).contains(&left), "{left:?}");
     }
@@ -130,7 +228,7 @@ async fn expired_token_is_not_handed_out() {
         let endpoint = Endpoint::start(move |_, _| Reply::Keep(token(expires_in))).await;
         let provider = TokenProvider::new(endpoint.issuer());
         let error = provider.token().await.expect_err("expires too soon");
-        assert_eq!(error.kind(), ErrorKind::ExpiresTooSoon);
+        assert_eq!(error.kind(), TokenErrorKind::ExpiresTooSoon);
         assert_eq!(
             error.to_string(),
             "the issuer's token expires within 10 s of its issue, too soon to be handed out"
@@ -155,10 +253,13 @@ async fn rotated_credential_is_tried_before_it_is_used_and_ends_the_pause() {
     };
     let issuer = Arc::new(endpoint.issuer());
     let provider = TokenProvider::new(Arc::clone(&issuer));
-    assert!(matches!(provider.token().await.expect_err("is refused").kind(), ErrorKind::Rejected { .. }));
+    assert!(matches!(
+        provider.token().await.expect_err("is refused").kind(),
+        TokenErrorKind::Rejected { .. }
+    ));
 
     let error = issuer.rotate(credential("bad"), &hour()).await.expect_err("is refused, too");
-    assert!(matches!(error.kind(), ErrorKind::Rejected { status: 401, code: Some(401_300) }));
+    assert_eq!(error.kind(), TokenErrorKind::rejected(401, Some(401_300)));
     assert_eq!(issuer.credential().access_key_id(), "key-id");
 
     issuer.rotate(credential("good"), &hour()).await.expect("is accepted");
@@ -178,13 +279,13 @@ async fn caller_waits_ten_seconds_and_the_request_goes_on() {
     let provider = TokenProvider::builder(After(seconds(12))).clock(TestClock::new()).build();
     let asked_at = tokio::time::Instant::now();
     let error = provider.token().await.expect_err("takes too long");
-    assert_eq!((error.kind(), asked_at.elapsed()), (ErrorKind::WaitedTooLong, seconds(10)));
+    assert_eq!((error.kind(), asked_at.elapsed()), (TokenErrorKind::WaitedTooLong, seconds(10)));
     assert_eq!(error.to_string(), "the issuer has not answered within 10 s; the request goes on");
     provider.token().await.expect("the request went on");
     assert_eq!(asked_at.elapsed(), seconds(12));
 
     let hasty = TokenProvider::builder(After(seconds(12))).max_wait(seconds(1)).build();
-    assert_eq!(hasty.token().await.expect_err("takes too long").kind(), ErrorKind::WaitedTooLong);
+    assert_eq!(hasty.token().await.expect_err("takes too long").kind(), TokenErrorKind::WaitedTooLong);
     assert_eq!(asked_at.elapsed(), seconds(13));
 }
 
@@ -215,7 +316,10 @@ async fn background_tasks_end_with_the_last_clone() {
     drop(provider);
     clone.token().await.expect("is still handed out");
     let other = TokenKey::new(seconds(60)).expect("is in range");
-    assert_eq!(clone.token_for(&other).await.expect_err("is one too many").kind(), ErrorKind::TooManyTokens);
+    assert_eq!(
+        clone.token_for(&other).await.expect_err("is one too many").kind(),
+        TokenErrorKind::TooManyTokens
+    );
     drop(clone);
     tokio::task::yield_now().await;
     tokio::task::yield_now().await;

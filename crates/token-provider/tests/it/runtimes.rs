@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use token_provider::{Error, ErrorKind, Issue, IssueFuture, Issued, TestClock, TokenKey, TokenProvider};
+use token_provider::{Issue, Issued, TestClock, TokenError, TokenErrorKind, TokenKey, TokenProvider};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 
@@ -100,9 +100,9 @@ fn pause_after_a_failure_outlives_the_runtime() {
     #[derive(Default)]
     struct Down(Arc<AtomicUsize>);
     impl Issue for Down {
-        fn issue<'a>(&'a self, _key: &'a TokenKey) -> IssueFuture<'a> {
+        async fn issue(&self, _key: &TokenKey) -> Result<Issued, TokenError> {
             self.0.fetch_add(1, Ordering::Relaxed);
-            Box::pin(async { Err(Error::from_issuer(ErrorKind::Rejected { status: 401, code: None }, "no")) })
+            Err(TokenError::new(TokenErrorKind::rejected(401, None), "no"))
         }
     }
     let issuer = Down::default();
@@ -111,7 +111,7 @@ fn pause_after_a_failure_outlives_the_runtime() {
     for expected in 1..=3 {
         for _ in 0..10 {
             let error = runtime().block_on(provider.token()).expect_err("is refused");
-            assert!(matches!(error.kind(), ErrorKind::Rejected { .. }), "{error}");
+            assert!(matches!(error.kind(), TokenErrorKind::Rejected { .. }), "{error}");
         }
         assert_eq!(
             (requests.load(Ordering::Relaxed), provider.status()[0].failures),
@@ -129,12 +129,10 @@ fn callers_of_two_runtimes_that_are_driven_cause_one_request() {
         requests: Arc<AtomicUsize>,
     }
     impl Issue for Gated {
-        fn issue<'a>(&'a self, _key: &'a TokenKey) -> IssueFuture<'a> {
+        async fn issue(&self, _key: &TokenKey) -> Result<Issued, TokenError> {
             self.requests.fetch_add(1, Ordering::Relaxed);
-            Box::pin(async {
-                self.gate.notified().await;
-                Ok(Issued::new("token", Duration::from_secs(3600)))
-            })
+            self.gate.notified().await;
+            Ok(Issued::new("token", Duration::from_secs(3600)))
         }
     }
     let issuer = Gated::default();
@@ -145,7 +143,7 @@ fn callers_of_two_runtimes_that_are_driven_cause_one_request() {
     one.block_on(async { provider.warm() });
     for _ in 0..2 {
         let error = runtime().block_on(provider.token()).expect_err("has waited as long as it may");
-        assert_eq!(error.kind(), ErrorKind::WaitedTooLong);
+        assert_eq!(error.kind(), TokenErrorKind::WaitedTooLong);
     }
     gate.notify_one();
     runtime().block_on(provider.token()).expect("is handed out");

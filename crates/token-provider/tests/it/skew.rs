@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use token_provider::{Clock, Credential, ErrorKind, HereIssuer, Issue as _, Moment};
+use token_provider::{Clock, Credential, HereIssuer, Issue as _, Moment, TokenErrorKind};
 
 use crate::leaks;
 use crate::wire::{BODY, Endpoint, Reply, Request, answer, hour, timestamp_refused, token};
@@ -94,7 +94,7 @@ async fn offset_of_a_new_credential_counts_once_it_is_in_use() {
     })
     .await;
     let error = issuer.rotate(credential(&bad), &hour()).await.expect_err("is refused");
-    assert_eq!(error.kind(), ErrorKind::Rejected { status: 401, code: Some(401_300) });
+    assert_eq!(error.kind(), TokenErrorKind::rejected(401, Some(401_300)));
     assert_eq!(timestamps(&bad), [OURS, THEIRS], "it was tried with the other clock's time");
     assert_eq!(issuer.clock_offset(), 0);
     issuer.issue(&hour()).await.expect("a bad credential changes nothing");
@@ -108,7 +108,7 @@ async fn offset_of_a_new_credential_counts_once_it_is_in_use() {
 async fn second_refusal_ends_the_attempt() {
     let endpoint = Endpoint::start(|_, _| Reply::Keep(timestamp_refused(THEIR_DATE))).await;
     let error = issuer(&endpoint).issue(&hour()).await.expect_err("is refused twice");
-    assert_eq!(error.kind(), ErrorKind::ClockSkew);
+    assert_eq!(error.kind(), TokenErrorKind::ClockSkew);
     assert_eq!(
         error.to_string(),
         "HERE refused the timestamp (401204): set this machine's clock, preferably with NTP"
@@ -128,7 +128,10 @@ async fn other_failure_of_the_second_attempt_is_what_is_told() {
     })
     .await;
     let error = issuer(&endpoint).issue(&hour()).await.expect_err("is throttled");
-    assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Throttled, Some(Duration::from_secs(9))));
+    assert_eq!(
+        (error.kind(), error.retry_after()),
+        (TokenErrorKind::Throttled, Some(Duration::from_secs(9)))
+    );
     assert_eq!(endpoint.requests().len(), 2);
 }
 
@@ -147,7 +150,7 @@ async fn time_that_cannot_be_had_changes_nothing() {
         .await;
         let issuer = issuer(&endpoint);
         let error = issuer.issue(&hour()).await.expect_err("is refused");
-        assert_eq!(error.kind(), ErrorKind::ClockSkew);
+        assert_eq!(error.kind(), TokenErrorKind::ClockSkew);
         assert_eq!((issuer.clock_offset(), endpoint.requests().len()), (0, 2));
     }
 }
@@ -160,7 +163,7 @@ async fn endpoint_of_ones_own_without_a_date_is_not_asked_for_the_time() {
         config.credential = config.credential.clone().with_token_endpoint_url(&url).expect("is on loopback");
     });
     let error = issuer.issue(&hour()).await.expect_err("is refused");
-    assert_eq!(error.kind(), ErrorKind::ClockSkew);
+    assert_eq!(error.kind(), TokenErrorKind::ClockSkew);
     assert_eq!(endpoint.requests().len(), 1);
 }
 

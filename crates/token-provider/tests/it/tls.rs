@@ -6,8 +6,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use secrecy::SecretString;
 use token_provider::{
-    Credential, Error, ErrorKind, HereIssuer, HereIssuerConfig, Issue as _, Proxies, RemoteIssuer,
-    RemoteIssuerConfig,
+    Credential, HereIssuer, HereIssuerConfig, Issue as _, Proxies, RemoteIssuer, RemoteIssuerConfig,
+    TokenError, TokenErrorKind,
 };
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -67,7 +67,7 @@ async fn serve(config: rustls::ServerConfig) -> String {
 }
 
 /// Asks once, trusting an authority.
-async fn failure(url: &str, ca_pem: Option<String>) -> Error {
+async fn failure(url: &str, ca_pem: Option<String>) -> TokenError {
     let credential = Credential::new("key-id", SecretString::from(SECRET))
         .and_then(|credential| credential.with_token_endpoint_url(url));
     let mut config = HereIssuerConfig::new(credential.expect("is well-formed"));
@@ -92,7 +92,7 @@ async fn each_certificate_that_is_refused_has_its_own_remedy() {
     ];
     for (config, expected) in table {
         let error = failure(&serve(config).await, Some(ours.pem())).await;
-        assert_eq!(error.kind(), ErrorKind::Unreachable);
+        assert_eq!(error.kind(), TokenErrorKind::Unreachable);
         let text = error.to_string();
         assert!(
             text.starts_with("no connection to the token endpoint: ") && text.contains(expected),

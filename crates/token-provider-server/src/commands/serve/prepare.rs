@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use token_provider::Lookup;
+use token_provider::CredentialSource;
 
 use crate::config::{Config, Environment, Listen, LoadedConfig};
 use crate::failure::Failure;
@@ -38,7 +38,7 @@ pub(super) async fn prepare(loaded: &LoadedConfig, sandbox: bool) -> Result<Prep
 fn prepare_blocking(
     config: &Config,
     environment: &Environment,
-    account: Option<(Lookup, Page)>,
+    account: Option<(CredentialSource, Page)>,
 ) -> Result<Prepared, Failure> {
     let tls = setup::tls(config)?;
     let mut listeners = Vec::new();
@@ -46,8 +46,8 @@ fn prepare_blocking(
         listeners.extend(bind(listen, "--listen", tls.as_ref())?);
     }
     setup::check_listeners(config, &listeners)?;
-    let (lookup, page) = account.map_or((None, Page::Plain), |(lookup, page)| (Some(lookup), page));
-    let service = setup::service(config, environment, lookup.as_ref())?;
+    let (source, page) = account.map_or((None, Page::Plain), |(source, page)| (Some(source), page));
+    let service = setup::service(config, environment, source.as_ref())?;
     let audit = setup::audit(config)?;
     let admin = match &config.admin {
         Some(listen) => bind(listen, "admin.listen", None)?,

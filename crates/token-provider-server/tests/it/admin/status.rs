@@ -6,7 +6,7 @@ use std::time::Duration;
 use here_sandbox::Fault;
 use rustix::process::Signal;
 use serde_json::json;
-use token_provider::{Error, ErrorKind, Issue, IssueFuture, Issued, TestClock, TokenKey, TokenProvider};
+use token_provider::{Issue, Issued, TestClock, TokenError, TokenErrorKind, TokenKey, TokenProvider};
 
 use super::{CONFIG, assert_sample, metrics, start};
 use crate::support::issuer::GatedIssuer;
@@ -99,14 +99,12 @@ async fn status_tells_what_is_held_what_failed_and_what_to_do() {
 struct Moody;
 
 impl Issue for Moody {
-    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-        Box::pin(async {
-            if key.lifetime() != Duration::from_secs(300) {
-                return Ok(Issued::new("planted.token.text", key.lifetime()));
-            }
-            let error = Error::from_issuer(ErrorKind::Throttled, "planted failure");
-            Err(error.with_retry_after(Some(Duration::from_secs(200))))
-        })
+    async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+        if key.lifetime() != Duration::from_secs(300) {
+            return Ok(Issued::new("planted.token.text", key.lifetime()));
+        }
+        let error = TokenError::new(TokenErrorKind::Throttled, "planted failure");
+        Err(error.with_retry_after(Some(Duration::from_secs(200))))
     }
 }
 

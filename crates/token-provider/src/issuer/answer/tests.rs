@@ -6,7 +6,8 @@ mod refusals;
 use proptest::prelude::*;
 
 use super::*;
-use crate::credential::DEFAULT_PLACE;
+/// Where the credential is from.
+const PLACE: &str = "credentials.properties";
 
 /// Published answers; the file names the source of each.
 const ANSWERS: &str = include_str!("../../../testdata/answers.json");
@@ -39,15 +40,15 @@ fn published() -> Answers {
 }
 
 fn read_ok(body: &str) -> Issued {
-    read(200, None, body.as_bytes(), DEFAULT_PLACE).expect(body)
+    read(200, None, body.as_bytes(), PLACE).expect(body)
 }
 
-fn read_err(status: u16, body: &str) -> Error {
-    read(status, None, body.as_bytes(), DEFAULT_PLACE).expect_err(body)
+fn read_err(status: u16, body: &str) -> TokenError {
+    read(status, None, body.as_bytes(), PLACE).expect_err(body)
 }
 
 /// Everything that a program could show of an error.
-fn shown(error: &Error) -> String {
+fn shown(error: &TokenError) -> String {
     format!("{error} {error:?} {error:#?} {:?}", error.causes())
 }
 
@@ -57,7 +58,7 @@ fn published_tokens_are_read() {
     assert_eq!(cases.len(), 7);
     for SuccessCase { case, body, expected } in cases {
         // The published bodies stand `<token>` for a token, which is none by RFC 6750.
-        let read = read(200, None, body.replace("<token>", "eyJ.token-._~+/==").as_bytes(), DEFAULT_PLACE);
+        let read = read(200, None, body.replace("<token>", "eyJ.token-._~+/==").as_bytes(), PLACE);
         match expected {
             Some(Value::Object(expected)) => {
                 let issued = read.expect(&case);
@@ -70,7 +71,11 @@ fn published_tokens_are_read() {
                 assert_eq!(issued.scope.as_ref().map(Scope::as_str), expected["scope"].as_str(), "{case}");
             }
             Some(_invalid) => {
-                assert_eq!(read.expect_err(&case).kind(), ErrorKind::InvalidAnswer { status: 200 }, "{case}");
+                assert_eq!(
+                    read.expect_err(&case).kind(),
+                    TokenErrorKind::InvalidAnswer { status: Some(200) },
+                    "{case}"
+                );
             }
             None => assert_eq!(*read.expect(&case).access_token, "password_grant_token"),
         }
@@ -81,7 +86,7 @@ fn published_tokens_are_read() {
 fn answers_that_a_gateway_rewrote_are_read() {
     let lifetime = |expires_in: &str| {
         let body = format!("\u{feff}{{\"access_token\":\"a\",\"expires_in\":{expires_in}}}");
-        read(200, None, body.as_bytes(), DEFAULT_PLACE).ok().map(|issued| issued.expires_in.as_secs())
+        read(200, None, body.as_bytes(), PLACE).ok().map(|issued| issued.expires_in.as_secs())
     };
     for whole in ["3600", "3600.0", "3.6e3", "\"3600\"", "\"3600.0\"", "\" 3600 \""] {
         assert_eq!(lifetime(whole), Some(3600), "{whole}");
@@ -108,10 +113,10 @@ fn published_errors_keep_their_number() {
     for ErrorCase { name, http_status, body, error_code } in cases {
         let error = read_err(http_status, &body);
         let expected = match (http_status, error_code) {
-            (_, 401_204) => ErrorKind::ClockSkew,
-            (429, _) => ErrorKind::Throttled,
-            (500.., _) => ErrorKind::Unavailable { status: http_status },
-            _ => ErrorKind::Rejected { status: http_status, code: Some(error_code) },
+            (_, 401_204) => TokenErrorKind::ClockSkew,
+            (429, _) => TokenErrorKind::Throttled,
+            (500.., _) => TokenErrorKind::Unavailable { status: http_status },
+            _ => TokenErrorKind::Rejected { status: http_status, code: Some(error_code) },
         };
         assert_eq!(error.kind(), expected, "{name}");
         if http_status != 429 {
@@ -139,7 +144,7 @@ fn text_that_would_split_a_header_is_no_token() {
     ] {
         let body = format!(r#"{{"access_token":"{text}","token_type":"bearer","expires_in":3599}}"#);
         let error = read_err(200, &body);
-        assert_eq!(error.kind(), ErrorKind::InvalidAnswer { status: 200 }, "{body}");
+        assert_eq!(error.kind(), TokenErrorKind::InvalidAnswer { status: Some(200) }, "{body}");
         assert!(error.to_string().contains("holds an access token that is not well-formed"), "{error}");
     }
 }
@@ -162,12 +167,14 @@ fn lifetime_is_whole_seconds_and_cut_down_to_a_month() {
     }
     for written in ["-1", "-0.5", "3599.5", "1e400", "null", "true", "[]", r#""""#, r#""-1""#, r#""soon""#] {
         let body = format!(r#"{{"accessToken":"t","expiresIn":{written}}}"#);
-        assert_eq!(read_err(200, &body).kind(), ErrorKind::InvalidAnswer { status: 200 }, "{written}");
+        assert_eq!(
+            read_err(200, &body).kind(),
+            TokenErrorKind::InvalidAnswer { status: Some(200) },
+            "{written}"
+        );
     }
     // Too large for 64 bits: no number of seconds that anyone means.
-    assert!(
-        read(200, None, br#"{"accessToken":"t","expiresIn":99999999999999999999}"#, DEFAULT_PLACE).is_err()
-    );
+    assert!(read(200, None, br#"{"accessToken":"t","expiresIn":99999999999999999999}"#, PLACE).is_err());
     assert!(read_err(200, r#"{"accessToken":"t"}"#).to_string().contains("(expires_in)"));
 }
 
@@ -207,7 +214,7 @@ proptest! {
             .collect();
         let body = format!("{{{}}}", fields.join(","));
         for body in [body.as_str(), body.trim_end_matches('}')] {
-            if let Err(error) = read(status, None, body.as_bytes(), DEFAULT_PLACE) {
+            if let Err(error) = read(status, None, body.as_bytes(), PLACE) {
                 prop_assert!(!shown(&error).contains(MARKER), "{}", shown(&error));
             }
         }
@@ -215,6 +222,6 @@ proptest! {
 
     #[test]
     fn bytes_of_any_kind_do_not_panic(status in 0_u16.., body in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = read(status, None, &body, DEFAULT_PLACE);
+        let _ = read(status, None, &body, PLACE);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use token_provider::{Error, ErrorKind, Issue, IssueFuture, Issued, TokenKey};
+use token_provider::{Issue, Issued, TokenError, TokenErrorKind, TokenKey};
 use tokio::time::sleep;
 
 use super::World;
@@ -42,20 +42,22 @@ impl Sky {
             Weather::Fair | Weather::Flaky(_) => Fate { after: quick, end: End::Grant(None) },
             Weather::Slow => Fate { after: Duration::from_millis(rng.u64(500..9900)), end: End::Grant(None) },
             Weather::Lifetime(lifetime) => Fate { after: quick, end: End::Grant(Some(lifetime)) },
-            Weather::Down => failure(ErrorKind::Unreachable),
-            Weather::Hanging => Fate { after: ATTEMPT_LIMIT, end: End::Fail(ErrorKind::TimedOut, None) },
+            Weather::Down => failure(TokenErrorKind::Unreachable),
+            Weather::Hanging => Fate { after: ATTEMPT_LIMIT, end: End::Fail(TokenErrorKind::TimedOut, None) },
             Weather::Lost => Fate { after: quick, end: End::Never },
             Weather::Panicking => Fate { after: quick, end: End::Panic },
-            Weather::Refusing => failure(ErrorKind::Rejected { status: 403, code: None }),
+            Weather::Refusing => failure(TokenErrorKind::rejected(403, None)),
             Weather::Garbage => {
                 let status = [200, 302, 403, 404][rng.usize(..4)];
-                failure(ErrorKind::InvalidAnswer { status })
+                failure(TokenErrorKind::invalid_answer(Some(status)))
             }
             Weather::Failing(asked) => {
                 let status = [408, 500, 502, 503][rng.usize(..4)];
-                Fate { after: quick, end: End::Fail(ErrorKind::Unavailable { status }, asked) }
+                Fate { after: quick, end: End::Fail(TokenErrorKind::unavailable(status), asked) }
             }
-            Weather::Throttled(asked) => Fate { after: quick, end: End::Fail(ErrorKind::Throttled, asked) },
+            Weather::Throttled(asked) => {
+                Fate { after: quick, end: End::Fail(TokenErrorKind::Throttled, asked) }
+            }
         }
     }
 }
@@ -68,7 +70,7 @@ struct Fate {
 
 enum End {
     Grant(Option<Lifetime>),
-    Fail(ErrorKind, Option<u64>),
+    Fail(TokenErrorKind, Option<u64>),
     Never,
     Panic,
 }
@@ -89,7 +91,7 @@ impl Issuer {
         Self { world, keys }
     }
 
-    async fn answer(&self, key: &TokenKey) -> Result<Issued, Error> {
+    async fn answer(&self, key: &TokenKey) -> Result<Issued, TokenError> {
         let index =
             self.keys.iter().position(|known| known == key).expect("callers ask for the plan's keys alone");
         let credential = self.world.judge().credential();
@@ -104,9 +106,7 @@ impl Issuer {
         let is_revoked = self.world.sky().revoked.is_some_and(|revoked| credential <= revoked);
         sleep(fate.after.mul_f64(1.0 - way_there)).await;
         match fate.end {
-            End::Grant(_) if is_revoked => {
-                flight.fail(ErrorKind::Rejected { status: 401, code: Some(401_300) }, None)
-            }
+            End::Grant(_) if is_revoked => flight.fail(TokenErrorKind::rejected(401, Some(401_300)), None),
             End::Grant(lifetime) => {
                 let asked = key.lifetime().as_secs();
                 let expires_in = match lifetime {
@@ -127,8 +127,8 @@ impl Issuer {
 }
 
 impl Issue for Issuer {
-    fn issue<'a>(&'a self, key: &'a TokenKey) -> IssueFuture<'a> {
-        Box::pin(self.answer(key))
+    async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+        self.answer(key).await
     }
 }
 
@@ -155,13 +155,15 @@ impl<'a> Flight<'a> {
         format!("t{number}")
     }
 
-    fn fail(&mut self, kind: ErrorKind, asked: Option<u64>) -> Result<Issued, Error> {
+    fn fail(&mut self, kind: TokenErrorKind, asked: Option<u64>) -> Result<Issued, TokenError> {
         // The contract's own words: 400, 401 and 403 are refusals, wherever they come from.
-        let is_refusal =
-            matches!(kind, ErrorKind::Rejected { .. } | ErrorKind::InvalidAnswer { status: 400..=403 });
+        let is_refusal = matches!(
+            kind,
+            TokenErrorKind::Rejected { .. } | TokenErrorKind::InvalidAnswer { status: Some(400..=403), .. }
+        );
         self.land(Answer::Failure { is_refusal, retry_after: asked });
         let asked = asked.map(Duration::from_secs);
-        Err(Error::from_issuer(kind, "the weather").with_retry_after(asked))
+        Err(TokenError::new(kind, "the weather").with_retry_after(asked))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use token_provider::{AccessToken, Error, ErrorKind, SlotStatus};
+use token_provider::{AccessToken, SlotStatus, TokenError, TokenErrorKind};
 
 use super::clocks::Now;
 use super::trace::{Step, Trace};
@@ -203,14 +203,14 @@ impl Judge {
         self.files[key].newest_handed_out = number;
     }
 
-    pub(crate) fn told(&mut self, call: &Call, error: &Error, now: Now) {
+    pub(crate) fn told(&mut self, call: &Call, error: &TokenError, now: Now) {
         let key = call.key;
         self.trace.note(now, Step::Tell { key });
         self.check(!call.must_be_held, key, now, "a usable token is handed out to whoever asks");
         self.judge_wait(call, now);
         let waited = now.timer.saturating_sub(call.begun.timer);
         match error.kind() {
-            ErrorKind::TooManyTokens => {
+            TokenErrorKind::TooManyTokens => {
                 let asked_for = self.files.iter().filter(|file| file.was_asked_for()).count();
                 self.check(
                     asked_for > self.max_slots,
@@ -225,7 +225,7 @@ impl Judge {
                     "a kind of token for which there is no room is refused at once",
                 );
             }
-            ErrorKind::WaitedTooLong => {
+            TokenErrorKind::WaitedTooLong => {
                 self.check(waited >= MAX_WAIT, key, now, "a caller waits for ten seconds");
             }
             _ => {

@@ -86,18 +86,18 @@ fn every_code_says_what_to_do() {
         (
             401,
             401_204,
-            Some(ErrorKind::ClockSkew),
+            Some(TokenErrorKind::ClockSkew),
             "HERE refused the timestamp (401204): set this machine's clock, preferably with NTP",
         ),
         (
             401,
             401_207,
-            Some(ErrorKind::Unavailable { status: 401 }),
+            Some(TokenErrorKind::Unavailable { status: 401 }),
             "HERE has seen this request before (401207): something on the way sends requests twice",
         ),
     ];
     for (status, code, kind, text) in table {
-        let kind = kind.unwrap_or(ErrorKind::Rejected { status, code: Some(code) });
+        let kind = kind.unwrap_or(TokenErrorKind::Rejected { status, code: Some(code) });
         // The spellings of HERE's old and new services, and of gateways that are loose with JSON.
         for body in [
             format!(r#"{{"errorCode":{code},"message":"{MARKER}"}}"#),
@@ -122,7 +122,7 @@ fn refusals_without_a_number_name_the_status() {
         (400, r#"{"error_description":"errorCode: 'x'"}"#, "HERE refused the request (status 400)"),
     ] {
         let error = read_err(status, body);
-        assert_eq!(error.kind(), ErrorKind::Rejected { status, code: None }, "{body}");
+        assert_eq!(error.kind(), TokenErrorKind::Rejected { status, code: None }, "{body}");
         assert!(error.to_string().starts_with(start), "{error}");
     }
 }
@@ -137,16 +137,16 @@ fn json_without_any_member_of_heres_comes_from_something_else() {
     ] {
         for status in [400, 401, 403] {
             let error = read_err(status, body);
-            assert_eq!(error.kind(), ErrorKind::InvalidAnswer { status }, "{body}");
+            assert_eq!(error.kind(), TokenErrorKind::InvalidAnswer { status: Some(status) }, "{body}");
             assert!(error.to_string().contains("by something that is not HERE's token endpoint"), "{error}");
         }
     }
     // What OAuth 2.0 has every token endpoint say, HERE's included.
     let error = read_err(401, r#"{"error":"invalid_client"}"#);
-    assert_eq!(error.kind(), ErrorKind::Rejected { status: 401, code: None });
+    assert_eq!(error.kind(), TokenErrorKind::Rejected { status: 401, code: None });
     // A byte-order mark does not hide the number.
     let error = read_err(401, "\u{feff}{\"errorCode\":401300}");
-    assert_eq!(error.kind(), ErrorKind::Rejected { status: 401, code: Some(401_300) });
+    assert_eq!(error.kind(), TokenErrorKind::Rejected { status: 401, code: Some(401_300) });
 }
 
 #[test]
@@ -155,46 +155,61 @@ fn what_is_not_json_comes_from_something_else() {
     let cut = format!(r#"{{"errorCode":401300,"message":"{MARKER}"#);
     let table = [
         // status, kind, transient, part of the text
-        (200, ErrorKind::InvalidAnswer { status: 200 }, true, "is not the JSON of a token"),
-        (204, ErrorKind::InvalidAnswer { status: 204 }, true, "is not the JSON of a token"),
-        (301, ErrorKind::InvalidAnswer { status: 301 }, true, "a redirect (301), which is not followed"),
-        (302, ErrorKind::InvalidAnswer { status: 302 }, true, "a redirect (302), which is not followed"),
+        (200, TokenErrorKind::InvalidAnswer { status: Some(200) }, true, "is not the JSON of a token"),
+        (204, TokenErrorKind::InvalidAnswer { status: Some(204) }, true, "is not the JSON of a token"),
+        (
+            301,
+            TokenErrorKind::InvalidAnswer { status: Some(301) },
+            true,
+            "a redirect (301), which is not followed",
+        ),
+        (
+            302,
+            TokenErrorKind::InvalidAnswer { status: Some(302) },
+            true,
+            "a redirect (302), which is not followed",
+        ),
         (
             400,
-            ErrorKind::InvalidAnswer { status: 400 },
+            TokenErrorKind::InvalidAnswer { status: Some(400) },
             false,
             "by something that is not HERE's token endpoint",
         ),
         (
             401,
-            ErrorKind::InvalidAnswer { status: 401 },
+            TokenErrorKind::InvalidAnswer { status: Some(401) },
             false,
             "by something that is not HERE's token endpoint",
         ),
         (
             403,
-            ErrorKind::InvalidAnswer { status: 403 },
+            TokenErrorKind::InvalidAnswer { status: Some(403) },
             false,
             "by something that is not HERE's token endpoint",
         ),
         (
             404,
-            ErrorKind::InvalidAnswer { status: 404 },
+            TokenErrorKind::InvalidAnswer { status: Some(404) },
             true,
             "there is no token endpoint at this address (404)",
         ),
         (
             405,
-            ErrorKind::InvalidAnswer { status: 405 },
+            TokenErrorKind::InvalidAnswer { status: Some(405) },
             true,
             "there is no token endpoint at this address (405)",
         ),
-        (407, ErrorKind::InvalidAnswer { status: 407 }, true, "a proxy requires authentication (407)"),
-        (408, ErrorKind::Unavailable { status: 408 }, true, "is failing (408)"),
-        (429, ErrorKind::Throttled, true, "too many requests (429)"),
-        (500, ErrorKind::Unavailable { status: 500 }, true, "is failing (500)"),
-        (502, ErrorKind::Unavailable { status: 502 }, true, "is failing (502)"),
-        (599, ErrorKind::Unavailable { status: 599 }, true, "is failing (599)"),
+        (
+            407,
+            TokenErrorKind::InvalidAnswer { status: Some(407) },
+            true,
+            "a proxy requires authentication (407)",
+        ),
+        (408, TokenErrorKind::Unavailable { status: 408 }, true, "is failing (408)"),
+        (429, TokenErrorKind::Throttled, true, "too many requests (429)"),
+        (500, TokenErrorKind::Unavailable { status: 500 }, true, "is failing (500)"),
+        (502, TokenErrorKind::Unavailable { status: 502 }, true, "is failing (502)"),
+        (599, TokenErrorKind::Unavailable { status: 599 }, true, "is failing (599)"),
     ];
     for (status, kind, is_transient, part) in table {
         for body in ["", &page, &cut, "null", "[]", "\u{FEFF}"] {
@@ -212,7 +227,7 @@ fn what_is_not_json_comes_from_something_else() {
 fn retry_after_is_kept_wherever_it_makes_sense() {
     let asked = Some(Duration::from_secs(7));
     for status in [408, 429, 500, 503, 401, 403] {
-        let error = read(status, asked, b"{}", DEFAULT_PLACE).expect_err("is none");
+        let error = read(status, asked, b"{}", PLACE).expect_err("is none");
         assert_eq!(error.retry_after(), asked, "{status}");
     }
 }

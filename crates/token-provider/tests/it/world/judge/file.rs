@@ -64,7 +64,8 @@ pub(super) struct Token {
 
 impl Token {
     pub(super) fn new(key: usize, counted_from: Duration, expires_in: u64, sent: Now, came: Now) -> Self {
-        let lifetime = Duration::from_secs(expires_in);
+        // More than 30 days are not believed.
+        let lifetime = Duration::from_secs(expires_in.min(30 * 86_400));
         Self { key, lifetime, expires: counted_from + lifetime, sent, came }
     }
 

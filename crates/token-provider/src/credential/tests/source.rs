@@ -7,6 +7,44 @@ use tempfile::TempDir;
 
 use super::*;
 
+/// The usual places, and one that was named.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lookup {
+    pub(super) file: Option<PathBuf>,
+    pub(super) access_key_id: Option<String>,
+    pub(super) access_key_secret: Option<SecretString>,
+    pub(super) token_endpoint_url: Option<String>,
+    pub(super) scope: Option<String>,
+    pub(super) credentials_file: Option<PathBuf>,
+    pub(super) credentials_string: Option<SecretString>,
+    pub(super) credentials_directory: Option<PathBuf>,
+    pub(super) working_directory: Option<PathBuf>,
+    pub(super) home: Option<PathBuf>,
+    pub(super) profile: Option<String>,
+}
+
+impl Lookup {
+    pub(super) fn find(&self) -> Result<CredentialSource, LoadError> {
+        let section = self.profile.as_deref().unwrap_or("default");
+        if let Some(file) = &self.file {
+            return Ok(CredentialSource::file(file, section));
+        }
+        let secret = |secret: &Option<SecretString>| secret.as_ref().map(|text| text.expose_secret().into());
+        let directory = self.working_directory.clone().unwrap_or_else(|| "/nonexistent".into());
+        CredentialSource::find(section, directory, |name| match name {
+            "HERE_ACCESS_KEY_ID" => self.access_key_id.clone().map(Into::into),
+            "HERE_ACCESS_KEY_SECRET" => secret(&self.access_key_secret),
+            "HERE_TOKEN_ENDPOINT_URL" => self.token_endpoint_url.clone().map(Into::into),
+            "HERE_TOKEN_SCOPE" => self.scope.clone().map(Into::into),
+            "HERE_CREDENTIALS_FILE" => self.credentials_file.clone().map(Into::into),
+            "HERE_CREDENTIALS_STRING" => secret(&self.credentials_string),
+            "CREDENTIALS_DIRECTORY" => self.credentials_directory.clone().map(Into::into),
+            "HOME" => self.home.clone().map(Into::into),
+            _ => None,
+        })
+    }
+}
+
 /// A look-up in which every place holds a credential of its own, named after the place.
 fn everywhere(directory: &TempDir) -> Lookup {
     let write = |path: &str, text: String| -> PathBuf {
@@ -34,7 +72,6 @@ fn everywhere(directory: &TempDir) -> Lookup {
         working_directory: Some(directory.path().join("work")),
         home: Some(directory.path().join("home")),
         profile: None,
-        sections_only: false,
     }
 }
 
@@ -68,7 +105,7 @@ fn first_place_wins_and_the_next_steps_in() {
     assert_eq!(found(&lookup), "home-properties");
     remove("home/.here/credentials.properties");
     let error = lookup.find().expect_err("there is none left");
-    assert_eq!(error.kind(), ErrorKind::CredentialNotFound);
+    assert_eq!(error.kind(), LoadErrorKind::NotFound);
     assert!(
         error.to_string().starts_with("no HERE credential found: put the credentials.properties"),
         "{error}"
@@ -119,7 +156,7 @@ fn half_set_variables_are_an_error_and_not_passed_over() {
     ];
     for (lookup, expected) in table {
         let error = lookup.find().and_then(|source| source.load()).expect_err(expected);
-        assert_eq!(error.kind(), ErrorKind::CredentialInvalid);
+        assert_eq!(error.kind(), LoadErrorKind::Invalid);
         assert_eq!(error.to_string(), expected);
         assert!(!shown(&error).contains(MARKER), "{error:?}");
     }
@@ -132,7 +169,7 @@ fn a_place_that_is_there_and_will_not_do_is_not_passed_over() {
 
     let absent = Lookup { file: Some(directory.path().join("absent")), ..lookup.clone() };
     let error = absent.find().and_then(|source| source.load()).expect_err("there is no such file");
-    assert_eq!(error.kind(), ErrorKind::CredentialNotFound);
+    assert_eq!(error.kind(), LoadErrorKind::NotFound);
     assert!(error.to_string().ends_with("absent: there is no such file"), "{error}");
 
     let text = format!("here.access.key.secret={MARKER}");
@@ -160,7 +197,7 @@ fn a_place_that_is_there_and_will_not_do_is_not_passed_over() {
         let linked =
             Lookup { working_directory: lookup.working_directory, home: lookup.home, ..Lookup::default() };
         let error = linked.find().and_then(|source| source.load()).expect_err("leads nowhere");
-        assert_eq!(error.kind(), ErrorKind::CredentialNotFound);
+        assert_eq!(error.kind(), LoadErrorKind::NotFound);
     }
 }
 
@@ -168,7 +205,7 @@ fn a_place_that_is_there_and_will_not_do_is_not_passed_over() {
 fn directories_and_huge_files_are_refused() {
     let directory = TempDir::new().expect("can be made");
     let error = Credential::from_file(directory.path()).expect_err("is a directory");
-    assert_eq!(error.kind(), ErrorKind::CredentialInvalid);
+    assert_eq!(error.kind(), LoadErrorKind::Invalid);
     assert!(error.to_string().ends_with("it is a directory; name the file"), "{error}");
 
     let path = directory.path().join("c.properties");
@@ -182,10 +219,7 @@ fn directories_and_huge_files_are_refused() {
     assert!(error.to_string().ends_with("it is larger than 64 KiB, so it is no credential file"), "{error}");
     assert!(!shown(&error).contains(MARKER), "{error:?}");
     #[cfg(target_os = "linux")]
-    assert_eq!(
-        Credential::from_file("/dev/zero").expect_err("never ends").kind(),
-        ErrorKind::CredentialInvalid
-    );
+    assert_eq!(Credential::from_file("/dev/zero").expect_err("never ends").kind(), LoadErrorKind::Invalid);
 }
 
 #[test]
@@ -214,27 +248,11 @@ fn secret_of_a_single_character_is_refused() {
             let loaded = lookup.find().expect("is there").load();
             assert_eq!(loaded.is_ok(), expected, "{lookup:?}: {loaded:?}");
             if let Err(error) = loaded {
-                assert_eq!(error.kind(), ErrorKind::CredentialInvalid);
+                assert_eq!(error.kind(), LoadErrorKind::Invalid);
                 assert!(error.to_string().contains("is a single character"), "{error}");
             }
         }
     }
-}
-
-#[test]
-fn profile_with_a_section_of_its_own_gets_no_access_key_that_is_everybodys() {
-    let directory = TempDir::new().expect("can be made");
-    let home = everywhere(&directory).home;
-    let lookup = Lookup { home, profile: Some("maps".to_owned()), sections_only: true, ..Lookup::default() };
-    assert_eq!(found(&lookup), "ini-maps");
-    fs::remove_file(directory.path().join("home/.here/credentials.ini")).expect("is there");
-    let error = lookup.find().expect_err("the other file is not looked at");
-    assert_eq!(error.kind(), ErrorKind::CredentialNotFound);
-    assert!(error.to_string().contains("[maps] in ~/.here/credentials.ini"), "{error}");
-    assert_eq!(found(&Lookup { sections_only: false, ..lookup.clone() }), "home-properties");
-    let error =
-        Lookup { profile: None, ..lookup }.find().expect_err("nor for the profile default beside another");
-    assert!(error.to_string().contains("[default] in ~/.here/credentials.ini"), "{error}");
 }
 
 #[test]

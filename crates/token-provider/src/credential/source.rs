@@ -1,0 +1,253 @@
+//! Where a credential comes from, and in which order the usual places are looked at.
+//!
+//! Sources compose as values of the standard library do: `first.or_else(|| second)`.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
+
+use super::properties;
+use super::text::trim_value;
+use super::{Credential, invalid};
+use crate::error::{LoadError, LoadErrorKind};
+use crate::token::Scope;
+
+/// No real credential file is a hundredth of this; what is larger is something else, `/dev/zero` say.
+const MAX_FILE_SIZE: u64 = 64 * 1024;
+
+/// Where the credential comes from; it can be read there again after a rotation.
+#[derive(Clone)]
+pub struct CredentialSource(Source);
+
+#[derive(Clone)]
+enum Source {
+    Properties(PathBuf),
+    Ini { path: PathBuf, section: String },
+    Variables(Variables),
+    Text(SecretString),
+}
+
+/// As they are set: `id` or `secret`, if not both.
+#[derive(Clone)]
+struct Variables {
+    id: Option<SecretString>,
+    secret: Option<SecretString>,
+    url: Option<SecretString>,
+    scope: Option<SecretString>,
+}
+
+impl CredentialSource {
+    /// Takes a file, whether or not it is there: in the `.ini` form, with this section, when its name ends so, else in the
+    /// `.properties` form, which has no sections.
+    pub fn file(path: impl Into<PathBuf>, section: &str) -> Self {
+        let path = path.into();
+        let is_ini = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("ini"));
+        Self(if is_ini {
+            Source::Ini { path, section: section.to_owned() }
+        } else {
+            Source::Properties(path)
+        })
+    }
+
+    /// Takes a file if it is there. One that may not be read is: it is the one that is meant, and loading it says so.
+    pub fn file_if_present(path: impl Into<PathBuf>, section: &str) -> Option<Self> {
+        let path = path.into();
+        path.symlink_metadata().is_ok().then(|| Self::file(path, section))
+    }
+
+    /// Takes the text of a whole `credentials.properties` file.
+    pub fn text(text: SecretString) -> Self {
+        Self(Source::Text(text))
+    }
+
+    /// Takes `HERE_ACCESS_KEY_ID` and `HERE_ACCESS_KEY_SECRET`, with `HERE_TOKEN_ENDPOINT_URL` and `HERE_TOKEN_SCOPE`, from a
+    /// function that returns the value of the variable that it is given the name of. `None` where neither key is set; where one
+    /// of them is missing, loading says so.
+    pub fn variables(variable: impl Fn(&str) -> Option<SecretString>) -> Option<Self> {
+        let variables = Variables {
+            id: variable("HERE_ACCESS_KEY_ID"),
+            secret: variable("HERE_ACCESS_KEY_SECRET"),
+            url: variable("HERE_TOKEN_ENDPOINT_URL"),
+            scope: variable("HERE_TOKEN_SCOPE"),
+        };
+        (variables.id.is_some() || variables.secret.is_some()).then_some(Self(Source::Variables(variables)))
+    }
+
+    /// Finds the first of the usual places that has a credential: [variables](Self::variables), the file that
+    /// `HERE_CREDENTIALS_FILE` names, the text in `HERE_CREDENTIALS_STRING`, `here-credentials` in systemd's
+    /// `CREDENTIALS_DIRECTORY`, `credentials.properties` in this directory, and `credentials.ini` (this section) and
+    /// `credentials.properties` in `~/.here`.
+    ///
+    /// When it is not well-formed, loading it is an error: falling through to the next would use an access key that nobody
+    /// meant.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadErrorKind::NotFound`], naming the places that would do.
+    pub fn find(
+        section: &str,
+        directory: impl AsRef<Path>,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, LoadError> {
+        let path = |name| variable(name).map(PathBuf::from);
+        let secret = |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned().into());
+        let home = path("HOME").or_else(|| path("USERPROFILE")).map(|home| home.join(".here"));
+        let in_home = |name| home.as_ref().map(|home| home.join(name));
+        let files = [
+            path("CREDENTIALS_DIRECTORY").map(|directory| directory.join("here-credentials")),
+            Some(directory.as_ref().join("credentials.properties")),
+            in_home("credentials.ini"),
+            in_home("credentials.properties"),
+        ];
+        Self::variables(secret)
+            .or_else(|| path("HERE_CREDENTIALS_FILE").map(|file| Self::file(file, section)))
+            .or_else(|| secret("HERE_CREDENTIALS_STRING").map(Self::text))
+            .or_else(|| files.into_iter().flatten().find_map(|file| Self::file_if_present(file, section)))
+            .ok_or_else(|| {
+                let message = "no HERE credential found: put the credentials.properties that the HERE portal offers into \
+                               this directory or into ~/.here/, or name it with HERE_CREDENTIALS_FILE";
+                LoadError::new(LoadErrorKind::NotFound, message)
+            })
+    }
+
+    /// Finds it with the variables of this process, in its working directory.
+    ///
+    /// # Errors
+    ///
+    /// As for [`CredentialSource::find`].
+    pub fn from_env() -> Result<Self, LoadError> {
+        #[expect(clippy::disallowed_methods, reason = "what the function is for")]
+        Self::find("default", "", |name| std::env::var_os(name).filter(|value| !value.is_empty()))
+    }
+
+    /// Returns the file to watch for a rotation, if it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.0 {
+            Source::Properties(path) | Source::Ini { path, .. } => Some(path),
+            Source::Variables(_) | Source::Text(_) => None,
+        }
+    }
+
+    /// Reads the credential as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadErrorKind::NotFound`] when the file is gone, else [`LoadErrorKind::Invalid`].
+    pub fn load(&self) -> Result<Credential, LoadError> {
+        let credential = match &self.0 {
+            Source::Properties(path) => {
+                Credential::from_properties(&read(path)?, &path.display().to_string())
+            }
+            Source::Ini { path, section } => {
+                Credential::from_ini(&read(path)?, section, &path.display().to_string())
+            }
+            Source::Text(text) => {
+                Credential::from_properties(text.expose_secret().as_bytes(), "HERE_CREDENTIALS_STRING")
+            }
+            Source::Variables(variables) => variables.load(),
+        }?;
+        if credential.access_key_secret().expose_secret().chars().nth(1).is_none() {
+            let problem = "the access key secret is a single character; copy it again from the HERE portal";
+            return Err(invalid(&self.to_string(), problem));
+        }
+        Ok(credential)
+    }
+}
+
+impl Variables {
+    fn load(&self) -> Result<Credential, LoadError> {
+        let invalid = |problem: String| invalid("environment", &problem);
+        let text = |variable: &Option<SecretString>| {
+            variable.as_ref().map(|text| trim_value(text.expose_secret()).to_owned())
+        };
+        let (Some(id), Some(secret)) = (&self.id, &self.secret) else {
+            let (there, absent) = match self.id {
+                Some(_) => ("HERE_ACCESS_KEY_ID", "HERE_ACCESS_KEY_SECRET"),
+                None => ("HERE_ACCESS_KEY_SECRET", "HERE_ACCESS_KEY_ID"),
+            };
+            return Err(invalid(format!("{there} is set and {absent} is not; set both or neither")));
+        };
+        let secret = SecretString::from(trim_value(secret.expose_secret()));
+        let mut credential = Credential::new(trim_value(id.expose_secret()), secret)
+            .map_err(|error| invalid(format!("HERE_ACCESS_KEY_ID and HERE_ACCESS_KEY_SECRET: {error}")))?;
+        if let Some(url) = text(&self.url) {
+            credential = credential
+                .with_token_endpoint_url(&url)
+                .map_err(|error| invalid(format!("HERE_TOKEN_ENDPOINT_URL: {error}")))?;
+        }
+        let scope = text(&self.scope).map(|scope| Scope::new(&scope)).transpose();
+        let scope = scope.map_err(|error| invalid(format!("HERE_TOKEN_SCOPE: {error}")))?;
+        Ok(credential.with_scope(scope).with_place("the environment"))
+    }
+}
+
+impl Credential {
+    /// Reads a credential from a file: in the `.ini` form (section `[default]`) when its name ends so, else in the
+    /// `.properties` form.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadErrorKind::NotFound`] when there is no such file; [`LoadErrorKind::Invalid`] when it cannot
+    /// be read or is not well-formed.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, LoadError> {
+        CredentialSource::file(path.as_ref(), "default").load()
+    }
+
+    /// Returns the names of the sections of a `credentials.ini` file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Credential::from_file`], where the file cannot be read at all.
+    pub fn ini_sections(path: impl AsRef<Path>) -> Result<Vec<String>, LoadError> {
+        let text = read(path.as_ref())?;
+        properties::ini_sections(&text)
+            .map_err(|problem| invalid(&path.as_ref().display().to_string(), &problem))
+    }
+}
+
+impl fmt::Display for CredentialSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::Properties(path) => write!(f, "file {}", path.display()),
+            Source::Ini { path, section } => write!(f, "file {} [{section}]", path.display()),
+            Source::Variables(_) => f.write_str("environment HERE_ACCESS_KEY_ID, HERE_ACCESS_KEY_SECRET"),
+            Source::Text(_) => f.write_str("environment HERE_CREDENTIALS_STRING"),
+        }
+    }
+}
+
+impl fmt::Debug for CredentialSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CredentialSource({self})")
+    }
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, LoadError> {
+    let name = path.display();
+    let failed = |error: std::io::Error| {
+        let (kind, hint) = match error.kind() {
+            std::io::ErrorKind::NotFound => (LoadErrorKind::NotFound, "there is no such file"),
+            std::io::ErrorKind::PermissionDenied => {
+                (LoadErrorKind::Invalid, "this user may not read it; give it the file, mode 0600")
+            }
+            _ => (LoadErrorKind::Invalid, "it cannot be read"),
+        };
+        LoadError::new(kind, format!("{name}: {hint}")).with_source(error)
+    };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(invalid(&name.to_string(), "it is a directory; name the file"));
+    }
+    // Room for the whole file at once, so that growing leaves no copy of the secret behind.
+    let mut text =
+        Zeroizing::new(Vec::with_capacity(usize::try_from(MAX_FILE_SIZE + 1).expect("64 KiB fit")));
+    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_FILE_SIZE {
+        return Err(invalid(&name.to_string(), "it is larger than 64 KiB, so it is no credential file"));
+    }
+    Ok(text)
+}
