@@ -115,8 +115,8 @@ impl Access {
         Ok(Permit { profile, key })
     }
 
-    /// Notes with a refusal who asked, and which of the configured profiles and scopes for. Any other name is anybody's text,
-    /// and is not repeated.
+    /// Notes with a refusal who asked, and which of the configured profiles and scopes for. Any other name is a stranger's
+    /// text, and is not repeated.
     pub fn note(&self, problem: Problem, caller: &Caller<'_>, request: TokenRequest<'_>) -> Problem {
         let profile = self.handout.profile(request.profile).ok();
         let scope = profile.zip(request.scope).and_then(|(profile, scope)| profile.listed_scope(scope).ok());

@@ -16,7 +16,7 @@ use token_provider::Clock;
 use tokio::time::Instant;
 
 use self::provider::FetchError;
-use self::refresher::{CALLER_PATIENCE, KeyRefresher};
+use self::refresher::{CALLER_TIMEOUT, KeyRefresher};
 use self::token::Jwt;
 use crate::config::OidcConfig;
 use crate::problem::{Problem, Subject};
@@ -90,8 +90,8 @@ impl IdentityProvider {
 
     /// Checks the signature, with other keys if the provider has some.
     async fn verify(&self, jwt: &Jwt<'_>) -> Result<(), Problem> {
-        let (came_in, deadline) = (self.clock.now(), Instant::now() + CALLER_PATIENCE);
-        let mut retry_after = CALLER_PATIENCE;
+        let (came_in, deadline) = (self.clock.now(), Instant::now() + CALLER_TIMEOUT);
+        let mut retry_after = CALLER_TIMEOUT;
         for look in 1..=LOOKS {
             match self.keys.usable().map(|keys| keys.verify(jwt)) {
                 Some(Err(Rejection::UnknownKey)) | None => {}

@@ -99,7 +99,7 @@ fn admit(origins: &[OriginPattern], headers: &HeaderMap, host: &str, is_tls: boo
     if given.next().is_some() {
         return Err(Problem::access_denied(Rule::Origin, "given twice"));
     }
-    // Over TLS a page that came over plain http is not our own: whoever sits on its way may have written it.
+    // Over TLS a page that came over plain http is not our own: somebody on its way may have written it.
     let is_own = |origin: &Origin| {
         (!is_tls || origin.is_https()) && PublicHost::parse(host).is_some_and(|host| origin.is_at(&host))
     };
@@ -121,7 +121,7 @@ fn cors(origins: &[OriginPattern], header: &HeaderValue, is_own: impl Fn(&Origin
     if origins.contains(&OriginPattern::Any) {
         return Some(Cors::Any);
     }
-    // `null` is the origin of sandboxed frames and local files: anybody's. It parses as none.
+    // `null` is the origin of sandboxed frames and local files, so any page can have it. It parses as none.
     let origin = header.to_str().ok().and_then(Origin::parse)?;
     let is_listed = || origins.iter().any(|allowed| allowed.matches(&origin));
     (is_own(&origin) || is_listed()).then(|| Cors::Origin(header.clone()))
@@ -164,7 +164,7 @@ impl Cors {
     }
 }
 
-/// No page names more. A head has room for 4,000 names, and comparing each with all others would take 30 ms for whoever asks.
+/// No page names more. A head has room for 4,000 names, and comparing each with all others would take 30 ms of the server's time.
 const MAX_NAMED_HEADERS: usize = 100;
 
 fn allowed_headers(request: &HeaderMap, callers_name: Option<&HeaderName>) -> String {

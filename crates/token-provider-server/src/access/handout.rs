@@ -133,7 +133,7 @@ impl Handout {
 
     /// Returns the token that was permitted, waiting for it where none is held, and the moment that its time left is counted
     /// from. `trace` is the caller's, for the request that may have to be made. A caller has a share of the tokens that may
-    /// be held; the one that most callers get is nobody's, and always has room.
+    /// be held; the one that most callers get counts for none, and always has room.
     ///
     /// # Errors
     ///

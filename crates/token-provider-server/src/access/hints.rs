@@ -1,5 +1,5 @@
-//! Hints in the log for whoever sets the server up: which page was refused, and what would let it in. The
-//! browser's console does not say, and the page cannot.
+//! Hints in the log for the person who sets the server up: which page was refused, and what would let it in. The browser's
+//! console does not say, and the page cannot.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 
 use crate::config::Origin;
 
-/// Each is told once, and no more than these: whoever sends more is no developer, and should fill neither memory nor log.
+/// Each is logged once, and no more than these: a client that sends more is no developer's, and must fill neither memory nor
+/// log.
 const MAX_HINTS: usize = 100;
 /// One with a name and a scheme of more than some 300 characters is for nobody.
 const MAX_LENGTH: usize = 700;

@@ -60,8 +60,7 @@ impl TrustedProxy {
             headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
         let hops = texts.iter().flat_map(|text| text.split(',')).map(|hop| address_in(hop.trim()));
         let mut origin = peer;
-        for hop in hops.rev() {
-            let Some(address) = hop else { break };
+        for address in hops.rev().map_while(|hop| hop) {
             origin = address;
             if !self.is_trusted(address) {
                 break;
@@ -70,7 +69,7 @@ impl TrustedProxy {
         origin
     }
 
-    /// Says whether a proxy of ours tells that the caller came to it over TLS.
+    /// Returns whether a proxy of ours says that the caller came to it over TLS.
     pub(super) fn says_tls(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
         let mut schemes = headers.get_all(X_FORWARDED_PROTO).iter();
         let is_https = schemes.next().is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));

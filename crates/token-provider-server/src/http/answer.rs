@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
-    REFERRER_POLICY, RETRY_AFTER,
+    REFERRER_POLICY, RETRY_AFTER, X_FRAME_OPTIONS,
 };
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
@@ -27,8 +27,6 @@ pub(crate) const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// A copy is used only after asking whether it is still current.
 pub(crate) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
-
-const X_FRAME_OPTIONS: HeaderName = HeaderName::from_static("x-frame-options");
 
 /// Builds an answer with status 200.
 pub(crate) fn answer(content_type: &'static str, cache: HeaderValue, body: impl Into<Bytes>) -> Answer {

@@ -197,7 +197,7 @@ fn client_of(headers: &HeaderMap) -> Result<Option<ClientSecret>, Problem> {
     Ok(Some(ClientSecret { id: form_decoded(id), secret: form_decoded(secret) }))
 }
 
-/// Decodes one value, which has no `&` or `=` of its own.
+/// Decodes one value, in which `&` and `=` mean nothing.
 fn form_decoded(text: &str) -> Value {
     let spaces = Zeroizing::new(text.replace('+', " "));
     Zeroizing::new(percent_encoding::percent_decode_str(&spaces).decode_utf8_lossy().into_owned())

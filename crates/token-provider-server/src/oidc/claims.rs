@@ -31,7 +31,7 @@ pub(super) fn judge<'a>(
     now: Duration,
 ) -> Result<&'a str, Rejection> {
     // A logout token or another security event (OpenID Connect Back-Channel Logout §2.4, RFC 8417 §2.2): signed by the same
-    // keys, and not every issuer gives it a `typ` of its own.
+    // keys, and not every issuer gives it its own `typ`.
     if claims.get("events").is_some() {
         return Err(Rejection::Type);
     }
@@ -105,7 +105,7 @@ fn time(claims: &Members, name: &str) -> Result<Option<Duration>, Rejection> {
     }
 }
 
-/// The subject becomes the caller's name, and that goes into logs: nothing in it may look like a line of its own.
+/// The subject becomes the caller's name, and that goes into logs: nothing in it may look like another line.
 fn is_subject(subject: &str) -> bool {
     (1..=MAX_SUBJECT).contains(&subject.len()) && subject.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }

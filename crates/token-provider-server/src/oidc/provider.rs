@@ -59,8 +59,8 @@ pub(super) async fn fetch(issuer: String, discovery: Url) -> Result<KeySet, Fetc
     parsed(what, KeySet::parse(&body))
 }
 
-/// Some have their keys on another host. But keys that came in the clear are anybody's, except on this machine, and nobody
-/// from elsewhere sends us to a port of this machine.
+/// Some have their keys on another host. But keys that came in the clear may have been changed on their way, except on this
+/// machine, and an issuer elsewhere must not send us to a port of this machine.
 fn keys_url(discovery: &Url, text: &str) -> Result<Url, FetchError> {
     let is_good = |url: &Url| {
         let is_private = url.scheme() == "https" || url.scheme() == "http" && is_loopback_url(url);

@@ -23,13 +23,13 @@ use crate::printable::causes;
 /// at once. While the provider answers, a withdrawn key is accepted for eleven minutes at most; while it does not, for
 /// [`USABLE_FOR`].
 pub(super) const REFRESH_EVERY: Duration = Duration::from_secs(10 * 60);
-/// Keys are used for so long while the provider is away: time to notice and fix it. (Whoever has to sign in there cannot,
+/// Keys are used for so long while the provider is away: time to notice and fix it. (Those who have to sign in there cannot,
 /// meanwhile; this is for tokens issued before, and for a provider that only this server cannot reach.)
 pub(super) const USABLE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// Tokens with an unknown key cause one request in this time, at most: such a token costs its sender nothing.
 pub(super) const COOL_DOWN: Duration = Duration::from_secs(30);
 /// A caller waits this long for keys, as for a token.
-pub(super) const CALLER_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const CALLER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A request that takes longer has failed. The provider's own time-outs, 10 s for each of two requests, should end it before.
 const LONGEST_FETCH: Duration = Duration::from_secs(30);
 /// After a first failure: it may have been the network.
@@ -57,7 +57,7 @@ struct State {
     sent_at: Option<Moment>,
     /// Whether the last answer brought keys.
     is_up: bool,
-    /// From the moment somebody wants it: whoever comes later waits for the same request.
+    /// From the moment that a caller wants it: those that come later wait for the same request.
     is_fetching: bool,
     /// Before this, by the boot clock, callers cause no request.
     may_fetch_at: Duration,

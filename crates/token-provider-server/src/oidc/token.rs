@@ -40,8 +40,8 @@ pub(super) struct Jwt<'a> {
 pub(super) struct Members(BTreeMap<String, Value>);
 
 impl<'a> Jwt<'a> {
-    /// Takes a token apart. Keys that the header brings along (`jwk`, `jku`, `x5u`, `x5c`) are not looked at: whoever
-    /// forges a token can put their own there.
+    /// Takes a token apart. Keys that the header brings along (`jwk`, `jku`, `x5u`, `x5c`) are not looked at: a
+    /// forger can put their own there.
     pub(super) fn parse(token: &'a [u8]) -> Result<Self, Rejection> {
         if token.len() > MAX_TOKEN {
             return Err(Rejection::TooLong);
