@@ -73,7 +73,7 @@ impl Telemetry {
     }
 
     /// Counts how a request for a token ended, and writes it to the audit trail. A refusal or failure is in the log, too: as the
-    /// line of the audit trail where that goes into the log, else as a line of its own.
+    /// line of the audit trail where that goes into the log, else as another line.
     pub fn note(&self, event: Event) {
         if event.outcome != Outcome::HandedOut {
             let refusals = self.count_refusal(&event);

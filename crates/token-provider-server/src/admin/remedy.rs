@@ -22,7 +22,7 @@ pub(super) fn remedy(kind: TokenErrorKind) -> &'static str {
             "Check the network, name resolution, and HTTPS_PROXY; `token-provider check` tries each step."
         }
         TokenErrorKind::InvalidAnswer { .. } => {
-            "Check here.token.endpoint.url, and whether a proxy on the way answers with a page of its own."
+            "Check here.token.endpoint.url, and whether a proxy on the way answers with its own page."
         }
         TokenErrorKind::ExpiresTooSoon => "Set this machine's clock, or ask for a longer lifetime.",
         TokenErrorKind::TooManyTokens => "Have callers ask for fewer different scopes and lifetimes.",

@@ -12,21 +12,21 @@ const WINDOW: u64 = 10;
 #[derive(Debug, Default)]
 pub(super) struct Flood {
     window: AtomicU64,
-    said: AtomicU64,
-    unsaid: AtomicU64,
+    logged: AtomicU64,
+    skipped: AtomicU64,
 }
 
 impl Flood {
-    /// Says whether a line may be written at this time; with it, how many were not since the last.
+    /// Returns how many lines were skipped since the last one, if a line may be written at this time.
     pub(super) fn admit(&self, now: Duration) -> Option<u64> {
         let window = now.as_secs() / WINDOW;
         if self.window.swap(window, Ordering::Relaxed) != window {
-            self.said.store(0, Ordering::Relaxed);
+            self.logged.store(0, Ordering::Relaxed);
         }
-        if self.said.fetch_add(1, Ordering::Relaxed) < LINES {
-            return Some(self.unsaid.swap(0, Ordering::Relaxed));
+        if self.logged.fetch_add(1, Ordering::Relaxed) < LINES {
+            return Some(self.skipped.swap(0, Ordering::Relaxed));
         }
-        self.unsaid.fetch_add(1, Ordering::Relaxed);
+        self.skipped.fetch_add(1, Ordering::Relaxed);
         None
     }
 }
@@ -38,8 +38,8 @@ mod tests {
     #[test]
     fn first_line_of_a_window_says_how_many_were_left_out() {
         let flood = Flood::default();
-        let said = (0..100).filter(|_| flood.admit(Duration::from_secs(1000)).is_some()).count();
-        assert_eq!(said, 20);
+        let logged = (0..100).filter(|_| flood.admit(Duration::from_secs(1000)).is_some()).count();
+        assert_eq!(logged, 20);
         assert_eq!(flood.admit(Duration::from_secs(1009)), None);
         assert_eq!(flood.admit(Duration::from_secs(1010)), Some(81));
         assert_eq!(flood.admit(Duration::from_secs(1010)), Some(0));

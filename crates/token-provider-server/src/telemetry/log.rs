@@ -1,7 +1,7 @@
 //! The log: where it goes, in what form, and how much of it.
 //!
-//! Lines go through a queue to a thread of their own, and so does everything else that is said on stderr. Nobody waits
-//! for its reader, who may be a terminal after Ctrl-S, a paused container or a full disk.
+//! Lines go through a queue to their own thread, and so does everything else that goes to stderr. Nobody waits for its
+//! reader, which may be a terminal after Ctrl-S, a paused container or a full disk.
 
 use std::io::{self, IsTerminal as _};
 use std::panic;
@@ -117,7 +117,7 @@ pub(crate) fn write(lines: Vec<u8>) -> bool {
     WRITER.as_ref().is_some_and(|writer| writer.push(lines))
 }
 
-/// Returns how many lines of the log were lost: they waited for a reader in vain, or could not be written.
+/// Returns how many lines of the log were lost, because too many waited or because they could not be written.
 pub fn lines_lost() -> u64 {
     WRITER.as_ref().map(Writer::counts).map_or(0, Counts::lost)
 }

@@ -70,8 +70,8 @@ impl Write for Sink {
     }
 }
 
-/// Writes without the standard library's lock, so that whoever waits for the reader holds up nobody else. Waits also where
-/// whoever started this program has made the stream non-blocking.
+/// Writes without the standard library's lock, so that a thread that waits for the reader holds up no other. Waits even if the
+/// program was started with a non-blocking stream.
 ///
 /// Takes whole lines, as far as a pipe takes them all or none: a process that ends while it waits here leaves no torn line.
 fn write_to_stream(stream: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {

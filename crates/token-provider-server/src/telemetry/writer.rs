@@ -17,12 +17,12 @@ use tokio::time::Instant;
 
 use super::sink::{Sink, count_lines, write_lines};
 
-/// Lines come a little late, many in one write, rather than each with a wake-up and a write of its own.
+/// Lines come a little late, many in one write, rather than each with its own wake-up and write.
 const PAUSE: Duration = Duration::from_millis(25);
 /// About so many bytes are written at once.
 const BATCH: usize = 64 * 1024;
 
-/// Writes whole lines on a thread of its own, which ends after the last line once this is dropped.
+/// Writes whole lines on its own thread, which ends after the last line once this is dropped.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: Sender<Message>,
