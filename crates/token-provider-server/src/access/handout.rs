@@ -298,8 +298,7 @@ mod tests {
             let is_known = self.0.load(Ordering::Relaxed);
             let refused = TokenErrorKind::rejected(401, None);
             let issued = || Issued::new("planted-token", Duration::from_secs(3600));
-            let answer = is_known.then(issued).ok_or_else(|| TokenError::new(refused, "not known"));
-            answer
+            is_known.then(issued).ok_or_else(|| TokenError::new(refused, "not known"))
         }
     }
 
