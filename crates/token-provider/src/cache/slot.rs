@@ -129,12 +129,14 @@ impl Shared {
         if let Some(slot) = self.find(key) {
             return Ok(slot);
         }
-        let slots = self.slots.load();
+        let (mut slots, now) = (self.slots.load_full(), self.clock.now());
+        if slots.len() >= self.max_slots && slots.values().any(|slot| slot.is_abandoned(now)) {
+            Arc::make_mut(&mut slots).retain(|_, slot| !slot.is_abandoned(now));
+        }
         self.admit(&slots, owner)?;
         let slot = Arc::new(Slot::new(key.clone(), owner));
-        let mut grown = Slots::clone(&slots);
-        grown.insert(key.clone(), Arc::clone(&slot));
-        self.slots.store(Arc::new(grown));
+        Arc::make_mut(&mut slots).insert(key.clone(), Arc::clone(&slot));
+        self.slots.store(slots);
         Ok(slot)
     }
 
@@ -200,6 +202,12 @@ impl Slot {
     pub(super) fn set(&self, state: SlotState) {
         self.state.store(Arc::new(state));
         self.changed.notify_waiters();
+    }
+
+    /// Returns whether nobody refreshes or drops the slot, because the runtime of its refresher has ended, and it holds nothing.
+    fn is_abandoned(&self, now: Moment) -> bool {
+        let has_ended = |refresher: &Arc<RefresherHandle>| refresher.has_ended.load(Ordering::Acquire);
+        self.refresher.load().as_ref().is_some_and(has_ended) && self.state.load().usable(now).is_none()
     }
 
     pub(super) fn note_asked(&self) {

@@ -96,6 +96,22 @@ fn runtime_for_each_call_makes_one_request_in_all() {
 }
 
 #[test]
+fn expired_token_of_a_runtime_that_has_ended_makes_room() {
+    let (endpoint, _running) = endpoint(|_| Reply::Keep(token(3600)));
+    let clock = TestClock::new();
+    let provider = TokenProvider::builder(endpoint.issuer()).clock(clock.clone()).max_tokens(2).build();
+    let call = |seconds| {
+        let key = TokenKey::new(Duration::from_secs(seconds)).expect("is in range");
+        runtime().block_on(provider.token_for(&key)).map_err(|error| error.kind())
+    };
+    assert!(call(3600).is_ok() && call(3599).is_ok());
+    assert_eq!(call(3598).expect_err("is one too many"), TokenErrorKind::TooManyTokens);
+    clock.suspend(EXPIRED);
+    assert!(call(3598).is_ok() && call(3597).is_ok());
+    assert_eq!(provider.status().len(), 2);
+}
+
+#[test]
 fn pause_after_a_failure_outlives_the_runtime() {
     #[derive(Default)]
     struct Down(Arc<AtomicUsize>);
