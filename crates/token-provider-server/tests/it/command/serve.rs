@@ -127,9 +127,7 @@ async fn sandbox_needs_nothing() {
     let origin = origin.split(' ').find_map(|word| word.strip_prefix("http://")).unwrap_or_default();
     let origin = format!("http://{}", origin.trim_end_matches([';', ',']));
     assert!(page.text().contains("<script type=\"module\""), "{page:?}");
-    let vary = page.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("vary"));
-    let vary: Vec<_> = vary.map(|(_, value)| value.as_str()).collect();
-    assert_eq!(vary, ["Accept-Encoding", "Origin, Accept"], "also what is compressed");
+    assert_eq!(page.header("vary"), Some("Origin, Accept, Accept-Encoding"), "also what is compressed");
     // Where the account is, the page is told by its configuration.
     let config = get(address, "/config.json").await.json();
     assert_eq!(config["sandboxOrigin"], origin.as_str());
