@@ -131,8 +131,8 @@ impl Cache {
     fn wake(&self, slot: &Arc<Slot>) {
         if runtime::Handle::try_current().is_ok() {
             self.attend(slot).wake();
-        } else if let Some(refresher) = &*slot.refresher.load() {
-            refresher.wake();
+        } else if let Some(last) = &*slot.refresher.load() {
+            last.wake();
         }
     }
 
