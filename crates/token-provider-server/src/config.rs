@@ -261,7 +261,7 @@ fn read_tls(section: &mut Section<'_>) -> TlsConfig {
 /// Reads how long a server that is to stop goes on serving.
 fn drain(text: &str) -> Result<Duration, &'static str> {
     let drain = duration(text)?;
-    if drain > LONGEST_DRAIN { Err("expected a span of time from 0s to 10m") } else { Ok(drain) }
+    if drain > LONGEST_DRAIN { Err("expected a duration from 0s to 10m") } else { Ok(drain) }
 }
 
 #[cfg(test)]

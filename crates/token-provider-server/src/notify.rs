@@ -35,7 +35,7 @@ impl Notifier {
         let address = socket.and_then(address);
         if socket.is_some() && address.is_none() {
             tracing::warn!(
-                "NOTIFY_SOCKET: expected an absolute path, or @ and a name; systemd will hear nothing"
+                "NOTIFY_SOCKET: expected an absolute path, or @ and a name; systemd will not be notified"
             );
         }
         // Those for another process, such as a wrapper, are not for this one.
@@ -62,7 +62,7 @@ impl Notifier {
     /// The service stops after this drain, of which the unit knows nothing: it gets the time that it takes.
     pub async fn stopping(&self, drain: Duration) {
         if drain.is_zero() {
-            return self.tell("STOPPING=1\nSTATUS=answers under way finish").await;
+            return self.tell("STOPPING=1\nSTATUS=finishing requests in flight").await;
         }
         let (status, micros) = ("not ready; callers are still served", (drain + LONGEST_END).as_micros());
         self.tell(&format!("STOPPING=1\nSTATUS={status}\nEXTEND_TIMEOUT_USEC={micros}")).await;
@@ -86,7 +86,7 @@ impl Notifier {
         let sent = tokio::time::timeout(TIMEOUT, send(address, message)).await;
         if let Err(error) = sent.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())) {
             let what = message.split('\n').next();
-            tracing::warn!(%error, what, "systemd could not be told");
+            tracing::warn!(%error, what, "cannot notify systemd");
         }
     }
 }
@@ -140,7 +140,7 @@ mod tests {
                 let length = systemd.recv(&mut buffer).await.expect("can be received");
                 heard.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
             }
-            assert_eq!(heard, ["READY=1\nSTATUS=at home", "STOPPING=1\nSTATUS=answers under way finish"]);
+            assert_eq!(heard, ["READY=1\nSTATUS=at home", "STOPPING=1\nSTATUS=finishing requests in flight"]);
         }
     }
 

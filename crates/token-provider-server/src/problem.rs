@@ -212,7 +212,7 @@ impl Problem {
     /// again. Not a failure of the server: strangers' tokens look the same.
     pub fn key_not_known_yet(retry_after: Duration) -> Self {
         let description =
-            "the token's key is not known yet; the identity provider is asked for its keys again shortly";
+            "the token's key is not known yet; the identity provider's keys will be requested again shortly";
         Self::unavailable(description)
             .with_rule(Rule::Authenticate)
             .with_reason("the token's key is not known yet")
@@ -271,20 +271,21 @@ impl Problem {
 
     /// Not a failure of the server: those who let it wait for their bodies keep themselves from being heard.
     pub fn too_many_bodies() -> Self {
-        let description = "too many request bodies at once; ask again later, or authenticate by HTTP Basic, which is judged first";
+        let description = "too many request bodies at once; retry later, or authenticate by HTTP Basic, \
+                           which is judged first";
         Self::unavailable(description).with_rule(Rule::Rate).with_retry_after(Some(Duration::from_secs(1)))
     }
 
     /// The caller asks more often than its rate allows.
     pub fn slow_down(retry_after: Duration) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, Topic::SlowDown, "rate: too many requests; ask again later")
+        Self::new(StatusCode::TOO_MANY_REQUESTS, Topic::SlowDown, "rate: too many requests; retry later")
             .with_rule(Rule::Rate)
             .with_retry_after(Some(retry_after))
     }
 
     /// A handler panicked; the report is in the log.
     pub fn internal() -> Self {
-        let description = "the server failed; its log has the report";
+        let description = "internal error; see the server's log";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, Topic::ServerError, description)
     }
 }

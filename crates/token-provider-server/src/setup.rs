@@ -78,12 +78,13 @@ pub fn tls(config: &Config) -> Result<Option<Arc<Tls>>, Failure> {
 pub fn audit(config: &Config) -> Result<Option<Audit>, Failure> {
     if config.audit == AuditConfig::Log && config.log.level < LogLevel::Info {
         tracing::warn!(
-            "audit lines go into the log at level info, and so are left out; set log.level or audit.to"
+            "audit lines are log lines of level info, which log.level drops; set log.level or audit.to"
         );
     }
     if config.audit == AuditConfig::Journal {
         tracing::warn!(
-            "audit.to = \"journal\" is the same as \"stdout\", which systemd writes to the journal; set it to \"stdout\""
+            "audit.to = \"journal\" is the same as \"stdout\", which systemd writes to the journal; set it \
+             to \"stdout\""
         );
     }
     Audit::start(&config.audit, config.admin.is_some()).map_err(no_audit(config))

@@ -28,7 +28,7 @@ names! {
         Usage => "an-option-has-a-value-that-cannot-be-used",
         Bind => "cannot-listen",
         System => "the-system-refused",
-        CutOff => "answers-under-way-were-cut-off",
+        CutOff => "requests-in-flight-were-cut-off",
         Unanswered => "no-server-answers",
         NotReady => "the-server-is-not-ready",
         InvalidRequest => "invalid_request",

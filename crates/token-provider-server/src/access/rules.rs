@@ -176,10 +176,10 @@ impl Rules {
                 !is_client && self.identity_provider.is_some(),
                 "send a token of your identity provider (Authorization: Bearer)",
             ),
-            (self.mtls.is_some(), "show a client certificate"),
+            (self.mtls.is_some(), "present a client certificate"),
             (!is_client && proxy_names_callers, "come through the proxy in front"),
         ]);
-        if ways.is_empty() { "nobody is let in here".to_owned() } else { ways.join(", or ") }
+        if ways.is_empty() { "this server lets nobody in".to_owned() } else { ways.join(", or ") }
     }
 
     /// Returns whether the caller's side of the connection is encrypted: here, or at a trusted proxy that says so.

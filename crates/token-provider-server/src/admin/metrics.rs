@@ -29,19 +29,20 @@ impl Collector for Metrics {
         let profiles: Vec<_> = self.app.access().handout().status().collect();
         page.write(
             "token_provider_build_info",
-            "The version that runs; always 1.",
+            "The running version; always 1.",
             [(NO_LABELS, Info::new([("version", env!("CARGO_PKG_VERSION"))]))],
         )?;
         page.write(
             "token_provider_config_last_reload_successful",
-            "Whether the server does what the configuration file said when it was last read: 1, else 0.",
+            "Whether the configuration file was in use after it was last read: 1, else 0.",
             [(NO_LABELS, is(telemetry.config.load().is_reloaded()))],
         )?;
         handouts(page, &profiles)?;
         requests(page, telemetry)?;
         if let Some((provider, is_up)) = self.app.access().rules().identity_provider() {
-            page.write("token_provider_oidc_up",
-                "Whether the identity provider, when it was last asked, had keys that can be used: 1, else 0.",
+            page.write(
+                "token_provider_oidc_up",
+                "Whether the identity provider had usable keys when it was last asked: 1, else 0.",
                 [([("provider", provider)], is(is_up))],
             )?;
         }
@@ -51,7 +52,7 @@ impl Collector for Metrics {
         if let Some(end) = telemetry.certificate_expiry() {
             page.write(
                 "token_provider_certificate_expiry_timestamp_seconds",
-                "When the certificate of the listeners ends, since the Unix epoch.",
+                "When the listeners' certificate expires, since the Unix epoch.",
                 [(NO_LABELS, ConstGauge::new(end.as_secs()))],
             )?;
         }
@@ -66,7 +67,7 @@ fn is(state: bool) -> ConstGauge<u64> {
 fn handouts(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result {
     page.write(
         "token_provider_handouts_total",
-        "Permitted requests for tokens: with one that was held, with one that was waited for, or with none.",
+        "Permitted requests for tokens: a held token, one that was waited for, or none.",
         profiles.iter().flat_map(|profile| {
             let labels = |outcome| [("profile", profile.name), ("outcome", outcome)];
             profile.handouts().map(|(outcome, count)| (labels(outcome), ConstCounter::new(count)))
@@ -79,7 +80,7 @@ fn handouts(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result 
     )?;
     page.write(
         "token_provider_credential_last_rotation_successful",
-        "Whether the credential in use is the one that its file holds: 1, else 0.",
+        "Whether the credential in use is the one in its file: 1, else 0.",
         profiles.iter().map(|profile| ([("profile", profile.name)], is(profile.rotation_problem.is_none()))),
     )
 }
@@ -92,7 +93,7 @@ fn requests(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     )?;
     page.write(
         "token_provider_callers_limited_total",
-        "Requests refused for coming too often, by how the caller had shown who it is.",
+        "Requests refused by the rate limit, by how the caller authenticated.",
         telemetry.limited().map(|(method, count)| ([("method", method.as_str())], ConstCounter::new(count))),
     )?;
     page.write(
@@ -107,7 +108,7 @@ fn issuers(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result {
         profiles.iter().filter_map(|profile| Some(([("profile", profile.name)], profile.issuer?))).collect();
     page.write(
         "token_provider_issuer_requests_total",
-        "Requests to the issuer that have come to an end.",
+        "Finished requests to the issuer.",
         issuers.iter().flat_map(|([profile], issuer)| {
             let labels = |outcome: IssuerOutcome| [*profile, ("outcome", outcome.as_str())];
             issuer.ended().map(move |(outcome, count)| (labels(outcome), ConstCounter::new(count)))
@@ -125,7 +126,7 @@ fn issuers(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result {
     )?;
     page.write(
         "token_provider_clock_offset_seconds",
-        "By how much HERE's clock was last seen to be ahead of ours; 0 until HERE has refused a timestamp.",
+        "How far HERE's clock was last seen ahead of ours; 0 until HERE has refused a timestamp.",
         issuers
             .iter()
             .filter_map(|(profile, issuer)| Some((*profile, ConstGauge::new(issuer.clock_offset()?)))),
@@ -139,7 +140,7 @@ fn tokens(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result {
         .collect();
     page.write(
         "token_provider_token_left_seconds",
-        "How long the held token lives on; 0 when none can be handed out.",
+        "Remaining lifetime of the held token; 0 when none can be handed out.",
         slots.iter().map(|(labels, slot)| (&labels[..], ConstGauge::new(Seconds(slot.remaining)))),
     )?;
     page.write(
@@ -149,13 +150,13 @@ fn tokens(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result {
     )?;
     page.write(
         "token_provider_token_failures",
-        "Requests for this token in a row that have failed; 0 when the last one was good.",
+        "Failed requests for this token in a row; 0 after a success.",
         slots.iter().map(|(labels, slot)| (&labels[..], ConstGauge::new(slot.failures))),
     )?;
     let backoff = |slot: &SlotStatus| Seconds(slot.retry_in.unwrap_or_default());
     page.write(
         "token_provider_token_backoff_seconds",
-        "How long the issuer is left alone after a failure; 0 when it is not.",
+        "Pause before the next request to the issuer after a failure; 0 when there is none.",
         slots.iter().map(|(labels, slot)| (&labels[..], ConstGauge::new(backoff(slot)))),
     )
 }
@@ -173,13 +174,13 @@ fn lines(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
         page.write("token_provider_audit_lines_total", "Audit lines written.", [(NO_LABELS, written)])?;
         page.write(
             "token_provider_audit_lines_lost_total",
-            "Audit lines lost, because too many waited or because they could not be written.",
+            "Audit lines lost because too many waited or because they could not be written.",
             counts.lost_by_reason().map(|(reason, count)| ([("reason", reason)], ConstCounter::new(count))),
         )?;
     }
     page.write(
         "token_provider_log_lines_lost_total",
-        "Log lines lost, because too many waited for their reader or because they could not be written.",
+        "Log lines lost because too many waited or because they could not be written.",
         [(NO_LABELS, ConstCounter::new(telemetry::lines_lost()))],
     )
 }

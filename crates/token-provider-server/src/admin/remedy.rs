@@ -9,13 +9,13 @@ pub(super) fn remedy(kind: TokenErrorKind) -> &'static str {
             "Fix the credential file that the message names; it is read again when it changes."
         }
         TokenErrorKind::Rejected { .. } => {
-            "Check the access key at the HERE portal, or download a new credentials.properties; it is taken into use \
-             when the file changes. `token-provider check` says more."
+            "Check the access key at the HERE portal, or download a new credentials.properties; the server \
+             uses it when the file changes. Run `token-provider check` for more."
         }
         TokenErrorKind::ClockSkew => "Set this machine's clock, and keep it right with NTP.",
         TokenErrorKind::InvalidRequest => "Ask for another scope or lifetime.",
         TokenErrorKind::Throttled => {
-            "Nothing: the server waits as long as HERE asks for. Fewer different scopes and lifetimes help."
+            "Nothing: the server waits for as long as HERE says. Use fewer different scopes and lifetimes."
         }
         TokenErrorKind::Unavailable { .. } => "Nothing: HERE or a gateway before it is failing; retrying.",
         TokenErrorKind::Unreachable | TokenErrorKind::TimedOut => {
@@ -25,7 +25,7 @@ pub(super) fn remedy(kind: TokenErrorKind) -> &'static str {
             "Check here.token.endpoint.url, and whether a proxy on the way answers with its own page."
         }
         TokenErrorKind::ExpiresTooSoon => "Set this machine's clock, or ask for a longer lifetime.",
-        TokenErrorKind::TooManyTokens => "Have callers ask for fewer different scopes and lifetimes.",
-        _ => "`token-provider check` finds out more.",
+        TokenErrorKind::TooManyTokens => "Let callers use fewer different scopes and lifetimes.",
+        _ => "Run `token-provider check` for more.",
     }
 }

@@ -270,7 +270,7 @@ function render(status) {
   show("plots", rates, ({ step_seconds: step, handed_out: out, refused, failed }) => [
     plot("Handed out", "good", out, step),
     plot("Refused", "due", refused, step),
-    plot("No token to be had", "bad", failed, step),
+    plot("No token available", "bad", failed, step),
   ]);
   showProfiles(status.profiles);
   $("none").hidden = status.recent.length > 0;

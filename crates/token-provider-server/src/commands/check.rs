@@ -168,7 +168,7 @@ fn check_certificate(tls: &Tls, config: &Config) -> Findings {
         }
     }
     if findings.is_empty() {
-        findings.push(ok("tls", "certificate and key fit"));
+        findings.push(ok("tls", "certificate and key match"));
     }
     findings
 }
@@ -228,8 +228,8 @@ async fn check_issuer(issuer: &ProfileIssuer, endpoint: &str) -> Findings {
     }
     findings.push(match result {
         Ok(issued) => {
-            let (giver, seconds) = (issuer.name(), issued.expires_in().as_secs());
-            ok("token", format_args!("{giver} gave one for {seconds} s"))
+            let seconds = issued.expires_in().as_secs();
+            ok("token", format_args!("received, valid for {seconds} s"))
         }
         Err(error) if error.kind() == TokenErrorKind::ClockSkew => failure("clock", error, 1),
         Err(error) => failure("token", error, 1),

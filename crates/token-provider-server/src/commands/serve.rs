@@ -39,7 +39,7 @@ pub(super) async fn run(loaded: LoadedConfig, sandbox: bool) -> Result<(), Failu
         prepared = prepare(&loaded, sandbox) => prepared?,
         // Stay stoppable even if reading a file hangs.
         signal = signals.stop() => {
-            tracing::info!("{signal}: stopped before the start was done");
+            tracing::info!("{signal}: stopped during the start");
             return Ok(());
         }
     };
@@ -50,7 +50,7 @@ pub(super) async fn run(loaded: LoadedConfig, sandbox: bool) -> Result<(), Failu
     };
     server.flush_audit().await;
     if let Some(signal) = cut_off_by {
-        let message = format!("{signal} after the stop had begun: answers under way were cut off");
+        let message = format!("{signal} during the stop: requests in flight were cut off");
         return Err(Failure::new(Topic::CutOff, message));
     }
     tracing::info!("stopped");

@@ -201,7 +201,7 @@ fn read_trusted_proxy(mut section: Section<'_>, known: &Known<'_>) -> TrustedPro
     };
     for key in ["profiles", "scopes", "max_ttl", "rate"] {
         if section.is_set(key) && !section.is_set("header") {
-            section.error(key, "needs header beside it: this is for callers whom the proxy names");
+            section.error(key, "needs header, too: this is for callers that the proxy names");
         }
     }
     proxy
@@ -209,10 +209,8 @@ fn read_trusted_proxy(mut section: Section<'_>, known: &Known<'_>) -> TrustedPro
 
 fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
     if text.starts_with(API_KEY) {
-        return Err(
-            "expected the SHA-256 of the key: the key itself must not stand here; take a new one from \
-                    `token-provider key new`, as this one has been written down",
-        );
+        return Err("expected the SHA-256 of the key: the key itself must not be here; make a new one with \
+             `token-provider key new`, as this one is no longer secret");
     }
     let hash = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|hash| hash.try_into().ok());
     let hash: [u8; 32] =

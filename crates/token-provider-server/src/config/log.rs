@@ -99,7 +99,7 @@ pub(super) fn audit(text: &str) -> Result<AuditConfig, ReadError> {
 pub(super) fn read_admin(mut section: Section<'_>, taken: &[Listen]) -> Option<Listen> {
     let listen = section.text_or_number("listen", listen)?;
     if taken.iter().any(|other| other.collides_with(&listen)) {
-        section.error("listen", "is also in `listen`: it needs an address of its own");
+        section.error("listen", "is also in `listen`: it needs its own address");
     }
     Some(listen)
 }

@@ -87,7 +87,10 @@ fn device_and_inode(path: &Path) -> io::Result<(u64, u64)> {
 /// Returns whether the file in the way is a socket that no process listens at.
 fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
     if !path.symlink_metadata()?.file_type().is_socket() {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file is in the way that is no socket"));
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "a file that is not a socket is in the way",
+        ));
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // A server with a full accept queue would have us wait.

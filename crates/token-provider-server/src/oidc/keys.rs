@@ -63,7 +63,7 @@ impl KeySet {
             match Key::new(jwk) {
                 Ok(key) => keys.push(key),
                 Err(reason) => {
-                    tracing::debug!(key.id = name, reason, "a key of the identity provider is left out");
+                    tracing::debug!(key.id = name, reason, "ignoring a key of the identity provider");
                 }
             }
         }
@@ -170,7 +170,7 @@ fn rsa(n: &[u8], e: &[u8]) -> Result<DecodingKey, &'static str> {
     }
     // With an exponent of 1 everybody can sign; an even one has no inverse.
     if e == [1] || e.last().is_none_or(|last| last % 2 == 0) {
-        return Err("an RSA key with an exponent that is none");
+        return Err("an RSA key with an invalid exponent");
     }
     Ok(DecodingKey::from_rsa_raw_components(n, e))
 }

@@ -72,7 +72,7 @@ fn callers(access: &AccessConfig, is_local: bool) -> String {
     }
     if let Some(proxy) = access.trusted_proxy.as_ref().filter(|proxy| proxy.header.is_some()) {
         let from = names(proxy.from.iter());
-        ways.push(format!("whom the proxy at {from} names"));
+        ways.push(format!("users named by the proxy at {from}"));
     }
     ways.join(", ")
 }
@@ -131,8 +131,8 @@ mod tests {
         );
         let text = "[access.oidc]\nissuer = \"https://login.example\"\naudience = \"x\"\n[access.trusted_proxy]\n\
                     from = [\"10.0.0.0/8\"]\nheader = \"X-User\"\n[cors]\norigins = []\n";
-        let expected =
-            "tokens of https://login.example, whom the proxy at 10.0.0.0/8 names; no web page but its own";
+        let expected = "tokens of https://login.example, users named by the proxy at 10.0.0.0/8; no web \
+                        page but its own";
         assert_eq!(who(text, false), expected);
         let text = "[access.trusted_proxy]\nfrom = [\"10.0.0.0/8\"]\n[cors]\norigins = []\n";
         assert_eq!(who(text, true), "anyone on this machine; no web page but its own", "it names nobody");

@@ -21,7 +21,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     let seconds = digits(text).or_else(|| sum_of_units(text));
     seconds
         .map(Duration::from_secs)
-        .ok_or("expected a span of time such as \"90s\", \"15m\" or \"1h30m\", or a number of seconds")
+        .ok_or("expected a duration such as \"90s\", \"15m\" or \"1h30m\", or a number of seconds")
 }
 
 fn sum_of_units(text: &str) -> Option<u64> {

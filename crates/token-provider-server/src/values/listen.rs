@@ -103,9 +103,7 @@ pub(crate) fn listen(text: &str) -> Result<Listen, &'static str> {
         };
     }
     if text.starts_with(':') {
-        return Err(
-            "expected an address before the port: \"localhost:3000\", or \"0.0.0.0:3000\" for every one",
-        );
+        return Err("expected an address before the port: \"localhost:3000\", or \"0.0.0.0:3000\" for all");
     }
     tcp(text).ok_or(
         "expected \"localhost:3000\", an IP address and port such as \"0.0.0.0:8443\" or \"[::1]:3000\", a port \

@@ -17,11 +17,11 @@ pub(crate) fn ip_net(text: &str) -> Result<IpNet, &'static str> {
         return Err("expected an IPv4 address in its own form, not mapped into IPv6");
     }
     if net.prefix_len() == 0 {
-        return Err("takes in every address there is, so that anybody could say who they are");
+        return Err("contains every address, so that anyone could claim any name");
     }
     // 10.1.2.3/8: the whole range, or the one address? Guessing wrong trusts strangers.
     if net != net.trunc() {
-        return Err("has bits set behind its prefix: expected the first address of the range");
+        return Err("has bits set after its prefix: expected the first address of the range");
     }
     Ok(net)
 }

@@ -91,7 +91,9 @@ pub(crate) fn pattern(text: &str) -> Result<OriginPattern, &'static str> {
         return rule.ok_or("`:*` is for loopback hosts only, as in \"http://localhost:*\"");
     }
     if text.contains('*') {
-        return Err("expected whole origins, one by one: a pattern would also let in what others put there");
+        return Err(
+            "expected complete origins, one by one: a pattern would also allow what others publish there",
+        );
     }
     if split_scheme(text).is_some_and(|(_, rest)| rest.contains('/')) {
         return Err(

@@ -89,7 +89,7 @@ pub(crate) fn socket_path(text: &str) -> Result<PathBuf, &'static str> {
         return Err(EXPECTED_PATH);
     }
     if text.len() > LONGEST_PATH {
-        return Err("expected a path of at most 107 bytes after `unix:`: the system takes no longer one");
+        return Err("expected a path of at most 107 bytes after `unix:`: the system accepts no longer path");
     }
     Ok(PathBuf::from(text))
 }

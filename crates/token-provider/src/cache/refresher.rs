@@ -96,7 +96,7 @@ impl Refresher {
                 answer = &mut attempt => return match answer {
                     Ok(Ok(answer)) => answer,
                     Ok(Err(_panic)) => Err(TokenError::new(TokenErrorKind::IssuerPanicked, "the issuer panicked")),
-                    Err(_elapsed) => Err(TokenError::new(TokenErrorKind::TimedOut, "the issuer did not come to an end")),
+                    Err(_elapsed) => Err(TokenError::new(TokenErrorKind::TimedOut, "the issuer did not finish")),
                 },
                 // Callers of other runtimes see by this that the request goes on.
                 () = self.handle.woken() => {}

@@ -148,7 +148,7 @@ impl Shared {
             room = room.saturating_sub((self.max_slots / RESERVE).max(1));
             let own = slots.values().filter(|slot| slot.owner.as_deref() == Some(owner)).count();
             if own >= (self.max_slots / SHARE).max(1) {
-                return Err(no_room(&format!("this caller has {own} different tokens held, its share")));
+                return Err(no_room(&format!("this caller has {own} different tokens, its share")));
             }
         }
         if slots.len() >= room {

@@ -308,8 +308,8 @@ fn mistaken_files_are_told_what_was_meant() {
         ),
         (
             "here.access.key.id = x # note\n",
-            "line 1: here.access.key.id: it holds a blank, which no HERE key does; copy it again from the HERE portal, \
-             and give a comment a line to itself",
+            "line 1: here.access.key.id: it holds a blank, which no HERE key does; copy it again from the \
+             HERE portal, and put a comment on its own line",
         ),
     ];
     for (line, expected) in table {

@@ -52,12 +52,14 @@ pub(super) fn problem_of_key(text: &str) -> Option<&'static str> {
     }
     if text.contains([' ', '\t']) {
         return Some(
-            "holds a blank, which no HERE key does; copy it again from the HERE portal, and give a comment a line to itself",
+            "holds a blank, which no HERE key does; copy it again from the HERE portal, and put a comment \
+             on its own line",
         );
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Some(
-            "holds a character that no HERE key has, such as a line break or an invisible one; copy it again from the HERE portal",
+            "holds a character that no HERE key has, such as a line break or an invisible one; copy it \
+             again from the HERE portal",
         );
     }
     None

@@ -71,11 +71,15 @@ pub(super) fn read(
         200..=299 => success(status, body),
         300..=399 => Err(TokenError::new(
             TokenErrorKind::InvalidAnswer { status: Some(status) },
-            format!("the token endpoint answered with a redirect ({status}), which is not followed; check here.token.endpoint.url"),
+            format!(
+                "the token endpoint answered with a redirect ({status}), which is not followed; check \
+                     here.token.endpoint.url"
+            ),
         )),
         429 => Err(TokenError::new(
             TokenErrorKind::Throttled,
-            "HERE said too many requests (429); fewer scopes and lifetimes, or fewer token providers for one app, would help",
+            "HERE answered: too many requests (429); use fewer scopes and lifetimes, or fewer token \
+             providers for one app",
         )
         .with_retry_after(retry_after)),
         408 | 500..=599 => {
@@ -124,17 +128,7 @@ fn success(status: u16, body: &[u8]) -> Result<Issued, TokenError> {
 
 fn refusal(status: u16, body: &[u8], place: &str) -> TokenError {
     let Some(answer) = Answer::parse(body).filter(Answer::is_heres) else {
-        let message = match status {
-            404 | 405 => format!(
-                "there is no token endpoint at this address ({status}); check here.token.endpoint.url"
-            ),
-            407 => "a proxy requires authentication (407); check HTTPS_PROXY and NO_PROXY".to_owned(),
-            _ => format!(
-                "the request was refused ({status}) by something that is not HERE's token endpoint, most often a \
-                 proxy; check here.token.endpoint.url, HTTPS_PROXY and NO_PROXY"
-            ),
-        };
-        return TokenError::new(TokenErrorKind::InvalidAnswer { status: Some(status) }, message);
+        return refusal_of_another(status);
     };
     let code = answer.code();
     let number = code.map_or_else(|| format!("status {status}"), |code| code.to_string());
@@ -163,19 +157,23 @@ fn refusal(status: u16, body: &[u8], place: &str) -> TokenError {
             )
         }
         Some(401_310) => format!(
-            "HERE refused the access key id ({number}): here.access.key.id in {place} holds the client id; put the access key id there"
+            "HERE refused the access key id ({number}): here.access.key.id in {place} holds the client id; \
+             put the access key id there"
         ),
         Some(401_600) => format!(
-            "HERE knows no such access key ({number}): check here.access.key.id in {place}; the key may have been deleted"
+            "HERE knows no such access key ({number}): check here.access.key.id in {place}; the key may \
+             have been deleted"
         ),
         Some(401_302) => format!(
-            "HERE does not let this app use the endpoint ({number}): check the app's permissions in the HERE portal, and here.token.endpoint.url"
+            "HERE does not let this app use the endpoint ({number}): check the app's permissions in the \
+             HERE portal, and here.token.endpoint.url"
         ),
         Some(401_200..=401_206) => format!(
-            "HERE could not read the signature ({number}): something on the way changes the Authorization header, most often a proxy"
+            "HERE could not read the signature ({number}): something on the way changes the Authorization \
+             header, most often a proxy"
         ),
         Some(400_200..=400_299) => {
-            format!("HERE refused what was asked for ({number}): check the scope and the lifetime")
+            format!("HERE refused the scope or the lifetime ({number}): check both")
         }
         _ if status == 401 || status == 403 => format!(
             "HERE refused the access key ({number}): check here.access.key.id and here.access.key.secret in {place}"
@@ -183,6 +181,21 @@ fn refusal(status: u16, body: &[u8], place: &str) -> TokenError {
         _ => format!("HERE refused the request ({number}): check here.token.endpoint.url and the scope"),
     };
     TokenError::new(TokenErrorKind::Rejected { status, code }, message)
+}
+
+/// A refusal by something that is not HERE.
+fn refusal_of_another(status: u16) -> TokenError {
+    let message = match status {
+        404 | 405 => {
+            format!("there is no token endpoint at this address ({status}); check here.token.endpoint.url")
+        }
+        407 => "a proxy requires authentication (407); check HTTPS_PROXY and NO_PROXY".to_owned(),
+        _ => format!(
+            "the request was refused ({status}) by something that is not HERE's token endpoint, most often a \
+             proxy; check here.token.endpoint.url, HTTPS_PROXY and NO_PROXY"
+        ),
+    };
+    TokenError::new(TokenErrorKind::InvalidAnswer { status: Some(status) }, message)
 }
 
 /// A whole number, `3600` or `3600.0`, or a string of one: some gateways rewrite JSON loosely.

@@ -137,7 +137,8 @@ impl Http {
             builder = builder.tls_certs_merge(certificates);
         }
         builder.build().map_err(|error| {
-            let message = "TLS could not be set up; are the system's CA certificates installed, and is SSL_CERT_FILE right if it is set?";
+            let message = "TLS could not be set up; are the system's CA certificates installed, and is \
+                           SSL_CERT_FILE right if it is set?";
             LoadError::new(LoadErrorKind::Tls, message).with_source(error)
         })
     }
@@ -189,7 +190,7 @@ impl Http {
             );
             (TokenErrorKind::Unreachable, message.into())
         } else {
-            (TokenErrorKind::Unreachable, "the connection to the token endpoint broke off".into())
+            (TokenErrorKind::Unreachable, "the connection to the token endpoint was interrupted".into())
         };
         TokenError::new(kind, message).with_source(error)
     }

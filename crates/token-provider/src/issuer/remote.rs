@@ -162,7 +162,7 @@ fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, TokenError> {
         }
         (429, _) => TokenError::new(
             TokenErrorKind::Throttled,
-            "the other token provider said too many requests (429)",
+            "the other token provider answered: too many requests (429)",
         ),
         (502, Some("issuer_rejected")) => {
             rejected("HERE refused the other token provider's credential (502): see that server's log")

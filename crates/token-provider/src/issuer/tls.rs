@@ -29,8 +29,8 @@ fn explain(error: &TlsError) -> &'static str {
     match error {
         TlsError::InvalidCertificate(error) => match error {
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                "its certificate is from an authority that this machine does not trust, such as a private one or that of a \
-                 proxy that opens TLS: add that authority to the system's, or name its certificate (profiles.NAME.ca)"
+                "its certificate is from an authority that this machine does not trust, such as a private \
+                 one or that of a proxy that intercepts TLS: add that authority to the system's, or name its certificate (profiles.NAME.ca)"
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 "its certificate has expired, or this machine's clock is ahead: check the clock first"
@@ -40,7 +40,8 @@ fn explain(error: &TlsError) -> &'static str {
                  preferably with NTP"
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "its certificate is for another host name: check the URL, and whether something else answers in its place"
+                "its certificate is for another host name: check the URL, and whether something else \
+                 answers in its place"
             }
             // webpki's CaUsedAsEndEntity.
             CertificateError::Other(_) => {

@@ -117,7 +117,7 @@ async fn connection_that_breaks_off_is_transient() {
         let part: String = whole.chars().take(end).collect();
         let error = failure(move || Reply::Close(part.clone())).await;
         assert_eq!(error.kind(), TokenErrorKind::Unreachable, "after {end} bytes: {error:?}");
-        assert_eq!(text(&error), "the connection to the token endpoint broke off");
+        assert_eq!(text(&error), "the connection to the token endpoint was interrupted");
         assert!(error.is_transient() && error.causes().is_some());
     }
 }

@@ -107,7 +107,7 @@ async fn authority_in_a_file_with_a_byte_order_mark_is_trusted() {
     let url = serve(ours.sign("localhost", 2020, 2100)).await;
     let error = failure(&url, Some(format!("\u{feff}{}", ours.pem()))).await;
     // The handshake succeeds; nothing is answered after it.
-    assert_eq!(error.to_string(), "the connection to the token endpoint broke off");
+    assert_eq!(error.to_string(), "the connection to the token endpoint was interrupted");
 }
 
 #[tokio::test]

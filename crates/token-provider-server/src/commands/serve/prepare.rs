@@ -32,7 +32,7 @@ pub(super) async fn prepare(loaded: &LoadedConfig, sandbox: bool) -> Result<Prep
     let (config, environment) = (loaded.config.clone(), loaded.environment.clone());
     tokio::task::spawn_blocking(move || prepare_blocking(&config, &environment, account))
         .await
-        .map_err(|error| Failure::system("the start broke off")(io::Error::other(error)))?
+        .map_err(|error| Failure::system("the start was interrupted")(io::Error::other(error)))?
 }
 
 fn prepare_blocking(
@@ -70,7 +70,8 @@ impl Prepared {
     pub(super) fn announce(&self, config: &Config) {
         if !self.admin.iter().all(Listener::is_local) {
             tracing::warn!(
-                "the admin listener can be reached from outside this machine: see to it that only those can who may"
+                "the admin listener can be reached from outside this machine and has no authentication: \
+                 restrict who can reach it"
             );
         }
         // It may be meant so, as in a network of containers that encrypts by itself: nothing is refused.

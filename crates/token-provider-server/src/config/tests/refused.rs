@@ -17,11 +17,11 @@ fn wrong_values_are_refused_in_words_that_help() {
         ("public_hosts = ['https://a']", "public_hosts[0]: expected a host name alone, without `https://`"),
         ("public_hosts = ['*.a']", "public_hosts[0]: expected a host name such as"),
         ("lifetimes = []", "lifetimes: expected a list with at least one entry"),
-        ("lifetimes = ['1 hour']", "lifetimes[0]: expected a span of time such as"),
+        ("lifetimes = ['1 hour']", "lifetimes[0]: expected a duration such as"),
         ("lifetimes = [59]", "lifetimes[0]: expected a lifetime from 60s to 24h"),
-        ("lifetimes = [-60]", "lifetimes[0]: expected a span of time such as"),
-        ("drain = 'soon'", "drain: expected a span of time such as"),
-        ("drain = 10000", "drain: expected a span of time from 0s to 10m"),
+        ("lifetimes = [-60]", "lifetimes[0]: expected a duration such as"),
+        ("drain = 'soon'", "drain: expected a duration such as"),
+        ("drain = 10000", "drain: expected a duration from 0s to 10m"),
         ("lifetimes = {}", "lifetimes: expected a list, not a table"),
         ("profile = 'a b'", "profile: expected a name of up to 64 letters"),
         ("profile = 1", "profile: expected a string, not a number"),
@@ -56,7 +56,7 @@ fn wrong_values_are_refused_in_words_that_help() {
             "cors.origins = ['https://a/']",
             "cors.origins[0]: expected an origin, which ends after host and port",
         ),
-        ("cors.origins = ['https://*.a']", "cors.origins[0]: expected whole origins, one by one"),
+        ("cors.origins = ['https://*.a']", "cors.origins[0]: expected complete origins, one by one"),
         ("cors.origins = ['https://a:*']", "cors.origins[0]: `:*` is for loopback hosts only"),
         ("cors.origins = ['a.example']", "cors.origins[0]: expected an origin such as"),
         ("cors.origins = ['*', 'https://a']", "cors.origins: `*` stands for every origin: list it alone"),
@@ -136,15 +136,15 @@ fn wrong_values_are_refused_in_words_that_help() {
         ("access.trusted_proxy.header = 'X-User'", "access.trusted_proxy.from: missing"),
         (
             "access.trusted_proxy = { from = '10.0.0.1', rate = '1/s' }",
-            "access.trusted_proxy.rate: needs header beside it",
+            "access.trusted_proxy.rate: needs header, too",
         ),
         (
             "access.trusted_proxy = { from = ['10.0.0.1/8'], header = 'X-User' }",
-            "access.trusted_proxy.from[0]: has bits set behind its prefix",
+            "access.trusted_proxy.from[0]: has bits set after its prefix",
         ),
         (
             "access.trusted_proxy = { from = ['0.0.0.0/0'], header = 'X-User' }",
-            "access.trusted_proxy.from[0]: takes in every address there is",
+            "access.trusted_proxy.from[0]: contains every address",
         ),
         (
             "access.trusted_proxy = { from = ['10.0.0.1'], header = 'X User' }",
@@ -210,7 +210,7 @@ fn keys_that_must_agree_do() {
         ),
         (
             "listen = ['localhost:1', 'unix:/x']\nadmin.listen = 'unix:/x'".to_owned(),
-            "c.toml:2: admin.listen: is also in `listen`: it needs an address of its own",
+            "c.toml:2: admin.listen: is also in `listen`: it needs its own address",
         ),
         (
             "lifetimes = ['10m']\naccess.anonymous_max_ttl = '5m'".to_owned(),

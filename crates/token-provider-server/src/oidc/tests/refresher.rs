@@ -185,7 +185,7 @@ async fn new_key_is_asked_for_when_a_token_names_it() {
 async fn token_of_a_key_that_is_newer_than_the_last_look_is_told_to_come_again() {
     const YET: Duration = Duration::from_secs(5);
     const NOT_YET: &str =
-        "503 the token's key is not known yet; the identity provider is asked for its keys again shortly";
+        "503 the token's key is not known yet; the identity provider's keys will be requested again shortly";
     let (old, new, stranger) = (Key::p256(), Key::p256(), Key::p256());
     let bench = Bench::with(&config(), keys(&[(&old, "old")]));
     let at = |key: &Key, kid: &str, after: u64| {

@@ -117,6 +117,7 @@ fn newest_events_are_kept_for_the_status_page() {
 
 #[test]
 fn file_that_cannot_be_opened_is_an_error() {
-    let config = AuditConfig::File("/nonexistent/audit.jsonl".into());
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = AuditConfig::File(folder.path().join("missing/audit.jsonl"));
     assert!(Audit::start(&config, false).is_err() && Audit::probe(&config).is_err());
 }

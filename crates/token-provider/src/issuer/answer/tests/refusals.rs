@@ -62,8 +62,8 @@ fn every_code_says_what_to_do() {
             "HERE could not read the signature (401206): something on the way changes the Authorization header, most \
              often a proxy",
         ),
-        (400, 400_200, None, "HERE refused what was asked for (400200): check the scope and the lifetime"),
-        (400, 400_217, None, "HERE refused what was asked for (400217): check the scope and the lifetime"),
+        (400, 400_200, None, "HERE refused the scope or the lifetime (400200): check both"),
+        (400, 400_217, None, "HERE refused the scope or the lifetime (400217): check both"),
         (
             400,
             400_002,
