@@ -17,7 +17,8 @@ import program
 REFERENCE = pages.ROOT / "docs" / "configuration.md"
 # A key that nothing resembles.
 UNKNOWN = "zzzzqqqq"
-SOURCE = pages.ROOT / "crates" / "token-provider-server" / "src"
+# Of the program, and of the library's search for a credential.
+SOURCES = [pages.ROOT / "crates" / path for path in ("token-provider-server/src", "token-provider/src/credential")]
 # Read by the HTTP client and by sd-listen-fds, and not by this program's own code.
 VARIABLES_OF_OTHERS = {"HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "LISTEN_PID", "LISTEN_FDNAMES"}
 # In the documentation, and no setting: the form of a name, what `token --format env` prints, what clients keep their key in, and
@@ -85,7 +86,7 @@ def inline(value) -> str:
 
 def known_variables() -> set[str]:
     """Every variable that is looked at but is no setting: what stands in the source as the name of one."""
-    files = (path for path in SOURCE.rglob("*.rs") if "tests" not in (path.stem, *path.relative_to(SOURCE).parts))
+    files = (path for source in SOURCES for path in source.rglob("*.rs") if "tests" not in (path.stem, *path.relative_to(source).parts))
     texts = (path.read_text(encoding="utf-8").split("#[cfg(test)]")[0] for path in files)
     names = {name for text in texts for name in re.findall(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|HOME|USERPROFILE)"', text)}
     return names - {"CARGO_PKG_VERSION"} | VARIABLES_OF_OTHERS
