@@ -115,11 +115,13 @@ impl Cache {
             if refresher.has_ended.load(Ordering::Acquire) {
                 return None;
             }
+            // Counted before the wake-up: others wake it, too, and a mark that is set and cleared would be theirs as well.
+            let answers = refresher.answers.load(Ordering::Acquire);
             refresher.wake();
             if is_ours {
                 changed.await;
             } else if tokio::time::timeout(ANSWER_WITHIN, changed).await.is_err()
-                && refresher.is_unanswered.load(Ordering::Acquire)
+                && refresher.answers.load(Ordering::Acquire) == answers
             {
                 self.start(slot, Some(refresher));
                 return None;
@@ -140,6 +142,8 @@ impl Cache {
     fn attend(&self, slot: &Arc<Slot>) -> Arc<RefresherHandle> {
         match slot.refresher.load_full() {
             Some(refresher) if !refresher.has_ended.load(Ordering::Acquire) => refresher,
+            // Dropped just now: the caller makes another slot.
+            Some(ended) if !self.0.find(&slot.key).is_some_and(|it| Arc::ptr_eq(&it, slot)) => ended,
             ended => self.start(slot, ended),
         }
     }

@@ -81,10 +81,10 @@ impl AnyIssuer {
         Self(Arc::new(issuer))
     }
 
-    /// Returns the issuer if it is of this type.
+    /// Returns the issuer if it is of this type, however often it was wrapped.
     pub(crate) fn downcast<I: Issue>(&self) -> Option<&I> {
         let issuer: &dyn Any = &*self.0;
-        issuer.downcast_ref()
+        issuer.downcast_ref().or_else(|| issuer.downcast_ref::<Self>()?.downcast())
     }
 }
 

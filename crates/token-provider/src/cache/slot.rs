@@ -63,8 +63,8 @@ pub(super) struct RefresherHandle {
     pub(super) runtime: runtime::Id,
     /// Wakes it: a caller found no usable token, or a due one.
     wanted: Notify,
-    /// Whether it was woken, and has not been polled since.
-    pub(super) is_unanswered: AtomicBool,
+    /// How often it was woken and polled: it is alive if the number grows.
+    pub(super) answers: AtomicU64,
     pub(super) has_ended: AtomicBool,
     pub(super) task: OnceLock<AbortHandle>,
 }
@@ -130,10 +130,10 @@ impl Shared {
             return Ok(slot);
         }
         let (mut slots, now) = (self.slots.load_full(), self.clock.now());
-        if slots.len() >= self.max_slots && slots.values().any(|slot| slot.is_abandoned(now)) {
+        if self.admit(&slots, owner).is_err() {
             Arc::make_mut(&mut slots).retain(|_, slot| !slot.is_abandoned(now));
+            self.admit(&slots, owner)?;
         }
-        self.admit(&slots, owner)?;
         let slot = Arc::new(Slot::new(key.clone(), owner));
         Arc::make_mut(&mut slots).insert(key.clone(), Arc::clone(&slot));
         self.slots.store(slots);
@@ -288,21 +288,20 @@ impl RefresherHandle {
         Self {
             runtime: runtime::Handle::current().id(),
             wanted: Notify::new(),
-            is_unanswered: AtomicBool::new(false),
+            answers: AtomicU64::new(0),
             has_ended: AtomicBool::new(false),
             task: OnceLock::new(),
         }
     }
 
     pub(super) fn wake(&self) {
-        self.is_unanswered.store(true, Ordering::Release);
         self.wanted.notify_one();
     }
 
     /// Waits until somebody wakes the refresher.
     pub(super) async fn woken(&self) {
         self.wanted.notified().await;
-        self.is_unanswered.store(false, Ordering::Release);
+        self.answers.fetch_add(1, Ordering::Release);
     }
 
     pub(super) fn abort(&self) {

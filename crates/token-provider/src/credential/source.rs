@@ -94,7 +94,11 @@ impl CredentialSource {
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, LoadError> {
         let path = |name| variable(name).map(PathBuf::from);
-        let secret = |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned().into());
+        let secret = |name: &str| {
+            // Moved where it is text, so that no copy is left unwiped.
+            let text = variable(name)?.into_string();
+            Some(text.unwrap_or_else(|value| value.to_string_lossy().into_owned()).into())
+        };
         let home = path("HOME").or_else(|| path("USERPROFILE")).map(|home| home.join(".here"));
         let in_home = |name| home.as_ref().map(|home| home.join(name));
         let files = [
