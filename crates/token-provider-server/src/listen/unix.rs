@@ -19,9 +19,13 @@ const GROUPS: &str = "/etc/group";
 #[derive(Debug)]
 pub struct UnixSocket {
     listener: UnixListener,
-    /// Its file, with device and inode, if this process has made it.
-    file: Option<(PathBuf, (u64, u64))>,
+    /// `None` if another process has made it.
+    _file: Option<SocketFile>,
 }
+
+/// A socket's file, with device and inode. Removed on drop, unless another process has put its own there meanwhile.
+#[derive(Debug)]
+struct SocketFile(PathBuf, (u64, u64));
 
 impl UnixSocket {
     /// Binds, in place of a socket that a process which is gone left behind.
@@ -39,19 +43,19 @@ impl UnixSocket {
             }
             bound => bound?,
         }
-        let file = Some((path.clone(), device_and_inode(path)?));
+        let file = SocketFile(path.clone(), device_and_inode(path)?);
         // Until it listens, every connection is refused: there is no moment at which the mode is not yet right.
         if user.is_some() || group.is_some() {
             lchown(path, user, group)?;
         }
         fs::set_permissions(path, fs::Permissions::from_mode(*mode))?;
         socket.listen(ACCEPT_QUEUE)?;
-        Ok(Self { listener: UnixListener::from_std(socket.into())?, file })
+        Ok(Self { listener: UnixListener::from_std(socket.into())?, _file: Some(file) })
     }
 
     /// Takes a socket that listens already.
     pub(super) fn inherited(listener: UnixListener) -> Self {
-        Self { listener, file: None }
+        Self { listener, _file: None }
     }
 
     pub(super) async fn accept(&self) -> io::Result<UnixStream> {
@@ -69,10 +73,9 @@ impl fmt::Display for UnixSocket {
     }
 }
 
-/// Removes the file, unless another process has put its own there meanwhile.
-impl Drop for UnixSocket {
+impl Drop for SocketFile {
     fn drop(&mut self) {
-        let Some((path, made)) = &self.file else { return };
+        let Self(path, made) = &*self;
         let is_ours = device_and_inode(path).is_ok_and(|found| found == *made);
         if is_ours && let Err(error) = fs::remove_file(path) {
             tracing::debug!(%error, path = %path.display(), "the socket stays behind");

@@ -459,3 +459,16 @@ async fn authorities_that_have_expired_are_noticed() {
     folder.write("clients.pem", &format!("{expired}{lasting}"));
     assert_outcome(&check(&folder).await, 0, &[("warning  tls: ", "have expired, and are not used: 1")]);
 }
+
+#[tokio::test]
+async fn unix_socket_that_cannot_be_given_to_its_group_leaves_no_file_behind() {
+    let folder = Folder::new();
+    // A process that is not root's cannot give a file to a group that it is not in.
+    let socket = folder.path("x.sock");
+    let listen = format!("unix:{},group=0", socket.display());
+    let outcome = Outcome::of(folder.command_of_other(&["check", "--offline", "--listen", &listen])).await;
+    assert!(!socket.exists(), "{outcome:?}");
+    let outcome = Outcome::of(folder.command_of_other(&["check", "--listen", &listen])).await;
+    assert!(outcome.stdout.contains("be in the group that the socket is for"), "{outcome:?}");
+    assert!(!socket.exists(), "{outcome:?}");
+}
