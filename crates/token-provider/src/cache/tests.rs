@@ -3,6 +3,7 @@
 mod clocks;
 mod failures;
 mod flight;
+mod runtimes;
 
 use tokio::time::{Instant, advance, sleep};
 

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use token_provider::{Issue, Issued, TestClock, TokenError, TokenErrorKind, TokenKey, TokenProvider};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Notify;
 
 use crate::wire::{Endpoint, Reply, TOKEN, token};
 
@@ -136,37 +134,4 @@ fn pause_after_a_failure_outlives_the_runtime() {
         );
         clock.suspend(Duration::from_secs(67));
     }
-}
-
-#[test]
-fn callers_of_two_runtimes_that_are_driven_cause_one_request() {
-    #[derive(Default)]
-    struct Gated {
-        gate: Arc<Notify>,
-        requests: Arc<AtomicUsize>,
-    }
-    impl Issue for Gated {
-        async fn issue(&self, _key: &TokenKey) -> Result<Issued, TokenError> {
-            self.requests.fetch_add(1, Ordering::Relaxed);
-            self.gate.notified().await;
-            Ok(Issued::new("token", Duration::from_secs(3600)))
-        }
-    }
-    let issuer = Gated::default();
-    let (gate, requests) = (Arc::clone(&issuer.gate), Arc::clone(&issuer.requests));
-    // Longer than a refresher has for its answer, several times.
-    let provider = TokenProvider::builder(issuer).max_wait(Duration::from_millis(350)).build();
-    let one = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("can be built");
-    one.block_on(async { provider.warm() });
-    for _ in 0..2 {
-        // Several at once: the wake-up of one is not taken for another's that has no answer.
-        let callers = join_all((0..3).map(|_| provider.token()));
-        for result in runtime().block_on(callers) {
-            let error = result.expect_err("has waited as long as it may");
-            assert_eq!(error.kind(), TokenErrorKind::WaitedTooLong);
-        }
-    }
-    gate.notify_one();
-    runtime().block_on(provider.token()).expect("is handed out");
-    assert_eq!(requests.load(Ordering::Relaxed), 1);
 }
