@@ -12,8 +12,16 @@ use crate::reason::Rule;
 
 /// What a request has that came from a web page, or through a proxy. (Not every browser says the first two, and not every
 /// proxy the others.)
-const NOT_FROM_A_PROGRAM: &str =
-    "origin sec-fetch-site forwarded via x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip";
+const NOT_FROM_A_PROGRAM: [&str; 8] = [
+    "origin",
+    "sec-fetch-site",
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
 
 impl Rules {
     /// Returns the host that the request names, if it is one of ours: a loopback name, the address that the connection came
@@ -69,5 +77,5 @@ impl Rules {
 /// socket through such a proxy, by whatever name the page has.)
 fn is_made_up(host: &PublicHost, headers: &HeaderMap) -> bool {
     let is_word = host.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    is_word && !NOT_FROM_A_PROGRAM.split(' ').any(|name| headers.contains_key(name))
+    is_word && !NOT_FROM_A_PROGRAM.iter().any(|name| headers.contains_key(*name))
 }

@@ -99,8 +99,7 @@ fn proxy(url: &Url) -> Option<String> {
 
 /// A profile that the configuration does not have must be a section of `~/.here/credentials.ini`.
 fn check_section(name: &str, config: &Config, environment: &Environment) -> Result<(), Failure> {
-    let ini = home(environment).map(|home| home.join(".here/credentials.ini"));
-    let sections = match ini.map(Credential::ini_sections) {
+    let sections = match ini(environment).map(Credential::ini_sections) {
         Some(Err(error)) if error.kind() != LoadErrorKind::NotFound => {
             return Err(Failure::setup(format!("profile {name}"))(error));
         }
@@ -143,8 +142,7 @@ fn source(
             )
         });
     }
-    let ini = home(environment).map(|home| home.join(".here/credentials.ini"));
-    ini.and_then(|ini| CredentialSource::file_if_present(ini, name)).ok_or_else(|| {
+    ini(environment).and_then(|ini| CredentialSource::file_if_present(ini, name)).ok_or_else(|| {
         not_found(&format!(
             "of its own found: name its file with `credentials`, or give it a section [{name}] in \
              ~/.here/credentials.ini"
@@ -152,8 +150,10 @@ fn source(
     })
 }
 
-fn home(environment: &Environment) -> Option<PathBuf> {
-    environment.variable("HOME").or_else(|| environment.variable("USERPROFILE")).map(PathBuf::from)
+/// The file of HERE's SDKs with a section for each profile.
+fn ini(environment: &Environment) -> Option<PathBuf> {
+    let home = environment.variable("HOME").or_else(|| environment.variable("USERPROFILE"))?;
+    Some(Path::new(home).join(".here/credentials.ini"))
 }
 
 impl TokenSource {

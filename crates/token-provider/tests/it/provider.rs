@@ -124,17 +124,8 @@ async fn provider_for_tests_hands_out_what_it_was_given() {
 
 #[tokio::test]
 async fn rotation_takes_one_call() {
-    let endpoint = Endpoint::start(|_, request| {
-        Reply::Keep(match request.oauth("oauth_consumer_key").as_deref() {
-            Some("good") => token(3599),
-            _ => answer("401 Unauthorized", "", r#"{"errorCode":401300}"#),
-        })
-    })
-    .await;
-    let credential = |id| {
-        let new = Credential::new(id, SecretString::from("secret"));
-        new.and_then(|new| new.with_token_endpoint_url(&endpoint.url)).expect("is well-formed")
-    };
+    let endpoint = only_for("good").await;
+    let credential = |id| credential(id, &endpoint);
     let provider = TokenProvider::new(endpoint.issuer());
     provider.token().await.expect_err("is refused");
     provider.rotate(credential("bad")).await.expect_err("is refused, too");
@@ -240,17 +231,8 @@ async fn expired_token_is_not_handed_out() {
 
 #[tokio::test]
 async fn rotated_credential_is_tried_before_it_is_used_and_ends_the_pause() {
-    let endpoint = Endpoint::start(|_, request| {
-        Reply::Keep(match request.oauth("oauth_consumer_key").as_deref() {
-            Some("good") => token(3599),
-            _ => answer("401 Unauthorized", "", r#"{"errorCode":401300}"#),
-        })
-    })
-    .await;
-    let credential = |id| {
-        let new = Credential::new(id, SecretString::from("secret"));
-        new.and_then(|new| new.with_token_endpoint_url(&endpoint.url)).expect("is well-formed")
-    };
+    let endpoint = only_for("good").await;
+    let credential = |id| credential(id, &endpoint);
     let issuer = Arc::new(endpoint.issuer());
     let provider = TokenProvider::new(Arc::clone(&issuer));
     assert!(matches!(
@@ -324,4 +306,20 @@ async fn background_tasks_end_with_the_last_clone() {
     tokio::task::yield_now().await;
     tokio::task::yield_now().await;
     assert_eq!(Arc::strong_count(&issuer), 1);
+}
+
+/// An endpoint that accepts one access key.
+async fn only_for(id: &'static str) -> Endpoint {
+    Endpoint::start(move |_, request| {
+        Reply::Keep(match request.oauth("oauth_consumer_key") {
+            Some(key) if key == id => token(3599),
+            _ => answer("401 Unauthorized", "", r#"{"errorCode":401300}"#),
+        })
+    })
+    .await
+}
+
+fn credential(id: &str, endpoint: &Endpoint) -> Credential {
+    let new = Credential::new(id, SecretString::from("secret"));
+    new.and_then(|new| new.with_token_endpoint_url(&endpoint.url)).expect("is well-formed")
 }
