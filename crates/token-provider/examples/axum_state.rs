@@ -17,7 +17,7 @@ async fn handle(State(provider): State<TokenProvider>) -> Response {
     match provider.token().await {
         Ok(token) => format!("would use token {}\n", token.fingerprint()).into_response(),
         Err(error) => {
-            // The message holds no secret, but is for whoever runs the service.
+            // The message holds no secret, but is for the operator of the service.
             tracing::warn!(%error, cause = error.causes(), "no token");
             let seconds = error.retry_after().map_or(1, |after| after.as_secs() + 1);
             (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, seconds.to_string())]).into_response()

@@ -78,7 +78,7 @@ pub enum TokenErrorKind {
     },
     /// The issuer gives tokens that expire too soon to be handed out: ask for a longer lifetime, or set the clock.
     ExpiresTooSoon,
-    /// The issuer's code panicked: report it to whoever wrote it.
+    /// The issuer's code panicked: report it to its author.
     IssuerPanicked,
     /// The caller's own wait ended first; the request to the issuer goes on.
     WaitedTooLong,
@@ -126,7 +126,7 @@ impl TokenError {
         Self { kind, message: message.into(), retry_after: None, source: None }
     }
 
-    /// Notes what caused it. Whoever logs the error logs that, too, so it must hold no secret either.
+    /// Notes what caused it. A log of the error has it, too, so it must hold no secret either.
     #[must_use]
     pub fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
         Self { source: Some(Arc::new(source)), ..self }

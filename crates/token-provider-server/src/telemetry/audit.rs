@@ -25,7 +25,8 @@ use crate::config::AuditConfig;
 pub use self::event::{Event, foreign};
 
 /// Bytes that wait: some 20,000 lines, a third of a second of them where a server is at its limit, minutes where it is not.
-/// The memory that they take is up to twice that: 16 MiB, of the 64 that the number of connections leaves for all else.
+/// A line has room for 512 bytes at least, of which a short one uses half: 16 MiB of memory, of the 64 that the number of
+/// connections leaves for all else.
 const MAX_WAITING: usize = 8 * 1024 * 1024;
 /// Losses are reported this often at most.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
@@ -44,7 +45,7 @@ enum Destination {
     /// Among the lines of the log.
     Log(Mutex<Counts>),
     Writer(Writer),
-    /// Events are looked at on the status page alone.
+    /// Events are only for the status page.
     None,
 }
 

@@ -108,7 +108,7 @@ async fn log_until(child: &mut Child, text: &str) -> String {
         }
     };
     within("the log", reading).await;
-    // Whoever logs to a pipe that is closed is in trouble.
+    // Logging to a closed pipe fails.
     child.stderr = Some(lines.into_inner().into_inner());
     log
 }
