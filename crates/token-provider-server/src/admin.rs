@@ -26,7 +26,7 @@ use crate::http::request::{PAGE, RequestInfo, allow};
 use crate::http::token::Served;
 use crate::http::{App, Service, health};
 use crate::problem::Problem;
-use crate::telemetry::{Format, OpenConnection, Process};
+use crate::telemetry::{self, OpenConnection, Process};
 
 const STATUS_PAGE: &str = include_str!("admin/status.html");
 const SCRIPT: &str = include_str!("admin/status.js");
@@ -72,7 +72,7 @@ impl Admin {
         match info.head.uri.path() {
             // A link from elsewhere may lead to the page, which gives nothing away by itself.
             "/" => file(HTML, STATUS_PAGE),
-            "/status" if prefers(headers, "text/html", JSON) => file(HTML, STATUS_PAGE),
+            "/status" if prefers_page(headers) => file(HTML, STATUS_PAGE),
             "/status.js" => file(JAVASCRIPT, SCRIPT),
             "/status.css" => file(CSS, STYLE),
             "/status" => {
@@ -81,10 +81,8 @@ impl Admin {
             }
             "/metrics" => {
                 admit_own_page()?;
-                let is_open = prefers(headers, "application/openmetrics-text", "text/plain");
-                let format = if is_open { Format::OpenMetrics } else { Format::Prometheus };
                 let metrics = Metrics { app: Arc::clone(&self.app), process: look().await };
-                Ok(answer(format.content_type(), NO_STORE, format.page(metrics)))
+                Ok(answer(telemetry::CONTENT_TYPE, NO_STORE, telemetry::page(metrics)))
             }
             "/livez" => admit_own_page().map(|()| health::live()),
             "/readyz" => {
@@ -122,10 +120,10 @@ async fn look() -> Option<Process> {
     tokio::task::spawn_blocking(Process::look).await.ok().flatten()
 }
 
-/// Returns whether one type is preferred to another. Only their names count: programs that name neither send `*/*`.
-fn prefers(headers: &HeaderMap, wanted: &str, other: &str) -> bool {
+/// Returns whether the page is preferred to JSON. Only the two names count: programs that name neither send `*/*`.
+fn prefers_page(headers: &HeaderMap) -> bool {
     let weight = |name| answer::weight(headers, &ACCEPT, &[name]);
-    weight(wanted) > weight(other)
+    weight("text/html") > weight(JSON)
 }
 
 #[cfg(test)]
@@ -135,27 +133,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn form_is_chosen_by_what_is_named() {
-        let named = |accept: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT, HeaderValue::from_static(accept));
-            let open = prefers(&headers, "application/openmetrics-text", "text/plain");
-            (open, prefers(&headers, "text/html", "application/json"))
-        };
+    fn page_is_for_those_who_name_it() {
         for (accept, expected) in [
-            ("*/*", (false, false)),
-            ("text/plain", (false, false)),
-            // Prometheus 2.
-            (
-                "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
-                 text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
-                (true, false),
-            ),
-            ("application/openmetrics-text;q=0.3,text/plain;q=0.5", (false, false)),
-            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", (false, true)),
-            ("application/json", (false, false)),
+            ("*/*", false),
+            ("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", false),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("application/json", false),
+            ("text/html;q=0.5,application/json", false),
         ] {
-            assert_eq!(named(accept), expected, "{accept}");
+            let headers = [(ACCEPT, HeaderValue::from_static(accept))].into_iter().collect();
+            assert_eq!(prefers_page(&headers), expected, "{accept}");
         }
     }
 

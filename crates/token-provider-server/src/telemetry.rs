@@ -30,7 +30,7 @@ use self::audit::{Audit, Event};
 use self::flood::Flood;
 
 pub use self::config::ConfigStatus;
-pub use self::exposition::{Format, NO_LABELS, Page, Seconds};
+pub use self::exposition::{CONTENT_TYPE, NO_LABELS, Page, page};
 pub use self::issuer::{MeteredIssuer, endpoint_of};
 pub use self::log::{LastLines, init, lines_lost, report_panics, set_level};
 pub use self::process::Process;

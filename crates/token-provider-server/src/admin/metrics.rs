@@ -14,7 +14,7 @@ use token_provider::{Scope, SlotStatus};
 use crate::access::ProfileStatus;
 use crate::http::App;
 use crate::reason::IssuerOutcome;
-use crate::telemetry::{self, MeteredIssuer, NO_LABELS, Page, Process, Seconds, Telemetry};
+use crate::telemetry::{self, MeteredIssuer, NO_LABELS, Page, Process, Telemetry};
 
 /// What the metrics are read from.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ fn tokens(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result {
     page.write(
         "token_provider_token_left_seconds",
         "Remaining lifetime of the held token; 0 when none can be handed out.",
-        slots.iter().map(|(labels, slot)| (&labels[..], ConstGauge::new(Seconds(slot.remaining)))),
+        slots.iter().map(|(labels, slot)| (&labels[..], ConstGauge::new(slot.remaining.as_secs_f64()))),
     )?;
     page.write(
         "token_provider_token_due",
@@ -153,7 +153,7 @@ fn tokens(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result {
         "Failed requests for this token in a row; 0 after a success.",
         slots.iter().map(|(labels, slot)| (&labels[..], ConstGauge::new(slot.failures))),
     )?;
-    let backoff = |slot: &SlotStatus| Seconds(slot.retry_in.unwrap_or_default());
+    let backoff = |slot: &SlotStatus| slot.retry_in.unwrap_or_default().as_secs_f64();
     page.write(
         "token_provider_token_backoff_seconds",
         "Pause before the next request to the issuer after a failure; 0 when there is none.",
@@ -201,7 +201,7 @@ fn of_process(page: &mut Page<'_>, process: Process, telemetry: &Telemetry) -> f
     if let Some(limit) = process.max_files {
         gauge("process_max_fds", "Limit of open file descriptors.", limit)?;
     }
-    let started = ConstGauge::new(Seconds(telemetry.started));
+    let started = ConstGauge::new(telemetry.started.as_secs_f64());
     let help = "Start of the process, since the Unix epoch.";
     page.write("process_start_time_seconds", help, [(NO_LABELS, started)])
 }

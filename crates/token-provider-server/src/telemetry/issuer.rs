@@ -25,7 +25,7 @@ const IN_FLIGHT: usize = 6;
 
 /// Upper bounds of the buckets, in seconds: within a region HERE answers in tens of milliseconds; an attempt ends after ten
 /// seconds.
-pub(super) const BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// An issuer whose requests are counted.
 pub struct MeteredIssuer {
