@@ -4,7 +4,6 @@
 //! The page has a strict Content-Security-Policy, and nobody else's page may ask: what this server does is no business of
 //! theirs.
 
-mod history;
 mod metrics;
 mod remedy;
 mod status;
@@ -15,9 +14,7 @@ use bytes::Bytes;
 use hyper::body::Body;
 use hyper::header::ACCEPT;
 use hyper::{HeaderMap, Request};
-use tokio_util::task::AbortOnDropHandle;
 
-use self::history::History;
 use self::metrics::Metrics;
 use crate::access::{self, ConnectionInfo, Cors};
 use crate::http::answer::{self, Answer, CSS, HTML, JAVASCRIPT, JSON, NO_STORE, answer};
@@ -34,20 +31,9 @@ const STYLE: &str = include_str!("admin/status.css");
 
 /// The service of the admin listener, which looks at an application.
 #[derive(Debug)]
-pub struct Admin {
-    app: Arc<App>,
-    history: Arc<History>,
-    _sampling: AbortOnDropHandle<()>,
-}
+pub struct Admin(pub Arc<App>);
 
 impl Admin {
-    /// Starts the service, and the task that samples the totals for its plots: until it is dropped. Needs a Tokio runtime.
-    pub fn start(app: Arc<App>) -> Self {
-        let history = Arc::new(History::default());
-        let sampling = tokio::spawn(Arc::clone(&history).sample(Arc::clone(&app)));
-        Self { app, history, _sampling: AbortOnDropHandle::new(sampling) }
-    }
-
     async fn handle(
         &self,
         info: &RequestInfo,
@@ -55,7 +41,8 @@ impl Admin {
         connection: &ConnectionInfo,
     ) -> Result<Answer, Problem> {
         info.admit_size()?;
-        let access = self.app.access();
+        let Self(app) = self;
+        let access = app.access();
         let rules = access.rules();
         let host = match rules.admit_host(headers, info.authority(), connection) {
             Err(_) if health::is_probe(info, headers) => return health::probe(access, info),
@@ -77,11 +64,11 @@ impl Admin {
             "/status.css" => file(CSS, STYLE),
             "/status" => {
                 admit_own_page()?;
-                Ok(answer::json(NO_STORE, &status::json(&self.app, &self.history, look().await)))
+                Ok(answer::json(NO_STORE, &status::json(app, look().await)))
             }
             "/metrics" => {
                 admit_own_page()?;
-                let metrics = Metrics { app: Arc::clone(&self.app), process: look().await };
+                let metrics = Metrics { app: Arc::clone(app), process: look().await };
                 Ok(answer(telemetry::CONTENT_TYPE, NO_STORE, telemetry::page(metrics)))
             }
             "/livez" => admit_own_page().map(|()| health::live()),
@@ -103,7 +90,7 @@ impl Service for Admin {
         // Nobody reads it, and while a token is waited for, HTTP/2 would keep what comes of it.
         drop(body);
         let answer = catch_panic(&info, self.handle(&info, &headers, connection)).await;
-        self.app.conclude(&info, connection, &Cors::None, answer.map(Served::from))
+        self.0.conclude(&info, connection, &Cors::None, answer.map(Served::from))
     }
 
     fn connection(&self) -> Option<OpenConnection> {
@@ -111,7 +98,7 @@ impl Service for Admin {
     }
 
     fn is_draining(&self) -> bool {
-        self.app.is_draining()
+        self.0.is_draining()
     }
 }
 

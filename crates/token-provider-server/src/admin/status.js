@@ -61,8 +61,6 @@ function span(seconds) {
 }
 
 const number = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const rate = (perSecond) =>
-  perSecond.toLocaleString("en", { maximumFractionDigits: perSecond < 10 ? 1 : 0 });
 const mebibytes = (bytes) => `${(bytes / 1048576).toLocaleString("en", { maximumFractionDigits: 1 })} MiB`;
 const time = (text) => new Date(text).toLocaleTimeString("en-GB");
 const sum = (counts) => Object.values(counts).reduce((total, count) => total + count, 0);
@@ -101,35 +99,6 @@ function recentRow(event) {
     make("td", { class: "mono cut", title: event.request_id }, event.request_id.slice(0, 12)),
   ];
   return make("tr", {}, ...cells);
-}
-
-function plot(title, tone, counts, step) {
-  const rates = counts.map((count) => count / step);
-  const most = Math.max(0, ...rates);
-  const now = rates.at(-1) ?? 0;
-  const width = 600;
-  const height = 100;
-  // The newest on the right; where the server is younger than ten minutes, the left is empty.
-  const x = (place) => width - ((rates.length - 1 - place) * width) / 119;
-  const y = (value) => height - (most > 0 ? (value / most) * height : 0);
-  const points = rates.map((value, place) => `${x(place).toFixed(1)},${y(value).toFixed(1)}`);
-  const label = `${title}: ${rate(now)} per second now, ${rate(most)} at most in the last ten minutes`;
-  const picture = draw("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": label });
-  picture.append(draw("line", { class: "base", x1: 0, x2: width, y1: height, y2: height }));
-  if (points.length > 1) {
-    const [first, last] = [x(0).toFixed(1), x(rates.length - 1).toFixed(1)];
-    picture.append(
-      draw("path", { class: "area", d: `M${first},${height}L${points.join("L")}L${last},${height}Z` }),
-      draw("path", { class: "line", d: `M${points.join("L")}` }),
-    );
-  }
-  return make(
-    "div",
-    { class: "panel plot" },
-    make("div", { class: "head" }, make("h3", {}, title), make("p", { class: "soft" }, make("strong", { class: most > 0 ? tone : "soft" }, rate(now)), " /s")),
-    fill(make("div", { class: most > 0 ? tone : "soft" }), {}, [picture]),
-    make("div", { class: "foot soft" }, make("span", {}, "10 min ago"), make("span", {}, most > 0 ? `at most ${rate(most)} /s` : "none"), make("span", {}, "now")),
-  );
 }
 
 /** The rings, by profile, scope and lifetime; they stay, and count down between two answers. */
@@ -266,12 +235,6 @@ function render(status) {
   show("trouble-list", wrong, (list) =>
     list.map(({ title, what, remedy }) => make("div", { class: "panel trouble" }, make("h3", {}, title), make("p", {}, ...withCode(what ?? "")), make("p", { class: "due" }, ...withCode(remedy)))),
   );
-  const { rates } = status;
-  show("plots", rates, ({ step_seconds: step, handed_out: out, refused, failed }) => [
-    plot("Handed out", "good", out, step),
-    plot("Refused", "due", refused, step),
-    plot("No token available", "bad", failed, step),
-  ]);
   showProfiles(status.profiles);
   $("none").hidden = status.recent.length > 0;
   show("recent", status.recent, (list) => list.map(recentRow));

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 use token_provider::{Clock as _, Scope, SlotStatus, SystemClock};
 
-use super::history::History;
 use super::remedy::remedy;
 use crate::access::ProfileStatus;
 use crate::http::App;
@@ -11,7 +10,7 @@ use crate::telemetry::audit::Audit;
 use crate::telemetry::{MeteredIssuer, Process, rfc_3339};
 
 /// Returns the status as a JSON object. What is not known, or not there, is left out.
-pub(super) fn json(app: &App, history: &History, process: Option<Process>) -> Value {
+pub(super) fn json(app: &App, process: Option<Process>) -> Value {
     let now = SystemClock.now().wall;
     let telemetry = app.telemetry();
     let profiles: Vec<ProfileStatus<'_>> = app.access().handout().status().collect();
@@ -26,7 +25,6 @@ pub(super) fn json(app: &App, history: &History, process: Option<Process>) -> Va
         "ready": is_ready && !app.access().is_draining(),
         "profiles": profiles.iter().map(profile).collect::<Vec<_>>(),
         "refusals": counts(telemetry.refusals().map(|(rule, count)| (rule.as_str(), count))),
-        "rates": history.rates(),
         "connections_open": telemetry.connections(),
         "certificate_expires_at": telemetry.certificate_expiry().map(rfc_3339),
         "configuration": {

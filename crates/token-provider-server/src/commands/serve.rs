@@ -100,7 +100,7 @@ impl Server {
         };
         let admin = async {
             if !admin.is_empty() {
-                let service = Arc::new(Admin::start(Arc::clone(&self.app)));
+                let service = Arc::new(Admin(Arc::clone(&self.app)));
                 listen::serve(Limits::of_admin(), service, admin, answered.cancelled()).await;
             }
         };

@@ -85,7 +85,7 @@ impl AsRef<[u8]> for Content {
 async fn body_is_dropped_before_the_answer_is_waited_for() {
     let provider = TokenProvider::builder(Hanging).build();
     let server = Setup::default().config(CONFIG).provider(provider).start().await;
-    let admin = Admin::start(Arc::clone(&server.app));
+    let admin = Admin(Arc::clone(&server.app));
     let content = Arc::new(());
     let body = Full::new(Bytes::from_owner(Content(Arc::clone(&content))));
     let request = Request::get("/readyz").header("Host", "localhost").body(body).expect("is well-formed");

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use here_sandbox::Fault;
 use rustix::process::Signal;
-use serde_json::json;
 use token_provider::{Issue, Issued, TestClock, TokenError, TokenErrorKind, TokenKey, TokenProvider};
 
 use super::{CONFIG, assert_sample, metrics, start};
@@ -155,41 +154,6 @@ async fn figures_follow_a_clock_that_is_set_where_they_should() {
         about(seconds(&get(server.address, "/getToken").await, "token-expires-in"), left, 0);
         about(seconds(&get(server.address, "/getToken?ttl=300").await, "retry-after"), 200, 21);
     }
-}
-
-/// Every kind has a count of its own, over both profiles.
-#[tokio::test]
-async fn rates_tell_apart_what_was_handed_out_refused_and_failed() {
-    let config = format!("[profiles.maps]\n{CONFIG}");
-    let provider = TokenProvider::builder(Moody).build();
-    let server = Setup::default().config(&config).provider(provider).start().await;
-    let admin = server.admin().await;
-    assert_eq!(get(admin, "/status").await.json()["rates"]["handed_out"], json!([]));
-    for (target, times, status) in [
-        ("/getToken?ttl=600", 3, 200),
-        ("/getToken?profile=maps", 4, 200),
-        ("/getToken?ttl=5", 2, 400),
-        ("/getToken?ttl=300", 1, 503),
-    ] {
-        for _ in 0..times {
-            assert_eq!(get(server.address, target).await.status, status, "{target}");
-        }
-    }
-    // The next look at the totals is due.
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(5)).await;
-    tokio::time::resume();
-    let rates = within("the step to be over", async {
-        loop {
-            let rates = get(admin, "/status").await.json()["rates"].take();
-            if rates["handed_out"] != json!([]) {
-                return rates;
-            }
-        }
-    })
-    .await;
-    let expected = json!({ "step_seconds": 5, "handed_out": [7], "refused": [2], "failed": [1] });
-    assert_eq!(rates, expected);
 }
 
 /// Due is what has a successor on its way, and is handed out meanwhile.

@@ -60,7 +60,7 @@ impl Server {
         let until = self.shutdown.clone().cancelled_owned();
         tokio::spawn(listen::serve(
             Limits::default(),
-            Arc::new(Admin::start(Arc::clone(&self.app))),
+            Arc::new(Admin(Arc::clone(&self.app))),
             vec![Listener::Tcp(listener, None)],
             until,
         ));
