@@ -5,7 +5,6 @@
 //! theirs.
 
 mod metrics;
-mod remedy;
 mod status;
 
 use std::sync::Arc;

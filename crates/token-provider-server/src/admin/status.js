@@ -183,7 +183,7 @@ function troubles(status) {
     for (const token of profile.tokens) {
       if (!token.last_error) continue;
       const left = token.state === "none" ? "no token held" : `the held token lives on for ${span(token.seconds_left)}`;
-      list.push({ title: `Profile ${profile.name}, ${span(token.lifetime)}: ${left}`, what: token.last_error.message, remedy: token.last_error.remedy });
+      list.push({ title: `Profile ${profile.name}, ${span(token.lifetime)}: ${left}`, what: token.last_error.message });
     }
   }
   const { file, problems, locked, waiting_for_restart: waiting } = status.configuration;
@@ -233,7 +233,7 @@ function render(status) {
   const wrong = troubles(status);
   $("troubles").hidden = wrong.length === 0;
   show("trouble-list", wrong, (list) =>
-    list.map(({ title, what, remedy }) => make("div", { class: "panel trouble" }, make("h3", {}, title), make("p", {}, ...withCode(what ?? "")), make("p", { class: "due" }, ...withCode(remedy)))),
+    list.map(({ title, what, remedy }) => make("div", { class: "panel trouble" }, make("h3", {}, title), make("p", {}, ...withCode(what ?? "")), remedy ? make("p", { class: "due" }, ...withCode(remedy)) : undefined)),
   );
   showProfiles(status.profiles);
   $("none").hidden = status.recent.length > 0;

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 use token_provider::{Clock as _, Scope, SlotStatus, SystemClock};
 
-use super::remedy::remedy;
 use crate::access::ProfileStatus;
 use crate::http::App;
 use crate::telemetry::audit::Audit;
@@ -82,10 +81,8 @@ fn token(slot: &SlotStatus) -> Value {
         "fingerprint": slot.token.as_ref().map(|token| token.fingerprint().to_string()),
         "failures": slot.failures,
         "retry_in_seconds": slot.retry_in.map(|span| span.as_secs()),
-        "last_error": slot.last_error.as_ref().map(|error| json!({
-            "message": error.to_string(),
-            "remedy": remedy(error.kind()),
-        })),
+        // What to do is part of it.
+        "last_error": slot.last_error.as_ref().map(|error| json!({ "message": error.to_string() })),
     })
 }
 
