@@ -1,4 +1,6 @@
 //! Hands out tokens for permits, and owns the providers so that nothing else can.
+//!
+//! Each profile has its own provider, rather than a place in the cache's key: so it has its own credential, issuer and backoff.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -34,7 +34,8 @@ pub(super) fn parameters<const N: usize>(
     Ok(values)
 }
 
-/// Reads a lifetime, which `name` is called in this request. It is `None` where none is given.
+/// Reads a lifetime, which `name` is called in this request. It is `None` where none is given. One that is shorter than all
+/// configured lifetimes is refused rather than rounded up: nobody gets a token that lives longer than requested.
 pub(super) fn lifetime(
     name: &str,
     value: Option<&Value>,

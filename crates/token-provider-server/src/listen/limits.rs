@@ -1,4 +1,5 @@
-//! Every number that bounds what connections may take, in one place, and how many this process has room for.
+//! Every number that bounds what connections may take, in one place, and how many this process has room for: by its limits of
+//! memory and open files, and not by a setting, which would be wrong after the next change of the container.
 
 use std::fmt;
 use std::fs;
@@ -24,7 +25,7 @@ pub(super) const RESET_FOR_ERRORS: usize = 100;
 /// What is read and discarded before a connection is closed: some heads of a mebibyte, but no flood.
 pub(super) const MAX_DISCARDED: u64 = 4 * 1024 * 1024;
 /// What the system keeps of a connection in each direction, and TLS of answers: a head, or some tokens. The system doubles it for
-/// what it needs itself.
+/// what it needs itself. By default Linux keeps up to 4 MiB of answers that nobody reads, which count towards a container's memory.
 pub(super) const BUFFER: usize = 16 * 1024;
 /// Connections that wait to be accepted. The system cuts it down to its own limit (`net.core.somaxconn`).
 pub(super) const ACCEPT_QUEUE: i32 = 4096;

@@ -361,7 +361,8 @@ fn wrong(key: &str, file: &Path, what: impl fmt::Display) -> Failure {
     Failure::new(Topic::Certificate, format!("tls.{key}: {}: {what}", file.display()))
 }
 
-/// Returns when a certificate's validity ends. `None` when that cannot be told.
+/// Returns when a certificate's validity ends. `None` when that cannot be told. Far in the future webpki finds every certificate
+/// expired, and says since when: that spares a parser for hostile bytes, or a second library for one field.
 fn not_after(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
     match judge(certificate, UnixTime::since_unix_epoch(Duration::MAX))? {
         CertificateError::CertExpired { not_after, .. } => Some(system_time(not_after)),
