@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Moment {
     /// Time since the Unix epoch, as the machine believes it to be.
     pub wall: Duration,
-    /// Time since some fixed start; never set back, and running on while the machine is suspended.
+    /// Time since some fixed start, such as the machine's; never set back, and running on while the machine is suspended.
     pub boot: Duration,
 }
 
@@ -31,6 +31,10 @@ impl Moment {
     }
 
     /// Returns the wall-clock reading as a [`SystemTime`].
+    ///
+    /// # Panics
+    ///
+    /// Where that is too late for one, by some billions of years.
     pub fn system_time(self) -> SystemTime {
         UNIX_EPOCH + self.wall
     }
@@ -40,11 +44,12 @@ impl Moment {
 ///
 /// A seam for tests: programs use [`SystemClock`].
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// Returns the present moment.
+    /// Returns the present moment. Its boot clock is never before that of an earlier call.
     fn now(&self) -> Moment;
 }
 
-/// The machine's own clocks.
+/// The machine's own clocks: on Linux `CLOCK_REALTIME` and `CLOCK_BOOTTIME` (`clock_gettime(2)`). Elsewhere the second is an
+/// [`Instant`](std::time::Instant), which may stand still while the machine is suspended.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

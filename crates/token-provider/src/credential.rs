@@ -24,7 +24,7 @@ pub use self::loopback::{is_loopback_address, is_loopback_host, is_loopback_url}
 pub use self::source::CredentialSource;
 pub use self::text::{is_invisible, trim_value};
 
-/// HERE's token endpoint for every region but China.
+/// HERE's token endpoint for every region but China, as HERE's SDKs have it.
 pub const DEFAULT_TOKEN_ENDPOINT_URL: &str = "https://account.api.here.com/oauth2/token";
 
 /// What errors call the place of a credential that is in no file or variable.
@@ -77,7 +77,9 @@ impl Credential {
         Self { scope, ..self }
     }
 
-    /// Reads a credential from the text of a `credentials.properties` file; `name` is what errors call it.
+    /// Reads a credential from the text of a `credentials.properties` file, as the HERE portal offers it: `here.access.key.id`,
+    /// `here.access.key.secret`, and where they are there `here.token.endpoint.url` and `here.token.scope`. The form is that of
+    /// `java.util.Properties`, by which HERE's Java SDK goes. `name` is what errors call the file.
     ///
     /// # Errors
     ///
@@ -86,7 +88,8 @@ impl Credential {
         Self::from_entries(&Entries::parse_properties(text).map_err(|problem| invalid(name, &problem))?, name)
     }
 
-    /// Reads a credential from a section of a `credentials.ini` file; `name` is what errors call it.
+    /// Reads a credential from a section of a `credentials.ini` file, with the same keys and as HERE's Java SDK does; `name` is what
+    /// errors call the file.
     ///
     /// # Errors
     ///

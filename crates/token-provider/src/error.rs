@@ -53,12 +53,12 @@ pub enum TokenErrorKind {
     Rejected {
         /// The HTTP status.
         status: u16,
-        /// HERE's own number for the reason, such as 401300.
+        /// HERE's own number for the reason (`errorCode`), such as 401300 for a wrong signature.
         code: Option<u32>,
     },
     /// The issuer refused the timestamp (401204) even after the clock offset was corrected: set the clock.
     ClockSkew,
-    /// The issuer said 429: ask less often; see [`TokenError::retry_after`].
+    /// The issuer said 429 (RFC 6585 §4): ask less often; see [`TokenError::retry_after`].
     Throttled,
     /// The issuer, or a gateway before it, is failing (408, 5xx): wait.
     #[non_exhaustive]
@@ -132,7 +132,8 @@ impl TokenError {
         Self { source: Some(Arc::new(source)), ..self }
     }
 
-    /// Notes how long the issuer wants to be left alone.
+    /// Notes how long the issuer wants to be left alone, from its answer on (`Retry-After`, RFC 9110 §10.2.3). The provider waits
+    /// five minutes at most.
     #[must_use]
     pub fn with_retry_after(self, retry_after: Option<Duration>) -> Self {
         Self { retry_after, ..self }
@@ -143,7 +144,8 @@ impl TokenError {
         self.kind
     }
 
-    /// Returns whether the same request can succeed later with nothing changed.
+    /// Returns whether the same request can succeed later with nothing changed. After such a failure the provider pauses for 0.2 s at
+    /// first and 30 s at last, after any other for a minute.
     ///
     /// A refused credential is not transient: it is tried again all the same, but slowly, because only a person can
     /// fix it.
@@ -162,7 +164,7 @@ impl TokenError {
         }
     }
 
-    /// Returns the texts of all causes below this error, outermost first, for a log line.
+    /// Returns the texts of all causes below this error, outermost first, for a log line; 300 characters of each.
     pub fn causes(&self) -> Option<String> {
         let mut texts: Vec<String> =
             error_chain(self).skip(1).map(|cause| excerpt(&cause.to_string())).collect();
@@ -170,7 +172,7 @@ impl TokenError {
         (!texts.is_empty()).then(|| texts.join(": "))
     }
 
-    /// Returns how long to wait before asking again, where that is known: the issuer's `Retry-After`, or what is left
+    /// Returns how long to wait before asking again, from when the error was returned, where that is known: the issuer's `Retry-After`, or what is left
     /// of the provider's own pause.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after

@@ -29,7 +29,8 @@ pub use self::tls::connection_problem;
 
 /// A source of tokens.
 ///
-/// One call is one attempt: retries, waiting and keeping are the cache's. An implementation bounds its own time.
+/// One call is one attempt: retries, waiting and keeping are the cache's. An implementation bounds its own time; a provider gives
+/// up an attempt after 60 s. It may panic: that is a failure ([`TokenErrorKind::IssuerPanicked`](crate::TokenErrorKind::IssuerPanicked)).
 ///
 /// ```
 /// use token_provider::{Issue, Issued, TokenError, TokenErrorKind, TokenKey};

@@ -79,7 +79,7 @@ impl TokenProvider {
     /// # Errors
     ///
     /// What the issuer's failure was, or [`TokenErrorKind::WaitedTooLong`] when it took longer than the provider's
-    /// `max_wait`; the request then goes on, and the next caller may find its token.
+    /// `max_wait` (10 s); the request then goes on, and the next caller may find its token.
     pub async fn token(&self) -> Result<AccessToken, TokenError> {
         self.token_for(&self.0.default_key).await
     }
@@ -88,13 +88,14 @@ impl TokenProvider {
     ///
     /// # Errors
     ///
-    /// As for [`TokenProvider::token`], and [`TokenErrorKind::TooManyTokens`].
+    /// As for [`TokenProvider::token`], and [`TokenErrorKind::TooManyTokens`] for a kind that is not held while 512 others are.
     pub async fn token_for(&self, key: &TokenKey) -> Result<AccessToken, TokenError> {
         self.token_of(key, None).await
     }
 
     /// Returns the same on behalf of an owner, such as one caller of a server: of the tokens that may be held at once, an
-    /// owner can have a quarter made for it, and all owners together leave a few for [`TokenProvider::token_for`].
+    /// owner can have a quarter made for it, and all owners together leave one in 64 (one at least) for
+    /// [`TokenProvider::token_for`].
     ///
     /// # Errors
     ///
@@ -147,14 +148,15 @@ impl TokenProvider {
         self.0.cache.is_ready(key)
     }
 
-    /// Starts fetching the token of the default kind, so that the first caller need not wait.
+    /// Starts fetching the token of the default kind, so that the first caller need not wait. See [`TokenProvider::warm_for`].
     pub fn warm(&self) {
         self.warm_for(&self.0.default_key);
     }
 
-    /// Starts fetching a token of this kind, so that the first caller need not wait.
+    /// Starts fetching a token of this kind, so that the first caller need not wait. Outside a Tokio runtime, or where no
+    /// more tokens may be held, that is left to the first caller.
     pub fn warm_for(&self, key: &TokenKey) {
-        // Fails only where no more tokens may be held; the first caller is told.
+        // Fails only where no more tokens may be held.
         let _ = self.0.cache.want(key);
     }
 
@@ -189,7 +191,7 @@ impl TokenProvider {
         self.0.cache.credential_changed();
     }
 
-    /// Returns the status of every token held or wanted.
+    /// Returns the status of every token held or wanted, sorted by their keys. Asks for none.
     pub fn status(&self) -> Vec<SlotStatus> {
         self.0.cache.status()
     }

@@ -15,13 +15,13 @@ use zeroize::Zeroizing;
 use crate::clock::Moment;
 use crate::error::{TokenError, TokenErrorKind};
 
-/// The lifetime of a token where none is asked for, as in HERE's SDKs.
+/// The lifetime of a token where none is asked for: an hour, as in HERE's SDKs.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// The longest lifetime that HERE grants; it silently grants less where more is requested.
+/// The longest lifetime that HERE grants: a day. It silently grants less where more is requested.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(86_400);
 
-/// A token is never handed out when it expires within this time: it has to survive the way to the service that it is
+/// A token is never handed out when it expires within this time, ten seconds: it has to survive the way to the service that it is
 /// for, and that service's clock.
 pub const EXPIRY_MARGIN: Duration = Duration::from_secs(10);
 
@@ -73,7 +73,8 @@ pub struct TokenKey {
 }
 
 impl TokenKey {
-    /// Asks for a token of this lifetime, in whole seconds from 1 to 86,400, with the credential's own scope.
+    /// Asks for a token of this lifetime, from 1 to 86,400 seconds, with the credential's own scope. Fractions of a second are
+    /// dropped.
     ///
     /// # Errors
     ///
@@ -89,7 +90,7 @@ impl TokenKey {
         Ok(Self { scope: None, lifetime })
     }
 
-    /// Asks for another scope than the credential's own.
+    /// Asks for another scope than the credential's own; `None` asks for that one.
     #[must_use]
     pub fn with_scope(self, scope: Option<Scope>) -> Self {
         Self { scope, ..self }
@@ -218,7 +219,7 @@ impl AccessToken {
         self.0.expires_at
     }
 
-    /// Returns how long it is good for, from `now`.
+    /// Returns how long it is good for, from `now`; zero once it has expired on either clock.
     pub fn remaining(&self, now: Moment) -> Duration {
         self.0.expires_at.remaining(now)
     }

@@ -106,7 +106,7 @@ pub struct SlotStatus {
     pub key: TokenKey,
     /// The token held, if it is usable.
     pub token: Option<AccessToken>,
-    /// How long it has left to live.
+    /// How long it has left to live; zero where none is held.
     pub remaining: Duration,
     /// Whether its successor is due.
     pub is_due: bool,

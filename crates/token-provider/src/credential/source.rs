@@ -136,7 +136,7 @@ impl CredentialSource {
         }
     }
 
-    /// Reads the credential as it is now.
+    /// Reads the credential as it is now. Blocks while it reads a file, which may have 64 KiB.
     ///
     /// # Errors
     ///
@@ -190,7 +190,7 @@ impl Variables {
 }
 
 impl Credential {
-    /// Reads a credential from a file: in the `.ini` form (section `[default]`) when its name ends so, else in the
+    /// Reads a credential from a file of 64 KiB at most: in the `.ini` form (section `[default]`) when its name ends so, else in the
     /// `.properties` form.
     ///
     /// # Errors

@@ -38,15 +38,16 @@ pub struct HereIssuerConfig {
 }
 
 impl HereIssuerConfig {
-    /// Takes a credential; everything else is as most would have it.
+    /// Takes a credential; everything else is as most would have it: 3 s to connect, 10 s for a request.
     pub fn new(credential: Credential) -> Self {
         Self { credential, network: Network::new(Duration::from_secs(10)), clock: Arc::new(SystemClock) }
     }
 }
 
-/// Gets tokens from HERE with OAuth 1.0a-signed requests.
+/// Gets tokens from HERE with signed requests (OAuth 1.0a, RFC 5849, with HMAC-SHA256; the body is JSON, as in HERE's SDKs).
 ///
-/// Connections are kept open between requests; `HTTPS_PROXY` and `NO_PROXY` are honoured, except for an endpoint on a
+/// Where HERE refuses the timestamp (401204), it learns HERE's time from `Date`, or from `/timestamp` beside the token endpoint, and
+/// makes one more request. Redirects are not followed. Connections are kept open between requests; `HTTPS_PROXY` and `NO_PROXY` are honoured, except for an endpoint on a
 /// loopback address.
 #[derive(Debug)]
 pub struct HereIssuer {
@@ -101,7 +102,7 @@ impl HereIssuer {
         self.in_use.load().clock_offset()
     }
 
-    /// Tries a new credential with a real request, and uses it from then on if HERE accepts it.
+    /// Tries a new credential with a real request for a token of this kind, and uses it from then on if HERE accepts it.
     ///
     /// # Errors
     ///

@@ -27,7 +27,7 @@ const MIN_BEARER: usize = 8;
 pub struct RemoteIssuerConfig {
     /// The other server's `…/getToken`.
     pub url: Url,
-    /// What to authenticate with: an API key, or a token of the company's identity provider.
+    /// What to authenticate with (RFC 6750 §2.1): an API key, or a token of the company's identity provider. Eight characters or more.
     pub bearer: Option<SecretString>,
     /// The other server's Unix socket, in place of its host and port.
     pub unix_socket: Option<PathBuf>,
@@ -39,7 +39,8 @@ pub struct RemoteIssuerConfig {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Gets tokens from another token provider (`GET /getToken`).
+/// Gets tokens from another token provider: `GET /getToken`, answered as JSON (RFC 6749 §5.1 and §5.2). A token may have been held there
+/// for a while; see [`Issued::marked_as_cached`].
 #[derive(Debug)]
 pub struct RemoteIssuer {
     http: Http,
@@ -111,7 +112,7 @@ impl RemoteIssuer {
         aws_lc_rs::constant_time::verify_slices_are_equal(used.as_bytes(), header.as_bytes()).is_ok()
     }
 
-    /// Tries a new API key with a real request, and uses it from then on if the other server knows it.
+    /// Tries a new API key with a real request for a token of this kind, and uses it from then on if the other server knows it.
     ///
     /// # Errors
     ///
