@@ -35,7 +35,7 @@ pub use self::issuer::{MeteredIssuer, endpoint_of};
 pub use self::log::{LastLines, init, lines_lost, report_panics, set_level};
 pub use self::process::Process;
 pub use self::time::rfc_3339;
-pub use self::trace::{TraceParent, Waiting};
+pub use self::trace::trace_id;
 
 /// Returns when the certificate of the listeners expires.
 pub type Expiry = Box<dyn Fn() -> Option<SystemTime> + Send + Sync>;

@@ -22,7 +22,7 @@ use crate::error::TokenError;
 use crate::token::{Scope, TokenKey};
 
 pub use self::here::{HereIssuer, HereIssuerConfig};
-pub use self::http::{Network, with_traceparent};
+pub use self::http::Network;
 pub use self::proxy::Proxies;
 pub use self::remote::{RemoteIssuer, RemoteIssuerConfig};
 pub use self::tls::connection_problem;

@@ -88,7 +88,7 @@ pub use crate::credential::{
 pub use crate::error::{LoadError, LoadErrorKind, TokenError, TokenErrorKind, error_chain};
 pub use crate::issuer::{
     AnyIssuer, HereIssuer, HereIssuerConfig, Issue, Issued, Network, Proxies, RemoteIssuer,
-    RemoteIssuerConfig, connection_problem, with_traceparent,
+    RemoteIssuerConfig, connection_problem,
 };
 pub use crate::provider::{TokenProvider, TokenProviderBuilder};
 #[cfg(any(test, feature = "test-util"))]

@@ -11,7 +11,7 @@ use token_provider::{AccessToken, Moment, Scope, SlotStatus, TokenError, TokenKe
 
 use super::caller::Caller;
 use crate::problem::Problem;
-use crate::telemetry::{MeteredIssuer, TraceParent};
+use crate::telemetry::MeteredIssuer;
 
 /// One credential, and the scopes it may be used for.
 #[derive(Debug)]
@@ -134,8 +134,8 @@ impl Handout {
     }
 
     /// Returns the token that was permitted, waiting for it where none is held, and the moment that its time left is counted
-    /// from. `trace` is the caller's, for the request that may have to be made. A caller has a share of the tokens that may
-    /// be held; the one that most callers get counts for none, and always has room.
+    /// from. A caller has a share of the tokens that may be held; the one that most callers get counts for none, and always
+    /// has room.
     ///
     /// # Errors
     ///
@@ -144,15 +144,13 @@ impl Handout {
         &self,
         permit: &Permit<'_>,
         caller: &Caller<'_>,
-        trace: Option<TraceParent>,
     ) -> Result<(AccessToken, Moment), TokenError> {
-        let Profile { provider, counts, issuer, .. } = permit.profile;
+        let Profile { provider, counts, .. } = permit.profile;
         let now = provider.now();
         if let Some(token) = provider.held_at(&permit.key, now) {
             counts.held.fetch_add(1, Ordering::Relaxed);
             return Ok((token, now));
         }
-        let _wait = issuer.as_ref().and_then(|issuer| issuer.waiting.begin(&permit.key, trace));
         let result = if permit.key == **self.usual.load() {
             provider.token_for(&permit.key).await
         } else {

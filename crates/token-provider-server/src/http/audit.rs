@@ -68,7 +68,7 @@ fn event(
         left,
         fingerprint,
         request_id: info.id().into(),
-        trace_id: info.trace.map(|trace| trace.trace_id().into()),
+        trace_id: info.trace_id.clone(),
         took: info.started.elapsed(),
     }
 }

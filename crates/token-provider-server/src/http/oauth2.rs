@@ -17,7 +17,6 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, NO_CACHE};
 use super::parameters::{Value, parameters};
-use super::request::RequestInfo;
 use super::token::{self, Served};
 use crate::access::api_key::ClientSecret;
 use crate::access::{Access, Caller, ConnectionInfo, Rules, Shares, X_API_KEY};
@@ -53,7 +52,6 @@ pub(super) async fn post(
     access: &Access,
     bodies: &Arc<Shares>,
     rules: &Rules,
-    info: &RequestInfo,
     headers: HeaderMap,
     body: impl Body<Data = Bytes>,
     connection: &ConnectionInfo,
@@ -83,7 +81,7 @@ pub(super) async fn post(
     };
     form.admit_grant_type().map_err(|problem| problem.with_subject(caller.subject()))?;
     let (lifetime, names) = (("expires_in", form.expires_in), [form.profile, form.scope]);
-    let handed_out = token::hand_out(access, rules, &caller, lifetime, names, info.trace).await?;
+    let handed_out = token::hand_out(access, rules, &caller, lifetime, names).await?;
     let mut served = handed_out.into_answer(true);
     // RFC 6749 §5.1 wants both, for caches of the last century.
     served.answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));

@@ -132,7 +132,7 @@ impl App {
                     token::get(&self.access, &rules, info, &headers, connection).await
                 }
                 Route::OAuth2 => {
-                    oauth2::post(&self.access, &self.bodies, &rules, info, headers, body, connection).await
+                    oauth2::post(&self.access, &self.bodies, &rules, headers, body, connection).await
                 }
                 Route::Metadata => Ok(oauth2::metadata(&rules, &own_origin()).into()),
                 Route::Live => Ok(health::live().into()),

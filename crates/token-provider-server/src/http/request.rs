@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::access;
 use crate::problem::Problem;
-use crate::telemetry::TraceParent;
 use crate::telemetry::audit::foreign;
+use crate::telemetry::trace_id;
 
 /// Longer than any sensible path and query. (A head longer than the connection's buffer does not get here.)
 const MAX_URI: usize = 8 * 1024;
@@ -39,7 +39,7 @@ pub(crate) struct RequestInfo {
     /// The one that a proxy in front gave it, where that is well-formed, else one made here.
     pub(super) id: HeaderValue,
     pub(super) started: Instant,
-    pub(super) trace: Option<TraceParent>,
+    pub(super) trace_id: Option<Box<str>>,
     /// The page that it comes from, as its browser says.
     pub(super) origin: Option<Box<str>>,
 }
@@ -54,7 +54,7 @@ impl RequestInfo {
             route,
             id: request_id(&headers),
             started: Instant::now(),
-            trace: headers.get(TRACEPARENT).and_then(|value| TraceParent::parse(value.as_bytes())),
+            trace_id: headers.get(TRACEPARENT).and_then(|value| trace_id(value.as_bytes())),
             origin: headers.get(ORIGIN).map(|value| foreign(value.as_bytes())),
         };
         (info, headers, body)

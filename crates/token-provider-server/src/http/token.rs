@@ -14,7 +14,6 @@ use super::parameters::{Value, lifetime, parameters};
 use super::request::RequestInfo;
 use crate::access::{Access, Caller, ConnectionInfo, Rules, TokenRequest};
 use crate::problem::{Problem, Subject};
-use crate::telemetry::TraceParent;
 
 /// Fetch standard, "Cross-Origin-Resource-Policy": an answer that was asked for without CORS does not even get into the
 /// process of a foreign page. For browsers that do not say where a request comes from.
@@ -86,7 +85,7 @@ pub(super) async fn get(
     let query = info.head.uri.query().unwrap_or_default();
     let [ttl, profile, scope] = parameters(query.as_bytes(), ["ttl", "profile", "scope"])
         .map_err(|problem| problem.with_subject(caller.subject()))?;
-    let handed_out = hand_out(access, rules, &caller, ("ttl", ttl), [profile, scope], info.trace).await?;
+    let handed_out = hand_out(access, rules, &caller, ("ttl", ttl), [profile, scope]).await?;
     Ok(handed_out.into_answer(prefers_json(headers)))
 }
 
@@ -97,7 +96,6 @@ pub(super) async fn hand_out(
     caller: &Caller<'_>,
     (name, ttl): (&str, Option<Value>),
     [profile, scope]: [Option<Value>; 2],
-    trace: Option<TraceParent>,
 ) -> Result<HandedOut, Problem> {
     let text = |value| Option::as_deref(value).map(String::as_str);
     let named = TokenRequest { profile: text(&profile), scope: text(&scope), lifetime: None };
@@ -110,7 +108,7 @@ pub(super) async fn hand_out(
         lifetime: Some(permit.key().lifetime()),
         ..caller.subject()
     };
-    match access.handout().token(&permit, caller, trace).await {
+    match access.handout().token(&permit, caller).await {
         Ok((token, now)) => {
             // The one that it has: where none was asked for, the credential's own.
             subject.scope = token.scope().cloned();

@@ -6,17 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::histogram::Histogram;
-use token_provider::{
-    AnyIssuer, HereIssuer, Issue, Issued, TokenError, TokenErrorKind, TokenKey, with_traceparent,
-};
+use token_provider::{AnyIssuer, HereIssuer, Issue, Issued, TokenError, TokenErrorKind, TokenKey};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tracing::Instrument as _;
 use url::Url;
 
 use crate::reason::IssuerOutcome;
-
-use super::{TraceParent, Waiting};
 
 /// So many requests are in flight at once, of all profiles together, beside one for each profile's usual token. Each takes one
 /// or two file descriptors (IPv6 and IPv4 side by side); of the 64 that connections of callers leave, 17 are for them. HERE
@@ -37,8 +32,6 @@ pub struct MeteredIssuer {
     ended: [AtomicU64; IssuerOutcome::ALL.len()],
     /// How long requests have taken.
     pub durations: Histogram,
-    /// The traces of callers that wait.
-    pub waiting: Waiting,
     /// Permits for all tokens but the usual one.
     permits: Semaphore,
     usual: ArcSwap<TokenKey>,
@@ -58,7 +51,6 @@ impl MeteredIssuer {
             endpoint,
             ended: Default::default(),
             durations: Histogram::new(BUCKETS),
-            waiting: Waiting::default(),
             permits: Semaphore::new(IN_FLIGHT),
             usual: ArcSwap::default(),
         }
@@ -102,16 +94,8 @@ impl Issue for MeteredIssuer {
     async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
         // The refresher gives up after a minute, wait and request together. Never closed.
         let _permit = if *key == **self.usual.load() { None } else { self.permits.acquire().await.ok() };
-        let trace = self.waiting.of(key);
-        // Beside the trace's id stands the issuer's own id of the request.
-        let lines =
-            tracing::info_span!("issuer_request", trace.id = trace.as_ref().map(TraceParent::trace_id));
         let mut request = Request { of: self, since: Instant::now(), outcome: IssuerOutcome::TimedOut };
-        let issue = self.issuer.issue(key).instrument(lines);
-        let result = match &trace {
-            Some(trace) => with_traceparent(trace.as_str(), issue).await,
-            None => issue.await,
-        };
+        let result = self.issuer.issue(key).await;
         request.outcome = result.as_ref().map_or_else(outcome, |_| IssuerOutcome::Issued);
         result
     }

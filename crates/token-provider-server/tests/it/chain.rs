@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::support::port::Port;
 use crate::support::program::{Account, Folder};
 use crate::support::server::{Server, Setup};
-use crate::support::wire::{Reply, get, request};
+use crate::support::wire::{Reply, get};
 use crate::support::within;
 
 const ANYWHERE: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--config", "config.toml"];
@@ -97,28 +97,6 @@ async fn tokens_come_from_a_server_at_a_unix_socket() {
     let reply = get(far_server.address().await, "/getToken?ttl=600").await;
     assert_eq!(reply.status, 200, "{reply:?}");
     assert!(account.sandbox.verify_token(reply.text()).is_ok());
-}
-
-#[tokio::test]
-async fn trace_of_a_caller_that_waits_goes_on_to_the_first_server() {
-    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-    let (account, near) = (Account::open().await, Folder::new());
-    near.write("credentials.properties", &account.credentials());
-    let mut near_server = near.start(&["serve", "--listen", "127.0.0.1:0"]);
-    let near_address = near_server.address().await;
-
-    let far = Folder::new();
-    far.write("config.toml", &format!("[profiles.default]\nremote = \"http://{near_address}/getToken\"\n"));
-    let mut far_server = far.start(&ANYWHERE);
-    let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
-    let path = "/getToken?ttl=600";
-    let reply =
-        request(far_server.address().await, "GET", path, &[("traceparent", traceparent.as_str())]).await;
-    assert_eq!(reply.status, 200, "{reply:?}");
-    // The one of the start belongs to nobody.
-    while !near_server.last_line().contains(&format!("\"trace_id\":\"{TRACE}\"")) {
-        near_server.logged("token handed out").await;
-    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use tokio::runtime;
 use url::Url;
 use zeroize::Zeroizing;
@@ -20,21 +20,6 @@ const MAX_BODY: usize = 64 * 1024;
 
 /// Connections kept open between requests.
 const MAX_IDLE: usize = 4;
-
-tokio::task_local! {
-    /// The trace that requests belong to.
-    static TRACEPARENT: HeaderValue;
-}
-
-/// Makes the requests to issuers that `future` sends part of a trace
-/// ([W3C Trace Context](https://www.w3.org/TR/trace-context/)): they carry the header `traceparent` with this value, unless it
-/// cannot stand in a header.
-pub async fn with_traceparent<F: Future>(traceparent: &str, future: F) -> F::Output {
-    match HeaderValue::from_str(traceparent) {
-        Ok(value) => TRACEPARENT.scope(value, future).await,
-        Err(_) => future.await,
-    }
-}
 
 /// The network between an issuer and its server.
 #[derive(Clone, Debug)]
@@ -145,11 +130,6 @@ impl Http {
 
     /// Sends a request and reads the answer to its end.
     pub(super) async fn receive(&self, request: reqwest::RequestBuilder) -> Result<Exchange, TokenError> {
-        // No part of a signature.
-        let request = match TRACEPARENT.try_get() {
-            Ok(traceparent) => request.header("traceparent", traceparent),
-            Err(_outside) => request,
-        };
         let mut response = request.send().await.map_err(|error| self.network_error(error))?;
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());

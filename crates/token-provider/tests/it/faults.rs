@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use token_provider::{Issue as _, Issued, TokenError, TokenErrorKind, with_traceparent};
+use token_provider::{Issue as _, Issued, TokenError, TokenErrorKind};
 
 use crate::leaks;
 use crate::wire::{BODY, Endpoint, Reply, Request, TOKEN, answer, hour, token};
@@ -54,22 +54,6 @@ async fn request_has_the_form_that_here_documents() {
     assert!(request.header("user-agent").starts_with("token-provider/"));
     assert!(!request.header("x-correlation-id").is_empty());
     assert!(request.header("authorization").starts_with("OAuth oauth_consumer_key=\"key-id\", "));
-}
-
-#[tokio::test]
-async fn trace_goes_along_with_the_request_and_is_not_signed() {
-    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let endpoint = Endpoint::start(|_, _| Reply::Keep(token(3599))).await;
-    let issuer = endpoint.issuer();
-    with_traceparent(TRACE, issuer.issue(&hour())).await.expect("a token came");
-    issuer.issue(&hour()).await.expect("a token came");
-    with_traceparent("no\nheader", issuer.issue(&hour())).await.expect("a token came");
-    // Which checks the signatures, too.
-    let requests = endpoint.signed_requests();
-    assert_eq!(requests[0].header("traceparent"), TRACE);
-    for request in &requests[1..] {
-        assert!(!request.head.contains("traceparent"), "{}", request.head);
-    }
 }
 
 #[tokio::test]
