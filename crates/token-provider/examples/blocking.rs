@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 
 /// Hands out tokens to code that blocks.
 struct Tokens {
-    /// With a thread of its own, so that a token is refreshed while nobody blocks on it.
+    /// With its own thread, so that a token is refreshed while nobody blocks on it.
     runtime: Runtime,
     provider: TokenProvider,
 }

@@ -47,7 +47,7 @@
 //! With Tokio's paused time, think of three things. Without a [`TestClock`] the provider goes by the system's clock, which goes on:
 //! give it one, made in the same runtime. Paused time jumps to the next timer whenever every task waits, also one that waits
 //! for a socket: a request over the network then runs into its time limit at once, so use an issuer without one. And a refresh
-//! happens in a task of its own: after `advance`, let that run, by `sleep` rather than `advance`, before looking at its result.
+//! happens in its own task: after `advance`, let that run, by `sleep` rather than `advance`, before looking at its result.
 //!
 //! # Features
 //!

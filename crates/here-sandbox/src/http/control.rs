@@ -100,7 +100,7 @@ fn check(peer: SocketAddr, headers: &HeaderMap) -> Result<(), &'static str> {
     }
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let is_local = match (origins.next(), origins.next()) {
-        // A browser that names no origin still says whether another site is behind the request. With an origin that
+        // A browser that names no origin still tells if another site is behind the request. With an origin that
         // is not the question: to a page at `localhost`, `127.0.0.1` is another site.
         (None, _) => headers.get("sec-fetch-site").is_none_or(|site| site != "cross-site"),
         (Some(origin), None) => is_loopback(origin.to_str().ok().and_then(BaseUrl::from_origin)),

@@ -252,7 +252,7 @@ fn query_left_in_the_base_url_is_accepted_as_the_javascript_sdk_writes_it() {
     other.sign_over(&format!("POST&{url}&{SDK_PARAMETERS}%26y%3D2"));
     assert!(other.verify().is_err());
 
-    // Without a query of its own the SDK's base string is the RFC's.
+    // Without a query the SDK's base string is the RFC's.
     let mut plain = a_case("/oauth2/token?sentWith=OLP-TS-SDK-1.11.0");
     let url = "http%3A%2F%2F127.0.0.1%3A8080%2Foauth2%2Ftoken";
     plain.sign_over(&format!("POST&{url}&{SDK_PARAMETERS}%26sentWith%3DOLP-TS-SDK-1.11.0"));

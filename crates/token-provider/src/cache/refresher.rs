@@ -146,7 +146,7 @@ impl Refresher {
             token.scope = self.slot.key.scope().map(Scope::as_str),
             "token received"
         );
-        // In this order, so that whoever gets the new token has asked for it.
+        // In this order, so that a caller who gets the new token has asked for it.
         self.slot.is_asked.store(false, Ordering::Relaxed);
         self.slot.set(SlotState { held: Some(Held { token, remaining_when_due }), phase, failures: 0 });
         Ok(())

@@ -232,7 +232,7 @@ fn split(line: &str) -> (&str, &str) {
     (key, value.trim_start_matches(is_invisible))
 }
 
-/// As Java does: the backslash before any character that has no meaning of its own is dropped.
+/// As Java does: the backslash before any character without a special meaning is dropped.
 fn unescape(text: &str) -> Zeroizing<String> {
     let mut out = Zeroizing::new(String::with_capacity(text.len()));
     let mut rest = text;

@@ -33,7 +33,7 @@ pub struct HereIssuerConfig {
     pub credential: Credential,
     /// The way there.
     pub network: Network,
-    /// What tells the time, also to the provider in front unless that has a clock of its own.
+    /// What tells the time, also to the provider in front unless that has its own clock.
     pub clock: Arc<dyn Clock>,
 }
 

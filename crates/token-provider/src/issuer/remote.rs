@@ -35,7 +35,7 @@ pub struct RemoteIssuerConfig {
     pub profile: Option<String>,
     /// The way there.
     pub network: Network,
-    /// What tells the time, also to the provider in front unless that has a clock of its own.
+    /// What tells the time, also to the provider in front unless that has its own clock.
     pub clock: Arc<dyn Clock>,
 }
 

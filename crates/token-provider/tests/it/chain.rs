@@ -85,7 +85,7 @@ async fn live(lifetime: u64, seed: u64, replicas: usize, depth: usize) -> Life {
     }
 
     let (key, mut rng) = (key(lifetime), Rng::with_seed(seed));
-    // The first has callers of its own, in every other life.
+    // The first has its own callers, in every other life.
     let is_shared = seed.is_multiple_of(2);
     let mut life = Life { least: 1.0, asked_per_token: 0.0, waited: false, went_back: false };
     let mut newest = Duration::ZERO;

@@ -91,7 +91,7 @@ async fn extra_ca_that_is_none_is_refused() {
 /// Set for the process that [`environment_decides_on_the_proxy`] starts.
 const ENDPOINT_VARIABLE: &str = "TOKEN_PROVIDER_TEST_ENDPOINT";
 
-/// The other half of the next test: asks once, in an environment of its own.
+/// The other half of the next test: asks once, in its own environment.
 #[tokio::test]
 async fn asks_as_its_environment_says() {
     #[expect(clippy::disallowed_methods, reason = "how the other half of the test tells this one what to do")]

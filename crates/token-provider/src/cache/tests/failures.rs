@@ -83,7 +83,7 @@ async fn nobody_asking_the_request_is_given_up_and_the_slot_let_go() {
     let bench = Bench::new(|_| failure(DOWN));
     bench.ask(&hour()).await.expect_err("no token came");
     pass(seconds(170.0)).await;
-    // One for the caller and ten out of patience.
+    // One for the caller, and ten retries that nobody asked for.
     assert_eq!((bench.issuer.count(), bench.slots()), (11, 1));
     pass(seconds(250.0)).await;
     assert_eq!((bench.issuer.count(), bench.slots()), (11, 1), "remembered for the sake of the backoff");

@@ -95,7 +95,7 @@ async fn idle_token_is_let_go_and_its_slot_with_it() {
     assert_eq!(bench.slots(), 1);
     pass(seconds(300.0)).await;
     assert_eq!((bench.slots(), bench.issuer.count()), (0, 1));
-    // The next caller starts anew.
+    // The next caller starts again.
     bench.ask(&hour()).await.expect("is handed out");
     assert_eq!((bench.slots(), bench.issuer.count()), (1, 2));
 }
@@ -108,7 +108,7 @@ async fn token_asked_for_once_since_its_refresh_is_kept() {
     pass(seconds(2700.0)).await;
     assert_eq!((bench.slots(), bench.issuer.count()), (1, 2));
     pass(seconds(2700.0)).await;
-    assert_eq!((bench.slots(), bench.issuer.count()), (0, 2), "and let go when nobody asked for the second");
+    assert_eq!((bench.slots(), bench.issuer.count()), (0, 2), "and dropped when nobody asked for the second");
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +141,7 @@ async fn slots_are_bounded_and_room_comes_back() {
     assert_eq!((bench.slots(), bench.issuer.count()), (2, 2));
     bench.ask_at_once(&key(60)).await.expect("those held are handed out as ever");
     pass(HOUR).await;
-    bench.ask(&key(62)).await.expect("an idle one was let go");
+    bench.ask(&key(62)).await.expect("an idle one was dropped");
     assert_eq!(bench.slots(), 2);
 }
 
@@ -261,7 +261,7 @@ async fn looking_whether_a_token_is_ready_is_not_asking_for_it() {
         pass(Duration::from_secs(60)).await;
     }
     assert_eq!((bench.slots(), bench.issuer.count()), (0, 1), "nobody has asked");
-    // What was dropped for want of callers can be had again.
+    // What was dropped because nobody asked can be requested again.
     assert!(bench.cache.is_ready(&hour()));
     bench.cache.want(&hour()).expect("there is room");
     assert!(!bench.cache.is_ready(&hour()), "it is not there yet");

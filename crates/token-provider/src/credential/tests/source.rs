@@ -45,7 +45,7 @@ impl Lookup {
     }
 }
 
-/// A look-up in which every place holds a credential of its own, named after the place.
+/// A look-up in which every place holds another credential, named after the place.
 fn everywhere(directory: &TempDir) -> Lookup {
     let write = |path: &str, text: String| -> PathBuf {
         let path = directory.path().join(path);

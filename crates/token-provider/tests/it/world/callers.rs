@@ -1,4 +1,4 @@
-//! Those who ask for tokens: steadily, in bursts, with long silences, and with little patience.
+//! Those who ask for tokens: steadily, in bursts, with long silences, and with short deadlines.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,16 +35,16 @@ pub(crate) async fn live(world: Arc<World>, provider: TokenProvider, caller: Cal
                 .map(|_| {
                     let (world, provider, key, index) =
                         (Arc::clone(&world), provider.clone(), key.clone(), *index);
-                    let patience = patience(&mut rng, &caller);
-                    tokio::spawn(async move { call(&world, &provider, index, &key, patience).await })
+                    let deadline = deadline(&mut rng, &caller);
+                    tokio::spawn(async move { call(&world, &provider, index, &key, deadline).await })
                 })
                 .collect();
             for one in burst {
                 one.await.expect("a caller does not panic");
             }
         } else {
-            let patience = patience(&mut rng, &caller);
-            call(&world, &provider, *index, key, patience).await;
+            let deadline = deadline(&mut rng, &caller);
+            call(&world, &provider, *index, key, deadline).await;
         }
         if rng.u8(..16) == 0 {
             world.judge().slots_are(provider.status().len(), world.clocks.now());
@@ -52,7 +52,7 @@ pub(crate) async fn live(world: Arc<World>, provider: TokenProvider, caller: Cal
     }
 }
 
-fn patience(rng: &mut Rng, caller: &Caller) -> Option<Duration> {
+fn deadline(rng: &mut Rng, caller: &Caller) -> Option<Duration> {
     (rng.u32(..caller.impatient) == 0).then(|| Duration::from_millis(rng.u64(..3000)))
 }
 
@@ -62,11 +62,11 @@ async fn call(
     provider: &TokenProvider,
     index: usize,
     key: &TokenKey,
-    patience: Option<Duration>,
+    deadline: Option<Duration>,
 ) -> bool {
     let call = world.judge().call_begins(index, world.clocks.now());
-    let answer = match patience {
-        Some(patience) => tokio::time::timeout(patience, provider.token_for(key)).await.ok(),
+    let answer = match deadline {
+        Some(deadline) => tokio::time::timeout(deadline, provider.token_for(key)).await.ok(),
         None => Some(provider.token_for(key).await),
     };
     let now = world.clocks.now();

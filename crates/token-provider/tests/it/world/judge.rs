@@ -206,7 +206,7 @@ impl Judge {
     pub(crate) fn told(&mut self, call: &Call, error: &TokenError, now: Now) {
         let key = call.key;
         self.trace.note(now, Step::Tell { key });
-        self.check(!call.must_be_held, key, now, "a usable token is handed out to whoever asks");
+        self.check(!call.must_be_held, key, now, "a usable token is handed out to everyone who asks");
         self.judge_wait(call, now);
         let waited = now.timer.saturating_sub(call.begun.timer);
         match error.kind() {
@@ -284,7 +284,7 @@ impl Judge {
         self.check(asked_for > self.max_slots, key, now, "when the trouble is over, tokens flow again");
     }
 
-    /// Returns how long until every token has been let go, if nobody asks.
+    /// Returns how long until every token has been dropped, if nobody asks.
     pub(crate) fn longest_keep(&self) -> Duration {
         let day = Duration::from_secs(86_400);
         let tokens = self.files.iter().filter_map(|file| file.token).map(|number| self.tokens[number]);
@@ -297,7 +297,7 @@ impl Judge {
     pub(crate) fn slots_must_be_gone(&mut self, slots: &[SlotStatus], now: Now) {
         let tokens = self.files.iter().filter_map(|file| file.token).map(|number| self.tokens[number]);
         let kept = tokens.filter(|token| !token.is_overdue(now)).count();
-        self.check(slots.len() <= kept, 0, now, "a token that nobody asks for is let go");
+        self.check(slots.len() <= kept, 0, now, "a token that nobody asks for is dropped");
     }
 
     pub(crate) fn tasks_must_have_ended(&mut self, tasks: usize, now: Now) {

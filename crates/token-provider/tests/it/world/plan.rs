@@ -20,7 +20,7 @@ pub(crate) struct Plan {
     pub(crate) max_tokens: usize,
     pub(crate) events: Vec<(Duration, Event)>,
     pub(crate) callers: Vec<Caller>,
-    /// Whether to wait at the end until every token should have been let go.
+    /// Whether to wait at the end until every token should have been dropped.
     pub(crate) ends_idle: bool,
 }
 
@@ -54,12 +54,12 @@ pub(crate) enum Weather {
     Lost,
     Failing(Option<u64>),
     Throttled(Option<u64>),
-    /// Refuses every access key, for reasons of its own.
+    /// Refuses every access key, for its own reasons.
     Refusing,
     /// Answers with something else than a token.
     Garbage,
     Panicking,
-    /// Any of the above, for each request anew, one time in so many.
+    /// Any of the above, drawn for each request, one time in so many.
     Flaky(u64),
     /// Grants another lifetime than was asked for.
     Lifetime(Lifetime),
@@ -131,7 +131,7 @@ fn keys(rng: &mut Rng) -> Vec<TokenKey> {
         .map(|index| {
             let lifetime = Duration::from_secs(LIFETIMES[rng.usize(..LIFETIMES.len())]);
             let key = TokenKey::new(lifetime).expect("is in range");
-            // Two keys of one lifetime are two keys only with a scope of their own.
+            // Two keys of one lifetime are two keys only with different scopes.
             let own = Scope::new(&format!("key-{index}")).ok();
             key.with_scope(if index == 0 { scope.clone() } else { own })
         })

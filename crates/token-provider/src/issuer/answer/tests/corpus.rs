@@ -1,10 +1,10 @@
 //! What the fuzzer has found worth keeping of answers (`fuzz/corpus/answer`), through its own target.
 
 #[path = "../../../../../../fuzz/src/answer.rs"]
-#[expect(unreachable_pub, reason = "public for the fuzzer, in a crate of its own")]
+#[expect(unreachable_pub, reason = "public for the fuzzer, in its own crate")]
 mod answer;
 #[path = "../../../../../../fuzz/src/planted.rs"]
-#[expect(unreachable_pub, reason = "public for the fuzzer, in a crate of its own")]
+#[expect(unreachable_pub, reason = "public for the fuzzer, in its own crate")]
 mod planted;
 
 use std::fs;
