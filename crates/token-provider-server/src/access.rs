@@ -11,7 +11,6 @@ mod browser;
 mod caller;
 mod connection;
 mod handout;
-mod hints;
 mod host;
 mod mtls;
 mod policy;

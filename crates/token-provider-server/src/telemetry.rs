@@ -146,6 +146,7 @@ impl Refusals {
                     rule = event.rule.map(Rule::as_str),
                     reason = event.reason,
                     http.host = event.host.as_deref(),
+                    http.origin = event.origin.as_deref(),
                     not_logged = (not_logged > 0).then_some(not_logged),
                     $message
                 )

@@ -50,7 +50,7 @@ impl Rules {
     ///
     /// 403 for a page that may not ask.
     pub fn admit_page(&self, headers: &HeaderMap, host: &str, is_tls: bool) -> Result<Cors, Problem> {
-        admit(&self.origins, headers, host, is_tls).inspect_err(|_| self.hints.refused_page(headers))
+        admit(&self.origins, headers, host, is_tls)
     }
 
     /// Returns the CORS headers of a refusal that came before the page was looked at, for its `Host` or its length: a page

@@ -13,7 +13,6 @@ use token_provider::{DEFAULT_LIFETIME, SystemClock, is_loopback_address};
 use super::api_key::{self, ApiKey, ClientSecret};
 use super::caller::Caller;
 use super::connection::ConnectionInfo;
-use super::hints::Hints;
 use super::mtls::Mtls;
 use super::policy::Policy;
 use super::proxy::TrustedProxy;
@@ -36,7 +35,6 @@ pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub struct Rules {
     pub(super) public_hosts: Vec<PublicHost>,
     pub(super) origins: Vec<OriginPattern>,
-    pub(super) hints: Hints,
     pub(crate) lifetimes: Lifetimes,
     pub(super) drain: Duration,
     api_keys: Vec<ApiKey>,
@@ -69,7 +67,6 @@ impl Rules {
         Self {
             public_hosts: config.public_hosts.clone(),
             origins: config.origins.clone(),
-            hints: Hints::default(),
             lifetimes: config.lifetimes.clone(),
             drain: config.drain,
             api_keys: access.api_keys.iter().map(ApiKey::new).collect(),
