@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::access::{AccessConfig, ApiKeyConfig, MtlsConfig, OidcConfig, SubjectName, TrustedProxyConfig};
-pub use self::log::{AuditConfig, LogConfig, LogFormat, LogLevel};
+pub use self::log::{AuditConfig, LogConfig, LogFormat};
 pub use self::overrides::{FileOption, ListenOption, LogOptions, Overrides, SourceOptions};
 pub use self::policy::PolicyConfig;
 pub use self::profile::{ProfileConfig, Remote, Source};

@@ -64,8 +64,8 @@ pub mod parts {
     pub use crate::admin::Admin;
     pub mod config {
         pub use crate::config::{
-            AuditConfig, Config, ConfigErrors, Environment, Host, Listen, LogConfig, Origin, Overrides,
-            Owner, PublicHost, TlsConfig, UnixPlace,
+            AuditConfig, Config, ConfigErrors, Environment, Host, Listen, Origin, Overrides, Owner,
+            PublicHost, TlsConfig, UnixPlace,
         };
     }
     pub mod http {

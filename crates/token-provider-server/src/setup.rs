@@ -9,9 +9,10 @@ use std::io;
 use std::sync::Arc;
 
 use token_provider::{Credential, CredentialSource, Proxies, SystemClock, TokenKey, TokenProvider};
+use tracing::level_filters::LevelFilter;
 
 use crate::access::{Access, Handout, Profile};
-use crate::config::{AuditConfig, Config, Environment, LogLevel, ProfileConfig};
+use crate::config::{AuditConfig, Config, Environment, ProfileConfig};
 use crate::failure::Failure;
 use crate::listen::{Listener, Tls};
 use crate::telemetry::MeteredIssuer;
@@ -76,15 +77,9 @@ pub fn tls(config: &Config) -> Result<Option<Arc<Tls>>, Failure> {
 ///
 /// A server that is to leave a trail does not run without.
 pub fn audit(config: &Config) -> Result<Option<Audit>, Failure> {
-    if config.audit == AuditConfig::Log && config.log.level < LogLevel::Info {
+    if config.audit == AuditConfig::Log && config.log.level < LevelFilter::INFO {
         tracing::warn!(
             "audit lines are log lines of level info, which log.level drops; set log.level or audit.to"
-        );
-    }
-    if config.audit == AuditConfig::Journal {
-        tracing::warn!(
-            "audit.to = \"journal\" is the same as \"stdout\", which systemd writes to the journal; set it \
-             to \"stdout\""
         );
     }
     Audit::start(&config.audit, config.admin.is_some()).map_err(no_audit(config))
@@ -102,7 +97,6 @@ pub fn check_audit(config: &Config) -> Result<(), Failure> {
 fn no_audit(config: &Config) -> impl FnOnce(io::Error) -> Failure {
     let place = match &config.audit {
         AuditConfig::File(path) => path.display().to_string(),
-        AuditConfig::Journal => "journal".to_owned(),
         _ => "the audit trail".to_owned(),
     };
     let message = format!("audit.to: {place}: cannot be opened");

@@ -2,24 +2,34 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
+use tracing::level_filters::LevelFilter;
 
 use super::overrides::Overrides;
 use crate::settings::{ReadError, Section, word};
 use crate::values::Listen;
 use crate::values::listen::listen;
 
+/// The levels of the log, from nothing at all to every step.
+const LEVELS: [(&str, LevelFilter); 6] = [
+    ("off", LevelFilter::OFF),
+    ("error", LevelFilter::ERROR),
+    ("warn", LevelFilter::WARN),
+    ("info", LevelFilter::INFO),
+    ("debug", LevelFilter::DEBUG),
+    ("trace", LevelFilter::TRACE),
+];
+
 /// How the server logs; always to stderr.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogConfig {
     /// The form of a line.
     pub format: LogFormat,
     /// The least important level that is written.
-    pub level: LogLevel,
+    pub level: LevelFilter,
 }
 
 /// The form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
@@ -31,46 +41,25 @@ pub enum LogFormat {
     Json,
 }
 
-/// Importance of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, ValueEnum)]
-#[non_exhaustive]
-pub enum LogLevel {
-    /// Nothing at all.
-    Off,
-    /// Somebody has to act.
-    Error,
-    /// Somebody should look.
-    Warn,
-    /// What the server does.
-    #[default]
-    Info,
-    /// How it does it.
-    Debug,
-    /// Every step.
-    Trace,
-}
-
-impl LogLevel {
-    /// Takes steps towards more and towards less, and stops at the ends.
-    fn shifted(self, more: u8, less: u8) -> Self {
-        let levels = Self::value_variants();
-        let index = levels.iter().position(|level| *level == self).expect("every level is a variant");
-        let index = (index + usize::from(more)).saturating_sub(less.into()).min(levels.len() - 1);
-        *levels.get(index).expect("is at most the last")
-    }
-}
-
 pub(super) fn read_log(mut section: Section<'_>, flags: &Overrides) -> LogConfig {
-    let format = |text: &str| word(text, None);
+    let format = |text: &str| {
+        word(text, &[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)], None)
+    };
     let given = section.argument("--log-format", flags.log.log_format.as_deref(), format);
     let set = section.text("format", format);
-    let level = section.text("level", |text: &str| word::<LogLevel>(text, None)).unwrap_or_default();
-    let format = given.or(set).unwrap_or_default();
-    LogConfig { format, level: level.shifted(flags.log.verbose, flags.log.quiet) }
+    let level = section.text("level", |text: &str| word(text, &LEVELS, None)).unwrap_or(LevelFilter::INFO);
+    LogConfig { format: given.or(set).unwrap_or_default(), level: shifted(level, flags) }
+}
+
+/// Takes the flags' steps towards more and towards less, and stops at the ends.
+fn shifted(level: LevelFilter, flags: &Overrides) -> LevelFilter {
+    let index = LEVELS.iter().position(|(_, other)| *other == level).expect("it is one of them");
+    let index = (index + usize::from(flags.log.verbose)).saturating_sub(flags.log.quiet.into());
+    LEVELS.get(index).map_or(LevelFilter::TRACE, |(_, level)| *level)
 }
 
 /// Where the audit events go.
-#[derive(Debug, Clone, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum AuditConfig {
     /// Into the log, among the other lines.
@@ -78,10 +67,7 @@ pub enum AuditConfig {
     Log,
     /// To standard output, one JSON object in each line.
     Stdout,
-    /// To systemd's journal, likewise.
-    Journal,
     /// To a file, likewise.
-    #[value(skip)]
     File(PathBuf),
     /// Nowhere.
     Off,
@@ -92,7 +78,14 @@ pub(super) fn audit(text: &str) -> Result<AuditConfig, ReadError> {
     if text.starts_with('/') && !text.ends_with('/') && !text.contains('\0') {
         return Ok(AuditConfig::File(PathBuf::from(text)));
     }
-    word(text, Some("the absolute path of a file"))
+    let words = [
+        ("log", AuditConfig::Log),
+        ("stdout", AuditConfig::Stdout),
+        // What a unit writes to its standard output is in systemd's journal.
+        ("journal", AuditConfig::Stdout),
+        ("off", AuditConfig::Off),
+    ];
+    word(text, &words, Some("the absolute path of a file"))
 }
 
 /// Reads the listener for metrics and status. `taken` are the places where callers are answered.

@@ -5,8 +5,6 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use clap::ValueEnum;
-
 use super::environment::variable_name;
 use crate::printable::excerpt;
 
@@ -109,11 +107,11 @@ impl From<&'static str> for ReadError {
     }
 }
 
-/// Reads a word; `or` says what else may stand in its place.
-pub(crate) fn word<T: ValueEnum>(text: &str, or: Option<&'static str>) -> Result<T, ReadError> {
-    T::from_str(text, false).map_err(|_| {
-        let words = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-        let known: Vec<String> = words.map(|word| word.get_name().to_owned()).collect();
+/// Reads one of these words; `or` says what else may stand in its place.
+pub(crate) fn word<T: Clone>(text: &str, words: &[(&str, T)], or: Option<&str>) -> Result<T, ReadError> {
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone());
+    found.ok_or_else(|| {
+        let known: Vec<String> = words.iter().map(|(word, _)| (*word).to_owned()).collect();
         let words = known.iter().map(|word| format!("\"{word}\""));
         let mut words: Vec<String> = words.chain(or.map(str::to_owned)).collect();
         let last = words.pop().expect("there are words");

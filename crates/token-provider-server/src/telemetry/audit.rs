@@ -59,7 +59,7 @@ impl Audit {
     pub fn start(config: &AuditConfig, keeps_recent: bool) -> io::Result<Option<Self>> {
         let destination = match config {
             AuditConfig::Log => Destination::Log(Mutex::default()),
-            AuditConfig::Stdout | AuditConfig::Journal => {
+            AuditConfig::Stdout => {
                 Destination::Writer(start(Sink::Stream(rustix::stdio::stdout()), MAX_WAITING)?)
             }
             AuditConfig::File(path) => Destination::Writer(start(Sink::file(path)?, MAX_WAITING)?),

@@ -19,7 +19,7 @@ use tracing_subscriber::{Registry, fmt, reload};
 use super::sink::Sink;
 use super::time::rfc_3339;
 use super::writer::{Counts, Options, Writer};
-use crate::config::{LogConfig, LogFormat, LogLevel};
+use crate::config::{LogConfig, LogFormat};
 use crate::printable::{escaped, excerpt, put_json};
 
 /// Bytes that wait: some 6,000 audit lines, or six seconds of a thousand handouts each.
@@ -123,7 +123,7 @@ pub fn lines_lost() -> u64 {
 }
 
 /// Changes how much is logged, from here on.
-pub fn set_level(level: LogLevel) {
+pub fn set_level(level: LevelFilter) {
     if let Some(handle) = LEVEL.get() {
         // Fails only when the log is gone, at the end of the process.
         let _ = handle.modify(|filter| *filter = targets(level));
@@ -185,15 +185,7 @@ pub(super) fn fit(line: Vec<u8>, form: Form) -> Vec<u8> {
 
 /// Libraries below are heard from `warn` on, whatever the level: hyper and rustls say at `trace` what went over the
 /// wire. Their lines are never let through at that level.
-fn targets(level: LogLevel) -> Targets {
-    let level = match level {
-        LogLevel::Off => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
+fn targets(level: LevelFilter) -> Targets {
     Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("token_provider", level)

@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use token_provider::TokenProvider;
-use token_provider_server::parts::config::LogConfig;
+use token_provider_server::parts::config::{Config, Environment, Overrides};
 use token_provider_server::parts::telemetry;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -250,7 +250,8 @@ async fn handlers_that_panic_wait_for_no_reader_of_the_log() {
     const NAME: &str = "stuck::handlers_that_panic_wait_for_no_reader_of_the_log";
     const MARK: &str = "PANICKING AT ";
     if std::env::args().any(|argument| argument == "--skip=the-test-proper") {
-        telemetry::init(LogConfig::default(), true);
+        let config = Config::parse(None, &Environment::default(), &Overrides::default());
+        telemetry::init(config.expect("is well-formed").log, true);
         telemetry::report_panics();
         let provider = TokenProvider::builder(PanickingIssuer).clock(BreakingClock::after(0)).build();
         let server = Setup::default().provider(provider).start().await;

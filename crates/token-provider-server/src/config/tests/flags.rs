@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use tracing::level_filters::LevelFilter;
+
 use super::{scope, with};
-use crate::config::{ListenOption, LogLevel, LogOptions, Overrides, Source, SourceOptions};
+use crate::config::{ListenOption, LogOptions, Overrides, Source, SourceOptions};
 
 fn of_source(source: SourceOptions) -> Overrides {
     Overrides { source, ..Overrides::default() }
@@ -79,13 +81,13 @@ fn what_is_wrong_with_a_flag_names_the_flag() {
 #[test]
 fn verbosity_starts_from_what_is_configured() {
     for (level, (verbose, quiet), expected) in [
-        ("info", (0, 0), LogLevel::Info),
-        ("info", (1, 0), LogLevel::Debug),
-        ("info", (u8::MAX, 0), LogLevel::Trace),
-        ("warn", (1, 0), LogLevel::Info),
-        ("info", (0, 1), LogLevel::Warn),
-        ("info", (0, 2), LogLevel::Error),
-        ("info", (0, u8::MAX), LogLevel::Off),
+        ("info", (0, 0), LevelFilter::INFO),
+        ("info", (1, 0), LevelFilter::DEBUG),
+        ("info", (u8::MAX, 0), LevelFilter::TRACE),
+        ("warn", (1, 0), LevelFilter::INFO),
+        ("info", (0, 1), LevelFilter::WARN),
+        ("info", (0, 2), LevelFilter::ERROR),
+        ("info", (0, u8::MAX), LevelFilter::OFF),
     ] {
         let log = LogOptions { verbose, quiet, log_format: None };
         let flags = Overrides { log, ..Overrides::default() };

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use governor::Quota;
 use token_provider::Scope;
+use tracing::level_filters::LevelFilter;
 
 use super::parsed;
 use crate::config::{
-    AuditConfig, Config, Environment, Host, Listen, LogFormat, LogLevel, OriginPattern, Overrides, Source,
-    SubjectName,
+    AuditConfig, Config, Environment, Host, Listen, LogFormat, OriginPattern, Overrides, Source, SubjectName,
 };
 
 /// Every key there is, with a value other than the default.
@@ -144,7 +144,7 @@ fn what_the_file_says_is_what_comes_out() {
     let origins: Vec<String> = config.origins.iter().map(ToString::to_string).collect();
     assert_eq!(origins, ["https://maps.example.com", "http://[::1]:*"]);
     assert_eq!(config.admin.map(|listen| listen.to_string()).as_deref(), Some("127.0.0.1:9464"));
-    assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LogLevel::Debug));
+    assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LevelFilter::DEBUG));
     assert_eq!(config.audit, AuditConfig::File("/var/log/token-provider/audit.jsonl".into()));
 }
 
@@ -218,7 +218,7 @@ fn without_a_file_the_server_is_on_loopback_and_closed() {
     assert!(!config.access.anonymous && !config.access.has_callers());
     assert_eq!(config.access.anonymous_policy.profiles, ["default"]);
     assert_eq!(config.admin, None);
-    assert_eq!((config.log.format, config.log.level), (LogFormat::Auto, LogLevel::Info));
+    assert_eq!((config.log.format, config.log.level), (LogFormat::Auto, LevelFilter::INFO));
     assert_eq!(config.audit, AuditConfig::Log);
     assert_eq!(parsed("").listen, config.listen, "an empty file says nothing");
 }
@@ -248,21 +248,24 @@ fn a_default_scope_is_listed_once() {
 #[test]
 fn words_for_logging_are_all_known() {
     for (word, level) in [
-        ("error", LogLevel::Error),
-        ("warn", LogLevel::Warn),
-        ("info", LogLevel::Info),
-        ("debug", LogLevel::Debug),
-        ("trace", LogLevel::Trace),
-        ("off", LogLevel::Off),
+        ("error", LevelFilter::ERROR),
+        ("warn", LevelFilter::WARN),
+        ("info", LevelFilter::INFO),
+        ("debug", LevelFilter::DEBUG),
+        ("trace", LevelFilter::TRACE),
+        ("off", LevelFilter::OFF),
     ] {
         assert_eq!(parsed(&format!("log.level = '{word}'")).log.level, level);
     }
     for (word, format) in [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)] {
         assert_eq!(parsed(&format!("log.format = '{word}'")).log.format, format);
     }
-    for (word, audit) in
-        [("log", AuditConfig::Log), ("stdout", AuditConfig::Stdout), ("off", AuditConfig::Off)]
-    {
+    for (word, audit) in [
+        ("log", AuditConfig::Log),
+        ("stdout", AuditConfig::Stdout),
+        ("journal", AuditConfig::Stdout),
+        ("off", AuditConfig::Off),
+    ] {
         assert_eq!(parsed(&format!("audit.to = '{word}'")).audit, audit);
     }
 }
