@@ -1,7 +1,7 @@
 //! Binding the sockets that the configuration names.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -12,9 +12,6 @@ use super::listener::Listener;
 use super::systemd;
 use super::unix::UnixSocket;
 use crate::config::{Host, Listen};
-
-/// `localhost:0` is a port that is free on two addresses: it may be taken on the second.
-const PORT_ATTEMPTS: usize = 8;
 
 /// Binds what this setting names. `localhost` is two sockets, since its name is two addresses; systemd
 /// may have passed any number.
@@ -38,9 +35,7 @@ pub fn bind(listen: &Listen, setting: &str) -> io::Result<Vec<Listener>> {
 }
 
 fn bind_localhost(port: u16) -> io::Result<Vec<Listener>> {
-    let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
     loop {
-        attempts -= 1;
         let first = bind_tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))?;
         // Port 0 was chosen by now: both get the same.
         let chosen = first.local_addr()?.port();
@@ -51,7 +46,8 @@ fn bind_localhost(port: u16) -> io::Result<Vec<Listener>> {
         match Errno::from_io_error(&error) {
             // A machine without IPv6 has no `::1`.
             Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT) => return Ok(vec![Listener::Tcp(first, None)]),
-            Some(Errno::ADDRINUSE) if attempts > 0 => {}
+            // The port that the system chose for the first address is taken on the second: it chooses another.
+            Some(Errno::ADDRINUSE) if port == 0 => {}
             _ => return Err(io::Error::new(error.kind(), format!("[::1]:{chosen}: {error}"))),
         }
     }
@@ -59,9 +55,6 @@ fn bind_localhost(port: u16) -> io::Result<Vec<Listener>> {
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.ip() == IpAddr::V6(Ipv6Addr::LOCALHOST) {
-        socket.set_only_v6(true)?;
-    }
     // A restart must not wait for the last connections of the one before to time out.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;

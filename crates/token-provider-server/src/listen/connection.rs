@@ -127,7 +127,6 @@ where
         .initial_stream_window_size(limits::STREAM_WINDOW)
         .initial_connection_window_size(limits::CONNECTION_WINDOW)
         .max_send_buf_size(limits::SEND_BUFFER)
-        .max_pending_accept_reset_streams(limits::RESET_EARLY)
         .max_local_error_reset_streams(limits::RESET_FOR_ERRORS)
         .serve_connection(TokioIo::new(&mut stream), service);
     let shut_down = http2::Connection::graceful_shutdown;

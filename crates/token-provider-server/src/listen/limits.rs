@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::fs;
+use std::iter;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,11 +17,9 @@ pub(super) const STREAM_WINDOW: u32 = 16 * 1024;
 pub(super) const CONNECTION_WINDOW: u32 = 65_535;
 /// Answers to one stream that wait for the other side to take them in.
 pub(super) const SEND_BUFFER: usize = 64 * 1024;
-/// Requests that were reset before they were processed, and streams that we had to reset for an error: with more of
-/// either, the connection is closed (`ENHANCE_YOUR_CALM`). The first is h2's default, CVE-2023-44487; the second is far
-/// below its own (RUSTSEC-2024-0003): the only such streams of a decent client are those above the limit that it sends before
-/// it knows that, and browsers send a hundred.
-pub(super) const RESET_EARLY: usize = 20;
+/// Streams that we had to reset for an error: with more, the connection is closed (`ENHANCE_YOUR_CALM`). Far below h2's default
+/// (RUSTSEC-2024-0003): the only such streams of a decent client are those above the limit that it sends before it knows that, and
+/// browsers send a hundred. Of requests that are reset before they were processed (CVE-2023-44487) h2 itself allows 20.
 pub(super) const RESET_FOR_ERRORS: usize = 100;
 /// What is read and discarded before a connection is closed: some heads of a mebibyte, but no flood.
 pub(super) const MAX_DISCARDED: u64 = 4 * 1024 * 1024;
@@ -115,8 +114,6 @@ impl Limits {
 pub struct Capacity {
     connections: usize,
     reason: String,
-    /// Whether it is the limit of open files that leaves less room than there could be.
-    pub is_short_of_files: bool,
 }
 
 impl Capacity {
@@ -127,22 +124,19 @@ impl Capacity {
     }
 
     fn within(memory: Option<u64>, files: Option<u64>) -> Self {
-        let most = Limits::default().connections;
-        let new = |room: u64, reason, is_short_of_files| {
-            let connections = usize::try_from(room).unwrap_or(most).clamp(1, most);
-            Self { connections, reason, is_short_of_files }
-        };
-        let of_memory = |limit: u64| {
+        let built_in = (Limits::default().connections as u64, "the built-in maximum".to_owned());
+        let of_memory = memory.map(|limit| {
             let room = limit.saturating_sub(RESERVED_MEMORY) / CONNECTION_MEMORY;
-            new(room, format!("the memory limit is {} MiB", limit / (1024 * 1024)), false)
-        };
-        let of_files = |limit: u64| {
-            new(limit.saturating_sub(RESERVED_FILES), format!("the limit of open files is {limit}"), true)
-        };
-        let built_in = new(u64::MAX, "the built-in maximum".to_owned(), false);
+            (room, format!("the memory limit is {} MiB", limit / (1024 * 1024)))
+        });
+        let of_files = files.map(|limit| {
+            let more = "raise it (LimitNOFILE=, ulimit -Hn) for more";
+            (limit.saturating_sub(RESERVED_FILES), format!("the limit of open files is {limit}; {more}"))
+        });
         // Of equal bounds the first counts: to raise a limit that leaves room for the maximum is of no use.
-        let others = memory.map(of_memory).into_iter().chain(files.map(of_files));
-        others.fold(built_in, |least, next| if next.connections < least.connections { next } else { least })
+        let least = iter::once(built_in).chain(of_memory).chain(of_files).min_by_key(|(room, _)| *room);
+        let (room, reason) = least.expect("there is one at least");
+        Self { connections: usize::try_from(room).expect("is no more than the maximum").max(1), reason }
     }
 
     /// Returns the usual limits within this room. One address has a quarter of it.
@@ -173,16 +167,12 @@ fn raise_file_limit() -> Option<u64> {
 /// container's own is at the root then.
 fn memory_limit(root: &Path) -> Option<u64> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
-    let limits = groups.lines().filter_map(|line| {
-        let (_number, line) = line.split_once(':')?;
-        let (controllers, group) = line.split_once(':')?;
-        let (mount, file) = match controllers {
-            "" => ("sys/fs/cgroup", "memory.max"),
-            names if names.split(',').any(|name| name == "memory") => {
-                ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
-            }
-            _ => return None,
-        };
+    let versions = [
+        ("0::", "sys/fs/cgroup", "memory.max"),
+        (":memory:", "sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+    ];
+    let limits = versions.into_iter().filter_map(|(start, mount, file)| {
+        let (_, group) = groups.lines().find_map(|line| line.split_once(start))?;
         let groups = Path::new(group.trim_start_matches('/')).ancestors();
         // `max` is none.
         let limit_of = |group: &Path| {
@@ -212,15 +202,31 @@ mod tests {
             (Some(0x7fff_ffff_ffff_f000), None, "up to 16384 connections at once: the built-in maximum"),
             (Some(512 * MIB), Some(65_536), "up to 4778 connections at once: the memory limit is 512 MiB"),
             (Some(128 * MIB), Some(65_536), "up to 682 connections at once: the memory limit is 128 MiB"),
-            (Some(512 * MIB), Some(1024), "up to 960 connections at once: the limit of open files is 1024"),
-            (None, Some(16_383 + 64), "up to 16383 connections at once: the limit of open files is 16447"),
+            (
+                Some(512 * MIB),
+                Some(1024),
+                "up to 960 connections at once: the limit of open files is 1024; raise it (LimitNOFILE=, ulimit -Hn) for more",
+            ),
+            (
+                None,
+                Some(16_383 + 64),
+                "up to 16383 connections at once: the limit of open files is 16447; raise it (LimitNOFILE=, ulimit -Hn) for more",
+            ),
             (None, Some(16_384 + 64), "up to 16384 connections at once: the built-in maximum"),
             // Less than the program itself takes.
             (Some(65 * MIB), None, "up to 10 connections at once: the memory limit is 65 MiB"),
             (Some(64 * MIB), None, "up to 1 connections at once: the memory limit is 64 MiB"),
             (Some(0), None, "up to 1 connections at once: the memory limit is 0 MiB"),
-            (None, Some(70), "up to 6 connections at once: the limit of open files is 70"),
-            (None, Some(0), "up to 1 connections at once: the limit of open files is 0"),
+            (
+                None,
+                Some(70),
+                "up to 6 connections at once: the limit of open files is 70; raise it (LimitNOFILE=, ulimit -Hn) for more",
+            ),
+            (
+                None,
+                Some(0),
+                "up to 1 connections at once: the limit of open files is 0; raise it (LimitNOFILE=, ulimit -Hn) for more",
+            ),
         ] {
             assert_eq!(Capacity::within(memory, files).to_string(), expected, "{memory:?} {files:?}");
         }

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::mem::ManuallyDrop;
-use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 use socket2::{Socket, Type};
@@ -16,23 +15,23 @@ use crate::printable::excerpt;
 /// The unit's `FileDescriptorName=`, and the socket.
 type Passed = (String, Listener);
 
-/// What systemd has passed and no listener has taken: a process gets its sockets once.
-static PASSED: OnceLock<Result<Mutex<Vec<Passed>>, String>> = OnceLock::new();
+/// What systemd has passed and no listener has taken, once that has been looked at: a process gets its sockets once.
+static PASSED: Mutex<Option<Vec<Passed>>> = Mutex::new(None);
 
 const NOT_LISTENING: &str =
     "systemd has passed a socket that does not listen; the unit needs ListenStream= and Accept=no";
 
 /// Takes the sockets of this name, or all of them.
 pub(super) fn take(name: Option<&str>) -> io::Result<Vec<Listener>> {
-    let invalid = |wrong: &String| io::Error::new(io::ErrorKind::InvalidInput, wrong.clone());
-    let passed = PASSED.get_or_init(|| passed().map(Mutex::new)).as_ref().map_err(invalid)?;
-    let mut passed = passed.lock();
+    let mut slot = PASSED.lock();
+    let mut left = slot.take().map_or_else(passed, Ok)?;
     let is_wanted = |passed: &mut Passed| name.is_none_or(|name| passed.0 == name);
-    let taken: Vec<_> = passed.extract_if(.., is_wanted).map(|(_name, listener)| listener).collect();
+    let taken: Vec<_> = left.extract_if(.., is_wanted).map(|(_name, listener)| listener).collect();
+    let left = slot.insert(left);
     if !taken.is_empty() {
         return Ok(taken);
     }
-    let names: Vec<&str> = passed.iter().map(|(name, _listener)| name.as_str()).collect();
+    let names: Vec<&str> = left.iter().map(|(name, _listener)| name.as_str()).collect();
     Err(io::Error::new(
         io::ErrorKind::NotFound,
         if names.is_empty() {
@@ -43,18 +42,20 @@ pub(super) fn take(name: Option<&str>) -> io::Result<Vec<Listener>> {
     ))
 }
 
-fn passed() -> Result<Vec<Passed>, String> {
-    let descriptors = sd_listen_fds::get().map_err(|_| "LISTEN_FDS or LISTEN_PID is not a number")?;
+fn passed() -> io::Result<Vec<Passed>> {
+    let invalid = |wrong: String| io::Error::new(io::ErrorKind::InvalidInput, wrong);
+    let descriptors = sd_listen_fds::get();
+    let descriptors =
+        descriptors.map_err(|_| invalid("LISTEN_FDS or LISTEN_PID is not a number".to_owned()))?;
     let mut passed = Vec::new();
     for (name, descriptor) in descriptors {
         // Not ours to close unless it is a socket that listens: variables that lie may mean one that this process has opened since.
         let socket = ManuallyDrop::new(Socket::from(descriptor.into_std()));
         let is_listening = is_listening(&socket);
-        if !is_listening.map_err(|error| format!("not a socket, as LISTEN_FDS has it: {error}"))? {
-            return Err(NOT_LISTENING.to_owned());
+        if !is_listening.map_err(|error| invalid(format!("not a socket, as LISTEN_FDS has it: {error}")))? {
+            return Err(invalid(NOT_LISTENING.to_owned()));
         }
-        let listener = listener(ManuallyDrop::into_inner(socket)).map_err(|error| error.to_string())?;
-        passed.push((name.unwrap_or_default(), listener));
+        passed.push((name.unwrap_or_default(), listener(ManuallyDrop::into_inner(socket))?));
     }
     Ok(passed)
 }

@@ -85,11 +85,6 @@ impl Prepared {
         for line in setup::summary(config, &sources, sandbox, &self.listeners, &self.admin) {
             tracing::info!("{line}");
         }
-        let capacity = &self.capacity;
-        if capacity.is_short_of_files {
-            tracing::warn!("{capacity}; raise it (LimitNOFILE=, ulimit -Hn) for more");
-        } else {
-            tracing::info!("{capacity}");
-        }
+        tracing::info!("{}", self.capacity);
     }
 }
