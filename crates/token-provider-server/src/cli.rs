@@ -217,19 +217,14 @@ fn man_commands(parent: &clap::Command, names: &str, to: &mut impl std::io::Writ
             continue;
         }
         writeln!(to, ".SS {name}")?;
-        let command = command.clone().disable_help_flag(true).disable_version_flag(true);
+        let page = Man::new(command.clone().disable_help_flag(true).disable_version_flag(true));
         let mut text = Vec::new();
-        let page = Man::new(command.clone());
         page.render_description_section(&mut text)?;
-        if command.get_arguments().next().is_some() {
-            page.render_options_section(&mut text)?;
-        }
+        page.render_options_section(&mut text)?;
         // Sections of a command are not sections of the page.
         let text = String::from_utf8_lossy(&text);
-        let lines = text.lines().filter(|line| !matches!(*line, ".SH DESCRIPTION" | ".SH OPTIONS"));
-        for line in lines {
-            writeln!(to, "{line}")?;
-        }
+        let text = text.replace(".SH DESCRIPTION\n", "").replace(".SH OPTIONS\n", "");
+        to.write_all(text.as_bytes())?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `serve`: the server, from its start to its last answer.
 //!
 //! Start: listen for signals; read certificates and credentials, bind the listeners, set up rules, providers and the audit trail
-//! ([`prepare`]); request the first token; log what the server does; start the admin listener, the reloader and the watchdog;
+//! ([`mod@prepare`]); request the first token; log what the server does; start the admin listener, the reloader and the watchdog;
 //! answer callers, and tell systemd.
 //!
 //! Stop, on SIGTERM or SIGINT: tell systemd; drain (answer callers, and be not ready); finish the requests in flight; end the admin

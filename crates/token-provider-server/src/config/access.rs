@@ -137,11 +137,9 @@ pub(super) fn read(mut section: Section<'_>, known: &Known<'_>, client_ca: bool)
 }
 
 fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConfig> {
-    // Where each id and each hash was seen first.
-    let mut ids: BTreeMap<String, usize> = BTreeMap::new();
-    let mut hashes: BTreeMap<[u8; 32], usize> = BTreeMap::new();
+    let mut seen: Vec<(Option<String>, Option<[u8; 32]>)> = Vec::new();
     let mut keys = Vec::new();
-    for (index, mut section) in section.tables("api_keys").into_iter().enumerate() {
+    for mut section in section.tables("api_keys") {
         section.need(&[
             ("id", "a name for the caller"),
             ("sha256", "the hash that `token-provider key new` prints"),
@@ -149,21 +147,16 @@ fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConf
         let id = section.text("id", name);
         let sha256 = section.text("sha256", sha256);
         let policy = policy::read(&mut section, "", known);
-        if let Some(first) = id.clone().and_then(|id| earlier(&mut ids, id, index)) {
+        if let Some(first) = seen.iter().position(|(other, _)| id.is_some() && *other == id) {
             section.error("id", format!("the same as in access.api_keys[{first}]: each key has its own"));
         }
-        if let Some(first) = sha256.and_then(|hash| earlier(&mut hashes, hash, index)) {
+        if let Some(first) = seen.iter().position(|(_, other)| sha256.is_some() && *other == sha256) {
             section.error("sha256", format!("the same key as access.api_keys[{first}]"));
         }
+        seen.push((id.clone(), sha256));
         keys.extend(id.zip(sha256).map(|(id, sha256)| ApiKeyConfig { id, sha256, policy }));
     }
     keys
-}
-
-/// Remembers where a value was seen; returns the earlier place if there was one.
-fn earlier<K: Ord>(seen: &mut BTreeMap<K, usize>, value: K, index: usize) -> Option<usize> {
-    let first = *seen.entry(value).or_insert(index);
-    (first != index).then_some(first)
 }
 
 fn read_oidc(mut section: Section<'_>, known: &Known<'_>) -> Option<OidcConfig> {

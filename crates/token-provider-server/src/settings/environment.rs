@@ -6,7 +6,6 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 /// What each environment variable that sets a key begins with.
@@ -43,20 +42,9 @@ impl Environment {
         Self(Arc::new(pairs.filter(|(_, value)| !value.is_empty()).collect()))
     }
 
-    /// Returns a variable that is no secret, as it is.
+    /// Returns a variable as it is.
     pub fn variable(&self, name: &str) -> Option<&OsStr> {
         self.0.get(name).map(|value| OsStr::from_bytes(value))
-    }
-
-    /// Returns the text of a variable that is no secret. Bytes that are not UTF-8 become U+FFFD, which the reader has to refuse:
-    /// no key and no URL of HERE's has it.
-    pub fn text(&self, name: &str) -> Option<String> {
-        self.variable(name).map(|value| value.to_string_lossy().into_owned())
-    }
-
-    /// Returns the text of a variable that is a secret.
-    pub fn secret(&self, name: &str) -> Option<SecretString> {
-        self.text(name).map(SecretString::from)
     }
 
     /// Returns the variables that set a key, by name.
@@ -85,8 +73,6 @@ impl fmt::Debug for Environment {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
-
     use super::*;
 
     #[test]
@@ -99,17 +85,15 @@ mod tests {
     fn debug_shows_names_and_no_values() {
         let names = ["HERE_ACCESS_KEY_ID", "HERE_ACCESS_KEY_SECRET", "TOKEN_PROVIDER_X"];
         let environment = Environment::from_pairs(names.map(|name| (name, "planted")));
-        let shown = format!("{environment:?} {:?}", environment.secret("HERE_ACCESS_KEY_SECRET"));
+        let shown = format!("{environment:?}");
         assert!(!shown.contains("planted"), "{shown}");
         assert!(names.iter().all(|name| shown.contains(name)), "{shown}");
-        assert_eq!(environment.secret("TOKEN_PROVIDER_X").unwrap().expose_secret(), "planted");
     }
 
     #[test]
-    fn paths_may_be_anything_and_texts_are_text() {
+    fn paths_may_be_anything() {
         let environment = Environment::from_pairs([("HOME", OsString::from_vec(vec![b'/', 0xff]))]);
         assert_eq!(environment.variable("HOME").map(OsStr::len), Some(2));
-        assert_eq!(environment.text("HOME").as_deref(), Some("/\u{fffd}"));
     }
 
     #[test]

@@ -4,10 +4,8 @@ use super::credential::TokenSource;
 use crate::config::{AccessConfig, Config, OriginPattern, SubjectName};
 use crate::listen::Listener;
 
-/// More names than this are counted instead.
-const MAX_NAMES: usize = 3;
-/// The same for origins: the three of loopback are among them by default.
-const MAX_ORIGINS: usize = 10;
+/// More names than this are counted instead. The three origins of loopback are among them by default.
+const MAX_NAMES: usize = 10;
 
 /// Returns what a server says of itself when it starts, in four lines: credential, issuer, listeners, who may ask. `sandbox` is
 /// where the offline HERE account is that all tokens come from, with `--sandbox`.
@@ -31,7 +29,7 @@ pub fn summary(
         format!("credential: {}", by_profile(sources, |source| source.credential.clone())),
         issuer,
         listening_on(listeners) + &admin,
-        format!("who may ask: {}", who_may_ask(config, is_local)),
+        format!("who may ask: {}; {}", callers(&config.access, is_local), pages(&config.origins)),
     ]
 }
 
@@ -49,12 +47,7 @@ pub fn listening_on(listeners: &[Listener]) -> String {
     format!("listening on {}", joined(listeners, " and "))
 }
 
-/// Returns which callers and which web pages a configuration lets in. `is_local` is whether all listeners are reachable
-/// from this machine alone.
-fn who_may_ask(config: &Config, is_local: bool) -> String {
-    format!("{}; {}", callers(&config.access, is_local), pages(&config.origins))
-}
-
+/// Returns which callers are let in. `is_local` is whether all listeners are reachable from this machine alone.
 fn callers(access: &AccessConfig, is_local: bool) -> String {
     let mut ways = Vec::new();
     if access.lets_anyone_in() {
@@ -81,7 +74,7 @@ fn pages(origins: &[OriginPattern]) -> String {
     match origins {
         [] => "no web page but its own".to_owned(),
         _ if origins.contains(&OriginPattern::Any) => "every web page".to_owned(),
-        _ if origins.len() > MAX_ORIGINS => format!("web pages of {} origins", origins.len()),
+        _ if origins.len() > MAX_NAMES => format!("web pages of {} origins", origins.len()),
         _ => format!("web pages of {}", joined(origins, ", ")),
     }
 }
@@ -113,7 +106,8 @@ mod tests {
     }
 
     fn who(text: &str, is_local: bool) -> String {
-        who_may_ask(&parse(text), is_local)
+        let config = parse(text);
+        format!("{}; {}", callers(&config.access, is_local), pages(&config.origins))
     }
 
     #[test]
@@ -124,10 +118,10 @@ mod tests {
         let key = |id: &str| format!("[[access.api_keys]]\nid = \"{id}\"\nsha256 = \"{}\"\n", id.repeat(64));
         let text = format!("[cors]\norigins = [\"https://m.example\"]\n{}{}", key("a"), key("b"));
         assert_eq!(who(&text, false), "API keys (a, b); web pages of https://m.example");
-        let keys: String = ["a", "b", "c", "d"].into_iter().map(key).collect();
+        let keys: String = "0123456789a".chars().map(|digit| key(&digit.to_string())).collect();
         assert_eq!(
             who(&format!("[cors]\norigins = [\"*\"]\n{keys}"), false),
-            "API keys (4 of them); every web page"
+            "API keys (11 of them); every web page"
         );
         let text = "[access.oidc]\nissuer = \"https://login.example\"\naudience = \"x\"\n[access.trusted_proxy]\n\
                     from = [\"10.0.0.0/8\"]\nheader = \"X-User\"\n[cors]\norigins = []\n";

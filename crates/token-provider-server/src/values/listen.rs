@@ -38,20 +38,12 @@ pub enum Host {
 }
 
 impl Host {
-    /// Returns the address to bind; of the two of `localhost` the first.
-    pub fn address(self) -> IpAddr {
-        match self {
-            Self::Localhost => Ipv4Addr::LOCALHOST.into(),
-            Self::Ip(address) => address,
-        }
-    }
-
     /// Returns an address at which this machine can call what is bound here: "all addresses" is none that can be called.
     pub fn callable(self) -> IpAddr {
-        match self.address() {
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-            address => address,
+        match self {
+            Self::Localhost | Self::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => Ipv4Addr::LOCALHOST.into(),
+            Self::Ip(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => Ipv6Addr::LOCALHOST.into(),
+            Self::Ip(address) => address,
         }
     }
 }
