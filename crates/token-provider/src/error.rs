@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn transient_is_what_heals_by_itself() {
+    fn transient_is_what_recovers_by_itself() {
         let table = [
             (TokenErrorKind::NotLoaded, false),
             (TokenErrorKind::InvalidRequest, false),

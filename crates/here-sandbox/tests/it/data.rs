@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::{JSON, NOW, Running};
 
 #[tokio::test]
-async fn hello_greets_whoever_has_a_token() {
+async fn hello_greets_requests_with_a_token() {
     let running = Running::start().await;
     let token = running.token().await;
     running.advance(100);
@@ -33,7 +33,7 @@ async fn hello_greets_whoever_has_a_token() {
 }
 
 #[tokio::test]
-async fn hello_challenges_whoever_has_none() {
+async fn hello_challenges_requests_without_a_token() {
     let running = Running::start().await;
     let challenge = async |headers: &[(&str, &str)]| {
         let answer = running.get("/hello", headers).await;

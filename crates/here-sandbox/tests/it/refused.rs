@@ -5,7 +5,7 @@ use here_sandbox::APP_ID;
 use crate::support::{FORM, JSON, KEY_ID, PLAIN_JSON, Running, Signer};
 
 #[tokio::test]
-async fn what_is_wrong_with_the_authorization_has_a_code_of_its_own() {
+async fn each_mistake_in_the_authorization_has_its_own_code() {
     let running = Running::start().await;
     let with = |change: &dyn Fn(&mut Signer)| {
         let mut signer = running.signer();
@@ -110,7 +110,7 @@ async fn oauth_parameters_belong_in_the_header_alone() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_body_has_a_code_of_its_own() {
+async fn each_mistake_in_the_body_has_its_own_code() {
     let running = Running::start().await;
     let post = async |content_type: &str, body: &str| {
         running.post_token(&running.signer().header(&[]), content_type, body).await

@@ -102,7 +102,7 @@ async fn provider_shows_no_secret_whatever_happens() {
 }
 
 #[tokio::test]
-async fn url_of_an_endpoint_of_ones_own_is_not_shown_with_its_query() {
+async fn url_of_a_private_endpoint_is_shown_without_its_query() {
     listen();
     let endpoint = Endpoint::start(|_, _| Reply::Close(String::new())).await;
     let url = format!("{}?key={SECRET}", endpoint.url);

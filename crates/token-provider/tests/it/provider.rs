@@ -170,7 +170,7 @@ async fn thousand_callers_on_four_threads_cause_one_request() {
 }
 
 #[tokio::test]
-async fn failed_request_is_repeated_behind_the_callers_and_signed_anew() {
+async fn failed_request_is_repeated_behind_the_callers_and_signed_again() {
     let (seen, mut requests) = mpsc::unbounded_channel();
     let endpoint = Endpoint::start(move |number, _| {
         let _ = seen.send(number);
@@ -248,7 +248,7 @@ async fn rotated_credential_is_tried_before_it_is_used_and_ends_the_pause() {
     assert_eq!(issuer.credential().access_key_id(), "good");
     assert!(provider.token().await.is_err(), "the pause of a minute goes on until the provider is told");
     provider.credential_changed();
-    // The keeper's turn comes first; then its request is under way, and this caller waits for it.
+    // The refresher's turn comes first; then its request is under way, and this caller waits for it.
     tokio::task::yield_now().await;
     provider.token().await.expect("is handed out");
     let ids: Vec<_> =

@@ -136,7 +136,7 @@ async fn other_failure_of_the_second_attempt_is_what_is_told() {
 }
 
 #[tokio::test]
-async fn time_that_cannot_be_had_changes_nothing() {
+async fn time_that_cannot_be_fetched_changes_nothing() {
     for reply in [
         answer("404 Not Found", "", "{}"),
         answer("500 Oops", "", r#"{"timestamp":1}"#),
@@ -156,7 +156,7 @@ async fn time_that_cannot_be_had_changes_nothing() {
 }
 
 #[tokio::test]
-async fn endpoint_of_ones_own_without_a_date_is_not_asked_for_the_time() {
+async fn private_endpoint_without_a_date_is_not_asked_for_the_time() {
     let endpoint = Endpoint::start(|_, _| Reply::Keep(timestamp_refused(""))).await;
     let issuer = endpoint.issuer_with(|config| {
         let url = endpoint.url.replace("/oauth2/token", "/other");
@@ -168,7 +168,7 @@ async fn endpoint_of_ones_own_without_a_date_is_not_asked_for_the_time() {
 }
 
 #[tokio::test]
-async fn offset_is_learned_anew_when_our_clock_is_set_right() {
+async fn offset_is_learned_again_when_our_clock_is_set_right() {
     // The first answers come from an endpoint half an hour ahead, the later ones agree with our clock.
     let endpoint = Endpoint::start(|number, request| {
         let (theirs, date) = if number <= 2 {

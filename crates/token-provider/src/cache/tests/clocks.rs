@@ -20,7 +20,7 @@ async fn wall_clock_set_forward_expires_a_token_once() {
     assert!(bench.cache.held(&hour(), bench.cache.now()).is_none());
     let asked_at = Instant::now();
     let token = bench.ask(&hour()).await.expect("is handed out");
-    assert_eq!(asked_at.elapsed(), seconds(0.5), "the keeper was woken at once");
+    assert_eq!(asked_at.elapsed(), seconds(0.5), "the refresher was woken at once");
     assert!(token.remaining(bench.clock.now()) > seconds(3500.0));
     pass(seconds(100.0)).await;
     assert_eq!(bench.issuer.count(), 2);
@@ -65,7 +65,7 @@ async fn machine_suspended_for_longer_than_a_lifetime_hands_out_no_expired_token
     bench.clock.suspend(HOUR * 8);
     let asked_at = Instant::now();
     let token = bench.ask(&hour()).await.expect("is handed out");
-    assert_eq!(asked_at.elapsed(), seconds(0.5), "the keeper was woken at once");
+    assert_eq!(asked_at.elapsed(), seconds(0.5), "the refresher was woken at once");
     assert_ne!(token.fingerprint(), first.fingerprint());
     assert_eq!(bench.issuer.count(), 2);
 }
@@ -88,7 +88,7 @@ async fn first_caller_after_a_suspend_gets_the_due_token_and_has_it_refreshed() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn caller_who_comes_in_a_pause_does_not_keep_a_later_one_from_waking_the_keeper() {
+async fn caller_who_comes_in_a_pause_does_not_keep_a_later_one_from_waking_the_refresher() {
     let bench = Bench::new(|request| if request == 2 { failure(REFUSED) } else { token(3600) });
     bench.ask(&hour()).await.expect("is handed out");
     bench.ask_at_once(&hour()).await.expect("is held");

@@ -79,7 +79,7 @@ async fn tokens_flow_again_when_the_issuer_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_asking_the_request_is_given_up_and_the_slot_let_go() {
+async fn retries_that_nobody_asks_for_end_and_the_slot_is_dropped() {
     let bench = Bench::new(|_| failure(DOWN));
     bench.ask(&hour()).await.expect_err("no token came");
     pass(seconds(170.0)).await;
@@ -135,7 +135,7 @@ async fn caller_at_the_moment_of_a_change_is_not_told_of_the_old_credentials_ref
     let bench = Bench::new(|request| if request < 2 { failure(REFUSED) } else { token(3600) });
     bench.ask(&hour()).await.expect_err("is refused");
     bench.cache.credential_changed();
-    // The keeper has had no time to wake.
+    // The refresher has had no time to wake.
     bench.ask(&hour()).await.expect("came with the new credential");
     assert_eq!(bench.issuer.count(), 2);
 }

@@ -22,7 +22,7 @@ async fn a_thousand_callers_cause_one_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn kinds_of_token_are_fetched_side_by_side() {
+async fn kinds_of_token_are_requested_side_by_side() {
     let bench = Bench::new(|_| token_after(2.0, 3600));
     let scoped = hour().with_scope(crate::token::Scope::new("openid").ok());
     let keys = [hour(), key(60), scoped];
@@ -42,7 +42,7 @@ async fn scope_that_the_issuer_does_not_name_is_the_one_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancelled_waiter_does_not_cancel_the_flight() {
+async fn caller_that_goes_away_does_not_cancel_the_request() {
     let bench = Bench::new(|_| token_after(5.0, 3600));
     let impatient = tokio::time::timeout(seconds(1.0), bench.ask(&hour())).await;
     assert!(impatient.is_err());
@@ -88,7 +88,7 @@ async fn asked_token_is_refreshed_for_ever_at_seven_tenths() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn idle_token_is_let_go_and_its_slot_with_it() {
+async fn idle_token_is_dropped_and_its_slot_with_it() {
     let bench = Bench::new(|_| token(3600));
     bench.ask(&hour()).await.expect("is handed out");
     pass(seconds(2390.0)).await;
@@ -158,7 +158,7 @@ async fn wanted_token_is_fetched_with_nobody_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keepers_end_with_the_cache() {
+async fn refreshers_end_with_the_cache() {
     let bench = Bench::new(|request| if request == 1 { token(3600) } else { Step::Hang });
     bench.ask(&key(60)).await.expect("is handed out");
     bench.cache.want(&key(61)).expect("there is room");

@@ -126,7 +126,7 @@ fn variables_bring_endpoint_and_scope_along() {
 }
 
 #[test]
-fn half_set_variables_are_an_error_and_not_passed_over() {
+fn half_set_variables_are_an_error_and_not_skipped() {
     let directory = TempDir::new().expect("can be made");
     let all = Lookup { file: None, ..everywhere(&directory) };
     let table = [
@@ -163,7 +163,7 @@ fn half_set_variables_are_an_error_and_not_passed_over() {
 }
 
 #[test]
-fn a_place_that_is_there_and_will_not_do_is_not_passed_over() {
+fn place_with_an_unusable_credential_is_not_skipped() {
     let directory = TempDir::new().expect("can be made");
     let lookup = everywhere(&directory);
 

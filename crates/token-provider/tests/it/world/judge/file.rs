@@ -24,9 +24,9 @@ pub(super) struct File {
     may_be_gone: bool,
     was_asked_for: bool,
     failures_since_asked: u32,
-    /// When a clock last jumped, which a sleeping keeper does not see.
+    /// When a clock last jumped, which a sleeping refresher does not see.
     jumped: Option<Duration>,
-    /// When a caller was the first to find the token due after that, and no pause kept the keeper from asking.
+    /// When a caller was the first to find the token due after that, and no pause kept the refresher from asking.
     noticed: Option<Duration>,
 }
 
@@ -96,7 +96,7 @@ impl Token {
         self.lifetime.saturating_sub(age) + self.lifetime.mul_f64(0.001)
     }
 
-    /// Whether the keeper, at its slowest, has seen by now that the token is due.
+    /// Whether the refresher, at its slowest, has seen by now that the token is due.
     pub(super) fn is_overdue(&self, now: Now) -> bool {
         let age = self.lifetime.mul_f64(0.70 * 1.05).max(SHORTEST) + KEEPERS_SLEEP;
         self.left_by_clocks(now) + age <= self.lifetime
