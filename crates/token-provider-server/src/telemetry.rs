@@ -6,7 +6,6 @@
 pub mod audit;
 mod config;
 mod exposition;
-mod flood;
 mod issuer;
 pub(crate) mod log;
 mod process;
@@ -27,7 +26,6 @@ use token_provider::{Clock as _, SystemClock};
 use crate::reason::{Method, Outcome, Rule};
 
 use self::audit::{Audit, Event};
-use self::flood::Flood;
 
 pub use self::config::ConfigStatus;
 pub use self::exposition::{CONTENT_TYPE, NO_LABELS, Page, page};
@@ -52,18 +50,10 @@ pub struct Telemetry {
     pub audit: Option<Audit>,
     /// The state of the configuration file.
     pub config: ArcSwap<ConfigStatus>,
-    refusals: [Refusals; Rule::ALL.len()],
-    failures: Refusals,
+    refusals: [AtomicU64; Rule::ALL.len()],
     limited: [AtomicU64; Method::ALL.len()],
     connections: OpenConnection,
     certificate: Option<Expiry>,
-}
-
-/// Refusals of one kind.
-#[derive(Debug, Default)]
-struct Refusals {
-    count: AtomicU64,
-    flood: Flood,
 }
 
 impl Telemetry {
@@ -72,14 +62,12 @@ impl Telemetry {
         Self { started: SystemClock.now().wall, audit, certificate, ..Self::default() }
     }
 
-    /// Counts how a request for a token ended, and writes it to the audit trail. A refusal or failure is in the log, too: as the
-    /// line of the audit trail where that goes into the log, else as another line.
+    /// Counts how a request for a token ended, and writes it to the audit trail. A refusal or failure is in the log wherever the
+    /// trail is.
     pub fn note(&self, event: Event) {
-        if event.outcome != Outcome::HandedOut {
-            let refusals = self.count_refusal(&event);
-            if !self.audit.as_ref().is_some_and(Audit::is_in_log) {
-                refusals.log(&event);
-            }
+        self.count(&event);
+        if event.outcome != Outcome::HandedOut && !self.audit.as_ref().is_some_and(Audit::is_in_log) {
+            audit::log(&event);
         }
         if let Some(audit) = &self.audit {
             audit.record(event);
@@ -87,23 +75,18 @@ impl Telemetry {
     }
 
     #[expect(clippy::indexing_slicing, reason = "each array has an element for every variant")]
-    fn count_refusal(&self, event: &Event) -> &Refusals {
-        let refusals = match event.rule {
-            Some(rule) => &self.refusals[rule as usize],
-            None => &self.failures,
-        };
-        refusals.count.fetch_add(1, Ordering::Relaxed);
-        if event.rule == Some(Rule::Rate) {
+    fn count(&self, event: &Event) {
+        let Some(rule) = event.rule else { return };
+        self.refusals[rule as usize].fetch_add(1, Ordering::Relaxed);
+        if rule == Rule::Rate {
             let method = event.method.unwrap_or(Method::Anonymous);
             self.limited[method as usize].fetch_add(1, Ordering::Relaxed);
         }
-        refusals
     }
 
     /// Returns how many requests each rule has refused.
     pub fn refusals(&self) -> impl Iterator<Item = (Rule, u64)> {
-        let counts = self.refusals.iter().map(|refusals| refusals.count.load(Ordering::Relaxed));
-        Rule::ALL.into_iter().zip(counts)
+        Rule::ALL.into_iter().zip(self.refusals.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
     /// Returns how many requests were refused because their caller, or its address, sent too many; by how the caller
@@ -126,37 +109,6 @@ impl Telemetry {
     /// Returns when the certificate expires, since the epoch.
     pub fn certificate_expiry(&self) -> Option<Duration> {
         self.certificate.as_ref()?()?.duration_since(SystemTime::UNIX_EPOCH).ok()
-    }
-}
-
-impl Refusals {
-    /// Logs a request that got no token, unless too many were logged just now.
-    fn log(&self, event: &Event) {
-        let Some(not_logged) = self.flood.admit(event.time) else { return };
-        macro_rules! log {
-            ($level:ident, $message:literal) => {
-                tracing::$level!(
-                    request.id = %event.request_id,
-                    trace.id = event.trace_id.as_deref(),
-                    caller.id = event.caller.as_deref(),
-                    caller.method = event.method.map(Method::as_str),
-                    caller.address = event.address.map(tracing::field::display),
-                    http.status = event.status,
-                    error = event.error,
-                    rule = event.rule.map(Rule::as_str),
-                    reason = event.reason,
-                    http.host = event.host.as_deref(),
-                    http.origin = event.origin.as_deref(),
-                    not_logged = (not_logged > 0).then_some(not_logged),
-                    $message
-                )
-            };
-        }
-        if event.outcome == Outcome::Failed {
-            log!(warn, "no token for a caller");
-        } else {
-            log!(info, "request refused");
-        }
     }
 }
 

@@ -138,6 +138,13 @@ impl Audit {
     }
 }
 
+/// Puts a line about an event into the log, for a trail that is elsewhere.
+pub(super) fn log(event: &Event) {
+    if line::is_logged(event) {
+        log::write(line::log_line(event));
+    }
+}
+
 fn start(sink: Sink, max_waiting: usize) -> io::Result<Writer> {
     let options = Options { thread: "audit", max_waiting, gap, report, report_every: REPORT_EVERY };
     Writer::start(options, sink)

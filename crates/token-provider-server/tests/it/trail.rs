@@ -92,7 +92,7 @@ async fn hundred_thousand_handouts_are_as_many_lines() {
 }
 
 #[tokio::test]
-async fn request_that_fails_is_a_warning_in_the_log_wherever_the_trail_goes() {
+async fn refusal_and_failure_are_in_the_log_wherever_the_trail_goes() {
     for audit in ["log", "stdout", "off"] {
         let folder = Folder::new();
         // Nobody listens there.
@@ -101,7 +101,7 @@ async fn request_that_fails_is_a_warning_in_the_log_wherever_the_trail_goes() {
         folder
             .write("credentials.properties", &format!("{credential}here.token.endpoint.url = {endpoint}\n"));
         let callers = Port::new();
-        let config = format!("listen = ['{}']\naudit.to = '{audit}'\nlog.level = 'warn'\n", callers.address);
+        let config = format!("listen = ['{}']\naudit.to = '{audit}'\n", callers.address);
         folder.write("token-provider.toml", &config);
         let mut server = folder.start(&["serve"]);
         within("the start", async { while TcpStream::connect(callers.address).await.is_err() {} }).await;
@@ -109,6 +109,15 @@ async fn request_that_fails_is_a_warning_in_the_log_wherever_the_trail_goes() {
         server.logged("no token for a caller").await;
         let line = server.last_line();
         assert!(line.contains(r#""level":"WARN""#), "{audit}: {line}");
+        for _ in 0..30 {
+            assert_eq!(get(callers.address, "/getToken?ttl=5").await.status, 400, "{audit}");
+        }
+        // None is left out.
+        for _ in 0..30 {
+            server.logged("token refused").await;
+            let line = server.last_line();
+            assert!(line.contains(r#""level":"INFO""#) && line.contains(r#""rule":"request""#), "{line}");
+        }
     }
 }
 
