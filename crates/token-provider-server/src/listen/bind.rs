@@ -71,8 +71,7 @@ fn hint(kind: io::ErrorKind, listen: &Listen, setting: &str) -> String {
             format!(": another process listens there; stop it, or choose another {another}")
         }
         io::ErrorKind::PermissionDenied if is_unix => {
-            ": the process must be able to write to the folder, and be in the group that the socket is for"
-                .to_owned()
+            ": the process must be able to write to the folder".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
             format!(": ports below 1024 need a permission; choose another port with {setting}")

@@ -15,6 +15,10 @@ use crate::config::{Owner, UnixPlace};
 const USERS: &str = "/etc/passwd";
 const GROUPS: &str = "/etc/group";
 
+/// EPERM or EINVAL has one of these causes.
+const WHO_MAY: &str = "the process must be in the group that the socket is for, and be root for another user; a systemd unit \
+                       with PrivateUsers=yes or SystemCallFilter=~@chown can use no other group than its own (Group=)";
+
 /// A socket that listens.
 #[derive(Debug)]
 pub struct UnixSocket {
@@ -45,8 +49,11 @@ impl UnixSocket {
         }
         let file = SocketFile(path.clone(), device_and_inode(path)?);
         // Until it listens, every connection is refused: there is no moment at which the mode is not yet right.
-        if user.is_some() || group.is_some() {
-            lchown(path, user, group)?;
+        let owner = path.symlink_metadata()?;
+        if user.is_some_and(|user| user != owner.uid()) || group.is_some_and(|group| group != owner.gid()) {
+            lchown(path, user, group).map_err(|error| {
+                io::Error::other(format!("its user or group cannot be set: {error}; {WHO_MAY}"))
+            })?;
         }
         fs::set_permissions(path, fs::Permissions::from_mode(*mode))?;
         socket.listen(ACCEPT_QUEUE)?;

@@ -469,6 +469,8 @@ async fn unix_socket_that_cannot_be_given_to_its_group_leaves_no_file_behind() {
     let outcome = Outcome::of(folder.command_of_other(&["check", "--offline", "--listen", &listen])).await;
     assert!(!socket.exists(), "{outcome:?}");
     let outcome = Outcome::of(folder.command_of_other(&["check", "--listen", &listen])).await;
-    assert!(outcome.stdout.contains("be in the group that the socket is for"), "{outcome:?}");
+    for cause in ["be in the group that the socket is for", "PrivateUsers=", "SystemCallFilter="] {
+        assert!(outcome.stdout.contains(cause), "{cause}: {outcome:?}");
+    }
     assert!(!socket.exists(), "{outcome:?}");
 }
