@@ -71,19 +71,37 @@ impl Reloader {
     }
 
     /// Runs until the task is dropped. On each notification of `now` (SIGHUP) it looks at everything at once, and tells systemd
-    /// of the start and the end of that.
-    pub async fn run(mut self, now: Arc<Notify>, notifier: Notifier, status: String) {
+    /// of the start and the end of that; of a configuration that cannot be used also when it finds that by itself.
+    pub async fn run(mut self, now: Arc<Notify>, notifier: Notifier, listening: String) {
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = listening.clone();
         loop {
-            tokio::select! {
-                () = now.notified() => {
-                    notifier.reloading().await;
-                    self.look(true).await;
-                    notifier.ready(&status).await;
-                }
-                _ = looks.tick() => self.look(false).await,
+            let is_asked_to = tokio::select! {
+                () = now.notified() => true,
+                _ = looks.tick() => false,
+            };
+            if is_asked_to {
+                notifier.reloading().await;
             }
+            self.look(is_asked_to).await;
+            let status = self.status(&listening);
+            if is_asked_to {
+                notifier.ready(&status).await;
+            } else if status != told {
+                notifier.status(&status).await;
+            }
+            told = status;
+        }
+    }
+
+    /// What `systemctl status` shows.
+    fn status(&self, listening: &str) -> String {
+        let config = self.app.telemetry().config.load();
+        match config.problems.first() {
+            Some(problem) => format!("the changed configuration is not used: {problem}; {listening}"),
+            None if config.is_locked => format!("refusing everyone: no caller is configured; {listening}"),
+            None => listening.to_owned(),
         }
     }
 

@@ -73,6 +73,41 @@ async fn systemd_hears_of_start_life_reload_and_stop() {
 }
 
 #[tokio::test]
+async fn systemd_hears_of_a_configuration_that_cannot_be_used_until_it_can() {
+    let (account, mut folder) = (Account::open().await, Folder::new());
+    folder.write("credentials.properties", &account.credentials());
+    folder.write("token-provider.toml", "");
+    let socket = folder.path("notify");
+    let systemd = Systemd::bind(&socket);
+    folder.set("NOTIFY_SOCKET", socket.to_str().expect("is text"));
+    let server = folder.start(&["serve", "--listen", "127.0.0.1:0"]);
+    let ready = systemd.hears().await;
+    let listening = ready.strip_prefix("READY=1\nSTATUS=").expect("it is ready");
+
+    folder.write("token-provider.toml", "lifetime = ['5m']\n");
+    server.signal(Signal::HUP);
+    assert!(systemd.hears().await.starts_with("RELOADING=1\n"));
+    let broken = systemd.hears().await;
+    assert!(broken.starts_with("READY=1\nSTATUS=the changed configuration is not used: "), "{broken}");
+    assert!(broken.contains("did you mean") && broken.ends_with(listening), "{broken}");
+
+    // It is corrected, and nobody sends a signal.
+    folder.write("token-provider.toml", "lifetimes = ['5m']\n");
+    assert_eq!(systemd.hears().await, format!("STATUS={listening}"));
+
+    // Nobody would have to authenticate any more.
+    folder.write("token-provider.toml", &format!("[[access.api_keys]]\nid = 'a'\nsha256 = '{:064x}'\n", 1));
+    server.signal(Signal::HUP);
+    assert!(systemd.hears().await.starts_with("RELOADING=1\n"));
+    assert_eq!(systemd.hears().await, ready);
+    folder.write("token-provider.toml", "");
+    server.signal(Signal::HUP);
+    assert!(systemd.hears().await.starts_with("RELOADING=1\n"));
+    let locked = systemd.hears().await;
+    assert!(locked.starts_with("READY=1\nSTATUS=refusing everyone: "), "{locked}");
+}
+
+#[tokio::test]
 async fn systemd_gives_a_drain_the_time_that_it_takes() {
     let mut folder = Folder::new();
     let socket = folder.path("notify");
