@@ -66,6 +66,7 @@ async fn check(config: &Config, environment: &Environment, offline: bool) -> Fin
         Ok(Some(tls)) => findings.extend(check_certificate(&tls, config)),
         Err(error) => findings.push(failed("tls", &error)),
     }
+    findings.extend(check_copies(config));
     let exposed = setup::check_exposure(config);
     findings.extend(exposed.as_ref().err().map(|error| failed("access", error)));
     if !offline {
@@ -171,6 +172,15 @@ fn check_certificate(tls: &Tls, config: &Config) -> Findings {
         findings.push(ok("tls", "certificate and key match"));
     }
     findings
+}
+
+/// What renews a certificate seldom restarts its readers.
+fn check_copies(config: &Config) -> Option<Finding> {
+    let tls = config.tls.as_ref()?;
+    let mut files = [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()].into_iter().flatten();
+    let copy = files.find(|file| file.starts_with("/run/credentials"))?.display();
+    let what = "is a copy that systemd made at the unit's start (LoadCredential=)";
+    Some(warning("tls", format_args!("{copy} {what}; after a renewal, restart the unit")))
 }
 
 fn check_audit(config: &Config) -> Option<Finding> {

@@ -461,6 +461,20 @@ async fn authorities_that_have_expired_are_noticed() {
 }
 
 #[tokio::test]
+async fn certificate_of_which_systemd_has_made_a_copy_is_noticed() {
+    let (_account, folder) = at_home().await;
+    write_certificate(&folder, "localhost", 2019, 2099);
+    let own = folder.path("tls.crt").display().to_string();
+    for (cert, is_copy) in [("/run/credentials/token-provider.service/tls.crt", true), (&own, false)] {
+        folder.write("token-provider.toml", &format!("[tls]\ncert = {cert:?}\nkey = \"tls.key\"\n"));
+        let outcome = check(&folder).await;
+        let line = format!("warning  tls: {cert} is a copy that systemd made at the unit's start");
+        assert_eq!(outcome.stdout.contains(&line), is_copy, "{outcome:?}");
+        assert_eq!(outcome.stdout.contains("after a renewal, restart the unit"), is_copy, "{outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn unix_socket_that_cannot_be_given_to_its_group_leaves_no_file_behind() {
     let folder = Folder::new();
     // A process that is not root's cannot give a file to a group that it is not in.
