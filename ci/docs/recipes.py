@@ -1,6 +1,7 @@
 """Has the program read every configuration file that the documentation shows: each block of `toml` must be one that it takes.
 
-`…` stands for the hash of an API key. Blocks for other programs (Cargo's) are left alone.
+`…` stands for the hash of an API key. Blocks for other programs (Cargo's) are left alone. A block of `nginx` must be in the file that
+`ci/check interop-nginx` runs.
 """
 
 import re
@@ -16,8 +17,11 @@ CARGO = re.compile(r"^\[(package|dependencies|dev-dependencies|workspace|feature
 def main() -> int:
     problems = []
     count = 0
+    tried_by_nginx = (pages.ROOT / "deploy/nginx/token-provider.conf").read_text(encoding="utf-8")
     for page in pages.all_pages():
         for fence in page.fences:
+            if fence.info == "nginx" and fence.text not in tried_by_nginx:
+                problems.append(f"{page.name}:{fence.line}: not as in deploy/nginx/token-provider.conf")
             if fence.info.split(" ")[0] != "toml" or CARGO.search(fence.text):
                 continue
             count += 1

@@ -1,4 +1,5 @@
-// A rolling restart of two instances behind HAProxy, with the configuration that the documentation gives, under constant load.
+// Two instances behind HAProxy, with the configuration that the documentation gives: whose requests they are, and a rolling restart
+// under constant load.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -11,6 +12,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { auditLines } from "../node/support/audit.mjs";
 import { start, startSandbox } from "../node/support/command.mjs";
 import { freePort } from "../node/support/port.mjs";
 
@@ -101,6 +103,27 @@ function startLoad(port) {
     },
   };
 }
+
+test("instances learn a caller's address from HAProxy, and from nobody else", { timeout }, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "token-provider-haproxy-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const sandbox = await startSandbox();
+  t.after(sandbox.stop);
+  const [config, audit] = [join(folder, "config.toml"), join(folder, "audit.jsonl")];
+  await writeFile(config, `[access]\nanonymous = true\n[access.trusted_proxy]\nfrom = ["127.0.0.1"]\n[audit]\nto = "${audit}"\n`);
+  const port = await freePort();
+  const instance = await startInstance(port, config, sandbox.credentials);
+  t.after(instance.stop);
+  const balancer = await startBalancer(t, folder, { one: port, two: await freePort() });
+  await balancer.becomes("one", "UP");
+  const headers = { "x-forwarded-for": "192.0.2.9", "x-request-id": "mark-1" };
+  const request = get({ port: balancer.port, host: "127.0.0.1", localAddress: "127.0.0.2", path: "/getToken", headers, agent: false });
+  const [response] = await once(request, "response", { signal: AbortSignal.timeout(30_000) });
+  response.resume();
+  assert.equal(response.statusCode, 200);
+  const [line] = await auditLines(audit, 1, (line) => line.request_id === headers["x-request-id"]);
+  assert.equal(line.address, "127.0.0.2");
+});
 
 test("no request fails while both instances are restarted, one after the other", { timeout }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "token-provider-haproxy-"));

@@ -39,14 +39,14 @@ test("who is signed in gets a token, under that name and from that address", { t
 
 test("who is not signed in does not get past nginx", { timeout }, async () => {
   for (const cookie of ["", "session=of-mallory"]) {
-    const headers = marked({ cookie, "x-forwarded-user": "alice" });
+    const headers = marked({ cookie, "x-remote-user": "alice" });
     assert.equal((await company.nginx({ headers })).status, 401);
   }
   assert.ok(company.signIn.asked.includes(undefined));
 });
 
 test("a caller cannot choose its own name", { timeout }, async () => {
-  for (const given of [{ "X-Forwarded-User": "admin" }, { "x-forwarded-user": ["admin", "root"] }, { X_Forwarded_User: "admin" }]) {
+  for (const given of [{ "X-Remote-User": "admin" }, { "x-remote-user": ["admin", "root"] }, { X_Remote_User: "admin" }]) {
     const headers = marked({ cookie: "session=of-bob", ...given });
     assert.equal((await company.nginx({ headers })).status, 200, JSON.stringify(given));
     assert.equal((await lineOf(headers)).caller, "bob", JSON.stringify(given));
@@ -64,9 +64,9 @@ test("a caller cannot choose its own address", { timeout }, async () => {
 test("strangers who go past nginx are refused, whatever they write", { timeout }, async () => {
   for (const given of [
     {},
-    { "x-forwarded-user": "alice" },
-    { "x-forwarded-user": "alice", "x-forwarded-for": "127.0.0.1" },
-    { "x-forwarded-user": "alice", forwarded: "for=127.0.0.1", via: "1.1 nginx", "x-real-ip": "127.0.0.1" },
+    { "x-remote-user": "alice" },
+    { "x-remote-user": "alice", "x-forwarded-for": "127.0.0.1" },
+    { "x-remote-user": "alice", forwarded: "for=127.0.0.1", via: "1.1 nginx", "x-real-ip": "127.0.0.1" },
   ]) {
     const headers = marked({ ...ALICE, ...given });
     const { status, headers: answer } = await company.direct({ from: STRANGER, headers });

@@ -62,7 +62,7 @@ public_hosts = ["${NAME}"]
 origins = ["https://maps.example.com"]
 [access.trusted_proxy]
 from = ["127.0.0.1"]
-header = "X-Forwarded-User"
+header = "X-Remote-User"
 max_ttl = "15m"
 [audit]
 to = "${audit}"
@@ -90,7 +90,8 @@ async function startNginx(folder, { signIn, server }) {
   const { cert: authority, server: issue } = makeAuthority(folder, "company");
   const { cert, key } = issue(`DNS:${NAME}`);
   const port = await freePort();
-  const values = { folder, port, cert, key, "sign-in": signIn, "token-provider": server };
+  await writeFile(join(folder, "token-provider.conf"), await documented({ "127.0.0.1:3000": server, "127.0.0.1:8080": signIn }));
+  const values = { folder, port, cert, key, "token-provider": server };
   const template = await readFile(new URL("nginx.conf", import.meta.url), "utf8");
   const file = join(folder, "nginx.conf");
   await writeFile(file, template.replace(/@([a-z-]+)@/g, (name, key) => values[key] ?? name));
@@ -115,6 +116,16 @@ async function startNginx(folder, { signIn, server }) {
     process.off("exit", kill);
   };
   return { port, ca: await readFile(authority), stop };
+}
+
+/** What the documentation shows, with other addresses. */
+async function documented(addresses) {
+  let text = await readFile(new URL("../../deploy/nginx/token-provider.conf", import.meta.url), "utf8");
+  for (const [place, own] of Object.entries(addresses)) {
+    assert.equal(text.split(place).length, 2, place);
+    text = text.replace(place, own);
+  }
+  return text;
 }
 
 async function isListening(port, child) {
