@@ -29,7 +29,7 @@ use self::policy::Known;
 use crate::settings::{self, List, Locations, Section};
 use crate::values::duration::duration;
 use crate::values::host::public_host;
-use crate::values::listen::listen;
+use crate::values::listen;
 use crate::values::name::name;
 use crate::values::ttl::lifetime;
 
@@ -160,8 +160,8 @@ impl Config {
 
     /// Reads the sections in an order in which each finds what it has to agree with.
     fn read(section: &mut Section<'_>, flags: &Overrides) -> Self {
-        let given = section.arguments("--listen", "listen", &flags.listeners.listen, listen);
-        let listed = section.list("listen", List::NotEmptyNumbers, listen);
+        let given = section.arguments("--listen", "listen", &flags.listeners.listen, listen::listen);
+        let listed = section.list("listen", List::NotEmptyNumbers, listen::listen);
         let usual = || vec![Listen::Tcp { host: Host::Localhost, port: DEFAULT_PORT }];
         let listen = given.or(listed).unwrap_or_else(usual);
         let lifetimes = section.list("lifetimes", List::NotEmptyNumbers, lifetime);
@@ -201,7 +201,7 @@ impl Config {
             profiles,
             origins: cors::read(section.table_or_empty("cors"), flags, is_local, ambient),
             access,
-            admin: log::read_admin(section.table_or_empty("admin"), &listen),
+            admin: section.table_or_empty("admin").text_or_number("listen", listen::listen),
             log: log::read_log(section.table_or_empty("log"), flags),
             audit: section.table_or_empty("audit").text("to", log::audit).unwrap_or_default(),
             warnings: Vec::new(),

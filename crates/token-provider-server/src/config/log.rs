@@ -1,4 +1,4 @@
-//! What is written down (sections `log` and `audit`), and where it can be looked at (`admin`).
+//! What is written down (sections `log` and `audit`).
 
 use std::path::PathBuf;
 
@@ -6,8 +6,6 @@ use tracing::level_filters::LevelFilter;
 
 use super::overrides::Overrides;
 use crate::settings::{ReadError, Section, word};
-use crate::values::Listen;
-use crate::values::listen::listen;
 
 /// The levels of the log, from nothing at all to every step.
 const LEVELS: [(&str, LevelFilter); 6] = [
@@ -86,13 +84,4 @@ pub(super) fn audit(text: &str) -> Result<AuditConfig, ReadError> {
         ("off", AuditConfig::Off),
     ];
     word(text, &words, Some("the absolute path of a file"))
-}
-
-/// Reads the listener for metrics and status. `taken` are the places where callers are answered.
-pub(super) fn read_admin(mut section: Section<'_>, taken: &[Listen]) -> Option<Listen> {
-    let listen = section.text_or_number("listen", listen)?;
-    if taken.iter().any(|other| other.collides_with(&listen)) {
-        section.error("listen", "is also in `listen`: it needs its own address");
-    }
-    Some(listen)
 }

@@ -57,17 +57,6 @@ impl Listen {
             Self::Systemd(_) => false,
         }
     }
-
-    /// Returns whether both cannot be bound at once. Port 0 is a new port each time.
-    pub(crate) fn collides_with(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Tcp { port: 0, .. }, _) => false,
-            (Self::Unix(one), Self::Unix(other)) => one.path == other.path,
-            // All of them are these and others.
-            (Self::Systemd(None), Self::Systemd(_)) | (Self::Systemd(_), Self::Systemd(None)) => true,
-            _ => self == other,
-        }
-    }
 }
 
 impl fmt::Display for Listen {
@@ -180,19 +169,6 @@ mod tests {
         }
         assert!(listen(&format!("unix:/{}", "a".repeat(106))).is_ok());
         assert!(listen(&format!("unix:/{}", "a".repeat(107))).is_err());
-    }
-
-    #[test]
-    fn one_address_is_bound_once() {
-        let read = |text| listen(text).unwrap();
-        assert!(read("localhost:1").collides_with(&read("1")));
-        assert!(!read("localhost:1").collides_with(&read("localhost:2")));
-        assert!(!read("127.0.0.1:0").collides_with(&read("127.0.0.1:0")));
-        assert!(read("unix:/x").collides_with(&read("unix:/x,mode=0600")));
-        assert!(!read("unix:/x").collides_with(&read("unix:/y")));
-        assert!(read("systemd").collides_with(&read("systemd:http")));
-        assert!(read("systemd:http").collides_with(&read("systemd")));
-        assert!(!read("systemd:http").collides_with(&read("systemd:metrics")));
     }
 
     proptest! {
