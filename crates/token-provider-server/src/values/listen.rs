@@ -64,7 +64,7 @@ impl fmt::Display for Listen {
         match self {
             Self::Tcp { host: Host::Localhost, port } => write!(f, "localhost:{port}"),
             Self::Tcp { host: Host::Ip(address), port } => write!(f, "{}", SocketAddr::new(*address, *port)),
-            Self::Unix(place) => place.fmt(f),
+            Self::Unix(place) => write!(f, "unix:{}", place.path.display()),
             Self::Systemd(None) => f.write_str("systemd"),
             Self::Systemd(Some(name)) => write!(f, "systemd:{name}"),
         }
