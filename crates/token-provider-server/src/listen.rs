@@ -35,7 +35,7 @@ use crate::problem::Problem;
 use crate::telemetry::OpenConnection;
 
 pub use self::bind::bind;
-pub use self::limits::{Capacity, Limits};
+pub use self::limits::Limits;
 pub use self::listener::Listener;
 pub use self::tls::Tls;
 

@@ -72,7 +72,7 @@ impl Server {
     /// Starts all that runs beside the answering of requests. Returns the listeners for callers, and those of the admin service.
     fn start(prepared: Prepared, loaded: LoadedConfig) -> (Self, Vec<Listener>, Vec<Listener>) {
         prepared.announce(&loaded.config);
-        let Prepared { capacity, tls, listeners, admin, service, page, audit } = prepared;
+        let Prepared { limits, tls, listeners, admin, service, page, audit, .. } = prepared;
         service.access.handout().warm();
 
         let expiry = tls.clone().map(|tls| -> Expiry { Box::new(move || tls.not_after()) });
@@ -87,7 +87,6 @@ impl Server {
         tokio::spawn(reloader.run(Arc::clone(&reload), notifier.clone(), status.clone()));
         tokio::spawn(notifier.clone().watchdog());
 
-        let limits = capacity.limits();
         (Self { app, limits, notifier, status, reload, stop: CancellationToken::new() }, listeners, admin)
     }
 

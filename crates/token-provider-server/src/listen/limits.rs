@@ -1,7 +1,6 @@
 //! Every number that bounds what connections may take, in one place, and how many this process has room for: by its limits of
 //! memory and open files, and not by a setting, which would be wrong after the next change of the container.
 
-use std::fmt;
 use std::fs;
 use std::iter;
 use std::path::Path;
@@ -94,6 +93,32 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Returns the usual limits, with as many connections as this process has room for, and in words how many and why. It raises
+    /// the limit of open files as far as the system allows: many shells have 1,024. Reads files of the kernel.
+    pub fn of_process() -> (Self, String) {
+        Self::within(memory_limit(Path::new("/")), raise_file_limit())
+    }
+
+    /// One address has a quarter of the room.
+    fn within(memory: Option<u64>, files: Option<u64>) -> (Self, String) {
+        let built_in = (Self::default().connections as u64, "the built-in maximum".to_owned());
+        let of_memory = memory.map(|limit| {
+            let room = limit.saturating_sub(RESERVED_MEMORY) / CONNECTION_MEMORY;
+            (room, format!("the memory limit is {} MiB", limit / (1024 * 1024)))
+        });
+        let of_files = files.map(|limit| {
+            let more = "raise it (LimitNOFILE=, ulimit -Hn) for more";
+            (limit.saturating_sub(RESERVED_FILES), format!("the limit of open files is {limit}; {more}"))
+        });
+        // Of equal bounds the first counts: to raise a limit that leaves room for the maximum is of no use.
+        let least = iter::once(built_in).chain(of_memory).chain(of_files).min_by_key(|(room, _)| *room);
+        let (room, reason) = least.expect("there is one at least");
+        let connections = usize::try_from(room).expect("is no more than the maximum").max(1);
+        let connections_per_peer = (connections / 4).max(1);
+        let limits = Self { connections, connections_per_peer, ..Self::default() };
+        (limits, format!("up to {connections} connections at once: {reason}"))
+    }
+
     /// Returns what connections of the admin listener may take. A monitoring system and some people have no need for more. All of
     /// them fit into the descriptors that connections of callers leave; and silent ones do not keep the others out for long. Idle ones are closed sooner than the usual intervals between scrapes, so that no scrape meets a connection that is just
     /// being closed.
@@ -109,56 +134,12 @@ impl Limits {
     }
 }
 
-/// How many connections this process has room for, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Capacity {
-    connections: usize,
-    reason: String,
-}
-
-impl Capacity {
-    /// Reads the limits of this process, and raises that of open files as far as the system allows: many shells have
-    /// 1,024. Reads files of the kernel.
-    pub fn of_process() -> Self {
-        Self::within(memory_limit(Path::new("/")), raise_file_limit())
-    }
-
-    fn within(memory: Option<u64>, files: Option<u64>) -> Self {
-        let built_in = (Limits::default().connections as u64, "the built-in maximum".to_owned());
-        let of_memory = memory.map(|limit| {
-            let room = limit.saturating_sub(RESERVED_MEMORY) / CONNECTION_MEMORY;
-            (room, format!("the memory limit is {} MiB", limit / (1024 * 1024)))
-        });
-        let of_files = files.map(|limit| {
-            let more = "raise it (LimitNOFILE=, ulimit -Hn) for more";
-            (limit.saturating_sub(RESERVED_FILES), format!("the limit of open files is {limit}; {more}"))
-        });
-        // Of equal bounds the first counts: to raise a limit that leaves room for the maximum is of no use.
-        let least = iter::once(built_in).chain(of_memory).chain(of_files).min_by_key(|(room, _)| *room);
-        let (room, reason) = least.expect("there is one at least");
-        Self { connections: usize::try_from(room).expect("is no more than the maximum").max(1), reason }
-    }
-
-    /// Returns the usual limits within this room. One address has a quarter of it.
-    pub fn limits(&self) -> Limits {
-        let connections = self.connections;
-        Limits { connections, connections_per_peer: (connections / 4).max(1), ..Limits::default() }
-    }
-}
-
-impl fmt::Display for Capacity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "up to {} connections at once: {}", self.connections, self.reason)
-    }
-}
-
 /// Returns what the limit of open files is then; `None` where there is none.
 fn raise_file_limit() -> Option<u64> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::debug!(%error, "the limit of open files stays as it is");
-    }
+    // Where the system does not have it so, the limit stays as it is.
+    let _ = setrlimit(Resource::Nofile, limit);
     getrlimit(Resource::Nofile).current
 }
 
@@ -228,14 +209,14 @@ mod tests {
                 "up to 1 connections at once: the limit of open files is 0; raise it (LimitNOFILE=, ulimit -Hn) for more",
             ),
         ] {
-            assert_eq!(Capacity::within(memory, files).to_string(), expected, "{memory:?} {files:?}");
+            assert_eq!(Limits::within(memory, files).1, expected, "{memory:?} {files:?}");
         }
     }
 
     #[test]
     fn one_address_has_a_quarter_of_the_room() {
-        assert_eq!(Capacity::within(None, None).limits(), Limits::default());
-        let limits = Capacity::within(None, Some(1064)).limits();
+        assert_eq!(Limits::within(None, None).0, Limits::default());
+        let (limits, _why) = Limits::within(None, Some(1064));
         assert_eq!((limits.connections, limits.connections_per_peer), (1000, 250));
     }
 

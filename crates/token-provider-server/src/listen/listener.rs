@@ -88,13 +88,12 @@ impl Listener {
 
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (listener, scheme) = match self {
-            Self::Tcp(listener, tls) => (listener, if tls.is_some() { "https" } else { "http" }),
-            Self::Unix(socket) => return socket.fmt(f),
-        };
-        match listener.local_addr() {
-            Ok(address) => write!(f, "{scheme}://{address}"),
-            Err(error) => write!(f, "a socket without an address ({error})"),
+        match self {
+            Self::Tcp(listener, tls) => {
+                let address = listener.local_addr().expect("a bound socket has an address");
+                write!(f, "{}://{address}", if tls.is_some() { "https" } else { "http" })
+            }
+            Self::Unix(socket) => socket.fmt(f),
         }
     }
 }

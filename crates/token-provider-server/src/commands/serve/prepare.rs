@@ -8,7 +8,7 @@ use token_provider::CredentialSource;
 use crate::config::{Config, Environment, Listen, LoadedConfig};
 use crate::failure::Failure;
 use crate::http::Page;
-use crate::listen::{self, Capacity, Listener, Tls};
+use crate::listen::{self, Limits, Listener, Tls};
 use crate::sandbox;
 use crate::setup::{self, Service};
 use crate::telemetry::audit::Audit;
@@ -16,7 +16,9 @@ use crate::topic::Topic;
 
 /// What a server is started with.
 pub(super) struct Prepared {
-    pub(super) capacity: Capacity,
+    pub(super) limits: Limits,
+    /// How many connections there may be, and why, in words.
+    pub(super) capacity: String,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) listeners: Vec<Listener>,
     pub(super) admin: Vec<Listener>,
@@ -53,7 +55,8 @@ fn prepare_blocking(
         Some(listen) => bind(listen, "admin.listen", None)?,
         None => Vec::new(),
     };
-    Ok(Prepared { capacity: Capacity::of_process(), tls, listeners, admin, service, page, audit })
+    let (limits, capacity) = Limits::of_process();
+    Ok(Prepared { limits, capacity, tls, listeners, admin, service, page, audit })
 }
 
 fn bind(listen: &Listen, setting: &str, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, Failure> {
