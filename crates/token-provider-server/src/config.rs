@@ -247,15 +247,12 @@ pub struct TlsConfig {
 }
 
 fn read_tls(section: &mut Section<'_>) -> TlsConfig {
+    let (cert, key, client_ca) = (section.path("cert"), section.path("key"), section.path("client_ca"));
     section.need(&[
         ("cert", "the path of the certificate chain in PEM form"),
         ("key", "the path of the private key in PEM form"),
     ]);
-    TlsConfig {
-        cert: section.path("cert").unwrap_or_default(),
-        key: section.path("key").unwrap_or_default(),
-        client_ca: section.path("client_ca"),
-    }
+    TlsConfig { cert: cert.unwrap_or_default(), key: key.unwrap_or_default(), client_ca }
 }
 
 /// Reads how long a server that is to stop goes on serving.

@@ -140,12 +140,12 @@ fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConf
     let mut seen: Vec<(Option<String>, Option<[u8; 32]>)> = Vec::new();
     let mut keys = Vec::new();
     for mut section in section.tables("api_keys") {
+        let id = section.text("id", name);
+        let sha256 = section.text("sha256", sha256);
         section.need(&[
             ("id", "a name for the caller"),
             ("sha256", "the hash that `token-provider key new` prints"),
         ]);
-        let id = section.text("id", name);
-        let sha256 = section.text("sha256", sha256);
         let policy = policy::read(&mut section, "", known);
         if let Some(first) = seen.iter().position(|(other, _)| id.is_some() && *other == id) {
             section.error("id", format!("the same as in access.api_keys[{first}]: each key has its own"));
@@ -160,9 +160,9 @@ fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConf
 }
 
 fn read_oidc(mut section: Section<'_>, known: &Known<'_>) -> Option<OidcConfig> {
-    section.need(&[("issuer", "the identity provider's URL"), ("audience", "what its tokens have as `aud`")]);
     let issuer = section.text("issuer", issuer);
     let audience = section.list("audience", List::NotEmpty, filled);
+    section.need(&[("issuer", "the identity provider's URL"), ("audience", "what its tokens have as `aud`")]);
     let mut claims = section.table_or_empty("require");
     let mut require = BTreeMap::new();
     for claim in claims.names() {
@@ -175,20 +175,19 @@ fn read_oidc(mut section: Section<'_>, known: &Known<'_>) -> Option<OidcConfig> 
 }
 
 fn read_mtls(mut section: Section<'_>, known: &Known<'_>, client_ca: bool) -> MtlsConfig {
+    let allow = section.list("allow", List::NotEmpty, subject_name).unwrap_or_default();
     section.need(&[("allow", "a list of DNS names and URIs")]);
     if !client_ca {
         section.error_here("needs tls.client_ca: without it no caller is asked for a certificate");
     }
-    MtlsConfig {
-        allow: section.list("allow", List::NotEmpty, subject_name).unwrap_or_default(),
-        policy: policy::read(&mut section, "", known),
-    }
+    MtlsConfig { allow, policy: policy::read(&mut section, "", known) }
 }
 
 fn read_trusted_proxy(mut section: Section<'_>, known: &Known<'_>) -> TrustedProxyConfig {
+    let from = section.list("from", List::NotEmpty, ip_net).unwrap_or_default();
     section.need(&[("from", "a list of the proxy's addresses")]);
     let proxy = TrustedProxyConfig {
-        from: section.list("from", List::NotEmpty, ip_net).unwrap_or_default(),
+        from,
         header: section.text("header", header),
         policy: policy::read(&mut section, "", known),
     };

@@ -134,14 +134,10 @@ impl<'a> Reading<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// Reports each of the keys that is not set, with what is expected there. To be called before they are read.
+    /// Reports each of the keys that is not set, with what is expected there. To be called when they have been read.
     pub(crate) fn need(&self, keys: &[(&str, &'static str)]) {
-        for (key, expected) in keys {
-            let is_set =
-                self.table.contains_key(*key) || self.reading.variables.contains_key(&*self.variable(key));
-            if !is_set {
-                self.report(&self.key(key), format!("missing; expected {expected}"));
-            }
+        for (key, expected) in keys.iter().filter(|(key, _)| !self.is_set(key)) {
+            self.error(key, format!("missing; expected {expected}"));
         }
     }
 
