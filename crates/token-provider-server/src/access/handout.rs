@@ -65,23 +65,12 @@ pub struct ProfileStatus<'a> {
     pub is_ready: bool,
     /// Every token held or wanted.
     pub tokens: Vec<SlotStatus>,
-    /// Handouts of a token that was held.
-    pub held: u64,
-    /// Handouts for which the caller had to wait.
-    pub waited: u64,
-    /// Requests that were permitted, and got none.
-    pub failed: u64,
+    /// How permitted requests have ended, by name: with a token that was held, or after a wait, or with none.
+    pub handouts: [(&'static str, u64); 3],
     /// Where its tokens come from.
     pub issuer: Option<&'a MeteredIssuer>,
     /// Why its credential is not the one in its file.
     pub rotation_problem: Option<Arc<String>>,
-}
-
-impl ProfileStatus<'_> {
-    /// Returns how permitted requests have ended: by name, and how many.
-    pub fn handouts(&self) -> [(&'static str, u64); 3] {
-        [("held", self.held), ("waited", self.waited), ("failed", self.failed)]
-    }
 }
 
 impl Permit<'_> {
@@ -227,9 +216,8 @@ impl Handout {
                 is_default: *name == self.default,
                 is_ready,
                 tokens,
-                held: counts.held.load(Ordering::Relaxed),
-                waited: counts.waited.load(Ordering::Relaxed),
-                failed: counts.failed.load(Ordering::Relaxed),
+                handouts: [("held", &counts.held), ("waited", &counts.waited), ("failed", &counts.failed)]
+                    .map(|(name, count)| (name, count.load(Ordering::Relaxed))),
                 issuer: issuer.as_deref(),
                 rotation_problem: counts.rotation_problem.load_full(),
             }

@@ -70,7 +70,7 @@ fn handouts(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result 
         "Permitted requests for tokens: a held token, one that was waited for, or none.",
         profiles.iter().flat_map(|profile| {
             let labels = |outcome| [("profile", profile.name), ("outcome", outcome)];
-            profile.handouts().map(|(outcome, count)| (labels(outcome), ConstCounter::new(count)))
+            profile.handouts.map(|(outcome, count)| (labels(outcome), ConstCounter::new(count)))
         }),
     )?;
     page.write(

@@ -62,7 +62,7 @@ fn profile(profile: &ProfileStatus<'_>) -> Value {
         "clock_offset_seconds": profile.issuer.and_then(MeteredIssuer::clock_offset),
         // Why the credential in use is not the one in its file.
         "rotation_problem": profile.rotation_problem.as_deref(),
-        "handouts": counts(profile.handouts()),
+        "handouts": counts(profile.handouts),
         "issuer_requests": counts(ended),
         "tokens": profile.tokens.iter().map(token).collect::<Vec<_>>(),
     })
