@@ -2,8 +2,6 @@
 //!
 //! A plain hash is enough for a secret of 256 random bits: there is nothing to guess that a slow hash would protect.
 
-use std::sync::Arc;
-
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -12,7 +10,7 @@ use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
 
 use super::caller::Caller;
-use super::policy::Policy;
+use super::policy::Way;
 use crate::config::ApiKeyConfig;
 use crate::reason::Method;
 
@@ -23,14 +21,6 @@ const RANDOM_BYTES: usize = 32;
 /// So many characters follow the prefix: 32 bytes in base64url. Longer ones are as hard to guess.
 const MIN_RANDOM_TEXT: usize = 43;
 
-/// A key that lets a caller in.
-#[derive(Debug)]
-pub(super) struct ApiKey {
-    id: Arc<str>,
-    sha256: [u8; 32],
-    policy: Policy,
-}
-
 /// A client id and secret (RFC 6749 §2.3.1): the id of an API key, and the key.
 pub(crate) struct ClientSecret {
     /// The key's id.
@@ -39,21 +29,15 @@ pub(crate) struct ClientSecret {
     pub(crate) secret: Zeroizing<String>,
 }
 
-impl ApiKey {
-    pub(super) fn new(config: &ApiKeyConfig) -> Self {
-        Self { id: config.id.as_str().into(), sha256: config.sha256, policy: Policy::new(&config.policy) }
-    }
-}
-
 /// Returns the caller whose key this is. Each hash is compared in constant time; that the search ends at the one that fits
 /// tells a caller at most the place of its own key in the configuration.
-pub(super) fn authenticate<'k>(keys: &'k [ApiKey], presented: &[u8]) -> Option<Caller<'k>> {
+pub(super) fn authenticate<'k>(keys: &'k [Way<ApiKeyConfig>], presented: &[u8]) -> Option<Caller<'k>> {
     if !is_issued_form(presented) {
         return None;
     }
     let hash = digest(&SHA256, presented);
-    let key = keys.iter().find(|key| verify_slices_are_equal(&key.sha256, hash.as_ref()).is_ok())?;
-    Some(Caller::new(Method::ApiKey, Some(Arc::clone(&key.id)), &key.policy))
+    let key = keys.iter().find(|key| verify_slices_are_equal(&key.config.sha256, hash.as_ref()).is_ok())?;
+    Some(Caller::new(Method::ApiKey, Some(key.config.id.as_str().into()), &key.policy))
 }
 
 /// Returns whether a key looks as [`generate`] makes them: the hash of a shorter one could be guessed, and that of nothing
@@ -112,7 +96,8 @@ mod tests {
             let mut sha256 = [0; 32];
             sha256.copy_from_slice(digest(&SHA256, key.as_bytes()).as_ref());
             let policy = PolicyConfig { profiles: vec![], scopes: None, max_ttl: None, rate: None };
-            let keys = [ApiKey::new(&ApiKeyConfig { id: "a".to_owned(), sha256, policy })];
+            let config = ApiKeyConfig { id: "a".to_owned(), sha256, policy: policy.clone() };
+            let keys = [Way::new(config, &policy)];
             assert_eq!(authenticate(&keys, key.as_bytes()).is_some(), expected, "{key:?}");
         }
     }

@@ -64,7 +64,7 @@ impl Rules {
     /// Writes the headers of a preflight's answer (Fetch standard, "CORS-preflight fetch").
     pub fn apply_preflight(&self, request: &HeaderMap, headers: &mut HeaderMap) {
         // By this one a trusted proxy says who is asking.
-        let callers_name = self.trusted_proxy.as_ref().and_then(|proxy| proxy.header.as_ref());
+        let callers_name = self.trusted_proxy.as_ref().and_then(|proxy| proxy.config.header.as_ref());
         let allowed = HeaderValue::try_from(allowed_headers(request, callers_name));
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed.expect("names of headers are plain characters"));
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(ALLOWED_METHODS));

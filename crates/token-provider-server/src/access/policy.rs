@@ -18,6 +18,19 @@ pub(super) struct Policy {
     pub(super) limiter: Option<Limiter<Arc<str>>>,
 }
 
+/// A way to authenticate, and what its callers may have.
+#[derive(Debug)]
+pub(super) struct Way<C> {
+    pub(super) config: C,
+    pub(super) policy: Policy,
+}
+
+impl<C> Way<C> {
+    pub(super) fn new(config: C, policy: &PolicyConfig) -> Self {
+        Self { config, policy: Policy::new(policy) }
+    }
+}
+
 impl Policy {
     pub(super) fn new(config: &PolicyConfig) -> Self {
         Self { config: config.clone(), limiter: config.rate.map(Limiter::new) }

@@ -5,10 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
-use ipnet::IpNet;
 
 use super::caller::Caller;
-use super::policy::Policy;
+use super::policy::Way;
 use crate::config::TrustedProxyConfig;
 use crate::reason::Method;
 
@@ -17,28 +16,16 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// A name longer than this is no user's.
 const MAX_NAME: usize = 256;
 
-#[derive(Debug)]
-pub(super) struct TrustedProxy {
-    from: Vec<IpNet>,
-    /// Where the caller's name stands, if the proxy tells one.
-    pub(super) header: Option<HeaderName>,
-    policy: Policy,
-}
-
-impl TrustedProxy {
-    pub(super) fn new(config: &TrustedProxyConfig) -> Self {
-        Self { from: config.from.clone(), header: config.header.clone(), policy: Policy::new(&config.policy) }
-    }
-
+impl Way<TrustedProxyConfig> {
     /// An IPv4 peer of a dual-stack socket counts as IPv4.
     fn is_trusted(&self, address: IpAddr) -> bool {
-        self.from.iter().any(|net| net.contains(&address.to_canonical()))
+        self.config.from.iter().any(|net| net.contains(&address.to_canonical()))
     }
 
     /// Returns the caller that the proxy names, if this is the proxy. A header that is there twice names nobody: one of
     /// them may be the caller's own, which a careless proxy let through.
     pub(super) fn authenticate(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Caller<'_>> {
-        let header = self.header.as_ref()?;
+        let header = self.config.header.as_ref()?;
         if !peer.is_some_and(|peer| self.is_trusted(peer)) {
             return None;
         }
@@ -98,12 +85,13 @@ mod tests {
     use super::*;
     use crate::config::{Config, Environment, Overrides};
 
-    fn proxy() -> TrustedProxy {
+    fn proxy() -> Way<TrustedProxyConfig> {
         let text =
             "[access.trusted_proxy]\nfrom = [\"10.0.0.0/8\", \"fd00::/8\"]\nheader = \"X-Forwarded-User\"\n";
         let file = Some((Path::new("c.toml"), text));
         let config = Config::parse(file, &Environment::default(), &Overrides::default());
-        TrustedProxy::new(&config.expect("is well-formed").access.trusted_proxy.expect("is there"))
+        let proxy = config.expect("is well-formed").access.trusted_proxy.expect("is there");
+        Way::new(proxy.clone(), &proxy.policy)
     }
 
     fn headers(name: &'static str, values: &[&str]) -> HeaderMap {

@@ -10,14 +10,14 @@ use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use token_provider::{DEFAULT_LIFETIME, SystemClock, is_loopback_address};
 
-use super::api_key::{self, ApiKey, ClientSecret};
+use super::api_key::{self, ClientSecret};
 use super::caller::Caller;
 use super::connection::ConnectionInfo;
-use super::mtls::Mtls;
-use super::policy::Policy;
-use super::proxy::TrustedProxy;
+use super::policy::{Policy, Way};
 use super::rate::{Limiter, network_of};
-use crate::config::{Config, Lifetimes, OidcConfig, OriginPattern, PublicHost};
+use crate::config::{
+    ApiKeyConfig, Config, Lifetimes, MtlsConfig, OidcConfig, OriginPattern, PublicHost, TrustedProxyConfig,
+};
 use crate::oidc::IdentityProvider;
 use crate::problem::Problem;
 use crate::reason::Method;
@@ -37,10 +37,10 @@ pub struct Rules {
     pub(super) origins: Vec<OriginPattern>,
     pub(crate) lifetimes: Lifetimes,
     pub(super) drain: Duration,
-    api_keys: Vec<ApiKey>,
-    identity_provider: Option<(IdentityProvider, Policy)>,
-    mtls: Option<Mtls>,
-    pub(super) trusted_proxy: Option<TrustedProxy>,
+    api_keys: Vec<Way<ApiKeyConfig>>,
+    identity_provider: Option<Way<IdentityProvider>>,
+    mtls: Option<Way<MtlsConfig>>,
+    pub(super) trusted_proxy: Option<Way<TrustedProxyConfig>>,
     /// `None` when everybody has to say who they are.
     anonymous: Option<Policy>,
     /// For those without a name, and for those who show a wrong one; those without an address, at a Unix socket, share one
@@ -55,11 +55,10 @@ impl Rules {
     /// it spawns the task that keeps its keys fresh, and needs a Tokio runtime.
     pub(super) fn start(config: &Config, previous: Option<&Self>) -> Self {
         let access = &config.access;
-        let previous = previous.and_then(|previous| previous.identity_provider.as_ref());
+        let previous = previous.and_then(|previous| Some(&previous.identity_provider.as_ref()?.config));
         let identity_provider = |oidc: &OidcConfig| {
-            let previous = previous.map(|(provider, _)| provider);
             let provider = IdentityProvider::spawn_refresher(oidc, Arc::new(SystemClock), previous);
-            (provider, Policy::new(&oidc.policy))
+            Way::new(provider, &oidc.policy)
         };
         let mut anonymous_policy = access.anonymous_policy.clone();
         // That rate is for each address, not for all of them together.
@@ -69,10 +68,10 @@ impl Rules {
             origins: config.origins.clone(),
             lifetimes: config.lifetimes.clone(),
             drain: config.drain,
-            api_keys: access.api_keys.iter().map(ApiKey::new).collect(),
+            api_keys: access.api_keys.iter().map(|key| Way::new(key.clone(), &key.policy)).collect(),
             identity_provider: access.oidc.as_ref().map(identity_provider),
-            mtls: access.mtls.as_ref().map(Mtls::new),
-            trusted_proxy: access.trusted_proxy.as_ref().map(TrustedProxy::new),
+            mtls: access.mtls.as_ref().map(|mtls| Way::new(mtls.clone(), &mtls.policy)),
+            trusted_proxy: access.trusted_proxy.as_ref().map(|proxy| Way::new(proxy.clone(), &proxy.policy)),
             anonymous: access.lets_anyone_in().then(|| Policy::new(&anonymous_policy)),
             addresses: Limiter::new(address_rate.unwrap_or(ADDRESS_RATE)),
             limits_local: address_rate.is_some(),
@@ -81,7 +80,7 @@ impl Rules {
 
     /// Returns the identity provider, and whether it had keys when it was last asked.
     pub fn identity_provider(&self) -> Option<(&str, bool)> {
-        self.identity_provider.as_ref().map(|(provider, _)| provider.status())
+        self.identity_provider.as_ref().map(|provider| provider.config.status())
     }
 
     /// Returns who is asking. Any of the configured ways lets a caller in; one that shows a wrong credential, and nothing
@@ -166,7 +165,8 @@ impl Rules {
         } else {
             "send an API key (X-API-Key, or Authorization: Bearer)"
         };
-        let proxy_names_callers = self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.header.is_some());
+        let proxy_names_callers =
+            self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.config.header.is_some());
         let ways = configured([
             (!self.api_keys.is_empty(), key),
             (
@@ -238,9 +238,9 @@ impl Rules {
         if self.anonymous.is_some() && self.identity_provider.is_none() && self.api_keys.is_empty() {
             return Ok(None);
         }
-        let (provider, policy) = self.identity_provider.as_ref().ok_or_else(Problem::invalid_token)?;
-        let subject = provider.authenticate(token).await?;
-        Ok(Some(Caller::new(Method::Oidc, Some(subject), policy)))
+        let provider = self.identity_provider.as_ref().ok_or_else(Problem::invalid_token)?;
+        let subject = provider.config.authenticate(token).await?;
+        Ok(Some(Caller::new(Method::Oidc, Some(subject), &provider.policy)))
     }
 }
 
