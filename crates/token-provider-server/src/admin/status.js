@@ -144,7 +144,7 @@ function showProfiles(profiles) {
       one.scope.hidden = token.scope === undefined;
       one.state.className = TONES[token.state];
       one.state.textContent = `${span(token.lifetime)}, ${STATES[token.state]}`;
-      const troubles = token.failures > 0 ? `${token.failures} failed; next try in ${clock(token.retry_in_seconds ?? 0)}` : "";
+      const troubles = token.failures > 0 ? `${token.failures} failed; ${token.retry_in_seconds === undefined ? "trying again" : `next try in ${clock(token.retry_in_seconds)}`}` : "";
       one.detail.textContent = troubles || (token.fingerprint ? `token ${token.fingerprint}` : "on its way");
     }
   }

@@ -58,7 +58,7 @@ impl Refresher {
             let next = match phase {
                 Phase::Requesting => Next::Request,
                 Phase::Holding { sent_at, until } => self.while_holding(sent_at, until).await,
-                Phase::BackingOff { until, refused, .. } => self.while_backing_off(until, refused).await,
+                Phase::BackingOff { until, refused } => self.while_backing_off(until, refused).await,
             };
             if next == Next::Drop {
                 let lifetime = self.slot.key.lifetime().as_secs();
@@ -130,7 +130,7 @@ impl Refresher {
         self.unasked_failures = 0;
         if is_from_cache && self.is_no_newer(&token, now) {
             let state = SlotState::clone(&self.slot.state.load());
-            self.slot.set(SlotState { phase, failures: 0, ..state });
+            self.slot.set(SlotState { phase, failures: 0, last_error: None, ..state });
             return Ok(());
         }
         // Nobody knows how old a token out of a cache is. It was requested as one that lives for so long, so that is
@@ -148,7 +148,8 @@ impl Refresher {
         );
         // In this order, so that a caller who gets the new token has asked for it.
         self.slot.is_asked.store(false, Ordering::Relaxed);
-        self.slot.set(SlotState { held: Some(Held { token, remaining_when_due }), phase, failures: 0 });
+        let held = Some(Held { token, remaining_when_due });
+        self.slot.set(SlotState { held, phase, failures: 0, last_error: None });
         Ok(())
     }
 
@@ -179,8 +180,8 @@ impl Refresher {
         let pause = schedule::retry_after(&error, failures, self.shared.chance());
         self.log_failure(&error, failures, pause, now);
         let refused = (!error.is_transient()).then_some(credential_changes);
-        let phase = Phase::BackingOff { error, until: now.boot.saturating_add(pause), refused };
-        self.slot.set(SlotState { phase, failures, ..state });
+        let phase = Phase::BackingOff { until: now.boot.saturating_add(pause), refused };
+        self.slot.set(SlotState { phase, failures, last_error: Some(error), ..state });
     }
 
     fn log_failure(&self, error: &TokenError, failures: u32, pause: Duration, now: Moment) {

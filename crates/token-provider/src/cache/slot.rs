@@ -74,8 +74,9 @@ pub(super) struct RefresherHandle {
 pub(super) struct SlotState {
     pub(super) held: Option<Held>,
     pub(super) phase: Phase,
-    /// How many requests in a row have failed.
+    /// How many requests in a row have failed, and why the last one has.
     pub(super) failures: u32,
+    pub(super) last_error: Option<TokenError>,
 }
 
 #[derive(Clone)]
@@ -95,7 +96,7 @@ pub(super) enum Phase {
     Holding { sent_at: Duration, until: Duration },
     /// The last request failed. No other is sent before `until`, unless it was a refusal: `refused` is how often the
     /// credential had changed then, and one more change ends the pause.
-    BackingOff { error: TokenError, until: Duration, refused: Option<u64> },
+    BackingOff { until: Duration, refused: Option<u64> },
 }
 
 /// The status of one slot, for status pages and metrics.
@@ -110,7 +111,7 @@ pub struct SlotStatus {
     pub remaining: Duration,
     /// Whether its successor is due.
     pub is_due: bool,
-    /// How many requests in a row have failed.
+    /// How many requests in a row have failed, also while the next is under way.
     pub failures: u32,
     /// Why the last one failed.
     pub last_error: Option<TokenError>,
@@ -192,7 +193,12 @@ impl Slot {
         Self {
             key,
             owner: owner.map(Into::into),
-            state: ArcSwap::from_pointee(SlotState { held: None, phase: Phase::Requesting, failures: 0 }),
+            state: ArcSwap::from_pointee(SlotState {
+                held: None,
+                phase: Phase::Requesting,
+                failures: 0,
+                last_error: None,
+            }),
             changed: Notify::new(),
             is_asked: AtomicBool::new(true),
             refresher: ArcSwapOption::empty(),
@@ -220,19 +226,17 @@ impl Slot {
     pub(super) fn status(&self, now: Moment) -> SlotStatus {
         let state = self.state.load();
         let token = state.usable(now);
-        let (failures, last_error, retry_in) = match &state.phase {
-            Phase::BackingOff { error, until, .. } => {
-                (state.failures, Some(error.clone()), Some(until.saturating_sub(now.boot)))
-            }
-            _ => (0, None, None),
+        let retry_in = match state.phase {
+            Phase::BackingOff { until, .. } => Some(until.saturating_sub(now.boot)),
+            Phase::Requesting | Phase::Holding { .. } => None,
         };
         SlotStatus {
             key: self.key.clone(),
             remaining: token.as_ref().map_or(Duration::ZERO, |token| token.remaining(now)),
             token,
             is_due: state.freshness(now) == Freshness::Due,
-            failures,
-            last_error,
+            failures: state.failures,
+            last_error: state.last_error.clone(),
             retry_in,
         }
     }
@@ -255,11 +259,11 @@ impl SlotState {
     /// Returns why there is no token, as long as no request may be made for one.
     pub(super) fn failure(&self, now: Moment, credential_changes: u64) -> Option<TokenError> {
         match &self.phase {
-            Phase::BackingOff { error, until, refused }
+            Phase::BackingOff { until, refused }
                 if *until > now.boot && refused.is_none_or(|changes| changes == credential_changes) =>
             {
                 let left = until.saturating_sub(now.boot);
-                Some(error.clone().with_retry_after(Some(left)))
+                self.last_error.clone().map(|error| error.with_retry_after(Some(left)))
             }
             _ => None,
         }

@@ -79,6 +79,37 @@ async fn tokens_flow_again_when_the_issuer_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn failures_are_shown_while_the_next_request_hangs_and_until_one_succeeds() {
+    let slow = || Step::Answer(seconds(10.0), Err(TokenError::new(DOWN, "planted failure")));
+    let bench = Bench::new(move |request| match request {
+        1 => token(3600),
+        2..=20 => slow(),
+        _ => token_after(10.0, 3600),
+    });
+    bench.ask(&hour()).await.expect("is handed out");
+    while bench.issuer.count() < 2 {
+        pass(seconds(1.0)).await;
+        let _ = bench.ask(&hour()).await;
+    }
+    // From the end of the first failed request to the end of the one that succeeds.
+    pass(seconds(11.0)).await;
+    let mut most = 0;
+    while most < 19 {
+        let status = bench.cache.status().remove(0);
+        assert!(status.failures >= most.max(1) && status.last_error.is_some(), "{status:?} after {most}");
+        most = status.failures;
+        pass(seconds(1.0)).await;
+    }
+    while bench.issuer.count() < 21 {
+        pass(seconds(1.0)).await;
+    }
+    assert_eq!(bench.cache.status()[0].failures, 19);
+    pass(seconds(10.0)).await;
+    let status = bench.cache.status().remove(0);
+    assert!(status.failures == 0 && status.last_error.is_none(), "{status:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn retries_that_nobody_asks_for_end_and_the_slot_is_dropped() {
     let bench = Bench::new(|_| failure(DOWN));
     bench.ask(&hour()).await.expect_err("no token came");
