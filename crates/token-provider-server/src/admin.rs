@@ -41,7 +41,7 @@ impl Admin {
     ) -> Result<Answer, Problem> {
         info.admit_size()?;
         let Self(app) = self;
-        let access = app.access();
+        let access = &app.access;
         let rules = access.rules();
         let host = match rules.admit_host(headers, info.authority(), connection) {
             Err(_) if health::is_probe(info, headers) => return health::probe(access, info),

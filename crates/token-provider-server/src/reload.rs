@@ -97,7 +97,7 @@ impl Reloader {
 
     /// What `systemctl status` shows.
     fn status(&self, listening: &str) -> String {
-        let config = self.app.telemetry().config.load();
+        let config = self.app.telemetry.config.load();
         match config.problems.first() {
             Some(problem) => format!("the changed configuration is not used: {problem}; {listening}"),
             None if config.is_locked => format!("refusing everyone: no caller is configured; {listening}"),
@@ -123,7 +123,7 @@ impl Reloader {
             let _ = work.run(move || tls.look()).await;
         }
         // Side by side: issuers that hang are waited for at the same time. The next look comes after the slowest.
-        let (now, handout) = (Instant::now(), self.app.access().handout());
+        let (now, handout) = (Instant::now(), self.app.access.handout());
         join_all(self.rotations.iter_mut().map(|rotation| rotation.look(now, is_asked_to, handout))).await;
     }
 
@@ -142,14 +142,14 @@ impl Reloader {
         changed.access.is_locked = self.must_lock(&changed);
         self.keep_profiles_to_callers(&mut changed);
         let is_new = changed != self.loaded.config;
-        let was_unusable = !self.app.telemetry().config.load().problems.is_empty();
+        let was_unusable = !self.app.telemetry.config.load().problems.is_empty();
         if is_new {
             self.loaded.config = changed;
-            self.app.access().reload(&self.loaded.config);
+            self.app.access.reload(&self.loaded.config);
             telemetry::set_level(self.loaded.config.log.level);
         }
         self.report(Vec::new());
-        let status = self.app.telemetry().config.load();
+        let status = self.app.telemetry.config.load();
         let file = status.file.as_deref();
         if is_new {
             tracing::info!(
@@ -201,7 +201,7 @@ impl Reloader {
             ("log.format", old.log.format != new.log.format),
             ("audit", old.audit != new.audit),
         ];
-        self.app.telemetry().config.store(Arc::new(ConfigStatus {
+        self.app.telemetry.config.store(Arc::new(ConfigStatus {
             file: new.file.as_ref().map(|file| file.display().to_string()),
             problems,
             is_locked: new.access.is_locked,

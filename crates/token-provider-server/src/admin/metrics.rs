@@ -25,8 +25,8 @@ pub(super) struct Metrics {
 
 impl Collector for Metrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let (page, telemetry) = (&mut Page(encoder), self.app.telemetry());
-        let profiles: Vec<_> = self.app.access().handout().status().collect();
+        let (page, telemetry) = (&mut Page(encoder), &self.app.telemetry);
+        let profiles: Vec<_> = self.app.access.handout().status().collect();
         page.write(
             "token_provider_build_info",
             "The running version; always 1.",
@@ -39,7 +39,7 @@ impl Collector for Metrics {
         )?;
         handouts(page, &profiles)?;
         requests(page, telemetry)?;
-        if let Some((provider, is_up)) = self.app.access().rules().identity_provider() {
+        if let Some((provider, is_up)) = self.app.access.rules().identity_provider() {
             page.write(
                 "token_provider_oidc_up",
                 "Whether the identity provider had usable keys when it was last asked: 1, else 0.",

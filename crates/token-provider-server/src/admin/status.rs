@@ -11,8 +11,8 @@ use crate::telemetry::{MeteredIssuer, Process, rfc_3339};
 /// Returns the status as a JSON object. What is not known, or not there, is left out.
 pub(super) fn json(app: &App, process: Option<Process>) -> Value {
     let now = SystemClock.now().wall;
-    let telemetry = app.telemetry();
-    let profiles: Vec<ProfileStatus<'_>> = app.access().handout().status().collect();
+    let telemetry = &app.telemetry;
+    let profiles: Vec<ProfileStatus<'_>> = app.access.handout().status().collect();
     let is_ready = profiles.iter().any(|profile| profile.is_default && profile.is_ready);
     let config = telemetry.config.load();
     without_nulls(json!({
@@ -21,7 +21,7 @@ pub(super) fn json(app: &App, process: Option<Process>) -> Value {
         "started_at": rfc_3339(telemetry.started),
         "uptime_seconds": now.saturating_sub(telemetry.started).as_secs(),
         // As `/readyz` has it.
-        "ready": is_ready && !app.access().is_draining(),
+        "ready": is_ready && !app.access.is_draining(),
         "profiles": profiles.iter().map(profile).collect::<Vec<_>>(),
         "refusals": counts(telemetry.refusals().map(|(rule, count)| (rule.as_str(), count))),
         "connections_open": telemetry.connections(),

@@ -110,7 +110,7 @@ impl Server {
     async fn drained(&self) {
         self.notifier.ready(&self.status).await;
         self.stop.cancelled().await;
-        let drain = self.app.access().drain();
+        let drain = self.app.access.drain();
         self.notifier.stopping(drain).await;
         tokio::time::sleep(drain).await;
     }
@@ -128,7 +128,7 @@ impl Server {
 
     fn reload(&self) {
         tracing::info!("SIGHUP: reloading configuration and credentials");
-        if let Some(audit) = &self.app.telemetry().audit {
+        if let Some(audit) = &self.app.telemetry.audit {
             audit.reopen();
         }
         // While a reload waits to begin, another one changes nothing.
@@ -136,7 +136,7 @@ impl Server {
     }
 
     fn begin_stop(&self, signal: &str) {
-        let drain = self.app.access().drain();
+        let drain = self.app.access.drain();
         if drain.is_zero() {
             tracing::info!("{signal}: finishing requests in flight, then stopping");
         } else {
@@ -150,7 +150,7 @@ impl Server {
 
     /// Writes the last lines of the audit trail.
     async fn flush_audit(&self) {
-        let telemetry = Arc::clone(self.app.telemetry());
+        let telemetry = Arc::clone(&self.app.telemetry);
         let flush = move || telemetry.audit.as_ref().is_none_or(|audit| audit.flush(FLUSH_TIMEOUT));
         if !tokio::task::spawn_blocking(flush).await.unwrap_or(false) {
             tracing::error!("the last lines of the audit trail could not be written in time");

@@ -47,9 +47,11 @@ pub trait Service: Send + Sync + 'static {
 /// What every request is answered from.
 #[derive(Debug)]
 pub struct App {
-    access: Access,
+    /// The access rules, and the tokens behind them.
+    pub access: Access,
     page: Page,
-    telemetry: Arc<Telemetry>,
+    /// The figures of this application, and its audit trail.
+    pub telemetry: Arc<Telemetry>,
     bodies: Arc<Shares>,
 }
 
@@ -57,16 +59,6 @@ impl App {
     /// Puts the application together. It reports what it does to `telemetry`.
     pub fn new(access: Access, page: Page, telemetry: Telemetry) -> Self {
         Self { access, page, telemetry: Arc::new(telemetry), bodies: oauth2::bodies() }
-    }
-
-    /// Returns the figures of this application, and its audit trail.
-    pub fn telemetry(&self) -> &Arc<Telemetry> {
-        &self.telemetry
-    }
-
-    /// Returns the access rules, and the tokens behind them.
-    pub fn access(&self) -> &Access {
-        &self.access
     }
 }
 

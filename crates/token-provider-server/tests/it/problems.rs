@@ -185,7 +185,7 @@ async fn rate_is_one_for_both_endpoints_and_a_page_can_read_when_to_come_back() 
             }
         }
     }
-    let limited: Vec<_> = server.app.telemetry().limited().filter(|(_, count)| *count > 0).collect();
+    let limited: Vec<_> = server.app.telemetry.limited().filter(|(_, count)| *count > 0).collect();
     assert_eq!(limited, [(Method::ApiKey, 3), (Method::Anonymous, 3)]);
 }
 
@@ -295,7 +295,7 @@ async fn readiness_is_about_the_lifetime_that_callers_get_after_a_reload() {
     assert_eq!(get(server.address, "/readyz").await.status, 200);
     assert_eq!(server.sandbox.stats().token_requests, 1);
     server.sandbox.faults().inject(Fault::new().with_status(500));
-    server.app.access().reload(&parse("lifetimes = ['5m']"));
+    server.app.access.reload(&parse("lifetimes = ['5m']"));
     assert_eq!(get(server.address, "/readyz").await.status, 503, "the new one has not come");
     server.sandbox.faults().clear();
     while get(server.address, "/readyz").await.status != 200 {}

@@ -74,7 +74,7 @@ async fn no_secret_is_in_logs_debug_or_other_answers() {
         assert_hidden("an answer", &rendered(reply), &secrets);
     }
     assert_hidden("Debug of App", &format!("{:?} {0:#?}", server.app), &secrets);
-    assert_hidden("Debug of Access", &format!("{:?}", server.app.access()), &secrets);
+    assert_hidden("Debug of Access", &format!("{:?}", server.app.access), &secrets);
     assert_hidden("Debug of the account", &format!("{:?}", server.sandbox), &secrets);
 
     assert!(text.contains("token received") && text.contains("no token received"), "is a log: {text}");

@@ -239,7 +239,7 @@ async fn idle_connection_ends_with_a_proper_farewell() {
 async fn draining_server_keeps_the_connection_and_says_farewell_at_the_end() {
     let server = TlsServer::start().await;
     let mut frames = Frames::open(&server).await;
-    server.server.app.access().drain();
+    server.server.app.access.drain();
     for stream in [1, 3, 5] {
         frames.write.write_all(&request(stream, "/getToken")).await.expect("is sent");
         // In the order of the connection: a farewell would come before the next answer.
