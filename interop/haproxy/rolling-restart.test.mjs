@@ -2,7 +2,7 @@
 // under constant load.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { Agent, get } from "node:http";
@@ -49,7 +49,7 @@ async function startBalancer(t, folder, ports) {
     child.kill("SIGTERM");
     await ended;
   });
-  const row = async (name) => {
+  const stats = async () => {
     const asking = connect(socket);
     asking.end("show stat\n");
     let answer = "";
@@ -58,7 +58,10 @@ async function startBalancer(t, folder, ports) {
     } catch {
       // Not yet.
     }
-    const [names, ...rows] = answer.split("\n").map((line) => line.replace(/^# /, "").split(","));
+    return answer;
+  };
+  const row = async (name) => {
+    const [names, ...rows] = (await stats()).split("\n").map((line) => line.replace(/^# /, "").split(","));
     const cells = rows.find((cells) => cells[names.indexOf("svname")] === name);
     return Object.fromEntries(names.map((name, place) => [name, cells?.[place]]));
   };
@@ -68,7 +71,7 @@ async function startBalancer(t, folder, ports) {
       seen = (await row(name)).status;
     }
   };
-  return { becomes, port, row };
+  return { becomes, port, row, stats };
 }
 
 /** Asks all the time, on connections that are kept, until it is told to stop; what was not answered with 200 is in `failed`. */
@@ -140,6 +143,14 @@ test("no request fails while both instances are restarted, one after the other",
   }
   const balancer = await startBalancer(t, folder, ports);
   for (const name of Object.keys(ports)) await balancer.becomes(name, "UP");
+
+  // The filter of the command that waits for HAProxy between the two; `socat` only asks for the same.
+  const docs = await readFile(new URL("../../docs/deploying.md", import.meta.url), "utf8");
+  const [, filter] = docs.match(/echo "show stat" \| socat - \S+ \| (.+); do sleep/);
+  const says = (stats) => execFileSync("sh", ["-c", `${filter} && echo up || echo not yet`], { input: stats, encoding: "utf8" });
+  const up = await balancer.stats();
+  assert.equal(says(up), "up\n");
+  assert.equal(says(up.replace(/^(token-provider,one,.*?),UP,/m, "$1,DOWN,")), "not yet\n");
 
   const load = startLoad(balancer.port);
   try {
