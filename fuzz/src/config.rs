@@ -74,7 +74,7 @@ fn check_config(config: &Config) {
     assert_eq!(
         keys.iter().map(|key| &key.id).collect::<BTreeSet<_>>().len(),
         keys.len(),
-        "each has a name of its own"
+        "each has its own name"
     );
     let policies = keys.iter().map(|key| &key.policy).chain([&config.access.anonymous_policy]);
     for policy in policies {

@@ -52,7 +52,7 @@ async fn ask_often(
 ) -> Result<Vec<Sample>> {
     let mut connection = Connection::open(port, path).await?;
     let mut clock = interval_at(first, EVERY);
-    // Whoever could not ask in time asks at once, and has waited since.
+    // Callers that are late send their request at once; their wait counts from when it was due.
     clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut samples = Vec::new();
     loop {

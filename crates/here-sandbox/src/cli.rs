@@ -21,7 +21,7 @@ const PORT_ATTEMPTS: u32 = 8;
 /// How the account is run.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Write a ready credentials.properties for it (mode 0600). Refuses to replace a file.
+    /// Write a credentials.properties for this account (mode 0600). Never overwrites a file.
     #[arg(long, value_name = "FILE")]
     write_credentials: Option<PathBuf>,
     /// Misbehave from the start.
@@ -32,7 +32,7 @@ pub struct Options {
         help = "Misbehave from the start, as PUT /sandbox/faults takes it: {\"status\": 503, \"count\": 2}. May be repeated"
     )]
     fault: Vec<Fault>,
-    /// A credential file whose access key the account has.
+    /// Use the access key in this credential file.
     #[arg(long, value_name = "FILE")]
     pub credentials: Option<PathBuf>,
     /// Where to listen: localhost:8080, 0.0.0.0:8080, or a port of localhost alone.
@@ -75,7 +75,7 @@ impl Options {
         if self.write_credentials.is_some() && !self.listen.callable_address().is_loopback() {
             return Err(RunError::Usage(
                 "--write-credentials: the account speaks plain http://, which is for loopback only; \
-                 listen on 127.0.0.1, or on 0.0.0.0 for others too"
+                 listen on 127.0.0.1, or on 0.0.0.0 to allow other machines"
                     .to_owned(),
             ));
         }
@@ -162,7 +162,7 @@ impl FromStr for Listen {
         };
         match (address, port.parse()) {
             (Ok(address), Ok(port)) => Ok(Self { address, port }),
-            _ => Err("the account listens at one TCP port; expected one address such as localhost:8080"),
+            _ => Err("the account listens on one TCP port; expected one address such as localhost:8080"),
         }
     }
 }
@@ -200,8 +200,9 @@ fn write_new(path: &Path, text: &str) -> Result<(), RunError> {
         let file = path.display();
         if error.kind() == io::ErrorKind::AlreadyExists {
             return RunError::Usage(format!(
-                "--write-credentials: {file} exists, and is not replaced. If it is of a sandbox before, use it again with \
-                 --credentials {file}; else remove it or name another file"
+                "--write-credentials: {file} already exists and is not overwritten. If it belongs to an \
+                 earlier sandbox, reuse it with --credentials {file}; otherwise remove it or choose \
+                 another file"
             ));
         }
         system(format!("cannot write {file}"), error)

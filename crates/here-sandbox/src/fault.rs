@@ -19,10 +19,10 @@ const MAX_SKEW_SECONDS: i64 = 315_360_000;
 
 /// One way in which the sandbox misbehaves. Its parts can be combined.
 ///
-/// A fault with a [count](Self::with_count) applies to that many requests and is then gone; such faults are
-/// used up one after the other, in the order in which they were made. A fault without a count stays until
-/// it is cleared, as the background of all others: where two of them, or one of them and a counted fault,
-/// say something different about the same request, the later or the counted one is right.
+/// A fault with a [count](Self::with_count) applies to that many requests and is then gone; such faults are used up one
+/// after the other, in the order in which they were made. A fault without a count stays in force until it is cleared.
+/// If faults conflict for a request, a later one overrides an earlier one, and a counted one overrides one without a
+/// count.
 ///
 /// As JSON, for `PUT /sandbox/faults` (one object, or an array of them):
 ///
@@ -34,7 +34,7 @@ const MAX_SKEW_SECONDS: i64 = 315_360_000;
 /// assert!(serde_json::from_str::<Fault>(r#"{ "statuss": 429 }"#).is_err());
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-// Derived as functions of the type, so that the traits below can check what they read.
+// `remote` derives inherent functions, so that the impls below can validate.
 #[serde(default, deny_unknown_fields, remote = "Self")]
 #[must_use = "a fault does nothing before it is injected"]
 pub struct Fault {
@@ -217,7 +217,7 @@ impl Fault {
         self.body.is_some() || self.status.is_some_and(|status| status >= 300)
     }
 
-    /// Lets what `other` says prevail over what is here.
+    /// Applies `other` on top: where both set a value, `other` wins.
     fn overlay(&mut self, other: &Self) {
         self.status = other.status.or(self.status);
         self.error_code = other.error_code.or(self.error_code);
@@ -230,7 +230,7 @@ impl Fault {
         self.expired |= other.expired;
     }
 
-    /// Says what makes no sense, and what was expected.
+    /// Checks the values.
     fn check(&self) -> Result<(), String> {
         if self.status.is_some_and(|status| !(200..=599).contains(&status)) {
             return Err("status must be from 200 to 599".to_owned());

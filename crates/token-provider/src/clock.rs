@@ -40,7 +40,7 @@ impl Moment {
     }
 }
 
-/// Something that knows what time it is.
+/// A source of the current time.
 ///
 /// A seam for tests: programs use [`SystemClock`].
 pub trait Clock: fmt::Debug + Send + Sync + 'static {

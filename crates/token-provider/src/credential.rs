@@ -192,21 +192,22 @@ pub(crate) fn parse_endpoint(text: &str) -> Result<Url, LoadError> {
     let refuse = |expected: &'static str| Err(LoadError::new(LoadErrorKind::Invalid, expected));
     // What was not UTF-8 in a variable has become this. As `%EF%BF%BD` it would lead a signed request astray.
     if text.contains(char::REPLACEMENT_CHARACTER) {
-        return refuse("the token endpoint URL is not UTF-8 text; write it again");
+        return refuse("the token endpoint URL is not UTF-8 text; enter it again");
     }
     let Ok(url) = Url::parse(text) else {
         return refuse("not a URL; expected something like https://account.api.here.com/oauth2/token");
     };
     if !url.username().is_empty() || url.password().is_some() {
         return refuse(
-            "the token endpoint URL holds a user name or password; leave them out, HERE does not use them",
+            "the token endpoint URL contains a user name or password; remove them, HERE does not use them",
         );
     }
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback_url(&url) => Ok(url),
         "http" => refuse(
-            "the token endpoint is plain http://, where anyone on the way can read the token; use https://",
+            "the token endpoint uses plain http://, so anyone on the network can read the token; use \
+             https://",
         ),
         _ => refuse("the token endpoint URL must begin with https://"),
     }

@@ -23,7 +23,7 @@ pub struct LoadError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoadErrorKind {
-    /// No credential in any of the places that were looked at: name one of them.
+    /// No credential was found in any of the usual places.
     NotFound,
     /// What is there cannot be used: fix the file, line and key, or the variable, that the message names.
     Invalid,

@@ -1,4 +1,4 @@
-//! The seam to the party that issues tokens.
+//! The interface to the issuer of tokens.
 //!
 //! [`HereIssuer`] requests tokens from HERE, [`RemoteIssuer`] from another token provider. Tests script their own [`Issue`].
 
@@ -56,7 +56,7 @@ pub trait Issue: Send + Sync + 'static {
     /// Why there is none. Its kind decides when the request is repeated: see [`TokenError::is_transient`].
     fn issue(&self, key: &TokenKey) -> impl Future<Output = Result<Issued, TokenError>> + Send;
 
-    /// Returns the clock of a provider in front that is given none. By default, the system's.
+    /// Returns the clock for a provider that is given none. Defaults to the system clock.
     fn clock(&self) -> Arc<dyn Clock> {
         Arc::new(SystemClock)
     }
@@ -106,7 +106,7 @@ impl fmt::Debug for AnyIssuer {
     }
 }
 
-/// The twin of [`Issue`] behind a pointer, which futures without a name cannot be.
+/// The object-safe form of [`Issue`], which returns `impl Future` and so is not.
 trait DynIssue: Any + Send + Sync {
     fn issue_boxed<'a>(&'a self, key: &'a TokenKey) -> BoxFuture<'a, Result<Issued, TokenError>>;
     fn clock_of(&self) -> Arc<dyn Clock>;
@@ -122,7 +122,7 @@ impl<I: Issue> DynIssue for I {
     }
 }
 
-/// No issuer grants a month; what claims to is cut down rather than believed.
+/// Lifetimes are capped here: no issuer grants a month.
 const LONGEST_BELIEVED: Duration = Duration::from_secs(30 * 86_400);
 
 /// A token fresh from the issuer.

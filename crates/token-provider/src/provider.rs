@@ -21,7 +21,7 @@ const MAX_TOKENS: usize = 512;
 /// Must be used within a Tokio runtime, or several; see [the crate's documentation](crate#runtimes-cancellation-blocking-use).
 /// Its background tasks end when the last clone is dropped.
 ///
-/// Ask again each time a token is needed, and keep none: a held token costs less to get than to look after.
+/// Call [`token`](Self::token) every time you need a token instead of storing it: getting a held token is cheap.
 #[derive(Clone)]
 pub struct TokenProvider(Arc<Inner>);
 
@@ -128,7 +128,7 @@ impl TokenProvider {
         let seconds = self.0.max_wait.as_secs();
         TokenError::new(
             TokenErrorKind::WaitedTooLong,
-            format!("the issuer has not answered within {seconds} s; the request goes on"),
+            format!("the issuer has not responded within {seconds} s; the request continues"),
         )
     }
 
@@ -137,7 +137,7 @@ impl TokenProvider {
         self.held_at(key, self.now())
     }
 
-    /// Does the same for who has just read [`TokenProvider::now`], and needs that for the time left, too.
+    /// Like [`TokenProvider::held`], at a time just read from [`TokenProvider::now`].
     pub fn held_at(&self, key: &TokenKey, now: Moment) -> Option<AccessToken> {
         self.0.cache.held(key, now)
     }
@@ -176,7 +176,7 @@ impl TokenProvider {
         let issuer = &self.0.issuer;
         let shared = || issuer.downcast::<Arc<HereIssuer>>().map(Arc::as_ref);
         let Some(here) = issuer.downcast::<HereIssuer>().or_else(shared) else {
-            let message = "this provider's issuer is no HereIssuer, whose credential could be replaced";
+            let message = "this provider's issuer is not a HereIssuer, so its credential cannot be replaced";
             return Err(TokenError::new(TokenErrorKind::InvalidRequest, message));
         };
         here.rotate(credential, &self.0.default_key).await?;
@@ -184,9 +184,9 @@ impl TokenProvider {
         Ok(())
     }
 
-    /// Repeats refused requests at once, because the credential is another one now.
+    /// Retries refused requests immediately; call this after the credential has changed.
     ///
-    /// Pauses after other failures are kept: they are for the issuer's sake, whatever the credential.
+    /// Backoff after other failures continues: it protects the issuer, whatever the credential.
     pub fn credential_changed(&self) {
         self.0.cache.credential_changed();
     }

@@ -83,7 +83,7 @@ fn what_cannot_be_used_ends_with_its_exit_code_and_a_remedy() {
         (
             &["--listen", "127.0.0.1:0", "--write-credentials", "there"][..],
             2,
-            "there exists, and is not replaced",
+            "there already exists and is not overwritten",
         ),
         (&["--write-credentials", "c", "--listen", "192.0.2.1:8080"], 2, "loopback only"),
         (&["--listen", "unix:/tmp/x"], 2, "one TCP port"),

@@ -115,7 +115,7 @@ async fn refusal_by_the_first_server_says_what_to_do() {
     assert_eq!((reply.status, reply.error().as_str()), (502, "issuer_rejected"), "{reply:?}");
     far_server.signal(Signal::TERM);
     let (_, _, log) = far_server.end().await;
-    assert!(log.join("\n").contains("check its API key"), "{log:#?}");
+    assert!(log.join("\n").contains("check the API key"), "{log:#?}");
 }
 
 /// Two servers in this process; the second has a clock of its own.

@@ -31,12 +31,12 @@ const UNASKED_RETRIES: u32 = 10;
 /// count: a caller that comes back must not find the backoff forgotten.
 const FAILURE_MEMORY: Duration = Duration::from_secs(300);
 
-/// Keeps one slot's token fresh. It goes on where the one before it ended: what it knows is in the slot.
+/// Keeps one slot's token fresh. It continues where its predecessor ended: all its state is in the slot.
 pub(super) struct Refresher {
     shared: Arc<Shared>,
     slot: Arc<Slot>,
     handle: Arc<RefresherHandle>,
-    /// How many of the last failures nobody had asked for a token before.
+    /// How many failures in a row happened without a caller asking in between.
     unasked_failures: u32,
 }
 
@@ -62,7 +62,7 @@ impl Refresher {
             };
             if next == Next::Drop {
                 let lifetime = self.slot.key.lifetime().as_secs();
-                tracing::debug!(token.lifetime = lifetime, "token dropped: nobody asks for it");
+                tracing::debug!(token.lifetime = lifetime, "token dropped: no longer requested");
                 self.shared.remove(&self.slot);
                 return;
             }
@@ -96,7 +96,7 @@ impl Refresher {
                 answer = &mut attempt => return match answer {
                     Ok(Ok(answer)) => answer,
                     Ok(Err(_panic)) => Err(TokenError::new(TokenErrorKind::IssuerPanicked, "the issuer panicked")),
-                    Err(_elapsed) => Err(TokenError::new(TokenErrorKind::TimedOut, "the issuer did not finish")),
+                    Err(_elapsed) => Err(TokenError::new(TokenErrorKind::TimedOut, "the issuer did not finish in time")),
                 },
                 // Callers of other runtimes see by this that the request goes on.
                 () = self.handle.woken() => {}
@@ -115,7 +115,7 @@ impl Refresher {
             return Err(TokenError::new(
                 TokenErrorKind::ExpiresTooSoon,
                 format!(
-                    "the issuer's token expires within {} s of its issue, too soon to be handed out",
+                    "the issuer's token expires within {} s of being issued, too soon to be handed out",
                     EXPIRY_MARGIN.as_secs()
                 ),
             ));
@@ -146,7 +146,7 @@ impl Refresher {
             token.scope = self.slot.key.scope().map(Scope::as_str),
             "token received"
         );
-        // In this order, so that a caller who gets the new token has asked for it.
+        // In this order, so that a caller who gets the new token counts as having asked for it.
         self.slot.is_asked.store(false, Ordering::Relaxed);
         let held = Some(Held { token, remaining_when_due });
         self.slot.set(SlotState { held, phase, failures: 0, last_error: None });
@@ -221,8 +221,8 @@ impl Refresher {
             };
             let pause = until.saturating_sub(now.boot);
             if freshness != Freshness::Fresh && pause.is_zero() {
-                // One that nobody asks for goes now, though it can be handed out for a while yet: the caller who
-                // comes next should get a token with more than this one's rest before it.
+                // Drop an unwanted token now, although it is still usable: the next caller should get one with more of
+                // its lifetime left.
                 let is_asked = self.slot.is_asked.load(Ordering::Relaxed);
                 return if is_asked { Next::Request } else { Next::Drop };
             }

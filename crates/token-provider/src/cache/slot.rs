@@ -17,9 +17,9 @@ use crate::issuer::AnyIssuer;
 use crate::schedule::{self, Freshness};
 use crate::token::{AccessToken, TokenKey};
 
-/// One owner may have made this part of all slots.
+/// An owner may cause at most one in `SHARE` slots.
 const SHARE: usize = 4;
-/// This part of all slots, one at least, is kept for callers without an owner.
+/// One in `RESERVE` slots (at least one) is reserved for callers without an owner.
 const RESERVE: usize = 64;
 /// By then some slot may be free: idle ones are dropped at their token's due point.
 const RETRY_FOR_ROOM: Duration = Duration::from_secs(60);
@@ -63,7 +63,7 @@ pub(super) struct RefresherHandle {
     pub(super) runtime: runtime::Id,
     /// Wakes it: a caller found no usable token, or a due one.
     wanted: Notify,
-    /// How often it was woken and polled: it is alive if the number grows.
+    /// Incremented each time it is woken and polled, as a sign of life.
     pub(super) answers: AtomicU64,
     pub(super) has_ended: AtomicBool,
     pub(super) task: OnceLock<AbortHandle>,
@@ -149,11 +149,13 @@ impl Shared {
             room = room.saturating_sub((self.max_slots / RESERVE).max(1));
             let own = slots.values().filter(|slot| slot.owner.as_deref() == Some(owner)).count();
             if own >= (self.max_slots / SHARE).max(1) {
-                return Err(no_room(&format!("this caller has {own} different tokens, its share")));
+                return Err(no_room(&format!(
+                    "this caller already holds its share of {own} different tokens"
+                )));
             }
         }
         if slots.len() >= room {
-            return Err(no_room(&format!("{} different tokens are held, the most allowed", slots.len())));
+            return Err(no_room(&format!("{} different tokens are held, the maximum", slots.len())));
         }
         Ok(())
     }
@@ -184,7 +186,7 @@ impl Shared {
 }
 
 fn no_room(what: &str) -> TokenError {
-    TokenError::new(TokenErrorKind::TooManyTokens, format!("{what}; ask for fewer scopes and lifetimes"))
+    TokenError::new(TokenErrorKind::TooManyTokens, format!("{what}; request fewer scopes and lifetimes"))
         .with_retry_after(Some(RETRY_FOR_ROOM))
 }
 
@@ -256,7 +258,7 @@ impl SlotState {
         }
     }
 
-    /// Returns why there is no token, as long as no request may be made for one.
+    /// Returns the last failure while its backoff lasts.
     pub(super) fn failure(&self, now: Moment, credential_changes: u64) -> Option<TokenError> {
         match &self.phase {
             Phase::BackingOff { until, refused }

@@ -96,8 +96,8 @@ impl Entries {
             return format!("line {line}: did you mean {key}? Write it exactly like that").into();
         }
         if self.get("here.client.id").is_some() && self.get(KEY_SECRET).is_none() {
-            return "it has here.client.id and no access key: create an access key for the app in the HERE portal, and \
-                    use the credentials.properties that is offered with it"
+            return "it has here.client.id but no access key: create an access key for the app in the HERE \
+                    portal, and use its credentials.properties"
                 .into();
         }
         format!("{key} is missing; expected a line `{key} = …` as in the file that the HERE portal offers")
@@ -130,8 +130,8 @@ impl Entry {
     }
 }
 
-const IS_JSON: &str = "it is JSON; expected lines `key = value`, as in the credentials.properties that the HERE portal \
-                       offers";
+const IS_JSON: &str = "it is JSON; expected `key = value` lines, as in the credentials.properties from the \
+                       HERE portal";
 
 fn is_json(text: &str) -> bool {
     text.trim_start_matches(is_invisible).starts_with('{')

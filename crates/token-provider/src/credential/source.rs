@@ -1,4 +1,4 @@
-//! Where a credential comes from, and in which order the usual places are looked at.
+//! Where a credential comes from, and the order in which the usual places are searched.
 //!
 //! Sources compose as values of the standard library do: `first.or_else(|| second)`.
 
@@ -53,7 +53,8 @@ impl CredentialSource {
         })
     }
 
-    /// Takes a file if it is there. One that may not be read is: it is the one that is meant, and loading it says so.
+    /// Returns a source for the file if it exists, even if it is unreadable: it is the one that was meant, and loading
+    /// it reports the error.
     pub fn file_if_present(path: impl Into<PathBuf>, section: &str) -> Option<Self> {
         let path = path.into();
         path.symlink_metadata().is_ok().then(|| Self::file(path, section))
@@ -64,9 +65,8 @@ impl CredentialSource {
         Self(Source::Text(text))
     }
 
-    /// Takes `HERE_ACCESS_KEY_ID` and `HERE_ACCESS_KEY_SECRET`, with `HERE_TOKEN_ENDPOINT_URL` and `HERE_TOKEN_SCOPE`, from a
-    /// function that returns the value of the variable that it is given the name of. `None` where neither key is set; where one
-    /// of them is missing, loading says so.
+    /// Takes `HERE_ACCESS_KEY_ID` and `HERE_ACCESS_KEY_SECRET`, with `HERE_TOKEN_ENDPOINT_URL` and `HERE_TOKEN_SCOPE`,
+    /// looked up with `variable`. `None` where neither key is set; where one of them is missing, loading says so.
     pub fn variables(variable: impl Fn(&str) -> Option<SecretString>) -> Option<Self> {
         let variables = Variables {
             id: variable("HERE_ACCESS_KEY_ID"),
@@ -112,8 +112,9 @@ impl CredentialSource {
             .or_else(|| secret("HERE_CREDENTIALS_STRING").map(Self::text))
             .or_else(|| files.into_iter().flatten().find_map(|file| Self::file_if_present(file, section)))
             .ok_or_else(|| {
-                let message = "no HERE credential found: put the credentials.properties that the HERE portal offers into \
-                               this directory or into ~/.here/, or name it with HERE_CREDENTIALS_FILE";
+                let message = "no HERE credential found: save the credentials.properties from the HERE \
+                               portal in this directory or in ~/.here/, or name it with \
+                               HERE_CREDENTIALS_FILE";
                 LoadError::new(LoadErrorKind::NotFound, message)
             })
     }
@@ -236,7 +237,7 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, LoadError> {
         let (kind, hint) = match error.kind() {
             std::io::ErrorKind::NotFound => (LoadErrorKind::NotFound, "there is no such file"),
             std::io::ErrorKind::PermissionDenied => {
-                (LoadErrorKind::Invalid, "this user may not read it; give it the file, mode 0600")
+                (LoadErrorKind::Invalid, "this user cannot read it; make this user the owner, with mode 0600")
             }
             _ => (LoadErrorKind::Invalid, "it cannot be read"),
         };
@@ -251,7 +252,7 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, LoadError> {
         Zeroizing::new(Vec::with_capacity(usize::try_from(MAX_FILE_SIZE + 1).expect("64 KiB fit")));
     file.take(MAX_FILE_SIZE + 1).read_to_end(&mut text).map_err(failed)?;
     if text.len() as u64 > MAX_FILE_SIZE {
-        return Err(invalid(&name.to_string(), "it is larger than 64 KiB, so it is no credential file"));
+        return Err(invalid(&name.to_string(), "it is larger than 64 KiB, too large for a credential file"));
     }
     Ok(text)
 }

@@ -300,16 +300,17 @@ fn mistaken_files_are_told_what_was_meant() {
         ("here\\.access\\.key_id = x\n", near),
         (
             "{\"here.access.key.id\": \"x\"}\n",
-            "it is JSON; expected lines `key = value`, as in the credentials.properties that the HERE portal offers",
+            "it is JSON; expected `key = value` lines, as in the credentials.properties from the HERE portal",
         ),
         (
             "here.access.key.id = ${env:HERE_ID}\n",
-            "line 1: here.access.key.id: it holds ${…}, which nothing replaces here; write the value itself",
+            "line 1: here.access.key.id: it contains ${…}, which is not expanded here; write the value \
+             itself",
         ),
         (
             "here.access.key.id = x # note\n",
-            "line 1: here.access.key.id: it holds a blank, which no HERE key does; copy it again from the \
-             HERE portal, and put a comment on its own line",
+            "line 1: here.access.key.id: it contains a space, which no HERE key does; copy it again from \
+             the HERE portal, and put any comment on its own line",
         ),
     ];
     for (line, expected) in table {
@@ -319,7 +320,7 @@ fn mistaken_files_are_told_what_was_meant() {
     }
     let error =
         Credential::from_properties(b"here.client.id = x\nhere.user.id = y", "c").expect_err("no key");
-    assert!(error.to_string().starts_with("c: it has here.client.id and no access key:"), "{error}");
+    assert!(error.to_string().starts_with("c: it has here.client.id but no access key:"), "{error}");
     // As Java reads it: the backslash before a dot is dropped.
     let text = format!("here\\.access\\.key\\.id = x\n{SECRET}");
     assert!(Credential::from_properties(text.as_bytes(), "c").is_ok());
@@ -351,8 +352,8 @@ fn errors_name_file_line_and_key_and_show_no_value() {
         ),
         (
             format!("{ID}here.access.key.secret = {MARKER}\\n{MARKER}"),
-            "line 2: here.access.key.secret: it holds a character that no HERE key has, such as a line break or an \
-             invisible one; copy it again from the HERE portal",
+            "line 2: here.access.key.secret: it contains a character that no HERE key has, such as a line \
+             break or an invisible character; copy it again from the HERE portal",
         ),
         (
             format!("{ID}{SECRET}here.token.endpoint.url = {MARKER}"),
@@ -361,18 +362,18 @@ fn errors_name_file_line_and_key_and_show_no_value() {
         ),
         (
             format!("{ID}{SECRET}here.token.endpoint.url = http://{MARKER}.example.com/"),
-            "line 3: here.token.endpoint.url: the token endpoint is plain http://, where anyone on the way can read \
-             the token; use https://",
+            "line 3: here.token.endpoint.url: the token endpoint uses plain http://, so anyone on the \
+             network can read the token; use https://",
         ),
         (
             format!("{ID}{SECRET}here.token.endpoint.url = https://u:{MARKER}@example.com/"),
-            "line 3: here.token.endpoint.url: the token endpoint URL holds a user name or password; leave them out, \
-             HERE does not use them",
+            "line 3: here.token.endpoint.url: the token endpoint URL contains a user name or password; \
+             remove them, HERE does not use them",
         ),
         (
             format!("{ID}{SECRET}\r\nhere.token.scope = \"{MARKER}\"x"),
-            "line 4: here.token.scope: the scope is not well-formed: expected printable ASCII without quotes and \
-             backslashes (RFC 6749 §3.3), such as hrn:here:authorization::myrealm:project/my-project",
+            "line 4: here.token.scope: the scope is not well-formed: expected printable ASCII without quotes \
+             and backslashes (RFC 6749 §3.3), such as hrn:here:authorization::myrealm:project/my-project",
         ),
         (
             format!("\u{0}{ID}{SECRET}"),

@@ -48,18 +48,18 @@ pub(super) fn problem_of_key(text: &str) -> Option<&'static str> {
         return Some("is empty; copy it again from the HERE portal");
     }
     if text.contains("${") {
-        return Some("holds ${…}, which nothing replaces here; write the value itself");
+        return Some("contains ${…}, which is not expanded here; write the value itself");
     }
     if text.contains([' ', '\t']) {
         return Some(
-            "holds a blank, which no HERE key does; copy it again from the HERE portal, and put a comment \
-             on its own line",
+            "contains a space, which no HERE key does; copy it again from the HERE portal, and put any \
+             comment on its own line",
         );
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Some(
-            "holds a character that no HERE key has, such as a line break or an invisible one; copy it \
-             again from the HERE portal",
+            "contains a character that no HERE key has, such as a line break or an invisible character; copy \
+             it again from the HERE portal",
         );
     }
     None

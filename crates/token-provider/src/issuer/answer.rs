@@ -14,7 +14,7 @@ use crate::token::{Scope, is_b64token};
 
 /// HERE's number for "time stamp is outside the valid period".
 pub(super) const TIMESTAMP_REFUSED: u32 = 401_204;
-/// HERE's number for "nonce already consumed": something on the way sent our request twice.
+/// HERE's number for "nonce already consumed": something in between sent our request twice.
 const NONCE_CONSUMED: u32 = 401_207;
 
 /// The JSON object of an answer. Unknown fields are ignored, as in HERE's SDKs.
@@ -78,8 +78,8 @@ pub(super) fn read(
         )),
         429 => Err(TokenError::new(
             TokenErrorKind::Throttled,
-            "HERE answered: too many requests (429); use fewer scopes and lifetimes, or fewer token \
-             providers for one app",
+            "HERE returned 429 (too many requests); use fewer scopes and lifetimes, or fewer token \
+             providers per app",
         )
         .with_retry_after(retry_after)),
         408 | 500..=599 => {
@@ -98,16 +98,17 @@ pub(super) fn read(
 fn success(status: u16, body: &[u8]) -> Result<Issued, TokenError> {
     let invalid = |what: &str| {
         let message = format!(
-            "the token endpoint's answer {what}; check here.token.endpoint.url, and for a proxy in between"
+            "the token endpoint's response {what}; check here.token.endpoint.url, and whether a proxy \
+             intercepts it"
         );
         TokenError::new(TokenErrorKind::InvalidAnswer { status: Some(status) }, message)
     };
     let Some(mut answer) = Answer::parse(body) else {
-        return Err(invalid("is not the JSON of a token"));
+        return Err(invalid("is not a JSON token response"));
     };
     // Wiped from here on.
     let Some(Value::String(access_token)) = answer.take("accessToken", "access_token") else {
-        return Err(invalid("holds no access token"));
+        return Err(invalid("contains no access token"));
     };
     let access_token = Zeroizing::new(access_token);
     if !is_b64token(&access_token) {
@@ -115,7 +116,7 @@ fn success(status: u16, body: &[u8]) -> Result<Issued, TokenError> {
     }
     let is_bearer = |kind: &Value| kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
     if answer.take("tokenType", "token_type").is_some_and(|kind| !is_bearer(&kind)) {
-        return Err(invalid("holds a token of another type than Bearer"));
+        return Err(invalid("contains a token that is not of type Bearer"));
     }
     let expires_in = answer.take("expiresIn", "expires_in");
     let Some(expires_in) = expires_in.as_ref().and_then(seconds) else {
@@ -146,14 +147,14 @@ fn refusal(status: u16, body: &[u8], place: &str) -> TokenError {
             return TokenError::new(
                 TokenErrorKind::Unavailable { status },
                 format!(
-                    "HERE has seen this request before ({number}): something on the way sends requests twice"
+                    "HERE has seen this request before ({number}): something in between sends requests twice"
                 ),
             );
         }
         Some(401_300) => {
             format!(
-                "HERE refused the access key ({number}): check here.access.key.id and here.access.key.secret in {place}; \
-                 both must be of the same key"
+                "HERE refused the access key ({number}): check here.access.key.id and here.access.key.secret \
+                 in {place}; both must belong to the same key"
             )
         }
         Some(401_310) => format!(
@@ -161,7 +162,7 @@ fn refusal(status: u16, body: &[u8], place: &str) -> TokenError {
              put the access key id there"
         ),
         Some(401_600) => format!(
-            "HERE knows no such access key ({number}): check here.access.key.id in {place}; the key may \
+            "HERE does not know this access key ({number}): check here.access.key.id in {place}; the key may \
              have been deleted"
         ),
         Some(401_302) => format!(
@@ -169,8 +170,8 @@ fn refusal(status: u16, body: &[u8], place: &str) -> TokenError {
              HERE portal, and here.token.endpoint.url"
         ),
         Some(401_200..=401_206) => format!(
-            "HERE could not read the signature ({number}): something on the way changes the Authorization \
-             header, most often a proxy"
+            "HERE could not read the signature ({number}): something in between, most likely a proxy, \
+             changes the Authorization header"
         ),
         Some(400_200..=400_299) => {
             format!("HERE refused the scope or the lifetime ({number}): check both")

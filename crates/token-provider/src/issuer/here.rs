@@ -31,14 +31,14 @@ const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 pub struct HereIssuerConfig {
     /// The access key and its endpoint.
     pub credential: Credential,
-    /// The way there.
+    /// The network settings.
     pub network: Network,
-    /// What tells the time, also to the provider in front unless that has its own clock.
+    /// The clock; also used by the provider unless it is given its own.
     pub clock: Arc<dyn Clock>,
 }
 
 impl HereIssuerConfig {
-    /// Takes a credential; everything else is as most would have it: 3 s to connect, 10 s for a request.
+    /// Creates a configuration with defaults: 3 s to connect, 10 s per request.
     pub fn new(credential: Credential) -> Self {
         Self { credential, network: Network::new(Duration::from_secs(10)), clock: Arc::new(SystemClock) }
     }

@@ -140,7 +140,7 @@ impl Http {
                 let setting = self.address_setting;
                 return Err(TokenError::new(
                     TokenErrorKind::InvalidAnswer { status: Some(status) },
-                    format!("the answer is larger than 64 KiB, so it is no token; check {setting}"),
+                    format!("the response is larger than 64 KiB, too large for a token; check {setting}"),
                 ));
             }
             body.extend_from_slice(&chunk);

@@ -11,8 +11,8 @@ use url::{Position, Url};
 use crate::credential::{is_loopback_url, trim_value};
 use crate::error::{LoadError, LoadErrorKind};
 
-const EXPECTED: &str = "expected http://HOST:PORT, with USER:PASSWORD@ before the host where the proxy wants it (%5C for a \
-                        backslash, other special characters likewise)";
+const EXPECTED: &str = "expected http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT if the proxy needs it \
+                        (percent-encode special characters, such as %5C for a backslash)";
 
 /// What `HTTPS_PROXY` (or `ALL_PROXY`) and `NO_PROXY` say, in capitals or small letters.
 ///

@@ -153,7 +153,7 @@ fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, TokenError> {
         |message: &'static str| TokenError::new(TokenErrorKind::Rejected { status, code: None }, message);
     let error = match (status, code) {
         (401, Some(_)) => {
-            rejected("the other token provider does not know this caller (401): check its API key")
+            rejected("the other token provider does not know this caller (401): check the API key")
         }
         (403, Some(_)) => rejected(
             "the other token provider refused this caller (403): check its rules for host, profile and scope",
@@ -163,7 +163,7 @@ fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, TokenError> {
         }
         (429, _) => TokenError::new(
             TokenErrorKind::Throttled,
-            "the other token provider answered: too many requests (429)",
+            "the other token provider returned 429 (too many requests)",
         ),
         (502, Some("issuer_rejected")) => {
             rejected("HERE refused the other token provider's credential (502): see that server's log")
@@ -174,7 +174,7 @@ fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, TokenError> {
         ),
         (408 | 500..=599, None) => TokenError::new(
             TokenErrorKind::Unavailable { status },
-            format!("the other token provider, or a proxy before it, is failing ({status}); retrying"),
+            format!("the other token provider, or a proxy in front of it, is failing ({status}); retrying"),
         ),
         _ => not_ours(status),
     };
@@ -186,8 +186,8 @@ fn not_ours(status: u16) -> TokenError {
     TokenError::new(
         TokenErrorKind::InvalidAnswer { status: Some(status) },
         format!(
-            "the answer ({status}) is not that of a token provider's /getToken; check the URL (remote), which ends in \
-             /getToken without a slash behind it, and whether a proxy answers in its place"
+            "the response ({status}) is not from a token provider's /getToken; check the URL (remote), \
+             which must end in /getToken without a trailing slash, and whether a proxy responds in its place"
         ),
     )
 }
@@ -201,7 +201,7 @@ fn header(bearer: &SecretString) -> Result<HeaderValue, LoadError> {
     let mut header = HeaderValue::from_str(&text).map_err(|_| {
         LoadError::new(
             LoadErrorKind::Invalid,
-            "the API key holds characters that a header cannot; copy it again",
+            "the API key contains characters that are not allowed in a header; copy it again",
         )
     })?;
     header.set_sensitive(true);
@@ -297,7 +297,7 @@ mod tests {
             let error = answered(status, None, body).expect_err("is no token");
             assert_eq!(error.kind(), TokenErrorKind::InvalidAnswer { status: Some(status) }, "{body}");
             let text = error.to_string();
-            assert!(text.contains("check the URL (remote), which ends in /getToken"), "{text}");
+            assert!(text.contains("check the URL (remote), which must end in /getToken"), "{text}");
             assert!(!text.contains("HERE") && !text.contains("here.") && !text.contains("planted"), "{text}");
         }
         let error = answered(503, Some("7"), "<html>planted</html>").expect_err("is no token");
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn key_that_is_hardly_there_is_refused() {
+    fn key_shorter_than_eight_characters_is_refused() {
         for key in ["", "x", "tp_1234"] {
             let config = RemoteIssuerConfig::new("https://tokens.example.com/getToken").expect("is a URL");
             let error =

@@ -30,7 +30,8 @@ fn explain(error: &TlsError) -> &'static str {
         TlsError::InvalidCertificate(error) => match error {
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 "its certificate is from an authority that this machine does not trust, such as a private \
-                 one or that of a proxy that intercepts TLS: add that authority to the system's, or name its certificate (profiles.NAME.ca)"
+                 one or a proxy that intercepts TLS: add the authority to the system's trust store, or set \
+                 profiles.NAME.ca to its certificate"
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 "its certificate has expired, or this machine's clock is ahead: check the clock first"
@@ -51,13 +52,14 @@ fn explain(error: &TlsError) -> &'static str {
             _ => "its certificate cannot be used",
         },
         TlsError::InvalidMessage(_) => {
-            "it does not speak TLS at this port: check the port, and https:// in the URL"
+            "it does not speak TLS on this port: check the port, and https:// in the URL"
         }
         TlsError::AlertReceived(_) => {
-            "it ended the TLS handshake: it may want a client certificate, or speak only versions before TLS 1.2"
+            "it aborted the TLS handshake: it may require a client certificate, or support only versions \
+             before TLS 1.2"
         }
         TlsError::PeerIncompatible(_) => {
-            "it speaks none of our versions of TLS (1.2 and 1.3) and their ciphers"
+            "it supports neither TLS 1.2 nor 1.3, or none of their cipher suites used here"
         }
         _ => "the TLS handshake failed",
     }

@@ -59,7 +59,7 @@ fn backoff_doubles_to_its_bound() {
 }
 
 #[test]
-fn issuers_wish_is_honoured_up_to_five_minutes() {
+fn retry_after_is_honoured_up_to_five_minutes() {
     let throttled = |span| {
         TokenError::new(TokenErrorKind::Throttled, "x").with_retry_after(Some(Duration::from_secs(span)))
     };

@@ -183,7 +183,7 @@ async fn body_of_a_mebibyte_is_not_taken_in() {
     };
     let error = failure(move || Reply::Close(padded(1024 * 1024))).await;
     assert_eq!(error.kind(), TokenErrorKind::invalid_answer(Some(200)));
-    assert!(text(&error).starts_with("the answer is larger than 64 KiB"), "{error}");
+    assert!(text(&error).starts_with("the response is larger than 64 KiB"), "{error}");
     // Without an announced length, it is counted.
     let endless = format!("HTTP/1.1 200 OK\r\n\r\n{{\"x\":\"{}", "x".repeat(1024 * 1024));
     let error = failure(move || Reply::Close(endless.clone())).await;
@@ -214,7 +214,7 @@ async fn refusal_says_what_to_do() {
     assert_eq!(
         text(&error),
         "HERE refused the access key (401300): check here.access.key.id and here.access.key.secret in \
-         the credential that the program was given; both must be of the same key"
+         the credential that the program was given; both must belong to the same key"
     );
 }
 

@@ -222,7 +222,7 @@ async fn expired_token_is_not_handed_out() {
         assert_eq!(error.kind(), TokenErrorKind::ExpiresTooSoon);
         assert_eq!(
             error.to_string(),
-            "the issuer's token expires within 10 s of its issue, too soon to be handed out"
+            "the issuer's token expires within 10 s of being issued, too soon to be handed out"
         );
         leaks::assert_hidden(&leaks::rendered(&error));
         assert_eq!(provider.status()[0].failures, 1);
@@ -262,7 +262,7 @@ async fn caller_waits_ten_seconds_and_the_request_goes_on() {
     let asked_at = tokio::time::Instant::now();
     let error = provider.token().await.expect_err("takes too long");
     assert_eq!((error.kind(), asked_at.elapsed()), (TokenErrorKind::WaitedTooLong, seconds(10)));
-    assert_eq!(error.to_string(), "the issuer has not answered within 10 s; the request goes on");
+    assert_eq!(error.to_string(), "the issuer has not responded within 10 s; the request continues");
     provider.token().await.expect("the request went on");
     assert_eq!(asked_at.elapsed(), seconds(12));
 

@@ -54,7 +54,7 @@ fn server(certificate: Vec<u8>, key: &KeyPair) -> rustls::ServerConfig {
         .expect("they fit")
 }
 
-/// Shakes hands once with whoever comes, and returns the URL.
+/// Accepts one TLS handshake, and returns the URL.
 async fn serve(config: rustls::ServerConfig) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
     let url = format!("https://localhost:{}/oauth2/token", listener.local_addr().expect("is bound").port());
@@ -113,7 +113,7 @@ async fn authority_in_a_file_with_a_byte_order_mark_is_trusted() {
 #[tokio::test]
 async fn port_that_speaks_no_tls_is_named() {
     let error = failure(&speaks_http().await, None).await;
-    assert!(error.to_string().contains("it does not speak TLS at this port"), "{error}");
+    assert!(error.to_string().contains("it does not speak TLS on this port"), "{error}");
 }
 
 /// Answers anything with HTTP.

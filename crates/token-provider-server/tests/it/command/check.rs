@@ -390,7 +390,7 @@ async fn profile_of_another_token_provider_is_asked_there() {
 
     folder.write("key", "tp_planted-key-that-nobody-knows");
     let outcome = check(&folder).await;
-    assert_outcome(&outcome, 1, &[("FAILURE  token: ", "check its API key")]);
+    assert_outcome(&outcome, 1, &[("FAILURE  token: ", "check the API key")]);
     let token = folder.run(&["token"]).await;
     assert_eq!((token.code, token.stdout.as_str()), (Some(1), ""), "{token:?}");
     assert_eq!(account.sandbox.stats().token_requests, 0);

@@ -39,8 +39,8 @@ async fn file_that_is_there_is_not_replaced() {
     let arguments = ["sandbox", "--listen", ANYWHERE, "--write-credentials", file.to_str().expect("is text")];
     let outcome = folder.run(&arguments).await;
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome:?}");
-    let remedy =
-        "credentials.properties exists, and is not replaced. If it is of a sandbox before, use it again with";
+    let remedy = "credentials.properties already exists and is not overwritten. If it belongs to an earlier \
+         sandbox, reuse it with";
     assert!(outcome.stderr.contains(remedy), "{outcome:?}");
     assert_eq!(std::fs::read_to_string(&file).expect("is there"), "precious");
 }

@@ -188,7 +188,7 @@ async fn credential_that_changed_during_the_request_is_tried_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn token_that_arrives_expired_is_a_failure_and_no_hot_loop() {
+async fn token_that_arrives_expired_is_a_failure_and_causes_no_busy_loop() {
     for expires_in in [0, 1, 9, 10] {
         let bench = Bench::new(move |_| token(expires_in));
         for _ in 0..600 {

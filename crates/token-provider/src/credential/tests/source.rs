@@ -107,7 +107,7 @@ fn first_place_wins_and_the_next_steps_in() {
     let error = lookup.find().expect_err("there is none left");
     assert_eq!(error.kind(), LoadErrorKind::NotFound);
     assert!(
-        error.to_string().starts_with("no HERE credential found: put the credentials.properties"),
+        error.to_string().starts_with("no HERE credential found: save the credentials.properties"),
         "{error}"
     );
 }
@@ -145,13 +145,14 @@ fn half_set_variables_are_an_error_and_not_skipped() {
         ),
         (
             Lookup { token_endpoint_url: Some(format!("http://{MARKER}.example.com/")), ..all.clone() },
-            "environment: HERE_TOKEN_ENDPOINT_URL: the token endpoint is plain http://, where anyone on the way can \
-             read the token; use https://",
+            "environment: HERE_TOKEN_ENDPOINT_URL: the token endpoint uses plain http://, so anyone on the \
+             network can read the token; use https://",
         ),
         (
             Lookup { scope: Some(format!("\"{MARKER}")), ..all },
-            "environment: HERE_TOKEN_SCOPE: the scope is not well-formed: expected printable ASCII without quotes and \
-             backslashes (RFC 6749 §3.3), such as hrn:here:authorization::myrealm:project/my-project",
+            "environment: HERE_TOKEN_SCOPE: the scope is not well-formed: expected printable ASCII without \
+             quotes and backslashes (RFC 6749 §3.3), such as \
+             hrn:here:authorization::myrealm:project/my-project",
         ),
     ];
     for (lookup, expected) in table {
@@ -190,7 +191,7 @@ fn place_with_an_unusable_credential_is_not_skipped() {
 
     #[cfg(unix)]
     {
-        // A dangling link in a place that is looked at: the mount behind it is missing.
+        // A dangling link in a place that is searched: the mount behind it is missing.
         let link = directory.path().join("work/credentials.properties");
         fs::remove_file(&link).expect("is there");
         std::os::unix::fs::symlink("/nonexistent/target", &link).expect("can be made");
@@ -216,7 +217,10 @@ fn directories_and_huge_files_are_refused() {
     text.push('x');
     fs::write(&path, &text).expect("can be written");
     let error = Credential::from_file(&path).expect_err("is too large");
-    assert!(error.to_string().ends_with("it is larger than 64 KiB, so it is no credential file"), "{error}");
+    assert!(
+        error.to_string().ends_with("it is larger than 64 KiB, too large for a credential file"),
+        "{error}"
+    );
     assert!(!shown(&error).contains(MARKER), "{error:?}");
     #[cfg(target_os = "linux")]
     assert_eq!(Credential::from_file("/dev/zero").expect_err("never ends").kind(), LoadErrorKind::Invalid);

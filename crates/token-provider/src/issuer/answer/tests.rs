@@ -191,7 +191,7 @@ fn other_fields_do_no_harm() {
     );
     for kind in ["mac", "", "bearer "] {
         let error = read_err(200, &format!(r#"{{"access_token":"t","token_type":"{kind}","expires_in":1}}"#));
-        assert!(error.to_string().contains("of another type than Bearer"), "{error}");
+        assert!(error.to_string().contains("that is not of type Bearer"), "{error}");
     }
 }
 

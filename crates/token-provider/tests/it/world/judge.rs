@@ -26,7 +26,7 @@ const UNASKED: u32 = 10;
 /// After this long a failure may be forgotten.
 const MEMORY: Duration = Duration::from_secs(300);
 /// After this long at most a refresher looks at the clocks.
-const KEEPERS_SLEEP: Duration = Duration::from_secs(31);
+const REFRESHERS_SLEEP: Duration = Duration::from_secs(31);
 /// More violations than this say nothing new.
 const ENOUGH: usize = 5;
 

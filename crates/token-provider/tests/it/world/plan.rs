@@ -195,7 +195,7 @@ fn rotations(rng: &mut Rng, horizon: u64) -> Vec<(Duration, Event)> {
             events.push((Duration::from_millis(at * 1000 + millis), Event::Revoke));
             at += spread(rng, 1, 2 * HOUR);
         }
-        // A file that is written in pieces, or looked at too often, is a change several times over.
+        // A file that is written in pieces, or checked too often, is a change several times over.
         let changes = if rng.u8(..3) == 0 { rng.u64(2..=12) } else { 1 };
         let mut millis = at * 1000 + rng.u64(..1000);
         for _ in 0..changes {

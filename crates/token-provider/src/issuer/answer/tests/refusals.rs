@@ -6,7 +6,7 @@ use super::*;
 fn remedy_names_the_place_that_the_credential_is_from() {
     let body = br#"{"errorCode":401300}"#;
     let error = read(401, None, body, "other.properties").expect_err("is none");
-    assert!(error.to_string().ends_with("in other.properties; both must be of the same key"), "{error}");
+    assert!(error.to_string().ends_with("in other.properties; both must belong to the same key"), "{error}");
 }
 
 #[test]
@@ -18,14 +18,14 @@ fn every_code_says_what_to_do() {
             401_300,
             None,
             "HERE refused the access key (401300): check here.access.key.id and here.access.key.secret in \
-             credentials.properties; both must be of the same key",
+             credentials.properties; both must belong to the same key",
         ),
         (
             400,
             401_300,
             None,
             "HERE refused the access key (401300): check here.access.key.id and here.access.key.secret in \
-             credentials.properties; both must be of the same key",
+             credentials.properties; both must belong to the same key",
         ),
         (
             401,
@@ -38,8 +38,8 @@ fn every_code_says_what_to_do() {
             401,
             401_600,
             None,
-            "HERE knows no such access key (401600): check here.access.key.id in credentials.properties; the key may \
-             have been deleted",
+            "HERE does not know this access key (401600): check here.access.key.id in \
+             credentials.properties; the key may have been deleted",
         ),
         (
             401,
@@ -52,15 +52,15 @@ fn every_code_says_what_to_do() {
             401,
             401_200,
             None,
-            "HERE could not read the signature (401200): something on the way changes the Authorization header, most \
-             often a proxy",
+            "HERE could not read the signature (401200): something in between, most likely a proxy, \
+             changes the Authorization header",
         ),
         (
             401,
             401_206,
             None,
-            "HERE could not read the signature (401206): something on the way changes the Authorization header, most \
-             often a proxy",
+            "HERE could not read the signature (401206): something in between, most likely a proxy, \
+             changes the Authorization header",
         ),
         (400, 400_200, None, "HERE refused the scope or the lifetime (400200): check both"),
         (400, 400_217, None, "HERE refused the scope or the lifetime (400217): check both"),
@@ -93,7 +93,7 @@ fn every_code_says_what_to_do() {
             401,
             401_207,
             Some(TokenErrorKind::Unavailable { status: 401 }),
-            "HERE has seen this request before (401207): something on the way sends requests twice",
+            "HERE has seen this request before (401207): something in between sends requests twice",
         ),
     ];
     for (status, code, kind, text) in table {
@@ -155,8 +155,8 @@ fn what_is_not_json_comes_from_something_else() {
     let cut = format!(r#"{{"errorCode":401300,"message":"{MARKER}"#);
     let table = [
         // status, kind, transient, part of the text
-        (200, TokenErrorKind::InvalidAnswer { status: Some(200) }, true, "is not the JSON of a token"),
-        (204, TokenErrorKind::InvalidAnswer { status: Some(204) }, true, "is not the JSON of a token"),
+        (200, TokenErrorKind::InvalidAnswer { status: Some(200) }, true, "is not a JSON token response"),
+        (204, TokenErrorKind::InvalidAnswer { status: Some(204) }, true, "is not a JSON token response"),
         (
             301,
             TokenErrorKind::InvalidAnswer { status: Some(301) },
@@ -206,7 +206,7 @@ fn what_is_not_json_comes_from_something_else() {
             "a proxy requires authentication (407)",
         ),
         (408, TokenErrorKind::Unavailable { status: 408 }, true, "is failing (408)"),
-        (429, TokenErrorKind::Throttled, true, "too many requests (429)"),
+        (429, TokenErrorKind::Throttled, true, "429 (too many requests)"),
         (500, TokenErrorKind::Unavailable { status: 500 }, true, "is failing (500)"),
         (502, TokenErrorKind::Unavailable { status: 502 }, true, "is failing (502)"),
         (599, TokenErrorKind::Unavailable { status: 599 }, true, "is failing (599)"),

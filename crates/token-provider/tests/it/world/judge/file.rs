@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{KEEPERS_SLEEP, MARGIN, MEMORY, SHORTEST, TICK, UNASKED};
+use super::{MARGIN, MEMORY, REFRESHERS_SLEEP, SHORTEST, TICK, UNASKED};
 use crate::world::clocks::Now;
 
 /// What the judge knows of one kind of token.
@@ -98,7 +98,7 @@ impl Token {
 
     /// Whether the refresher, at its slowest, has seen by now that the token is due.
     pub(super) fn is_overdue(&self, now: Now) -> bool {
-        let age = self.lifetime.mul_f64(0.70 * 1.05).max(SHORTEST) + KEEPERS_SLEEP;
+        let age = self.lifetime.mul_f64(0.70 * 1.05).max(SHORTEST) + REFRESHERS_SLEEP;
         self.left_by_clocks(now) + age <= self.lifetime
     }
 
@@ -269,7 +269,7 @@ impl File {
         let is_under_way = self.flight.is_some();
         let is_pausing = self.is_pausing(now);
         // After a jump of the clocks the first who finds the token due gets it as it is, and has it refreshed.
-        let is_jump_recent = self.jumped.is_some_and(|jumped| now.timer <= jumped + KEEPERS_SLEEP);
+        let is_jump_recent = self.jumped.is_some_and(|jumped| now.timer <= jumped + REFRESHERS_SLEEP);
         let is_first = is_jump_recent && self.noticed.is_some_and(|noticed| now.timer <= noticed + TICK);
         // It was that old when it came; those who waited for it get it all the same.
         let has_just_come = token.came.timer == now.timer;
