@@ -118,7 +118,7 @@ async fn refusal_by_the_first_server_says_what_to_do() {
     assert!(log.join("\n").contains("check the API key"), "{log:#?}");
 }
 
-/// Two servers in this process; the second has a clock of its own.
+/// Two servers in this process; the second has its own clock.
 struct Chain {
     port: Port,
     first: Server,

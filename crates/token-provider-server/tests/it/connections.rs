@@ -225,7 +225,7 @@ async fn head_that_does_not_come_ends_the_connection() {
 async fn head_that_comes_byte_by_byte_ends_the_connection() {
     let server = Setup::default().limits(quick()).start().await;
     let mut connection = Connection::open(server.address).await;
-    // A byte now and then does not start the time anew: a sender that never ends is cut off by the server.
+    // A byte now and then does not restart the timer: a sender that never ends is cut off by the server.
     let mut sent = 0_u32;
     connection.send("GET /getToken?").await;
     let cut_off = async {

@@ -1,7 +1,7 @@
 //! What the fuzzer has found worth keeping (`fuzz/corpus`), and every crash it ever had, as ordinary tests.
 
 #[path = "../../../../fuzz/src/lib.rs"]
-#[expect(unreachable_pub, reason = "a crate of its own for the fuzzer")]
+#[expect(unreachable_pub, reason = "a separate crate for the fuzzer")]
 mod fuzz;
 
 use std::fs;

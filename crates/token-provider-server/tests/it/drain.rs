@@ -80,7 +80,7 @@ async fn drain_comes_to_its_end() {
     }
 }
 
-/// Whoever sets it restarts the server next, and means this restart, too.
+/// Setting it is usually followed by a restart, and it should apply to that restart as well.
 #[tokio::test]
 async fn drain_can_be_set_while_the_server_runs() {
     let folder = Folder::new();

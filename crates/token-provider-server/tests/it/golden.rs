@@ -1,5 +1,5 @@
-//! Two profiles, each with an account of its own, and all that the server tells of them: the audit trail, the metrics and
-//! the status of one run, whole, as in `testdata/golden`. What differs from run to run is made the same. When a
+//! Two profiles, each with its own account, and everything the server reports about them: the audit trail, the metrics
+//! and the status of one run, whole, as in `testdata/golden`. What differs from run to run is made the same. When a
 //! difference is meant, run with `UPDATE_EXPECTED=1` and look at it.
 //!
 //! No two figures that could be mistaken for each other are the same, and the default profile is not the first.

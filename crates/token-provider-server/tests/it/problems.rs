@@ -1,5 +1,5 @@
-//! What a caller is told when there is no token to be had: each row of the contract's table of errors, with an account
-//! that misbehaves behind the server.
+//! What a caller is told when no token is available: each row of the contract's table of errors, with an account that
+//! misbehaves behind the server.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -226,7 +226,7 @@ async fn wait_that_ends_first_is_504_and_the_request_goes_on() {
     assert_eq!((reply.status, reply.error().as_str()), (504, "issuer_timeout"), "{reply:?}");
     issuer.asked().await;
     issuer.answer();
-    // The answer to the one request that was made is there for whoever comes next.
+    // The answer to the one request that was made is there for the next caller.
     let reply = loop {
         let reply = get(server.address, "/getToken").await;
         if reply.status != 504 {

@@ -53,7 +53,7 @@ async fn use_it(server: &Server) -> (String, Vec<Reply>) {
         Fault::new().with_clock_skew(5000),
     ] {
         server.sandbox.faults().replace(vec![fault.with_count(1)]);
-        // A lifetime of its own for each, so that the account is asked.
+        // A different lifetime for each, so that each causes a request to the account.
         let ttl = [60, 300, 600, 900, 1800, 7200][others.len() - 8];
         others.push(get(server.address, &format!("/getToken?ttl={ttl}")).await);
     }

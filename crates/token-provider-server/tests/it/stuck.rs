@@ -243,8 +243,8 @@ async fn log_on_a_full_disk_holds_up_nothing_and_is_counted() {
     server.end().await;
 }
 
-/// A handler of the program does not panic, so far as is known. This one does: it runs in a process of its own, which is
-/// this test again, told so by its first argument.
+/// No real handler is known to panic. This one does: it runs in its own process, which is this test again, told so by
+/// its first argument.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handlers_that_panic_wait_for_no_reader_of_the_log() {
     const NAME: &str = "stuck::handlers_that_panic_wait_for_no_reader_of_the_log";

@@ -1,6 +1,5 @@
-//! What the tests share: a server on a port of its own, the wire without a client in the way, scripted issuers, an
-//! identity provider, and
-//! the program itself.
+//! What the tests share: a server on its own port, raw connections, scripted issuers, an identity provider, and the
+//! program itself.
 
 pub(crate) mod identity;
 pub(crate) mod issuer;

@@ -20,7 +20,7 @@ const CONNECTIONS: usize = 4;
 /// Requests that are sent before the first of them is answered.
 const AT_ONCE: usize = 100;
 
-/// Starts the program with an audit trail of its own, and returns it with the addresses for callers and for metrics.
+/// Starts the program with its own audit trail, and returns it with the addresses for callers and for metrics.
 async fn start(folder: &Folder, trail: &Path) -> (Running, [SocketAddr; 2]) {
     let config = format!("admin.listen = 0\naudit.to = \"{}\"\n", trail.display());
     folder.write("token-provider.toml", &config);

@@ -51,7 +51,7 @@ async fn metrics_come_in_one_form_whatever_is_accepted() {
     assert_eq!((head.status, head.body.len()), (200, 0), "{head:?}");
 }
 
-/// Every name that callers choose is chosen anew again and again: no series comes of it.
+/// Callers use new names over and over: none of them becomes a series.
 #[tokio::test]
 async fn callers_cannot_make_new_series() {
     let config = format!("lifetimes = [\"5m\", \"1h\"]\n[profiles.default]\nscopes = [\"one\"]\n{CONFIG}");

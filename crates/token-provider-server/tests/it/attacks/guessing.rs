@@ -89,7 +89,7 @@ async fn guesses_are_refused_then_slowed_down_and_all_written_down() {
 }
 
 #[tokio::test]
-async fn guesses_through_a_proxy_are_charged_to_whoever_makes_them() {
+async fn guesses_through_a_proxy_are_charged_to_the_client() {
     let proxy = "[access.trusted_proxy]\nfrom = [\"127.0.0.1\"]\nheader = \"X-Forwarded-User\"\n";
     let target = Target::start(&config(proxy)).await;
     let mut statuses = Vec::new();

@@ -6,7 +6,7 @@ const MAPS: &str = "hrn:here:authorization::rlm:project/maps";
 const SECRET: &str = "hrn:here:authorization::rlm:project/secret";
 
 #[tokio::test]
-async fn scope_that_a_caller_may_not_have_is_not_had_by_naming_none() {
+async fn omitting_the_scope_does_not_grant_one_that_the_caller_may_not_have() {
     let config = format!(
         "[profiles.default]\nscopes = [\"{MAPS}\"]\nscope = \"{SECRET}\"\n\
          [access]\nanonymous = true\nanonymous_scopes = [\"{MAPS}\"]\n\

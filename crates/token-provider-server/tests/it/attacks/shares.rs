@@ -32,7 +32,7 @@ async fn one_caller_fills_its_share_and_others_still_get_tokens() {
         more.description().starts_with("this caller already holds its share of 128 different tokens"),
         "{more:?}"
     );
-    // What is held, whoever asked for it first, is for all.
+    // A held token is available to everyone, no matter who requested it first.
     assert_eq!(ask("mallory", &kinds[0]).await.status, 200);
     assert_eq!(ask("alice", &kinds[0]).await.status, 200);
     assert_eq!(ask("alice", &kinds[SHARE]).await.status, 200);

@@ -323,7 +323,7 @@ async fn each_problem_of_the_configuration_is_a_line() {
 }
 
 #[tokio::test]
-async fn every_profile_is_looked_at() {
+async fn every_profile_is_checked() {
     let (account, folder) = at_home().await;
     let other =
         folder.write("other", &account.credentials().replace(&account.secret(), "planted-wrong-secret"));

@@ -85,7 +85,7 @@ async fn modes_alone() {
 }
 
 #[tokio::test]
-async fn link_counts_by_whoever_made_it_and_by_what_it_leads_to() {
+async fn link_is_trusted_by_its_owner_and_its_target() {
     if !is_root() {
         return modes_alone().await;
     }

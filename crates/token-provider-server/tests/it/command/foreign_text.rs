@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::support::program::{Folder, Outcome};
 use crate::support::within;
 
-/// Clears the screen, and says that all is well in a line of its own.
+/// Clears the screen and prints "all is well" on its own line.
 const NASTY: &str = "\u{1b}[2J\nok       token: HERE gave one\r\u{202e}";
 
 /// The lines, if a terminal would show them as they are.
@@ -48,7 +48,7 @@ async fn health(description: String) -> Outcome {
     let body = serde_json::json!({ "error_description": description }).to_string();
     let head = format!("HTTP/1.1 503 No\r\nContent-Length: {}\r\n\r\n", body.len());
     let listen = server(async move |mut stream| {
-        // Whoever has read enough may hang up.
+        // The client may close once it has read enough.
         let _ = stream.write_all((head + &body).as_bytes()).await;
         let _ = stream.read_u8().await;
     })
@@ -87,7 +87,7 @@ async fn health_does_not_read_an_answer_without_an_end() {
     .await;
     let outcome = Folder::new().run(&["health", "--listen", &listen]).await;
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
-    // The buffers of the two sockets take a few megabytes, whoever reads.
+    // The buffers of the two sockets take a few megabytes, even if nobody reads.
     let sent = sent.load(Ordering::Relaxed);
     assert!(sent < 32 * 1024 * 1024, "{sent} bytes");
 }

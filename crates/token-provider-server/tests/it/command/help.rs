@@ -9,7 +9,7 @@ use crate::support::program::Folder;
 fn is_to_be_updated() -> bool {
     #[expect(
         clippy::disallowed_methods,
-        reason = "a switch for whoever runs the tests; the program does not read it"
+        reason = "a switch for running the tests; the program does not read it"
     )]
     std::env::var_os("UPDATE_EXPECTED").is_some()
 }

@@ -171,7 +171,7 @@ async fn server_starts_although_the_account_fails() {
 }
 
 #[tokio::test]
-async fn open_server_is_refused_with_three_ways_to_mend_it() {
+async fn open_server_is_refused_with_three_ways_to_fix_it() {
     let folder = Folder::new();
     for address in ["0.0.0.0:0", "[::]:0"] {
         let outcome = folder.run(&["serve", "--sandbox", "--listen", address]).await;

@@ -26,7 +26,7 @@ struct Bench {
 
 impl Bench {
     /// `None`, with a word about it, where libfaketime is not installed.
-    #[expect(clippy::print_stdout, reason = "whoever runs the tests should know what was not tried")]
+    #[expect(clippy::print_stdout, reason = "the person running the tests should know what was skipped")]
     async fn start(off_by: i64) -> Option<Self> {
         let Some(library) = library() else {
             println!("SKIPPED: libfaketime is not installed (Debian: apt-get install faketime)");

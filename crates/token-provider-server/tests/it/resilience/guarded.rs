@@ -142,7 +142,7 @@ impl Bench {
         connection.reply().await.status
     }
 
-    /// Writes the file, has it looked at, and waits until that is done.
+    /// Writes the file, triggers a check, and waits until it is done.
     async fn reload(&self, text: &str, expected: &str) -> String {
         let before = self.server.so_far();
         self.folder.write(FILE, text);
@@ -199,7 +199,7 @@ async fn locked_server_stays_so_until_a_caller_is_named_or_it_is_opened() {
         assert_eq!(bench.server.count(before, RELOADED), 1);
         assert_eq!((bench.with_key().await, bench.without_key().await), (CLOSED, CLOSED), "{listen}");
         assert_eq!((bench.page("c").await, bench.page("b").await), (401, 403));
-        // Nothing changes: whoever reloads is told.
+        // Nothing changes, and the log says so.
         bench.reload(&top("c"), LOCKED).await;
         bench.reload("not TOML", NOT_USED).await;
         assert_eq!((bench.with_key().await, bench.without_key().await), (CLOSED, CLOSED), "{listen}");
@@ -209,7 +209,7 @@ async fn locked_server_stays_so_until_a_caller_is_named_or_it_is_opened() {
         assert_eq!((bench.with_key().await, bench.without_key().await), (CLOSED, CLOSED), "{listen}");
         assert_eq!(bench.place.statuses(Some(&other.key)).await, OPEN, "{listen}");
 
-        // By a word of its own, from either state.
+        // With its own message, from either state.
         let anonymous = "access.anonymous = true\n";
         bench.reload(&(top("e") + anonymous), RELOADED).await;
         assert_eq!(bench.without_key().await, OPEN, "{listen}");
@@ -250,7 +250,7 @@ async fn flag_that_opens_the_server_goes_on_to_do_so() {
     assert_eq!(bench.status().await["locked"], false);
 }
 
-/// Whoever starts a server without callers means every profile to be for everybody. A stanza that is lost does not.
+/// Starting a server without callers makes every profile available to everyone. Losing a stanza must not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn profile_of_a_deleted_caller_is_not_for_everybody() {
     let folder = Folder::new();

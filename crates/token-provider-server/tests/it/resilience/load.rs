@@ -26,7 +26,7 @@ const MARGIN: Duration = Duration::from_secs(10);
 /// may have gone by before the account, which counts whole ones, answered.
 const LEAST_LEFT: i64 = 9;
 
-/// A number of callers, each with a connection of its own, until [`Load::end`].
+/// A number of callers, each with its own connection, until [`Load::end`].
 #[derive(Debug)]
 pub(super) struct Load {
     tally: watch::Sender<Tally>,
@@ -106,7 +106,7 @@ async fn call(address: SocketAddr, tally: watch::Sender<Tally>, stop: Cancellati
 impl Tally {
     fn note(&mut self, sent: Instant, asked_at: Duration, reply: &Reply) {
         let received = Instant::now();
-        // At some point between the two the server has looked at its token.
+        // At some point between the two the server has checked its token.
         let was_usable = self.usable_until.is_some_and(|until| received < until);
         if was_usable {
             self.slowest = self.slowest.max(received - sent);

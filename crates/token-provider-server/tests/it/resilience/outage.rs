@@ -48,7 +48,7 @@ const TROUBLES: [Trouble; 7] = [
 /// What the account says before its address.
 const ANNOUNCEMENT: &str = "an offline HERE account at http://";
 
-/// An offline account as a process of its own.
+/// An offline account in its own process.
 struct Account {
     folder: Folder,
     process: Process,

@@ -27,8 +27,8 @@ const FIRST_KEY_SHA256: &str = "45031396deae5803240c63b24994287aa2715350dc5622d2
 const SECOND_KEY: &str = "tp_another-api-key-of-the-tests-0123456789-0123456789";
 const SECOND_KEY_SHA256: &str = "03c0fff417a9802135c3139049c60ce36d7ca2602087a8c7adc5804301bdf5d6";
 
-/// Files are looked at every two seconds, and a change must be there at two looks: with nobody asking for it, none is
-/// seen sooner than this.
+/// Files are checked every two seconds, and a change must be seen twice: with nobody asking for it, none is seen sooner
+/// than this.
 const SOONEST_LOOK: Duration = Duration::from_secs(2);
 
 /// A server with a credential file, the account behind it, and callers before it.
@@ -96,7 +96,7 @@ impl Bench {
         assert!(self.account.sandbox.verify_token(reply.text()).is_ok(), "is good at the account");
     }
 
-    /// Takes the old key away at the account: whoever uses it from now on is refused.
+    /// Deletes the old key at the account: requests signed with it are refused from now on.
     async fn assert_old_key_is_not_used(&self) {
         assert_eq!(self.last_id(), SECOND_ID, "the new key was tried last");
         let refused = self.account.sandbox.stats().refused;
@@ -264,8 +264,8 @@ async fn issuer_that_hangs_holds_up_its_own_profile() {
     assert_eq!(server.count(0, "the changed credential"), 0, "profile a is being tried still");
 }
 
-/// Each has an account, a file and a scope of its own; neither notices what happens to the other. And a credential that
-/// comes back counts as new.
+/// Each has its own account, file and scope; neither is affected by the other. And a credential that comes back counts
+/// as new.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_profiles_rotate_each_for_itself_and_back() {
     const PROJECT: &str = "hrn:here:authorization::rlm:project";

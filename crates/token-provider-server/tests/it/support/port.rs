@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::TcpSocket;
 
-/// A port of this machine that nobody else is given. Whoever is told to listen there can.
+/// A port of this machine that no other test gets, and that can be bound.
 #[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) address: SocketAddr,

@@ -1,4 +1,4 @@
-//! The program itself, in a folder and an environment of its own.
+//! The program itself, in its own folder and environment.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -58,7 +58,7 @@ impl Folder {
         self.environment.push((variable, value.into()));
     }
 
-    /// Makes a pipe with a name: whoever reads it hangs, as on a network file system whose server is gone.
+    /// Creates a named pipe: reading it blocks, as on a network file system whose server is gone.
     pub(crate) fn pipe(&self, name: &str) -> PathBuf {
         let path = self.path(name);
         make_pipe(&path);
@@ -300,7 +300,7 @@ pub(crate) fn feed(pipe: PathBuf, text: &str) {
     std::thread::spawn(move || {
         // Opening waits for a reader.
         while let Ok(mut writer) = fs::File::options().write(true).open(&pipe) {
-            // The next reader gets a pipe of its own: at this one it could meet the end of what is meant for the first.
+            // The next reader gets its own pipe: at this one it could meet the end of what is meant for the first.
             let next = pipe.with_extension("next");
             make_pipe(&next);
             if fs::rename(next, &pipe).is_err() || writer.write_all(text.as_bytes()).is_err() {

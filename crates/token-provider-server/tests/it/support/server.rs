@@ -1,4 +1,4 @@
-//! A server in this process, on a port of its own, with an offline HERE account behind it.
+//! A server in this process, on its own port, with an offline HERE account behind it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

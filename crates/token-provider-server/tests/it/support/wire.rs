@@ -74,7 +74,7 @@ impl Connection<TcpStream> {
         Self::new(within("a connection", socket.connect(address)).await.expect("connects"))
     }
 
-    /// Says whether the server has sent anything, or has closed, without waiting for it.
+    /// Returns whether the server has neither sent anything nor closed, without waiting.
     pub(crate) fn is_silent(&self) -> bool {
         let mut byte = [0];
         let read = self.stream.try_read(&mut byte);
@@ -151,8 +151,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.read.is_empty() && !self.more().await
     }
 
-    /// Says whether the server closes, with one of these answers or without a word. (An answer can be lost where the
-    /// server closes over bytes that it has not read.)
+    /// Returns whether the server closes the connection, with one of these statuses or without a response. (An answer
+    /// can be lost where the server closes over bytes that it has not read.)
     pub(crate) async fn is_refused_with(&mut self, statuses: &[u16]) -> bool {
         if self.is_closed_by_server().await {
             return true;
@@ -168,7 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-/// Makes one request on a connection of its own.
+/// Makes one request on its own connection.
 pub(crate) async fn get(address: SocketAddr, target: &str) -> Reply {
     request(address, "GET", target, &[]).await
 }

@@ -277,7 +277,7 @@ async fn authority_that_has_expired_vouches_for_nobody() {
 }
 
 #[tokio::test]
-async fn every_connection_shows_its_certificate_anew() {
+async fn every_connection_presents_its_certificate_again() {
     let clients = Authority::new();
     let server = start(&clients).await;
     let leaf = clients.client(&["dashboard.example.com"]);

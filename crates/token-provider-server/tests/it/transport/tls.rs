@@ -103,7 +103,7 @@ async fn new_certificate_is_shown_to_new_connections_and_old_ones_go_on() {
 
     assert!(!server.tls.reload().expect("is good"), "nothing has changed");
     let leaf = server.files.write_server(&server.authority);
-    assert_eq!(shown(&server).await, before, "not before it is looked at");
+    assert_eq!(shown(&server).await, before, "not before it is checked");
     assert!(server.tls.reload().expect("is good"), "has changed");
     assert_eq!(shown(&server).await, leaf.chain());
     assert_ne!(leaf.chain(), before);
