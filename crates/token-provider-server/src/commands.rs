@@ -23,7 +23,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match keep_memory_private().and_then(|()| run_command(cli)) {
         Ok(code) => code,
         Err(failure) => {
-            telemetry::log::write(failure.report().into_bytes());
+            telemetry::log::write(failure.report().as_bytes());
             ExitCode::from(failure.exit_code)
         }
     }

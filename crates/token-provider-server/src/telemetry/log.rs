@@ -66,7 +66,7 @@ struct Line(Form);
 
 impl io::Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        write(fit(line.to_vec(), self.0));
+        write(&fit(line.to_vec(), self.0));
         Ok(line.len())
     }
 
@@ -107,13 +107,13 @@ pub fn report_panics() {
         if LEVEL.get().is_some() {
             tracing::error!(thread = thread::current().name(), "{text}");
         } else {
-            write(format!("{text}\n").into_bytes());
+            write(format!("{text}\n").as_bytes());
         }
     }));
 }
 
 /// Puts whole lines among those of the log, as they are. Returns false when they are lost. Never waits.
-pub(crate) fn write(lines: Vec<u8>) -> bool {
+pub(crate) fn write(lines: &[u8]) -> bool {
     WRITER.as_ref().is_some_and(|writer| writer.push(lines))
 }
 
@@ -165,7 +165,8 @@ pub(super) fn text_line(time: Duration, level: Level, text: &str) -> String {
 /// in messages and values itself.)
 pub(super) fn fit(line: Vec<u8>, form: Form) -> Vec<u8> {
     let content = line.strip_suffix(b"\n").unwrap_or(&line);
-    if content.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+    // All are looked at, several at a time, rather than one after the other up to the first that is hidden.
+    if content.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~')) {
         return line;
     }
     let content = String::from_utf8_lossy(content);

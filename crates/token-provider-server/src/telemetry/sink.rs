@@ -104,7 +104,7 @@ pub(super) fn write_lines(out: &mut impl Write, lines: &[u8], torn: &mut Vec<u8>
 }
 
 pub(super) fn count_lines(text: &[u8]) -> u64 {
-    let count = text.split(|byte| *byte == b'\n').count() - 1;
+    let count = memchr::memchr_iter(b'\n', text).count();
     count.try_into().expect("a count of bytes in memory fits")
 }
 

@@ -5,14 +5,12 @@
 //! are not counted as lost, and no mark is left where lines are missing.
 
 use std::io;
-use std::iter;
-use std::mem;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Sender};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::time::Instant;
 
 use super::sink::{Sink, count_lines, write_lines};
@@ -25,7 +23,6 @@ const BATCH: usize = 64 * 1024;
 /// Writes whole lines on its own thread, which ends after the last line once this is dropped.
 #[derive(Debug)]
 pub(super) struct Writer {
-    queue: Sender<Message>,
     thread: Thread,
     shared: Arc<Shared>,
 }
@@ -59,74 +56,84 @@ pub struct Counts {
 struct Shared {
     options: Options,
     state: Mutex<State>,
+    /// There is something to do, or never will be again.
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// What the thread does next.
+    work: Option<Work>,
+    is_dropped: bool,
     /// Bytes.
     waiting: usize,
-    /// Lines lost after those that wait. No other is taken before the thread has come to the gap, so that it is marked in the
-    /// right place.
-    missing: u64,
     counts: Counts,
     reported: u64,
     reported_at: Option<Instant>,
     error: Option<io::ErrorKind>,
 }
 
-#[derive(Debug)]
-enum Message {
-    Lines(Vec<u8>),
-    /// Lines are missing here.
-    Gap,
-    Reopen,
-    Flush(Sender<()>),
+/// What there is to do, in this order.
+#[derive(Debug, Default)]
+struct Work {
+    /// Whole lines, a batch in each.
+    batches: Vec<Vec<u8>>,
+    /// Lines lost after these. No other is taken before the thread has come here, so that the gap is marked in the right place.
+    missing: u64,
+    is_reopening: bool,
+    flushes: Vec<Sender<()>>,
 }
 
-/// The thread's side of the queue.
+/// The thread's side.
 struct Output {
     shared: Arc<Shared>,
     sink: Sink,
-    batch: Vec<u8>,
     /// The end of a line whose beginning is written.
     torn: Vec<u8>,
-    /// Lines missing before the batch, where no mark says so yet.
+    /// Lines missing before the next one, where no mark says so yet.
     unmarked: u64,
 }
 
 impl Writer {
     /// Starts the thread that writes.
     pub(super) fn start(options: Options, sink: Sink) -> io::Result<Self> {
-        let (queue, messages) = mpsc::channel();
         let name = options.thread.to_owned();
-        let shared = Arc::new(Shared { options, state: Mutex::default() });
+        let shared = Arc::new(Shared { options, state: Mutex::default(), changed: Condvar::new() });
         let output = Output::new(Arc::clone(&shared), sink);
-        let thread = thread::Builder::new().name(name).spawn(move || output.run(&messages))?;
-        Ok(Self { queue, thread: thread.thread().clone(), shared })
+        let thread = thread::Builder::new().name(name).spawn(move || output.run())?;
+        Ok(Self { thread: thread.thread().clone(), shared })
     }
 
     /// Takes whole lines, or none of them and counts them as lost. Never waits for the disk or the reader.
-    pub(super) fn push(&self, lines: Vec<u8>) -> bool {
-        let mut state = self.shared.state.lock();
-        if state.missing == 0 && state.waiting + lines.len() <= self.shared.options.max_waiting {
+    ///
+    /// They are copied: the thread would free the caller's memory, and a handout that allocates would wait for that.
+    pub(super) fn push(&self, lines: &[u8]) -> bool {
+        let mut guard = self.shared.state.lock();
+        let state = &mut *guard;
+        let has_room = state.waiting + lines.len() <= self.shared.options.max_waiting;
+        let work = state.work.get_or_insert_default();
+        if work.missing == 0 && has_room {
+            match work.batches.last_mut().filter(|batch| batch.len() + lines.len() <= BATCH) {
+                Some(batch) => batch.extend(lines),
+                None => work.batches.push(lines.to_vec()),
+            }
             state.waiting += lines.len();
-            self.send(Message::Lines(lines));
+            self.shared.changed.notify_one();
             return true;
         }
-        if state.missing == 0 {
-            self.send(Message::Gap);
-        }
-        let lost = count_lines(&lines);
-        state.missing += lost;
+        let lost = count_lines(lines);
+        work.missing += lost;
         state.counts.queue_full += lost;
-        drop(state);
+        drop(guard);
+        self.shared.changed.notify_one();
         self.shared.report(false);
         false
     }
 
     /// Goes over to a new file at the path of the old one, which was moved away.
     pub(super) fn reopen(&self) {
-        self.send(Message::Reopen);
+        self.shared.state.lock().work.get_or_insert_default().is_reopening = true;
+        self.shared.changed.notify_one();
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -136,21 +143,37 @@ impl Writer {
     /// Waits until all lines are written, or lost. Returns false when that takes too long.
     pub(super) fn flush(&self, timeout: Duration) -> bool {
         let (done, is_done) = mpsc::channel();
-        self.send(Message::Flush(done));
-        // It may be pausing.
+        self.shared.state.lock().work.get_or_insert_default().flushes.push(done);
+        self.shared.changed.notify_one();
         self.thread.unpark();
         let is_flushed = is_done.recv_timeout(timeout).is_ok();
         self.shared.report(true);
         is_flushed
     }
+}
 
-    fn send(&self, message: Message) {
-        // Fails when the thread has panicked: then lines wait until the queue is full, and are lost and counted.
-        let _ = self.queue.send(message);
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.state.lock().is_dropped = true;
+        self.shared.changed.notify_one();
     }
 }
 
 impl Shared {
+    /// Waits until there is something to do, which may be to report losses. `None` once there never will be again.
+    fn next(&self) -> Option<Work> {
+        let mut state = self.state.lock();
+        while state.work.is_none() {
+            if state.is_dropped {
+                return None;
+            }
+            if self.changed.wait_for(&mut state, self.options.report_every).timed_out() {
+                return Some(Work::default());
+            }
+        }
+        state.work.take()
+    }
+
     /// Reports losses: the first at once, more of them not too often.
     fn report(&self, is_last: bool) {
         let mut state = self.state.lock();
@@ -181,64 +204,45 @@ impl Counts {
 
 impl Output {
     fn new(shared: Arc<Shared>, sink: Sink) -> Self {
-        Self { shared, sink, batch: Vec::new(), torn: Vec::new(), unmarked: 0 }
+        Self { shared, sink, torn: Vec::new(), unmarked: 0 }
     }
 
-    fn run(mut self, messages: &Receiver<Message>) {
-        loop {
-            match messages.recv_timeout(self.shared.options.report_every) {
-                Ok(first) => iter::once(first).chain(messages.try_iter()).for_each(|next| self.take(next)),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+    fn run(mut self) {
+        while let Some(work) = self.shared.next() {
+            work.batches.iter().for_each(|lines| self.write(lines));
+            self.unmarked += work.missing;
+            if work.is_reopening {
+                self.reopen();
             }
-            self.write();
+            self.mark_gap();
+            self.shared.report(false);
+            for done in work.flushes {
+                let _ = done.send(());
+            }
             thread::park_timeout(PAUSE);
         }
     }
 
-    fn take(&mut self, message: Message) {
-        match message {
-            Message::Lines(lines) => {
-                self.batch.extend(lines);
-                if self.batch.len() >= BATCH {
-                    self.write();
-                }
-            }
-            Message::Gap => {
-                self.write();
-                self.unmarked += mem::take(&mut self.shared.state.lock().missing);
-            }
-            Message::Reopen => {
-                self.write();
-                self.reopen();
-            }
-            Message::Flush(done) => {
-                self.write();
-                // Nobody waits any more where it took too long.
-                let _ = done.send(());
-            }
-        }
+    fn write(&mut self, lines: &[u8]) {
+        self.mark_gap();
+        let (written, result) = write_lines(&mut self.sink, lines, &mut self.torn);
+        let lost = count_lines(lines) - written;
+        self.unmarked += lost;
+        let mut state = self.shared.state.lock();
+        state.waiting -= lines.len();
+        state.counts.written += written;
+        state.counts.write_failed += lost;
+        state.error = result.err().map(|error| error.kind()).or(state.error);
     }
 
-    /// Writes the batch, after a mark where lines are missing before it.
-    fn write(&mut self) {
+    /// Marks the place where lines are missing.
+    fn mark_gap(&mut self) {
         if self.unmarked > 0 {
             let gap = (self.shared.options.gap)(self.unmarked);
             if write_lines(&mut self.sink, gap.as_bytes(), &mut self.torn).0 == 1 {
                 self.unmarked = 0;
             }
         }
-        let (written, result) = write_lines(&mut self.sink, &self.batch, &mut self.torn);
-        let lost = count_lines(&self.batch) - written;
-        self.unmarked += lost;
-        let mut state = self.shared.state.lock();
-        state.waiting -= self.batch.len();
-        state.counts.written += written;
-        state.counts.write_failed += lost;
-        state.error = result.err().map(|error| error.kind()).or(state.error);
-        drop(state);
-        self.batch.clear();
-        self.shared.report(false);
     }
 
     /// If the new file cannot be opened, the old one stays in use.

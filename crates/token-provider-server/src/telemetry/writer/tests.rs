@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ fn lines_keep_their_order_and_a_gap_is_where_lines_are_missing() {
     let writer = start(Sink::File { path: PathBuf::new(), file });
     // The thread is stuck with the first of them.
     let count = 2 * ROOM;
-    let taken = (0..count).filter(|number| writer.push(line(*number))).count();
+    let taken = (0..count).filter(|number| writer.push(&line(*number))).count();
     let lost = usize::try_from(writer.counts().lost()).expect("is small");
     assert_eq!((taken, lost), (ROOM, ROOM));
     assert!(!writer.flush(Duration::from_millis(1)), "nobody reads");
@@ -63,7 +64,7 @@ fn lines_keep_their_order_and_a_gap_is_where_lines_are_missing() {
     assert!(numbers.eq((0..taken).map(Ok)), "what was taken, in order");
     assert_eq!(lines.len(), taken + 1);
 
-    assert!(writer.push(line(count)) && writer.flush(LONG));
+    assert!(writer.push(&line(count)) && writer.flush(LONG));
     let length = reader.read(&mut piece).expect("is open");
     assert_eq!(piece[..length], line(count), "the gap is told once");
     assert_eq!(writer.counts().written, taken as u64 + 1);
@@ -76,13 +77,13 @@ fn lines_that_cannot_be_written_are_counted_and_told_before_the_next() {
     let (path, sink) = full_disk(folder.path());
     let writer = start(sink);
     for number in 0..3 {
-        assert!(writer.push(line(number)) && writer.flush(LONG));
+        assert!(writer.push(&line(number)) && writer.flush(LONG));
         assert_eq!(writer.counts(), Counts { write_failed: number as u64 + 1, ..Counts::default() });
     }
     fs::remove_file(&path).expect("is there");
     writer.reopen();
-    assert!(writer.flush(LONG) && writer.push(b"more\n".to_vec()) && writer.flush(LONG));
-    assert!(writer.push(b"later\n".to_vec()) && writer.flush(LONG));
+    assert!(writer.flush(LONG) && writer.push(b"more\n") && writer.flush(LONG));
+    assert!(writer.push(b"later\n") && writer.flush(LONG));
     assert_eq!(fs::read_to_string(&path).expect("is there"), "3 lost\nmore\nlater\n");
 }
 
@@ -96,11 +97,11 @@ fn torn_line_whose_end_still_does_not_fit_when_reopened_is_lost() {
         let shared = Arc::clone(&start(Sink::file(&path).expect("can be opened")).shared);
         let mut output = Output::new(shared, Sink::File { path: path.clone(), file });
         output.torn = b"end\n".to_vec();
-        output.take(Message::Reopen);
+        output.write(b"");
+        output.reopen();
         assert_eq!(output.shared.state.lock().counts.lost(), lost, "{}", place.display());
         output.shared.state.lock().waiting = 5;
-        output.take(Message::Lines(b"next\n".to_vec()));
-        output.write();
+        output.write(b"next\n");
     }
     assert_eq!(fs::read_to_string(&path).expect("is there"), "end\nnext\n1 lost\nnext\n");
 }
@@ -112,7 +113,7 @@ fn losses_are_reported_at_once_then_not_too_often_and_at_the_end() {
     let report = |lines, error| REPORTS.lock().push((lines, error));
     let report_every = Duration::from_secs(60);
     let options = Options { thread: "test", max_waiting: 0, gap: |_| String::new(), report, report_every };
-    let shared = Shared { options, state: Mutex::default() };
+    let shared = Shared { options, state: Mutex::default(), changed: Condvar::new() };
     let report = |is_last| {
         shared.report(is_last);
         mem::take(&mut *REPORTS.lock())
@@ -145,7 +146,7 @@ fn losses_are_reported_although_no_line_comes_any_more() {
     let writer = Writer::start(options, sink).expect("starts");
     for _ in 0..3 {
         // Each is written by itself; all but the first are lost too soon after a report.
-        assert!(writer.push(b"a\n".to_vec()));
+        assert!(writer.push(b"a\n"));
         while writer.shared.state.lock().waiting > 0 {
             thread::yield_now();
         }
@@ -160,7 +161,7 @@ fn what_waits_when_the_writer_is_dropped_is_written() {
     let folder = tempfile::tempdir().expect("can be made");
     let path = folder.path().join("file");
     let writer = start(Sink::file(&path).expect("can be opened"));
-    assert!(writer.push(b"a\n".to_vec()) && writer.flush(LONG) && writer.push(b"b\n".to_vec()));
+    assert!(writer.push(b"a\n") && writer.flush(LONG) && writer.push(b"b\n"));
     let shared = Arc::downgrade(&writer.shared);
     drop(writer);
     while shared.strong_count() > 0 {
