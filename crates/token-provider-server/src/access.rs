@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use token_provider::TokenKey;
 
 use crate::config::Config;
@@ -66,8 +66,8 @@ impl Access {
     }
 
     /// Returns the rules of the moment. A request is judged by one set of rules from beginning to end.
-    pub fn rules(&self) -> Arc<Rules> {
-        self.rules.load_full()
+    pub fn rules(&self) -> Guard<Arc<Rules>> {
+        self.rules.load()
     }
 
     /// Takes the rules of a changed configuration. Requests under way are judged by the old ones; rate limits start

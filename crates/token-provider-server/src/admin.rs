@@ -89,7 +89,7 @@ impl Service for Admin {
         // Nobody reads it, and while a token is waited for, HTTP/2 would keep what comes of it.
         drop(body);
         let answer = catch_panic(&info, self.handle(&info, &headers, connection)).await;
-        self.0.conclude(&info, connection, &Cors::None, answer.map(Served::from))
+        self.0.conclude(info, connection, &Cors::None, answer.map(Served::from))
     }
 
     fn connection(&self) -> Option<OpenConnection> {

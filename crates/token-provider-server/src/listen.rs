@@ -241,18 +241,20 @@ impl<S: Service> Connection<S> {
     /// Answers a request. The connection ends with it when its client certificate is no longer accepted: the client may have a
     /// newer one, which it can only show on another connection. So it does, over HTTP/1.1, when the server is about to stop: a
     /// request that comes in just when a kept connection is closed would be lost.
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Answer> {
         let service = &self.server.service;
         let is_http2 = request.version() == Version::HTTP_2;
         let info = match &self.shown {
             None => Cow::Borrowed(&self.info),
             Some(shown) => Cow::Owned(ConnectionInfo { client: shown.judge(), ..self.info.clone() }),
         };
-        let answer = service.answer(request, &info).await;
-        // HTTP/2 says at the end which requests were not processed, so that none is lost. To end a connection before that
-        // would cost a handshake for each request until the balancer has noticed.
-        let is_last = info.client.is_rejected() || service.is_draining() && !is_http2;
-        if is_last { last(answer) } else { answer }
+        async move {
+            let answer = service.answer(request, &info).await;
+            // HTTP/2 says at the end which requests were not processed, so that none is lost. To end a connection before that
+            // would cost a handshake for each request until the balancer has noticed.
+            let is_last = info.client.is_rejected() || service.is_draining() && !is_http2;
+            if is_last { last(answer) } else { answer }
+        }
     }
 
     fn report(&self, ended: Ended) {

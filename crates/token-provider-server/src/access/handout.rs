@@ -141,9 +141,9 @@ impl Handout {
             return Ok((token, now));
         }
         let result = if permit.key == **self.usual.load() {
-            provider.token_for(&permit.key).await
+            Box::pin(provider.token_for(&permit.key)).await
         } else {
-            provider.token_for_owner(&permit.key, &caller.owner()).await
+            Box::pin(provider.token_for_owner(&permit.key, &caller.owner())).await
         };
         let count = if result.is_ok() { &counts.waited } else { &counts.failed };
         count.fetch_add(1, Ordering::Relaxed);

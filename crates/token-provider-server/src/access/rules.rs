@@ -239,7 +239,7 @@ impl Rules {
             return Ok(None);
         }
         let provider = self.identity_provider.as_ref().ok_or_else(Problem::invalid_token)?;
-        let subject = provider.config.authenticate(token).await?;
+        let subject = Box::pin(provider.config.authenticate(token)).await?;
         Ok(Some(Caller::new(Method::Oidc, Some(subject), &provider.policy)))
     }
 }

@@ -1,6 +1,7 @@
 //! What the log and the audit trail are told of a request: the one place that makes an [`Event`].
 
 use token_provider::{AccessToken, Clock as _, SystemClock};
+use tracing::Level;
 
 use super::answer::Answer;
 use super::request::{RequestInfo, Route};
@@ -23,9 +24,12 @@ pub(super) fn record(
     handed_out: Option<HandedOut>,
 ) {
     let is_recorded = match result {
-        Ok(_) => handed_out.is_some(),
+        Ok(_) => handed_out.is_some() && telemetry.audit.is_some(),
         Err(problem) => problem.rule.is_some() || info.route.is_some_and(Route::hands_out_tokens),
     };
+    if !is_recorded && !tracing::enabled!(Level::DEBUG) {
+        return;
+    }
     let event = event(info, connection, result, handed_out);
     log(&event, info);
     if is_recorded {

@@ -22,7 +22,7 @@ pub(crate) async fn ready(access: &Access) -> Result<Answer, Problem> {
     if access.is_draining() {
         return Err(Problem::unavailable("the server is about to stop"));
     }
-    match tokio::time::timeout(MAX_WAIT, access.handout().ready()).await {
+    match tokio::time::timeout(MAX_WAIT, Box::pin(access.handout().ready())).await {
         Ok(Ok(())) => Ok(text("ready\n")),
         Ok(Err(error)) => Err(Problem::unavailable(error.to_string())),
         Err(_elapsed) => Err(Problem::unavailable("the first token has not come yet")),

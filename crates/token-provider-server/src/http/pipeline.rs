@@ -63,15 +63,22 @@ impl App {
 }
 
 impl Service for App {
-    async fn answer<B>(&self, request: Request<B>, connection: &ConnectionInfo) -> Answer
+    fn answer<B>(
+        &self,
+        request: Request<B>,
+        connection: &ConnectionInfo,
+    ) -> impl Future<Output = Answer> + Send
     where
         B: Body<Data = Bytes> + Send,
     {
         let route = Route::of(request.uri().path());
+        // Not in the future, which would have room for the whole request twice.
         let (info, headers, body) = RequestInfo::take(request, route);
-        let handled = catch_panic(&info, self.handle(&info, headers, body, connection)).await;
-        let (cors, result) = handled.unwrap_or_else(|problem| (Cors::None, Err(problem)));
-        self.conclude(&info, connection, &cors, result)
+        async move {
+            let handled = catch_panic(&info, self.handle(&info, headers, body, connection)).await;
+            let (cors, result) = handled.unwrap_or_else(|problem| (Cors::None, Err(problem)));
+            self.conclude(info, connection, &cors, result)
+        }
     }
 
     fn connection(&self) -> Option<OpenConnection> {
@@ -124,7 +131,9 @@ impl App {
                     token::get(&self.access, &rules, info, &headers, connection).await
                 }
                 Route::OAuth2 => {
-                    oauth2::post(&self.access, &self.bodies, &rules, headers, body, connection).await
+                    // In a box, as all that waits for somebody else: the others would be as large.
+                    Box::pin(oauth2::post(&self.access, &self.bodies, &rules, headers, body, connection))
+                        .await
                 }
                 Route::Metadata => Ok(oauth2::metadata(&rules, &own_origin()).into()),
                 Route::Live => Ok(health::live().into()),
@@ -142,7 +151,7 @@ impl App {
     /// Records what came of a request, and completes the answer.
     pub(crate) fn conclude(
         &self,
-        info: &RequestInfo,
+        info: RequestInfo,
         connection: &ConnectionInfo,
         cors: &Cors,
         result: Result<Served, Problem>,
@@ -151,12 +160,12 @@ impl App {
             Ok(Served { answer, handed_out }) => (Ok(answer), handed_out),
             Err(problem) => (Err(problem), None),
         };
-        audit::record(&self.telemetry, info, connection, &result, handed_out);
+        audit::record(&self.telemetry, &info, connection, &result, handed_out);
         let mut answer = result.unwrap_or_else(|problem| answer::problem(&problem, info.id()));
         cors.apply(answer.headers_mut());
         let headers = answer.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(REQUEST_ID, info.id.clone());
+        headers.insert(REQUEST_ID, info.id);
         answer
     }
 }
