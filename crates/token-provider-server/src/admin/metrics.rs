@@ -126,7 +126,7 @@ fn issuers(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result {
     )?;
     page.write(
         "token_provider_clock_offset_seconds",
-        "How far HERE's clock was last seen ahead of ours; 0 until HERE has refused a timestamp.",
+        "How far HERE's clock was ahead of ours by the Date of its last answer.",
         issuers
             .iter()
             .filter_map(|(profile, issuer)| Some((*profile, ConstGauge::new(issuer.clock_offset()?)))),

@@ -23,6 +23,8 @@ use crate::token::{Scope, TokenKey};
 
 /// The end of every published token endpoint URL; `/timestamp` stands beside it.
 const TOKEN_PATH: &str = "/oauth2/token";
+/// `Date` has whole seconds, and an answer takes its time: clocks that differ by so many seconds may be the same.
+const SAME_CLOCK: i64 = 2;
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// What a [`HereIssuer`] is made from.
@@ -61,8 +63,10 @@ pub struct HereIssuer {
 #[derive(Debug)]
 struct Signer {
     credential: Arc<Credential>,
-    /// The issuer's clock less ours, in seconds; learned from a refused timestamp.
+    /// The issuer's clock less ours, in seconds, as requests are signed: learned from a refused timestamp.
     clock_offset: AtomicI64,
+    /// The same by the `Date` of the last answer, to be shown: a gateway that answers may have a clock of its own.
+    seen_offset: AtomicI64,
 }
 
 /// RFC 6749 §4.4.2 in HERE's JSON spelling. A JSON body takes no part in the signature.
@@ -96,10 +100,10 @@ impl HereIssuer {
         Arc::clone(&self.in_use.load().credential)
     }
 
-    /// Returns by how many seconds HERE's clock was last seen to be ahead of ours (negative: behind); zero until HERE
-    /// has refused a timestamp.
+    /// Returns by how many seconds HERE's clock was last seen to be ahead of ours (negative: behind), by the `Date` of its
+    /// answers; zero until it has answered, and where the two differ by no more than 2 s.
     pub fn clock_offset(&self) -> i64 {
-        self.in_use.load().clock_offset()
+        self.in_use.load().seen_offset.load(Ordering::Relaxed)
     }
 
     /// Tries a new credential with a real request for a token of this kind, and uses it from then on if HERE accepts it.
@@ -108,7 +112,7 @@ impl HereIssuer {
     ///
     /// Why HERE did not accept it; the old credential then stays in use.
     pub async fn rotate(&self, credential: Credential, key: &TokenKey) -> Result<Issued, TokenError> {
-        let signer = Signer::new(credential, self.clock_offset());
+        let signer = Signer::new(credential, self.in_use.load().clock_offset());
         let issued = self.issue_with(&signer, key).await?;
         self.in_use.store(Arc::new(signer));
         Ok(issued)
@@ -159,6 +163,9 @@ impl HereIssuer {
         let exchange = self.http.receive(request).await;
         match &exchange {
             Ok(exchange) => {
+                if let Some(date) = exchange.date() {
+                    signer.see(date, self.clock.now().wall);
+                }
                 let id = exchange.header(&CORRELATION_ID).unwrap_or(&nonce);
                 tracing::debug!(correlation_id = excerpt(id), status = exchange.status, "HERE answered");
             }
@@ -192,16 +199,29 @@ impl HereIssuer {
 
 impl Signer {
     fn new(credential: Credential, clock_offset: i64) -> Self {
-        Self { credential: Arc::new(credential), clock_offset: AtomicI64::new(clock_offset) }
+        Self {
+            credential: Arc::new(credential),
+            clock_offset: AtomicI64::new(clock_offset),
+            seen_offset: AtomicI64::new(clock_offset),
+        }
     }
 
     fn clock_offset(&self) -> i64 {
         self.clock_offset.load(Ordering::Relaxed)
     }
 
-    fn note_server_time(&self, server_time: SystemTime, ours: Duration) {
+    /// Notes how far the issuer's clock is ahead, and returns it.
+    fn see(&self, server_time: SystemTime, ours: Duration) -> i64 {
         let server = server_time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let offset = server.cast_signed().saturating_sub(ours.as_secs().cast_signed());
+        let offset = if offset.abs() <= SAME_CLOCK { 0 } else { offset };
+        self.seen_offset.store(offset, Ordering::Relaxed);
+        offset
+    }
+
+    /// Has requests signed with the issuer's time.
+    fn note_server_time(&self, server_time: SystemTime, ours: Duration) {
+        let offset = self.see(server_time, ours);
         self.clock_offset.store(offset, Ordering::Relaxed);
         tracing::warn!(
             clock.offset_seconds = offset,

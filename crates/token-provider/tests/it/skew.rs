@@ -62,6 +62,25 @@ async fn offset_is_taken_from_the_date_and_kept() {
 }
 
 #[tokio::test]
+async fn clock_is_compared_in_every_answer_and_signed_with_only_after_a_refusal() {
+    for (date, expected) in [
+        (THEIR_DATE, 1800),
+        ("Date: Wed, 31 Dec 2025 23:59:15 GMT\r\n", -45),
+        ("Date: Thu, 01 Jan 2026 00:00:02 GMT\r\n", 0),
+        ("", 0),
+    ] {
+        let body = r#"{"accessToken":"planted.token","tokenType":"bearer","expiresIn":3599}"#;
+        let endpoint = Endpoint::start(move |_, _| Reply::Keep(answer("200 OK", date, body))).await;
+        let issuer = issuer(&endpoint);
+        for _ in 0..2 {
+            issuer.issue(&hour()).await.expect("is accepted");
+            assert_eq!(issuer.clock_offset(), expected, "{date}");
+        }
+        assert_eq!(timestamps(&endpoint), [OURS, OURS], "{date}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_date_the_time_is_asked_for() {
     let endpoint = strict("").await;
     let issuer = issuer(&endpoint);
