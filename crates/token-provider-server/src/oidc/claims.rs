@@ -91,18 +91,9 @@ fn is_or_holds(claim: Option<&Value>, wanted: &str) -> bool {
 /// RFC 7519 §2, `NumericDate`: seconds since the epoch, which may have a fraction. What is later than this clock can
 /// tell is the end of time.
 fn time(claims: &Members, name: &str) -> Result<Option<Duration>, Rejection> {
-    let Some(value) = claims.get(name) else {
-        return Ok(None);
-    };
-    if let Some(seconds) = value.as_u64() {
-        return Ok(Some(Duration::from_secs(seconds)));
-    }
-    match value.as_f64() {
-        Some(seconds) if seconds >= 0.0 => {
-            Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
-        }
-        _ => Err(Rejection::Malformed),
-    }
+    let Some(value) = claims.get(name) else { return Ok(None) };
+    let seconds = value.as_f64().filter(|seconds| *seconds >= 0.0).ok_or(Rejection::Malformed)?;
+    Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
 }
 
 /// The subject becomes the caller's name, and that goes into logs: nothing in it may look like another line.
