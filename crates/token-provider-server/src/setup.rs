@@ -123,8 +123,9 @@ pub fn service(
     environment: &Environment,
     sandbox: Option<&CredentialSource>,
 ) -> Result<Service, Failure> {
-    if sandbox.is_none() {
-        check_proxy(config)?;
+    if let Some(oidc) = &config.access.oidc {
+        // Issuers check theirs when they are made.
+        Proxies::from_env().for_url(&oidc.discovery).map_err(Failure::setup("access.oidc".to_owned()))?;
     }
     let (mut profiles, mut issuers) = (Vec::new(), Vec::new());
     for name in config.profiles.keys() {
@@ -135,7 +136,7 @@ pub fn service(
                 (TokenSource { credential: "made for the sandbox".to_owned(), ..found }, secret)
             }
         };
-        if let Some(file) = source.file.as_ref().filter(|file| is_readable_by_others(file)) {
+        if let Some(file) = &source.file {
             warn_of_others(file);
         }
         let issuer = issuer(name, config, secret)?;
@@ -149,19 +150,6 @@ pub fn service(
         issuers.push((source, issuer));
     }
     Ok(Service { access: Access::start(config, Handout::new(profiles, &config.profile)), issuers })
-}
-
-/// Checks the proxy variables for the identity provider; issuers check them for themselves. A value that cannot be used and is
-/// not needed deserves a warning.
-fn check_proxy(config: &Config) -> Result<(), Failure> {
-    let proxies = Proxies::from_env();
-    if let Some(oidc) = &config.access.oidc {
-        proxies.for_url(&oidc.discovery).map_err(Failure::setup("access.oidc".to_owned()))?;
-    }
-    if let Some(problem) = proxies.problem() {
-        tracing::warn!("{problem}; no request needs it so far");
-    }
-    Ok(())
 }
 
 /// Makes a profile whose tokens HERE issues for this credential, which does not change.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::watched::Watched;
 use crate::access::Handout;
-use crate::setup::{ProfileIssuer, TokenSource, is_readable_by_others, read_api_key, warn_of_others};
+use crate::setup::{ProfileIssuer, TokenSource, read_api_key, warn_of_others};
 
 /// The pause before a new credential is tried again that the issuer did not accept, or that it could not be asked about: a new access
 /// key may need a moment to be known everywhere.
@@ -91,9 +91,7 @@ impl Rotation {
                     "credential rotated: {issuer} accepts the new one"
                 );
                 handout.credential_changed(profile);
-                if self.file.read(is_readable_by_others).await == Some(true) {
-                    warn_of_others(&self.file.path);
-                }
+                self.file.read(warn_of_others).await;
                 None
             }
             Err(Problem::Hung) => {

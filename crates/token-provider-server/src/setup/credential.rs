@@ -189,12 +189,14 @@ pub fn is_readable_by_others(file: &Path) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & READ_BY_OTHERS != 0)
 }
 
-/// Logs that users other than the file's owner can read it.
+/// Logs it where users other than the file's owner can read it.
 pub fn warn_of_others(file: &Path) {
-    tracing::warn!(
-        credential.source = %file.display(),
-        "other users of this machine can read the credential file; chmod 600 it"
-    );
+    if is_readable_by_others(file) {
+        tracing::warn!(
+            credential.source = %file.display(),
+            "other users of this machine can read the credential file; chmod 600 it"
+        );
+    }
 }
 
 #[cfg(test)]
