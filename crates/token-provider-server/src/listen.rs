@@ -31,7 +31,6 @@ use self::listener::Stream;
 use self::tls::ShownCertificate;
 use crate::access::{ConnectionInfo, Share, Shares};
 use crate::http::{self, Answer, Service};
-use crate::problem::Problem;
 use crate::telemetry::OpenConnection;
 
 pub use self::bind::bind;
@@ -159,12 +158,9 @@ impl<S: Service> Server<S> {
 
 impl<S: Service> Connection<S> {
     async fn serve_tls(mut self, stream: TcpStream, tls: Arc<Tls>) {
-        let handshake = async {
-            if is_plain_http(&stream).await { Ok(Err(stream)) } else { tls.accept(stream).await.map(Ok) }
-        };
         let shaken = tokio::select! {
             () = self.server.stop.cancelled() => return,
-            shaken = timeout(self.server.limits.handshake, handshake) => shaken,
+            shaken = timeout(self.server.limits.handshake, tls.accept(stream)) => shaken,
         };
         let failed = |error| {
             let peer = self.info.peer.map(tracing::field::display);
@@ -172,12 +168,8 @@ impl<S: Service> Connection<S> {
         };
         let mut stream = match shaken.unwrap_or_else(|elapsed| Err(elapsed.into())) {
             // In a box: it is large, and handed on from one future to the next.
-            Ok(Ok(stream)) => Box::new(stream),
-            Ok(Err(plain)) => {
-                self.count_once();
-                return self.refuse_plain(plain).await;
-            }
-            // A scanner, or a client certificate that is not good.
+            Ok(stream) => Box::new(stream),
+            // A scanner, plain HTTP, or a client certificate that is not good.
             Err(error) => return failed(error.to_string()),
         };
         let (_, session) = stream.get_mut();
@@ -190,15 +182,11 @@ impl<S: Service> Connection<S> {
         if session.alpn_protocol() == Some(b"h2") {
             Arc::new(self).serve_http2(stream).await;
         } else {
-            self.count_once();
+            // It counts as one, as it is none of HTTP/2.
+            drop(self.permit.split(self.permit.num_permits() - 1));
+            self.shares.truncate(1);
             self.serve_http1(stream).await;
         }
-    }
-
-    /// Has this connection count as one: it is none of HTTP/2.
-    fn count_once(&mut self) {
-        drop(self.permit.split(self.permit.num_permits() - 1));
-        self.shares.truncate(1);
     }
 
     async fn serve_http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
@@ -228,16 +216,6 @@ impl<S: Service> Connection<S> {
         Some((permit, Some(self.server.share_of(&self.info)?)))
     }
 
-    /// Says in words what a browser or curl would call a protocol error.
-    async fn refuse_plain(&self, stream: TcpStream) {
-        let Server { limits, stop, .. } = &*self.server;
-        let refuse = |_request| async {
-            let problem = Problem::invalid_request("this port speaks HTTPS: use https:// in the URL");
-            last(http::answer::problem(&problem, ""))
-        };
-        self.report(connection::http1(stream, refuse, limits, stop).await);
-    }
-
     /// Answers a request. The connection ends with it when its client certificate is no longer accepted: the client may have a
     /// newer one, which it can only show on another connection. So it does, over HTTP/1.1, when the server is about to stop: a
     /// request that comes in just when a kept connection is closed would be lost.
@@ -249,11 +227,13 @@ impl<S: Service> Connection<S> {
             Some(shown) => Cow::Owned(ConnectionInfo { client: shown.judge(), ..self.info.clone() }),
         };
         async move {
-            let answer = service.answer(request, &info).await;
+            let mut answer = service.answer(request, &info).await;
             // HTTP/2 says at the end which requests were not processed, so that none is lost. To end a connection before that
             // would cost a handshake for each request until the balancer has noticed.
-            let is_last = info.client.is_rejected() || service.is_draining() && !is_http2;
-            if is_last { last(answer) } else { answer }
+            if info.client.is_rejected() || service.is_draining() && !is_http2 {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            answer
         }
     }
 
@@ -267,18 +247,6 @@ impl<S: Service> Connection<S> {
             Ended::CutOff => tracing::warn!(peer, "connection cut off: its answer took too long"),
         }
     }
-}
-
-/// Has the connection end with this answer.
-fn last(mut answer: Answer) -> Answer {
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    answer
-}
-
-/// Looks at the first byte: of a method it is a capital letter, of TLS it is 22 (handshake).
-async fn is_plain_http(stream: &TcpStream) -> bool {
-    let mut first = [0];
-    matches!(stream.peek(&mut first).await, Ok(1)) && first[0].is_ascii_uppercase()
 }
 
 /// The connection was gone before it was accepted, or the network is not there for it; the next one may be fine
