@@ -289,7 +289,11 @@ class Manifests(unittest.TestCase):
         self.assertIn(backend["port"]["name"], [port["name"] for port in service["spec"]["ports"]])
         self.assertEqual(extras["Ingress"]["spec"]["tls"][0]["hosts"], [rule["host"]])
         # It says what the configuration needs.
-        self.assertIn(f'public_hosts = ["{rule["host"]}"]', (EXTRAS / "ingress.yaml").read_text())
+        needed = "\n".join(re.findall(r"^#   (.*)", (EXTRAS / "ingress.yaml").read_text(), flags=re.M))
+        self.assertEqual(tomllib.loads(needed)["public_hosts"], [rule["host"]])
+        (WORK / "ingress.toml").write_text(needed)
+        checked = command.run(WORK, "check", "--offline", "--config", "ingress.toml").stdout
+        self.assertIn("ok       configuration: ingress.toml", checked)
         policy = extras["NetworkPolicy"]["spec"]
         self.assertTrue(selects(policy["podSelector"]["matchLabels"], pods))
         self.assertEqual((policy["policyTypes"], [each["port"] for each in policy["ingress"][0]["ports"]]), (["Ingress"], ["http"]))
