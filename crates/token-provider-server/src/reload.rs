@@ -98,10 +98,15 @@ impl Reloader {
     /// What `systemctl status` shows.
     fn status(&self, listening: &str) -> String {
         let config = self.app.telemetry.config.load();
-        match config.problems.first() {
-            Some(problem) => format!("the changed configuration is not used: {problem}; {listening}"),
-            None if config.is_locked => format!("refusing everyone: no caller is configured; {listening}"),
-            None => listening.to_owned(),
+        let rejected = self.certificate.as_ref().and_then(|(tls, _)| tls.rejected());
+        if let Some(problem) = config.problems.first() {
+            format!("the changed configuration is not used: {problem}; {listening}")
+        } else if config.is_locked {
+            format!("refusing everyone: no caller is configured; {listening}")
+        } else if let Some(problem) = rejected {
+            format!("the new certificate was rejected: {problem}; {listening}")
+        } else {
+            listening.to_owned()
         }
     }
 

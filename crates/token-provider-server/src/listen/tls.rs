@@ -169,6 +169,11 @@ impl Tls {
         *reported = wrong;
     }
 
+    /// Returns why the files are not used as they are now.
+    pub fn rejected(&self) -> Option<String> {
+        self.reported.lock().clone()
+    }
+
     pub(super) fn accept(&self, stream: TcpStream) -> Accept<TcpStream> {
         TlsAcceptor::from(Arc::clone(&self.current.load().config)).accept(stream)
     }

@@ -397,7 +397,7 @@ async fn profile_of_another_token_provider_is_asked_there() {
 }
 
 /// Writes a certificate for this name, good from the beginning of one year until that of another.
-fn write_certificate(folder: &Folder, name: &str, from: i32, until: i32) {
+pub(super) fn write_certificate(folder: &Folder, name: &str, from: i32, until: i32) {
     let mut params = CertificateParams::new(vec![name.to_owned()]).expect("is a name");
     (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(until, 1, 1));
     let key = KeyPair::generate().expect("makes a key");

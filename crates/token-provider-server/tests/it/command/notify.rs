@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::net::UnixDatagram;
 
+use super::check::write_certificate;
 use crate::support::program::{Account, Folder};
 use crate::support::wire::get;
 use crate::support::within;
@@ -105,6 +106,27 @@ async fn systemd_hears_of_a_configuration_that_cannot_be_used_until_it_can() {
     assert!(systemd.hears().await.starts_with("RELOADING=1\n"));
     let locked = systemd.hears().await;
     assert!(locked.starts_with("READY=1\nSTATUS=refusing everyone: "), "{locked}");
+}
+
+#[tokio::test]
+async fn systemd_hears_of_a_certificate_that_is_rejected() {
+    let (account, mut folder) = (Account::open().await, Folder::new());
+    folder.write("credentials.properties", &account.credentials());
+    write_certificate(&folder, "localhost", 2019, 2099);
+    folder.write("token-provider.toml", "[tls]\ncert = \"tls.crt\"\nkey = \"tls.key\"\n");
+    let socket = folder.path("notify");
+    let systemd = Systemd::bind(&socket);
+    folder.set("NOTIFY_SOCKET", socket.to_str().expect("is text"));
+    let server = folder.start(&["serve", "--listen", "127.0.0.1:0"]);
+    assert!(systemd.hears().await.starts_with("READY=1\nSTATUS=listening on https://"));
+    folder.write("tls.crt", "no certificate");
+    server.signal(Signal::HUP);
+    assert!(systemd.hears().await.starts_with("RELOADING=1\n"));
+    let rejected = systemd.hears().await;
+    assert!(
+        rejected.starts_with("READY=1\nSTATUS=the new certificate was rejected: tls.cert: "),
+        "{rejected}"
+    );
 }
 
 #[tokio::test]
