@@ -4,7 +4,7 @@
 macro_rules! names {
     ($(#[$doc:meta])* $name:ident $((#[$all:meta]))? { $($(#[$variant_doc:meta])* $variant:ident => $text:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum $name {
             $($(#[$variant_doc])* $variant,)*

@@ -14,12 +14,14 @@ mod time;
 mod trace;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use token_provider::{Clock as _, SystemClock};
 
@@ -29,7 +31,7 @@ use self::audit::{Audit, Event};
 
 pub use self::config::ConfigStatus;
 pub use self::exposition::{CONTENT_TYPE, NO_LABELS, Page, page};
-pub use self::issuer::{MeteredIssuer, endpoint_of};
+pub use self::issuer::{BUCKETS, MeteredIssuer, endpoint_of};
 pub use self::log::{LastLines, init, lines_lost, report_panics, set_level};
 pub use self::process::Process;
 pub use self::time::rfc_3339;
@@ -40,6 +42,10 @@ pub type Expiry = Box<dyn Fn() -> Option<SystemTime> + Send + Sync>;
 
 /// A connection that counts as open until it is dropped.
 pub type OpenConnection = Arc<()>;
+
+/// How many requests of a caller ended in each way. One of an API key goes by its id; others are one for each method, as there
+/// are as many as their issuers make.
+pub type Callers = BTreeMap<(Method, Arc<str>, Outcome), u64>;
 
 /// The figures of a running server that belong to no profile, and its audit trail.
 #[derive(Default)]
@@ -52,6 +58,7 @@ pub struct Telemetry {
     pub config: ArcSwap<ConfigStatus>,
     refusals: [AtomicU64; Rule::ALL.len()],
     limited: [AtomicU64; Method::ALL.len()],
+    callers: Mutex<Callers>,
     connections: OpenConnection,
     certificate: Option<Expiry>,
 }
@@ -76,6 +83,10 @@ impl Telemetry {
 
     #[expect(clippy::indexing_slicing, reason = "each array has an element for every variant")]
     fn count(&self, event: &Event) {
+        if let Some(method) = event.method {
+            let name = event.caller.clone().filter(|_| method == Method::ApiKey).unwrap_or_default();
+            *self.callers.lock().entry((method, name, event.outcome)).or_default() += 1;
+        }
         let Some(rule) = event.rule else { return };
         self.refusals[rule as usize].fetch_add(1, Ordering::Relaxed);
         if rule == Rule::Rate {
@@ -93,6 +104,11 @@ impl Telemetry {
     /// authenticated.
     pub fn limited(&self) -> impl Iterator<Item = (Method, u64)> {
         Method::ALL.into_iter().zip(self.limited.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Returns how many requests of each caller ended in each way.
+    pub fn callers(&self) -> Callers {
+        self.callers.lock().clone()
     }
 
     /// Counts a connection as open.

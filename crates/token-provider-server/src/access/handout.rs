@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use prometheus_client::metrics::histogram::Histogram;
 use token_provider::{AccessToken, Moment, Scope, SlotStatus, TokenError, TokenKey, TokenProvider};
 
 use super::caller::Caller;
 use crate::problem::Problem;
-use crate::telemetry::MeteredIssuer;
+use crate::telemetry::{BUCKETS, MeteredIssuer};
 
 /// One credential, and the scopes it may be used for.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub struct Profile {
     pub(crate) scope: Option<Scope>,
     provider: TokenProvider,
     counts: Counts,
+    waits: Histogram,
     /// The issuer behind the provider, for status pages and metrics.
     pub(crate) issuer: Option<Arc<MeteredIssuer>>,
 }
@@ -67,6 +69,8 @@ pub struct ProfileStatus<'a> {
     pub tokens: Vec<SlotStatus>,
     /// How permitted requests have ended, by name: with a token that was held, or after a wait, or with none.
     pub handouts: [(&'static str, u64); 3],
+    /// How long callers waited for a token that was not held.
+    pub waits: &'a Histogram,
     /// Where its tokens come from.
     pub issuer: Option<&'a MeteredIssuer>,
     /// Why its credential is not the one in its file.
@@ -89,8 +93,8 @@ impl Permit<'_> {
 impl Profile {
     /// Puts a profile together. Callers may ask for the listed scopes and no other.
     pub fn new(name: &str, scopes: Vec<Scope>, provider: TokenProvider) -> Self {
-        let counts = Counts::default();
-        Self { name: name.into(), scopes, scope: None, provider, counts, issuer: None }
+        let (counts, waits) = (Counts::default(), Histogram::new(BUCKETS));
+        Self { name: name.into(), scopes, scope: None, provider, counts, waits, issuer: None }
     }
 
     pub(super) fn listed_scope(&self, scope: &str) -> Result<Scope, Problem> {
@@ -134,7 +138,7 @@ impl Handout {
         permit: &Permit<'_>,
         caller: &Caller<'_>,
     ) -> Result<(AccessToken, Moment), TokenError> {
-        let Profile { provider, counts, .. } = permit.profile;
+        let Profile { provider, counts, waits, .. } = permit.profile;
         let now = provider.now();
         if let Some(token) = provider.held_at(&permit.key, now) {
             counts.held.fetch_add(1, Ordering::Relaxed);
@@ -147,7 +151,9 @@ impl Handout {
         };
         let count = if result.is_ok() { &counts.waited } else { &counts.failed };
         count.fetch_add(1, Ordering::Relaxed);
-        result.map(|token| (token, provider.now()))
+        let then = provider.now();
+        waits.observe(then.boot.saturating_sub(now.boot).as_secs_f64());
+        result.map(|token| (token, then))
     }
 
     /// Starts fetching the default profile's token.
@@ -204,7 +210,7 @@ impl Handout {
     /// Returns a look at every profile. Looking is not asking: no token is kept for it.
     pub fn status(&self) -> impl Iterator<Item = ProfileStatus<'_>> {
         self.profiles.values().map(|profile| {
-            let Profile { name, provider, counts, issuer, .. } = profile;
+            let Profile { name, provider, counts, waits, issuer, .. } = profile;
             let (tokens, usual) = (provider.status(), self.usual.load());
             let usual = tokens.iter().find(|slot| slot.key == **usual);
             let is_ready = match usual {
@@ -218,6 +224,7 @@ impl Handout {
                 tokens,
                 handouts: [("held", &counts.held), ("waited", &counts.waited), ("failed", &counts.failed)]
                     .map(|(name, count)| (name, count.load(Ordering::Relaxed))),
+                waits,
                 issuer: issuer.as_deref(),
                 rotation_problem: counts.rotation_problem.load_full(),
             }

@@ -74,6 +74,11 @@ fn handouts(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result 
         }),
     )?;
     page.write(
+        "token_provider_handout_wait_seconds",
+        "How long callers waited for a token that was not held.",
+        profiles.iter().map(|profile| ([("profile", profile.name)], profile.waits.clone())),
+    )?;
+    page.write(
         "token_provider_profile_ready",
         "Whether tokens that callers ask for can be handed out: 1, else 0.",
         profiles.iter().map(|profile| ([("profile", profile.name)], is(profile.is_ready))),
@@ -95,6 +100,15 @@ fn requests(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
         "token_provider_callers_limited_total",
         "Requests refused by the rate limit, by how the caller authenticated.",
         telemetry.limited().map(|(method, count)| ([("method", method.as_str())], ConstCounter::new(count))),
+    )?;
+    let callers = telemetry.callers().into_iter().map(|((method, name, outcome), count)| {
+        let labels = [("method", method.as_str()), ("caller", &name), ("outcome", outcome.as_str())];
+        (labels.map(|(label, value)| (label, value.to_owned())), ConstCounter::new(count))
+    });
+    page.write(
+        "token_provider_caller_requests_total",
+        "Requests for tokens by caller: the id of an API key, empty for others.",
+        callers,
     )?;
     page.write(
         "token_provider_connections_open",

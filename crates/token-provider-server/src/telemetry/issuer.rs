@@ -18,9 +18,9 @@ use crate::reason::IssuerOutcome;
 /// answers in some 200 ms: that makes 30 tokens a second.
 const IN_FLIGHT: usize = 6;
 
-/// Upper bounds of the buckets, in seconds: within a region HERE answers in tens of milliseconds; an attempt ends after ten
-/// seconds.
-const BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Upper bounds of the buckets, in seconds: within a region HERE answers in tens of milliseconds; an attempt, and a caller's
+/// wait, end after ten seconds.
+pub const BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// An issuer whose requests are counted.
 pub struct MeteredIssuer {
