@@ -9,6 +9,8 @@ mod token;
 use std::io;
 use std::process::ExitCode;
 
+use tracing::Level;
+
 use crate::cli::{self, Cli, Command, KeyCommand};
 use crate::config::{LoadedConfig, Overrides};
 use crate::failure::Failure;
@@ -23,7 +25,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match keep_memory_private().and_then(|()| run_command(cli)) {
         Ok(code) => code,
         Err(failure) => {
-            telemetry::log::write(failure.report().as_bytes());
+            telemetry::log::write(Level::ERROR, failure.report().as_bytes());
             ExitCode::from(failure.exit_code)
         }
     }

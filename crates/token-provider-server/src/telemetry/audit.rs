@@ -87,7 +87,7 @@ impl Audit {
     pub fn record(&self, event: Event) {
         match &self.destination {
             Destination::Log(counts) if line::is_logged(&event) => {
-                let is_taken = log::write(&line::log_line(&event));
+                let is_taken = log::write(line::level(&event), &line::log_line(&event));
                 let mut counts = counts.lock();
                 counts.written += u64::from(is_taken);
                 counts.queue_full += u64::from(!is_taken);
@@ -141,7 +141,7 @@ impl Audit {
 /// Puts a line about an event into the log, for a trail that is elsewhere.
 pub(super) fn log(event: &Event) {
     if line::is_logged(event) {
-        log::write(&line::log_line(event));
+        log::write(line::level(event), &line::log_line(event));
     }
 }
 

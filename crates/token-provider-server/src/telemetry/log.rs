@@ -9,10 +9,12 @@ use std::sync::{LazyLock, OnceLock};
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::fstat;
 use token_provider::{Clock as _, SystemClock};
-use tracing::Level;
 use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata};
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, fmt, reload};
 
@@ -21,6 +23,7 @@ use super::time::rfc_3339;
 use super::writer::{Counts, Options, Writer};
 use crate::config::{LogConfig, LogFormat};
 use crate::printable::{escaped, excerpt, put_json};
+use crate::settings::Environment;
 
 /// Bytes that wait: some 6,000 audit lines, or six seconds of a thousand handouts each.
 const MAX_WAITING: usize = 2 * 1024 * 1024;
@@ -41,6 +44,13 @@ static WRITER: LazyLock<Option<Writer>> = LazyLock::new(|| {
 });
 static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 static FORM: OnceLock<Form> = OnceLock::new();
+/// Whether stderr is systemd's journal: the variable has the stream's device and inode (systemd.exec(5)).
+static IS_JOURNAL: LazyLock<bool> = LazyLock::new(|| {
+    let environment = Environment::from_process();
+    let Some(journal) = environment.variable("JOURNAL_STREAM") else { return false };
+    fstat(rustix::stdio::stderr())
+        .is_ok_and(|stream| *journal == *format!("{}:{}", stream.st_dev, stream.st_ino))
+});
 
 /// The form of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,16 +72,28 @@ impl Drop for LastLines {
 }
 
 /// Takes what `tracing-subscriber` has made: one line in each write.
-struct Line(Form);
+pub(super) struct Line(Form, Level);
 
 impl io::Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        write(&fit(line.to_vec(), self.0));
+        write(self.1, &fit(line.to_vec(), self.0));
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Form {
+    type Writer = Line;
+
+    fn make_writer(&self) -> Line {
+        Line(*self, Level::INFO)
+    }
+
+    fn make_writer_for(&self, metadata: &Metadata<'_>) -> Line {
+        Line(*self, *metadata.level())
     }
 }
 
@@ -86,7 +108,7 @@ pub fn init(config: LogConfig, no_color: bool) {
         LogFormat::Text | LogFormat::Auto => Form::Text { ansi: is_terminal && !no_color },
     };
     // What the layer has to say about itself would wait for stderr.
-    let layer = fmt::layer().with_writer(move || Line(form)).log_internal_errors(false);
+    let layer = fmt::layer().with_writer(form).log_internal_errors(false);
     let set = match form {
         Form::Text { ansi } => registry.with(layer.with_ansi(ansi).with_target(false)).try_init(),
         Form::Json => registry.with(layer.json().flatten_event(true)).try_init(),
@@ -107,14 +129,32 @@ pub fn report_panics() {
         if LEVEL.get().is_some() {
             tracing::error!(thread = thread::current().name(), "{text}");
         } else {
-            write(format!("{text}\n").as_bytes());
+            write(Level::ERROR, format!("{text}\n").as_bytes());
         }
     }));
 }
 
 /// Puts whole lines among those of the log, as they are. Returns false when they are lost. Never waits.
-pub(crate) fn write(lines: &[u8]) -> bool {
-    WRITER.as_ref().is_some_and(|writer| writer.push(lines))
+pub(crate) fn write(level: Level, lines: &[u8]) -> bool {
+    let Some(writer) = &*WRITER else { return false };
+    match priority(level) {
+        "" => writer.push(lines),
+        priority => {
+            let lines = lines.split_inclusive(|byte| *byte == b'\n');
+            writer.push(&lines.flat_map(|line| [priority.as_bytes(), line]).collect::<Vec<_>>().concat())
+        }
+    }
+}
+
+/// Returns what the journal reads a line's priority from (sd-daemon(3)); nothing where stderr is not the journal.
+fn priority(level: Level) -> &'static str {
+    match level {
+        _ if !*IS_JOURNAL => "",
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        _ => "<7>",
+    }
 }
 
 /// Returns how many lines of the log were lost, because too many waited or because they could not be written.
@@ -138,13 +178,15 @@ pub(super) fn form() -> Form {
 /// The line that says how many others are missing.
 fn gap(lost: u64) -> String {
     let now = SystemClock.now().wall;
-    if form() != Form::Json {
-        return text_line(now, Level::ERROR, &format!("{lost} log lines were lost lines={lost}"));
-    }
-    let time = rfc_3339(now);
-    format!(
-        "{{\"timestamp\":\"{time}\",\"level\":\"ERROR\",\"message\":\"{lost} log lines were lost\",\"lines\":{lost}}}\n"
-    )
+    let line = if form() == Form::Json {
+        let time = rfc_3339(now);
+        format!(
+            "{{\"timestamp\":\"{time}\",\"level\":\"ERROR\",\"message\":\"{lost} log lines were lost\",\"lines\":{lost}}}\n"
+        )
+    } else {
+        text_line(now, Level::ERROR, &format!("{lost} log lines were lost lines={lost}"))
+    };
+    priority(Level::ERROR).to_owned() + &line
 }
 
 /// Returns a line for people, as `tracing-subscriber` makes them.

@@ -54,7 +54,8 @@ pub(super) fn log_line(event: &Event) -> Vec<u8> {
     }
 }
 
-fn level(event: &Event) -> Level {
+/// Returns the level of an event's line in the log.
+pub(super) fn level(event: &Event) -> Level {
     if event.outcome == Outcome::Failed { Level::WARN } else { Level::INFO }
 }
 

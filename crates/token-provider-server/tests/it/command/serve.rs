@@ -1,8 +1,8 @@
 //! `serve`: from its start to SIGTERM.
 
-use std::fs::OpenOptions;
+use std::fs::{self, File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 
 use here_sandbox::Fault;
 use rustix::fs::OFlags;
@@ -34,6 +34,31 @@ async fn tokens_are_served_until_sigterm() {
         let log = log.join("\n");
         assert!(!log.contains(reply.text()) && !log.contains(&account.secret()), "{log}");
         assert!(log.contains("credentials.properties"), "the place is named: {log}");
+    }
+}
+
+#[tokio::test]
+async fn journal_is_told_the_priority_of_each_line() {
+    let (account, mut folder) = (Account::open().await, Folder::new());
+    folder.write("credentials.properties", &account.credentials());
+    folder.set("TOKEN_PROVIDER_URL", "is warned of");
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
+    let taken = taken.local_addr().map(|address| (address.to_string(), taken)).expect("is bound");
+    let path = folder.write("journal", "");
+    let stream = fs::metadata(&path).expect("is there");
+    let (this, other) = (format!("{}:{}", stream.dev(), stream.ino()), format!("{}:1", stream.dev()));
+    for (variable, is_journal) in [(this, true), (other, false)] {
+        folder.set("JOURNAL_STREAM", variable);
+        let mut command = folder.command(&["serve", "--listen", &taken.0]);
+        command.stderr(File::create(&path).expect("can be opened"));
+        // The port is taken.
+        assert_eq!(within("the end", command.status()).await.expect("can be run").code(), Some(1));
+        let log = fs::read_to_string(&path).expect("is there");
+        for (text, priority) in [("TOKEN_PROVIDER_URL", "<4>"), ("another process", "<3>")] {
+            let line = log.lines().find(|line| line.contains(text)).expect("is there");
+            assert_eq!(line.starts_with(priority), is_journal, "{log}");
+        }
+        assert!(log.lines().all(|line| line.starts_with('<') == is_journal), "{log}");
     }
 }
 
