@@ -133,7 +133,8 @@ class Pod:
             connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
-        except ConnectionError as error:
+        except (ConnectionError, http.client.BadStatusLine) as error:
+            # The latter where TLS answers with an alert.
             return 0, str(error)
         finally:
             connection.close()
