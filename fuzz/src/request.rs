@@ -13,7 +13,6 @@ use std::cell::OnceCell;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr as _;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -21,10 +20,8 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Uri};
 use serde_json::Value;
 use token_provider::{Issue, Issued, TokenError, TokenKey, TokenProvider};
-use token_provider_server::parts::access::{
-    Access, ClientCertificate, ClientNames, ConnectionInfo, Handout, Profile,
-};
-use token_provider_server::parts::config::{Config, Environment, Overrides};
+use token_provider_server::parts::access::{Access, ClientCertificate, ConnectionInfo, Handout, Profile};
+use token_provider_server::parts::config::{Config, Environment, Overrides, SubjectName};
 use token_provider_server::parts::http::{App, Page, Service as _};
 use token_provider_server::parts::telemetry::Telemetry;
 use tokio::runtime::Runtime;
@@ -226,11 +223,10 @@ fn ends(from: u8) -> Option<ConnectionInfo> {
         b'p' => tcp("10.0.0.1:3000", "10.0.0.2:50000"),
         b'u' => ConnectionInfo::default(),
         b't' => {
-            let names =
-                ClientNames { dns: vec!["dashboard.example.com".to_owned()], ..ClientNames::default() };
+            let name = SubjectName::Dns("dashboard.example.com".to_owned());
             ConnectionInfo {
                 is_tls: true,
-                client: ClientCertificate::Verified(Arc::new(names)),
+                client: ClientCertificate::Verified([name].into()),
                 ..tcp("127.0.0.1:3000", "127.0.0.1:50000")
             }
         }

@@ -32,7 +32,7 @@ use crate::problem::{Problem, Subject};
 pub use self::browser::Cors;
 pub(crate) use self::browser::{admit_own_page, refuse_prefetch};
 pub use self::caller::Caller;
-pub use self::connection::{ClientCertificate, ClientNames, ConnectionInfo};
+pub use self::connection::{ClientCertificate, ConnectionInfo};
 pub use self::handout::{Handout, Permit, Profile, ProfileStatus};
 pub use self::rules::Rules;
 pub(crate) use self::rules::X_API_KEY;

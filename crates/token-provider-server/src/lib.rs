@@ -57,15 +57,13 @@ pub use self::commands::run;
 #[doc(hidden)]
 pub mod parts {
     pub mod access {
-        pub use crate::access::{
-            Access, ClientCertificate, ClientNames, ConnectionInfo, Handout, Profile, api_key,
-        };
+        pub use crate::access::{Access, ClientCertificate, ConnectionInfo, Handout, Profile, api_key};
     }
     pub use crate::admin::Admin;
     pub mod config {
         pub use crate::config::{
             AuditConfig, Config, ConfigErrors, Environment, Host, Listen, Origin, Overrides, Owner,
-            PublicHost, TlsConfig, UnixPlace,
+            PublicHost, SubjectName, TlsConfig, UnixPlace,
         };
     }
     pub mod http {

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::config::SubjectName;
+
 /// The connection that a request came in on, as far as it is known; a Unix socket has no addresses.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionInfo {
@@ -31,7 +33,7 @@ pub enum ClientCertificate {
     #[default]
     None,
     /// `tls.client_ca` vouches for these names.
-    Verified(Arc<ClientNames>),
+    Verified(Arc<[SubjectName]>),
     /// It was good in the handshake, and is not any more.
     Rejected,
 }
@@ -41,13 +43,4 @@ impl ClientCertificate {
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Rejected)
     }
-}
-
-/// The subject alternative names of a client certificate.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientNames {
-    /// DNS names.
-    pub dns: Vec<String>,
-    /// URIs, such as SPIFFE ids.
-    pub uri: Vec<String>,
 }

@@ -22,8 +22,8 @@ use tokio_rustls::{Accept, TlsAcceptor};
 use webpki::{EndEntityCert, Error as CertificateError, KeyUsage};
 use zeroize::Zeroizing;
 
-use crate::access::{ClientCertificate, ClientNames};
-use crate::config::TlsConfig;
+use crate::access::ClientCertificate;
+use crate::config::{SubjectName, TlsConfig};
 use crate::failure::Failure;
 use crate::printable::one_line;
 use crate::topic::Topic;
@@ -283,18 +283,16 @@ impl Authorities {
 pub(super) struct ShownCertificate {
     tls: Arc<Tls>,
     chain: Vec<CertificateDer<'static>>,
-    names: Arc<ClientNames>,
+    names: Arc<[SubjectName]>,
 }
 
 impl ShownCertificate {
     /// Takes the chain that was verified in the handshake.
     pub(super) fn new(tls: Arc<Tls>, chain: &[CertificateDer<'static>]) -> Option<Self> {
         let leaf = EndEntityCert::try_from(chain.first()?).ok()?;
-        let names = Arc::new(ClientNames {
-            dns: leaf.valid_dns_names().map(str::to_owned).collect(),
-            uri: leaf.valid_uri_names().map(str::to_owned).collect(),
-        });
-        Some(Self { tls, chain: chain.to_vec(), names })
+        let dns = leaf.valid_dns_names().map(|name| SubjectName::Dns(name.to_ascii_lowercase()));
+        let uri = leaf.valid_uri_names().map(|name| SubjectName::Uri(name.to_owned()));
+        Some(Self { tls, chain: chain.to_vec(), names: dns.chain(uri).collect() })
     }
 
     /// Judges the certificate as of now.

@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::access::api_key;
-use crate::access::{Caller, ClientCertificate, ClientNames, ConnectionInfo, Rules};
-use crate::config::{Config, Environment, Overrides};
+use crate::access::{Caller, ClientCertificate, ConnectionInfo, Rules};
+use crate::config::{Config, Environment, Overrides, SubjectName};
 use crate::oidc::tests::support::{Key, claims_with, description, header};
 use crate::problem::Problem;
 use crate::reason::Method;
@@ -88,11 +88,11 @@ async fn any_configured_way_lets_a_caller_in() {
         oidc(&issuer)
     );
     let rules = Rules::start(&config(&text), None);
-    let certificate = ClientNames { dns: vec!["dashboard.example.com".to_owned()], uri: Vec::new() };
+    let certificate = SubjectName::Dns("dashboard.example.com".to_owned());
     let (bare, mtls) = (
         ConnectionInfo::default(),
         ConnectionInfo {
-            client: ClientCertificate::Verified(Arc::new(certificate)),
+            client: ClientCertificate::Verified([certificate].into()),
             ..ConnectionInfo::default()
         },
     );

@@ -73,7 +73,9 @@ async fn names_in_the_certificate_decide() {
     let server = start(&clients).await;
     for (names, expected) in [
         (&["dashboard.example.com"][..], StatusCode::OK),
+        (&["Dashboard.EXAMPLE.com"], StatusCode::OK),
         (&["spiffe://example.com/inspector"], StatusCode::OK),
+        (&["spiffe://example.com/Inspector"], StatusCode::UNAUTHORIZED),
         (&["other.example.com", "dashboard.example.com"], StatusCode::OK),
         (&["other.example.com"], StatusCode::UNAUTHORIZED),
         (&["spiffe://example.com/inspector/2"], StatusCode::UNAUTHORIZED),
