@@ -32,7 +32,7 @@ pub enum Command {
                             Then:\n\n    curl \"http://localhost:3000/getToken?ttl=3600\""
     )]
     Serve {
-        /// Use an embedded offline HERE account: no credential, no network. The demo is at /.
+        /// Use a built-in offline HERE account; no credential or network needed. The demo is at /.
         #[arg(long, hide = !sandbox::IS_BUILT_IN)]
         sandbox: bool,
         /// What `serve` and `check` take.
@@ -47,7 +47,7 @@ pub enum Command {
         /// How to print it.
         #[arg(long, value_enum, default_value_t = TokenFormat::Text)]
         format: TokenFormat,
-        /// The lifetime to ask for, in seconds (1 to 86400).
+        /// The token lifetime to request, in seconds (1 to 86400).
         #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
         ttl: u64,
         /// Where the settings are.
@@ -60,25 +60,25 @@ pub enum Command {
         #[command(flatten)]
         log: LogOptions,
     },
-    /// Find what is wrong before the server does.
+    /// Check everything that the server needs.
     ///
-    /// Looks at the configuration, the listeners, the audit trail, the identity provider, the credential and its
-    /// permissions, and makes a real signed request. A server that runs already is no failure.
-    /// Exits with 0 only when the server would serve.
+    /// Checks the configuration, the listeners, the audit trail, the identity provider, the credential and its
+    /// permissions, and makes a real signed request. A port used by the running server is ok.
+    /// Exits with 0 only if no check has failed.
     Check {
-        /// Look at files and configuration only: open no port, send no request.
+        /// Check files and configuration only; open no ports and send no requests.
         #[arg(long)]
         offline: bool,
         /// What `serve` and `check` take.
         #[command(flatten)]
         options: Overrides,
     },
-    /// Ask the running server whether it is ready, such as for a container's health check.
+    /// Check whether the running server is ready, for example as a container's health check.
     ///
-    /// Asks at the first listener of the same configuration, and prints "ready". Exits with 0 when the server has a
-    /// token to hand out, and with 1 when it has none or does not answer.
+    /// Connects to the first listener in the configuration and prints "ready". Exits with 0 if the server has a
+    /// token to hand out, and with 1 if it has none or does not respond.
     Health {
-        /// Ask whether it answers at all, with a token or without.
+        /// Only check that the server responds, whether or not it has a token.
         #[arg(long)]
         live: bool,
         /// Where the settings are.
@@ -88,15 +88,15 @@ pub enum Command {
         #[command(flatten)]
         listeners: ListenOption,
     },
-    /// Run the offline HERE account alone.
+    /// Run only the offline HERE account.
     ///
-    /// It has a token endpoint that checks signatures strictly, misbehaves on request (--fault, PUT /sandbox/faults), and
-    /// a small resource to use a token at (GET /hello).
+    /// Its token endpoint checks signatures strictly, and misbehaves on request (--fault, PUT /sandbox/faults).
+    /// GET /hello is a small resource to try a token on.
     ///
-    /// Listens at one TCP port, localhost:8080 where --listen names no other.
+    /// Listens on one TCP port, by default localhost:8080.
     ///
-    /// With --credentials it has the access key in that file, and knows the tokens that it gave for it before; else a
-    /// new one each time.
+    /// With --credentials it uses the access key in that file, and still accepts the tokens that it issued for it
+    /// earlier; otherwise it generates a new key each time.
     #[command(hide = !sandbox::IS_BUILT_IN)]
     Sandbox {
         /// What the account does.
@@ -122,9 +122,9 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
 pub enum KeyCommand {
-    /// Make an API key for a caller, and print it this once.
+    /// Create an API key for a caller, and print it once.
     ///
-    /// With it comes the stanza for the configuration file, which holds only the key's SHA-256.
+    /// Also prints the stanza for the configuration file, which contains only the key's SHA-256.
     New {
         /// The caller's name in logs, and its OAuth 2.0 client id.
         #[arg(long, value_name = "NAME")]

@@ -132,5 +132,5 @@ test("a server that is gone is said to be gone", { timeout }, async (t) => {
   const { page } = await visit(t);
   await page.getByText("✓ Ready").waitFor();
   assert.equal(await server.stop(), 0);
-  await page.getByText("The server does not answer").waitFor();
+  await page.getByText("The server is not responding").waitFor();
 });

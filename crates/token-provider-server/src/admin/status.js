@@ -144,8 +144,8 @@ function showProfiles(profiles) {
       one.scope.hidden = token.scope === undefined;
       one.state.className = TONES[token.state];
       one.state.textContent = `${span(token.lifetime)}, ${STATES[token.state]}`;
-      const troubles = token.failures > 0 ? `${token.failures} failed; ${token.retry_in_seconds === undefined ? "trying again" : `next try in ${clock(token.retry_in_seconds)}`}` : "";
-      one.detail.textContent = troubles || (token.fingerprint ? `token ${token.fingerprint}` : "on its way");
+      const troubles = token.failures > 0 ? `${token.failures} failed; ${token.retry_in_seconds === undefined ? "trying again" : `next attempt in ${clock(token.retry_in_seconds)}`}` : "";
+      one.detail.textContent = troubles || (token.fingerprint ? `token ${token.fingerprint}` : "requested");
     }
   }
   for (const key of [...rings.keys()].filter((key) => !known.has(key))) rings.delete(key);
@@ -167,7 +167,7 @@ function showProfiles(profiles) {
         ),
         tokens.length > 0
           ? make("ul", { class: "tiles" }, ...tokens.map((key) => rings.get(key).tile))
-          : make("p", { class: "soft" }, "No token held: nobody has asked for one lately."),
+          : make("p", { class: "soft" }, "No token held: none was requested recently."),
       ),
     ),
   );
@@ -178,27 +178,27 @@ function troubles(status) {
   const list = [];
   for (const profile of status.profiles) {
     if (profile.rotation_problem) {
-      list.push({ title: `Profile ${profile.name}: the credential in its file is not in use`, what: profile.rotation_problem, remedy: "Put a good credential file in place: it is read again by itself. The one in use is lost at the next start." });
+      list.push({ title: `Profile ${profile.name}: the credential in its file is not in use`, what: profile.rotation_problem, remedy: "Fix or replace the credential file; it is reloaded automatically. The credential now in use is lost on restart." });
     }
     for (const token of profile.tokens) {
       if (!token.last_error) continue;
-      const left = token.state === "none" ? "no token held" : `the held token lives on for ${span(token.seconds_left)}`;
+      const left = token.state === "none" ? "no token held" : `the held token is valid for another ${span(token.seconds_left)}`;
       list.push({ title: `Profile ${profile.name}, ${span(token.lifetime)}: ${left}`, what: token.last_error.message });
     }
   }
   const { file, problems, locked, waiting_for_restart: waiting } = status.configuration;
   if (problems.length > 0) {
-    list.push({ title: `The changed configuration is not used: ${file}`, what: problems.join("; "), remedy: "Fix the file: it is read again by itself." });
+    list.push({ title: `The changed configuration is not used: ${file}`, what: problems.join("; "), remedy: "Fix the file; it is reloaded automatically." });
   }
   if (locked) {
-    list.push({ title: "Everyone is refused", what: "The changed configuration names no caller.", remedy: "Name a caller in the file; or set access.anonymous = true to let everybody in." });
+    list.push({ title: "Everyone is refused", what: "The changed configuration has no access rule.", remedy: "Add an access rule to the file, or set access.anonymous = true to allow everyone." });
   }
   if (waiting.length > 0) {
-    list.push({ title: "Changes of the configuration wait for a restart", what: waiting.join(", "), remedy: "Restart the server." });
+    list.push({ title: "Configuration changes that need a restart", what: waiting.join(", "), remedy: "Restart the server." });
   }
   const lost = sum(status.audit?.lines_lost ?? {});
   if (lost > 0) {
-    list.push({ title: `${number.format(lost)} audit lines lost since the start`, what: Object.entries(status.audit.lines_lost).filter(([, count]) => count > 0).map(([reason, count]) => `${reason.replace("_", " ")}: ${number.format(count)}`).join(", "), remedy: "Make room on the disk that the audit file is on, or have it written elsewhere." });
+    list.push({ title: `${number.format(lost)} audit lines lost since the start`, what: Object.entries(status.audit.lines_lost).filter(([, count]) => count > 0).map(([reason, count]) => `${reason.replace("_", " ")}: ${number.format(count)}`).join(", "), remedy: "Free up disk space, or move the audit file to another disk." });
   }
   return list;
 }
@@ -217,9 +217,9 @@ function figures(status) {
     audit && ["Audit lines written", number.format(audit.lines_written)],
     process && ["Memory", mebibytes(process.resident_memory_bytes)],
     process && ["Processor time", `${process.cpu_seconds.toFixed(1)} s`],
-    process && ["Files open", process.max_files ? `${number.format(process.open_files)} of ${number.format(process.max_files)}` : number.format(process.open_files)],
+    process && ["Open files", process.max_files ? `${number.format(process.open_files)} of ${number.format(process.max_files)}` : number.format(process.open_files)],
     status.started_at && ["Started", new Date(status.started_at).toLocaleString("en-GB")],
-    status.certificate_expires_at && ["Certificate ends", new Date(status.certificate_expires_at).toLocaleString("en-GB")],
+    status.certificate_expires_at && ["Certificate expires", new Date(status.certificate_expires_at).toLocaleString("en-GB")],
   ].filter(Boolean);
 }
 
@@ -255,8 +255,8 @@ async function ask() {
     $("seen").textContent = `as of ${seenAt.toLocaleTimeString("en-GB")}`;
     $("lost").hidden = true;
   } catch (error) {
-    const since = seenAt ? ` What is below is from ${seenAt.toLocaleTimeString("en-GB")}.` : "";
-    const message = `The server does not answer (${error.message}).${since}`;
+    const since = seenAt ? ` The data below is from ${seenAt.toLocaleTimeString("en-GB")}.` : "";
+    const message = `The server is not responding (${error.message}).${since}`;
     if ($("lost").textContent !== message) $("lost").textContent = message;
     $("lost").hidden = false;
   }

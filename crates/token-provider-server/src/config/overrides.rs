@@ -22,10 +22,10 @@ pub struct Overrides {
     #[arg(
         long,
         value_name = "ORIGIN",
-        help = "An origin whose web pages may ask, such as https://maps.example.com. May be repeated"
+        help = "Allow web pages from this origin, such as https://maps.example.com. May be repeated"
     )]
     pub allow_origin: Vec<String>,
-    /// Let anyone ask who can reach the server: something else protects it.
+    /// Allow anyone who can reach the server, without authentication. For servers that something else protects.
     #[arg(long)]
     pub anonymous: bool,
     /// What goes to the log. Not every command that takes the others takes these.
@@ -39,7 +39,7 @@ pub struct Overrides {
 /// Where the settings are.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileOption {
-    /// The configuration file. Else ./token-provider.toml or /etc/token-provider/config.toml, where there is one.
+    /// The configuration file. Default: ./token-provider.toml or /etc/token-provider/config.toml, if either exists.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
@@ -53,7 +53,7 @@ pub struct SourceOptions {
     /// The profile to use by default.
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// The scope to ask for, such as a project's HRN.
+    /// The scope to request, such as a project's HRN.
     #[arg(long, value_name = "HRN")]
     pub scope: Option<String>,
 }
@@ -69,7 +69,7 @@ pub struct ListenOption {
 /// What goes to the log, and how.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogOptions {
-    /// How to log: text or json. Default: text on a terminal, else json.
+    /// The log format: text or json. Default: text on a terminal, otherwise json.
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
     /// Log one level more than log.level says (info: -v debug, -vv trace).
