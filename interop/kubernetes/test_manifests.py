@@ -332,7 +332,7 @@ class Running(unittest.TestCase):
             running.succeeds(probe)
         # The mode that the kubelet gives the file is none of the reasons for a warning; its variables of the Service are.
         running.logged("listening on ")
-        warnings = [line for line in running.log if '"WARN"' in line and "no setting has this name" not in line]
+        warnings = [line for line in running.log if '"WARN"' in line and "not a setting; ignored" not in line]
         expected = {"base": ["in the clear", "admin listener"], "tls": ["admin listener"], "sidecar": []}
         self.assertEqual(len(warnings), len(expected[name]), warnings)
         for reason in expected[name]:
@@ -378,7 +378,7 @@ class Running(unittest.TestCase):
         second, rotated = self.account("second")
         running = self.start("base", credentials)
         running.volumes[self.secret_volume].write({"credentials.properties": "here.access.key.id = only half\n"})
-        running.logged("the changed credential is not used; the old one stays in use")
+        running.logged("the changed credential cannot be used; keeping the previous one")
         running.volumes[self.secret_volume].write({"credentials.properties": rotated})
         running.logged("credential rotated: HERE accepts the new one")
         status, _ = running.get("http", "/getToken?ttl=900", Host="token-provider", **{"X-API-Key": API_KEY})

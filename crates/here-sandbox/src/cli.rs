@@ -172,14 +172,14 @@ async fn bind_tcp(address: IpAddr, port: u16) -> Result<TcpListener, RunError> {
     TcpListener::bind(address).await.map_err(|source| {
         let hint = match source.kind() {
             io::ErrorKind::AddrInUse => {
-                ": another process listens there; stop it, or choose another port with --listen"
+                ": another process is already listening there; stop it, or choose another port with --listen"
             }
             io::ErrorKind::PermissionDenied => {
-                ": ports below 1024 need a permission; choose another port with --listen"
+                ": ports below 1024 require special permission; choose another port with --listen"
             }
             _ => "",
         };
-        system(format!("cannot listen at {address}{hint}"), source)
+        system(format!("cannot listen on {address}{hint}"), source)
     })
 }
 
@@ -262,6 +262,9 @@ mod tests {
     async fn taken_port_is_an_error_that_says_what_to_do() {
         let (_listeners, address) = Listen::ANY_PORT.bind().await.unwrap();
         let error = Listen { port: address.port(), ..Listen::DEFAULT }.bind().await.unwrap_err();
-        assert!(error.to_string().contains("another process listens there; stop it, or choose"), "{error}");
+        assert!(
+            error.to_string().contains("another process is already listening there; stop it, or choose"),
+            "{error}"
+        );
     }
 }

@@ -79,14 +79,13 @@ impl Access {
         self.handout.set_usual(usual.expect("the configuration takes only lifetimes that a token can have"));
     }
 
-    /// Has the server be not ready from now on, so that balancers send callers elsewhere. Returns how long they are given
-    /// to notice.
+    /// Marks the server as not ready, so that load balancers send callers elsewhere. Returns how long to keep serving.
     pub fn drain(&self) -> Duration {
         self.is_draining.store(true, Ordering::Relaxed);
         self.rules.load().drain
     }
 
-    /// Returns whether the server is about to stop.
+    /// Returns whether the server is shutting down.
     pub fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Relaxed)
     }

@@ -40,7 +40,7 @@ fn keep_memory_private() -> Result<(), Failure> {
     // The limit does not hold for a core file that the kernel pipes to a program, such as systemd-coredump.
     #[cfg(target_os = "linux")]
     let result = result.and_then(|()| process::set_dumpable_behavior(process::DumpableBehavior::NotDumpable));
-    result.map_err(|error| Failure::system("cannot turn core files off")(error.into()))
+    result.map_err(|error| Failure::system("cannot disable core dumps")(error.into()))
 }
 
 fn run_command(cli: Cli) -> Result<ExitCode, Failure> {

@@ -24,7 +24,7 @@ pub(crate) use crate::settings::did_you_mean;
 pub use crate::settings::{ConfigErrors, Environment};
 pub use crate::values::{Host, Lifetimes, Listen, Origin, OriginPattern, Owner, PublicHost, UnixPlace};
 
-use self::hint::ASTRAY_SECRETS;
+use self::hint::MISPLACED_SECRETS;
 use self::policy::Known;
 use crate::settings::{self, List, Locations, Section};
 use crate::values::duration::duration;
@@ -33,16 +33,16 @@ use crate::values::listen;
 use crate::values::name::name;
 use crate::values::ttl::lifetime;
 
-/// Listened on when nothing else is said.
+/// The default port.
 const DEFAULT_PORT: u16 = 3000;
 
-/// The profile that callers get who name none.
+/// The profile for callers that name none.
 const DEFAULT_PROFILE: &str = "default";
 
 /// A server that goes on for longer after SIGTERM looks as if it hung.
 const LONGEST_DRAIN: Duration = Duration::from_secs(10 * 60);
 
-/// The whole configuration. Each field is what it says: nothing is left to be checked later.
+/// The whole configuration. Every field is validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The file that was read, to be watched for changes.
@@ -53,7 +53,7 @@ pub struct Config {
     pub public_hosts: Vec<PublicHost>,
     /// The lifetimes that tokens are requested with.
     pub lifetimes: Lifetimes,
-    /// How long a server that is to stop is not ready and goes on serving.
+    /// How long the server keeps serving, while not ready, before it stops.
     pub drain: Duration,
     /// The certificate; without it the server speaks plain HTTP.
     pub tls: Option<TlsConfig>,
@@ -132,7 +132,7 @@ impl Config {
         overrides: &Overrides,
     ) -> Result<Self, ConfigErrors> {
         let read = |section: &mut Section<'_>| Self::read(section, overrides);
-        let (mut config, warnings) = settings::read(file, environment, &ASTRAY_SECRETS, read)?;
+        let (mut config, warnings) = settings::read(file, environment, &MISPLACED_SECRETS, read)?;
         config.file = file.map(|(path, _)| path.to_owned());
         config.warnings = warnings.iter().map(ToString::to_string).collect();
         Ok(config)
@@ -143,9 +143,9 @@ impl Config {
         self.profiles.get(name).expect("profile names come from the configuration")
     }
 
-    /// Returns the first listener through which anyone on the network could get tokens without anyone having meant it.
+    /// Returns the first listener that would let anyone on the network get tokens because no access rule is configured.
     pub fn exposed_listener(&self) -> Option<&Listen> {
-        if self.access.says_who_may_ask() {
+        if self.access.has_access_rule() {
             return None;
         }
         // What systemd passes is only known once it is there: it is judged when it is bound.
@@ -158,7 +158,7 @@ impl Config {
         self.tls.is_none() && self.access.trusted_proxy.is_none()
     }
 
-    /// Reads the sections in an order in which each finds what it has to agree with.
+    /// Reads the sections in order of their dependencies.
     fn read(section: &mut Section<'_>, flags: &Overrides) -> Self {
         let given = section.arguments("--listen", "listen", &flags.listeners.listen, listen::listen);
         let listed = section.list("listen", List::NotEmptyNumbers, listen::listen);
@@ -216,7 +216,7 @@ impl Config {
 pub struct LoadedConfig {
     /// The configuration in use.
     pub config: Config,
-    /// The flags, which go on to beat the file.
+    /// The flags, which still take precedence over the file.
     pub overrides: Overrides,
     /// The environment, which a running process keeps.
     pub environment: Environment,

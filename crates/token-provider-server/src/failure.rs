@@ -1,4 +1,4 @@
-//! Why a command failed, what it says then, and what the process exits with.
+//! Why a command failed, with its message and exit code.
 
 use std::error::Error;
 use std::io;
@@ -22,7 +22,7 @@ pub struct Failure {
     /// Lines below the message.
     details: Vec<String>,
     source: Option<Box<dyn Error + Send + Sync>>,
-    /// What a process exits with that failed for this.
+    /// The exit code of the process.
     pub exit_code: u8,
 }
 
@@ -47,7 +47,7 @@ impl Failure {
         Self { source: Some(source.into()), ..self }
     }
 
-    /// The system refused what was tried.
+    /// An error from the operating system; `tried` says what failed.
     pub(crate) fn system(tried: &str) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::new(Topic::System, tried).caused_by(error)
     }
@@ -56,7 +56,7 @@ impl Failure {
         Self::system("cannot write to stdout")(error)
     }
 
-    /// The library cannot use what the configuration says of this. Whatever it says: the configuration has to change.
+    /// A library error caused by the configuration; always exits with [`EXIT_CONFIG`].
     pub(crate) fn setup(what: String) -> impl Fn(LoadError) -> Self {
         move |error| {
             let failure = Self::new(error.kind().into(), format!("{what}: {error}"));
@@ -100,7 +100,7 @@ mod tests {
     use crate::printable::one_line;
 
     #[test]
-    fn exit_code_tells_configuration_from_bad_luck() {
+    fn exit_code_distinguishes_configuration_errors_from_runtime_failures() {
         let token = |kind| Failure::from(TokenError::new(kind, "x"));
         let absent = || Credential::from_file("/nonexistent/file").expect_err("is not there");
         for (failure, expected) in [
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn report_says_each_thing_once_and_on_a_line_of_its_own() {
+    fn report_says_each_thing_once_on_its_own_line() {
         let failure = Failure::system("cannot write\nto stdout")(io::Error::other("the disk is full"));
         assert_eq!(failure.report(), "error: cannot write\\nto stdout\ncaused by: the disk is full\n");
         assert_eq!(one_line(&failure), "cannot write\\nto stdout: the disk is full");

@@ -1,9 +1,9 @@
 //! The service and the command `token-provider`, on top of the library [`token_provider`].
 //!
-//! The way of a request: `listen` accepts a connection, `http` routes, `access` decides and hands out. The way of
-//! a start: `cli` and `config` say what is wanted, `setup` puts it together, `commands` run it.
+//! A request: `listen` accepts the connection, `http` routes it, `access` authorizes it and hands out the token. A start:
+//! `cli` and `config` read what is wanted, `setup` assembles it, `commands` run it.
 //!
-//! The rooms are private, so that the compiler finds what nobody uses.
+//! The modules are private, so that the compiler reports unused code.
 
 #![cfg_attr(test, allow(clippy::too_many_lines, reason = "a table of cases is as long as its cases"))]
 #![allow(unreachable_pub, reason = "an item is as public as its room")]

@@ -80,7 +80,7 @@ struct Connection<S> {
     server: Arc<Server<S>>,
     info: ConnectionInfo,
     shown: Option<ShownCertificate>,
-    /// Two for one of HTTP/2, and until it is known that it is none.
+    /// Two for HTTP/2, and until the protocol is known.
     permit: OwnedSemaphorePermit,
     /// As many: so much of what the other side's address may have.
     shares: Vec<Share>,
@@ -115,7 +115,7 @@ impl<S: Service> Server<S> {
                 Err(error) => {
                     // Once, and not every pause.
                     if !is_failing {
-                        tracing::warn!(%error, "no connection can be accepted for now");
+                        tracing::warn!(%error, "cannot accept connections; retrying");
                     }
                     is_failing = true;
                     sleep(ACCEPT_PAUSE).await;
@@ -207,7 +207,7 @@ impl<S: Service> Connection<S> {
         self.report(connection::http2(stream, answer, limits, stop).await);
     }
 
-    /// Has many requests on few connections take no more than as many connections.
+    /// Charges each further HTTP/2 request like a connection.
     fn permit_for_request(&self, first: &Arc<Semaphore>) -> Option<(OwnedSemaphorePermit, Option<Share>)> {
         if let Ok(permit) = Arc::clone(first).try_acquire_owned() {
             return Some((permit, None));
@@ -216,9 +216,9 @@ impl<S: Service> Connection<S> {
         Some((permit, Some(self.server.share_of(&self.info)?)))
     }
 
-    /// Answers a request. The connection ends with it when its client certificate is no longer accepted: the client may have a
-    /// newer one, which it can only show on another connection. So it does, over HTTP/1.1, when the server is about to stop: a
-    /// request that comes in just when a kept connection is closed would be lost.
+    /// Answers a request. The connection ends with it when its client certificate is no longer accepted: the client may
+    /// have a newer one, which it can only show on another connection. So it does, over HTTP/1.1, when the server is
+    /// shutting down: a request that comes in just when a kept connection is closed would be lost.
     fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Answer> {
         let service = &self.server.service;
         let is_http2 = request.version() == Version::HTTP_2;
@@ -243,8 +243,8 @@ impl<S: Service> Connection<S> {
             Ended::Done(Ok(())) | Ended::Closed => {}
             // The other side's doing.
             Ended::Done(Err(error)) => tracing::debug!(reason = %error, peer, "connection ended"),
-            Ended::Slow => tracing::debug!(reason = "the other side was too slow", peer, "connection ended"),
-            Ended::CutOff => tracing::warn!(peer, "connection cut off: its answer took too long"),
+            Ended::Slow => tracing::debug!(reason = "the client was too slow", peer, "connection ended"),
+            Ended::CutOff => tracing::warn!(peer, "connection closed: the response took too long"),
         }
     }
 }

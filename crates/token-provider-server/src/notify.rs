@@ -68,7 +68,7 @@ impl Notifier {
         if drain.is_zero() {
             return self.tell("STOPPING=1\nSTATUS=finishing requests in flight").await;
         }
-        let (status, micros) = ("not ready; callers are still served", (drain + LONGEST_END).as_micros());
+        let (status, micros) = ("draining; still serving callers", (drain + LONGEST_END).as_micros());
         self.tell(&format!("STOPPING=1\nSTATUS={status}\nEXTEND_TIMEOUT_USEC={micros}")).await;
     }
 

@@ -1,7 +1,8 @@
 //! Tokens of the company's identity provider (`OpenID` Connect): what they must say, and the keys that sign them.
 //!
 //! What a token says is judged before its signature: that is cheap, refuses most bad tokens, and keeps them from making
-//! the server request keys. Nothing is believed, and no required claim looked at, until the signature is right.
+//! the server request keys. Nothing is trusted, and no required claim is checked, until the signature has been
+//! verified.
 
 mod claims;
 mod keys;
@@ -22,8 +23,8 @@ use crate::config::OidcConfig;
 use crate::problem::{Problem, Subject};
 use crate::reason::{Method, Rejection, Rule};
 
-/// How often one token is held against the keys: those at hand; those of a request under way, which may have been sent
-/// before the token's key was published; and those of another request.
+/// How many times a token's signature is checked: with the held keys, with those from a request already in flight
+/// (which may predate the token's key), and with those from a new request.
 const LOOKS: u32 = 3;
 
 /// The identity provider whose tokens let a caller in.
@@ -80,7 +81,7 @@ impl IdentityProvider {
         self.verify(&jwt).await?;
         if let Some(claim) = claims::missing(&jwt.claims, &self.config.require) {
             let description =
-                format!("the token's `{claim}` has none of the values that access.oidc.require asks for");
+                format!("the token's `{claim}` has none of the values required by access.oidc.require");
             let (method, caller) = (Some(Method::Oidc), Some(subject));
             let subject = Subject { method, caller, ..Subject::default() };
             return Err(Problem::access_denied(Rule::Claims, &description).with_subject(subject));

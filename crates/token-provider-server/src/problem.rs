@@ -30,7 +30,7 @@ pub struct Details {
     topic: Topic,
     /// What is wrong, and what to do.
     pub description: Cow<'static, str>,
-    /// The access rule that said no, where it was one.
+    /// The access rule that refused the request, if any.
     pub rule: Option<Rule>,
     /// For the audit trail: more closely than the rule's name, why.
     pub reason: Option<&'static str>,
@@ -47,7 +47,7 @@ pub struct Details {
 /// Whose request it was, and for which token, as far as that was found out.
 #[derive(Clone, Debug, Default)]
 pub struct Subject {
-    /// How the caller has shown who it is.
+    /// How the caller authenticated.
     pub method: Option<Method>,
     /// Its name, if it has one.
     pub caller: Option<Arc<str>>,
@@ -97,7 +97,7 @@ impl Problem {
         }))
     }
 
-    /// The caller has not shown who it is, at any path but that of OAuth 2.0 (RFC 6750 §3).
+    /// The caller is not authenticated, on any path except the OAuth 2.0 endpoint (RFC 6750 §3).
     fn bearer(description: impl Into<Cow<'static, str>>, challenge: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidToken, description)
             .with_rule(Rule::Authenticate)
@@ -166,7 +166,7 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, Topic::InvalidScope, description).with_rule(Rule::Scope)
     }
 
-    /// Another grant than the one there is (RFC 6749 §5.2).
+    /// An unsupported grant type (RFC 6749 §5.2).
     pub fn unsupported_grant_type() -> Self {
         let description = "grant_type: expected client_credentials";
         Self::new(StatusCode::BAD_REQUEST, Topic::UnsupportedGrantType, description)
@@ -190,7 +190,7 @@ impl Problem {
         Self::bearer(reason, challenge).with_reason(reason)
     }
 
-    /// The client certificate that the connection began with is not good any more.
+    /// The client certificate that the connection began with is no longer valid.
     pub fn rejected_certificate() -> Self {
         Self::rejected_token(REJECTED_CERTIFICATE)
     }
@@ -202,10 +202,8 @@ impl Problem {
 
     /// A token cannot be judged: the identity provider's keys are not held, and it does not answer.
     pub fn keys_unavailable(retry_after: Duration) -> Self {
-        Self::unavailable(
-            "the identity provider cannot be asked for its keys, so its tokens cannot be judged",
-        )
-        .with_retry_after(Some(retry_after))
+        Self::unavailable("the identity provider's keys cannot be fetched, so its tokens cannot be verified")
+            .with_retry_after(Some(retry_after))
     }
 
     /// A token cannot be judged yet: its key may be newer than those held, and the identity provider is not asked so soon
@@ -229,12 +227,12 @@ impl Problem {
         Self::client("the client id or the client secret is wrong")
     }
 
-    /// The client authenticates in a way that there is not here.
+    /// The client authenticates in an unsupported way.
     pub fn unsupported_client_authentication() -> Self {
         Self::client("expected client_secret_basic, client_secret_post or a client certificate")
     }
 
-    /// A rule says no.
+    /// An access rule refused the request.
     pub fn access_denied(rule: Rule, description: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, Topic::AccessDenied, format!("{rule}: {description}"))
             .with_rule(rule)
@@ -242,7 +240,7 @@ impl Problem {
 
     /// No such path.
     pub fn not_found() -> Self {
-        let description = "there is nothing at this path; see GET /openapi.json";
+        let description = "no such path; see GET /openapi.json";
         Self::new(StatusCode::NOT_FOUND, Topic::NotFound, description)
     }
 
@@ -265,14 +263,14 @@ impl Problem {
 
     /// More fields than any use of this server needs.
     pub fn too_many_fields() -> Self {
-        let description = "the head has more than 100 fields";
+        let description = "the request has more than 100 header fields";
         Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Topic::InvalidRequest, description)
     }
 
-    /// Not a failure of the server: those who let it wait for their bodies keep themselves from being heard.
+    /// Not a server failure: callers that are slow to send their bodies cause it.
     pub fn too_many_bodies() -> Self {
-        let description = "too many request bodies at once; retry later, or authenticate by HTTP Basic, \
-                           which is judged first";
+        let description = "too many request bodies in flight; retry later, or authenticate with HTTP \
+                           Basic, which is checked before the body is read";
         Self::unavailable(description).with_rule(Rule::Rate).with_retry_after(Some(Duration::from_secs(1)))
     }
 
@@ -298,7 +296,7 @@ impl From<Rejection> for Problem {
 }
 
 impl From<&TokenError> for Problem {
-    /// Every kind that the library has a row for; what it adds later is a 503 until it has one here.
+    /// Kinds that the library adds later are 503 until they are listed here.
     fn from(error: &TokenError) -> Self {
         let (status, topic) = match error.kind() {
             TokenErrorKind::InvalidRequest => (StatusCode::BAD_REQUEST, Topic::InvalidRequest),

@@ -82,11 +82,11 @@ names! {
         /// Not three parts of base64url, or not JSON, or a member that is missing, given twice, or of another type.
         Malformed => "the token is not a well-formed JWT",
         /// Another kind of JWT, such as a logout token.
-        Type => "the token is of a type that is not for access",
+        Type => "the token's type is not accepted",
         /// None at all, a shared secret, or one that the key is not for.
         Algorithm => "the token's signature algorithm is not accepted",
         /// `crit` names one.
-        CriticalHeader => "the token asks for an extension that is not known here",
+        CriticalHeader => "the token requires an unsupported extension",
         /// `iss` is another.
         Issuer => "the token is from another issuer",
         /// `aud` is another.
@@ -100,9 +100,9 @@ names! {
         /// `sub` is missing, or not fit for a log.
         Subject => "the token's subject is missing or not well-formed",
         /// `cnf` binds it to a certificate or a `DPoP` key.
-        Bound => "the token is bound to a key of the caller, which cannot be checked here",
+        Bound => "the token is bound to a key of the caller, which cannot be verified here",
         /// It names no key, and several could have signed it.
-        NoKeyId => "the token does not say which key signed it",
+        NoKeyId => "the token does not identify its signing key",
         /// The identity provider has no key of this name.
         UnknownKey => "the token's key is unknown",
         /// The key did not sign it.

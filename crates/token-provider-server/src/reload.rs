@@ -28,14 +28,14 @@ use crate::setup::{ProfileIssuer, TokenSource};
 use crate::telemetry::{self, ConfigStatus};
 
 /// How often files are checked.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Keeps a running server in step with its files.
 #[derive(Debug)]
 pub struct Reloader {
     app: Arc<App>,
     loaded: LoadedConfig,
-    /// The configuration of the start: what cannot be reloaded is as it says.
+    /// The configuration at startup, still in force for keys that need a restart.
     started_with: Config,
     /// Whether a listener can be reached from outside this machine.
     is_open: bool,
@@ -73,7 +73,7 @@ impl Reloader {
     /// Runs until the task is dropped. On each notification of `now` (SIGHUP) it looks at everything at once, and tells systemd
     /// of the start and the end of that; of a configuration that cannot be used also when it finds that by itself.
     pub async fn run(mut self, now: Arc<Notify>, notifier: Notifier, listening: String) {
-        let mut looks = tokio::time::interval(LOOK_EVERY);
+        let mut looks = tokio::time::interval(CHECK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = listening.clone();
         loop {
@@ -118,7 +118,7 @@ impl Reloader {
                 }
             }
             None if is_asked_to => {
-                tracing::info!("no configuration file to reload: there was none at the start");
+                tracing::info!("no configuration file to reload: the server was started without one");
             }
             None => {}
         }
@@ -162,26 +162,32 @@ impl Reloader {
                 "configuration reloaded: access rules, origins, hosts, lifetimes, limits and log level"
             );
         } else if was_unusable {
-            tracing::info!(config.file = file, "the configuration file matches what is in use again");
+            tracing::info!(
+                config.file = file,
+                "the configuration file matches the running configuration again"
+            );
         }
         if is_new && !status.waiting.is_empty() {
-            tracing::warn!(keys = status.waiting.join(", "), "changed keys that take effect after a restart");
+            tracing::warn!(
+                keys = status.waiting.join(", "),
+                "some changed keys take effect only after a restart"
+            );
         }
         if status.is_locked {
             let restart = if self.is_open { "" } else { " (or a restart)" };
             tracing::error!(
-                "refusing everyone: the changed configuration names no caller; name one, or set access.anonymous = \
-                 true{restart} to open the server to anyone who reaches it"
+                "refusing everyone: the changed configuration has no access rule; add one, or set \
+                 access.anonymous = true{restart} to allow anyone who can reach the server"
             );
         }
     }
 
-    /// Returns whether all callers must be refused: nothing says any more who may ask. That opens a server on this machine at its
-    /// start, but a lost stanza must not, and on the network never does.
+    /// Returns whether all callers must be refused because the last access rule is gone. A local server may start
+    /// without one, but losing one in a reload must not open it; a server on the network is never open without one.
     fn must_lock(&self, changed: &Config) -> bool {
         let before = &self.loaded.config.access;
         let was_guarded = before.has_callers() || before.is_locked || self.is_open;
-        was_guarded && !changed.access.says_who_may_ask()
+        was_guarded && !changed.access.has_access_rule()
     }
 
     /// Without callers every profile is for everybody, which is what such a server is started for. A reload that takes away the
@@ -193,7 +199,7 @@ impl Reloader {
         }
     }
 
-    /// Shows how the configuration file stands.
+    /// Publishes the status of the configuration file.
     fn report(&self, problems: Vec<String>) {
         let (old, new) = (&self.started_with, &self.loaded.config);
         // What a running server does not take into use.

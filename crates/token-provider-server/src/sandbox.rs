@@ -18,5 +18,6 @@ pub(crate) use self::account::{open, run};
 pub(crate) const IS_BUILT_IN: bool = cfg!(feature = "sandbox");
 
 /// Why a command is refused that needs the account.
-pub(crate) const ABSENT: &str = "this program is built without the sandbox, as for the Debian package and the container image; \
-                                 use the one of a release archive, or the program here-sandbox for the account alone";
+pub(crate) const ABSENT: &str = "this program was built without the sandbox, like the Debian package and \
+                                 the container image; use the one from a release archive, or here-sandbox \
+                                 for the account alone";

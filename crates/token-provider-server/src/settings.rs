@@ -17,4 +17,4 @@ pub use self::error::ConfigErrors;
 pub(crate) use self::error::{ReadError, did_you_mean, word};
 pub(crate) use self::file::Locations;
 pub(crate) use self::section::{List, Section, path, read};
-pub(crate) use self::unknown::AstraySecrets;
+pub(crate) use self::unknown::MisplacedSecrets;

@@ -29,10 +29,10 @@ pub use self::issuer::{ProfileIssuer, issuer};
 pub use self::summary::{listening_on, summary};
 
 /// What to be told of a listener that the network reaches without TLS.
-pub const IN_THE_CLEAR: &str = "keys and tokens go over the network in the clear: set tls.cert and tls.key, or \
-                                access.trusted_proxy if a proxy in front speaks TLS";
+pub const IN_THE_CLEAR: &str = "keys and tokens are sent over the network unencrypted: set tls.cert and \
+                                tls.key, or access.trusted_proxy if a proxy in front terminates TLS";
 
-/// Refuses a server that anyone on the network could get tokens from without anyone having meant it.
+/// Refuses to expose a server to the network without an access rule.
 ///
 /// # Errors
 ///
@@ -48,16 +48,16 @@ pub fn check_exposure(config: &Config) -> Result<(), Failure> {
 /// Names the listener.
 pub fn check_listeners(config: &Config, listeners: &[Listener]) -> Result<(), Failure> {
     match listeners.iter().find(|listener| !listener.is_local()) {
-        Some(listener) if !config.access.says_who_may_ask() => Err(exposed(listener)),
+        Some(listener) if !config.access.has_access_rule() => Err(exposed(listener)),
         _ => Ok(()),
     }
 }
 
 fn exposed(listen: impl Display) -> Failure {
     let message = format!(
-        "{listen} can be reached from outside this machine, and nothing says who may ask. Either listen on \
-         localhost:3000; or configure callers ([[access.api_keys]], [access.oidc], [access.mtls] or \
-         [access.trusted_proxy] with its header); or say --anonymous if something else protects the server"
+        "{listen} can be reached from other machines, but no access rule is configured. Listen on \
+         localhost:3000; or configure callers ([[access.api_keys]], [access.oidc], [access.mtls], or \
+         [access.trusted_proxy] with its header); or pass --anonymous if something else protects the server"
     );
     Failure::new(Topic::Exposed, message)
 }
@@ -75,11 +75,11 @@ pub fn tls(config: &Config) -> Result<Option<Arc<Tls>>, Failure> {
 ///
 /// # Errors
 ///
-/// A server that is to leave a trail does not run without.
+/// If the audit trail cannot be opened.
 pub fn audit(config: &Config) -> Result<Option<Audit>, Failure> {
     if config.audit == AuditConfig::Log && config.log.level < LevelFilter::INFO {
         tracing::warn!(
-            "audit lines are log lines of level info, which log.level drops; set log.level or audit.to"
+            "audit lines are logged at level info, which log.level suppresses; change log.level or audit.to"
         );
     }
     Audit::start(&config.audit, config.admin.is_some()).map_err(no_audit(config))

@@ -126,7 +126,7 @@ describe("with one identity provider", () => {
   });
 
   test("a genuine token without the required claim", { timeout }, async () => {
-    const description = "claims: the token's `groups` has none of the values that access.oidc.require asks for";
+    const description = "claims: the token's `groups` has none of the values required by access.oidc.require";
     await refused(await issuer.accessToken("outsider"), 403, "access_denied", description);
     await refused(await issuer.accessToken("scoped"), 403, "access_denied", description);
   });

@@ -87,7 +87,7 @@ fn what_cannot_be_used_ends_with_its_exit_code_and_a_remedy() {
         ),
         (&["--write-credentials", "c", "--listen", "192.0.2.1:8080"], 2, "loopback only"),
         (&["--listen", "unix:/tmp/x"], 2, "one TCP port"),
-        (&["--listen", "192.0.2.1:0"], 1, "cannot listen at 192.0.2.1:0"),
+        (&["--listen", "192.0.2.1:0"], 1, "cannot listen on 192.0.2.1:0"),
         (&["--fault", "503"], 2, "expected JSON such as"),
         (&["--credentials", "there"], 78, "there: here.access.key.id or here.access.key.secret is missing"),
         (&["--credentials", "absent"], 78, "cannot read absent"),

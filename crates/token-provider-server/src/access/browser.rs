@@ -22,7 +22,7 @@ const EXPOSED: &str = "Token-Expires-In, Retry-After, X-Request-ID";
 /// What a page may send, and whatever else it names, such as a tracing library's headers.
 const ALLOWED_HEADERS: &str =
     "Accept, Authorization, Content-Type, X-API-Key, X-Request-ID, traceparent, tracestate";
-/// By these this server would believe somebody else: a proxy. (Those that begin with [`FORWARDED`], too.)
+/// Headers set by proxies, which this server would trust. (Those that begin with [`FORWARDED`], too.)
 const OF_PROXIES: [&str; 3] = ["forwarded", "via", "x-real-ip"];
 const FORWARDED: &str = "x-forwarded-";
 const ALLOWED_METHODS: &str = "GET, HEAD, POST";
@@ -53,7 +53,7 @@ impl Rules {
         admit(&self.origins, headers, host, is_tls)
     }
 
-    /// Returns the CORS headers of a refusal that came before the page was looked at, for its `Host` or its length: a page
+    /// Returns the CORS headers of a refusal made before the page was checked, for its `Host` or its length: a page
     /// that the configuration lists may read it. (Whether a page is our own cannot be said where the host is not.)
     pub fn cors_of_refusal(&self, headers: &HeaderMap) -> Cors {
         let mut given = headers.get_all(ORIGIN).iter();
@@ -87,7 +87,7 @@ pub(crate) fn admit_own_page(
     connection: &ConnectionInfo,
 ) -> Result<(), Problem> {
     let own = admit(&[], headers, host, connection.is_tls);
-    own.map_err(|_| Problem::access_denied(Rule::Origin, "only pages of this listener itself may ask"))?;
+    own.map_err(|_| Problem::access_denied(Rule::Origin, "only pages from this listener are allowed"))?;
     refuse_prefetch(headers)
 }
 
@@ -137,7 +137,7 @@ pub(crate) fn refuse_prefetch(headers: &HeaderMap) -> Result<(), Problem> {
     if PURPOSE.iter().any(|name| headers.get_all(*name).iter().any(is_prefetch)) {
         return Err(Problem::access_denied(
             Rule::Prefetch,
-            "browsers may not prefetch tokens; request one when it is needed",
+            "tokens must not be prefetched; request one when it is needed",
         ));
     }
     Ok(())
@@ -146,7 +146,7 @@ pub(crate) fn refuse_prefetch(headers: &HeaderMap) -> Result<(), Problem> {
 fn refused() -> Problem {
     Problem::access_denied(
         Rule::Origin,
-        "pages of this origin may not ask; add it with --allow-origin or to cors.origins in the configuration",
+        "web pages from this origin are not allowed; add it with --allow-origin or to cors.origins",
     )
 }
 

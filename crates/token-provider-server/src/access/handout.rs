@@ -50,7 +50,7 @@ struct Counts {
 pub struct Handout {
     profiles: BTreeMap<Arc<str>, Profile>,
     default: Arc<str>,
-    /// What callers get who name no lifetime; another after a reload.
+    /// The token for callers that request no lifetime; a reload may change it.
     usual: ArcSwap<TokenKey>,
 }
 
@@ -62,8 +62,8 @@ pub struct ProfileStatus<'a> {
     pub name: &'a str,
     /// Whether it is for callers that name none.
     pub is_default: bool,
-    /// Whether tokens can be handed out: the one that most callers ask for; where nobody does, any that is asked for. Where
-    /// none is, nothing is known against it.
+    /// Whether tokens can be handed out: the usual token, or, if nobody requests it, any requested token. `true` if
+    /// none is requested.
     pub is_ready: bool,
     /// Every token held or wanted.
     pub tokens: Vec<SlotStatus>,
@@ -99,11 +99,7 @@ impl Profile {
 
     pub(super) fn listed_scope(&self, scope: &str) -> Result<Scope, Problem> {
         let listed = self.scopes.iter().find(|listed| listed.as_str() == scope);
-        listed.cloned().ok_or_else(|| {
-            Problem::invalid_scope(
-                "scope: not one that the configuration lists under this profile's `scopes`",
-            )
-        })
+        listed.cloned().ok_or_else(|| Problem::invalid_scope("scope: not in this profile's `scopes`"))
     }
 }
 
@@ -126,9 +122,9 @@ impl Handout {
         }
     }
 
-    /// Returns the token that was permitted, waiting for it where none is held, and the moment that its time left is counted
-    /// from. A caller has a share of the tokens that may be held; the one that most callers get counts for none, and always
-    /// has room.
+    /// Returns the permitted token, waiting for it if none is held, and the time at which its remaining lifetime was
+    /// measured. Each caller may cause only a share of the held tokens; the usual token is not counted and always has
+    /// room.
     ///
     /// # Errors
     ///
@@ -202,12 +198,12 @@ impl Handout {
         self.existing(profile).provider.credential_changed();
     }
 
-    /// Takes why a profile's credential is not the one in its file, if it is not.
+    /// Sets why a profile's credential is not the one in its file; `None` if it is.
     pub fn set_rotation_problem(&self, profile: &str, problem: Option<String>) {
         self.existing(profile).counts.rotation_problem.store(problem.map(Arc::new));
     }
 
-    /// Returns a look at every profile. Looking is not asking: no token is kept for it.
+    /// Returns the status of every profile. This does not count as a request, so it keeps no token alive.
     pub fn status(&self) -> impl Iterator<Item = ProfileStatus<'_>> {
         self.profiles.values().map(|profile| {
             let Profile { name, provider, counts, waits, issuer, .. } = profile;
@@ -232,9 +228,9 @@ impl Handout {
     }
 
     pub(super) fn profile(&self, name: Option<&str>) -> Result<&Profile, Problem> {
-        self.profiles.get(name.unwrap_or(&self.default)).ok_or_else(|| {
-            Problem::invalid_request("profile: there is no profile of this name in the configuration")
-        })
+        self.profiles
+            .get(name.unwrap_or(&self.default))
+            .ok_or_else(|| Problem::invalid_request("profile: no profile with this name is configured"))
     }
 }
 
@@ -298,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn changed_credential_ends_the_pause_after_a_refusal_of_its_own_profile() {
+    async fn changed_credential_ends_the_backoff_of_its_profile() {
         let account = Arc::new(Account::default());
         let provider = TokenProvider::builder(Arc::clone(&account)).clock(TestClock::new()).build();
         let another = TokenProvider::builder(Hanging).build();

@@ -48,7 +48,7 @@ impl Rules {
         let text = authority.or_else(|| header?.to_str().ok());
         let Some((text, host)) = text.and_then(|text| Some((text, PublicHost::parse(text)?))) else {
             return Err(Problem::invalid_request(
-                "Host: expected one host name, with a port where it is not the usual one",
+                "Host: expected one host name, with a port unless it is the default",
             ));
         };
         if self.is_ours(&host, connection)
@@ -58,7 +58,7 @@ impl Rules {
         }
         Err(Problem::access_denied(
             Rule::Host,
-            "this server is not known by that name; add it to public_hosts in the configuration if it should",
+            "this server is not known by that name; if it should be, add the name to public_hosts",
         )
         .with_host(text))
     }

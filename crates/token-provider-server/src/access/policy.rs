@@ -47,7 +47,7 @@ impl Policy {
         }
         Err(Problem::access_denied(
             Rule::Profile,
-            "this caller may not use this profile; the configuration lists its profiles",
+            "this caller is not allowed to use this profile; see its `profiles` in the configuration",
         ))
     }
 
@@ -55,7 +55,7 @@ impl Policy {
         match &self.config.scopes {
             Some(allowed) if !allowed.contains(&scope) => Err(Problem::access_denied(
                 Rule::Scope,
-                "this caller may not have this scope; the configuration lists its scopes",
+                "this caller is not allowed to request this scope; see its `scopes` in the configuration",
             )),
             _ => Ok(scope),
         }
@@ -78,7 +78,10 @@ impl Policy {
         }
         let possible: Vec<&Scope> = listed.iter().filter(|scope| allowed.contains(scope)).collect();
         match possible.as_slice() {
-            [] => Err(Problem::access_denied(Rule::Scope, "this caller may have no scope of this profile")),
+            [] => Err(Problem::access_denied(
+                Rule::Scope,
+                "this caller is not allowed any of this profile's scopes",
+            )),
             [only] => Ok(Some(Scope::clone(only))),
             several => {
                 let names: Vec<&str> = several.iter().map(|scope| scope.as_str()).collect();

@@ -142,7 +142,7 @@ mod tests {
         for (peer, values, expected) in [
             ("10.0.0.1", &["192.0.2.7"][..], "192.0.2.7"),
             ("::ffff:10.0.0.1", &["192.0.2.7"], "192.0.2.7"),
-            // What stands further to the left was written by whoever asked.
+            // Entries further to the left may be forged by the client.
             ("10.0.0.1", &["203.0.113.1, 192.0.2.7"], "192.0.2.7"),
             ("10.0.0.1", &["203.0.113.1", "192.0.2.7"], "192.0.2.7"),
             ("10.0.0.1", &["203.0.113.1, 192.0.2.7, 10.9.9.9"], "192.0.2.7"),

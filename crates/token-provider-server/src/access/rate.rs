@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn names_have_buckets_of_their_own() {
+    fn each_name_has_its_own_bucket() {
         let limiter = Limiter::new(rate(1, Duration::from_secs(3600), 1));
         for (name, admitted) in
             [("alice", true), ("alice", false), ("bob", true), ("bob", false), ("Bob", true)]

@@ -72,7 +72,7 @@ impl Rules {
             identity_provider: access.oidc.as_ref().map(identity_provider),
             mtls: access.mtls.as_ref().map(|mtls| Way::new(mtls.clone(), &mtls.policy)),
             trusted_proxy: access.trusted_proxy.as_ref().map(|proxy| Way::new(proxy.clone(), &proxy.policy)),
-            anonymous: access.lets_anyone_in().then(|| Policy::new(&anonymous_policy)),
+            anonymous: access.allows_anonymous().then(|| Policy::new(&anonymous_policy)),
             addresses: Limiter::new(address_rate.unwrap_or(ADDRESS_RATE)),
             limits_local: address_rate.is_some(),
         }
@@ -83,8 +83,8 @@ impl Rules {
         self.identity_provider.as_ref().map(|provider| provider.config.status())
     }
 
-    /// Returns who is asking. Any of the configured ways lets a caller in; one that shows a wrong credential, and nothing
-    /// else that counts, is refused even where callers without a name are let in: it claims to be somebody.
+    /// Authenticates the caller, by any of the configured methods. A caller with a wrong credential and no valid one is
+    /// refused even if anonymous callers are allowed, because it claims an identity.
     ///
     /// # Errors
     ///
@@ -161,7 +161,8 @@ impl Rules {
     /// Returns how a caller can authenticate, or a client at the OAuth 2.0 endpoint; only what is configured.
     fn ways(&self, is_client: bool) -> String {
         let key = if is_client {
-            "send an API key's id and the key as client id and secret (HTTP Basic, or in the form)"
+            "send an API key's id as the client id and the key as the client secret (HTTP Basic, or form \
+             fields)"
         } else {
             "send an API key (X-API-Key, or Authorization: Bearer)"
         };
@@ -171,12 +172,12 @@ impl Rules {
             (!self.api_keys.is_empty(), key),
             (
                 !is_client && self.identity_provider.is_some(),
-                "send a token of your identity provider (Authorization: Bearer)",
+                "send a token from your identity provider (Authorization: Bearer)",
             ),
             (self.mtls.is_some(), "present a client certificate"),
-            (!is_client && proxy_names_callers, "come through the proxy in front"),
+            (!is_client && proxy_names_callers, "connect through the proxy in front"),
         ]);
-        if ways.is_empty() { "this server lets nobody in".to_owned() } else { ways.join(", or ") }
+        if ways.is_empty() { "this server refuses all callers".to_owned() } else { ways.join(", or ") }
     }
 
     /// Returns whether the caller's side of the connection is encrypted: here, or at a trusted proxy that says so.
@@ -202,8 +203,9 @@ impl Rules {
         ])
     }
 
-    /// Rounds down to a configured lifetime, so that callers can make the server ask HERE for only so many different
-    /// tokens. No caller's limit is below the shortest one, which those get who name none where all are longer.
+    /// Rounds down to a configured lifetime, which bounds how many different tokens callers can cause. No caller's
+    /// limit is below the shortest one. Callers that request no lifetime get the shortest one if all are longer than
+    /// the default.
     pub(super) fn lifetime(&self, caller: &Caller<'_>, wanted: Option<Duration>) -> Duration {
         self.lifetimes.round_down(caller.policy.limit_lifetime(wanted.unwrap_or(DEFAULT_LIFETIME)))
     }
@@ -221,7 +223,7 @@ impl Rules {
             |key| api_key::authenticate(&self.api_keys, key).map(Some).ok_or_else(Problem::invalid_token);
         let mut keys = headers.get_all(X_API_KEY).iter();
         if let Some(key) = keys.next() {
-            // Two are a doubt about which counts: neither.
+            // With two keys it is unclear which one applies, so neither does.
             return by_key(if keys.next().is_some() { b"" } else { key.as_bytes() });
         }
         let value = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! `check`: finds what is wrong before the server does.
 //!
-//! Each line says what was checked, and how it is: ok, warning or FAILURE, with the remedy. All is checked that can be, even
-//! after a failure.
+//! Each line says what was checked and the result: ok, warning or FAILURE, with the remedy. Everything that can be
+//! checked is, even after a failure.
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -88,7 +88,7 @@ async fn check(config: &Config, environment: &Environment, offline: bool) -> Fin
 
 fn check_configuration(config: &Config) -> Findings {
     let file = config.file.as_ref().map(|file| file.display().to_string());
-    let mut findings = vec![ok("configuration", file.as_deref().unwrap_or("no file, the defaults"))];
+    let mut findings = vec![ok("configuration", file.as_deref().unwrap_or("no file; using the defaults"))];
     findings.extend(config.warnings.iter().map(|problem| warning("configuration", problem)));
     findings
 }
@@ -100,7 +100,7 @@ async fn check_listeners(config: &Config, environment: &Environment) -> (Finding
     let (mut findings, mut bound) = (Vec::new(), Vec::new());
     for listen in &config.listen {
         if matches!(listen, Listen::Systemd(_)) && !is_from_systemd {
-            let found = format!("{listen}: its sockets are only there when systemd starts the server");
+            let found = format!("{listen}: these sockets exist only when systemd starts the server");
             findings.push(warning("listener", found));
             continue;
         }
@@ -124,7 +124,7 @@ async fn check_listeners(config: &Config, environment: &Environment) -> (Finding
     (findings, bound)
 }
 
-/// An address at which a token provider answers is in use by the server that is being checked.
+/// If a token provider responds at the address, it is the server being checked.
 async fn taken(what: &str, listen: &Listen, is_tls: bool, error: io::Error) -> Finding {
     if error.kind() == io::ErrorKind::AddrInUse && health::is_ours(listen, is_tls).await {
         ok(what, format_args!("{listen}: the server is running"))
@@ -143,28 +143,28 @@ async fn check_identity_provider(config: &Config) -> Option<Finding> {
     })
 }
 
-/// What the server would serve with all the same, and clients would refuse.
+/// Checks for certificate problems that the server tolerates but clients do not.
 fn check_certificate(tls: &Tls, config: &Config) -> Findings {
     let unusable = |found: String| failure("tls", found, EXIT_CONFIG);
     let mut findings = Vec::new();
-    findings.extend(tls.out_of_date().map(|reason| unusable(format!("{reason}; clients will refuse it"))));
+    findings.extend(tls.out_of_date().map(|reason| unusable(format!("{reason}; clients will reject it"))));
     for host in &config.public_hosts {
         let name = host.name.trim_start_matches('[').trim_end_matches(']');
         if tls.is_for(name) {
             continue;
         }
-        let found = format!("the certificate is not for {name}, which is one of public_hosts");
+        let found = format!("the certificate does not cover {name}, which is in public_hosts");
         // A proxy shows its own certificate.
         findings.push(match config.access.trusted_proxy {
             Some(_) => warning("tls", found),
-            None => unusable(format!("{found}; clients will refuse it")),
+            None => unusable(format!("{found}; clients will reject it")),
         });
     }
     match tls.expired_authorities() {
         (0, _) => {}
         (_, false) => findings.push(unusable("every authority in tls.client_ca has expired".to_owned())),
         (expired, true) => {
-            let found = "authorities in tls.client_ca that have expired, and are not used";
+            let found = "expired authorities in tls.client_ca, which are ignored";
             findings.push(warning("tls", format_args!("{found}: {expired}")));
         }
     }
@@ -212,9 +212,9 @@ fn check_source(source: &TokenSource) -> Findings {
     let mut findings = vec![ok("credential", format_args!("profile {profile}: {credential}"))];
     findings.extend(source.file.as_ref().map(|file| {
         if is_readable_by_others(file) {
-            warning("permissions", format_args!("{}: others can read it; chmod 600 it", file.display()))
+            warning("permissions", format_args!("{}: other users can read it; run chmod 600", file.display()))
         } else {
-            ok("permissions", "others cannot read the credential file")
+            ok("permissions", "other users cannot read the credential file")
         }
     }));
     let proxy = source.proxy.as_ref();
@@ -231,7 +231,7 @@ async fn check_issuer(issuer: &ProfileIssuer, endpoint: &str) -> Findings {
             let causes = error.causes().map_or_else(String::new, |causes| format!(" (caused by: {causes})"));
             return vec![failure("issuer", format_args!("{endpoint}: {error}{causes}"), 1)];
         }
-        _ => vec![ok("issuer", format_args!("{endpoint} answers"))],
+        _ => vec![ok("issuer", format_args!("{endpoint} responds"))],
     };
     if kind != Some(TokenErrorKind::ClockSkew) {
         findings.extend(check_clock(issuer));
@@ -256,5 +256,5 @@ fn check_clock(issuer: &ProfileIssuer) -> Option<Finding> {
         return Some(ok("clock", "HERE accepts this machine's time"));
     }
     let remedy = "tokens come all the same, but set the clock, preferably with NTP";
-    Some(warning("clock", format_args!("this machine is {seconds} s {direction} HERE; {remedy}")))
+    Some(warning("clock", format_args!("this machine's clock is {seconds} s {direction} HERE's; {remedy}")))
 }

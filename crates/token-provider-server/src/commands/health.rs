@@ -21,7 +21,7 @@ const MAX_ANSWER: usize = 16 * 1024;
 
 pub(super) async fn run(loaded: LoadedConfig, live: bool) -> Result<(), Failure> {
     let (listen, origin) = place(&loaded.config).ok_or_else(|| {
-        let message = "no listener has a port or a path that the configuration names; name one with --listen";
+        let message = "no configured listener has a fixed port or path; pass one with --listen";
         Failure::new(Topic::Usage, message)
     })?;
     let (path, word) = if live { ("/livez", "live\n") } else { ("/readyz", "ready\n") };
@@ -54,7 +54,7 @@ async fn body_of(answer: reqwest::Response) -> Vec<u8> {
     outbound::body(answer, MAX_ANSWER).await.ok().flatten().unwrap_or_default()
 }
 
-/// The first listener of which the configuration says where it is: all of them lead to one server.
+/// The first listener with a fixed address; all of them lead to the same server.
 fn place(config: &Config) -> Option<(&Listen, String)> {
     config.listen.iter().find_map(|listen| Some((listen, origin(listen, config.tls.is_some())?)))
 }
@@ -70,8 +70,8 @@ fn origin(listen: &Listen, is_tls: bool) -> Option<String> {
 }
 
 async fn get(listen: &Listen, url: String) -> reqwest::Result<reqwest::Response> {
-    // It is this machine: its certificate does not speak of addresses. Nothing secret is sent, and all that is believed is
-    // a status.
+    // This connects to the local machine by address, which its certificate need not cover. Nothing secret is sent, and
+    // only the status is used.
     let mut client = outbound::client(TIMEOUT).tls_danger_accept_invalid_certs(true);
     if let Listen::Unix(place) = listen {
         client = client.unix_socket(place.path.as_path());

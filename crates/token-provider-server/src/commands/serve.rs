@@ -39,7 +39,7 @@ pub(super) async fn run(loaded: LoadedConfig, sandbox: bool) -> Result<(), Failu
         prepared = prepare(&loaded, sandbox) => prepared?,
         // Stay stoppable even if reading a file hangs.
         signal = signals.stop() => {
-            tracing::info!("{signal}: stopped during the start");
+            tracing::info!("{signal}: stopped during startup");
             return Ok(());
         }
     };
@@ -50,7 +50,7 @@ pub(super) async fn run(loaded: LoadedConfig, sandbox: bool) -> Result<(), Failu
     };
     server.flush_audit().await;
     if let Some(signal) = cut_off_by {
-        let message = format!("{signal} during the stop: requests in flight were cut off");
+        let message = format!("{signal} during shutdown: requests in flight were cut off");
         return Err(Failure::new(Topic::CutOff, message));
     }
     tracing::info!("stopped");
@@ -142,7 +142,7 @@ impl Server {
         } else {
             tracing::info!(
                 drain = drain.as_secs(),
-                "{signal}: not ready any more; callers are served until the drain is over, then the server stops"
+                "{signal}: no longer ready; serving callers until the drain ends, then stopping"
             );
         }
         self.stop.cancel();
@@ -153,7 +153,7 @@ impl Server {
         let telemetry = Arc::clone(&self.app.telemetry);
         let flush = move || telemetry.audit.as_ref().is_none_or(|audit| audit.flush(FLUSH_TIMEOUT));
         if !tokio::task::spawn_blocking(flush).await.unwrap_or(false) {
-            tracing::error!("the last lines of the audit trail could not be written in time");
+            tracing::error!("the last audit lines could not be written before shutdown");
         }
     }
 }

@@ -41,13 +41,13 @@ pub struct AccessConfig {
 }
 
 impl AccessConfig {
-    /// Returns whether callers need not authenticate: where that is said, or where nothing is said at all.
-    pub fn lets_anyone_in(&self) -> bool {
+    /// Returns whether anonymous callers are allowed: explicitly, or because no access rule is configured.
+    pub fn allows_anonymous(&self) -> bool {
         self.anonymous || !(self.has_callers() || self.is_locked)
     }
 
     /// Returns whether the configuration says who is allowed, as it must on a server that the network reaches.
-    pub fn says_who_may_ask(&self) -> bool {
+    pub fn has_access_rule(&self) -> bool {
         self.anonymous || self.has_callers()
     }
 
@@ -148,7 +148,8 @@ fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConf
         ]);
         let policy = policy::read(&mut section, "", known);
         if let Some(first) = seen.iter().position(|(other, _)| id.is_some() && *other == id) {
-            section.error("id", format!("the same as in access.api_keys[{first}]: each key has its own"));
+            section
+                .error("id", format!("already used by access.api_keys[{first}]: each key needs its own id"));
         }
         if let Some(first) = seen.iter().position(|(_, other)| sha256.is_some() && *other == sha256) {
             section.error("sha256", format!("the same key as access.api_keys[{first}]"));
@@ -162,7 +163,7 @@ fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConf
 fn read_oidc(mut section: Section<'_>, known: &Known<'_>) -> Option<OidcConfig> {
     let issuer = section.text("issuer", issuer);
     let audience = section.list("audience", List::NotEmpty, filled);
-    section.need(&[("issuer", "the identity provider's URL"), ("audience", "what its tokens have as `aud`")]);
+    section.need(&[("issuer", "the identity provider's URL"), ("audience", "the `aud` of its tokens")]);
     let mut claims = section.table_or_empty("require");
     let mut require = BTreeMap::new();
     for claim in claims.names() {
@@ -178,7 +179,7 @@ fn read_mtls(mut section: Section<'_>, known: &Known<'_>, client_ca: bool) -> Mt
     let allow = section.list("allow", List::NotEmpty, subject_name).unwrap_or_default();
     section.need(&[("allow", "a list of DNS names and URIs")]);
     if !client_ca {
-        section.error_here("needs tls.client_ca: without it no caller is asked for a certificate");
+        section.error_here("requires tls.client_ca: without it no client certificates are requested");
     }
     MtlsConfig { allow, policy: policy::read(&mut section, "", known) }
 }
@@ -193,7 +194,7 @@ fn read_trusted_proxy(mut section: Section<'_>, known: &Known<'_>) -> TrustedPro
     };
     for key in ["profiles", "scopes", "max_ttl", "rate"] {
         if section.is_set(key) && !section.is_set("header") {
-            section.error(key, "needs header, too: this is for callers that the proxy names");
+            section.error(key, "requires header: it applies only to callers named by the proxy");
         }
     }
     proxy
@@ -201,8 +202,8 @@ fn read_trusted_proxy(mut section: Section<'_>, known: &Known<'_>) -> TrustedPro
 
 fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
     if text.starts_with(API_KEY) {
-        return Err("expected the SHA-256 of the key: the key itself must not be here; make a new one with \
-             `token-provider key new`, as this one is no longer secret");
+        return Err("expected the SHA-256 of the key, not the key itself; this one is no longer secret, so \
+                    create a new one with `token-provider key new`");
     }
     let hash = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|hash| hash.try_into().ok());
     let hash: [u8; 32] =
@@ -241,7 +242,7 @@ fn header(text: &str) -> Result<HeaderName, &'static str> {
     let header = HeaderName::try_from(text);
     let header = header.map_err(|_| "expected the name of a header such as \"X-Forwarded-User\"")?;
     if NO_CALLER_IN.contains(&header) {
-        return Err("expected a header that is the proxy's own: this one has another meaning");
+        return Err("expected a header reserved for the proxy: this one has another meaning");
     }
     Ok(header)
 }

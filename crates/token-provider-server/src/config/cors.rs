@@ -42,13 +42,14 @@ fn check(origins: &[OriginPattern], ambient: Option<&str>, report: impl Fn(Strin
         return;
     }
     if origins.len() > 1 {
-        report("`*` stands for every origin: list it alone".to_owned());
+        report("`*` allows every origin, so it must be the only entry".to_owned());
     }
     // Fetch lets no page read an answer that is for `*` and was requested with credentials; without this rule
     // people would make the server repeat each page's origin instead, and open it to every page on the web.
     if let Some(ambient) = ambient {
         report(format!(
-            "`*` cannot be combined with {ambient}, where browsers send credentials by themselves: list the origins"
+            "`*` cannot be combined with {ambient}, because browsers then send credentials automatically: \
+             list the origins"
         ));
     }
 }

@@ -1,8 +1,8 @@
 //! Keys that look as if a secret was to follow, and what to do instead.
 
-use crate::settings::AstraySecrets;
+use crate::settings::MisplacedSecrets;
 
-pub(super) const ASTRAY_SECRETS: AstraySecrets = AstraySecrets { prefix: API_KEY, hint };
+pub(super) const MISPLACED_SECRETS: MisplacedSecrets = MisplacedSecrets { prefix: API_KEY, hint };
 
 /// What API keys begin with.
 pub(super) const API_KEY: &str = "tp_";
@@ -22,5 +22,5 @@ fn hint(key: &str) -> Option<&'static str> {
         );
     }
     let is_secret = ["secret", "password", "passwd"].iter().any(|word| key.contains(word));
-    is_secret.then_some("secrets do not belong here: settings hold names of files and hashes only")
+    is_secret.then_some("secrets do not belong here: settings contain only file names and hashes")
 }

@@ -51,18 +51,21 @@ pub(super) fn read(section: &mut Section<'_>, prefix: &str, known: &Known<'_>) -
         profiles.iter().filter_map(|name| known.profiles.get(name)).flat_map(|profile| &profile.scopes);
     let scopes = section.list(&key("scopes"), List::NotEmpty, |text: &str| {
         let scope = listed.clone().find(|listed| listed.as_str() == text);
-        scope.cloned().ok_or("expected a scope that a profile of this caller lists")
+        scope.cloned().ok_or("expected a scope listed in one of this caller's profiles")
     });
 
     let max_ttl = section.text_or_number(&key("max_ttl"), lifetime);
     if max_ttl.is_some_and(|most| most < known.lifetimes.shortest()) {
-        section.error(&key("max_ttl"), "is shorter than all of `lifetimes`: no token could be handed out");
+        section.error(
+            &key("max_ttl"),
+            "is shorter than every value in `lifetimes`: no token could be handed out",
+        );
     }
 
     let rate = section.text(&key("rate"), rate);
     let burst = section.text_or_number(&key("burst"), positive);
     if section.is_set(&key("burst")) && !section.is_set(&key("rate")) {
-        section.error(&key("burst"), format!("needs {} beside it", key("rate")));
+        section.error(&key("burst"), format!("requires {}", key("rate")));
     }
     let rate = rate.map(|rate| burst.map_or(rate, |burst| rate.allow_burst(burst)));
     PolicyConfig { profiles, scopes, max_ttl, rate }

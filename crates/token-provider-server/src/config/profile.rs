@@ -119,7 +119,7 @@ fn read(mut section: Section<'_>) -> ProfileConfig {
         section.error("remote", "cannot be combined with credentials: the tokens come from one or the other");
     }
     if section.is_set("api_key_file") && !section.is_set("remote") {
-        section.error("api_key_file", "is for another token provider, but remote names none");
+        section.error("api_key_file", "is for another token provider, but `remote` is not set");
     }
     let source = match remote {
         Some(at) => Source::Remote { at, api_key_file },

@@ -20,12 +20,12 @@ pub(crate) fn live() -> Answer {
 /// Waits a moment for a token that is on its way.
 pub(crate) async fn ready(access: &Access) -> Result<Answer, Problem> {
     if access.is_draining() {
-        return Err(Problem::unavailable("the server is about to stop"));
+        return Err(Problem::unavailable("the server is shutting down"));
     }
     match tokio::time::timeout(MAX_WAIT, Box::pin(access.handout().ready())).await {
         Ok(Ok(())) => Ok(text("ready\n")),
         Ok(Err(error)) => Err(Problem::unavailable(error.to_string())),
-        Err(_elapsed) => Err(Problem::unavailable("the first token has not come yet")),
+        Err(_elapsed) => Err(Problem::unavailable("the first token has not arrived yet")),
     }
 }
 

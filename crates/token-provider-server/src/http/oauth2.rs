@@ -159,11 +159,11 @@ impl Form {
             (None, _) => None,
             // RFC 6749 §2.3: no more than one way at once.
             (Some(_), _) if has_client => {
-                let problem = "the client authenticates in two ways; use one of them";
+                let problem = "the client authenticates in two ways; use only one";
                 return Err(Problem::invalid_request(problem));
             }
             (Some(_), None) => {
-                return Err(Problem::invalid_request("client_id: expected beside client_secret"));
+                return Err(Problem::invalid_request("client_id: required with client_secret"));
             }
             (Some(secret), Some(id)) => Some(ClientSecret { id, secret }),
         };

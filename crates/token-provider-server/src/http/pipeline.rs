@@ -40,7 +40,7 @@ pub trait Service: Send + Sync + 'static {
     /// Counts a connection as open, if those of this service are counted.
     fn connection(&self) -> Option<OpenConnection>;
 
-    /// Returns whether the server is about to stop.
+    /// Returns whether the server is shutting down.
     fn is_draining(&self) -> bool;
 }
 

@@ -30,7 +30,7 @@ pub fn bind(listen: &Listen, setting: &str) -> io::Result<Vec<Listener>> {
     };
     bound.map_err(|error| {
         let hint = hint(error.kind(), listen, setting);
-        io::Error::new(error.kind(), format!("cannot listen at {listen}: {error}{hint}"))
+        io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}{hint}"))
     })
 }
 
@@ -68,13 +68,13 @@ fn hint(kind: io::ErrorKind, listen: &Listen, setting: &str) -> String {
     match kind {
         io::ErrorKind::AddrInUse => {
             let another = if is_unix { "path".to_owned() } else { format!("port with {setting}") };
-            format!(": another process listens there; stop it, or choose another {another}")
+            format!(": another process is already listening there; stop it, or choose another {another}")
         }
         io::ErrorKind::PermissionDenied if is_unix => {
             ": the process must be able to write to the folder".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
-            format!(": ports below 1024 need a permission; choose another port with {setting}")
+            format!(": ports below 1024 require special permission; choose another port with {setting}")
         }
         io::ErrorKind::AddrNotAvailable => ": this machine has no such address".to_owned(),
         _ => String::new(),

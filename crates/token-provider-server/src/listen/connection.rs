@@ -1,8 +1,9 @@
-//! One connection: HTTP over a stream, within its limits, until either side has had enough.
+//! One connection: serves HTTP over a stream, within limits.
 //!
-//! hyper closes a connection as HTTP has it. What it does not know is when the other side's time is over: its own
-//! `header_read_timeout` counts from the end of the answer before, so that it would be the limit for an idle connection, too, and it
-//! has none for a slow reader. So the connection notes what happens to it, and one timer goes by these notes.
+//! hyper closes a connection as HTTP requires. What it does not know is when the other side's time is over: its own
+//! `header_read_timeout` counts from the end of the answer before, so that it would be the limit for an idle
+//! connection, too, and it has none for a slow reader. So the connection notes what happens to it, and one timer goes
+//! by these notes.
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
@@ -32,7 +33,7 @@ use crate::problem::Problem;
 /// How a connection ended.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// As HTTP has it: the other side closed it, the answer said that it is the last, or something was wrong with a request.
+    /// Normally: the client closed it, the response carried `Connection: close`, or a request was invalid.
     Done(hyper::Result<()>),
     /// The server closed it when nothing was under way.
     Closed,
@@ -91,8 +92,8 @@ pub(super) async fn http1<F: Future<Output = Answer>>(
     ended
 }
 
-/// Serves HTTP/2. Each answer comes with a permit, which it has until the other side has taken it; a request without one is
-/// refused in the protocol's own way, and may be sent again.
+/// Serves HTTP/2. Each response holds a permit until the client has read it. A request that gets no permit is refused
+/// with `REFUSED_STREAM`, so the client may retry it.
 pub(super) async fn http2<F, P>(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     answer: impl Fn(Request<Incoming>) -> Option<(F, P)>,
@@ -138,7 +139,7 @@ where
 /// Bounds the time in which a request is answered, whatever may be stuck. The future is in a box, as hyper keeps room for it, some
 /// KiB: over HTTP/1.1 as long as the connection is open, over HTTP/2 for requests that are refused, too.
 fn within(limit: Duration, answer: impl Future<Output = Answer>) -> Pin<Box<impl Future<Output = Answer>>> {
-    let too_long = || http::answer::problem(&Problem::unavailable("the answer took too long"), "");
+    let too_long = || http::answer::problem(&Problem::unavailable("the response took too long"), "");
     Box::pin(timeout(limit, answer).map(move |answer| answer.unwrap_or_else(|_elapsed| too_long())))
 }
 
@@ -213,7 +214,7 @@ impl Activity {
         notes.requests.is_empty() && notes.head.is_none()
     }
 
-    /// Completes when the other side's time is over.
+    /// Completes when the client has run into a time limit.
     async fn overdue(&self, limits: &Limits, closing: Option<Instant>) {
         // What is noted meanwhile may bring the end forward, but no nearer than this: a look now and then is enough.
         let pause = if closing.is_some() { limits.linger } else { limits.head.min(limits.idle) };
@@ -244,7 +245,7 @@ impl Activity {
 }
 
 impl Exchange {
-    /// Returns the answer's body, with which the exchange ends and what is held for it is released.
+    /// Wraps the response body; dropping it ends the exchange and releases `held`.
     fn until_taken<H>(self, body: Full<Bytes>, held: H) -> impl Body<Data = Bytes, Error = Infallible> {
         // An answer's body cannot fail, so this is never called: it is there to be dropped with the body.
         body.map_err(move |never| {

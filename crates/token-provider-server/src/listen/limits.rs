@@ -22,18 +22,19 @@ pub(super) const SEND_BUFFER: usize = 64 * 1024;
 pub(super) const RESET_FOR_ERRORS: usize = 100;
 /// What is read and discarded before a connection is closed: some heads of a mebibyte, but no flood.
 pub(super) const MAX_DISCARDED: u64 = 4 * 1024 * 1024;
-/// What the system keeps of a connection in each direction, and TLS of answers: a head, or some tokens. The system doubles it for
-/// what it needs itself. By default Linux keeps up to 4 MiB of answers that nobody reads, which count towards a container's memory.
+/// The socket buffer size in each direction, and TLS's buffer for responses: enough for a request head or a few tokens.
+/// The kernel doubles it for its own bookkeeping. By default Linux keeps up to 4 MiB of answers that nobody reads,
+/// which count towards a container's memory.
 pub(super) const BUFFER: usize = 16 * 1024;
 /// Connections that wait to be accepted. The system cuts it down to its own limit (`net.core.somaxconn`).
 pub(super) const ACCEPT_QUEUE: i32 = 4096;
-/// What a client's certificate may have with all that it shows beside it, which is kept as long as its connection. Usual chains
-/// have 2 to 6 KiB; TLS allows for 64 KiB.
+/// The maximum size of a client's certificate chain, which is kept as long as its connection. Usual chains have 2 to 6
+/// KiB; TLS allows for 64 KiB.
 pub(super) const MAX_CHAIN: usize = 16 * 1024;
 
 /// What the program itself takes, with tokens, answers and what many processors do at once.
 pub(super) const RESERVED_MEMORY: u64 = 64 * 1024 * 1024;
-/// What a connection takes at most: a head, TLS, the buffers of HTTP/2 and a request under way.
+/// The most memory that a connection uses: a head, TLS, the buffers of HTTP/2 and a request under way.
 pub(super) const CONNECTION_MEMORY: u64 = 96 * 1024;
 /// Descriptors for the issuer, identity providers, files, and all connections of the admin listener.
 pub(super) const RESERVED_FILES: u64 = 64;
@@ -45,8 +46,8 @@ pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The defaults are right for a server on the open network. Tests make them small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections open at once, over all listeners. One of HTTP/2 counts as two, and as one more for each request at once after
-    /// the first. Each costs some KiB; more wait in the accept queue. Default 16,384.
+    /// Connections open at once, over all listeners. An HTTP/2 connection counts as two, plus one for each further
+    /// concurrent request. Each costs some KiB; more wait in the accept queue. Default 16,384.
     pub connections: usize,
     /// Of these, from one address (IPv6: from one /64), so that one machine cannot take all of them. Those that come in through
     /// Unix sockets share one count. Default 4,096: an office behind one address fits in.
@@ -107,8 +108,8 @@ impl Limits {
             (room, format!("the memory limit is {} MiB", limit / (1024 * 1024)))
         });
         let of_files = files.map(|limit| {
-            let more = "raise it (LimitNOFILE=, ulimit -Hn) for more";
-            (limit.saturating_sub(RESERVED_FILES), format!("the limit of open files is {limit}; {more}"))
+            let more = "raise it (LimitNOFILE=, ulimit -Hn) to allow more";
+            (limit.saturating_sub(RESERVED_FILES), format!("the open file limit is {limit}; {more}"))
         });
         // Of equal bounds the first counts: to raise a limit that leaves room for the maximum is of no use.
         let least = iter::once(built_in).chain(of_memory).chain(of_files).min_by_key(|(room, _)| *room);
@@ -134,7 +135,7 @@ impl Limits {
     }
 }
 
-/// Returns what the limit of open files is then; `None` where there is none.
+/// Raises the open file limit and returns it; `None` where there is none.
 fn raise_file_limit() -> Option<u64> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -186,12 +187,12 @@ mod tests {
             (
                 Some(512 * MIB),
                 Some(1024),
-                "up to 960 connections at once: the limit of open files is 1024; raise it (LimitNOFILE=, ulimit -Hn) for more",
+                "up to 960 connections at once: the open file limit is 1024; raise it (LimitNOFILE=, ulimit -Hn) to allow more",
             ),
             (
                 None,
                 Some(16_383 + 64),
-                "up to 16383 connections at once: the limit of open files is 16447; raise it (LimitNOFILE=, ulimit -Hn) for more",
+                "up to 16383 connections at once: the open file limit is 16447; raise it (LimitNOFILE=, ulimit -Hn) to allow more",
             ),
             (None, Some(16_384 + 64), "up to 16384 connections at once: the built-in maximum"),
             // Less than the program itself takes.
@@ -201,12 +202,12 @@ mod tests {
             (
                 None,
                 Some(70),
-                "up to 6 connections at once: the limit of open files is 70; raise it (LimitNOFILE=, ulimit -Hn) for more",
+                "up to 6 connections at once: the open file limit is 70; raise it (LimitNOFILE=, ulimit -Hn) to allow more",
             ),
             (
                 None,
                 Some(0),
-                "up to 1 connections at once: the limit of open files is 0; raise it (LimitNOFILE=, ulimit -Hn) for more",
+                "up to 1 connections at once: the open file limit is 0; raise it (LimitNOFILE=, ulimit -Hn) to allow more",
             ),
         ] {
             assert_eq!(Limits::within(memory, files).1, expected, "{memory:?} {files:?}");

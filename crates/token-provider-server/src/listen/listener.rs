@@ -29,8 +29,8 @@ pub enum Listener {
 pub(super) type Stream = Either<TcpStream, UnixStream>;
 
 impl Listener {
-    /// Has a TCP listener speak TLS, on loopback as elsewhere: one address does not mean two things. A Unix socket stays
-    /// as it is, since nothing on the way could listen in.
+    /// Makes a TCP listener use TLS, on loopback too. A Unix socket stays as it is, since nothing on the way could
+    /// listen in.
     #[must_use]
     pub fn with_tls(self, tls: Arc<Tls>) -> Self {
         match self {
@@ -54,14 +54,14 @@ impl Listener {
         is_unix || self.address().is_some_and(|address| is_loopback_address(address.ip()))
     }
 
-    /// Has the system keep little for each of its connections. By itself it would take four mebibytes of answers that nobody
-    /// reads, which count for the memory limit of a container.
+    /// Bounds the kernel's socket buffers. By default Linux keeps up to four mebibytes of answers that nobody reads,
+    /// which count towards a container's memory limit.
     pub(super) fn bound_buffers(&self) {
         let Self::Tcp(listener, _) = self else { return };
         let socket = SockRef::from(listener);
         let bounded = socket.set_send_buffer_size(BUFFER).and_then(|()| socket.set_recv_buffer_size(BUFFER));
         if let Err(error) = bounded {
-            tracing::debug!(%error, "the system's buffers stay as they are");
+            tracing::debug!(%error, "cannot set the socket's buffer sizes");
         }
     }
 

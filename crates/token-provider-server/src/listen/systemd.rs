@@ -35,9 +35,9 @@ pub(super) fn take(name: Option<&str>) -> io::Result<Vec<Listener>> {
     Err(io::Error::new(
         io::ErrorKind::NotFound,
         if names.is_empty() {
-            "systemd has passed no socket to this process; start it by a .socket unit".to_owned()
+            "systemd passed no socket to this process; start it from a .socket unit".to_owned()
         } else {
-            format!("systemd has passed no socket of this name, but {}", excerpt(names.join(", ")))
+            format!("systemd passed no socket with this name, only {}", excerpt(names.join(", ")))
         },
     ))
 }
@@ -52,7 +52,9 @@ fn passed() -> io::Result<Vec<Passed>> {
         // Not ours to close unless it is a socket that listens: variables that lie may mean one that this process has opened since.
         let socket = ManuallyDrop::new(Socket::from(descriptor.into_std()));
         let is_listening = is_listening(&socket);
-        if !is_listening.map_err(|error| invalid(format!("not a socket, as LISTEN_FDS has it: {error}")))? {
+        if !is_listening.map_err(|error| {
+            invalid(format!("LISTEN_FDS refers to a descriptor that is not a socket: {error}"))
+        })? {
             return Err(invalid(NOT_LISTENING.to_owned()));
         }
         passed.push((name.unwrap_or_default(), listener(ManuallyDrop::into_inner(socket))?));

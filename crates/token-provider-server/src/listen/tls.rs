@@ -31,7 +31,7 @@ use crate::topic::Topic;
 /// Preferred first (RFC 7301 §3.2).
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-const NOT_PEM: &str = "damaged: expected PEM, base64 between BEGIN and END lines";
+const NOT_PEM: &str = "damaged PEM: expected base64 between BEGIN and END lines";
 
 /// The certificate that TLS listeners show, the same for all of them.
 ///
@@ -74,7 +74,7 @@ impl Tls {
         let identity = Arc::new(read_identity(files)?);
         log_identity(&identity, files);
         if let Some(reason) = out_of_date(leaf(&identity), now) {
-            tracing::warn!(tls.cert = %files.cert.display(), "{reason}; clients will refuse it");
+            tracing::warn!(tls.cert = %files.cert.display(), "{reason}; clients will reject it");
         }
         let authorities = match &files.client_ca {
             Some(file) => Arc::new(Authorities::read(file, now)?),
@@ -190,7 +190,7 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// Has rustls go by the same clock.
+/// Makes rustls use the same clock.
 #[derive(Debug)]
 struct Time(Arc<dyn Clock>);
 
@@ -219,8 +219,8 @@ impl Current {
         let resolver = SingleCertAndKey::from(Arc::clone(&identity));
         let mut config = builder.with_cert_resolver(Arc::new(resolver));
         config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
-        // All suites are good ones, and an answer has a kilobyte: what a phone would save by choosing is not worth the
-        // question of every scanner's reader.
+        // All suites are good ones, and an answer has a kilobyte: the little that a phone would save by choosing is not
+        // worth the questions that TLS scanners raise.
         config.ignore_client_order = true;
         if files.client_ca.is_some() {
             // A session that is resumed brings its certificate along, unchecked: it may have expired, or its authority may
@@ -228,7 +228,7 @@ impl Current {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         } else {
-            // The key changes every six hours, so that who learns it reads no more than that.
+            // The key changes every six hours, so that a leaked key exposes no more than that.
             config.ticketer = Ticketer::new().expect("the system has randomness");
         }
         Self { config: Arc::new(config), identity, authorities }
@@ -246,7 +246,7 @@ impl Authorities {
         certificates: Vec<CertificateDer<'static>>,
         now: SystemTime,
     ) -> Result<Self, Failure> {
-        let wrong = || wrong("client_ca", file, "expected certificates of authorities (X.509 version 3)");
+        let wrong = || wrong("client_ca", file, "expected CA certificates (X.509 version 3)");
         let mut roots = RootCertStore::empty();
         for authority in &certificates {
             // `None` before version 3: its expiry would go unnoticed.
@@ -273,7 +273,7 @@ impl Authorities {
     fn log(&self, files: &TlsConfig) {
         if let (Some(file), expired @ 1..) = (&files.client_ca, self.expired) {
             let left = self.certificates.len() - expired;
-            tracing::warn!(tls.client_ca = %file.display(), expired, left, "expired authorities are not used");
+            tracing::warn!(tls.client_ca = %file.display(), expired, left, "ignoring expired certificate authorities");
         }
     }
 }
@@ -310,12 +310,16 @@ fn read_identity(files: &TlsConfig) -> Result<CertifiedKey, Failure> {
     let key = Zeroizing::new(read("key", &files.key)?);
     let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| match error {
         pem::Error::NoItemsFound => {
-            wrong("key", &files.key, "expected a private key in PEM form, and not an encrypted one")
+            wrong("key", &files.key, "expected an unencrypted private key in PEM format")
         }
         _ => wrong("key", &files.key, NOT_PEM),
     })?;
     CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| {
-        let both = format!("tls.cert and tls.key: {} with {}", files.cert.display(), files.key.display());
+        let both = format!(
+            "tls.cert and tls.key: {} cannot be used with {}",
+            files.cert.display(),
+            files.key.display()
+        );
         Failure::new(Topic::Certificate, both).caused_by(error)
     })
 }
@@ -353,8 +357,9 @@ fn wrong(key: &str, file: &Path, what: impl fmt::Display) -> Failure {
     Failure::new(Topic::Certificate, format!("tls.{key}: {}: {what}", file.display()))
 }
 
-/// Returns when a certificate's validity ends. `None` when that cannot be told. Far in the future webpki finds every certificate
-/// expired, and says since when: that spares a parser for hostile bytes, or a second library for one field.
+/// Returns when a certificate's validity ends. `None` when that cannot be told. Asks webpki to verify it at the end of
+/// time; the `CertExpired` error carries `not_after`. This avoids writing a parser for untrusted bytes, or a second
+/// library for one field.
 fn not_after(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
     match judge(certificate, UnixTime::since_unix_epoch(Duration::MAX))? {
         CertificateError::CertExpired { not_after, .. } => Some(system_time(not_after)),

@@ -85,7 +85,7 @@ impl Drop for SocketFile {
         let Self(path, made) = &*self;
         let is_ours = device_and_inode(path).is_ok_and(|found| found == *made);
         if is_ours && let Err(error) = fs::remove_file(path) {
-            tracing::debug!(%error, path = %path.display(), "the socket stays behind");
+            tracing::debug!(%error, path = %path.display(), "cannot remove the socket file");
         }
     }
 }
@@ -99,7 +99,7 @@ fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
     if !path.symlink_metadata()?.file_type().is_socket() {
         return Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            "a file that is not a socket is in the way",
+            "a file that is not a socket already exists there",
         ));
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;

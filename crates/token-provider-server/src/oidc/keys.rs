@@ -14,7 +14,7 @@ use super::token::{self, Jwt};
 use crate::printable::excerpt;
 use crate::reason::Rejection;
 
-/// An identity provider has a handful; the rest of more is not looked at.
+/// An identity provider has a handful; any beyond this are ignored.
 const MAX_KEYS: usize = 100;
 /// RFC 7518 §3.3: "A key of size 2048 bits or larger MUST be used". The cryptographic library takes no more than 8192.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;

@@ -51,7 +51,8 @@ pub(super) async fn fetch(issuer: String, discovery: Url) -> Result<KeySet, Fetc
     // Discovery §4.3: or one issuer could speak for another.
     if document.issuer != issuer {
         return Err(FetchError::new(
-            "the discovery document is of another issuer; access.oidc.issuer must be exactly what it says, final slash and all",
+            "the discovery document is for another issuer; access.oidc.issuer must match it exactly, \
+             including any trailing slash",
         ));
     }
     let what = "key set";
@@ -85,7 +86,7 @@ async fn get(what: &str, url: Url) -> Result<Vec<u8>, FetchError> {
     let response = request(url)?.send().await.map_err(no_answer)?;
     if response.status() != StatusCode::OK {
         let status = response.status().as_u16();
-        return Err(FetchError::new(format!("the request for the {what} was answered with status {status}")));
+        return Err(FetchError::new(format!("the request for the {what} returned status {status}")));
     }
     let body = outbound::body(response, MAX_BODY).await.map_err(no_answer)?;
     body.ok_or_else(|| FetchError::new(format!("the {what} is larger than 256 KiB")))
@@ -114,7 +115,7 @@ fn request(url: Url) -> Result<RequestBuilder, FetchError> {
 fn parsed<T>(what: &str, result: serde_json::Result<T>) -> Result<T, FetchError> {
     result.map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        FetchError::new(format!("the {what} is not what it should be, at line {line}, column {column}"))
+        FetchError::new(format!("the {what} is malformed at line {line}, column {column}"))
     })
 }
 

@@ -36,7 +36,7 @@ const LONGEST_FETCH: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// After many.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Timers stand still while the machine is suspended: the clock is looked at again at least this often.
+/// Timers stop while the machine is suspended, so the clock is read at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// One request for the keys.
@@ -95,7 +95,7 @@ impl KeyRefresher {
     ///
     /// # Errors
     ///
-    /// When to come again, where no request may be made now, or none has ended by the deadline.
+    /// How long to wait before retrying, if no request may be made yet or none finished by the deadline.
     pub(super) async fn refresh(&self, deadline: Instant) -> Result<(), Duration> {
         let now = self.clock.now().boot;
         let mut retry_after = Duration::ZERO;
@@ -143,7 +143,7 @@ async fn keep_fresh(state: Arc<watch::Sender<State>>, clock: Arc<dyn Clock>, fet
                 let pause = pause_after(failures);
                 let cause = causes(&error).join(": ");
                 let retry_in = pause.as_secs_f64();
-                tracing::warn!(%error, cause, failures, retry_in, "no keys from the identity provider");
+                tracing::warn!(%error, cause, failures, retry_in, "cannot fetch the identity provider's keys; retrying");
                 let retry_at = clock.now().boot.saturating_add(pause);
                 state.send_modify(|state| {
                     state.is_up = false;
@@ -179,7 +179,7 @@ fn pause_after(failures: u32) -> Duration {
 fn log_received(keys: &KeySet, old: &KeySet) {
     let (new, gone) = (keys.count_not_in(old), old.count_not_in(keys));
     if keys.len() == 0 {
-        tracing::warn!("the identity provider has no key that can be used: none of its tokens is accepted");
+        tracing::warn!("the identity provider has no usable key; none of its tokens are accepted");
     } else if new + gone > 0 {
         tracing::info!(keys = keys.len(), new, gone, "the identity provider's keys were received");
     }

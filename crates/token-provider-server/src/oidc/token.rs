@@ -40,8 +40,7 @@ pub(super) struct Jwt<'a> {
 pub(super) struct Members(BTreeMap<String, Value>);
 
 impl<'a> Jwt<'a> {
-    /// Takes a token apart. Keys that the header brings along (`jwk`, `jku`, `x5u`, `x5c`) are not looked at: a
-    /// forger can put their own there.
+    /// Parses a token. Keys in its header (`jwk`, `jku`, `x5u`, `x5c`) are ignored: a forger can put their own there.
     pub(super) fn parse(token: &'a [u8]) -> Result<Self, Rejection> {
         if token.len() > MAX_TOKEN {
             return Err(Rejection::TooLong);

@@ -10,7 +10,7 @@ use crate::config::{Config, ConfigErrors, LoadedConfig};
 /// It may be saved just while logs are rotated.
 const SETTLES_IN: Duration = Duration::from_millis(250);
 
-/// What a reading has come to.
+/// The result of reading the file.
 type Reading = Result<String, ConfigErrors>;
 
 /// The file that was found at the start, whatever becomes of it.
@@ -23,7 +23,7 @@ pub(super) struct ConfigFile {
     seen: Option<Reading>,
     /// The reading that was last judged.
     judged: Option<Reading>,
-    /// It is to be judged as it is, new or not (SIGHUP), and has not been yet.
+    /// Whether SIGHUP requested a reload that has not happened yet.
     is_wanted: bool,
 }
 
@@ -32,8 +32,8 @@ impl ConfigFile {
         Self { file: Watched::new(path), seen: None, judged: None, is_wanted: false }
     }
 
-    /// Returns what the configuration is now, if the file says something new or the look is on request. Two readings in a row must
-    /// agree: of a file that is being written the first lines may be a configuration by themselves, with fewer rules.
+    /// Returns the configuration if the file has changed or a reload was requested. Two readings in a row must agree:
+    /// of a file that is being written the first lines may be a configuration by themselves, with fewer rules.
     pub(super) async fn look(
         &mut self,
         is_asked_to: bool,
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nor_is_it_used_half_written_on_request() {
+    async fn half_written_file_is_not_used_on_request_either() {
         let mut bench = Bench::new();
         bench.write("profile = 'whole'");
         assert_eq!(bench.look(true).await, Some("whole".to_owned()));

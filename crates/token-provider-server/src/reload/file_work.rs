@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 /// A network file system answers in milliseconds while it is well.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Does one thing after the other with a file.
+/// Runs blocking work on a file, one task at a time.
 #[derive(Debug)]
 pub(super) struct FileWork {
     /// For the log.
@@ -35,7 +35,10 @@ impl FileWork {
         let task = tokio::task::spawn_blocking(work);
         self.unfinished = Some(task.abort_handle());
         let Ok(result) = tokio::time::timeout(TIMEOUT, task).await else {
-            tracing::error!(file = self.file, "the file does not answer; what was read last stays in use");
+            tracing::error!(
+                file = self.file,
+                "the file system does not respond; what was read last stays in use"
+            );
             return None;
         };
         // Work that panicked has no result; the panic has been reported.

@@ -16,7 +16,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Files are exchanged within seconds. One that is gone for longer would be missed at the next start.
 const GONE_FOR: Duration = Duration::from_secs(60);
 
-/// Looks after one profile's credential.
+/// Watches one profile's credential file.
 #[derive(Debug)]
 pub(super) struct Rotation {
     source: TokenSource,
@@ -30,7 +30,7 @@ pub(super) struct Rotation {
 }
 
 /// Why the credential in the file is not used.
-enum Problem {
+enum RotationError {
     /// The file does not answer.
     Hung,
     /// It cannot be read, and will not be before it changes.
@@ -71,10 +71,13 @@ impl Rotation {
         tracing::error!(
             profile = self.source.profile,
             credential.source = self.source.credential,
-            "the credential file is gone; what was read last stays in use until the next start"
+            "the credential file is missing; the credential read last stays in use until the server restarts"
         );
         self.file.forget();
-        let problem = format!("{}: gone for a minute, or does not answer", self.file.path.display());
+        let problem = format!(
+            "{}: missing for a minute, or the file system does not respond",
+            self.file.path.display()
+        );
         handout.set_rotation_problem(&self.source.profile, Some(problem));
     }
 
@@ -94,22 +97,26 @@ impl Rotation {
                 self.file.read(warn_of_others).await;
                 None
             }
-            Err(Problem::Hung) => {
+            Err(RotationError::Hung) => {
                 self.retry_at = Some(now);
-                Some(format!("{}: the file does not answer", self.source.credential))
+                Some(format!("{}: the file system does not respond", self.source.credential))
             }
-            Err(Problem::Unusable(error)) => {
+            Err(RotationError::Unusable(error)) => {
                 tracing::error!(
                     profile,
                     error,
-                    "the changed credential is not used; the old one stays in use"
+                    "the changed credential cannot be used; keeping the previous one"
                 );
                 Some(error)
             }
-            Err(Problem::Refused(error)) => {
-                let did_what =
-                    if error.is_transient() { "could not be asked about" } else { "did not accept" };
-                let what = format!("{issuer} {did_what} the changed credential; the old one stays in use");
+            Err(RotationError::Refused(error)) => {
+                let what = if error.is_transient() {
+                    format!(
+                        "the changed credential could not be tested with {issuer}; keeping the previous one"
+                    )
+                } else {
+                    format!("{issuer} did not accept the changed credential; keeping the previous one")
+                };
                 let (cause, retry_in) = (error.causes(), RETRY_AFTER.as_secs());
                 tracing::error!(profile, %error, cause, retry_in, "{what}");
                 self.retry_at = Some(now + RETRY_AFTER);
@@ -120,11 +127,11 @@ impl Rotation {
     }
 
     /// Reads the file, and tries the credential in it if it is a new one. Returns whether it is in use now, and was not before.
-    async fn try_file(&mut self) -> Result<bool, Problem> {
+    async fn try_file(&mut self) -> Result<bool, RotationError> {
         let issued = match self.issuer.clone() {
             ProfileIssuer::Here { issuer, source, scope } => {
-                let read = self.file.read(move |_| source.load()).await.ok_or(Problem::Hung)?;
-                let mut credential = read.map_err(|error| Problem::Unusable(error.to_string()))?;
+                let read = self.file.read(move |_| source.load()).await.ok_or(RotationError::Hung)?;
+                let mut credential = read.map_err(|error| RotationError::Unusable(error.to_string()))?;
                 if let Some(scope) = scope {
                     credential = credential.with_scope(Some(scope));
                 }
@@ -134,8 +141,9 @@ impl Rotation {
                 issuer.rotate(credential, &TokenKey::default()).await
             }
             ProfileIssuer::Remote(issuer) => {
-                let read = self.file.read(read_api_key).await.ok_or(Problem::Hung)?;
-                let unusable = |error| Problem::Unusable(format!("{}: {error}", self.file.path.display()));
+                let read = self.file.read(read_api_key).await.ok_or(RotationError::Hung)?;
+                let unusable =
+                    |error| RotationError::Unusable(format!("{}: {error}", self.file.path.display()));
                 let key = read.map_err(unusable)?;
                 if issuer.uses(&key) {
                     return Ok(false);
@@ -143,7 +151,7 @@ impl Rotation {
                 issuer.rotate(&key, &TokenKey::default()).await
             }
         };
-        issued.map(|_token| true).map_err(Problem::Refused)
+        issued.map(|_token| true).map_err(RotationError::Refused)
     }
 }
 
@@ -298,7 +306,7 @@ mod tests {
         look_at(after(91), &mut rotation, &handout).await;
         assert_eq!(problem(&handout), None);
         look_at(after(92), &mut rotation, &handout).await;
-        assert!(problem(&handout).is_some_and(|problem| problem.contains("gone for a minute")));
+        assert!(problem(&handout).is_some_and(|problem| problem.contains("missing for a minute")));
         handout.set_rotation_problem("default", None);
         look_at(after(600), &mut rotation, &handout).await;
         assert_eq!(problem(&handout), None, "said once");
@@ -336,7 +344,7 @@ mod tests {
         look_at(Instant::now(), &mut rotation, &handout).await;
         assert_eq!(problem(&handout), None);
         // Cut short; then whole, and of an account that nobody answers for.
-        for (text, reason) in [("here.access.key.id = second", "secret"), (OTHER, "could not be asked")] {
+        for (text, reason) in [("here.access.key.id = second", "secret"), (OTHER, "could not be tested")] {
             fs::write(&path, text).expect("can be written");
             look_at(Instant::now(), &mut rotation, &handout).await;
             assert!(

@@ -14,7 +14,7 @@ pub(super) struct Watched {
     read: FileWork,
     /// How it was at the last look before it was read.
     read_as: Option<Stamp>,
-    /// How it was when its change was last reported.
+    /// Its stamp when a change was last reported.
     known: Option<Stamp>,
     /// How it was at the last look.
     seen: Option<Stamp>,
@@ -65,7 +65,7 @@ impl Watched {
         !self.is_gone && self.seen.is_none()
     }
 
-    /// Has the file reported as changed once it is back, even if it is the same.
+    /// Forgets the file, so that it is reported as changed once it is back, even if it is the same.
     pub(super) fn forget(&mut self) {
         self.known = None;
     }

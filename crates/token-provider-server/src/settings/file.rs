@@ -73,7 +73,7 @@ impl<'p> Locations<'p> {
         let mut bytes = Vec::new();
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(at(path, 0, "it is larger than 1 MiB, so it is no configuration file"));
+            return Err(at(path, 0, "it is larger than 1 MiB, too large for a configuration file"));
         }
         String::from_utf8(bytes).map_err(|error| {
             let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
@@ -90,8 +90,8 @@ impl<'p> Locations<'p> {
             _ => error.to_string(),
         };
         let message = match self.named {
-            Some((_, by)) => format!("cannot read the configuration, named by {by}: {reason}"),
-            None => format!("cannot read the configuration: {reason}; to use another, name it with --config"),
+            Some((_, by)) => format!("cannot read the configuration file given by {by}: {reason}"),
+            None => format!("cannot read the configuration: {reason}; pass --config to use another file"),
         };
         at(path, 0, &message)
     }
@@ -107,14 +107,14 @@ fn judge(path: &Path, what: &str, found: &Metadata) -> Result<(), ConfigErrors> 
     let reason = if ![0, geteuid().as_raw()].contains(&found.uid()) {
         "belongs to another user"
     } else if may(BY_ALL) {
-        "can be written by every user"
+        "is writable by every user"
     } else if may(BY_GROUP) && found.gid() != getegid().as_raw() {
-        "can be written by a group that is not this user's own"
+        "is writable by a group other than this user's own"
     } else {
         return Ok(());
     };
     let remedy =
-        "so the file is not used unless it is named; if it is meant, say --config ./token-provider.toml";
+        "so the file is not used automatically; if you trust it, pass --config ./token-provider.toml";
     Err(at(path, 0, &format!("{what} {reason}, {remedy}")))
 }
 

@@ -16,7 +16,7 @@ use toml::de::{DeTable, DeValue};
 use super::environment::{Environment, PREFIX, upper};
 use super::error::{ConfigError, ConfigErrors, NOT_TEXT, Place, ReadError};
 use super::syntax::{self, position};
-use super::unknown::{AstraySecrets, key_path, unknown_key, unknown_variable};
+use super::unknown::{MisplacedSecrets, key_path, unknown_key, unknown_variable};
 
 /// What a list may hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ struct Reading<'a> {
     /// The text of the file.
     text: &'a str,
     variables: BTreeMap<&'a str, &'a str>,
-    secrets: &'a AstraySecrets,
+    secrets: &'a MisplacedSecrets,
     notes: RefCell<Notes>,
 }
 
@@ -68,7 +68,7 @@ struct Reading<'a> {
 struct Notes {
     /// The variables of all keys that were read.
     known: BTreeSet<String>,
-    /// What the variables of those keys begin with that should be tables, and are not.
+    /// Prefixes of the variables of keys that should be tables but are not.
     broken: Vec<String>,
     errors: Vec<ConfigError>,
 }
@@ -84,13 +84,13 @@ pub(crate) struct Section<'a> {
     keys: BTreeMap<String, Option<Place>>,
 }
 
-/// Reads a file's text, if there is one, and the environment. Returns what `read` has made of it, and what to warn of.
+/// Reads a file's text, if there is one, and the environment. Returns the result of `read` and any warnings.
 ///
 /// A file that is not TOML has no keys to look at, so its syntax errors are reported first and alone.
 pub(crate) fn read<T>(
     file: Option<(&Path, &str)>,
     environment: &Environment,
-    secrets: &AstraySecrets,
+    secrets: &MisplacedSecrets,
     read: impl FnOnce(&mut Section<'_>) -> T,
 ) -> Result<(T, Vec<ConfigError>), ConfigErrors> {
     let (path, text) = file.unwrap_or_else(|| (Path::new(""), ""));
@@ -277,7 +277,7 @@ impl<'a> Section<'a> {
         self.parse_text(&Key { place: Place::Flag(flag), path: String::new() }, value?, parse)
     }
 
-    /// Reports what is wrong with a key in the light of others.
+    /// Reports a conflict between this key and others.
     pub(crate) fn error(&self, key: &str, message: impl Display) {
         self.report(&self.key(key), message);
     }
@@ -299,7 +299,7 @@ impl<'a> Section<'a> {
         let is_first = self.reading.notes.borrow_mut().known.insert(name.clone());
         let entry = match (self.reading.variables.get(&*name).filter(|_| is_first), in_file) {
             (Some(text), _) => {
-                // No list: `[::1]:3000`.
+                // `[::1]:3000` is not a list.
                 let value = if text.starts_with(['[', '{']) { DeValue::parse(text).ok() } else { None };
                 let is_raw = value.is_none();
                 let value = value.unwrap_or_else(|| Spanned::new(0..0, DeValue::String((*text).into())));
@@ -394,7 +394,7 @@ fn kind(value: &DeValue<'_>) -> &'static str {
         DeValue::Array(_) => "a list",
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a number",
-        DeValue::Boolean(_) => "true or false",
+        DeValue::Boolean(_) => "a boolean",
         DeValue::Float(_) | DeValue::Datetime(_) => "another kind of value",
     }
 }

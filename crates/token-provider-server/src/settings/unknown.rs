@@ -6,10 +6,10 @@ use super::environment::PREFIX;
 use super::error::did_you_mean;
 
 /// How to recognise a secret that was put into the settings by mistake.
-pub(crate) struct AstraySecrets {
+pub(crate) struct MisplacedSecrets {
     /// What secrets begin with that must not be shown, even where a key was expected.
     pub(crate) prefix: &'static str,
-    /// Returns what to do instead, for a key in small letters that looks as if a secret was to follow.
+    /// Returns what to do instead, for a lower-case key whose value is probably a secret.
     pub(crate) hint: fn(&str) -> Option<&'static str>,
 }
 
@@ -17,16 +17,16 @@ pub(crate) struct AstraySecrets {
 const LONGEST_SHOWN_KEY: usize = 64;
 
 /// A key's path, from that of its section. Keys are not values, but a value in the wrong place can become a key.
-pub(super) fn key_path(section: &str, key: &str, secrets: &AstraySecrets) -> String {
+pub(super) fn key_path(section: &str, key: &str, secrets: &MisplacedSecrets) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-:/".contains(c);
     let showable =
         key.len() <= LONGEST_SHOWN_KEY && !key.starts_with(secrets.prefix) && key.chars().all(plain);
-    let key = if showable { key } else { "(a key that is not shown)" };
+    let key = if showable { key } else { "(key not shown)" };
     if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
 }
 
 /// The message for a key in the file, or inside a value.
-pub(super) fn unknown_key(key: &str, known: &[&str], secrets: &AstraySecrets) -> String {
+pub(super) fn unknown_key(key: &str, known: &[&str], secrets: &MisplacedSecrets) -> String {
     match (did_you_mean(key, known.iter().copied()), (secrets.hint)(&key.to_lowercase())) {
         (Some(name), _) => format!("unknown key; did you mean \"{name}\"?"),
         (None, Some(hint)) => format!("unknown key; {hint}"),
@@ -40,7 +40,7 @@ pub(super) fn unknown_key(key: &str, known: &[&str], secrets: &AstraySecrets) ->
 pub(super) fn unknown_variable(
     name: &str,
     known: &BTreeSet<String>,
-    secrets: &AstraySecrets,
+    secrets: &MisplacedSecrets,
 ) -> Result<String, String> {
     let name = name.strip_prefix(PREFIX).unwrap_or(name);
     let known = || known.iter().filter_map(|known| known.strip_prefix(PREFIX));
@@ -58,8 +58,8 @@ pub(super) fn unknown_variable(
         (_, None) if is_nested => {
             Err(format!("unknown variable; expected one of: {}", siblings(name, known)))
         }
-        (_, Some(hint)) => Ok(format!("no setting has this name; ignored; {hint}")),
-        (_, None) => Ok("no setting has this name; ignored".to_owned()),
+        (_, Some(hint)) => Ok(format!("not a setting; ignored; {hint}")),
+        (_, None) => Ok("not a setting; ignored".to_owned()),
     }
 }
 

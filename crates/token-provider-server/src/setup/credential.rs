@@ -23,7 +23,7 @@ pub struct TokenSource {
     pub credential: String,
     /// The file that the credential is in, which others should not be able to read.
     pub file: Option<PathBuf>,
-    /// Where tokens are requested, without the query, where an endpoint of one's own may want a key.
+    /// The token endpoint, without its query, which may hold a key.
     pub endpoint: String,
     /// The proxy on the way there, without its password.
     pub proxy: Option<String>,
@@ -137,14 +137,14 @@ fn source(
         let variable = |name: &str| environment.variable(name).map(ToOwned::to_owned);
         return CredentialSource::find(name, "", variable).map_err(|_none| {
             not_found(
-                "found: put the credentials.properties that the HERE portal offers into this directory or into ~/.here/, \
-                 or name it with --credentials or HERE_CREDENTIALS_FILE",
+                "found: save the credentials.properties from the HERE portal in this directory or in \
+                 ~/.here/, or pass it with --credentials or HERE_CREDENTIALS_FILE",
             )
         });
     }
     ini(environment).and_then(|ini| CredentialSource::file_if_present(ini, name)).ok_or_else(|| {
         not_found(&format!(
-            "of its own found: name its file with `credentials`, or give it a section [{name}] in \
+            "found for this profile: set its `credentials` file, or add a section [{name}] to \
              ~/.here/credentials.ini"
         ))
     })
@@ -157,7 +157,7 @@ fn ini(environment: &Environment) -> Option<PathBuf> {
 }
 
 impl TokenSource {
-    /// Returns where tokens are requested, and by which way.
+    /// Describes where tokens are requested, including the proxy.
     pub(super) fn issuer(&self) -> String {
         let through = |proxy| format!(" through the proxy {proxy}");
         let proxy = self.proxy.as_ref().map(through).unwrap_or_default();
@@ -194,7 +194,7 @@ pub fn warn_of_others(file: &Path) {
     if is_readable_by_others(file) {
         tracing::warn!(
             credential.source = %file.display(),
-            "other users of this machine can read the credential file; chmod 600 it"
+            "other users can read the credential file; run chmod 600 on it"
         );
     }
 }

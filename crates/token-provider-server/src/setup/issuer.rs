@@ -65,14 +65,14 @@ pub(super) fn here_issuer(
     HereIssuer::new(issuer).map_err(Failure::setup(format!("profile {name}")))
 }
 
-/// Reads the certificates that a profile's issuer is trusted by, beside the system's.
+/// Reads a profile's extra CA certificates.
 fn extra_ca(name: &str, profile: &ProfileConfig) -> Result<Option<Vec<u8>>, Failure> {
     let file = profile.ca.as_ref();
     file.map(|file| std::fs::read(file).map_err(unreadable(name, "ca", file))).transpose()
 }
 
 impl ProfileIssuer {
-    /// Returns what its answers are said to come from.
+    /// Returns the name to use in messages.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Here { .. } => "HERE",

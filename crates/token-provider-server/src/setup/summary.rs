@@ -50,14 +50,14 @@ pub fn listening_on(listeners: &[Listener]) -> String {
 /// Returns which callers are let in. `is_local` is whether all listeners are reachable from this machine alone.
 fn callers(access: &AccessConfig, is_local: bool) -> String {
     let mut ways = Vec::new();
-    if access.lets_anyone_in() {
+    if access.allows_anonymous() {
         ways.push(if is_local { "anyone on this machine" } else { "anyone who can reach it" }.to_owned());
     }
     if !access.api_keys.is_empty() {
         ways.push(format!("API keys ({})", names(access.api_keys.iter().map(|key| &key.id))));
     }
     if let Some(oidc) = &access.oidc {
-        ways.push(format!("tokens of {}", oidc.issuer));
+        ways.push(format!("tokens from {}", oidc.issuer));
     }
     if let Some(mtls) = &access.mtls {
         let allowed = mtls.allow.iter().map(|(SubjectName::Dns(name) | SubjectName::Uri(name))| name);
@@ -72,10 +72,10 @@ fn callers(access: &AccessConfig, is_local: bool) -> String {
 
 fn pages(origins: &[OriginPattern]) -> String {
     match origins {
-        [] => "no web page but its own".to_owned(),
+        [] => "no web pages except its own".to_owned(),
         _ if origins.contains(&OriginPattern::Any) => "every web page".to_owned(),
-        _ if origins.len() > MAX_NAMES => format!("web pages of {} origins", origins.len()),
-        _ => format!("web pages of {}", joined(origins, ", ")),
+        _ if origins.len() > MAX_NAMES => format!("web pages from {} origins", origins.len()),
+        _ => format!("web pages from {}", joined(origins, ", ")),
     }
 }
 
@@ -112,12 +112,12 @@ mod tests {
 
     #[test]
     fn sentence_names_every_way_in() {
-        let pages = "; web pages of http://localhost:*, http://127.0.0.1:*, http://[::1]:*";
+        let pages = "; web pages from http://localhost:*, http://127.0.0.1:*, http://[::1]:*";
         assert_eq!(who("", true), format!("anyone on this machine{pages}"));
         assert_eq!(who("[access]\nanonymous = true", false), format!("anyone who can reach it{pages}"));
         let key = |id: &str| format!("[[access.api_keys]]\nid = \"{id}\"\nsha256 = \"{}\"\n", id.repeat(64));
         let text = format!("[cors]\norigins = [\"https://m.example\"]\n{}{}", key("a"), key("b"));
-        assert_eq!(who(&text, false), "API keys (a, b); web pages of https://m.example");
+        assert_eq!(who(&text, false), "API keys (a, b); web pages from https://m.example");
         let keys: String = "0123456789a".chars().map(|digit| key(&digit.to_string())).collect();
         assert_eq!(
             who(&format!("[cors]\norigins = [\"*\"]\n{keys}"), false),
@@ -125,11 +125,11 @@ mod tests {
         );
         let text = "[access.oidc]\nissuer = \"https://login.example\"\naudience = \"x\"\n[access.trusted_proxy]\n\
                     from = [\"10.0.0.0/8\"]\nheader = \"X-User\"\n[cors]\norigins = []\n";
-        let expected = "tokens of https://login.example, users named by the proxy at 10.0.0.0/8; no web \
-                        page but its own";
+        let expected = "tokens from https://login.example, users named by the proxy at 10.0.0.0/8; no web \
+                        pages except its own";
         assert_eq!(who(text, false), expected);
         let text = "[access.trusted_proxy]\nfrom = [\"10.0.0.0/8\"]\n[cors]\norigins = []\n";
-        assert_eq!(who(text, true), "anyone on this machine; no web page but its own", "it names nobody");
+        assert_eq!(who(text, true), "anyone on this machine; no web pages except its own", "it names nobody");
     }
 
     #[test]

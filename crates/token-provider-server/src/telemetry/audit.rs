@@ -30,7 +30,7 @@ pub use self::event::{Event, foreign};
 const MAX_WAITING: usize = 8 * 1024 * 1024;
 /// Losses are reported this often at most.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
-/// So many of the newest events are kept for the status page.
+/// How many recent events are kept for the status page.
 const RECENT: usize = 50;
 
 /// The audit trail of a running server.
@@ -55,7 +55,7 @@ impl Audit {
     ///
     /// # Errors
     ///
-    /// What the system says to the file, or to one thread more.
+    /// If the file cannot be opened or the thread cannot be started.
     pub fn start(config: &AuditConfig, keeps_recent: bool) -> io::Result<Option<Self>> {
         let destination = match config {
             AuditConfig::Log => Destination::Log(Mutex::default()),
@@ -83,7 +83,7 @@ impl Audit {
         matches!(self.destination, Destination::Log(_))
     }
 
-    /// Takes an event. Never waits for the disk or the log's reader.
+    /// Records an event. Never waits for the disk or the log's reader.
     pub fn record(&self, event: Event) {
         match &self.destination {
             Destination::Log(counts) if line::is_logged(&event) => {
@@ -121,7 +121,7 @@ impl Audit {
         }
     }
 
-    /// Returns what became of the lines.
+    /// Returns how many lines were written or lost.
     pub fn counts(&self) -> Counts {
         match &self.destination {
             Destination::Log(counts) => *counts.lock(),
@@ -160,7 +160,7 @@ fn report(lines: u64, error: Option<io::ErrorKind>) {
     if let Some(reason) = error {
         tracing::error!(lines, %reason, "audit lines lost");
     } else {
-        tracing::error!(lines, "audit lines are lost: they come faster than they can be written");
+        tracing::error!(lines, "audit lines lost: they arrive faster than they can be written");
     }
 }
 

@@ -13,9 +13,9 @@ use url::Url;
 
 use crate::reason::IssuerOutcome;
 
-/// So many requests are in flight at once, of all profiles together, beside one for each profile's usual token. Each takes one
-/// or two file descriptors (IPv6 and IPv4 side by side); of the 64 that connections of callers leave, 17 are for them. HERE
-/// answers in some 200 ms: that makes 30 tokens a second.
+/// The most requests in flight at once, over all profiles, in addition to one for each profile's usual token. Each
+/// takes one or two file descriptors (IPv6 and IPv4 in parallel); of the 64 not used by callers' connections, 17 are
+/// for them. HERE answers in some 200 ms: that makes 30 tokens a second.
 const IN_FLIGHT: usize = 6;
 
 /// Upper bounds of the buckets, in seconds: within a region HERE answers in tens of milliseconds; an attempt, and a caller's
@@ -101,7 +101,7 @@ impl Issue for MeteredIssuer {
     }
 }
 
-/// A request under way. One that is given up has taken too long.
+/// A request in flight. One that is dropped before it ends has timed out.
 struct Request<'a> {
     of: &'a MeteredIssuer,
     since: Instant,

@@ -15,9 +15,9 @@ use tokio::time::Instant;
 
 use super::sink::{Sink, count_lines, write_lines};
 
-/// Lines come a little late, many in one write, rather than each with its own wake-up and write.
+/// The pause between writes: batches lines instead of waking up and writing for each.
 const PAUSE: Duration = Duration::from_millis(25);
-/// About so many bytes are written at once.
+/// The approximate batch size, in bytes.
 const BATCH: usize = 64 * 1024;
 
 /// Writes whole lines on its own thread, which ends after the last line once this is dropped.
@@ -88,7 +88,7 @@ struct Work {
 struct Output {
     shared: Arc<Shared>,
     sink: Sink,
-    /// The end of a line whose beginning is written.
+    /// The unwritten rest of a partly written line.
     torn: Vec<u8>,
     /// Lines missing before the next one, where no mark says so yet.
     unmarked: u64,
@@ -260,7 +260,7 @@ impl Output {
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(%error, "the audit file cannot be opened again; still writing to the old one");
+                tracing::error!(%error, "cannot reopen the audit file; still writing to the old one");
             }
         }
     }

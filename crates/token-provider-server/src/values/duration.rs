@@ -13,7 +13,7 @@ pub(crate) fn digits<T: FromStr>(text: &str) -> Option<T> {
 
 /// Reads a whole number from 1.
 pub(crate) fn positive(text: &str) -> Result<NonZeroU32, &'static str> {
-    digits(text).ok_or("expected a whole number from 1")
+    digits(text).ok_or("expected a whole number of at least 1")
 }
 
 /// Reads `90s`, `15m`, `1h`, `1h30m` or plain seconds.

@@ -49,7 +49,8 @@ impl Host {
 }
 
 impl Listen {
-    /// Returns whether only this machine can reach it. A socket from systemd has to be looked at to know.
+    /// Returns whether only this machine can reach it. A socket from systemd counts as not local: only the bound socket
+    /// can tell.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp { host: Host::Localhost, .. } | Self::Unix(_) => true,

@@ -14,7 +14,7 @@ pub(crate) fn ip_net(text: &str) -> Result<IpNet, &'static str> {
     let net =
         net.ok_or("expected an address range such as \"10.0.0.0/8\" or \"fd00::/8\", or one address")?;
     if net.addr() != net.addr().to_canonical() {
-        return Err("expected an IPv4 address in its own form, not mapped into IPv6");
+        return Err("expected an IPv4 address, not one mapped into IPv6");
     }
     if net.prefix_len() == 0 {
         return Err("contains every address, so that anyone could claim any name");

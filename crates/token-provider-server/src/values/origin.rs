@@ -91,14 +91,10 @@ pub(crate) fn pattern(text: &str) -> Result<OriginPattern, &'static str> {
         return rule.ok_or("`:*` is for loopback hosts only, as in \"http://localhost:*\"");
     }
     if text.contains('*') {
-        return Err(
-            "expected complete origins, one by one: a pattern would also allow what others publish there",
-        );
+        return Err("expected complete origins: a pattern would also allow pages that others publish there");
     }
     if split_scheme(text).is_some_and(|(_, rest)| rest.contains('/')) {
-        return Err(
-            "expected an origin, which ends after host and port: leave out the path and the last slash",
-        );
+        return Err("expected an origin without a path or trailing slash");
     }
     Origin::parse(text)
         .map(OriginPattern::Exact)

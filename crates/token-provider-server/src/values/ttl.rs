@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn usual_one_is_an_hour_or_what_comes_nearest() {
+    fn default_lifetime_is_an_hour_or_the_nearest() {
         for (seconds, expected) in [(vec![60, 3600, 7200], 3600), (vec![300, 900], 900), (vec![7200], 7200)] {
             let lifetimes = Lifetimes::new(seconds.into_iter().map(Duration::from_secs).collect());
             assert_eq!(lifetimes.unwrap().usual(), Duration::from_secs(expected));
@@ -107,7 +107,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn they_are_in_order_and_none_is_lost(seconds in prop::collection::vec(60_u64..=86_400, 1..12)) {
+        fn lifetimes_stay_sorted_and_complete(seconds in prop::collection::vec(60_u64..=86_400, 1..12)) {
             let lifetimes = Lifetimes::new(seconds.iter().map(|seconds| Duration::from_secs(*seconds)).collect());
             let read: Vec<u64> = lifetimes.unwrap().iter().map(|lifetime| lifetime.as_secs()).collect();
             prop_assert!(read.is_sorted_by(|one, next| one < next));

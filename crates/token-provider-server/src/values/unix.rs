@@ -46,7 +46,7 @@ impl From<PathBuf> for UnixPlace {
 /// Reads what comes after `unix:`.
 pub(super) fn place(text: &str) -> Result<UnixPlace, &'static str> {
     const OPTIONS: &str =
-        "expected `mode=0660`, `user=NAME` or `group=NAME` after the comma; a path has none";
+        "expected `mode=0660`, `user=NAME` or `group=NAME` after the comma; a path cannot contain one";
     let mut parts = text.split(',');
     let path = socket_path(parts.next().unwrap_or_default())?;
     let (mut bits, mut user, mut group) = (None, None, None);
@@ -71,7 +71,10 @@ pub(crate) fn socket_path(text: &str) -> Result<PathBuf, &'static str> {
         return Err(EXPECTED_PATH);
     }
     if text.len() > LONGEST_PATH {
-        return Err("expected a path of at most 107 bytes after `unix:`: the system accepts no longer path");
+        return Err(
+            "expected a path of at most 107 bytes after `unix:`: the system does not support longer \
+                    paths",
+        );
     }
     Ok(PathBuf::from(text))
 }

@@ -182,7 +182,7 @@ async fn there_is_no_admin_listener_unless_configured_and_then_on_loopback() {
     server.signal(Signal::TERM);
     let (status, _, log) = server.end().await;
     assert_eq!(status.code(), Some(0));
-    assert!(!log.join("\n").contains("can be reached from outside"), "{log:#?}");
+    assert!(!log.join("\n").contains("can be reached from other machines"), "{log:#?}");
 }
 
 #[tokio::test]

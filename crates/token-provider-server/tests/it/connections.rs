@@ -323,7 +323,7 @@ async fn begin_form(server: &Server, from: u8, fields: &str) -> Connection<TcpSt
 fn assert_too_many(reply: &Reply) {
     let found = (reply.status, reply.error(), reply.header("retry-after"));
     assert_eq!(found, (503, "temporarily_unavailable".to_owned(), Some("1")), "{reply:?}");
-    assert!(reply.description().contains("too many request bodies at once"), "{reply:?}");
+    assert!(reply.description().contains("too many request bodies in flight"), "{reply:?}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use super::support::program::{Folder, Running};
 use super::support::wire::{Connection, get, request};
 
 const FILE: &str = "token-provider.toml";
-const DRAINS: &str = "not ready any more";
+const DRAINS: &str = "no longer ready";
 const REQUEST: &str = "GET /getToken HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// Starts a server that drains for so long.
@@ -41,7 +41,7 @@ async fn draining_server_is_not_ready_and_serves_until_a_second_signal() {
     server.logged(DRAINS).await;
     let ready = get(address, "/readyz").await;
     assert_eq!((ready.status, ready.error()), (503, "temporarily_unavailable".to_owned()));
-    assert!(ready.description().contains("about to stop"), "{}", ready.description());
+    assert!(ready.description().contains("shutting down"), "{}", ready.description());
     let mut balancer = Connection::open(address).await;
     balancer.send("GET /readyz HTTP/1.0\r\n\r\n").await;
     let unready = balancer.reply().await;

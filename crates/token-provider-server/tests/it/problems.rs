@@ -272,7 +272,7 @@ async fn readiness_follows_the_default_token() {
     let reply = loop {
         let reply = get(server.address, "/readyz").await;
         assert_eq!((reply.status, reply.error().as_str()), (503, "temporarily_unavailable"), "{reply:?}");
-        if reply.description() != "the first token has not come yet" {
+        if reply.description() != "the first token has not arrived yet" {
             break reply;
         }
     };
@@ -313,7 +313,7 @@ async fn readiness_does_not_keep_a_probe_waiting() {
     assert_eq!((reply.status, reply.error().as_str()), (503, "temporarily_unavailable"), "{reply:?}");
     // Kubernetes gives up after a second.
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
-    assert_eq!(reply.description(), "the first token has not come yet");
+    assert_eq!(reply.description(), "the first token has not arrived yet");
 }
 
 #[tokio::test]

@@ -12,11 +12,11 @@ pub(crate) mod wire;
 use std::time::Duration;
 
 /// Ends a test that would hang. Nothing here takes a tenth of it on an idle machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Waits for what must come.
 pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future)
+    tokio::time::timeout(TIMEOUT, future)
         .await
-        .unwrap_or_else(|_elapsed| panic!("{what}: not within {PATIENCE:?}"))
+        .unwrap_or_else(|_elapsed| panic!("{what}: not within {TIMEOUT:?}"))
 }

@@ -79,7 +79,7 @@ async fn socket_of_a_process_that_is_gone_is_replaced_and_one_in_use_is_not() {
     let busy =
         listen::bind(&Listen::Unix(path.clone().into()), "--listen").expect_err("somebody listens there");
     assert_eq!(busy.kind(), io::ErrorKind::AddrInUse);
-    assert!(busy.to_string().contains("another process listens there"), "{busy}");
+    assert!(busy.to_string().contains("another process is already listening there"), "{busy}");
     server.begin_shutdown();
     server.ended().await;
     // What a process leaves behind that was killed.

@@ -137,7 +137,7 @@ impl HereIssuer {
         let credential = &*signer.credential;
         let url = credential.token_endpoint_url();
         let nonce = sign::nonce().map_err(|error| {
-            TokenError::new(TokenErrorKind::Unreachable, "the operating system gave no randomness")
+            TokenError::new(TokenErrorKind::Unreachable, "the operating system provided no random data")
                 .with_source(error)
         })?;
         // By the issuer's clock as far as it is known.

@@ -18,7 +18,7 @@ use crate::oidc::tests::support::{Key, claims_with, description, header};
 use crate::problem::Problem;
 use crate::reason::Method;
 
-/// An identity provider on a port of its own; it counts how often it is asked for its keys.
+/// An identity provider on its own port; it counts how often it is asked for its keys.
 async fn issuer(key: &Key) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let origin = format!("http://{}", listener.local_addr().expect("is bound"));

@@ -34,7 +34,7 @@ pub(super) async fn prepare(loaded: &LoadedConfig, sandbox: bool) -> Result<Prep
     let (config, environment) = (loaded.config.clone(), loaded.environment.clone());
     tokio::task::spawn_blocking(move || prepare_blocking(&config, &environment, account))
         .await
-        .map_err(|error| Failure::system("the start was interrupted")(io::Error::other(error)))?
+        .map_err(|error| Failure::system("startup was interrupted")(io::Error::other(error)))?
 }
 
 fn prepare_blocking(
@@ -73,8 +73,8 @@ impl Prepared {
     pub(super) fn announce(&self, config: &Config) {
         if !self.admin.iter().all(Listener::is_local) {
             tracing::warn!(
-                "the admin listener can be reached from outside this machine and has no authentication: \
-                 restrict who can reach it"
+                "the admin listener can be reached from other machines and has no authentication; restrict \
+                 access to it on the network"
             );
         }
         // It may be meant so, as in a network of containers that encrypts by itself: nothing is refused.

@@ -78,7 +78,7 @@ proptest! {
     }
 
     #[test]
-    fn a_secret_on_a_line_of_its_own_is_not_shown(
+    fn a_secret_on_its_own_line_is_not_shown(
         secret in "[A-Za-z0-9_-]{70,86}|tp_[A-Za-z0-9]{30,43}",
         form in 0..4,
         line in any::<prop::sample::Index>(),

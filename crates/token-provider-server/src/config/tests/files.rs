@@ -109,11 +109,11 @@ fn a_named_file_must_be_readable() {
     let shown = |path: &Path, message: &str| format!("{}{message}", path.display());
     let none = Environment::default();
     for (path, message) in [
-        (&*missing, ": cannot read the configuration, named by --config: there is no such file"),
-        (here, ": cannot read the configuration, named by --config: it is a directory"),
+        (&*missing, ": cannot read the configuration file given by --config: there is no such file"),
+        (here, ": cannot read the configuration file given by --config: it is a directory"),
         (&*broken, ":2: not TOML: expected UTF-8 text"),
-        (&*large, ": it is larger than 1 MiB, so it is no configuration file"),
-        (Path::new("/dev/zero"), ": it is larger than 1 MiB, so it is no configuration file"),
+        (&*large, ": it is larger than 1 MiB, too large for a configuration file"),
+        (Path::new("/dev/zero"), ": it is larger than 1 MiB, too large for a configuration file"),
     ] {
         let named = naming(path);
         let problem = Config::load(&named, &none).unwrap_err();
@@ -121,7 +121,8 @@ fn a_named_file_must_be_readable() {
     }
     let variable = Environment::from_pairs([("TOKEN_PROVIDER_CONFIG", missing.to_str().unwrap())]);
     let problem = Config::load(&Overrides::default(), &variable).unwrap_err();
-    let message = ": cannot read the configuration, named by TOKEN_PROVIDER_CONFIG: there is no such file";
+    let message = ": cannot read the configuration file given by TOKEN_PROVIDER_CONFIG: there is no such \
+                   file";
     assert_eq!(problem.to_string(), shown(&missing, message));
 }
 
@@ -148,10 +149,10 @@ fn a_file_that_others_can_write_counts_only_where_it_is_named() {
         (0o700, 0o600, None),
         (0o755, 0o644, None),
         (0o775, 0o664, None),
-        (0o700, 0o666, Some("this file can be written by every user")),
-        (0o777, 0o600, Some("the working directory can be written by every user")),
+        (0o700, 0o666, Some("this file is writable by every user")),
+        (0o777, 0o600, Some("the working directory is writable by every user")),
         // As `/tmp` is: others cannot remove the file, but can have put it there.
-        (0o1777, 0o600, Some("the working directory can be written by every user")),
+        (0o1777, 0o600, Some("the working directory is writable by every user")),
     ] {
         set(folder, of_folder);
         set(&local, of_file);

@@ -34,7 +34,7 @@ fn each_flag_sets_its_key() {
 }
 
 #[test]
-fn flags_speak_of_the_profile_in_use() {
+fn flags_apply_to_the_profile_in_use() {
     let flags = of_source(SourceOptions { scope: Some("s".to_owned()), ..SourceOptions::default() });
     for (file, variables, profile) in [
         ("", &[][..], "default"),
@@ -134,5 +134,5 @@ fn allowed_origins_are_added_on_this_machine_and_replace_the_default_on_the_netw
     }
     let flags = Overrides { allow_origin: vec!["*".to_owned(), A.to_owned()], ..Overrides::default() };
     let error = with("", &[], &flags).unwrap_err().to_string();
-    assert!(error.contains("`*` stands for every origin: list it alone"), "{error}");
+    assert!(error.contains("`*` allows every origin, so it must be the only entry"), "{error}");
 }

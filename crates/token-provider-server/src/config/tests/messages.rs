@@ -33,7 +33,7 @@ c.toml:4: cors.orgins: unknown key; did you mean \"origins\"?
 c.toml:6: tls.key: missing; expected the path of the private key in PEM form
 c.toml:7: tls.cert: expected a string, not a number
 c.toml:8: access.api_keys[0].sha256: missing; expected the hash that `token-provider key new` prints
-c.toml:11: access.api_keys[1].id: the same as in access.api_keys[0]: each key has its own
+c.toml:11: access.api_keys[1].id: already used by access.api_keys[0]: each key needs its own id
 c.toml:12: access.api_keys[1].sha256: expected 64 hexadecimal digits, as `token-provider key new` prints them
 c.toml:13: access.api_keys[1].colour: unknown key; expected one of: burst, id, max_ttl, profiles, rate, scopes, sha256
 c.toml:15: log.format: expected \"auto\", \"text\" or \"json\"; did you mean \"json\"?
@@ -136,7 +136,7 @@ fn several_slips_in_syntax_are_listed_but_not_their_echo() {
     let found = problems("a = tru\nb = 'x'\nc = \"\\q\"\n[d\n");
     let lines: Vec<&str> = found.lines().filter_map(|line| line.split(": ").next()).collect();
     assert_eq!(lines, ["c.toml:1:5", "c.toml:3:7", "c.toml:4:3"]);
-    // An open bracket turns every line below it into an error of its own.
+    // An open bracket turns every line below it into a separate error.
     let found = problems(&format!("a = [1, 2\n{}", "b = 1\n".repeat(100)));
     assert!(found.starts_with("c.toml:2:1: not TOML: missing comma"), "{found}");
     assert_eq!(found.lines().count(), 5);
@@ -168,7 +168,7 @@ fn astray_secrets_get_a_hint() {
         ),
         (format!("{key}{hash}'\nkey = 'x'"), "access.api_keys[0].key", KEY),
         (format!("{key}{hash}'\nsecret = 'x'"), "access.api_keys[0].secret", SECRET),
-        ("access.tp_AbCdEf = 'x'".to_owned(), "access.(a key that is not shown)", KEY),
+        ("access.tp_AbCdEf = 'x'".to_owned(), "access.(key not shown)", KEY),
     ] {
         let found = problems(&text);
         let expected = format!(": {path}: unknown key; {hint}");
@@ -181,6 +181,6 @@ fn keys_that_may_be_values_are_not_shown() {
     let long = "aB3-".repeat(20);
     for key in [long.as_str(), "tp_AbCdEf", "\"with space\"", "\"line\\nbreak\"", "\"\\u001b[31m\""] {
         let found = problems(&format!("{key} = 1"));
-        assert!(found.starts_with("c.toml:1: (a key that is not shown): unknown key; "), "{found:?}");
+        assert!(found.starts_with("c.toml:1: (key not shown): unknown key; "), "{found:?}");
     }
 }

@@ -9,7 +9,7 @@ fn wrong_values_are_refused_in_words_that_help() {
     let hash = "0".repeat(64);
     for (text, expected) in [
         ("listen = []", "listen: expected a list with at least one entry"),
-        ("listen = true", "listen: expected a list, not true or false"),
+        ("listen = true", "listen: expected a list, not a boolean"),
         ("listen = [1.5]", "listen[0]: expected a string or a number, not another kind of value"),
         ("listen = ['localhost:1', ':1']", "listen[1]: expected an address before the port"),
         ("listen = ['unix:x']", "listen[0]: expected an absolute path after `unix:`"),
@@ -54,18 +54,21 @@ fn wrong_values_are_refused_in_words_that_help() {
         ("cors.origins = ['null']", "cors.origins[0]: `null` is the origin of any sandboxed page"),
         (
             "cors.origins = ['https://a/']",
-            "cors.origins[0]: expected an origin, which ends after host and port",
+            "cors.origins[0]: expected an origin without a path or trailing slash",
         ),
-        ("cors.origins = ['https://*.a']", "cors.origins[0]: expected complete origins, one by one"),
+        ("cors.origins = ['https://*.a']", "cors.origins[0]: expected complete origins: a pattern"),
         ("cors.origins = ['https://a:*']", "cors.origins[0]: `:*` is for loopback hosts only"),
         ("cors.origins = ['a.example']", "cors.origins[0]: expected an origin such as"),
-        ("cors.origins = ['*', 'https://a']", "cors.origins: `*` stands for every origin: list it alone"),
+        (
+            "cors.origins = ['*', 'https://a']",
+            "cors.origins: `*` allows every origin, so it must be the only entry",
+        ),
         (
             "access.anonymous = 'true'",
             "access.anonymous: expected true or false, without quotes, not a string",
         ),
         ("access.anonymous = 1", "access.anonymous: expected true or false, without quotes, not a number"),
-        ("access.anonymous_burst = 5", "access.anonymous_burst: needs anonymous_rate beside it"),
+        ("access.anonymous_burst = 5", "access.anonymous_burst: requires anonymous_rate"),
         ("access.api_keys = 'x'", "access.api_keys: expected a list of tables, not a string"),
         ("access.api_keys = ['x']", "access.api_keys[0]: expected a table, not a string"),
         (
@@ -85,7 +88,7 @@ fn wrong_values_are_refused_in_words_that_help() {
         ),
         (
             &format!("{key}tp_abc'"),
-            "access.api_keys[0].sha256: expected the SHA-256 of the key: the key itself must",
+            "access.api_keys[0].sha256: expected the SHA-256 of the key, not the key itself",
         ),
         (
             &format!("{key}{hash}'\nprofiles = []"),
@@ -97,7 +100,7 @@ fn wrong_values_are_refused_in_words_that_help() {
         ),
         (
             &format!("{key}{hash}'\nscopes = ['x']"),
-            "access.api_keys[0].scopes[0]: expected a scope that a profile",
+            "access.api_keys[0].scopes[0]: expected a scope listed in one",
         ),
         (
             &format!("{key}{hash}'\nmax_ttl = '25h'"),
@@ -107,9 +110,9 @@ fn wrong_values_are_refused_in_words_that_help() {
         (&format!("{key}{hash}'\nrate = '10'"), "access.api_keys[0].rate: expected a rate such as"),
         (
             &format!("{key}{hash}'\nrate = '1/s'\nburst = 0"),
-            "access.api_keys[0].burst: expected a whole number from",
+            "access.api_keys[0].burst: expected a whole number of at least",
         ),
-        (&format!("{key}{hash}'\nburst = 1"), "access.api_keys[0].burst: needs rate beside it"),
+        (&format!("{key}{hash}'\nburst = 1"), "access.api_keys[0].burst: requires rate"),
         ("access.oidc.issuer = 'https://a'", "access.oidc.audience: missing"),
         ("access.oidc.audience = 'a'", "access.oidc.issuer: missing"),
         (
@@ -136,7 +139,7 @@ fn wrong_values_are_refused_in_words_that_help() {
         ("access.trusted_proxy.header = 'X-User'", "access.trusted_proxy.from: missing"),
         (
             "access.trusted_proxy = { from = '10.0.0.1', rate = '1/s' }",
-            "access.trusted_proxy.rate: needs header, too",
+            "access.trusted_proxy.rate: requires header",
         ),
         (
             "access.trusted_proxy = { from = ['10.0.0.1/8'], header = 'X-User' }",
@@ -152,7 +155,7 @@ fn wrong_values_are_refused_in_words_that_help() {
         ),
         (
             "access.trusted_proxy = { from = ['10.0.0.1'], header = 'Authorization' }",
-            "access.trusted_proxy.header: expected a header that is the proxy's own",
+            "access.trusted_proxy.header: expected a header reserved for the proxy",
         ),
         ("admin.listen = 'x'", "admin.listen: expected \"localhost:3000\""),
         ("admin.listen = ['x']", "admin.listen: expected a string or a number, not a list"),
@@ -184,7 +187,7 @@ fn keys_that_must_agree_do() {
     for (text, expected) in [
         (
             key("a", &hash) + &key("a", &"b".repeat(64)),
-            "c.toml:5: access.api_keys[1].id: the same as in access.api_keys[0]: each key has its own",
+            "c.toml:5: access.api_keys[1].id: already used by access.api_keys[0]: each key needs its own id",
         ),
         (
             key("a", &hash) + &key("b", &hash.to_uppercase()),
@@ -192,25 +195,26 @@ fn keys_that_must_agree_do() {
         ),
         (
             mtls.to_owned(),
-            "c.toml:1: access.mtls: needs tls.client_ca: without it no caller is asked for a certificate",
+            "c.toml:1: access.mtls: requires tls.client_ca: without it no client certificates are requested",
         ),
         (
             format!("tls = {{ cert = 'a', key = 'b' }}\n{mtls}"),
-            "c.toml:2: access.mtls: needs tls.client_ca: without it no caller is asked for a certificate",
+            "c.toml:2: access.mtls: requires tls.client_ca: without it no client certificates are requested",
         ),
         (
             format!("cors.origins = '*'\n{tls}\n{mtls}"),
-            "c.toml:1: cors.origins: `*` cannot be combined with access.mtls, where browsers send credentials by \
-             themselves: list the origins",
+            "c.toml:1: cors.origins: `*` cannot be combined with access.mtls, because browsers then send \
+             credentials automatically: list the origins",
         ),
         (
             format!("cors.origins = '*'\n{proxy}"),
-            "c.toml:1: cors.origins: `*` cannot be combined with access.trusted_proxy, where browsers send \
-             credentials by themselves: list the origins",
+            "c.toml:1: cors.origins: `*` cannot be combined with access.trusted_proxy, because browsers \
+             then send credentials automatically: list the origins",
         ),
         (
             "lifetimes = ['10m']\naccess.anonymous_max_ttl = '5m'".to_owned(),
-            "c.toml:2: access.anonymous_max_ttl: is shorter than all of `lifetimes`: no token could be handed out",
+            "c.toml:2: access.anonymous_max_ttl: is shorter than every value in `lifetimes`: no token \
+             could be handed out",
         ),
     ] {
         assert_eq!(problems(&text), expected, "{text}");

@@ -191,7 +191,7 @@ fn variables_that_only_have_the_prefix_are_warned_of() {
         let name = format!("TOKEN_PROVIDER_{name}");
         let config = with_variables(&[(&name, value)]).expect("is a warning");
         let [warning] = config.warnings.as_slice() else { panic!("{name}: {:?}", config.warnings) };
-        let expected = format!("{name}: no setting has this name; ignored");
+        let expected = format!("{name}: not a setting; ignored");
         assert!(warning.starts_with(&expected) && warning.contains(hint), "{warning}");
         assert!(!warning.contains("planted"), "{warning}");
     }

@@ -27,7 +27,7 @@ async fn refusal_says_what_is_wrong_and_nothing_of_the_token() {
 
 /// RFC 6750 §3: what stands in `error_description` has neither quotation marks nor backslashes.
 #[test]
-fn every_rejection_has_a_text_of_its_own_that_fits_into_a_header() {
+fn every_rejection_has_its_own_text_that_fits_into_a_header() {
     let mut texts = Rejection::ALL.map(Rejection::as_str).to_vec();
     for text in &texts {
         assert!(text.bytes().all(|byte| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~')), "{text}");

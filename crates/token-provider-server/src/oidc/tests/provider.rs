@@ -102,7 +102,7 @@ async fn bad_answer_is_an_error_that_repeats_nothing_of_it() {
         (
             "no such document",
             Box::new(move |_| [answer("404 Not Found", "", &body("x")), ok("")]),
-            "the request for the discovery document was answered with status 404",
+            "the request for the discovery document returned status 404",
             1,
         ),
         (
@@ -110,7 +110,8 @@ async fn bad_answer_is_an_error_that_repeats_nothing_of_it() {
             Box::new(|origin| {
                 [ok(&discovery(origin).replace(origin, "https://planted-secret.example")), ok("")]
             }),
-            "the discovery document is of another issuer; access.oidc.issuer must be exactly what it says, final slash and all",
+            "the discovery document is for another issuer; access.oidc.issuer must match it exactly, \
+             including any trailing slash",
             1,
         ),
         (
@@ -122,19 +123,20 @@ async fn bad_answer_is_an_error_that_repeats_nothing_of_it() {
                     ok(""),
                 ]
             }),
-            "the discovery document is of another issuer; access.oidc.issuer must be exactly what it says, final slash and all",
+            "the discovery document is for another issuer; access.oidc.issuer must match it exactly, \
+             including any trailing slash",
             1,
         ),
         (
             "no issuer",
             Box::new(|origin| [ok(&json!({ "jwks_uri": format!("{origin}/keys") }).to_string()), ok("")]),
-            "the discovery document is not what it should be",
+            "the discovery document is malformed",
             1,
         ),
         (
             "a page",
             Box::new(|_| [ok("<html>planted-secret</html>"), ok("")]),
-            "the discovery document is not what it should be",
+            "the discovery document is malformed",
             1,
         ),
         (
@@ -142,7 +144,7 @@ async fn bad_answer_is_an_error_that_repeats_nothing_of_it() {
             Box::new(|origin| {
                 [answer("302 Found", &format!("location: {origin}/keys\r\n"), ""), ok("{\"keys\":[]}")]
             }),
-            "the request for the discovery document was answered with status 302",
+            "the request for the discovery document returned status 302",
             1,
         ),
         (
@@ -153,7 +155,7 @@ async fn bad_answer_is_an_error_that_repeats_nothing_of_it() {
                     answer("307 Temporary Redirect", "location: http://127.0.0.1:1/keys\r\n", ""),
                 ]
             }),
-            "the request for the key set was answered with status 307",
+            "the request for the key set returned status 307",
             2,
         ),
         (
@@ -171,13 +173,13 @@ async fn bad_answer_is_an_error_that_repeats_nothing_of_it() {
         (
             "a key set that is none",
             Box::new(|origin| [ok(&discovery(origin)), ok(r#"{"keys":"planted-secret"}"#)]),
-            "the key set is not what it should be",
+            "the key set is malformed",
             2,
         ),
         (
             "a failure",
             Box::new(move |origin| [ok(&discovery(origin)), answer("500 Oh", "", &body("x"))]),
-            "the request for the key set was answered with status 500",
+            "the request for the key set returned status 500",
             2,
         ),
         (

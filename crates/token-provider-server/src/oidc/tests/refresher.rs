@@ -12,8 +12,7 @@ use crate::reason::Rule;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const UNKNOWN_KEY: &str = "401 the token's key is unknown";
-const NO_KEYS: &str =
-    "503 the identity provider cannot be asked for its keys, so its tokens cannot be judged";
+const NO_KEYS: &str = "503 the identity provider's keys cannot be fetched, so its tokens cannot be verified";
 
 fn token(key: &Key, kid: &str) -> String {
     key.token(&header("ES256", kid), &claims())
@@ -149,7 +148,7 @@ async fn flood_of_unknown_keys_has_the_provider_asked_once_in_a_cool_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn token_that_would_be_refused_anyway_has_nobody_asked() {
+async fn token_refused_on_its_claims_causes_no_key_request() {
     let (key, stranger) = (Key::p256(), Key::p256());
     let bench = Bench::with(&config(), keys(&[(&key, "a")]));
     assert!(bench.judge(&token(&key, "a")).await.is_ok());
@@ -182,7 +181,7 @@ async fn new_key_is_asked_for_when_a_token_names_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn token_of_a_key_that_is_newer_than_the_last_look_is_told_to_come_again() {
+async fn token_signed_with_a_newer_key_gets_503_with_retry_after() {
     const YET: Duration = Duration::from_secs(5);
     const NOT_YET: &str =
         "503 the token's key is not known yet; the identity provider's keys will be requested again shortly";
@@ -205,7 +204,7 @@ async fn token_of_a_key_that_is_newer_than_the_last_look_is_told_to_come_again()
     let left = COOL_DOWN.saturating_sub(YET);
     assert_eq!(problem.retry_after, Some(left));
     assert_eq!((problem.code(), problem.rule), ("temporarily_unavailable", Some(Rule::Authenticate)));
-    // Whoever has a token from before the look has to sign in again.
+    // Holders of a token from before the last request for keys have to sign in again.
     assert_eq!(bench.refusal(&at(&stranger, "y", 99)).await, UNKNOWN_KEY);
     assert_eq!(bench.script.asked(), 2);
 

@@ -67,7 +67,7 @@ async fn token_without_key_id_is_checked_with_the_only_key_that_fits() {
 
     let bench = Bench::new(vec![old.jwk("1"), new.jwk("2")]);
     for key in [&old, &new] {
-        assert_eq!(bench.refusal(&without(key)).await, "401 the token does not say which key signed it");
+        assert_eq!(bench.refusal(&without(key)).await, "401 the token does not identify its signing key");
     }
     // The ids stand in the key set, so a token that has one is still judged by it.
     assert!(bench.judge(&new.token(&header("ES256", "2"), &claims())).await.is_ok());

@@ -198,7 +198,7 @@ impl Script {
         let keys = match answer {
             Answer::Keys(keys) => keys,
             Answer::Away => {
-                return Err(FetchError::new("the request for the key set was answered with status 503"));
+                return Err(FetchError::new("the request for the key set returned status 503"));
             }
             Answer::Slow(span, keys) => {
                 tokio::time::sleep(span).await;

@@ -76,7 +76,7 @@ async fn server_that_runs_already_is_no_failure() {
     let arguments = ["check", "--listen", &address];
     let (outcome, answered) = tokio::join!(folder.run(&arguments), answered);
     assert!(answered.is_ok());
-    assert_outcome(&outcome, 1, &[("FAILURE  listener: ", "another process listens there")]);
+    assert_outcome(&outcome, 1, &[("FAILURE  listener: ", "another process is already listening there")]);
     server.signal(Signal::TERM);
     server.end().await;
 }
@@ -174,7 +174,7 @@ async fn wrong_secret_is_told_from_a_wrong_address() {
     let text = account.credentials().replace(&account.secret(), "planted-wrong-secret");
     folder.write("credentials.properties", &text);
     let outcome = check(&folder).await;
-    assert_outcome(&outcome, 1, &[("ok       issuer: ", "answers"), ("FAILURE  token: ", "401300")]);
+    assert_outcome(&outcome, 1, &[("ok       issuer: ", "responds"), ("FAILURE  token: ", "401300")]);
     assert!(!outcome.stdout.contains("planted"), "{outcome:?}");
 }
 
@@ -185,7 +185,8 @@ async fn skewed_clock_is_a_warning_with_its_size_and_direction() {
         account.sandbox.faults().inject(Fault::new().with_clock_skew(seconds));
         let outcome = check(&folder).await;
         assert_outcome(&outcome, 0, &[("warning  clock: ", direction), ("ok       token: ", "")]);
-        let size = outcome.stdout.split("this machine is ").nth(1).and_then(|rest| rest.split(' ').next());
+        let size =
+            outcome.stdout.split("this machine's clock is ").nth(1).and_then(|rest| rest.split(' ').next());
         let size: i64 = size.and_then(|size| size.parse().ok()).expect("says how much");
         // Some seconds may pass between reading one clock and the other.
         assert!((3590..=3610).contains(&size), "{outcome:?}");
@@ -296,7 +297,8 @@ async fn listener_that_the_network_reaches_without_tls_is_a_warning() {
         folder.write("token-provider.toml", &text);
         let outcome = folder.run(&["check", "--listen", listen]).await;
         assert_outcome(&outcome, 0, &[]);
-        let says = outcome.stdout.contains(&format!("warning  listener: {listen}: keys and tokens go over"));
+        let says =
+            outcome.stdout.contains(&format!("warning  listener: {listen}: keys and tokens are sent over"));
         assert_eq!(says, warned, "{text} {listen}: {outcome:?}");
     }
 }
@@ -349,7 +351,7 @@ async fn profile_does_not_get_the_access_key_of_the_default_one() {
     folder.write(".here/credentials.properties", &account.credentials());
     let lines = [
         ("ok       credential: ", "profile default: "),
-        ("FAILURE  credential: ", "profile maps: no HERE credential of its own found"),
+        ("FAILURE  credential: ", "profile maps: no HERE credential found for this profile"),
     ];
     assert_outcome(&check(&folder).await, 78, &lines);
     let section = |name: &str| format!("[{name}]\n{}", account.credentials());
@@ -379,7 +381,7 @@ async fn profile_of_another_token_provider_is_asked_there() {
     let outcome = check(&folder).await;
     let lines = [
         ("ok       credential: ", "profile default: file "),
-        ("warning  permissions: ", "key: others can read it"),
+        ("warning  permissions: ", "key: other users can read it"),
         ("ok       issuer: ", &url),
         ("ok       token: ", "received, valid for "),
     ];
@@ -412,7 +414,7 @@ async fn certificate_that_clients_refuse_is_a_failure() {
     let (_account, folder) = at_home().await;
     let names = "public_hosts = [\"tokens.example.com:8443\", \"[2001:db8::1]\"]\n";
     let proxy = "[access.trusted_proxy]\nfrom = [\"10.0.0.1\"]\n";
-    let other = "the certificate is not for 2001:db8::1, which is one of public_hosts";
+    let other = "the certificate does not cover 2001:db8::1, which is in public_hosts";
     for (name, from, until, config, code, line) in [
         ("localhost", 2019, 2099, String::new(), 0, ("ok       tls: ", "match")),
         ("a", 2019, 2020, String::new(), 78, ("FAILURE  tls: ", "expired on Wed, 01 Jan 2020 00:00:00 GMT")),
@@ -457,7 +459,7 @@ async fn authorities_that_have_expired_are_noticed() {
     let outcome = check(&folder).await;
     assert_outcome(&outcome, 78, &[("FAILURE  tls: ", "every authority in tls.client_ca has expired")]);
     folder.write("clients.pem", &format!("{expired}{lasting}"));
-    assert_outcome(&check(&folder).await, 0, &[("warning  tls: ", "have expired, and are not used: 1")]);
+    assert_outcome(&check(&folder).await, 0, &[("warning  tls: ", "which are ignored: 1")]);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ async fn health(folder: &Folder, arguments: &[&str]) -> Outcome {
     let asking = async {
         loop {
             let outcome = folder.run(&[&["health"], arguments].concat()).await;
-            if !outcome.stderr.contains("the first token has not come yet") {
+            if !outcome.stderr.contains("the first token has not arrived yet") {
                 return outcome;
             }
         }

@@ -97,7 +97,7 @@ async fn start_that_hangs_can_be_ended() {
         server.signal(signal);
         let (status, stdout, log) = server.end().await;
         assert_eq!((status.code(), stdout.as_str()), (Some(0), ""), "{log:#?}");
-        assert!(log.join("\n").contains("stopped during the start"), "{log:#?}");
+        assert!(log.join("\n").contains("stopped during startup"), "{log:#?}");
     }
 }
 
@@ -135,7 +135,7 @@ async fn second_signal_cuts_answers_off() {
     server.signal(Signal::INT);
     let (status, _, log) = server.end().await;
     assert_eq!(status.code(), Some(1), "{log:#?}");
-    assert!(log.join("\n").contains("SIGINT during the stop"), "{log:#?}");
+    assert!(log.join("\n").contains("SIGINT during shutdown"), "{log:#?}");
     assert!(under_way.await.is_err(), "got no answer");
 }
 
@@ -212,7 +212,7 @@ async fn open_server_is_refused_with_three_ways_to_fix_it() {
     let key = format!("[[access.api_keys]]\nid = \"a\"\nsha256 = \"{}\"\n", "ab".repeat(32));
     folder.write("token-provider.toml", &key);
     let mut server = folder.start(&["serve", "--sandbox", "--listen", "0.0.0.0:0"]);
-    server.logged("keys and tokens go over the network in the clear").await;
+    server.logged("keys and tokens are sent over the network unencrypted").await;
     let port = server.address().await.port();
     assert_eq!(get(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), "/getToken").await.status, 401);
 }
@@ -229,7 +229,7 @@ async fn allowed_origin_is_added_to_the_usual_ones_and_others_are_named_in_the_l
         let reply = request(address, "GET", "/getToken", &[("Origin", origin)]).await;
         assert_eq!(reply.status, status, "{origin}: {reply:?}");
     }
-    server.logged("web pages of https://maps.example.com, https://b.example, http://localhost:*").await;
+    server.logged("web pages from https://maps.example.com, https://b.example, http://localhost:*").await;
     for origin in ["https://C.example:443/", "https://C.example:443", "null"] {
         let reply = request(address, "GET", "/getToken", &[("Origin", origin)]).await;
         assert_eq!(reply.status, 403, "{origin}: {reply:?}");
@@ -258,7 +258,7 @@ async fn admin_port_that_is_taken_is_said_once_with_its_own_setting() {
     folder.write("token-provider.toml", &format!("admin.listen = '{address}'\n"));
     let outcome = folder.run(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]).await;
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
-    assert_eq!(outcome.stderr.matches("cannot listen at").count(), 1, "{outcome:?}");
+    assert_eq!(outcome.stderr.matches("cannot listen on").count(), 1, "{outcome:?}");
     assert!(outcome.stderr.contains("another port with admin.listen"), "{outcome:?}");
 }
 

@@ -103,7 +103,7 @@ async fn variable_that_merely_has_our_prefix_is_warned_of() {
     assert_eq!(folder.run(&["token"]).await.code, Some(0));
     let outcome = folder.run(&["check", "--listen", "127.0.0.1:0"]).await;
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    let warning = "warning  configuration: TOKEN_PROVIDER_KEY: no setting has this name; ignored; an API key";
+    let warning = "warning  configuration: TOKEN_PROVIDER_KEY: not a setting; ignored; an API key";
     assert!(outcome.stdout.contains(warning) && !outcome.stdout.contains("planted"), "{outcome:?}");
 }
 

@@ -19,7 +19,7 @@ async fn sandbox_that_is_not_there_is_told_whatever_else_is_wrong() {
     ] {
         let outcome = folder.run(arguments).await;
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome:?}");
-        for words in ["error: this program is built without the sandbox", "the program here-sandbox"] {
+        for words in ["error: this program was built without the sandbox", "or here-sandbox"] {
             assert!(outcome.stderr.contains(words), "{outcome:?}");
         }
     }

@@ -43,7 +43,7 @@ async fn idle_connections_leave_descriptors_for_all_else() {
     let arguments = ["serve", "--config", "c.toml", "--listen", "127.0.0.1:0"];
     let mut server = folder.start_with_files(64 + 64, &arguments);
     let [address, admin] = server.addresses().await;
-    server.logged("up to 64 connections at once: the limit of open files is 128").await;
+    server.logged("up to 64 connections at once: the open file limit is 128").await;
 
     let mut kept = Vec::new();
     for key in [old, new] {

@@ -17,7 +17,7 @@ use super::reload::{FILE, LOCKED, NOT_USED, RELOADED};
 use crate::support::program::{Folder, OTHER_USER, Outcome, is_root, set_mode};
 use crate::support::wire::{Connection, get, request};
 
-const BACK: &str = "matches what is in use again";
+const BACK: &str = "matches the running configuration again";
 const METRIC: &str = "token_provider_config_last_reload_successful";
 
 /// What the server says at its two endpoints: `GET /getToken`, `POST /oauth2/token`.
@@ -315,7 +315,7 @@ async fn file_that_came_after_the_start_is_for_the_next_one() {
     let place = Place::Tcp(server.address().await);
     folder.write(FILE, &Key::new("a").stanza);
     server.signal(Signal::HUP);
-    server.logged(0, "there was none at the start").await;
+    server.logged(0, "the server was started without one").await;
     assert_eq!(place.statuses(None).await, OPEN);
 }
 

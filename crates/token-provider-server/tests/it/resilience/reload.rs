@@ -64,7 +64,7 @@ async fn added_origin_takes_effect_and_a_broken_file_changes_nothing() {
     folder
         .write(FILE, "listen = ['127.0.0.1:1']\ncors.origins = ['https://b.example']\nlog.format = 'text'\n");
     server.signal(Signal::HUP);
-    let line = server.logged(before, "take effect after a restart").await;
+    let line = server.logged(before, "take effect only after a restart").await;
     // The flag goes on to beat the file: only what differs is told.
     assert!(line.contains("log") && !line.contains("listen,"), "{line}");
     server.logged(before, RELOADED).await;
@@ -128,7 +128,7 @@ async fn change_that_is_taken_back_is_taken_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_for_a_restart_is_told_until_it_runs() {
-    const WAITS: &str = "take effect after a restart";
+    const WAITS: &str = "take effect only after a restart";
     let folder = Folder::new();
     let a = "admin.listen = 0\n";
     folder.write(FILE, a);
@@ -232,7 +232,7 @@ async fn configuration_that_did_not_answer_is_read_when_it_does() {
     // Hangs until somebody writes into it, as on a network file system whose server is gone for a while.
     fs::rename(folder.pipe("pipe"), folder.path(FILE)).expect("can be renamed");
     server.signal(Signal::HUP);
-    server.logged(before, "the file does not answer").await;
+    server.logged(before, "the file system does not respond").await;
     let page = [("Origin", "https://a.example")];
     assert_eq!(status(address, &page).await, 200, "callers are answered");
     feed(folder.path(FILE), "cors.origins = ['https://b.example']\n");

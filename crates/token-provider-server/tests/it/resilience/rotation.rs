@@ -19,7 +19,7 @@ const SECOND_ID: &str = "second-access-key";
 const SECOND_SECRET: &str = "planted-second-secret-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789";
 
 const ROTATED: &str = "credential rotated";
-const READABLE: &str = "other users of this machine can read the credential file";
+const READABLE: &str = "other users can read the credential file";
 
 /// API keys of a token provider that another one asks.
 const FIRST_KEY: &str = "tp_an-api-key-of-the-tests-0123456789-0123456789";
@@ -164,7 +164,7 @@ async fn bad_file_changes_nothing() {
     let before = bench.server.so_far();
 
     bench.rewrite("here.access.key.id = planted-id-of-a-broken-file\n");
-    let line = bench.server.logged(before, "the changed credential is not used").await;
+    let line = bench.server.logged(before, "the changed credential cannot be used").await;
     assert!(line.contains("here.access.key.secret is missing") && !line.contains("planted-id"), "{line}");
     bench.ask_for(60).await;
     assert_eq!(bench.last_id(), bench.first_id);
@@ -178,7 +178,7 @@ async fn bad_file_changes_nothing() {
 
     // Nobody listens at that port; the address is as bad as a wrong key.
     bench.rename_over(&bench.second().replace(&bench.account.origin, "http://127.0.0.1:1"));
-    let line = bench.server.logged(before, "HERE could not be asked about the changed credential").await;
+    let line = bench.server.logged(before, "the changed credential could not be tested with HERE").await;
     assert!(line.contains("no connection to the token endpoint"), "{line}");
     bench.ask_for(600).await;
 
@@ -202,7 +202,7 @@ async fn bad_file_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn file_that_hangs_holds_up_neither_callers_nor_another_file_nor_the_end() {
-    const HANGS: &str = "the file does not answer";
+    const HANGS: &str = "the file system does not respond";
     let mut folder = Folder::new();
     // With one thread for everything, whatever blocks it shows.
     folder.set("TOKIO_WORKER_THREADS", "1");
@@ -237,7 +237,7 @@ async fn credential_that_did_not_answer_is_read_when_it_does() {
     // Hangs until somebody writes into it.
     fs::rename(bench.folder.pipe("pipe"), &bench.file).expect("can be renamed");
     bench.server.signal(Signal::HUP);
-    bench.server.logged(before, "the file does not answer").await;
+    bench.server.logged(before, "the file system does not respond").await;
     feed(bench.file.clone(), &bench.second());
     bench.server.logged(before, ROTATED).await;
     bench.assert_old_key_is_not_used().await;

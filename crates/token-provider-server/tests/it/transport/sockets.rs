@@ -160,7 +160,7 @@ async fn open_socket_from_systemd_is_refused_where_nothing_says_who_may_ask() {
     let open = || TcpListener::bind("0.0.0.0:0").expect("a port is free");
     let mut refused = start_activated(open(), unix.try_clone().expect("can be"), &["--listen", "systemd"]);
     let log = log_until(&mut refused, "listening on ").await;
-    assert!(log.contains("can be reached from outside this machine"), "{log}");
+    assert!(log.contains("can be reached from other machines"), "{log}");
     assert_eq!(within("the end", refused.wait()).await.expect("can be waited for").code(), Some(78));
 
     let mut allowed = start_activated(open(), unix, &["--listen", "systemd", "--anonymous"]);
@@ -173,11 +173,11 @@ async fn socket_that_systemd_has_not_passed_is_an_error() {
     let (tcp, unix) = sockets(folder.path());
     let mut child = start_activated(tcp, unix, &["--listen", "systemd:admin"]);
     let log = log_until(&mut child, "no such line").await;
-    assert!(log.contains("systemd has passed no socket of this name, but web, local"), "{log}");
+    assert!(log.contains("systemd passed no socket with this name, only web, local"), "{log}");
     assert_eq!(within("the end", child.wait()).await.expect("can be waited for").code(), Some(1));
 
     let folder = Folder::new();
     let outcome = folder.run(&["serve", "--sandbox", "--anonymous", "--listen", "systemd"]).await;
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
-    assert!(outcome.stderr.contains("systemd has passed no socket to this process"), "{outcome:?}");
+    assert!(outcome.stderr.contains("systemd passed no socket to this process"), "{outcome:?}");
 }

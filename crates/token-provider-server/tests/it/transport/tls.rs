@@ -197,8 +197,8 @@ fn files_that_cannot_be_used_are_named_with_the_reason() {
         (damaged, &good.key, "", "tls.crt", "damaged"),
         (&good.key, &good.key, "", "tls.crt", "expected a certificate"),
         (&good.certificate, "", "", "tls.key", "tls.key: "),
-        (&good.certificate, encrypted, "", "tls.key", "not an encrypted one"),
-        (&good.certificate, &good.certificate, "", "tls.key", "expected a private key"),
+        (&good.certificate, encrypted, "", "tls.key", "expected an unencrypted private key"),
+        (&good.certificate, &good.certificate, "", "tls.key", "expected an unencrypted private key"),
         (&good.certificate, &other.key, "", "tls.key", "tls.cert and tls.key"),
         (&good.certificate, &good.key, "\n", "clients.pem", "tls.client_ca: "),
         (&good.certificate, &good.key, damaged, "clients.pem", "damaged"),
@@ -228,7 +228,7 @@ fn authority_before_version_3_of_x509_is_refused() {
     files.write_server(&Authority::new());
     files.write("clients.pem", VERSION_1);
     let error = Tls::load(&files.config(), Arc::new(SystemClock)).expect_err("is version 1");
-    assert!(error.to_string().contains("clients.pem: expected certificates of authorities"), "{error}");
+    assert!(error.to_string().contains("clients.pem: expected CA certificates"), "{error}");
 }
 
 /// `openssl x509 -req -signkey`, good until 2081.
