@@ -1,6 +1,6 @@
 //! What the server tells those who run it: the log, the audit trail, and the figures behind metrics and status.
 //!
-//! A handout costs two things here: one addition to a counter, and one line put into a queue. Lines are written elsewhere, by
+//! A handout costs two things here: additions to counters, and one line put into a queue. Lines are written elsewhere, by
 //! threads that may wait for a disk or a reader.
 
 pub mod audit;

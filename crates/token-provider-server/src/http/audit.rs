@@ -1,7 +1,6 @@
 //! What the log and the audit trail are told of a request: the one place that makes an [`Event`].
 
 use token_provider::{AccessToken, Clock as _, SystemClock};
-use tracing::Level;
 
 use super::answer::Answer;
 use super::request::{RequestInfo, Route};
@@ -15,7 +14,8 @@ use crate::telemetry::audit::{Event, foreign};
 /// Of a path that a stranger wrote, so much is logged.
 const MAX_PATH: usize = 256;
 
-/// Logs what came of a request. The audit trail is told of a request for a token, and of any that an access rule refused.
+/// Logs what came of a request, for looking closer. The audit trail is told of a request for a token, and of any that an access
+/// rule refused.
 pub(super) fn record(
     telemetry: &Telemetry,
     info: &RequestInfo,
@@ -23,17 +23,23 @@ pub(super) fn record(
     result: &Result<Answer, Problem>,
     handed_out: Option<HandedOut>,
 ) {
+    let path = info.head.uri.path();
+    tracing::debug!(
+        request.id = info.id(),
+        trace.id = info.trace_id.as_deref(),
+        http.method = %info.head.method,
+        http.path = path.get(..MAX_PATH).unwrap_or(path),
+        http.status = status(result),
+        duration_us = u64::try_from(info.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        error = result.as_ref().err().map(|problem| problem.code()),
+        "request answered"
+    );
     let is_recorded = match result {
         Ok(_) => handed_out.is_some() && telemetry.audit.is_some(),
         Err(problem) => problem.rule.is_some() || info.route.is_some_and(Route::hands_out_tokens),
     };
-    if !is_recorded && !tracing::enabled!(Level::DEBUG) {
-        return;
-    }
-    let event = event(info, connection, result, handed_out);
-    log(&event, info);
     if is_recorded {
-        telemetry.note(event);
+        telemetry.note(event(info, connection, result, handed_out));
     }
 }
 
@@ -60,7 +66,7 @@ fn event(
         rule: refusal.map(|problem| problem.rule.unwrap_or(Rule::Request)),
         reason: refusal.and_then(|problem| problem.reason),
         error: problem.map(|problem| problem.code()),
-        status: result.as_ref().map_or_else(|problem| problem.status, Answer::status).as_u16(),
+        status: status(result),
         method: subject.method,
         caller: subject.caller,
         address: subject.address.or_else(|| connection.address()),
@@ -77,20 +83,6 @@ fn event(
     }
 }
 
-/// Logs a request. One that gets a token has a line in the audit trail; this one is for looking closer.
-fn log(event: &Event, info: &RequestInfo) {
-    let path = info.head.uri.path();
-    tracing::debug!(
-        request.id = info.id(),
-        trace.id = event.trace_id.as_deref(),
-        caller.id = event.caller.as_deref(),
-        http.method = %info.head.method,
-        http.path = path.get(..MAX_PATH).unwrap_or(path),
-        http.status = event.status,
-        duration_us = u64::try_from(event.took.as_micros()).unwrap_or(u64::MAX),
-        error = event.error,
-        rule = event.rule.map(Rule::as_str),
-        reason = event.reason,
-        "request answered"
-    );
+fn status(result: &Result<Answer, Problem>) -> u16 {
+    result.as_ref().map_or_else(|problem| problem.status, Answer::status).as_u16()
 }
