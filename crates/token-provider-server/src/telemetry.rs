@@ -83,14 +83,14 @@ impl Telemetry {
 
     #[expect(clippy::indexing_slicing, reason = "each array has an element for every variant")]
     fn count(&self, event: &Event) {
-        if let Some(method) = event.method {
-            let name = event.caller.clone().filter(|_| method == Method::ApiKey).unwrap_or_default();
+        if let Some(method) = event.subject.method {
+            let name = event.subject.caller.clone().filter(|_| method == Method::ApiKey).unwrap_or_default();
             *self.callers.lock().entry((method, name, event.outcome)).or_default() += 1;
         }
         let Some(rule) = event.rule else { return };
         self.refusals[rule as usize].fetch_add(1, Ordering::Relaxed);
         if rule == Rule::Rate {
-            let method = event.method.unwrap_or(Method::Anonymous);
+            let method = event.subject.method.unwrap_or(Method::Anonymous);
             self.limited[method as usize].fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -6,7 +6,7 @@ use super::answer::Answer;
 use super::request::{RequestInfo, Route};
 use super::token::HandedOut;
 use crate::access::ConnectionInfo;
-use crate::problem::Problem;
+use crate::problem::{Problem, Subject};
 use crate::reason::{Outcome, Rule};
 use crate::telemetry::Telemetry;
 use crate::telemetry::audit::{Event, foreign};
@@ -67,14 +67,9 @@ fn event(
         reason: refusal.and_then(|problem| problem.reason),
         error: problem.map(|problem| problem.code()),
         status: status(result),
-        method: subject.method,
-        caller: subject.caller,
-        address: subject.address.or_else(|| connection.address()),
+        subject: Subject { address: subject.address.or_else(|| connection.address()), ..subject },
         origin: info.origin.clone(),
         host: problem.and_then(|problem| Some(foreign(problem.host.as_ref()?.as_bytes()))),
-        profile: subject.profile,
-        scope: subject.scope,
-        lifetime: subject.lifetime.map(|lifetime| lifetime.as_secs()),
         left,
         fingerprint,
         request_id: info.id().into(),

@@ -1,13 +1,12 @@
 //! What is noted of a handout or a refusal.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use token_provider::{Fingerprint, Scope};
 
+use crate::problem::Subject;
 use crate::reason::{Method, Outcome, Rule};
 
 /// What a stranger wrote is kept up to this length.
@@ -28,23 +27,13 @@ pub struct Event {
     pub error: Option<&'static str>,
     /// The HTTP status.
     pub status: u16,
-    /// How the caller has shown who it is; `None` for one that has not been let in.
-    pub method: Option<Method>,
-    /// Who it is, if it has a name.
-    pub caller: Option<Arc<str>>,
-    /// Where the request came from.
-    pub address: Option<IpAddr>,
+    /// Whose request it was, and for which token: the scope that it has; where there is none, the one asked for.
+    pub subject: Subject,
     /// The page that asked, as its browser says.
     pub origin: Option<Box<str>>,
     /// The host that the request names, where none of the server's names is that.
     pub host: Option<Box<str>>,
-    /// The profile.
-    pub profile: Option<Arc<str>>,
-    /// The scope that the token has; where there is none, the one asked for.
-    pub scope: Option<Scope>,
-    /// The token's lifetime in seconds.
-    pub lifetime: Option<u64>,
-    /// How many seconds of it were left.
+    /// How many seconds of its lifetime the token had left.
     pub left: Option<u64>,
     /// The token's fingerprint.
     pub fingerprint: Option<Fingerprint>,
@@ -68,20 +57,21 @@ impl Event {
     /// Returns the fields of the line but the time, in their order. What is not known is left out.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, Field<'_>)> {
         let text = |text| Some(Field::Text(Cow::Borrowed(text)));
+        let subject = &self.subject;
         let fields = [
             ("outcome", text(self.outcome.as_str())),
             ("rule", self.rule.map(Rule::as_str).and_then(text)),
             ("reason", self.reason.and_then(text)),
             ("error", self.error.and_then(text)),
             ("status", Some(Field::Number(self.status.into()))),
-            ("method", self.method.map(Method::as_str).and_then(text)),
-            ("caller", self.caller.as_deref().and_then(text)),
-            ("address", self.address.map(|address| Field::Text(address.to_string().into()))),
+            ("method", subject.method.map(Method::as_str).and_then(text)),
+            ("caller", subject.caller.as_deref().and_then(text)),
+            ("address", subject.address.map(|address| Field::Text(address.to_string().into()))),
             ("origin", self.origin.as_deref().and_then(text)),
             ("host", self.host.as_deref().and_then(text)),
-            ("profile", self.profile.as_deref().and_then(text)),
-            ("scope", self.scope.as_ref().map(Scope::as_str).and_then(text)),
-            ("lifetime", self.lifetime.map(|seconds| Field::Number(seconds.into()))),
+            ("profile", subject.profile.as_deref().and_then(text)),
+            ("scope", subject.scope.as_ref().map(Scope::as_str).and_then(text)),
+            ("lifetime", subject.lifetime.map(|lifetime| Field::Number(lifetime.as_secs().into()))),
             ("seconds_left", self.left.map(|seconds| Field::Number(seconds.into()))),
             ("fingerprint", self.fingerprint.map(|print| Field::Text(print.to_string().into()))),
             ("request_id", text(&self.request_id)),

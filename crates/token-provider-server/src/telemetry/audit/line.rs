@@ -88,6 +88,7 @@ mod tests {
 
     use super::*;
     use crate::printable;
+    use crate::problem::Subject;
     use crate::reason::{Method, Rule};
 
     fn record_text(event: &Event) -> String {
@@ -99,6 +100,11 @@ mod tests {
         String::from_utf8(line).expect("is UTF-8")
     }
 
+    fn of(caller: &str, origin: &str) -> Event {
+        let subject = Subject { caller: Some(caller.into()), ..Subject::default() };
+        Event { subject, origin: Some(origin.into()), ..Event::default() }
+    }
+
     fn whole() -> Event {
         Event {
             time: Duration::from_millis(1_767_225_600_042),
@@ -107,14 +113,16 @@ mod tests {
             reason: Some("the token has expired"),
             error: Some("access_denied"),
             status: 200,
-            method: Some(Method::ApiKey),
-            caller: Some(Arc::from("dash board")),
-            address: Some(IpAddr::from([192, 0, 2, 1])),
+            subject: Subject {
+                method: Some(Method::ApiKey),
+                caller: Some(Arc::from("dash board")),
+                address: Some(IpAddr::from([192, 0, 2, 1])),
+                profile: Some("maps".into()),
+                scope: Some(Scope::new("hrn:here:authorization::rlm:project/p1").expect("is one")),
+                lifetime: Some(Duration::from_secs(3600)),
+            },
             origin: Some("https://maps.example.com".into()),
             host: Some("tokens.example.com".into()),
-            profile: Some("maps".into()),
-            scope: Some(Scope::new("hrn:here:authorization::rlm:project/p1").expect("is one")),
-            lifetime: Some(3600),
             left: Some(0),
             fingerprint: None,
             request_id: "0abc".into(),
@@ -162,7 +170,7 @@ mod tests {
     #[test]
     fn text_of_a_stranger_stays_in_its_string() {
         let evil = "a\"}\n{\"outcome\":\"handed_out\"\r\u{9b}31m\u{1b}[2J\\\u{202e}\u{2028}é\u{7f}";
-        let event = Event { caller: Some(evil.into()), origin: Some(evil.into()), ..Event::default() };
+        let event = of(evil, evil);
         let record = record_text(&event);
         assert_eq!(record.matches('\n').count(), 1, "{record}");
         let parsed: Json = serde_json::from_str(&record).expect("is JSON");
@@ -175,7 +183,7 @@ mod tests {
     #[test]
     fn no_character_of_unicode_is_hidden_in_a_line() {
         let all: String = ('\0'..=char::MAX).collect();
-        let event = Event { caller: Some(all.as_str().into()), origin: Some(all.into()), ..Event::default() };
+        let event = of(&all, &all);
         for line in [record(&event), log_line(&event), text_in_the_log(&event).into_bytes()] {
             let line = str::from_utf8(&line).expect("is UTF-8");
             assert!(!line.trim_end().contains(printable::is_hidden));
@@ -185,7 +193,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_text_comes_back_from_json(caller in ".{0,80}", origin in "\\PC{0,40}") {
-            let event = Event { caller: Some(caller.as_str().into()), origin: Some(origin.as_str().into()), ..Event::default() };
+            let event = of(&caller, &origin);
             let record = record_text(&event);
             prop_assert_eq!(record.lines().count(), 1);
             let parsed: Json = serde_json::from_str(&record).expect("is JSON");
