@@ -138,9 +138,9 @@ where
 
 /// Bounds the time in which a request is answered, whatever may be stuck. The future is in a box, as hyper keeps room for it, some
 /// KiB: over HTTP/1.1 as long as the connection is open, over HTTP/2 for requests that are refused, too.
-fn within(limit: Duration, answer: impl Future<Output = Answer>) -> Pin<Box<impl Future<Output = Answer>>> {
+fn within(limit: Duration, answer: impl Future<Output = Answer>) -> impl Future<Output = Answer> {
     let too_long = || http::answer::problem(&Problem::unavailable("the response took too long"), "");
-    Box::pin(timeout(limit, answer).map(move |answer| answer.unwrap_or_else(|_elapsed| too_long())))
+    timeout(limit, Box::pin(answer)).map(move |answer| answer.unwrap_or_else(|_elapsed| too_long()))
 }
 
 /// Drives a connection until it ends, and closes it when it is told to `close` or has been idle for too long. Requests under way are
