@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Request, Version};
@@ -158,9 +159,10 @@ impl<S: Service> Server<S> {
 
 impl<S: Service> Connection<S> {
     async fn serve_tls(mut self, stream: TcpStream, tls: Arc<Tls>) {
+        let Server { limits, stop, .. } = &*self.server;
         let shaken = tokio::select! {
-            () = self.server.stop.cancelled() => return,
-            shaken = timeout(self.server.limits.handshake, tls.accept(stream)) => shaken,
+            () = stop.cancelled().then(|()| sleep(limits.first)) => return,
+            shaken = timeout(limits.handshake, tls.accept(stream)) => shaken,
         };
         let failed = |error| {
             let peer = self.info.peer.map(tracing::field::display);

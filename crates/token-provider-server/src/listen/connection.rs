@@ -6,6 +6,7 @@
 //! by these notes.
 
 use std::convert::Infallible;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::io::{self, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::io::{InspectReader, InspectWriter};
 use tokio_util::sync::CancellationToken;
 
@@ -45,10 +47,16 @@ pub(super) enum Ended {
 
 /// What has happened on one connection. Over HTTP/2 several tasks note it.
 #[derive(Debug)]
-struct Activity(Mutex<Notes>);
+struct Activity {
+    notes: Mutex<Notes>,
+    /// The first request has begun.
+    begun: Notify,
+}
 
 #[derive(Debug)]
 struct Notes {
+    /// No request has begun.
+    is_unused: bool,
     /// When each request under way began.
     requests: Vec<Instant>,
     /// When the head that is being read began.
@@ -162,12 +170,24 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
             return Ended::Slow;
         }
     }
+    // A client that was let in gets an answer: its first request may be on its way, and hyper would close the connection at once.
+    let (closing, is_stopping) = (Instant::now(), stop.is_cancelled());
+    tokio::select! {
+        biased;
+        _ = &mut connection => return Ended::Closed,
+        () = activity.begun.notified() => {}
+        () = activity.overdue(limits, Some(closing)) => {}
+    }
     shut_down(connection.as_mut());
+    let grace = async {
+        stop.cancelled().await;
+        sleep_until(if is_stopping { closing } else { Instant::now() } + limits.grace).await;
+    };
     tokio::select! {
         biased;
         _ = &mut connection => Ended::Closed,
-        () = activity.overdue(limits, Some(Instant::now())) => Ended::Closed,
-        () = stop.cancelled().then(|()| sleep(limits.grace)) => Ended::CutOff,
+        () = activity.overdue(limits, Some(closing)) => Ended::Closed,
+        () = grace => Ended::CutOff,
     }
 }
 
@@ -187,13 +207,17 @@ impl Activity {
     fn new() -> Arc<Self> {
         let opened = Instant::now();
         // A connection is opened for a request, whose head begins now.
-        Arc::new(Self(Mutex::new(Notes { requests: Vec::new(), head: Some(opened), moved: opened })))
+        let notes = Notes { is_unused: true, requests: Vec::new(), head: Some(opened), moved: opened };
+        Arc::new(Self { notes: Mutex::new(notes), begun: Notify::new() })
     }
 
     fn begin(self: &Arc<Self>) -> Exchange {
         let mut notes = self.notes();
         let began = notes.head.take().unwrap_or_else(Instant::now);
         notes.requests.push(began);
+        if mem::take(&mut notes.is_unused) {
+            self.begun.notify_one();
+        }
         Exchange { activity: Arc::clone(self), began }
     }
 
@@ -233,6 +257,7 @@ impl Activity {
             // The handler ends within `answer`; what is left is a client that does not read the answer. The oldest counts:
             // others that come and go do not keep it.
             (Some(oldest), ..) => *oldest + limits.answer + limits.idle,
+            (None, Some(closing), _) if notes.is_unused => closing + limits.first,
             (None, Some(closing), _) => closing.max(notes.moved) + limits.linger,
             (None, None, Some(head)) => head + limits.head,
             (None, None, None) => notes.moved + limits.idle,
@@ -240,7 +265,7 @@ impl Activity {
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.0.lock()
+        self.notes.lock()
     }
 }
 

@@ -68,6 +68,9 @@ pub struct Limits {
     /// would make the system send a reset, at which many clients throw away an answer that they have not read yet.
     /// Default 5 s.
     pub linger: Duration,
+    /// After the signal to stop, how long a connection that was accepted has for its first request, and a TLS handshake for its
+    /// end. Default 1 s: both are on their way, or nothing is.
+    pub first: Duration,
     /// After the signal to stop, how long answers under way may take. Default 12 s: a caller's own wait (10 s) and a
     /// little.
     pub grace: Duration,
@@ -87,6 +90,7 @@ impl Default for Limits {
             answer: Duration::from_secs(30),
             idle: Duration::from_secs(75),
             linger: Duration::from_secs(5),
+            first: Duration::from_secs(1),
             grace: Duration::from_secs(12),
             streams: 20,
         }

@@ -48,15 +48,25 @@ async fn idle_connections_are_closed_at_once() {
     let mut idle = Connection::open(server.address).await;
     idle.send(REQUEST).await;
     assert_eq!(idle.reply().await.status, 200);
+    server.begin_shutdown();
+    assert!(idle.is_closed_by_server().await);
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn connection_that_was_accepted_gets_its_first_request_answered() {
+    let limits = Limits { first: Duration::from_secs(20), ..Limits::default() };
+    let mut server = Setup::default().limits(limits).start().await;
     let mut unused = Connection::open(server.address).await;
     // Accepted, as this later one has been.
     let mut later = Connection::open(server.address).await;
     later.send(REQUEST).await;
     assert_eq!(later.reply().await.status, 200);
     server.begin_shutdown();
-    for connection in [&mut idle, &mut unused, &mut later] {
-        assert!(connection.is_closed_by_server().await);
-    }
+    refused(&server).await;
+    unused.send(REQUEST).await;
+    assert_eq!(unused.reply().await.status, 200);
+    assert!(unused.is_closed_by_server().await);
     server.ended().await;
 }
 

@@ -2,20 +2,24 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Version;
 use rustls::HandshakeKind;
 use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
 use token_provider::SystemClock;
 use token_provider_server::parts::config::{Host, Listen};
-use token_provider_server::parts::listen::{self, Tls};
+use token_provider_server::parts::listen::{self, Limits, Tls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use super::authority::{Authority, Files};
 use super::{REQUEST, TlsServer};
 use crate::support::log::{heard, listen_in};
+use crate::support::server::Setup;
 use crate::support::wire::Connection;
 use crate::support::within;
 
@@ -44,6 +48,28 @@ async fn client_without_alpn_gets_http_1_1_over_either_version_of_tls() {
             assert_eq!(connection.reply().await.status, 200, "{version:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn handshake_under_way_is_finished_although_the_server_stops() {
+    let limits = Limits { first: Duration::from_secs(20), ..Limits::default() };
+    let mut server = TlsServer::start_with(Setup::default().limits(limits), Files::new()).await;
+    let stream = TcpStream::connect(server.server.address).await.expect("connects");
+    // Accepted, as this later one has been.
+    let config = Arc::new(server.client_config(&[&TLS13]));
+    let mut later = server.connect(Arc::clone(&config)).await;
+    later.send(REQUEST).await;
+    assert_eq!(later.reply().await.status, 200);
+    server.server.begin_shutdown();
+    within("the port is closed", async { while TcpStream::connect(server.server.address).await.is_ok() {} })
+        .await;
+    let name = ServerName::try_from("localhost").expect("is a name");
+    let stream = within("a handshake", TlsConnector::from(config).connect(name, stream)).await;
+    let mut connection = Connection::new(stream.expect("shakes hands"));
+    connection.send(REQUEST).await;
+    assert_eq!(connection.reply().await.status, 200);
+    drop(connection);
+    server.server.ended().await;
 }
 
 #[tokio::test]
