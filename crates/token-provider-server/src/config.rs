@@ -201,7 +201,7 @@ impl Config {
             profiles,
             origins: cors::read(section.table_or_empty("cors"), flags, is_local, ambient),
             access,
-            admin: section.table_or_empty("admin").text_or_number("listen", listen::listen),
+            admin: log::read_admin(section.table_or_empty("admin"), &listen),
             log: log::read_log(section.table_or_empty("log"), flags),
             audit: section.table_or_empty("audit").text("to", log::audit).unwrap_or_default(),
             warnings: Vec::new(),

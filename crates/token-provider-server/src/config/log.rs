@@ -1,4 +1,4 @@
-//! What is written down (sections `log` and `audit`).
+//! What is written down (sections `log` and `audit`), and where it can be looked at (`admin`).
 
 use std::path::PathBuf;
 
@@ -6,6 +6,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::overrides::Overrides;
 use crate::settings::{ReadError, Section, word};
+use crate::values::Listen;
+use crate::values::listen::listen;
 
 /// The levels of the log, from nothing at all to every step.
 const LEVELS: [(&str, LevelFilter); 6] = [
@@ -84,4 +86,14 @@ pub(super) fn audit(text: &str) -> Result<AuditConfig, ReadError> {
         ("off", AuditConfig::Off),
     ];
     word(text, &words, Some("the absolute path of a file"))
+}
+
+/// Reads the listener for metrics and status. `taken` are those for callers.
+pub(super) fn read_admin(mut section: Section<'_>, taken: &[Listen]) -> Option<Listen> {
+    let admin = section.text_or_number("listen", listen)?;
+    // Of port 0 the system chooses another each time.
+    if taken.contains(&admin) && !matches!(admin, Listen::Tcp { port: 0, .. }) {
+        section.error("listen", "is also in `listen`: it needs its own address");
+    }
+    Some(admin)
 }

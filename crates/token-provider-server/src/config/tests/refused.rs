@@ -212,6 +212,10 @@ fn keys_that_must_agree_do() {
              then send credentials automatically: list the origins",
         ),
         (
+            "listen = ['localhost:1', 'unix:/x']\nadmin.listen = 'unix:/x'".to_owned(),
+            "c.toml:2: admin.listen: is also in `listen`: it needs its own address",
+        ),
+        (
             "lifetimes = ['10m']\naccess.anonymous_max_ttl = '5m'".to_owned(),
             "c.toml:2: access.anonymous_max_ttl: is shorter than every value in `lifetimes`: no token \
              could be handed out",
