@@ -52,16 +52,14 @@ def promtool(*arguments, text=None):
 
 
 class Prometheus:
-    """Debian's Prometheus while it is entered, looking at one server every second, with our rules."""
+    """Debian's Prometheus while it is entered, looking at servers every second, with our rules."""
 
-    def __init__(self, folder, admin):
+    def __init__(self, folder, *targets, interval=1):
         self._folder = folder
         config = {
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "global": {"scrape_interval": f"{interval}s", "evaluation_interval": f"{interval}s"},
             "rule_files": [str(DEPLOY / "prometheus/token-provider.rules.yml")],
-            "scrape_configs": [
-                {"job_name": "token-provider", "static_configs": [{"targets": [admin.removeprefix("http://")]}]}
-            ],
+            "scrape_configs": [{"job_name": "token-provider", "static_configs": [{"targets": targets}]}],
         }
         # JSON is YAML.
         (folder / "prometheus.yml").write_text(json.dumps(config))
@@ -181,7 +179,7 @@ class MetricsForPrometheus(unittest.TestCase):
         dashboard = json.loads((DEPLOY / "grafana/token-provider.json").read_text())
         waiting = dict.fromkeys(query for _, query in queries_of(dashboard) if ONLY_WITH_TLS not in query)
         self.assertGreater(len(waiting), 20)
-        with Prometheus(self.folder, self.server.admin) as prometheus:
+        with Prometheus(self.folder, self.server.admin.removeprefix("http://")) as prometheus:
             until = time.monotonic() + PATIENCE
             while waiting and time.monotonic() < until:
                 self.use()
