@@ -42,7 +42,7 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// Takes an access key for HERE's default token endpoint.
+    /// Creates a credential from an access key, for HERE's default token endpoint.
     ///
     /// # Errors
     ///

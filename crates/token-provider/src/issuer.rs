@@ -53,7 +53,8 @@ pub trait Issue: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Why there is none. Its kind decides when the request is repeated: see [`TokenError::is_transient`].
+    /// Returns an error if there is none. Its kind decides when the request is repeated: see
+    /// [`TokenError::is_transient`].
     fn issue(&self, key: &TokenKey) -> impl Future<Output = Result<Issued, TokenError>> + Send;
 
     /// Returns the clock for a provider that is given none. Defaults to the system clock.
@@ -77,7 +78,7 @@ impl<I: Issue> Issue for Arc<I> {
 pub struct AnyIssuer(Arc<dyn DynIssue>);
 
 impl AnyIssuer {
-    /// Takes an issuer.
+    /// Wraps an issuer.
     pub fn new(issuer: impl Issue) -> Self {
         Self(Arc::new(issuer))
     }
@@ -134,8 +135,8 @@ pub struct Issued {
 }
 
 impl Issued {
-    /// Takes a token's text and the lifetime that the issuer granted, counted from the moment the request was sent; more
-    /// than 30 days are not believed. The text has to be as RFC 6750 §2.1 says, or the provider reports an invalid answer.
+    /// Creates it from a token's text and the lifetime that the issuer granted, counted from the moment the request was
+    /// sent and cut to 30 days. If the text is not as in RFC 6750 §2.1, the provider reports an invalid answer.
     pub fn new(access_token: impl Into<String>, expires_in: Duration) -> Self {
         Self::wiped(Zeroizing::new(access_token.into()), expires_in)
     }

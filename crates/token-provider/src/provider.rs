@@ -54,7 +54,8 @@ impl TokenProvider {
     ///
     /// # Errors
     ///
-    /// When there is none, or it cannot be used.
+    /// [`LoadErrorKind::NotFound`](crate::LoadErrorKind::NotFound) when there is none; any other kind when it cannot be
+    /// used.
     pub fn from_env() -> Result<Self, LoadError> {
         Ok(Self::new(HereIssuer::new(HereIssuerConfig::new(CredentialSource::from_env()?.load()?))?))
     }
@@ -78,8 +79,8 @@ impl TokenProvider {
     ///
     /// # Errors
     ///
-    /// What the issuer's failure was, or [`TokenErrorKind::WaitedTooLong`] when it took longer than the provider's
-    /// `max_wait` (10 s); the request then goes on, and the next caller may find its token.
+    /// Returns the issuer's failure, or [`TokenErrorKind::WaitedTooLong`] if it took longer than the provider's
+    /// `max_wait` (10 s); the request then continues, and the next caller may find its token.
     pub async fn token(&self) -> Result<AccessToken, TokenError> {
         self.token_for(&self.0.default_key).await
     }
@@ -170,8 +171,9 @@ impl TokenProvider {
     ///
     /// # Errors
     ///
-    /// Why it was not accepted; the old credential stays in use. [`TokenErrorKind::InvalidRequest`] where the issuer is no
-    /// [`HereIssuer`]: one that wraps it calls [`HereIssuer::rotate`] itself, and then [`TokenProvider::credential_changed`].
+    /// Returns an error if it was not accepted; the old credential then stays in use.
+    /// [`TokenErrorKind::InvalidRequest`] if the issuer is not a [`HereIssuer`]: one that wraps it calls
+    /// [`HereIssuer::rotate`] itself, and then [`TokenProvider::credential_changed`].
     pub async fn rotate(&self, credential: Credential) -> Result<(), TokenError> {
         let issuer = &self.0.issuer;
         let shared = || issuer.downcast::<Arc<HereIssuer>>().map(Arc::as_ref);

@@ -35,7 +35,7 @@ const BEARER: &str = "Bearer ";
 pub struct Scope(Arc<str>);
 
 impl Scope {
-    /// Takes a scope as written.
+    /// Parses a scope; it is kept as written.
     ///
     /// # Errors
     ///

@@ -41,8 +41,8 @@ struct Variables {
 }
 
 impl CredentialSource {
-    /// Takes a file, whether or not it is there: in the `.ini` form, with this section, when its name ends so, else in the
-    /// `.properties` form, which has no sections.
+    /// Creates a source from a file, whether or not it exists: in the `.ini` form, with this section, if its name ends
+    /// so, otherwise in the `.properties` form, which has no sections.
     pub fn file(path: impl Into<PathBuf>, section: &str) -> Self {
         let path = path.into();
         let is_ini = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("ini"));
@@ -60,13 +60,14 @@ impl CredentialSource {
         path.symlink_metadata().is_ok().then(|| Self::file(path, section))
     }
 
-    /// Takes the text of a whole `credentials.properties` file.
+    /// Creates a source from the text of a whole `credentials.properties` file.
     pub fn text(text: SecretString) -> Self {
         Self(Source::Text(text))
     }
 
-    /// Takes `HERE_ACCESS_KEY_ID` and `HERE_ACCESS_KEY_SECRET`, with `HERE_TOKEN_ENDPOINT_URL` and `HERE_TOKEN_SCOPE`,
-    /// looked up with `variable`. `None` where neither key is set; where one of them is missing, loading says so.
+    /// Creates a source from `HERE_ACCESS_KEY_ID` and `HERE_ACCESS_KEY_SECRET`, with `HERE_TOKEN_ENDPOINT_URL` and
+    /// `HERE_TOKEN_SCOPE`, looked up with `variable`. `None` where neither key is set; where one of them is missing,
+    /// loading says so.
     pub fn variables(variable: impl Fn(&str) -> Option<SecretString>) -> Option<Self> {
         let variables = Variables {
             id: variable("HERE_ACCESS_KEY_ID"),

@@ -110,7 +110,7 @@ impl HereIssuer {
     ///
     /// # Errors
     ///
-    /// Why HERE did not accept it; the old credential then stays in use.
+    /// Returns an error if HERE did not accept it; the old credential then stays in use.
     pub async fn rotate(&self, credential: Credential, key: &TokenKey) -> Result<Issued, TokenError> {
         let signer = Signer::new(credential, self.in_use.load().clock_offset());
         let issued = self.issue_with(&signer, key).await?;
@@ -219,7 +219,7 @@ impl Signer {
         offset
     }
 
-    /// Has requests signed with the issuer's time.
+    /// Makes requests be signed with the issuer's time.
     fn note_server_time(&self, server_time: SystemTime, ours: Duration) {
         let offset = self.see(server_time, ours);
         self.clock_offset.store(offset, Ordering::Relaxed);

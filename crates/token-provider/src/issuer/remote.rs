@@ -56,7 +56,7 @@ struct Refusal {
 }
 
 impl RemoteIssuerConfig {
-    /// Takes the URL of the other server's `/getToken`.
+    /// Creates a configuration from the URL of the other server's `/getToken`: 3 s to connect, 12 s per request.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl RemoteIssuerConfig {
         })
     }
 
-    /// Takes the path of the other server's Unix socket, which is looked for with each request.
+    /// Creates a configuration from the path of the other server's Unix socket, which is opened for each connection.
     pub fn from_unix_socket(path: impl Into<PathBuf>) -> Self {
         let mut config = Self::new("http://localhost/getToken").expect("it is a URL on loopback");
         config.unix_socket = Some(path.into());
@@ -116,7 +116,7 @@ impl RemoteIssuer {
     ///
     /// # Errors
     ///
-    /// Why no token came; the old API key then stays in use.
+    /// Returns an error if no token came; the old API key then stays in use.
     pub async fn rotate(&self, bearer: &SecretString, key: &TokenKey) -> Result<Issued, TokenError> {
         let authorization = header(bearer)?;
         let issued = self.ask(Some(&authorization), key).await?;
