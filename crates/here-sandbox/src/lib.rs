@@ -55,6 +55,8 @@
 //! Tokens look like HERE's, but their signature is a MAC under a key derived from the access key secret:
 //! only this sandbox, or one started with the same first access key, can verify them.
 
+#![forbid(unsafe_code)]
+
 mod account;
 mod base_url;
 #[cfg(unix)]

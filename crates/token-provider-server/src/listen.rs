@@ -7,6 +7,7 @@ mod bind;
 mod connection;
 mod limits;
 mod listener;
+mod memory;
 mod systemd;
 mod tls;
 mod unix;
@@ -14,6 +15,7 @@ mod unix;
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
@@ -53,12 +55,16 @@ pub async fn serve(
         permits: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
         shares: Arc::new(Shares::new(usize::MAX, limits.connections_per_peer, limits.counts_loopback)),
         stop: CancellationToken::new(),
+        accepted: AtomicUsize::new(0),
     });
     for listener in listeners {
         listener.bound_buffers();
         server.tasks.spawn(Arc::clone(&server).accept_all(listener));
     }
-    shutdown.await;
+    tokio::select! {
+        () = shutdown => {}
+        () = memory::give_back(|| server.ended()) => {}
+    }
     server.stop.cancel();
     // Each connection ends within the grace.
     server.tasks.close();
@@ -74,6 +80,8 @@ struct Server<S> {
     permits: Arc<Semaphore>,
     shares: Arc<Shares>,
     stop: CancellationToken,
+    /// Connections, since the start.
+    accepted: AtomicUsize,
 }
 
 /// A connection that was accepted: what all its requests have in common, and what is held for it.
@@ -135,6 +143,7 @@ impl<S: Service> Server<S> {
     ) {
         let shares: Option<Vec<_>> = (0..permit.num_permits()).map(|_| self.share_of(&info)).collect();
         let Some(shares) = shares else { return };
+        self.accepted.fetch_add(1, Ordering::Relaxed);
         let (server, open) = (Arc::clone(self), self.service.connection());
         let connection = Connection { server, info, shown: None, permit, shares, _open: open };
         self.tasks.spawn(async move {
@@ -144,6 +153,11 @@ impl<S: Service> Server<S> {
                 (stream, _) => connection.serve_http1(stream).await,
             }
         });
+    }
+
+    /// Returns how many connections have ended; a few less, as the listeners' tasks count as open.
+    fn ended(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed).saturating_sub(self.tasks.len())
     }
 
     /// Takes a share of what the other side's address may have, if there is any left.

@@ -58,6 +58,7 @@
 //! [`Credential`] → signature → [`HereIssuer`] (an [`Issue`]) → cache with one slot per [`TokenKey`] →
 //! [`TokenProvider`] → [`AccessToken`]. A module uses only those before it.
 
+#![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::too_many_lines, reason = "a table of cases is as long as its cases"))]
 
 mod error;

@@ -243,8 +243,17 @@ impl Running {
 
     /// The most memory that it has had at once, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that it has, in KiB.
+    pub(crate) fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("can be read");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("is there");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("is there");
         line.trim().trim_end_matches(" kB").parse().expect("is a number")
     }
 

@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use super::authority::Authority;
 use super::http2::{END_HEADERS, END_STREAM, Frames, HEADERS, frame, get, post};
 use crate::support::program::{Folder, Running, address_after};
-use crate::support::wire::Connection;
+use crate::support::wire::{self, Connection};
 use crate::support::within;
 
 const PING: u8 = 6;
@@ -132,6 +132,31 @@ async fn hundred_connections_whose_bodies_never_come_cost_little() {
     }
     let cost = target.running.peak_memory() - before;
     assert!(cost <= 64 * MIB, "{cost} KiB");
+}
+
+#[tokio::test]
+async fn memory_of_connections_that_have_ended_is_given_back() {
+    let folder = Folder::new();
+    let mut running = folder.start_with_files(4096, &["serve", "--sandbox", "--listen", "127.0.0.1:0"]);
+    let address = running.address().await;
+    let before = running.memory();
+    let mut heads = JoinSet::new();
+    for _ in 0..2000 {
+        heads.spawn(async move {
+            let mut connection = Connection::open(address).await;
+            connection.send(format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(14_000))).await;
+            connection
+        });
+    }
+    let heads = heads.join_all().await;
+    let asked = async |is_enough: fn(u64) -> bool| {
+        while !is_enough(running.memory() - before) {
+            assert_eq!(wire::get(address, "/livez").await.status, 200);
+        }
+    };
+    within("the heads in memory", asked(|taken| taken > 32 * MIB)).await;
+    drop(heads);
+    within("the memory", asked(|taken| taken < 8 * MIB)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
