@@ -21,8 +21,8 @@ use crate::token::{AccessToken, TokenKey};
 const SHARE: usize = 4;
 /// One in `RESERVE` slots (at least one) is reserved for callers without an owner.
 const RESERVE: usize = 64;
-/// By then some slot may be free: idle ones are dropped at their token's due point.
-const RETRY_FOR_ROOM: Duration = Duration::from_secs(60);
+/// A token that nobody has asked for again so long after it was requested gives way to one of another kind.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// What the slots and their refreshers share.
 pub(super) struct Shared {
@@ -132,8 +132,9 @@ impl Shared {
         }
         let (mut slots, now) = (self.slots.load_full(), self.clock.now());
         if self.admit(&slots, owner).is_err() {
-            Arc::make_mut(&mut slots).retain(|_, slot| !slot.is_abandoned(now));
-            self.admit(&slots, owner)?;
+            let slots = Arc::make_mut(&mut slots);
+            slots.retain(|_, slot| !slot.is_abandoned(now));
+            self.admit(slots, owner).or_else(|_full| self.admit_for_idle(slots, owner, now))?;
         }
         let slot = Arc::new(Slot::new(key.clone(), owner));
         Arc::make_mut(&mut slots).insert(key.clone(), Arc::clone(&slot));
@@ -156,6 +157,18 @@ impl Shared {
         }
         if slots.len() >= room {
             return Err(no_room(&format!("{} different tokens are held, the maximum", slots.len())));
+        }
+        Ok(())
+    }
+
+    /// Makes room by dropping the slot that has been idle for longest, preferably one of this owner: its share may be full.
+    fn admit_for_idle(&self, slots: &mut Slots, owner: Option<&str>, now: Moment) -> Result<(), TokenError> {
+        let idle = slots.values().filter_map(|slot| Some((slot.idle_since(now)?, slot)));
+        let idle = idle.min_by_key(|(since, slot)| (slot.owner.as_deref() != owner, *since));
+        let idle = idle.map(|(_, slot)| slot.key.clone()).and_then(|key| slots.remove(&key));
+        self.admit(slots, owner)?;
+        if let Some(refresher) = idle.and_then(|slot| slot.refresher.load_full()) {
+            refresher.abort();
         }
         Ok(())
     }
@@ -187,7 +200,7 @@ impl Shared {
 
 fn no_room(what: &str) -> TokenError {
     TokenError::new(TokenErrorKind::TooManyTokens, format!("{what}; request fewer scopes and lifetimes"))
-        .with_retry_after(Some(RETRY_FOR_ROOM))
+        .with_retry_after(Some(IDLE))
 }
 
 impl Slot {
@@ -216,6 +229,16 @@ impl Slot {
     fn is_abandoned(&self, now: Moment) -> bool {
         let has_ended = |refresher: &Arc<RefresherHandle>| refresher.has_ended.load(Ordering::Acquire);
         self.refresher.load().as_ref().is_some_and(has_ended) && self.state.load().usable(now).is_none()
+    }
+
+    /// Returns when the token was requested, if nobody has asked for it since and that is a while ago.
+    fn idle_since(&self, now: Moment) -> Option<Duration> {
+        match self.state.load().phase {
+            Phase::Holding { sent_at, .. } if sent_at + IDLE <= now.boot => {
+                (!self.is_asked.load(Ordering::Relaxed)).then_some(sent_at)
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn note_asked(&self) {

@@ -146,6 +146,35 @@ async fn slots_are_bounded_and_room_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn token_that_nobody_asks_for_gives_way_to_one_of_another_kind() {
+    let bench = Bench::with_slots(4, |_| token(3600));
+    let ask = async |lifetime, owner| bench.cache.wait(&key(lifetime), owner).await;
+    let is_full = |result: Result<AccessToken, TokenError>| {
+        result.is_err_and(|error| error.kind() == TokenErrorKind::TooManyTokens)
+    };
+    for (lifetime, owner) in [(60, None), (61, None), (62, Some("a"))] {
+        ask(lifetime, owner).await.expect("there is room");
+        pass(seconds(1.0)).await;
+    }
+    let gone = [61, 62].map(|lifetime| bench.cache.0.find(&key(lifetime)).expect("is there"));
+    bench.ask_at_once(&key(60)).await.expect("is held");
+    pass(seconds(56.0)).await;
+    assert!(is_full(ask(63, Some("a")).await), "an owner has one, which is not idle yet");
+    pass(seconds(10.0)).await;
+    ask(63, Some("a")).await.expect("its own is idle");
+    ask(64, None).await.expect("there is room");
+    assert!(is_full(ask(65, Some("b")).await), "owners have three together");
+    ask(65, None).await.expect("another is idle");
+    for (lifetime, is_held) in [(60, true), (61, false), (62, false), (63, true), (64, true), (65, true)] {
+        let held = bench.cache.held(&key(lifetime), bench.cache.now());
+        assert_eq!(held.is_some(), is_held, "{lifetime}");
+    }
+    settle().await;
+    assert_eq!((bench.slots(), bench.issuer.count()), (4, 6));
+    assert!(gone.iter().all(|slot| Arc::strong_count(slot) == 1), "their refreshers have ended");
+}
+
+#[tokio::test(start_paused = true)]
 async fn wanted_token_is_fetched_with_nobody_waiting() {
     let bench = Bench::new(|_| token(3600));
     bench.cache.want(&hour()).expect("there is room");

@@ -27,6 +27,8 @@ const UNASKED: u32 = 10;
 const MEMORY: Duration = Duration::from_secs(300);
 /// After this long at most a refresher looks at the clocks.
 const REFRESHERS_SLEEP: Duration = Duration::from_secs(31);
+/// A token that nobody has asked for again so long after its request may give way to another kind.
+const IDLE: Duration = Duration::from_secs(60);
 /// More violations than this say nothing new.
 const ENOUGH: usize = 5;
 
@@ -106,8 +108,9 @@ impl Judge {
     /// To be called before clocks change and after.
     pub(crate) fn clocks_change(&mut self, now: Now) {
         self.trace.note(now, Step::Clocks);
+        let is_crowded = self.is_crowded();
         for file in &mut self.files {
-            file.grow_old(&self.tokens, now);
+            file.grow_old(&self.tokens, is_crowded, now);
             file.clocks_change(now);
         }
     }
@@ -173,8 +176,9 @@ impl Judge {
     pub(crate) fn call_begins(&mut self, key: usize, now: Now) -> Call {
         self.counts.calls += 1;
         self.trace.note(now, Step::Call { key });
+        let is_crowded = self.is_crowded();
         let file = &mut self.files[key];
-        file.grow_old(&self.tokens, now);
+        file.grow_old(&self.tokens, is_crowded, now);
         file.ask(&self.tokens, now);
         Call { key, begun: now, must_be_held: file.must_be_held() }
     }
@@ -211,9 +215,8 @@ impl Judge {
         let waited = now.timer.saturating_sub(call.begun.timer);
         match error.kind() {
             TokenErrorKind::TooManyTokens => {
-                let asked_for = self.files.iter().filter(|file| file.was_asked_for()).count();
                 self.check(
-                    asked_for > self.max_slots,
+                    self.is_crowded(),
                     key,
                     now,
                     "a new kind of token is refused for want of room alone",
@@ -280,8 +283,12 @@ impl Judge {
 
     /// A call at the end, in fair weather, brought no token.
     pub(crate) fn must_have_room(&mut self, key: usize, now: Now) {
-        let asked_for = self.files.iter().filter(|file| file.was_asked_for()).count();
-        self.check(asked_for > self.max_slots, key, now, "when the trouble is over, tokens flow again");
+        self.check(self.is_crowded(), key, now, "when the trouble is over, tokens flow again");
+    }
+
+    /// Whether more kinds of tokens have been asked for than there is room for.
+    fn is_crowded(&self) -> bool {
+        self.files.iter().filter(|file| file.was_asked_for()).count() > self.max_slots
     }
 
     /// Returns how long until every token has been dropped, if nobody asks.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{MARGIN, MEMORY, REFRESHERS_SLEEP, SHORTEST, TICK, UNASKED};
+use super::{IDLE, MARGIN, MEMORY, REFRESHERS_SLEEP, SHORTEST, TICK, UNASKED};
 use crate::world::clocks::Now;
 
 /// What the judge knows of one kind of token.
@@ -143,14 +143,16 @@ impl File {
         self.was_asked_for
     }
 
-    /// Notes what the provider may have done with a token on its own since the last look.
-    pub(super) fn grow_old(&mut self, tokens: &[Token], now: Now) {
+    /// Notes what the provider may have done with a token on its own since the last look. Where more kinds are asked for than
+    /// there is room for, one that nobody asks for gives way.
+    pub(super) fn grow_old(&mut self, tokens: &[Token], is_crowded: bool, now: Now) {
         let Some(token) = self.token.and_then(|number| tokens.get(number)) else {
             return;
         };
         let left = token.left_by_clocks(now);
         let may_be_let_go = !self.is_asked && left <= token.most_left_when_due();
-        self.may_be_gone |= left <= MARGIN || may_be_let_go;
+        let gives_way = is_crowded && !self.is_asked && token.sent.boot + IDLE <= now.boot;
+        self.may_be_gone |= left <= MARGIN || may_be_let_go || gives_way;
     }
 
     pub(super) fn clocks_change(&mut self, now: Now) {
