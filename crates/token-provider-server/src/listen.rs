@@ -61,9 +61,11 @@ pub async fn serve(
         listener.bound_buffers();
         server.tasks.spawn(Arc::clone(&server).accept_all(listener));
     }
+    // A few less, as each listener has a task, too.
+    let ended = || server.accepted.load(Ordering::Relaxed).saturating_sub(server.tasks.len());
     tokio::select! {
         () = shutdown => {}
-        () = memory::give_back(|| server.ended()) => {}
+        () = memory::give_back(ended) => {}
     }
     server.stop.cancel();
     // Each connection ends within the grace.
@@ -153,11 +155,6 @@ impl<S: Service> Server<S> {
                 (stream, _) => connection.serve_http1(stream).await,
             }
         });
-    }
-
-    /// Returns how many connections have ended; a few less, as the listeners' tasks count as open.
-    fn ended(&self) -> usize {
-        self.accepted.load(Ordering::Relaxed).saturating_sub(self.tasks.len())
     }
 
     /// Takes a share of what the other side's address may have, if there is any left.

@@ -47,12 +47,8 @@ impl Notifier {
 
     /// The service can be called now, for the first time or after a reload.
     pub async fn ready(&self, status: &str) {
-        self.tell(&format!("READY=1\n{}", status_line(status))).await;
-    }
-
-    /// What `systemctl status` is to show from now on.
-    pub async fn status(&self, status: &str) {
-        self.tell(&status_line(status)).await;
+        // A line break would begin another message.
+        self.tell(&format!("READY=1\nSTATUS={}", status.replace('\n', " "))).await;
     }
 
     /// The service looks at changed files; [`Self::ready`] follows.
@@ -93,11 +89,6 @@ impl Notifier {
             tracing::warn!(%error, what, "cannot notify systemd");
         }
     }
-}
-
-/// A line break would begin another message.
-fn status_line(status: &str) -> String {
-    format!("STATUS={}", status.replace('\n', " "))
 }
 
 /// A path, or `@` and a name that is in no file system (Linux's abstract sockets, which begin with a zero byte).

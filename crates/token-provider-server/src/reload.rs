@@ -86,10 +86,8 @@ impl Reloader {
             }
             self.look(is_asked_to).await;
             let status = self.status(&listening);
-            if is_asked_to {
+            if is_asked_to || status != told {
                 notifier.ready(&status).await;
-            } else if status != told {
-                notifier.status(&status).await;
             }
             told = status;
         }

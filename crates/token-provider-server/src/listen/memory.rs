@@ -16,22 +16,20 @@ pub(super) async fn give_back(ended: impl Fn() -> usize) {
     let mut counted = 0;
     loop {
         sleep(LOOK_EVERY).await;
-        let ended = ended();
-        if ended >= counted + MANY {
-            counted = ended;
+        if ended() >= counted + MANY {
+            counted = ended();
             // Only a panic could be told, and it has none.
             let _ = spawn_blocking(trim).await;
         }
     }
 }
 
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "no library has a safe form of it")]
-fn trim() {
-    // SAFETY: it takes no pointer, and glibc locks what it looks at.
-    unsafe { libc::malloc_trim(0) };
-}
-
 /// Other allocators do so by themselves.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn trim() {}
+#[allow(unsafe_code, reason = "no library has a safe form of it")]
+fn trim() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it takes no pointer, and glibc locks what it looks at.
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}

@@ -99,7 +99,7 @@ impl Writer {
     pub(super) fn start(options: Options, sink: Sink) -> io::Result<Self> {
         let name = options.thread.to_owned();
         let shared = Arc::new(Shared { options, state: Mutex::default(), changed: Condvar::new() });
-        let output = Output::new(Arc::clone(&shared), sink);
+        let output = Output { shared: Arc::clone(&shared), sink, torn: Vec::new(), unmarked: 0 };
         let thread = thread::Builder::new().name(name).spawn(move || output.run())?;
         Ok(Self { thread: thread.thread().clone(), shared })
     }
@@ -203,10 +203,6 @@ impl Counts {
 }
 
 impl Output {
-    fn new(shared: Arc<Shared>, sink: Sink) -> Self {
-        Self { shared, sink, torn: Vec::new(), unmarked: 0 }
-    }
-
     fn run(mut self) {
         while let Some(work) = self.shared.next() {
             work.batches.iter().for_each(|lines| self.write(lines));

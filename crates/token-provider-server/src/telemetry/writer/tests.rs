@@ -95,8 +95,8 @@ fn torn_line_whose_end_still_does_not_fit_when_reopened_is_lost() {
     for (place, lost) in [(path.as_path(), 0), (Path::new("/dev/full"), 1)] {
         let file = File::options().append(true).create(true).open(place).expect("can be opened");
         let shared = Arc::clone(&start(Sink::file(&path).expect("can be opened")).shared);
-        let mut output = Output::new(shared, Sink::File { path: path.clone(), file });
-        output.torn = b"end\n".to_vec();
+        let sink = Sink::File { path: path.clone(), file };
+        let mut output = Output { shared, sink, torn: b"end\n".to_vec(), unmarked: 0 };
         output.write(b"");
         output.reopen();
         assert_eq!(output.shared.state.lock().counts.lost(), lost, "{}", place.display());
