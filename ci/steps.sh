@@ -1,5 +1,5 @@
 # What ci/check and ci/packages have in common: they define functions step_NAME and the list `steps` (and `named_steps`, those that
-# are run by name alone, or with --all), and call run_steps. Sourced before that; goes to the repository's root.
+# are run by name alone, or with --all; `waiting_step` runs beside those after it), and call run_steps. Sourced before that; goes to the repository's root.
 # shellcheck shell=bash
 
 # As it was called, for messages.
@@ -44,7 +44,7 @@ run() {
 run_steps() {
     verbose=''
     [[ -v named_steps ]] || local named_steps=()
-    local chosen=() argument step
+    local chosen=() argument step status
     for argument in "$@"; do
         case $argument in
             --list)
@@ -70,8 +70,19 @@ run_steps() {
     ((${#chosen[@]})) || chosen=("${steps[@]}")
 
     mkdir -p "$logs"
+    local others=''
     for step in "${chosen[@]}"; do
-        run "$step"
+        if [[ $step == "${waiting_step:-}" ]]; then
+            (run "$step") >"$logs/$step.run" 2>&1 &
+            others=$!
+        else
+            run "$step"
+        fi
     done
+    if [[ $others ]]; then
+        wait "$others" && status=0 || status=$?
+        cat "$logs/$waiting_step.run"
+        ((status == 0)) || exit 1
+    fi
     echo "$program: ${#chosen[@]} of $((${#steps[@]} + ${#named_steps[@]})) steps passed in $SECONDS s"
 }
