@@ -174,7 +174,7 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
     let (closing, is_stopping) = (Instant::now(), stop.is_cancelled());
     tokio::select! {
         biased;
-        _ = &mut connection => return Ended::Closed,
+        served = &mut connection => return Ended::Done(served),
         () = activity.begun.notified() => {}
         () = activity.overdue(limits, Some(closing)) => {}
     }

@@ -21,7 +21,7 @@ use crate::token::{AccessToken, TokenKey};
 const SHARE: usize = 4;
 /// One in `RESERVE` slots (at least one) is reserved for callers without an owner.
 const RESERVE: usize = 64;
-/// A token that nobody has asked for again so long after it was requested gives way to one of another kind.
+/// A token that nobody has asked for again so long after it was requested gives way to another of the same owner's.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// What the slots and their refreshers share.
@@ -131,14 +131,22 @@ impl Shared {
             return Ok(slot);
         }
         let (mut slots, now) = (self.slots.load_full(), self.clock.now());
+        let mut idle = None;
         if self.admit(&slots, owner).is_err() {
             let slots = Arc::make_mut(&mut slots);
             slots.retain(|_, slot| !slot.is_abandoned(now));
-            self.admit(slots, owner).or_else(|_full| self.admit_for_idle(slots, owner, now))?;
+            if self.admit(slots, owner).is_err() {
+                idle = longest_idle(slots, owner, now).and_then(|key| slots.remove(&key));
+                self.admit(slots, owner)?;
+            }
         }
         let slot = Arc::new(Slot::new(key.clone(), owner));
         Arc::make_mut(&mut slots).insert(key.clone(), Arc::clone(&slot));
         self.slots.store(slots);
+        // Now that no caller finds its slot any more, who would start another.
+        if let Some(refresher) = idle.and_then(|slot| slot.refresher.load_full()) {
+            refresher.abort();
+        }
         Ok(slot)
     }
 
@@ -157,18 +165,6 @@ impl Shared {
         }
         if slots.len() >= room {
             return Err(no_room(&format!("{} different tokens are held, the maximum", slots.len())));
-        }
-        Ok(())
-    }
-
-    /// Makes room by dropping the slot that has been idle for longest, preferably one of this owner: its share may be full.
-    fn admit_for_idle(&self, slots: &mut Slots, owner: Option<&str>, now: Moment) -> Result<(), TokenError> {
-        let idle = slots.values().filter_map(|slot| Some((slot.idle_since(now)?, slot)));
-        let idle = idle.min_by_key(|(since, slot)| (slot.owner.as_deref() != owner, *since));
-        let idle = idle.map(|(_, slot)| slot.key.clone()).and_then(|key| slots.remove(&key));
-        self.admit(slots, owner)?;
-        if let Some(refresher) = idle.and_then(|slot| slot.refresher.load_full()) {
-            refresher.abort();
         }
         Ok(())
     }
@@ -196,6 +192,13 @@ impl Shared {
     pub(super) fn chance(&self) -> f64 {
         self.jitter.lock().unwrap_or_else(PoisonError::into_inner).f64()
     }
+}
+
+/// Returns which token of an owner has been idle for longest. Of its own alone: no caller takes another's, nor the default one.
+fn longest_idle(slots: &Slots, owner: Option<&str>, now: Moment) -> Option<TokenKey> {
+    let own = slots.values().filter(|slot| slot.owner.as_deref() == owner);
+    let idle = own.filter_map(|slot| Some((slot.idle_since(now)?, slot)));
+    idle.min_by_key(|(since, _)| *since).map(|(_, slot)| slot.key.clone())
 }
 
 fn no_room(what: &str) -> TokenError {
@@ -234,7 +237,7 @@ impl Slot {
     /// Returns when the token was requested, if nobody has asked for it since and that is a while ago.
     fn idle_since(&self, now: Moment) -> Option<Duration> {
         match self.state.load().phase {
-            Phase::Holding { sent_at, .. } if sent_at + IDLE <= now.boot => {
+            Phase::Holding { sent_at, .. } if sent_at.saturating_add(IDLE) <= now.boot => {
                 (!self.is_asked.load(Ordering::Relaxed)).then_some(sent_at)
             }
             _ => None,

@@ -163,7 +163,10 @@ async fn token_that_nobody_asks_for_gives_way_to_one_of_another_kind() {
     pass(seconds(10.0)).await;
     ask(63, Some("a")).await.expect("its own is idle");
     ask(64, None).await.expect("there is room");
-    assert!(is_full(ask(65, Some("b")).await), "owners have three together");
+    assert!(
+        is_full(ask(65, Some("b")).await),
+        "owners have three together, and nothing of another's gives way"
+    );
     ask(65, None).await.expect("another is idle");
     for (lifetime, is_held) in [(60, true), (61, false), (62, false), (63, true), (64, true), (65, true)] {
         let held = bench.cache.held(&key(lifetime), bench.cache.now());
