@@ -34,6 +34,8 @@ pub(super) fn parameters<const N: usize>(
     Ok(values)
 }
 
+const MILLISECONDS: &str = "86400 seconds or less; this looks like milliseconds";
+
 /// Reads a lifetime, which `name` is called in this request. It is `None` where none is given. One that is shorter than all
 /// configured lifetimes is refused rather than rounded up: nobody gets a token that lives longer than requested.
 pub(super) fn lifetime(
@@ -48,8 +50,8 @@ pub(super) fn lifetime(
     let expected = match seconds {
         None => "whole seconds in decimal digits, 60 to 86400",
         Some(..MIN_TTL) => "60 seconds or more",
-        Some(seconds) if seconds > MAX_TTL * 1000 => "86400 seconds or less",
-        Some(seconds) if seconds > MAX_TTL => "86400 seconds or less; this looks like milliseconds",
+        Some(ms) if ms > MAX_TTL && ms <= MAX_TTL * 1000 && ms % 1000 == 0 => MILLISECONDS,
+        Some(seconds) if seconds > MAX_TTL => "86400 seconds or less",
         Some(seconds) if seconds < shortest.as_secs() => {
             let shortest = shortest.as_secs();
             let problem = format!("{name}: the shortest lifetime handed out here is {shortest} seconds");

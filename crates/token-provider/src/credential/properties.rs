@@ -95,7 +95,10 @@ impl Entries {
             let line = entry.line;
             return format!("line {line}: did you mean {key}? Write it exactly like that").into();
         }
-        if self.get("here.client.id").is_some() && self.get(KEY_SECRET).is_none() {
+        if self.get("here.client.id").is_some()
+            && self.get(KEY_ID).is_none()
+            && self.get(KEY_SECRET).is_none()
+        {
             return "it has here.client.id but no access key: create an access key for the app in the HERE \
                     portal, and use its credentials.properties"
                 .into();

@@ -321,6 +321,12 @@ fn mistaken_files_are_told_what_was_meant() {
     let error =
         Credential::from_properties(b"here.client.id = x\nhere.user.id = y", "c").expect_err("no key");
     assert!(error.to_string().starts_with("c: it has here.client.id but no access key:"), "{error}");
+    let half = b"here.client.id = x\nhere.access.key.id = y";
+    let error = Credential::from_properties(half, "c").expect_err("no secret");
+    assert!(
+        error.to_string().contains("here.access.key.secret") && !error.to_string().contains("client"),
+        "{error}"
+    );
     // As Java reads it: the backslash before a dot is dropped.
     let text = format!("here\\.access\\.key\\.id = x\n{SECRET}");
     assert!(Credential::from_properties(text.as_bytes(), "c").is_ok());
