@@ -333,7 +333,7 @@ class Running(unittest.TestCase):
         # The mode that the kubelet gives the file is none of the reasons for a warning; its variables of the Service are.
         running.logged("listening on ")
         warnings = [line for line in running.log if '"WARN"' in line and "not a setting; ignored" not in line]
-        expected = {"base": ["in the clear", "admin listener"], "tls": ["admin listener"], "sidecar": []}
+        expected = {"base": ["unencrypted", "admin listener"], "tls": ["admin listener"], "sidecar": []}
         self.assertEqual(len(warnings), len(expected[name]), warnings)
         for reason in expected[name]:
             self.assertTrue(any(reason in line for line in warnings), warnings)
