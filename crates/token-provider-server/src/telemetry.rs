@@ -43,8 +43,8 @@ pub type Expiry = Box<dyn Fn() -> Option<SystemTime> + Send + Sync>;
 /// A connection that counts as open until it is dropped.
 pub type OpenConnection = Arc<()>;
 
-/// How many requests of a caller ended in each way. One of an API key goes by its id; others are one for each method, as there
-/// are as many as their issuers make.
+/// How many requests from a caller ended in each way. One that the configuration names has its own count, an API key or the name
+/// in a client certificate; others have one for each method, as there are as many as their issuers make.
 pub type Callers = BTreeMap<(Method, Arc<str>, Outcome), u64>;
 
 /// The figures of a running server that belong to no profile, and its audit trail.
@@ -84,7 +84,8 @@ impl Telemetry {
     #[expect(clippy::indexing_slicing, reason = "each array has an element for every variant")]
     fn count(&self, event: &Event) {
         if let Some(method) = event.subject.method {
-            let name = event.subject.caller.clone().filter(|_| method == Method::ApiKey).unwrap_or_default();
+            let is_configured = matches!(method, Method::ApiKey | Method::Mtls);
+            let name = event.subject.caller.clone().filter(|_| is_configured).unwrap_or_default();
             *self.callers.lock().entry((method, name, event.outcome)).or_default() += 1;
         }
         let Some(rule) = event.rule else { return };
@@ -131,5 +132,24 @@ impl Telemetry {
 impl fmt::Debug for Telemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Telemetry").field("audit", &self.audit).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::Subject;
+
+    #[test]
+    fn callers_that_the_configuration_names_are_counted_by_name() {
+        let telemetry = Telemetry::default();
+        for method in Method::ALL {
+            let subject = Subject { method: Some(method), caller: Some("a".into()), ..Subject::default() };
+            telemetry.note(Event { subject, ..Event::default() });
+        }
+        for (method, name, _) in telemetry.callers().into_keys() {
+            assert_eq!(&*name == "a", matches!(method, Method::ApiKey | Method::Mtls), "{method:?}");
+        }
+        assert_eq!(telemetry.callers().len(), Method::ALL.len());
     }
 }
