@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -55,14 +56,17 @@ class Prometheus:
     """Debian's Prometheus while it is entered, looking at servers every second, with our rules."""
 
     def __init__(self, folder, *targets, interval=1):
-        self._folder = folder
+        self._folder, self._interval = folder, f"{interval}s"
+        self._configure(targets)
+
+    def _configure(self, targets):
         config = {
-            "global": {"scrape_interval": f"{interval}s", "evaluation_interval": f"{interval}s"},
+            "global": {"scrape_interval": self._interval, "evaluation_interval": self._interval},
             "rule_files": [str(DEPLOY / "prometheus/token-provider.rules.yml")],
             "scrape_configs": [{"job_name": "token-provider", "static_configs": [{"targets": targets}]}],
         }
         # JSON is YAML.
-        (folder / "prometheus.yml").write_text(json.dumps(config))
+        (self._folder / "prometheus.yml").write_text(json.dumps(config))
 
     def __enter__(self):
         port = command.free_port()
@@ -81,6 +85,11 @@ class Prometheus:
         self._process.terminate()
         self._process.wait(PATIENCE)
         self._log.close()
+
+    def look_at(self, *targets):
+        """Goes over to other servers."""
+        self._configure(targets)
+        self._process.send_signal(signal.SIGHUP)
 
     def get(self, path, **parameters):
         """What the API says; nothing until it answers."""

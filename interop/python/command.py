@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import threading
@@ -46,14 +47,14 @@ def run(folder, *arguments):
 
 
 class Sandbox:
-    """The offline HERE account, while it is entered: `origin` is where, `credentials` the keys of the file it wrote."""
+    """The offline HERE account, while it is entered: `origin` is where, `credentials` the keys of the `file` it wrote."""
 
-    def __init__(self, folder):
-        self._file = folder / "sandbox.properties"
-        self._folder = folder
+    def __init__(self, folder, seconds=MAX_LIFE_SECONDS):
+        self.file = folder / "sandbox.properties"
+        self._folder, self._seconds = folder, seconds
 
     def __enter__(self):
-        listen = ["--listen", "127.0.0.1:0", "--write-credentials", str(self._file)]
+        listen = ["--listen", "127.0.0.1:0", "--write-credentials", str(self.file)]
         self._process = subprocess.Popen(
             [binary(), "sandbox", "--log-format", "json", *listen],
             cwd=self._folder,
@@ -62,14 +63,14 @@ class Sandbox:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self._limit = threading.Timer(MAX_LIFE_SECONDS, self._process.kill)
+        self._limit = threading.Timer(self._seconds, self._process.kill)
         self._limit.daemon = True
         self._limit.start()
         self.origin = self._read_origin()
         # The log is read to its end, so that a full pipe never stops the sandbox.
         self._rest_of_log = threading.Thread(target=self._process.stderr.read, daemon=True)
         self._rest_of_log.start()
-        lines = (line.partition("=") for line in self._file.read_text().splitlines() if "=" in line)
+        lines = (line.partition("=") for line in self.file.read_text().splitlines() if "=" in line)
         self.credentials = {key.strip(): value.strip() for key, _, value in lines}
         return self
 
@@ -86,21 +87,25 @@ class Sandbox:
 
 
 class Server:
-    """`token-provider serve --sandbox` while it is entered.
+    """`token-provider serve --sandbox` while it is entered, or a server for the `account` that a `Sandbox` is.
 
     `origin` is where it is, `admin` where its admin listener is, if the configuration has one, `sandbox` the HERE account
-    behind it. It is ended after `seconds`, whatever happens.
+    behind it. It may have no more than `max_files` open. It is ended after `seconds`, whatever happens.
     """
 
-    def __init__(self, folder, config, *options, seconds=MAX_LIFE_SECONDS):
-        self._folder = folder
-        options = ["--sandbox", "--listen", "127.0.0.1:0", "--config", str(config), *options]
-        self._arguments = ["serve", "--log-format", "json", *options]
-        self._seconds = seconds
+    def __init__(self, folder, config, *options, account=None, max_files=None, seconds=MAX_LIFE_SECONDS):
+        self._folder, self._account, self._seconds = folder, account, seconds
+        limit = ["prlimit", f"--nofile={max_files}"] if max_files else []
+        credentials = ["--credentials", str(account.file)] if account else ["--sandbox"]
+        options = [*credentials, "--listen", "127.0.0.1:0", "--config", str(config), *options]
+        self._command = [*limit, binary(), "serve", "--log-format", "json", *options]
+        # A test clears it to see what happens when nobody reads the log.
+        self.is_log_read = threading.Event()
+        self.is_log_read.set()
 
     def __enter__(self):
         self._process = subprocess.Popen(
-            [binary(), *self._arguments],
+            self._command,
             cwd=self._folder,
             env={"HOME": str(self._folder)},
             stdin=subprocess.DEVNULL,
@@ -111,21 +116,34 @@ class Server:
         self._limit.daemon = True
         self._limit.start()
         self.log = []
-        self.sandbox = _read(self._process.stderr, _ANNOUNCEMENT, self.log).partition(";")[0]
+        if self._account:
+            self.sandbox = self._account.origin
+        else:
+            self.sandbox = _read(self._process.stderr, _ANNOUNCEMENT, self.log).partition(";")[0]
         places = _read(self._process.stderr, "listening on ", self.log)
         self.origin, _, self.admin = places.partition("; metrics and status at ")
         # The log is read to its end, so that a full pipe never stops the server.
-        self._rest_of_log = threading.Thread(target=lambda: self.log.extend(self._process.stderr), daemon=True)
+        self._rest_of_log = threading.Thread(target=self._read_log, daemon=True)
         self._rest_of_log.start()
         return self
 
     def __exit__(self, *_):
+        self.is_log_read.set()
         self._process.terminate()
         code = self._process.wait(MAX_LIFE_SECONDS)
         self._limit.cancel()
         self._rest_of_log.join(MAX_LIFE_SECONDS)
         self._process.stderr.close()
         assert code == 0, f"the server ended with exit code {code}"
+
+    def hang_up(self):
+        """SIGHUP: files are read and opened again."""
+        self._process.send_signal(signal.SIGHUP)
+
+    def _read_log(self):
+        for line in self._process.stderr:
+            self.log.append(line)
+            self.is_log_read.wait()
 
 
 def _read(stderr, announcement, log):
