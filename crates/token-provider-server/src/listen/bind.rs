@@ -13,6 +13,9 @@ use super::systemd;
 use super::unix::UnixSocket;
 use crate::config::{Host, Listen};
 
+/// `localhost:0` is a port that is free on two addresses: the system's choice for the first may be taken on the second.
+const PORT_ATTEMPTS: usize = 8;
+
 /// Binds what this setting names. `localhost` is two sockets, since its name is two addresses; systemd
 /// may have passed any number.
 ///
@@ -35,7 +38,9 @@ pub fn bind(listen: &Listen, setting: &str) -> io::Result<Vec<Listener>> {
 }
 
 fn bind_localhost(port: u16) -> io::Result<Vec<Listener>> {
+    let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
     loop {
+        attempts -= 1;
         let first = bind_tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))?;
         // Port 0 was chosen by now: both get the same.
         let chosen = first.local_addr()?.port();
@@ -46,8 +51,7 @@ fn bind_localhost(port: u16) -> io::Result<Vec<Listener>> {
         match Errno::from_io_error(&error) {
             // A machine without IPv6 has no `::1`.
             Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT) => return Ok(vec![Listener::Tcp(first, None)]),
-            // The port that the system chose for the first address is taken on the second: it chooses another.
-            Some(Errno::ADDRINUSE) if port == 0 => {}
+            Some(Errno::ADDRINUSE) if attempts > 0 => {}
             _ => return Err(io::Error::new(error.kind(), format!("[::1]:{chosen}: {error}"))),
         }
     }

@@ -153,12 +153,15 @@ fn raise_file_limit() -> Option<u64> {
 /// container's own is at the root then.
 fn memory_limit(root: &Path) -> Option<u64> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
-    let versions = [
-        ("0::", "sys/fs/cgroup", "memory.max"),
-        (":memory:", "sys/fs/cgroup/memory", "memory.limit_in_bytes"),
-    ];
-    let limits = versions.into_iter().filter_map(|(start, mount, file)| {
-        let (_, group) = groups.lines().find_map(|line| line.split_once(start))?;
+    let limits = groups.lines().filter_map(|line| {
+        let (_number, line) = line.split_once(':')?;
+        let (mount, file, group) = match line.split_once(':')? {
+            ("", group) => ("sys/fs/cgroup", "memory.max", group),
+            (controllers, group) if controllers.split(',').any(|name| name == "memory") => {
+                ("sys/fs/cgroup/memory", "memory.limit_in_bytes", group)
+            }
+            _ => return None,
+        };
         let groups = Path::new(group.trim_start_matches('/')).ancestors();
         // `max` is none.
         let limit_of = |group: &Path| {
@@ -228,7 +231,7 @@ mod tests {
     #[test]
     fn memory_limit_is_the_lowest_of_the_group_and_all_above_it() {
         let docker = "/docker/0123abcd/app.service";
-        let table: [(&str, String, Files, Option<u64>); 11] = [
+        let table: [(&str, String, Files, Option<u64>); 12] = [
             (
                 "version 2",
                 "0::/a/b\n".into(),
@@ -258,6 +261,12 @@ mod tests {
                 format!("4:memory:{docker}\n"),
                 &[("memory/memory.limit_in_bytes", "600\n")],
                 Some(600),
+            ),
+            (
+                "version 1, several controllers at one place",
+                "4:hugetlb,memory:/a\n".into(),
+                &[("memory/a/memory.limit_in_bytes", "700\n")],
+                Some(700),
             ),
             ("of the host, 2", format!("0::{docker}\n"), &[("memory.max", "600\n")], Some(600)),
             ("no controller", "4:cpu:/a\n".into(), &[("memory/a/memory.limit_in_bytes", "1\n")], None),

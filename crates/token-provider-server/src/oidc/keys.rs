@@ -32,6 +32,8 @@ const OF_SMALL_ORDER: [&str; 7] = [
     "7v_______________________________________",
 ];
 
+const WRONG_LENGTH: &str = "a point with more or fewer characters than its curve has";
+
 /// Public keys for checking signatures, and nothing else.
 #[derive(Debug, Default)]
 pub(super) struct KeySet(Vec<Key>);
@@ -137,17 +139,21 @@ fn public_key(jwk: &AlgorithmParameters) -> Result<(DecodingKey, Vec<Algorithm>)
         }
         // RFC 7518 §3.4: a curve has one algorithm.
         AlgorithmParameters::EllipticCurve(key) => {
-            let (algorithm, curve): (_, &dyn VerificationAlgorithm) = match key.curve {
-                EllipticCurve::P256 => (Algorithm::ES256, &ECDSA_P256_SHA256_FIXED),
-                EllipticCurve::P384 => (Algorithm::ES384, &ECDSA_P384_SHA384_FIXED),
+            let (algorithm, curve, length): (_, &dyn VerificationAlgorithm, _) = match key.curve {
+                EllipticCurve::P256 => (Algorithm::ES256, &ECDSA_P256_SHA256_FIXED, 43),
+                EllipticCurve::P384 => (Algorithm::ES384, &ECDSA_P384_SHA384_FIXED, 64),
                 _ => return Err("of a kind that is not used here"),
             };
+            // RFC 7518 §6.2.1.2: each is whole. Else what one lacks could be at the other's end.
+            if key.x.len() != length || key.y.len() != length {
+                return Err(WRONG_LENGTH);
+            }
             Ok((point(DecodingKey::from_ec_components(&key.x, &key.y), curve)?, vec![algorithm]))
         }
         AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
             // A longer one is read as X.509 (SPKI), in which a point of small order does not stand at the start.
             if key.x.len() != 43 {
-                return Err("a point with more or fewer characters than its curve has");
+                return Err(WRONG_LENGTH);
             }
             if OF_SMALL_ORDER.iter().any(|start| key.x.starts_with(start)) {
                 return Err("a point of small order, for which anybody can sign");

@@ -1,6 +1,7 @@
 //! Signatures: every algorithm that is accepted, and keys that are not for the token they are meant to have signed.
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
 use super::support::{Bench, Key, SUBJECT, claims, encode, header};
@@ -99,6 +100,14 @@ fn only_keys_that_may_be_used_are_taken_from_a_key_set() {
         modulus[0] = first;
         with(&rsa, "n", encode(modulus).into())
     };
+    let cut_at = |at: usize| {
+        let half = |name: &str| {
+            BASE64URL_NOPAD.decode(p256[name].as_str().expect("is text").as_bytes()).expect("is base64url")
+        };
+        let point = [half("x"), half("y")].concat();
+        let (x, y) = point.split_at(at);
+        with(&with(&p256, "x", encode(x).into()), "y", encode(y).into())
+    };
     for (what, jwk, expected) in [
         ("RSA", rsa.clone(), 1),
         ("P-256", p256.clone(), 1),
@@ -128,6 +137,8 @@ fn only_keys_that_may_be_used_are_taken_from_a_key_set() {
         ("no modulus", with(&rsa, "n", Value::Null), 0),
         ("modulus with padding", with(&rsa, "n", "AAA=".into()), 0),
         ("half a point", with(&p256, "y", Value::Null), 0),
+        ("point in two halves", cut_at(32), 1),
+        ("point that is cut elsewhere", cut_at(31), 0),
         ("short point", with(&p256, "y", encode([1; 31]).into()), 0),
         (
             "point with a zero in front",
