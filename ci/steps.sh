@@ -1,5 +1,6 @@
 # What ci/check and ci/packages have in common: they define functions step_NAME and the list `steps` (and `named_steps`, those that
-# are run by name alone, or with --all; `waiting_step` runs beside those after it), and call run_steps. Sourced before that; goes to the repository's root.
+# are run by name alone, or with --all; `waiting_step` runs beside those after it), and call run_steps. Sourced before that; goes to
+# the repository's root.
 # shellcheck shell=bash
 
 # As it was called, for messages.

@@ -65,7 +65,8 @@ impl Access {
         Self { rules, handout, is_draining: AtomicBool::new(false) }
     }
 
-    /// Returns the rules of the moment. A request is judged by one set of rules from beginning to end.
+    /// Returns the rules of the moment. A request is judged by one set of rules from beginning to end. (Borrowed: a count that all
+    /// threads write would be at each request's cost.)
     pub fn rules(&self) -> Guard<Arc<Rules>> {
         self.rules.load()
     }

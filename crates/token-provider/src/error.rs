@@ -172,8 +172,8 @@ impl TokenError {
         (!texts.is_empty()).then(|| texts.join(": "))
     }
 
-    /// Returns how long to wait before asking again, from when the error was returned, where that is known: the issuer's `Retry-After`, or what is left
-    /// of the provider's own pause.
+    /// Returns how long to wait before asking again, from when the error was returned, where that is known: the issuer's
+    /// `Retry-After`, or what is left of the provider's own pause.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }

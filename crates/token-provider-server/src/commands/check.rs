@@ -255,6 +255,6 @@ fn check_clock(issuer: &ProfileIssuer) -> Option<Finding> {
     if seconds < NOTABLE_OFFSET_SECONDS {
         return Some(ok("clock", "HERE accepts this machine's time"));
     }
-    let remedy = "tokens come all the same, but set the clock, preferably with NTP";
+    let remedy = "tokens are still issued, but set the clock, preferably with NTP";
     Some(warning("clock", format_args!("this machine's clock is {seconds} s {direction} HERE's; {remedy}")))
 }

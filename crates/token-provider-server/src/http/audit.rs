@@ -34,6 +34,7 @@ pub(super) fn record(
         error = result.as_ref().err().map(|problem| problem.code()),
         "request answered"
     );
+    // Without a trail there is no admin listener either, which would show the counts.
     let is_recorded = match result {
         Ok(_) => handed_out.is_some() && telemetry.audit.is_some(),
         Err(problem) => problem.rule.is_some() || info.route.is_some_and(Route::hands_out_tokens),

@@ -12,6 +12,7 @@ use crate::values::ttl::MIN_LIFETIME;
 /// The shortest and the longest lifetime that a caller may ask for, in seconds.
 const MIN_TTL: u64 = MIN_LIFETIME.as_secs();
 const MAX_TTL: u64 = MAX_LIFETIME.as_secs();
+const MILLISECONDS: &str = "86400 seconds or less; this looks like milliseconds";
 
 /// A parameter's value, decoded. Wiped, because a client secret is one.
 pub(super) type Value = Zeroizing<String>;
@@ -33,8 +34,6 @@ pub(super) fn parameters<const N: usize>(
     }
     Ok(values)
 }
-
-const MILLISECONDS: &str = "86400 seconds or less; this looks like milliseconds";
 
 /// Reads a lifetime, which `name` is called in this request. It is `None` where none is given. One that is shorter than all
 /// configured lifetimes is refused rather than rounded up: nobody gets a token that lives longer than requested.

@@ -1,4 +1,4 @@
-//! Memory that connections leave behind.
+//! Gives back to the system the memory that ended connections have left free.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 /// How long memory may stay unused: a flood comes in waves, each of which would take it again.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// So many connections may have had some 10 MiB.
+/// How many connections must have ended: they may have used some 10 MiB.
 const MANY: usize = 256;
 
 /// Gives free memory back to the system after many connections have ended. glibc keeps all that lies below something in use:
@@ -18,7 +18,7 @@ pub(super) async fn give_back(ended: impl Fn() -> usize) {
         sleep(LOOK_EVERY).await;
         if ended() >= counted + MANY {
             counted = ended();
-            // Only a panic could be told, and it has none.
+            // It cannot panic.
             let _ = spawn_blocking(trim).await;
         }
     }

@@ -25,8 +25,8 @@ use crate::config::AuditConfig;
 pub use self::event::{Event, foreign};
 
 /// Bytes that wait: some 20,000 lines, a third of a second of them where a server is at its limit, minutes where it is not.
-/// A line has room for 512 bytes at least, of which a short one uses half: 16 MiB of memory, of the 64 that the number of
-/// connections leaves for all else.
+/// They are in batches that have grown by doubling: 16 MiB of memory at most, of the 64 that the number of connections leaves for
+/// all else.
 const MAX_WAITING: usize = 8 * 1024 * 1024;
 /// Losses are reported this often at most.
 const REPORT_EVERY: Duration = Duration::from_secs(60);

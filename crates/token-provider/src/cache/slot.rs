@@ -291,7 +291,8 @@ impl SlotState {
                 if *until > now.boot && refused.is_none_or(|changes| changes == credential_changes) =>
             {
                 let left = until.saturating_sub(now.boot);
-                self.last_error.clone().map(|error| error.with_retry_after(Some(left)))
+                let error = self.last_error.clone().expect("it is set where the backoff begins");
+                Some(error.with_retry_after(Some(left)))
             }
             _ => None,
         }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// Returns whether an address is a loopback address: 127.0.0.0/8 (RFC 1122 §3.2.1.3) or `::1` (RFC 4291 §2.5.3). An IPv4 address that is mapped to IPv6 (`::ffff:127.0.0.1`), as a
-/// dual-stack socket has it, is one like any other.
+/// Returns whether an address is a loopback address: 127.0.0.0/8 (RFC 1122 §3.2.1.3) or `::1` (RFC 4291 §2.5.3). An IPv4
+/// address that is mapped to IPv6 (`::ffff:127.0.0.1`), as a dual-stack socket has it, is one like any other.
 pub fn is_loopback_address(address: impl Into<IpAddr>) -> bool {
     address.into().to_canonical().is_loopback()
 }

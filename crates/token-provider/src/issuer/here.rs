@@ -48,9 +48,9 @@ impl HereIssuerConfig {
 
 /// Gets tokens from HERE with signed requests (OAuth 1.0a, RFC 5849, with HMAC-SHA256; the body is JSON, as in HERE's SDKs).
 ///
-/// Where HERE refuses the timestamp (401204), it learns HERE's time from `Date`, or from `/timestamp` beside the token endpoint, and
-/// makes one more request. Redirects are not followed. Connections are kept open between requests; `HTTPS_PROXY` and `NO_PROXY` are honoured, except for an endpoint on a
-/// loopback address.
+/// Where HERE refuses the timestamp (401204), it learns HERE's time from `Date`, or from `/timestamp` beside the token
+/// endpoint, and makes one more request. Redirects are not followed. Connections are kept open between requests;
+/// `HTTPS_PROXY` and `NO_PROXY` are honoured, except for an endpoint on a loopback address.
 #[derive(Debug)]
 pub struct HereIssuer {
     http: Http,

@@ -108,7 +108,7 @@ fn text(path: &std::path::Path) -> &str {
 fn outage() -> Option<Duration> {
     #[expect(
         clippy::disallowed_methods,
-        reason = "a switch for whoever runs the tests; the program does not read it"
+        reason = "a switch for those who run the tests; the program does not read it"
     )]
     let seconds = std::env::var("OUTAGE_SECONDS").ok()?;
     Some(Duration::from_secs(seconds.parse().expect("OUTAGE_SECONDS is a number")))
