@@ -72,16 +72,22 @@ fn check_issued(status: u16, token: &str, issued: &Issued) {
 }
 
 fn check_error(status: u16, error: &TokenError) {
+    for id in [error.error_id(), error.correlation_id()].into_iter().flatten() {
+        assert!(
+            !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic()),
+            "{id:?}"
+        );
+        assert!(!error.to_string().contains(id), "{error}");
+    }
     assert_hidden("an error", &format!("{error} {error:?} {error:#?} {:?}", error.causes()));
     let fits = match error.kind() {
         TokenErrorKind::InvalidAnswer { status: Some(told), .. } => {
             told == status && status != 429 && status != 408 && status < 500
         }
-        TokenErrorKind::Throttled => status == 429,
-        // A nonce that was used before may come with any refusal.
+        // HERE's numbers for these may come with any refusal.
+        TokenErrorKind::Throttled | TokenErrorKind::ClockSkew => !(200..400).contains(&status),
         TokenErrorKind::Unavailable { status: told, .. } => told == status && status >= 400 && status != 429,
         TokenErrorKind::Rejected { status: told, .. } => told == status && !(200..400).contains(&status),
-        TokenErrorKind::ClockSkew => !(200..400).contains(&status),
         _ => false,
     };
     // Statuses that HTTP does not know are refusals like any other; the client would not have let them through.
@@ -109,12 +115,17 @@ fn agree_in_every_spelling(data: &[u8]) {
             }
         }
     }
+    // HERE's numbers begin with an HTTP status.
+    let code = 400_000 + number % 200_000;
     for status in [400, 401, 403, 500] {
         let kinds = [
-            json!({ "errorCode": number }),
-            json!({ "errorCode": number.to_string(), "message": "x" }),
-            json!({ "code": number }),
-            json!({ "error": "x", "error_description": format!("errorCode: '{number}'. {text:?}") }),
+            json!({ "errorCode": code }),
+            json!({ "errorCode": code.to_string(), "message": "x" }),
+            json!({ "code": code }),
+            json!({ "code": format!("E{code}"), "title": "x" }),
+            json!({ "errorCode": 400_200, "errorFields": [{ "name": "x", "errorCode": code }] }),
+            json!({ "error": "x", "error_description": format!("errorCode: '{code}'. {text:?}") }),
+            json!({ "code": "E110000", "cause": format!("errorCode: {code}. {text:?}") }),
         ];
         let kinds = kinds.map(|body| {
             let error =

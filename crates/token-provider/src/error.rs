@@ -37,6 +37,8 @@ pub struct TokenError {
     kind: TokenErrorKind,
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
+    error_id: Option<Arc<str>>,
+    correlation_id: Option<Arc<str>>,
     source: Option<Source>,
 }
 
@@ -123,7 +125,14 @@ impl TokenErrorKind {
 impl TokenError {
     /// Makes an error. `message` says what happened and what to do; it must hold no secret.
     pub fn new(kind: TokenErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), retry_after: None, source: None }
+        Self {
+            kind,
+            message: message.into(),
+            retry_after: None,
+            error_id: None,
+            correlation_id: None,
+            source: None,
+        }
     }
 
     /// Notes what caused it. A log of the error has it, too, so it must hold no secret either.
@@ -137,6 +146,14 @@ impl TokenError {
     #[must_use]
     pub fn with_retry_after(self, retry_after: Option<Duration>) -> Self {
         Self { retry_after, ..self }
+    }
+
+    pub(crate) fn with_error_id(self, id: Option<&str>) -> Self {
+        Self { error_id: id.map(Arc::from), ..self }
+    }
+
+    pub(crate) fn with_correlation_id(self, id: Option<&str>) -> Self {
+        Self { correlation_id: id.map(Arc::from), ..self }
     }
 
     /// Returns the kind, for programs that act on it.
@@ -177,6 +194,18 @@ impl TokenError {
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
+
+    /// Returns HERE's id of this error (`errorId`): `ERROR-` and a UUID. HERE's support asks for it. It is for the log and not for
+    /// callers, so it is no part of the text.
+    pub fn error_id(&self) -> Option<&str> {
+        self.error_id.as_deref()
+    }
+
+    /// Returns the `X-Correlation-ID` of the request that failed, as HERE answered it, else as it was sent. HERE's support finds the
+    /// request by it. At most 128 visible ASCII characters; it is no part of the text either.
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.correlation_id.as_deref()
+    }
 }
 
 /// Returns an error and all that caused it, outermost first.
@@ -194,14 +223,14 @@ pub fn error_chain<'a>(
 }
 
 /// The start of a text that is not ours: a certificate that a message lists all names of must not fill the log.
-pub(crate) fn excerpt(text: &str) -> String {
+fn excerpt(text: &str) -> String {
     text.chars().take(300).collect()
 }
 
 impl From<LoadError> for TokenError {
     fn from(error: LoadError) -> Self {
         let LoadError { message, source, .. } = error;
-        Self { kind: TokenErrorKind::NotLoaded, message, retry_after: None, source }
+        Self { source, ..Self::new(TokenErrorKind::NotLoaded, message) }
     }
 }
 

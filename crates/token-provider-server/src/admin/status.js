@@ -183,7 +183,9 @@ function troubles(status) {
     for (const token of profile.tokens) {
       if (!token.last_error) continue;
       const left = token.state === "none" ? "no token held" : `the held token is valid for another ${span(token.seconds_left)}`;
-      list.push({ title: `Profile ${profile.name}, ${span(token.lifetime)}: ${left}`, what: token.last_error.message });
+      const { message, error_id: id, correlation_id: correlation } = token.last_error;
+      const ids = [id && `error id ${id}`, correlation && `correlation id ${correlation}`].filter(Boolean).join(", ");
+      list.push({ title: `Profile ${profile.name}, ${span(token.lifetime)}: ${left}`, what: message, remedy: ids && `For HERE's support: ${ids}.` });
     }
   }
   const { file, problems, locked, waiting_for_restart: waiting } = status.configuration;

@@ -82,7 +82,12 @@ fn token(slot: &SlotStatus) -> Value {
         "failures": slot.failures,
         "retry_in_seconds": slot.retry_in.map(|span| span.as_secs()),
         // What to do is part of it.
-        "last_error": slot.last_error.as_ref().map(|error| json!({ "message": error.to_string() })),
+        "last_error": slot.last_error.as_ref().map(|error| json!({
+            "message": error.to_string(),
+            // For HERE's support.
+            "error_id": error.error_id(),
+            "correlation_id": error.correlation_id(),
+        })),
     })
 }
 

@@ -118,7 +118,8 @@ impl Rotation {
                     format!("{issuer} did not accept the changed credential; keeping the previous one")
                 };
                 let (cause, retry_in) = (error.causes(), RETRY_AFTER.as_secs());
-                tracing::error!(profile, %error, cause, retry_in, "{what}");
+                let (error_id, correlation_id) = (error.error_id(), error.correlation_id());
+                tracing::error!(profile, %error, cause, error_id, correlation_id, retry_in, "{what}");
                 self.retry_at = Some(now + RETRY_AFTER);
                 Some(format!("{what}: {error}"))
             }

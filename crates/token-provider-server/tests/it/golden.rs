@@ -135,6 +135,9 @@ impl Names {
             let number = self.fingerprints.entry(found[2].to_owned()).or_insert(next);
             format!("{}\"token {number}\"", &found[1])
         });
+        each(r#"((error|correlation)_id": ?)"[!-~]{16,128}""#, &mut |found| {
+            format!("{}\"an id\"", &found[1])
+        });
         let about = |number: &str| number.parse::<f64>().expect("is a number");
         // Less than a minute has gone by since.
         each(r#"(seconds_left": ?|token_left_seconds\{.*\} )([0-9.]+)"#, &mut |found| {

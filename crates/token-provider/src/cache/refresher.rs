@@ -191,6 +191,8 @@ impl Refresher {
                 tracing::$level!(
                     %error,
                     cause = error.causes(),
+                    error_id = error.error_id(),
+                    correlation_id = error.correlation_id(),
                     failures,
                     retry_in = pause.as_secs_f64(),
                     token.lifetime = self.slot.key.lifetime().as_secs(),

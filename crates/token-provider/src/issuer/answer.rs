@@ -1,7 +1,10 @@
 //! Reads what a token endpoint answered: a token, or an error that says what to do.
 //!
-//! Pure. Nothing of the answer's body but a number goes into an error: a body can hold anything.
+//! Pure. Nothing of the answer's body goes into an error but a number, and an id of a fixed form: a body can hold anything.
 
+mod remedy;
+
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -12,10 +15,23 @@ use super::Issued;
 use crate::error::{TokenError, TokenErrorKind};
 use crate::token::{Scope, is_b64token};
 
-/// HERE's number for "time stamp is outside the valid period".
-pub(super) const TIMESTAMP_REFUSED: u32 = 401_204;
-/// HERE's number for "nonce already consumed": something in between sent our request twice.
-const NONCE_CONSUMED: u32 = 401_207;
+pub(super) use self::remedy::{ACCESS_KEY, Named};
+
+/// HERE's numbers begin with an HTTP status. `E110000` is a class of errors; its number is in the text.
+const CODES: Range<u32> = 400_000..600_000;
+/// HERE's number for "see `errorFields`".
+const FIELDS_INVALID: u32 = 400_200;
+/// Where HERE writes `errorCode: '401300'. …`.
+const TEXTS: [&str; 4] = ["error_description", "message", "cause", "title"];
+/// RFC 6749 §5.2. Gateways have other words: `Forbidden`, `unauthorized`.
+const OAUTH_ERRORS: [&str; 6] = [
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+];
 
 /// The JSON object of an answer. Unknown fields are ignored, as in HERE's SDKs.
 #[derive(Deserialize)]
@@ -40,59 +56,79 @@ impl Answer {
 
     /// Returns whether an error is HERE's, old or new. Gateways answer in JSON, too: `{"message":"Forbidden"}`.
     fn is_heres(&self) -> bool {
-        // RFC 6749 §5.2 has `invalid_client`, a gateway `Forbidden`.
-        let is_oauth_code = |error: &str| error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        ["errorId", "errorCode", "httpStatus", "error_description"]
+        let text = |name| self.get(name).and_then(Value::as_str);
+        // `E110000`, in the newest form.
+        let is_class = |code: &str| {
+            let digits = code.strip_prefix('E').unwrap_or_default();
+            digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        ["errorId", "errorCode", "errorFields", "httpStatus", "error_description"]
             .iter()
             .any(|name| self.get(name).is_some())
-            || self.get("error").and_then(Value::as_str).is_some_and(is_oauth_code)
+            || text("error").is_some_and(|error| OAUTH_ERRORS.contains(&error))
+            || text("code").is_some_and(is_class)
             || self.code().is_some()
     }
 
-    /// Returns HERE's number for an error. With RFC 6749 §5.2 it is in the text: `errorCode: '401300'. …`.
+    /// Returns HERE's number for an error. The number of a field says more than the one around it.
     fn code(&self) -> Option<u32> {
-        let number = |name| u32::try_from(seconds(self.get(name)?)?).ok();
-        let in_text = || {
-            let (_, after) = self.get("error_description")?.as_str()?.split_once("errorCode: '")?;
-            after.split_once('\'')?.0.parse().ok()
+        let outer = ["errorCode", "code"].iter().find_map(|name| code(self.get(name)?));
+        let in_text = || TEXTS.iter().find_map(|name| code_in_text(self.get(name)?.as_str()?));
+        let outer = outer.or_else(in_text);
+        if outer.is_some_and(|code| code != FIELDS_INVALID) {
+            return outer;
+        }
+        let fields = self.get("errorFields").and_then(Value::as_array);
+        fields.into_iter().flatten().find_map(|field| code(field.get("errorCode")?)).or(outer)
+    }
+
+    /// Returns `ERROR-` and a UUID, or nothing.
+    fn error_id(&self) -> Option<&str> {
+        let id = self.get("errorId")?.as_str()?;
+        let is_uuid = |uuid: &str| {
+            uuid.len() == 36
+                && uuid.bytes().enumerate().all(|(at, byte)| match at {
+                    8 | 13 | 18 | 23 => byte == b'-',
+                    _ => byte.is_ascii_hexdigit(),
+                })
         };
-        number("errorCode").or_else(|| number("code")).or_else(in_text)
+        id.strip_prefix("ERROR-").is_some_and(is_uuid).then_some(id)
     }
 }
 
-/// Reads an answer of the given status; `place` is what the errors call the place that the credential is from.
+/// Reads an answer of the given status.
 pub(super) fn read(
     status: u16,
     retry_after: Option<Duration>,
     body: &[u8],
-    place: &str,
+    named: Named<'_>,
 ) -> Result<Issued, TokenError> {
-    match status {
-        200..=299 => success(status, body),
-        300..=399 => Err(TokenError::new(
+    if (200..300).contains(&status) {
+        return success(status, body);
+    }
+    if (300..400).contains(&status) {
+        return Err(TokenError::new(
             TokenErrorKind::InvalidAnswer { status: Some(status) },
             format!(
                 "the token endpoint answered with a redirect ({status}), which is not followed; check \
-                     here.token.endpoint.url"
+                 here.token.endpoint.url"
             ),
-        )),
-        429 => Err(TokenError::new(
-            TokenErrorKind::Throttled,
-            "HERE returned 429 (too many requests); use fewer scopes and lifetimes, or fewer token \
-             providers per app",
-        )
-        .with_retry_after(retry_after)),
-        408 | 500..=599 => {
-            let code = Answer::parse(body).and_then(|answer| answer.code());
-            let code = code.map_or_else(String::new, |code| format!(", {code}"));
-            Err(TokenError::new(
-                TokenErrorKind::Unavailable { status },
-                format!("the token endpoint is failing ({status}{code}); retrying"),
-            )
-            .with_retry_after(retry_after))
-        }
-        _ => Err(refusal(status, body, place).with_retry_after(retry_after)),
+        ));
     }
+    let answer = Answer::parse(body).filter(Answer::is_heres);
+    let code = answer.as_ref().and_then(Answer::code);
+    let error = match status {
+        429 => TokenError::new(TokenErrorKind::Throttled, remedy::TOO_MANY),
+        408 | 500..=599 => {
+            let code = code.map_or_else(String::new, |code| format!(", {code}"));
+            let message = format!("the token endpoint is failing ({status}{code}); retrying");
+            TokenError::new(TokenErrorKind::Unavailable { status }, message)
+        }
+        _ if answer.is_none() => refusal_of_another(status),
+        _ => remedy::refusal(status, code, named),
+    };
+    let error_id = answer.as_ref().and_then(Answer::error_id);
+    Err(error.with_retry_after(retry_after).with_error_id(error_id))
 }
 
 fn success(status: u16, body: &[u8]) -> Result<Issued, TokenError> {
@@ -127,63 +163,6 @@ fn success(status: u16, body: &[u8]) -> Result<Issued, TokenError> {
     Ok(Issued::wiped(access_token, Duration::from_secs(expires_in)).with_scope(scope))
 }
 
-fn refusal(status: u16, body: &[u8], place: &str) -> TokenError {
-    let Some(answer) = Answer::parse(body).filter(Answer::is_heres) else {
-        return refusal_of_another(status);
-    };
-    let code = answer.code();
-    let number = code.map_or_else(|| format!("status {status}"), |code| code.to_string());
-    let message = match code {
-        Some(TIMESTAMP_REFUSED) => {
-            return TokenError::new(
-                TokenErrorKind::ClockSkew,
-                format!(
-                    "HERE refused the timestamp ({number}): set this machine's clock, preferably with NTP"
-                ),
-            );
-        }
-        Some(NONCE_CONSUMED) => {
-            // Worth repeating, with the new nonce that every attempt has.
-            return TokenError::new(
-                TokenErrorKind::Unavailable { status },
-                format!(
-                    "HERE has seen this request before ({number}): something in between sends requests twice"
-                ),
-            );
-        }
-        Some(401_300) => {
-            format!(
-                "HERE refused the access key ({number}): check here.access.key.id and here.access.key.secret \
-                 in {place}; both must belong to the same key"
-            )
-        }
-        Some(401_310) => format!(
-            "HERE refused the access key id ({number}): here.access.key.id in {place} holds the client id; \
-             put the access key id there"
-        ),
-        Some(401_600) => format!(
-            "HERE does not know this access key ({number}): check here.access.key.id in {place}; the key may \
-             have been deleted"
-        ),
-        Some(401_302) => format!(
-            "HERE does not let this app use the endpoint ({number}): check the app's permissions in the \
-             HERE portal, and here.token.endpoint.url"
-        ),
-        Some(401_200..=401_206) => format!(
-            "HERE could not read the signature ({number}): something in between, most likely a proxy, \
-             changes the Authorization header"
-        ),
-        Some(400_200..=400_299) => {
-            format!("HERE refused the scope or the lifetime ({number}): check both")
-        }
-        _ if status == 401 || status == 403 => format!(
-            "HERE refused the access key ({number}): check here.access.key.id and here.access.key.secret in {place}"
-        ),
-        _ => format!("HERE refused the request ({number}): check here.token.endpoint.url and the scope"),
-    };
-    TokenError::new(TokenErrorKind::Rejected { status, code }, message)
-}
-
 /// A refusal by something that is not HERE.
 fn refusal_of_another(status: u16) -> TokenError {
     let message = match status {
@@ -197,6 +176,23 @@ fn refusal_of_another(status: u16) -> TokenError {
         ),
     };
     TokenError::new(TokenErrorKind::InvalidAnswer { status: Some(status) }, message)
+}
+
+/// A number, with or without an `E` before it (`E401300`).
+fn code(value: &Value) -> Option<u32> {
+    let code = match value.as_str().and_then(|text| text.strip_prefix('E')) {
+        Some(digits) => digits.parse().ok()?,
+        None => u32::try_from(seconds(value)?).ok()?,
+    };
+    CODES.contains(&code).then_some(code)
+}
+
+/// `errorCode: '401300'. …`, or the same without quotes.
+fn code_in_text(text: &str) -> Option<u32> {
+    let (_, after) = text.split_once("errorCode:")?;
+    let after = after.trim_start_matches([' ', '\'', '"']);
+    let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok().filter(|code| CODES.contains(code))
 }
 
 /// A whole number, `3600` or `3600.0`, or a string of one: some gateways rewrite JSON loosely.

@@ -8,16 +8,17 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::Value;
 use url::Url;
 
+use super::answer::{self, Named};
 use super::http::{Exchange, Http, Network};
-use super::{Issue, Issued, answer};
+use super::{Issue, Issued};
 use crate::clock::{Clock, SystemClock};
 use crate::credential::Credential;
-use crate::error::{LoadError, TokenError, TokenErrorKind, excerpt};
+use crate::error::{LoadError, TokenError, TokenErrorKind};
 use crate::sign::{self, Parameters};
 use crate::token::{Scope, TokenKey};
 
@@ -26,6 +27,8 @@ const TOKEN_PATH: &str = "/oauth2/token";
 /// `Date` has whole seconds, and an answer takes its time: clocks that differ by so many seconds may be the same.
 const SAME_CLOCK: i64 = 2;
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+/// A longer one is not HERE's.
+const MAX_CORRELATION_ID: usize = 128;
 
 /// What a [`HereIssuer`] is made from.
 #[derive(Clone, Debug)]
@@ -160,18 +163,21 @@ impl HereIssuer {
             // HERE logs and returns it: the thread that joins our log to HERE's support.
             .header(CORRELATION_ID, &nonce)
             .body(body);
-        let exchange = self.http.receive(request).await;
-        match &exchange {
-            Ok(exchange) => {
-                if let Some(date) = exchange.date() {
-                    signer.see(date, self.clock.now().wall);
-                }
-                let id = exchange.header(&CORRELATION_ID).unwrap_or(&nonce);
-                tracing::debug!(correlation_id = excerpt(id), status = exchange.status, "HERE answered");
-            }
-            Err(error) => tracing::debug!(correlation_id = %nonce, %error, "HERE did not answer"),
+        let mut exchange = self.http.receive(request).await.map_err(|error| {
+            tracing::debug!(correlation_id = %nonce, %error, "HERE did not answer");
+            error.with_correlation_id(Some(&nonce))
+        })?;
+        if let Some(date) = exchange.date() {
+            signer.see(date, self.clock.now().wall);
         }
-        exchange
+        if correlation_id(&exchange).is_none() {
+            exchange
+                .headers
+                .insert(CORRELATION_ID, HeaderValue::from_str(&nonce).expect("it is alphanumeric"));
+        }
+        let id = correlation_id(&exchange);
+        tracing::debug!(correlation_id = id, status = exchange.status, "HERE answered");
+        Ok(exchange)
     }
 
     /// The time by the issuer's clock: the `Date` of its refusal, else what `/timestamp` says.
@@ -243,7 +249,17 @@ impl Issue for HereIssuer {
 
 /// Reads an answer of the token endpoint.
 fn read(exchange: &Exchange, now: SystemTime, place: &str) -> Result<Issued, TokenError> {
-    answer::read(exchange.status, exchange.retry_after(now), &exchange.body, place)
+    let named = Named { place, parts: &answer::ACCESS_KEY };
+    let result = answer::read(exchange.status, exchange.retry_after(now), &exchange.body, named);
+    result.map_err(|error| error.with_correlation_id(correlation_id(exchange)))
+}
+
+/// Returns the id under which HERE finds the request, if it is fit to be shown.
+fn correlation_id(exchange: &Exchange) -> Option<&str> {
+    let is_fit = |id: &&str| {
+        (1..=MAX_CORRELATION_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    exchange.header(&CORRELATION_ID).filter(is_fit)
 }
 
 #[cfg(any(test, fuzzing))]

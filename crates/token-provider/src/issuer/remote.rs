@@ -11,8 +11,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+use super::answer::{self, Named};
 use super::http::{Exchange, Http, Network};
-use super::{Issue, Issued, answer};
+use super::{Issue, Issued};
 use crate::clock::{Clock, SystemClock};
 use crate::credential::{UNNAMED, parse_endpoint};
 use crate::error::{LoadError, LoadErrorKind, TokenError, TokenErrorKind};
@@ -48,6 +49,9 @@ pub struct RemoteIssuer {
     authorization: ArcSwapOption<HeaderValue>,
     clock: Arc<dyn Clock>,
 }
+
+/// Of no use here, where only tokens are read by HERE's reader.
+const NAMED: Named<'_> = Named { place: UNNAMED, parts: &answer::ACCESS_KEY };
 
 /// RFC 6749 §5.2; the description is left unread.
 #[derive(Deserialize)]
@@ -144,7 +148,7 @@ impl RemoteIssuer {
 fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, TokenError> {
     let status = exchange.status;
     if (200..300).contains(&status) {
-        let issued = answer::read(status, None, &exchange.body, UNNAMED).map_err(|_| not_ours(status))?;
+        let issued = answer::read(status, None, &exchange.body, NAMED).map_err(|_| not_ours(status))?;
         return Ok(Issued { is_from_cache: true, ..issued });
     }
     let refusal: Option<Refusal> = serde_json::from_slice(&exchange.body).ok();

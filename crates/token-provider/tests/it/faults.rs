@@ -219,6 +219,36 @@ async fn refusal_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn correlation_id_is_the_answers_if_it_can_be_shown_and_else_the_requests() {
+    let refused = async |head: String| {
+        let body = r#"{"errorCode":401300}"#;
+        let (answer, requests) = once(move || Reply::Close(answer("401 Unauthorized", &head, body))).await;
+        (answer.expect_err("is refused"), requests[0].header("x-correlation-id").to_owned())
+    };
+    let (error, _) = refused("X-Correlation-ID: 6c1bce6d-d31f-4275\r\n".to_owned()).await;
+    assert_eq!(error.correlation_id(), Some("6c1bce6d-d31f-4275"));
+    assert!(!text(&error).contains("6c1bce6d"), "it is not for callers: {error}");
+    let long = format!("X-Correlation-ID: {}\r\n", "x".repeat(129));
+    for head in [
+        "",
+        "X-Correlation-ID: \r\n",
+        "X-Correlation-ID: two words\r\n",
+        "X-Correlation-ID: \u{e4}\r\n",
+        &long,
+    ] {
+        let (error, sent) = refused(head.to_owned()).await;
+        assert_eq!(error.correlation_id(), Some(sent.as_str()), "{head}");
+    }
+    // Nobody answered, or not HERE.
+    for reply in ["", "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"] {
+        let (answer, requests) = once(move || Reply::Close(reply.to_owned())).await;
+        let error = answer.expect_err("is no token");
+        assert_eq!(error.correlation_id(), Some(requests[0].header("x-correlation-id")), "{error}");
+        assert_eq!(error.error_id(), None);
+    }
+}
+
+#[tokio::test]
 async fn repeated_nonce_is_worth_repeating() {
     let body = r#"{"errorCode":401207,"message":"nonce already consumed"}"#;
     let endpoint = Endpoint::start(move |number, _| {

@@ -1,13 +1,14 @@
 //! Answers as HERE and others give them, and as nobody should.
 
 mod corpus;
+mod numbers;
 mod refusals;
 
 use proptest::prelude::*;
 
 use super::*;
 /// Where the credential is from.
-const PLACE: &str = "credentials.properties";
+const PLACE: Named<'_> = Named { place: "credentials.properties", parts: &ACCESS_KEY };
 
 /// Published answers; the file names the source of each.
 const ANSWERS: &str = include_str!("../../../testdata/answers.json");
@@ -33,6 +34,8 @@ struct ErrorCase {
     http_status: u16,
     body: String,
     error_code: u32,
+    /// The one in `errorFields`, where `error_code` refers to it.
+    field_code: Option<u32>,
 }
 
 fn published() -> Answers {
@@ -110,8 +113,9 @@ fn answers_that_a_gateway_rewrote_are_read() {
 fn published_errors_keep_their_number() {
     let cases = published().errors;
     assert_eq!(cases.len(), 13);
-    for ErrorCase { name, http_status, body, error_code } in cases {
+    for ErrorCase { name, http_status, body, error_code, field_code } in cases {
         let error = read_err(http_status, &body);
+        let error_code = field_code.unwrap_or(error_code);
         let expected = match (http_status, error_code) {
             (_, 401_204) => TokenErrorKind::ClockSkew,
             (429, _) => TokenErrorKind::Throttled,

@@ -5,110 +5,26 @@ use super::*;
 #[test]
 fn remedy_names_the_place_that_the_credential_is_from() {
     let body = br#"{"errorCode":401300}"#;
-    let error = read(401, None, body, "other.properties").expect_err("is none");
+    let error = read(401, None, body, Named { place: "other.properties", ..PLACE }).expect_err("is none");
     assert!(error.to_string().ends_with("in other.properties; both must belong to the same key"), "{error}");
 }
 
 #[test]
-fn every_code_says_what_to_do() {
-    let table = [
-        // status, code, kind, text
-        (
-            401,
-            401_300,
-            None,
-            "HERE refused the access key (401300): check here.access.key.id and here.access.key.secret in \
-             credentials.properties; both must belong to the same key",
-        ),
-        (
-            400,
-            401_300,
-            None,
-            "HERE refused the access key (401300): check here.access.key.id and here.access.key.secret in \
-             credentials.properties; both must belong to the same key",
-        ),
-        (
-            401,
-            401_310,
-            None,
-            "HERE refused the access key id (401310): here.access.key.id in credentials.properties holds the client id; \
-             put the access key id there",
-        ),
-        (
-            401,
-            401_600,
-            None,
-            "HERE does not know this access key (401600): check here.access.key.id in \
-             credentials.properties; the key may have been deleted",
-        ),
-        (
-            401,
-            401_302,
-            None,
-            "HERE does not let this app use the endpoint (401302): check the app's permissions in the HERE portal, and \
-             here.token.endpoint.url",
-        ),
-        (
-            401,
-            401_200,
-            None,
-            "HERE could not read the signature (401200): something in between, most likely a proxy, \
-             changes the Authorization header",
-        ),
-        (
-            401,
-            401_206,
-            None,
-            "HERE could not read the signature (401206): something in between, most likely a proxy, \
-             changes the Authorization header",
-        ),
-        (400, 400_200, None, "HERE refused the scope or the lifetime (400200): check both"),
-        (400, 400_217, None, "HERE refused the scope or the lifetime (400217): check both"),
-        (
-            400,
-            400_002,
-            None,
-            "HERE refused the request (400002): check here.token.endpoint.url and the scope",
-        ),
-        (
-            404,
-            404_000,
-            None,
-            "HERE refused the request (404000): check here.token.endpoint.url and the scope",
-        ),
+fn number_that_is_not_documented_is_told_with_what_the_status_means() {
+    for (status, number, text) in [
         (
             403,
-            403_999,
-            None,
-            "HERE refused the access key (403999): check here.access.key.id and here.access.key.secret in \
+            403_403,
+            "HERE refused the access key (403403): check here.access.key.id and here.access.key.secret in \
              credentials.properties",
         ),
-        (
-            401,
-            401_204,
-            Some(TokenErrorKind::ClockSkew),
-            "HERE refused the timestamp (401204): set this machine's clock, preferably with NTP",
-        ),
-        (
-            401,
-            401_207,
-            Some(TokenErrorKind::Unavailable { status: 401 }),
-            "HERE has seen this request before (401207): something in between sends requests twice",
-        ),
-    ];
-    for (status, code, kind, text) in table {
-        let kind = kind.unwrap_or(TokenErrorKind::Rejected { status, code: Some(code) });
-        // The spellings of HERE's old and new services, and of gateways that are loose with JSON.
-        for body in [
-            format!(r#"{{"errorCode":{code},"message":"{MARKER}"}}"#),
-            format!(r#"{{"errorCode":"{code}","message":"{MARKER}"}}"#),
-            format!(r#"{{"code":"{code}","title":"{MARKER}","cause":"{MARKER}"}}"#),
-            format!(r#"{{"error":"{MARKER}","error_description":"errorCode: '{code}'. {MARKER}"}}"#),
-        ] {
-            let error = read_err(status, &body);
-            assert_eq!((error.kind(), error.to_string().as_str()), (kind, text), "{body}");
-            assert!(!shown(&error).contains(MARKER), "{error:?}");
-        }
+        (400, 401_999, "HERE refused the request (401999): check here.token.endpoint.url and the scope"),
+        (404, 404_001, "HERE refused the request (404001): check here.token.endpoint.url and the scope"),
+    ] {
+        let error = read_err(status, &format!(r#"{{"errorCode":{number},"message":"{MARKER}"}}"#));
+        assert_eq!(error.kind(), TokenErrorKind::Rejected { status, code: Some(number) });
+        assert_eq!(error.to_string(), text);
+        assert!(!shown(&error).contains(MARKER), "{error:?}");
     }
 }
 
@@ -133,6 +49,12 @@ fn json_without_any_member_of_heres_comes_from_something_else() {
         r#"{"message":"Forbidden"}"#,
         r#"{"timestamp":"2026-01-01","status":403,"error":"Forbidden","path":"/"}"#,
         r#"{"title":"Forbidden","status":403,"code":"blocked"}"#,
+        r#"{"code":403,"message":"Forbidden"}"#,
+        r#"{"kind":"Status","status":"Failure","reason":"Forbidden","code":403}"#,
+        r#"{"error":"unauthorized"}"#,
+        r#"{"error":""}"#,
+        r#"{"code":"E605"}"#,
+        r#"{"errors":[{"errorCode":401300}],"message":"no errorCode here"}"#,
         "{}",
     ] {
         for status in [400, 401, 403] {
@@ -230,4 +152,47 @@ fn retry_after_is_kept_wherever_it_makes_sense() {
         let error = read(status, asked, b"{}", PLACE).expect_err("is none");
         assert_eq!(error.retry_after(), asked, "{status}");
     }
+}
+
+#[test]
+fn error_id_is_kept_if_it_is_one() {
+    let id = "ERROR-cf976ca6-bf6e-44f7-a9e6-e271766c61fe";
+    for status in [400, 401, 403, 408, 429, 500, 503] {
+        let error = read_err(status, &format!(r#"{{"errorId":"{id}","errorCode":401300}}"#));
+        assert_eq!(error.error_id(), Some(id), "{status}");
+        assert!(!error.to_string().contains("ERROR-"), "it is not for callers: {error}");
+    }
+    let long = format!("{id}{}", "0".repeat(60_000));
+    for other in [
+        "",
+        "ERROR-",
+        "ERROR-1",
+        "cf976ca6-bf6e-44f7-a9e6-e271766c61fe",
+        "ERROR-cf976ca6-bf6e-44f7-a9e6-e271766c61f\\n",
+        "ERROR-cf976ca6-bf6e-44f7-a9e6-e271766c61f\\u0000",
+        "ERROR-cf976ca6-bf6e-44f7-a9e6-e271766c61f\\u202e",
+        "ERROR-cf976ca6-bf6e-44f7-a9e6-e271766c61f-",
+        "ERROR-cf976ca6bf6e44f7a9e6e271766c61fe0000",
+        "ERROR-cf976ca6-bf6e-44f7-a9e6-e271766c61fe\\u001b[2J",
+        &long,
+        MARKER,
+    ] {
+        let error = read_err(401, &format!(r#"{{"errorId":"{other}","errorCode":401300}}"#));
+        assert_eq!(error.error_id(), None, "{other:.80}");
+        assert!(!shown(&error).contains(MARKER), "{error:?}");
+    }
+    assert_eq!(read_err(401, r#"{"errorId":["x"],"errorCode":401300}"#).error_id(), None);
+}
+
+#[test]
+fn body_of_any_size_and_depth_is_read_or_left() {
+    let wide =
+        format!(r#"{{"errorCode":400200,"errorFields":[{}{{"errorCode":400209}}]}}"#, "{},".repeat(20_000));
+    assert_eq!(read_err(400, &wide).kind(), TokenErrorKind::Rejected { status: 400, code: Some(400_209) });
+    let text =
+        format!(r#"{{"message":"{}errorCode: 401300{}"}}"#, "errorCode ".repeat(3000), "0".repeat(30_000));
+    assert_eq!(read_err(400, &text).kind(), TokenErrorKind::InvalidAnswer { status: Some(400) });
+    // Deeper than any answer of HERE's: not read.
+    let deep = format!(r#"{{"errorCode":401300,"x":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!(read_err(401, &deep).kind(), TokenErrorKind::InvalidAnswer { status: Some(401) });
 }

@@ -1,0 +1,155 @@
+//! HERE's numbers: what is said about each, in whichever spelling it comes, and that the docs say the same.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use super::super::remedy::{PRIVATE_KEY, message};
+use super::*;
+
+/// What is expected for each; the file names its sources.
+const NUMBERS: &str = include_str!("../../../../testdata/numbers.json");
+
+#[derive(Deserialize)]
+struct Numbers {
+    numbers: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    number: u32,
+    status: u16,
+    kind: String,
+    message: String,
+    for_a_private_key: Option<String>,
+}
+
+fn documented() -> Vec<Row> {
+    serde_json::from_str::<Numbers>(NUMBERS).expect("the table is well-formed").numbers
+}
+
+/// Every spelling that HERE has for a number; [`MARKER`] is its text.
+fn spellings(status: u16, number: u32) -> Vec<String> {
+    let mut bodies = vec![
+        // Bare; the middle one as gateways rewrite it.
+        format!(r#"{{"errorCode":{number},"message":"{MARKER}"}}"#),
+        format!(r#"{{"errorCode":"{number}","message":"{MARKER}"}}"#),
+        format!(r#"{{"title":"{MARKER}","status":{status},"code":"E{number}","cause":"{MARKER}"}}"#),
+        // Wrapped; the first field with a number counts.
+        format!(
+            r#"{{"errorCode":400200,"message":"{MARKER}","errorFields":[{{"name":"{MARKER}"}},{{"name":"scope","errorCode":{number},"message":"{MARKER}"}},{{"errorCode":400203}}]}}"#
+        ),
+        format!(r#"{{"errorFields":[7,{{"errorCode":"{number}"}}],"message":"{MARKER}"}}"#),
+    ];
+    for member in ["error_description", "message", "cause", "title"] {
+        bodies.push(format!(r#"{{"code":"E110000","{member}":"errorCode: '{number}'. {MARKER}"}}"#));
+        bodies.push(format!(r#"{{"status":{status},"{member}":"{MARKER} errorCode: {number}. {MARKER}"}}"#));
+    }
+    bodies
+}
+
+#[test]
+fn every_number_says_what_to_do_in_every_spelling() {
+    let rows = documented();
+    assert_eq!(rows.len(), 56);
+    for Row { number, status, kind, message, for_a_private_key } in rows {
+        let kind = match kind.as_str() {
+            "clock" => TokenErrorKind::ClockSkew,
+            "throttled" => TokenErrorKind::Throttled,
+            "unavailable" => TokenErrorKind::Unavailable { status },
+            _ => TokenErrorKind::Rejected { status, code: Some(number) },
+        };
+        for body in spellings(status, number) {
+            let error = read_err(status, &body);
+            assert_eq!((error.kind(), error.to_string()), (kind, message.clone()), "{body}");
+            assert!(!shown(&error).contains(MARKER), "{error:?}");
+            let named = Named { parts: &PRIVATE_KEY, ..PLACE };
+            let error = read(status, None, body.as_bytes(), named).expect_err(&body);
+            assert_eq!(error.to_string(), *for_a_private_key.as_ref().unwrap_or(&message), "{body}");
+        }
+    }
+}
+
+#[test]
+fn number_of_the_whole_counts_unless_it_refers_to_the_fields() {
+    let code = |body: &str| match read_err(400, body).kind() {
+        TokenErrorKind::Rejected { code, .. } => code,
+        other => panic!("{other:?}"),
+    };
+    for (body, expected) in [
+        // As HERE's C++ SDK expects them.
+        (r#"{"errorCode":401300,"errorFields":[{"errorCode":400201}]}"#, Some(401_300)),
+        (r#"{"errorCode":400200,"errorFields":[{"errorCode":400205},{"errorCode":400203}]}"#, Some(400_205)),
+        // Nothing of use inside.
+        (r#"{"errorCode":400200,"errorFields":[]}"#, Some(400_200)),
+        (r#"{"errorCode":400200,"errorFields":{"errorCode":400209}}"#, Some(400_200)),
+        (r#"{"errorCode":400200,"errorFields":[null,[],{"errorCode":1},{"errorCode":true}]}"#, Some(400_200)),
+        (
+            r#"{"error_description":"errorCode: '400200'. x","errorFields":[{"errorCode":400209}]}"#,
+            Some(400_209),
+        ),
+        // `E110000` is a class of errors.
+        (r#"{"code":"E110000","title":"x"}"#, None),
+        (r#"{"code":"E110000","cause":"errorCode: 403403. x"}"#, Some(403_403)),
+        (r#"{"errorCode":0,"code":"E401424"}"#, Some(401_424)),
+    ] {
+        assert_eq!(code(body), expected, "{body}");
+    }
+}
+
+#[test]
+fn number_out_of_range_is_none() {
+    for number in
+        ["0", "7", "399999", "600000", "4013000", "4294967297", "18446744073709551616", "-401300", "4.013e99"]
+    {
+        for body in [
+            format!(r#"{{"errorCode":{number}}}"#),
+            format!(r#"{{"errorCode":"{number}"}}"#),
+            format!(r#"{{"errorId":"x","code":"E{number}"}}"#),
+            format!(r#"{{"error_description":"errorCode: '{number}'."}}"#),
+            format!(r#"{{"errorCode":{number},"errorFields":[{{"errorCode":{number}}}]}}"#),
+        ] {
+            let error = read_err(401, &body);
+            assert_eq!(error.kind(), TokenErrorKind::Rejected { status: 401, code: None }, "{body}");
+            assert!(error.to_string().starts_with("HERE refused the access key (status 401)"), "{error}");
+        }
+    }
+}
+
+/// A row of the docs: numbers, and the messages.
+fn rows_of_the_docs() -> Vec<(Vec<RangeInclusive<u32>>, String)> {
+    let page = include_str!("../../../../../../docs/troubleshooting.md");
+    let rows = page.lines().filter_map(|line| {
+        let [numbers, messages, _, _] = line.strip_prefix("| ")?.split(" | ").collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        let ranges = numbers.split(", ").filter_map(|range| {
+            let (first, last) = range.split_once(" to ").unwrap_or((range, range));
+            Some(first.parse().ok()?..=last.parse().ok()?)
+        });
+        Some((ranges.collect(), messages.to_owned()))
+    });
+    rows.filter(|(ranges, _): &(Vec<_>, _)| !ranges.is_empty()).collect()
+}
+
+#[test]
+fn troubleshooting_explains_every_number_and_no_other() {
+    let rows = rows_of_the_docs();
+    assert!(rows.len() > 20, "{rows:?}");
+    // What is wrong, by row, so that a range does not fill the screen.
+    let mut wrong = BTreeMap::new();
+    for number in 400_000..600_000 {
+        let row = rows.iter().find(|(ranges, _)| ranges.iter().any(|range| range.contains(&number)));
+        for parts in [&ACCESS_KEY, &PRIVATE_KEY] {
+            let message = message(number, "…", Named { place: "…", parts });
+            let agree = match (&row, &message) {
+                (Some((_, messages)), Some(message)) => messages.contains(&format!("`{message}`")),
+                (None, None) => true,
+                _ => false,
+            };
+            if !agree {
+                wrong.entry((row.map(|(_, messages)| messages), message)).or_insert(number);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "docs/troubleshooting.md says something else: {wrong:#?}");
+}
