@@ -11,9 +11,10 @@ import { chromiumOptions, DRAWN_BY_PROCESSOR } from "../../node/support/chromium
 const CLIENT = fileURLToPath(new URL("../../../clients/typescript/dist/index.js", import.meta.url));
 const HERE = fileURLToPath(new URL("..", import.meta.url));
 
-/** Starts a browser; `herePort` is where `*.hereapi.com` is. */
+/** Starts a browser; `herePort` is where HERE's services are. */
 export function startChromium(herePort) {
-  const names = `--host-resolver-rules=MAP *.hereapi.com:443 127.0.0.1:${herePort}`;
+  const hosts = ["*.hereapi.com", "*.platform.here.com"].map((host) => `MAP ${host}:443 127.0.0.1:${herePort}`);
+  const names = `--host-resolver-rules=${hosts.join(",")}`;
   // Its certificate is of an authority that nobody knows.
   return chromium.launch(chromiumOptions(names, "--ignore-certificate-errors", ...DRAWN_BY_PROCESSOR));
 }

@@ -5,6 +5,9 @@ import { readFile } from "node:fs/promises";
 
 const DOCUMENT = new URL("../../../docs/integrating.md", import.meta.url);
 
+/** The sections whose code `ci/check interop-envoy` runs, and those whose code nobody does. */
+export const ELSEWHERE = ["Envoy", "Kong"];
+
 /** All sections with code: `[{ title, blocks: [{ language, code }] }]`. */
 export async function sections() {
   const text = await readFile(DOCUMENT, "utf8");

@@ -11,7 +11,7 @@ export async function startHere(sandbox, certificate) {
   const requests = [];
   const [cert, key] = await Promise.all([readFile(certificate.cert), readFile(certificate.key)]);
   const server = createServer({ cert, key }, async (request, response) => {
-    const headers = { "Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "authorization" };
+    const headers = { "Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "authorization, content-type" };
     if (request.method === "OPTIONS") return response.writeHead(204, headers).end();
     const { authorization } = request.headers;
     const verdict = authorization ? await fetch(`${sandbox}/hello`, { headers: { authorization } }) : { status: 401 };

@@ -12,7 +12,7 @@ import { promisify } from "node:util";
 import { makeAuthority } from "../../node/support/certificates.mjs";
 import { startServer, startSandbox } from "../../node/support/command.mjs";
 import { bundle, serve, startChromium } from "../support/browser.mjs";
-import { placed, sections } from "../support/document.mjs";
+import { ELSEWHERE, placed, sections } from "../support/document.mjs";
 import { startHere } from "../support/here.mjs";
 
 const timeout = 120_000;
@@ -175,6 +175,14 @@ test("React: a hook that fetches with the token", { timeout }, async () => {
   await inPage(await bundle(code("React", "jsx") + mount, "jsx"), isShown);
 });
 
+test("xyz-maps: its provider reads with the token, and writes with it", { timeout }, async () => {
+  const use = `
+    provider.getCopyright(() => console.log("read"));
+    provider.commit({ put: [{ type: "Feature", geometry: { type: "Point", coordinates: [13.4, 52.5] }, properties: {} }] }, () => console.log("written"));`;
+  const { tokenRequests } = await inPage(await bundle(code("xyz-maps and harp.gl", "js") + use), (_page, log) => log.includes("read") && log.includes("written"));
+  assert.equal(tokenRequests, 1);
+});
+
 test("Node, with an API key and without", { timeout }, async () => {
   await inNode(code("Node", "js"), /^200$/);
   await inNode(code("Node", "js"), /^200$/, { API_KEY: key });
@@ -303,7 +311,9 @@ test("a standard OAuth 2.0 library, in JavaScript and in Python", { timeout }, a
   await prints(/^200$/, process.env.PYTHON, ["-c", code(title, "python")], { env: { API_KEY: key } });
 });
 
-test("all code of the document has been run", () => {
-  const rest = [...document].flatMap(([title, blocks]) => blocks.filter((block) => !ran.has(block)).map(({ language }) => `${title}: ${language}`));
+test("all code of the document has been run, but for what other steps run", () => {
+  assert.deepEqual(ELSEWHERE.filter((title) => !document.has(title)), []);
+  const here = [...document].filter(([title]) => !ELSEWHERE.includes(title));
+  const rest = here.flatMap(([title, blocks]) => blocks.filter((block) => !ran.has(block)).map(({ language }) => `${title}: ${language}`));
   assert.deepEqual(rest, []);
 });
