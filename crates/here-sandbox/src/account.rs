@@ -84,9 +84,10 @@ impl Account {
         body: Bytes,
         applied: &Applied,
     ) -> Result<Granted, Refusal> {
-        let result = self
-            .authenticate(request, body, applied)
-            .and_then(|body| Ok(self.issue(body.grant()?, body.spelling(), applied)));
+        let result = self.authenticate(request, body, applied).and_then(|body| {
+            let app = applied.fault.app.clone().unwrap_or_default();
+            Ok(self.issue(app.grant(body.grant()?)?, body.spelling(), applied))
+        });
         let mut stats = self.stats();
         match &result {
             Ok(_) => stats.tokens_issued += 1,

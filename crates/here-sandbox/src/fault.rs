@@ -8,6 +8,10 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::app::App;
+use crate::problem::NumberSpelling;
+use crate::scope;
+
 pub(crate) use control::Applied;
 pub use control::FaultControl;
 
@@ -44,6 +48,8 @@ pub struct Fault {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error_code: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) spelling: Option<NumberSpelling>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<RetryAfter>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<FaultBody>,
@@ -59,6 +65,8 @@ pub struct Fault {
     pub(crate) lifetime_s: Option<u32>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) expired: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) app: Option<App>,
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,6 +150,11 @@ impl Fault {
         Self { error_code: Some(error_code), ..self }
     }
 
+    /// Spells the number of every error answer like this, whether the fault or the account refuses.
+    pub fn with_spelling(self, spelling: NumberSpelling) -> Self {
+        Self { spelling: Some(spelling), ..self }
+    }
+
     /// Adds `Retry-After`, with a number of seconds or an HTTP date, sent as it is.
     ///
     /// # Panics
@@ -189,6 +202,15 @@ impl Fault {
         Self { expired: true, ..self }
     }
 
+    /// Gives the app other settings.
+    ///
+    /// # Panics
+    ///
+    /// Panics for a default scope that HERE does not have.
+    pub fn with_app(self, app: App) -> Self {
+        Self { app: Some(app), ..self }.checked()
+    }
+
     /// Applies to the next `count` requests only. 0 counts as 1.
     pub fn with_count(self, count: u32) -> Self {
         Self { count: Some(count.max(1)), ..self }
@@ -221,6 +243,8 @@ impl Fault {
     fn overlay(&mut self, other: &Self) {
         self.status = other.status.or(self.status);
         self.error_code = other.error_code.or(self.error_code);
+        self.spelling = other.spelling.or(self.spelling);
+        self.app = other.app.clone().or_else(|| self.app.take());
         self.retry_after = other.retry_after.clone().or_else(|| self.retry_after.take());
         self.body = other.body.or(self.body);
         self.delay_ms = other.delay_ms.or(self.delay_ms);
@@ -244,6 +268,10 @@ impl Fault {
         }
         if self.clock_skew_s.is_some_and(|skew| skew.unsigned_abs() > MAX_SKEW_SECONDS.unsigned_abs()) {
             return Err(format!("clock_skew_s must be from -{MAX_SKEW_SECONDS} to {MAX_SKEW_SECONDS}"));
+        }
+        let default_scope = self.app.as_ref().and_then(|app| app.default_scope.as_deref());
+        if !default_scope.is_none_or(scope::is_well_formed) {
+            return Err("default_scope must be openid or the HRN of a project".to_owned());
         }
         if self.count == Some(0) {
             return Err("count must be 1 or more; leave it out for a fault that stays".to_owned());
@@ -291,9 +319,12 @@ mod tests {
     #[test]
     fn every_key_is_read_and_written_back() {
         let json = serde_json::json!({
-            "target": "all", "status": 503, "error_code": 1, "retry_after": 7, "body": "html", "delay_ms": 5, "hang": true,
+            "target": "all", "status": 503, "error_code": 1, "spelling": "wrapped", "retry_after": 7, "body": "html", "delay_ms": 5, "hang": true,
             "hang_up": "mid_body", "clock_skew_s": -600, "lifetime_s": 0, "expired": true, "count": 2,
-            "for_s": 20
+            "for_s": 20, "app": {
+                "token_duration_s": 3600, "default_scope": "openid", "restricted_scope": true,
+                "always_project_scope": true, "refusal": "key_disabled"
+            }
         });
         let fault: Fault = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(serde_json::to_value(fault).unwrap(), json);
@@ -327,6 +358,13 @@ mod tests {
             (r#"{"body": "pdf"}"#, "unknown variant `pdf`, expected one of `html`"),
             (r#"{"hang_up": "now"}"#, "unknown variant `now`, expected one of `before_header`"),
             (r#"{"target": "tokens"}"#, "unknown variant `tokens`"),
+            (r#"{"spelling": "rot13"}"#, "unknown variant `rot13`, expected one of `quoted`"),
+            (
+                r#"{"app": {"tokenDuration": 1}}"#,
+                "unknown field `tokenDuration`, expected one of `token_duration_s`",
+            ),
+            (r#"{"app": {"refusal": "mood"}}"#, "unknown variant `mood`, expected one of `key_disabled`"),
+            (r#"{"app": {"default_scope": "x"}}"#, "default_scope must be openid or the HRN of a project"),
         ];
         for (json, expected) in cases {
             let error = parse(json).expect_err(json);

@@ -97,6 +97,9 @@ impl TokenRequestBody {
         let Spelling { grant_type, expires_in, scope, .. } = *self.spelling();
         let granted_type = read_grant_type(fields.remove(grant_type), grant_type);
         let lifetime = fields.remove(expires_in).map(|value| read_lifetime(&value, expires_in)).transpose();
+        if fields.get(scope).and_then(Value::as_str).is_some_and(scope::is_several_projects) {
+            return Err(Refusal::SEVERAL_PROJECTS);
+        }
         let scope = fields.remove(scope).map(|value| read_scope(value, scope)).transpose();
         match (granted_type, lifetime, scope) {
             (Ok(()), Ok(lifetime), Ok(scope)) => {
@@ -110,17 +113,22 @@ impl TokenRequestBody {
     }
 }
 
-/// A form has only text; digits alone become a number, as `expires_in` wants it. A field that is repeated or not UTF-8
+/// A form has only text; digits, with or without a sign, become a number, as `expires_in` wants it. A field that is repeated or not UTF-8
 /// becomes a value that no field can have.
 fn form_fields(pairs: &[Pair]) -> Map<String, Value> {
     let mut fields = Map::new();
     for (name, value) in pairs {
         let name = String::from_utf8_lossy(name).into_owned();
         let text = String::from_utf8(value.clone()).unwrap_or_else(|_| "not UTF-8".to_owned());
+        let digits = text.strip_prefix('-').unwrap_or(&text);
         let is_number = name == SNAKE_CASE.expires_in
-            && !text.is_empty()
-            && text.bytes().all(|byte| byte.is_ascii_digit());
-        let value = if is_number { text.parse().unwrap_or(u64::MAX).into() } else { Value::String(text) };
+            && !digits.is_empty()
+            && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let value = match text.parse::<i64>() {
+            Ok(number) if is_number => number.into(),
+            Err(_too_large) if is_number => u64::MAX.into(),
+            _ => Value::String(text),
+        };
         if fields.insert(name.clone(), value).is_some() {
             fields.insert(name, "given twice".into());
         }
@@ -133,15 +141,20 @@ fn read_grant_type(value: Option<Value>, name: &'static str) -> Result<(), Field
     if read_text(value.ok_or(required)?, name)? == CLIENT_CREDENTIALS {
         return Ok(());
     }
-    Err(FieldProblem { error: "unsupported_grant_type", ..illegal(name) })
+    let illegal = problem(name, 400_290, "Illegal grant type.");
+    Err(FieldProblem { error: "unsupported_grant_type", ..illegal })
 }
 
 /// A whole number, zero or more, in digits; HERE clamps large ones, so the size is no error.
 fn read_lifetime(value: &Value, name: &'static str) -> Result<u64, FieldProblem> {
+    let not_a_number = problem(name, 400_208, "Not a number.");
     match value {
-        Value::Number(number) => number.as_u64().ok_or_else(|| illegal(name)),
+        Value::Number(number) => number.as_u64().ok_or_else(|| match number.as_i64() {
+            Some(_negative) => problem(name, 400_209, "Value too small."),
+            None => not_a_number,
+        }),
         Value::String(text) if text.is_empty() => Err(empty(name)),
-        _ => Err(illegal(name)),
+        _ => Err(not_a_number),
     }
 }
 
@@ -150,7 +163,12 @@ fn read_scope(value: Value, name: &'static str) -> Result<String, FieldProblem> 
     if scope::is_well_formed(&scope) {
         return Ok(scope);
     }
-    Err(FieldProblem { error: "invalid_scope", ..illegal(name) })
+    let is_illegal = |c: char| !(c.is_ascii_graphic() || c == ' ') || "*<>\\|".contains(c);
+    Err(if scope.contains(is_illegal) {
+        FieldProblem::scope(400_909, "Invalid character in scope field.")
+    } else {
+        FieldProblem::scope(400_927, "Scope is invalid.")
+    })
 }
 
 fn read_text(value: Value, name: &'static str) -> Result<String, FieldProblem> {
@@ -163,10 +181,6 @@ fn read_text(value: Value, name: &'static str) -> Result<String, FieldProblem> {
 
 fn empty(name: &'static str) -> FieldProblem {
     problem(name, 400_202, "This field cannot be empty.")
-}
-
-fn illegal(name: &'static str) -> FieldProblem {
-    problem(name, 400_203, "This field has an invalid value.")
 }
 
 fn problem(name: &'static str, error_code: u32, message: &'static str) -> FieldProblem {

@@ -48,7 +48,8 @@
 //! - `oauth_nonce` may hold unreserved characters only: nonces that need percent-encoding are reported to
 //!   fail at HERE;
 //! - HMAC-SHA1 is refused (401205), and so is an access token in `oauth_token`;
-//! - an access key id that does not exist is answered like a wrong secret (401300).
+//! - an access key id that does not exist is answered like a wrong secret (401300);
+//! - a scope that the [app](App) may not have, or must have and has not, is 400927 of the field `scope`.
 //!
 //! For a URL with a query it is more lenient, see [`SignatureForm`].
 //!
@@ -58,6 +59,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod app;
 mod base_url;
 #[cfg(unix)]
 pub mod cli;
@@ -79,9 +81,11 @@ mod signature;
 mod stats;
 mod token;
 
+pub use app::{App, AppRefusal};
 pub use clock::Clock;
 pub use config::SandboxConfig;
 pub use fault::{Fault, FaultBody, FaultControl, HangUp, Target};
+pub use problem::NumberSpelling;
 pub use sandbox::Sandbox;
 pub use secrecy::SecretString;
 pub use signature::SignatureForm;

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::random;
@@ -35,6 +35,22 @@ pub(crate) struct FieldProblem {
     pub(crate) error: &'static str,
 }
 
+/// How an error answer spells HERE's number. HERE has all of these; usually the answer has the number as a member and, in quotes,
+/// in its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NumberSpelling {
+    /// Only in the text: `errorCode: '401300'. …`
+    Quoted,
+    /// In the newest form, with `code` for a class of errors, and in the text: `errorCode: 401300. …`
+    Unquoted,
+    /// Of a field (`errorFields`), within 400200.
+    Wrapped,
+    /// As `errorCode` beside `message`, and nothing else.
+    Bare,
+}
+
 /// The 401 family: who sends the request is not established.
 impl Refusal {
     pub(crate) const AUTHORIZATION_MISSING: Self =
@@ -48,6 +64,12 @@ impl Refusal {
         401_310,
         "Invalid signature. Attempt to use client ID instead of access key identifier for consumer key.",
     );
+
+    pub(crate) const KEY_DISABLED: Self = Self::client_unknown(401_424, "Access key has been disabled.");
+    pub(crate) const APP_INACTIVE: Self =
+        Self::client_unknown(401_311, "Requesting client status is not active.");
+    /// The code begins with 404 although the status is 401, as HERE has it.
+    pub(crate) const APP_UNKNOWN: Self = Self::client_unknown(404_660, "No app exists with the given Id.");
 
     pub(crate) fn header_malformed(why: impl Into<String>) -> Self {
         Self::not_authorized(401_202, "Malformed OAuth 1.0 header.").with_hint(why)
@@ -76,8 +98,20 @@ impl Refusal {
     }
 }
 
-/// The 400 family, and what any HTTP server has to say.
+/// The 400 family, 403, and what any HTTP server has to say.
 impl Refusal {
+    pub(crate) const SEVERAL_PROJECTS: Self = Self::new(
+        StatusCode::BAD_REQUEST,
+        Some(400_981),
+        "invalid_scope",
+        "Only one project scope allowed in token.",
+    );
+    pub(crate) const NOT_A_MEMBER: Self = Self::new(
+        StatusCode::FORBIDDEN,
+        Some(403_109),
+        "invalid_scope",
+        "Client is not a member of the project.",
+    );
     pub(crate) const HOST_INVALID: Self = Self::bad(None, "Exactly one valid Host header is needed.");
     pub(crate) const JSON_INVALID: Self = Self::bad(Some(400_002), "Invalid JSON.");
     pub(crate) const CONTENT_TYPE_MISSING: Self = Self::bad(Some(400_003), "Content-Type header is missing.");
@@ -94,6 +128,11 @@ impl Refusal {
     pub(crate) fn fields_invalid(fields: Vec<FieldProblem>) -> Self {
         let error = fields.first().map_or("invalid_request", |field| field.error);
         Self { error, fields, ..Self::bad(Some(400_200), FIELDS_MESSAGE) }
+    }
+
+    /// The scope is one that the app may not have, or there must be one. HERE documents no number for either.
+    pub(crate) fn scope_invalid() -> Self {
+        Self::fields_invalid(vec![FieldProblem::scope(400_927, "Scope is invalid.")])
     }
 
     /// The answer of a fault: any status at all, with the code and words that HERE uses for it where they are known.
@@ -117,7 +156,18 @@ impl Refusal {
             503 | 504 => (None, "temporarily_unavailable", "Service unavailable."),
             _ => (None, "server_error", status.canonical_reason().unwrap_or("An error was requested.")),
         };
-        Self::new(status, code.or(known_code), error, message).with_hint("this answer is a requested fault")
+        let hint = "this answer is a requested fault";
+        let about_the_app = [
+            Self::KEY_DISABLED,
+            Self::APP_INACTIVE,
+            Self::APP_UNKNOWN,
+            Self::NOT_A_MEMBER,
+            Self::SEVERAL_PROJECTS,
+        ];
+        match about_the_app.into_iter().find(|refusal| refusal.code == code) {
+            Some(refusal) => Self { status, ..refusal }.with_hint(hint),
+            None => Self::new(status, code.or(known_code), error, message).with_hint(hint),
+        }
     }
 
     const fn bad(code: Option<u32>, message: &'static str) -> Self {
@@ -139,8 +189,49 @@ impl Refusal {
     }
 }
 
+impl FieldProblem {
+    pub(crate) const fn scope(error_code: u32, message: &'static str) -> Self {
+        Self { name: "scope", error_code, message, error: "invalid_scope" }
+    }
+}
+
+impl Refusal {
+    /// The same, with its number in another place.
+    pub(crate) fn spelled(self, spelling: NumberSpelling) -> Response {
+        let Self { status, code: Some(code), error, message, .. } = self else { return self.into_response() };
+        let error_id = format!("ERROR-{}", random::uuid());
+        let body = match spelling {
+            NumberSpelling::Quoted => json!({
+                "errorId": error_id,
+                "httpStatus": status.as_u16(),
+                "error": error,
+                "error_description": format!("errorCode: '{code}'. {message}"),
+            }),
+            NumberSpelling::Unquoted => json!({
+                "title": status.canonical_reason(),
+                "status": status.as_u16(),
+                "code": "E110000",
+                "cause": message,
+                "action": "See the error's description.",
+                "errorId": error_id,
+                "error": error,
+                "error_description": format!("errorCode: {code}. {message}"),
+            }),
+            NumberSpelling::Wrapped if self.fields.is_empty() => {
+                let field = FieldProblem { name: "", error_code: code, message, error };
+                let fields = Self::fields_invalid(vec![field]);
+                return Self { status, hint: self.hint, ..fields }.into_response();
+            }
+            NumberSpelling::Wrapped => return self.into_response(),
+            NumberSpelling::Bare => json!({ "errorCode": code, "message": message }),
+        };
+        (status, uncached(body)).into_response()
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        let refusal = self.clone();
         let error_description = match self.code {
             Some(code) => format!("errorCode: '{code}'. {}", self.message),
             None => self.message.to_owned(),
@@ -155,7 +246,10 @@ impl IntoResponse for Refusal {
             "errorFields": Some(self.fields).filter(|fields| !fields.is_empty()),
             "sandboxHint": self.hint,
         });
-        (self.status, uncached(body)).into_response()
+        let mut response = (self.status, uncached(body)).into_response();
+        // For a fault that has it spelled otherwise.
+        response.extensions_mut().insert(refusal);
+        response
     }
 }
 

@@ -42,7 +42,7 @@ impl Sandbox {
     }
 
     /// Makes an access key invalid; returns whether there was one with this id. Tokens that it got stay
-    /// valid, as at HERE.
+    /// valid, as is assumed of HERE's, which documents nothing about it.
     pub fn remove_access_key(&self, id: &str) -> bool {
         self.0.keys().remove(id).is_some()
     }

@@ -15,11 +15,17 @@ pub(crate) fn is_well_formed(scope: &str) -> bool {
     }
 }
 
+/// Whether these are the HRNs of several projects.
+pub(crate) fn is_several_projects(scope: &str) -> bool {
+    scope.contains(' ') && scope.split(' ').all(is_project)
+}
+
 fn is_group_list(groups: &str) -> bool {
     groups.split(',').all(|group| group.strip_prefix("GROUP-").is_some_and(is_name))
 }
 
-fn is_project(hrn: &str) -> bool {
+/// Whether this is the HRN of one project.
+pub(crate) fn is_project(hrn: &str) -> bool {
     let parts: Vec<&str> = hrn.split(':').collect();
     // The region, between service and realm, is empty: authorization is not regional.
     let ["hrn", partition, "authorization", "", realm, resource] = parts.as_slice() else {
@@ -48,6 +54,22 @@ mod tests {
         ];
         for scope in scopes {
             assert!(is_well_formed(scope), "{scope}");
+        }
+    }
+
+    #[test]
+    fn several_projects_are_told_from_other_nonsense() {
+        let project = "hrn:here:authorization::r:project/p";
+        assert!(is_several_projects(&format!("{project} {project}2 {project}3")));
+        for other in [
+            project,
+            "",
+            " ",
+            "openid openid",
+            &format!("{project} openid"),
+            &format!("{project}  {project}"),
+        ] {
+            assert!(!is_several_projects(other), "{other}");
         }
     }
 

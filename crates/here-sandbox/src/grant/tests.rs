@@ -84,33 +84,45 @@ async fn wrong_fields_are_named_with_heres_codes() {
         (json(r#"{"grant_type":"client_credentials"}"#), "grantType 400201"),
         (json(r#"{"grantType":null}"#), "grantType 400201"),
         (json(r#"{"grantType":""}"#), "grantType 400202"),
-        (json(r#"{"grantType":"password"}"#), "grantType 400203"),
+        (json(r#"{"grantType":"password"}"#), "grantType 400290"),
         (json(r#"{"grantType":7}"#), "grantType 400217"),
-        (json(r#"{"grantType":"client_credentials","expiresIn":-1}"#), "expiresIn 400203"),
-        (json(r#"{"grantType":"client_credentials","expiresIn":1.5}"#), "expiresIn 400203"),
-        (json(r#"{"grantType":"client_credentials","expiresIn":"3600"}"#), "expiresIn 400203"),
+        (json(r#"{"grantType":"client_credentials","expiresIn":-1}"#), "expiresIn 400209"),
+        (json(r#"{"grantType":"client_credentials","expiresIn":1.5}"#), "expiresIn 400208"),
+        (json(r#"{"grantType":"client_credentials","expiresIn":"3600"}"#), "expiresIn 400208"),
         (json(r#"{"grantType":"client_credentials","expiresIn":""}"#), "expiresIn 400202"),
         (json(r#"{"grantType":"client_credentials","scope":""}"#), "scope 400202"),
         (json(r#"{"grantType":"client_credentials","scope":["openid"]}"#), "scope 400217"),
-        (json(r#"{"grantType":"client_credentials","scope":"test scope"}"#), "scope 400203"),
+        (json(r#"{"grantType":"client_credentials","scope":"test scope"}"#), "scope 400927"),
+        (json(r#"{"grantType":"client_credentials","scope":"openid\\u0007"}"#), "scope 400909"),
+        (
+            json(r#"{"grantType":"client_credentials","scope":"hrn:here:authorization::r:project/*"}"#),
+            "scope 400909",
+        ),
+        (json(r#"{"grantType":"client_credentials","scope":"openidä"}"#), "scope 400909"),
         (form(""), "grant_type 400201"),
         (form("grantType=client_credentials"), "grant_type 400201"),
         (form("grant_type="), "grant_type 400202"),
-        (form("grant_type=client_credentials&grant_type=client_credentials"), "grant_type 400203"),
-        (form("grant_type=%ff"), "grant_type 400203"),
-        (form("grant_type=client_credentials&expires_in=-1"), "expires_in 400203"),
-        (form("grant_type=client_credentials&expires_in=%2B1"), "expires_in 400203"),
+        (form("grant_type=client_credentials&grant_type=client_credentials"), "grant_type 400290"),
+        (form("grant_type=%ff"), "grant_type 400290"),
+        (form("grant_type=client_credentials&expires_in=-1"), "expires_in 400209"),
+        (form("grant_type=client_credentials&expires_in=%2B1"), "expires_in 400208"),
         (form("grant_type=client_credentials&expires_in="), "expires_in 400202"),
-        (form("grant_type=client_credentials&expires_in=1&expires_in=1"), "expires_in 400203"),
+        (form("grant_type=client_credentials&expires_in=1&expires_in=1"), "expires_in 400208"),
         (form("grant_type=client_credentials&scope="), "scope 400202"),
-        (form("grant_type=client_credentials&scope=openid&scope=openid"), "scope 400203"),
+        (form("grant_type=client_credentials&scope=openid&scope=openid"), "scope 400927"),
     ];
     for (result, expected) in cases {
         let shown = format!("{result:?}");
         assert_eq!(fields_of(result).await, [expected], "{shown}");
     }
     let all = fields_of(json(r#"{"grantType":"x","expiresIn":-1,"scope":1}"#)).await;
-    assert_eq!(all, ["grantType 400203", "expiresIn 400203", "scope 400217"]);
+    assert_eq!(all, ["grantType 400290", "expiresIn 400209", "scope 400217"]);
+}
+
+#[test]
+fn one_project_is_enough_for_a_scope() {
+    let body = format!(r#"{{"grantType":"client_credentials","scope":"{PROJECT} {PROJECT}-2"}}"#);
+    assert_eq!(json(&body), Err(Refusal::SEVERAL_PROJECTS));
 }
 
 #[tokio::test]

@@ -51,6 +51,10 @@ pub(super) async fn respond(fault: &Fault, mut request: Request, next: Next) -> 
     }
 
     let mut response = if fault.replaces_answer() { replacement(fault) } else { next.run(request).await };
+    let refusal = response.extensions_mut().remove::<Refusal>();
+    if let (Some(spelling), Some(refusal)) = (fault.spelling, refusal) {
+        *response.body_mut() = refusal.spelled(spelling).into_body();
+    }
     if let Some(status) = fault.status().filter(|_| response.status().is_success()) {
         *response.status_mut() = status;
     }

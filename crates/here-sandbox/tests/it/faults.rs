@@ -1,10 +1,11 @@
 //! Each fault, seen from the other end of the wire.
 
-use here_sandbox::{Fault, FaultBody, HangUp, Target};
+use here_sandbox::{App, AppRefusal, Fault, FaultBody, HangUp, NumberSpelling, Target};
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{JSON, NOW, PLAIN_JSON, Running, Signer, until};
+use crate::support::{Answer, JSON, NOW, PLAIN_JSON, Running, Signer, until};
 
 async fn with(fault: Fault) -> Running {
     let running = Running::start().await;
@@ -227,4 +228,158 @@ async fn data_can_be_down_while_tokens_are_handed_out() {
     let answer = running.get("/hello", &[("Authorization", &bearer)]).await;
     assert_eq!(answer.refusal(), (503, 0));
     assert_eq!(running.sandbox.stats().faults_applied, 0, "these count token requests");
+}
+
+/// What is the same in every answer of this form.
+fn without_ids(answer: &Answer) -> Value {
+    let mut body = answer.json();
+    let fields = body.as_object_mut().unwrap();
+    if let Some(id) = fields.remove("errorId") {
+        assert_eq!(id.as_str().unwrap().len(), 42, "{id}");
+    }
+    fields.remove("sandboxHint");
+    body
+}
+
+#[tokio::test]
+async fn number_is_spelled_as_the_fault_says() {
+    let message = "Access key has been disabled.";
+    let cases = [
+        (
+            NumberSpelling::Quoted,
+            json!({
+                "httpStatus": 401, "error": "invalid_client", "error_description": format!("errorCode: '401424'. {message}")
+            }),
+        ),
+        (
+            NumberSpelling::Unquoted,
+            json!({
+                "title": "Unauthorized", "status": 401, "code": "E110000", "cause": message,
+                "action": "See the error's description.", "error": "invalid_client",
+                "error_description": format!("errorCode: 401424. {message}")
+            }),
+        ),
+        (
+            NumberSpelling::Wrapped,
+            json!({
+                "httpStatus": 401, "errorCode": 400_200, "error": "invalid_client",
+                "message": "Received invalid data.  See json element 'errorFields' for more information.",
+                "error_description": "errorCode: '400200'. Received invalid data.  See json element 'errorFields' for more information.",
+                "errorFields": [{ "name": "", "errorCode": 401_424, "message": message }]
+            }),
+        ),
+        (NumberSpelling::Bare, json!({ "errorCode": 401_424, "message": message })),
+    ];
+    for (spelling, expected) in cases {
+        let running =
+            with(Fault::new().with_status(401).with_error_code(401_424).with_spelling(spelling)).await;
+        let answer = running.ask().await;
+        assert_eq!((answer.status, without_ids(&answer)), (401, expected), "{spelling:?}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
+    // What the account refuses by itself is spelled so, too; a status without a number has nothing to spell.
+    let running = with(Fault::new().with_spelling(NumberSpelling::Bare)).await;
+    assert_eq!(running.post_token("nonsense", JSON, "").await.json()["errorCode"], 401_202);
+    assert_eq!(running.ask().await.status, 200);
+    running.sandbox.faults().inject(Fault::new().with_status(503));
+    assert_eq!(running.ask().await.refusal(), (503, 0));
+    // Fields that are wrong are in `errorFields` already.
+    let running = with(Fault::new().with_spelling(NumberSpelling::Wrapped)).await;
+    let answer = running.post_token(&running.signer().header(&[]), JSON, "{}").await;
+    assert_eq!(answer.json()["errorFields"][0]["errorCode"], 400_201);
+}
+
+const PROJECT: &str = "hrn:here:authorization::rlm0000:project/p";
+const OTHER: &str = "hrn:here:authorization::rlm0000:project/q";
+
+/// Asks for a scope, or none; returns status and number, or the scope of the token.
+async fn ask_for(running: &Running, scope: Option<&str>) -> Result<Value, (u16, u64)> {
+    let body = json!({ "grantType": "client_credentials", "scope": scope }).to_string();
+    let answer = running.post_token(&running.signer().header(&[]), JSON, &body).await;
+    if answer.status == 200 {
+        let body = answer.json();
+        let claims = running.sandbox.verify_token(body["accessToken"].as_str().unwrap()).unwrap();
+        assert_eq!(
+            claims.scope.as_deref(),
+            body["scope"].as_str(),
+            "the token is for the scope that is told"
+        );
+        return Ok(body["scope"].clone());
+    }
+    let (status, code) = answer.refusal();
+    let field = answer.json()["errorFields"][0]["errorCode"].as_u64();
+    Err((status, field.unwrap_or(code)))
+}
+
+#[tokio::test]
+async fn scopes_of_the_app_decide() {
+    let [default, restricted, always, all] = [
+        App { default_scope: Some(PROJECT.into()), ..App::default() },
+        App { default_scope: Some(PROJECT.into()), restricted_scope: true, ..App::default() },
+        App { always_project_scope: true, ..App::default() },
+        App {
+            default_scope: Some(PROJECT.into()),
+            always_project_scope: true,
+            restricted_scope: true,
+            ..App::default()
+        },
+    ];
+    let invalid = Err((400, 400_927));
+    let (project, other) = (Ok(PROJECT.into()), Ok(OTHER.into()));
+    let cases = [
+        (App::default(), [Ok(Value::Null), project.clone(), other.clone(), Ok("openid".into())]),
+        (default, [project.clone(), project.clone(), other.clone(), Ok("openid".into())]),
+        (restricted, [project.clone(), project.clone(), invalid.clone(), invalid.clone()]),
+        (always, [invalid.clone(), project.clone(), other, invalid.clone()]),
+        (all, [project.clone(), project, invalid.clone(), invalid]),
+    ];
+    for (app, expected) in cases {
+        let running = with(Fault::new().with_app(app.clone())).await;
+        for (scope, expected) in [None, Some(PROJECT), Some(OTHER), Some("openid")].into_iter().zip(expected)
+        {
+            assert_eq!(ask_for(&running, scope).await, expected, "{app:?} {scope:?}");
+        }
+    }
+    let running = Running::start().await;
+    assert_eq!(ask_for(&running, Some(&format!("{PROJECT} {OTHER}"))).await, Err((400, 400_981)));
+}
+
+#[tokio::test]
+async fn app_that_may_have_no_token_says_why() {
+    let cases = [
+        (AppRefusal::KeyDisabled, (401, 401_424)),
+        (AppRefusal::AppInactive, (401, 401_311)),
+        (AppRefusal::AppUnknown, (401, 404_660)),
+    ];
+    for (refusal, expected) in cases {
+        let running = with(Fault::new().with_app(App { refusal: Some(refusal), ..App::default() })).await;
+        assert_eq!(ask_for(&running, None).await, Err(expected));
+        // Who has no key learns nothing of it.
+        assert_eq!(running.post_token("nonsense", JSON, PLAIN_JSON).await.refusal(), (401, 401_202));
+        assert_eq!(running.sandbox.stats().refused[&u32::try_from(expected.1).unwrap()], 1);
+    }
+    let stranger = App { refusal: Some(AppRefusal::NotAMember), ..App::default() };
+    let running = with(Fault::new().with_app(stranger)).await;
+    assert_eq!(ask_for(&running, Some(PROJECT)).await, Err((403, 403_109)));
+    assert_eq!(ask_for(&running, None).await, Ok(Value::Null));
+    assert_eq!(ask_for(&running, Some("openid")).await, Ok("openid".into()));
+}
+
+#[tokio::test]
+async fn lifetime_above_the_apps_own_is_ignored() {
+    let app = |seconds| App { token_duration_s: Some(seconds), ..App::default() };
+    for (app, requested, expected) in [
+        (app(3600), json!(86_400), 3599),
+        (app(3600), json!(3601), 3599),
+        (app(3600), json!(600), 599),
+        (app(3600), json!(null), 3599),
+        (app(3600), json!(0), 3599),
+        (app(200_000), json!(null), 86_399),
+        (App::default(), json!(null), 86_399),
+    ] {
+        let running = with(Fault::new().with_app(app.clone())).await;
+        let body = json!({ "grantType": "client_credentials", "expiresIn": requested }).to_string();
+        let answer = running.post_token(&running.signer().header(&[]), JSON, &body).await.json();
+        assert_eq!(answer["expiresIn"], expected, "{app:?} {requested}");
+    }
 }

@@ -14,6 +14,7 @@ pub(crate) const ROOMS: &[&str] = &[
     "config",
     "problem",
     "grant",
+    "app",
     "fault",
     "stats",
     "data",

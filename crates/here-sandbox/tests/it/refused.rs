@@ -127,9 +127,9 @@ async fn each_mistake_in_the_body_has_its_own_code() {
     assert_eq!(answer.refusal(), (400, 400_200));
     let body = answer.json();
     let expected = serde_json::json!([
-        { "name": "grantType", "errorCode": 400_203, "message": "This field has an invalid value." },
-        { "name": "expiresIn", "errorCode": 400_203, "message": "This field has an invalid value." },
-        { "name": "scope", "errorCode": 400_203, "message": "This field has an invalid value." }
+        { "name": "grantType", "errorCode": 400_290, "message": "Illegal grant type." },
+        { "name": "expiresIn", "errorCode": 400_209, "message": "Value too small." },
+        { "name": "scope", "errorCode": 400_927, "message": "Scope is invalid." }
     ]);
     assert_eq!((&body["errorFields"], &body["error"]), (&expected, &"unsupported_grant_type".into()));
 }
