@@ -31,7 +31,7 @@ use self::audit::{Audit, Event};
 
 pub use self::config::ConfigStatus;
 pub use self::exposition::{CONTENT_TYPE, NO_LABELS, Page, page};
-pub use self::issuer::{BUCKETS, MeteredIssuer, endpoint_of};
+pub use self::issuer::{BUCKETS, MeteredIssuer, endpoint_of, is_cut};
 pub use self::log::{LastLines, init, lines_lost, report_panics, set_level};
 pub use self::process::Process;
 pub use self::time::rfc_3339;

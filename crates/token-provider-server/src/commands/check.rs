@@ -6,6 +6,7 @@
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use token_provider::{Issue as _, Proxies, TokenError, TokenErrorKind, TokenKey};
 
@@ -16,6 +17,7 @@ use crate::listen::{self, Listener, Tls};
 use crate::oidc;
 use crate::printable::{escaped, one_line};
 use crate::setup::{self, ProfileIssuer, TokenSource, is_readable_by_others};
+use crate::telemetry::is_cut;
 
 /// HERE refuses timestamps that are too far off; how far is not published. A clock that is off by this much is worth
 /// a word: other services are stricter.
@@ -200,7 +202,9 @@ async fn check_profile(name: &str, config: &Config, environment: &Environment, o
     };
     let mut findings = check_source(&source);
     match setup::issuer(name, config, secret) {
-        Ok(issuer) if !offline => findings.extend(check_issuer(&issuer, &source.endpoint).await),
+        Ok(issuer) if !offline => {
+            findings.extend(check_issuer(&issuer, &source.endpoint, config.lifetimes.longest()).await);
+        }
         Ok(_) => {}
         Err(error) => findings.push(failed("issuer", &error)),
     }
@@ -222,9 +226,15 @@ fn check_source(source: &TokenSource) -> Findings {
     findings
 }
 
-/// Requests a token.
-async fn check_issuer(issuer: &ProfileIssuer, endpoint: &str) -> Findings {
-    let result = issuer.issue(&TokenKey::default()).await;
+/// Requests a token: from HERE the one with the longest lifetime, which shows whether the app has a shorter limit.
+async fn check_issuer(issuer: &ProfileIssuer, endpoint: &str, longest: Duration) -> Findings {
+    let key = match issuer {
+        ProfileIssuer::Here { .. } => {
+            TokenKey::new(longest).expect("the configuration takes only lifetimes of HERE")
+        }
+        ProfileIssuer::Remote(_) => TokenKey::default(),
+    };
+    let result = issuer.issue(&key).await;
     let kind = result.as_ref().err().map(TokenError::kind);
     let mut findings = match &result {
         Err(error) if !matches!(kind, Some(TokenErrorKind::Rejected { .. } | TokenErrorKind::ClockSkew)) => {
@@ -238,8 +248,16 @@ async fn check_issuer(issuer: &ProfileIssuer, endpoint: &str) -> Findings {
     }
     findings.push(match result {
         Ok(issued) => {
-            let seconds = issued.expires_in().as_secs();
-            ok("token", format_args!("received, valid for {seconds} s"))
+            let (asked, seconds) = (key.lifetime().as_secs(), issued.expires_in().as_secs());
+            let received = format!("received, valid for {seconds} s");
+            match issuer {
+                ProfileIssuer::Here { .. } if is_cut(asked, seconds) => {
+                    let remedy = "the app's tokenDuration cuts longer lifetimes; raise it in the HERE portal, or leave \
+                                  them out of `lifetimes`";
+                    warning("token", format_args!("{received} (asked {asked}, got {seconds}): {remedy}"))
+                }
+                _ => ok("token", received),
+            }
         }
         Err(error) if error.kind() == TokenErrorKind::ClockSkew => failure("clock", error, 1),
         Err(error) => failure("token", error, 1),

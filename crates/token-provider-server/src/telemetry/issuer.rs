@@ -1,8 +1,8 @@
 //! Counts, times and bounds the requests to an issuer, on their way.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::histogram::Histogram;
@@ -22,6 +22,9 @@ const IN_FLIGHT: usize = 6;
 /// wait, end after ten seconds.
 pub const BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// HERE often says a second less than was requested; the way there and back takes some, too.
+const SAME_LIFETIME: u64 = 5;
+
 /// An issuer whose requests are counted.
 pub struct MeteredIssuer {
     issuer: AnyIssuer,
@@ -35,6 +38,33 @@ pub struct MeteredIssuer {
     /// Permits for all tokens but the usual one.
     permits: Semaphore,
     usual: ArcSwap<TokenKey>,
+    cuts: Mutex<Cuts>,
+}
+
+/// Lifetimes that HERE cuts, as the app has a shorter one (`tokenDuration`).
+#[derive(Default)]
+struct Cuts {
+    /// The one that was cut last, and what is left of it.
+    last: Option<(u64, u64)>,
+    is_reported: bool,
+}
+
+impl Cuts {
+    /// Notes what a request asked for and got. Returns another lifetime that gets the same, the first time that there is one.
+    fn note(&mut self, asked: u64, got: u64) -> Option<u64> {
+        let is_same = |&(other, left): &(u64, u64)| other != asked && left.abs_diff(got) <= SAME_LIFETIME;
+        let same = self.last.filter(is_same).filter(|_| !self.is_reported);
+        self.is_reported |= same.is_some();
+        if is_cut(asked, got) {
+            self.last = Some((asked, got));
+        }
+        same.map(|(other, _)| other)
+    }
+}
+
+/// Returns whether a token's lifetime is shorter than requested, in seconds.
+pub fn is_cut(asked: u64, got: u64) -> bool {
+    got.saturating_add(SAME_LIFETIME) < asked
 }
 
 impl MeteredIssuer {
@@ -53,6 +83,7 @@ impl MeteredIssuer {
             durations: Histogram::new(BUCKETS),
             permits: Semaphore::new(IN_FLIGHT),
             usual: ArcSwap::default(),
+            cuts: Mutex::default(),
         }
     }
 
@@ -84,6 +115,18 @@ impl MeteredIssuer {
         IssuerOutcome::ALL.into_iter().zip(self.ended.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
+    /// Each lifetime has its own token, also where it gets no longer one than another.
+    fn report_cut(&self, asked: u64, got: u64) {
+        let same = self.cuts.lock().unwrap_or_else(PoisonError::into_inner).note(asked, got);
+        if let Some(other) = same {
+            tracing::warn!(
+                token.expires_in = got,
+                "lifetimes of {other} s and {asked} s get the same from HERE (the app's tokenDuration), and each costs \
+                 a token of its own; leave the longer one out of `lifetimes`"
+            );
+        }
+    }
+
     /// Returns how many requests have brought no token.
     pub fn failures(&self) -> u64 {
         self.ended().filter(|(outcome, _)| *outcome != IssuerOutcome::Issued).map(|(_, count)| count).sum()
@@ -97,6 +140,9 @@ impl Issue for MeteredIssuer {
         let mut request = Request { of: self, since: Instant::now(), outcome: IssuerOutcome::TimedOut };
         let result = self.issuer.issue(key).await;
         request.outcome = result.as_ref().map_or_else(outcome, |_| IssuerOutcome::Issued);
+        if let (Ok(issued), Some(_)) = (&result, &self.here) {
+            self.report_cut(key.lifetime().as_secs(), issued.expires_in().as_secs());
+        }
         result
     }
 }
@@ -235,6 +281,39 @@ mod tests {
             let (counts, usual) = ask_for_forty(&issuer).await;
             assert_eq!(counts, expected, "{profiles} profiles");
             assert_eq!(usual, Duration::from_millis(300), "{profiles} profiles");
+        }
+    }
+
+    #[test]
+    fn lifetimes_that_get_the_same_are_reported_once() {
+        let mut cuts = Cuts::default();
+        let steps = [
+            // asked, got, what is reported
+            (3600, 3599, None),
+            (86_400, 7199, None),
+            (86_400, 7198, None),
+            (3600, 3599, None),
+            (43_200, 7200, Some(86_400)),
+            (86_400, 7199, None),
+            (14_400, 7199, None),
+        ];
+        for (step, (asked, got, expected)) in steps.into_iter().enumerate() {
+            assert_eq!(cuts.note(asked, got), expected, "{step}");
+        }
+        // One lifetime is what the others are cut to.
+        let mut cuts = Cuts::default();
+        assert_eq!(
+            [(3600, 3599), (86_400, 3599), (3600, 3598)].map(|(asked, got)| cuts.note(asked, got)),
+            [None, None, Some(86_400)]
+        );
+        for (asked, got, expected) in [
+            (3600, 3600, false),
+            (3600, 3595, false),
+            (3600, 3594, true),
+            (60, u64::MAX, false),
+            (1, 0, false),
+        ] {
+            assert_eq!(is_cut(asked, got), expected, "{asked} {got}");
         }
     }
 

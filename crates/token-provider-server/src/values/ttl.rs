@@ -41,6 +41,11 @@ impl Lifetimes {
         *self.0.first().expect("there is always one")
     }
 
+    /// Returns the longest lifetime.
+    pub fn longest(&self) -> Duration {
+        *self.0.last().expect("there is always one")
+    }
+
     /// Returns each lifetime, shortest first.
     pub fn iter(&self) -> impl Iterator<Item = Duration> {
         self.0.iter().copied()

@@ -17,6 +17,7 @@ mod corpus;
 mod drain;
 mod golden;
 mod layers;
+mod numbers;
 mod probes;
 mod problems;
 mod promises;

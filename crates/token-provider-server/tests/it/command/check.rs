@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use here_sandbox::{Fault, FaultBody};
+use here_sandbox::{App, Fault, FaultBody};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -49,11 +49,36 @@ async fn good_set_up_is_all_ok() {
         ("ok       permissions: ", ""),
         ("ok       issuer: ", &account.origin),
         ("ok       clock: ", ""),
-        ("ok       token: ", "3599 s"),
+        // The longest lifetime of the configuration.
+        ("ok       token: ", "received, valid for 86399 s"),
     ];
     assert_outcome(&outcome, 0, &lines);
     assert_eq!(outcome.stdout.lines().count(), lines.len(), "{outcome:?}");
     assert!(!outcome.stdout.contains(&account.secret()), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn lifetime_that_the_app_cuts_is_shown_by_one_request() {
+    let (account, folder) = at_home().await;
+    let app = App { token_duration_s: Some(3600), ..App::default() };
+    account.sandbox.faults().inject(Fault::new().with_app(app));
+    for (lifetimes, line) in [
+        (
+            "",
+            (
+                "warning  token: ",
+                "received, valid for 3599 s (asked 86400, got 3599): the app's tokenDuration",
+            ),
+        ),
+        ("lifetimes = ['5m', '2h']", ("warning  token: ", "(asked 7200, got 3599)")),
+        ("lifetimes = ['5m', '1h']", ("ok       token: ", "received, valid for 3599 s")),
+        ("lifetimes = ['5m']", ("ok       token: ", "received, valid for 299 s")),
+    ] {
+        folder.write("token-provider.toml", lifetimes);
+        let before = account.sandbox.stats().token_requests;
+        assert_outcome(&check(&folder).await, 0, &[line]);
+        assert_eq!(account.sandbox.stats().token_requests, before + 1, "{lifetimes}");
+    }
 }
 
 /// `check` is for the server that runs, too.
