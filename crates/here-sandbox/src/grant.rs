@@ -113,22 +113,17 @@ impl TokenRequestBody {
     }
 }
 
-/// A form has only text; digits, with or without a sign, become a number, as `expires_in` wants it. A field that is repeated or not UTF-8
+/// A form has only text; digits alone become a number, as `expires_in` wants it. A field that is repeated or not UTF-8
 /// becomes a value that no field can have.
 fn form_fields(pairs: &[Pair]) -> Map<String, Value> {
     let mut fields = Map::new();
     for (name, value) in pairs {
         let name = String::from_utf8_lossy(name).into_owned();
         let text = String::from_utf8(value.clone()).unwrap_or_else(|_| "not UTF-8".to_owned());
-        let digits = text.strip_prefix('-').unwrap_or(&text);
         let is_number = name == SNAKE_CASE.expires_in
-            && !digits.is_empty()
-            && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let value = match text.parse::<i64>() {
-            Ok(number) if is_number => number.into(),
-            Err(_too_large) if is_number => u64::MAX.into(),
-            _ => Value::String(text),
-        };
+            && !text.is_empty()
+            && text.bytes().all(|byte| byte.is_ascii_digit());
+        let value = if is_number { text.parse().unwrap_or(u64::MAX).into() } else { Value::String(text) };
         if fields.insert(name.clone(), value).is_some() {
             fields.insert(name, "given twice".into());
         }

@@ -1,8 +1,8 @@
 //! What the account answers when it refuses: HERE's status, error code and body for every reason, in one place.
 
-use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -156,18 +156,7 @@ impl Refusal {
             503 | 504 => (None, "temporarily_unavailable", "Service unavailable."),
             _ => (None, "server_error", status.canonical_reason().unwrap_or("An error was requested.")),
         };
-        let hint = "this answer is a requested fault";
-        let about_the_app = [
-            Self::KEY_DISABLED,
-            Self::APP_INACTIVE,
-            Self::APP_UNKNOWN,
-            Self::NOT_A_MEMBER,
-            Self::SEVERAL_PROJECTS,
-        ];
-        match about_the_app.into_iter().find(|refusal| refusal.code == code) {
-            Some(refusal) => Self { status, ..refusal }.with_hint(hint),
-            None => Self::new(status, code.or(known_code), error, message).with_hint(hint),
-        }
+        Self::new(status, code.or(known_code), error, message).with_hint("this answer is a requested fault")
     }
 
     const fn bad(code: Option<u32>, message: &'static str) -> Self {
@@ -196,33 +185,25 @@ impl FieldProblem {
 }
 
 impl Refusal {
-    /// The same, with its number in another place.
+    /// The answer, with its number where a fault wants it; one without a number is the same everywhere.
     pub(crate) fn spelled(self, spelling: NumberSpelling) -> Response {
         let Self { status, code: Some(code), error, message, .. } = self else { return self.into_response() };
         let error_id = format!("ERROR-{}", random::uuid());
         let body = match spelling {
+            NumberSpelling::Wrapped if !self.fields.is_empty() => return self.into_response(),
+            NumberSpelling::Wrapped => {
+                let field = FieldProblem { name: "", error_code: code, message, error };
+                return Self { status, ..Self::fields_invalid(vec![field]) }.into_response();
+            }
             NumberSpelling::Quoted => json!({
-                "errorId": error_id,
-                "httpStatus": status.as_u16(),
-                "error": error,
+                "errorId": error_id, "httpStatus": status.as_u16(), "error": error,
                 "error_description": format!("errorCode: '{code}'. {message}"),
             }),
             NumberSpelling::Unquoted => json!({
-                "title": status.canonical_reason(),
-                "status": status.as_u16(),
-                "code": "E110000",
-                "cause": message,
-                "action": "See the error's description.",
-                "errorId": error_id,
-                "error": error,
+                "title": message, "status": status.as_u16(), "code": "E110000", "cause": message,
+                "action": "See the description.", "errorId": error_id, "error": error,
                 "error_description": format!("errorCode: {code}. {message}"),
             }),
-            NumberSpelling::Wrapped if self.fields.is_empty() => {
-                let field = FieldProblem { name: "", error_code: code, message, error };
-                let fields = Self::fields_invalid(vec![field]);
-                return Self { status, hint: self.hint, ..fields }.into_response();
-            }
-            NumberSpelling::Wrapped => return self.into_response(),
             NumberSpelling::Bare => json!({ "errorCode": code, "message": message }),
         };
         (status, uncached(body)).into_response()
@@ -246,10 +227,8 @@ impl IntoResponse for Refusal {
             "errorFields": Some(self.fields).filter(|fields| !fields.is_empty()),
             "sandboxHint": self.hint,
         });
-        let mut response = (self.status, uncached(body)).into_response();
-        // For a fault that has it spelled otherwise.
-        response.extensions_mut().insert(refusal);
-        response
+        // The refusal is for a fault that has its number elsewhere.
+        (self.status, Extension(refusal), uncached(body)).into_response()
     }
 }
 

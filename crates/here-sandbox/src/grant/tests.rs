@@ -104,7 +104,7 @@ async fn wrong_fields_are_named_with_heres_codes() {
         (form("grant_type="), "grant_type 400202"),
         (form("grant_type=client_credentials&grant_type=client_credentials"), "grant_type 400290"),
         (form("grant_type=%ff"), "grant_type 400290"),
-        (form("grant_type=client_credentials&expires_in=-1"), "expires_in 400209"),
+        (form("grant_type=client_credentials&expires_in=-1"), "expires_in 400208"),
         (form("grant_type=client_credentials&expires_in=%2B1"), "expires_in 400208"),
         (form("grant_type=client_credentials&expires_in="), "expires_in 400202"),
         (form("grant_type=client_credentials&expires_in=1&expires_in=1"), "expires_in 400208"),

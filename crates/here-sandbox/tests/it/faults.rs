@@ -243,7 +243,7 @@ fn without_ids(answer: &Answer) -> Value {
 
 #[tokio::test]
 async fn number_is_spelled_as_the_fault_says() {
-    let message = "Access key has been disabled.";
+    let message = "Signature mismatch. Authorization signature or client credential is wrong.";
     let cases = [
         (
             NumberSpelling::Quoted,
@@ -254,8 +254,8 @@ async fn number_is_spelled_as_the_fault_says() {
         (
             NumberSpelling::Unquoted,
             json!({
-                "title": "Unauthorized", "status": 401, "code": "E110000", "cause": message,
-                "action": "See the error's description.", "error": "invalid_client",
+                "title": message, "status": 401, "code": "E110000", "cause": message,
+                "action": "See the description.", "error": "invalid_client",
                 "error_description": format!("errorCode: 401424. {message}")
             }),
         ),

@@ -24,14 +24,8 @@ const FIELDS_INVALID: u32 = 400_200;
 /// Where HERE writes `errorCode: '401300'. …`.
 const TEXTS: [&str; 4] = ["error_description", "message", "cause", "title"];
 /// RFC 6749 §5.2. Gateways have other words: `Forbidden`, `unauthorized`.
-const OAUTH_ERRORS: [&str; 6] = [
-    "invalid_request",
-    "invalid_client",
-    "invalid_grant",
-    "unauthorized_client",
-    "unsupported_grant_type",
-    "invalid_scope",
-];
+const OAUTH_ERRORS: &str =
+    "invalid_request invalid_client invalid_grant unauthorized_client unsupported_grant_type invalid_scope";
 
 /// The JSON object of an answer. Unknown fields are ignored, as in HERE's SDKs.
 #[derive(Deserialize)]
@@ -65,7 +59,7 @@ impl Answer {
         ["errorId", "errorCode", "errorFields", "httpStatus", "error_description"]
             .iter()
             .any(|name| self.get(name).is_some())
-            || text("error").is_some_and(|error| OAUTH_ERRORS.contains(&error))
+            || text("error").is_some_and(|error| OAUTH_ERRORS.split(' ').any(|known| known == error))
             || text("code").is_some_and(is_class)
             || self.code().is_some()
     }

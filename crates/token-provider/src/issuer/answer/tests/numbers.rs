@@ -137,7 +137,9 @@ fn troubleshooting_explains_every_number_and_no_other() {
     assert!(rows.len() > 20, "{rows:?}");
     // What is wrong, by row, so that a range does not fill the screen.
     let mut wrong = BTreeMap::new();
-    for number in 400_000..600_000 {
+    let listed = rows.iter().flat_map(|(ranges, _)| ranges);
+    assert!(listed.map(RangeInclusive::end).all(|last| *last < 430_000), "which are looked at");
+    for number in (400_000..430_000).chain((430_000..600_000).step_by(97)) {
         let row = rows.iter().find(|(ranges, _)| ranges.iter().any(|range| range.contains(&number)));
         for parts in [&ACCESS_KEY, &PRIVATE_KEY] {
             let message = message(number, "…", Named { place: "…", parts });
