@@ -11,6 +11,7 @@ mod browser;
 mod caller;
 mod connection;
 mod handout;
+mod here_key;
 mod host;
 mod mtls;
 mod policy;
@@ -34,6 +35,7 @@ pub(crate) use self::browser::{admit_own_page, refuse_prefetch};
 pub use self::caller::Caller;
 pub use self::connection::{ClientCertificate, ConnectionInfo};
 pub use self::handout::{Handout, Permit, Profile, ProfileStatus};
+pub(crate) use self::here_key::{Signature, SignedRequest, is_signed};
 pub use self::rules::Rules;
 pub(crate) use self::rules::X_API_KEY;
 pub use self::shares::{Share, Shares};
@@ -72,7 +74,8 @@ impl Access {
     }
 
     /// Takes the rules of a changed configuration. Requests under way are judged by the old ones; rate limits start
-    /// with full buckets. The keys of an identity provider that stays the same are kept.
+    /// with full buckets. The keys of an identity provider that stays the same are kept; so are the secrets and nonces of access
+    /// keys.
     pub fn reload(&self, config: &Config) {
         let rules = Rules::start(config, Some(&self.rules.load()));
         self.rules.store(Arc::new(rules));

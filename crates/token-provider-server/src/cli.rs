@@ -2,6 +2,8 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are the help text, which is not Markdown")]
 
+use std::path::PathBuf;
+
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
@@ -106,7 +108,7 @@ pub enum Command {
         #[command(flatten)]
         log: LogOptions,
     },
-    /// Manage API keys.
+    /// Manage keys of callers.
     #[command(subcommand)]
     Key(KeyCommand),
     /// Print a shell completion script.
@@ -118,17 +120,32 @@ pub enum Command {
     Man,
 }
 
-/// The commands about API keys.
+/// The commands about keys of callers.
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
 pub enum KeyCommand {
     /// Create an API key for a caller, and print it once.
     ///
     /// Also prints the stanza for the configuration file, which contains only the key's SHA-256.
+    ///
+    /// With --here, creates an access key for HERE's own SDKs instead: NAME.properties for the client, and NAME.secret
+    /// for the server.
     New {
-        /// The caller's name in logs, and its OAuth 2.0 client id.
+        /// The caller's name in logs, and its OAuth 2.0 client id. An access key's id is tp.NAME.
         #[arg(long, value_name = "NAME")]
         id: String,
+        /// Create an access key for HERE's own SDKs.
+        #[arg(long, requires = "out")]
+        here: bool,
+        /// The folder for the files of an access key, created if there is none. Files in it are not replaced.
+        #[arg(long, value_name = "DIR", requires = "here")]
+        out: Option<PathBuf>,
+        /// Where the client calls the server. Default: the first of public_hosts, or the first listener.
+        #[arg(long, value_name = "URL", requires = "here")]
+        url: Option<String>,
+        /// The configuration file of the server that the client calls.
+        #[arg(long, value_name = "FILE", requires = "here", conflicts_with = "url")]
+        config: Option<PathBuf>,
     },
 }
 

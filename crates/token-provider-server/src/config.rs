@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use self::access::{AccessConfig, ApiKeyConfig, MtlsConfig, OidcConfig, SubjectName, TrustedProxyConfig};
+pub use self::access::{
+    AccessConfig, ApiKeyConfig, HereKeyConfig, MtlsConfig, OidcConfig, SubjectName, TrustedProxyConfig,
+};
 pub use self::log::{AuditConfig, LogConfig, LogFormat};
 pub use self::overrides::{FileOption, ListenOption, LogOptions, Overrides, SourceOptions};
 pub use self::policy::PolicyConfig;

@@ -34,6 +34,7 @@ impl Failure {
             | Topic::UnknownProfile
             | Topic::Exposed
             | Topic::ProfileFile
+            | Topic::SecretFile
             | Topic::Certificate
             | Topic::AuditTrail
             | Topic::CredentialNotFound

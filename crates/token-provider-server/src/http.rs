@@ -3,6 +3,8 @@
 pub(crate) mod answer;
 mod audit;
 pub(crate) mod health;
+mod here;
+mod here_problem;
 mod oauth2;
 mod openapi;
 mod page;

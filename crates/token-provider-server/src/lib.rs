@@ -74,7 +74,7 @@ pub mod parts {
     }
     pub use crate::reason::Method;
     pub mod setup {
-        pub use crate::setup::profile;
+        pub use crate::setup::{profile, read_here_secrets};
     }
     pub mod telemetry {
         pub use crate::telemetry::audit::Audit;

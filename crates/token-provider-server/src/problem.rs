@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::{ALLOW, HeaderName, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use token_provider::{Scope, TokenError, TokenErrorKind};
 
 use crate::reason::{Method, Rejection, Rule};
@@ -42,6 +42,10 @@ pub struct Details {
     pub subject: Subject,
     /// For the audit trail: the host that the request names, where the server has no such name.
     pub host: Option<Box<str>>,
+    /// HERE's number for it, where the status and the code do not say it.
+    number: Option<u32>,
+    /// The id by which the caller knows the request, if it is to be answered in HERE's form.
+    pub correlation_id: Option<HeaderValue>,
 }
 
 /// Whose request it was, and for which token, as far as that was found out.
@@ -75,6 +79,18 @@ impl Details {
         self.topic.as_str()
     }
 
+    /// Returns the number that HERE has for such an error, if it has one.
+    pub fn number(&self) -> Option<u32> {
+        self.number.or(match (self.status, self.topic, self.rule) {
+            (StatusCode::BAD_REQUEST, Topic::InvalidScope, _) => Some(400_927),
+            (StatusCode::BAD_REQUEST, Topic::UnsupportedGrantType, _) => Some(400_290),
+            (StatusCode::BAD_REQUEST, ..) => Some(400_200),
+            (StatusCode::FORBIDDEN, _, Some(Rule::Scope)) => Some(403_109),
+            (StatusCode::TOO_MANY_REQUESTS, ..) => Some(429_002),
+            _ => None,
+        })
+    }
+
     /// Returns whether the server or its issuer failed. A rule can say "not yet" by the same status, which is no failure.
     pub fn is_failure(&self) -> bool {
         self.status.is_server_error() && self.rule.is_none()
@@ -94,6 +110,8 @@ impl Problem {
             header: None,
             subject: Subject::default(),
             host: None,
+            number: None,
+            correlation_id: None,
         }))
     }
 
@@ -133,6 +151,18 @@ impl Problem {
 
     fn with_header(mut self, name: HeaderName, value: impl Into<Cow<'static, str>>) -> Self {
         self.0.header = Some((name, value.into()));
+        self
+    }
+
+    /// Sets the number that HERE has for it.
+    pub fn with_number(mut self, number: u32) -> Self {
+        self.0.number = Some(number);
+        self
+    }
+
+    /// Has it answered in HERE's form, with this id.
+    pub fn in_here_form(mut self, correlation_id: HeaderValue) -> Self {
+        self.0.correlation_id = Some(correlation_id);
         self
     }
 
@@ -230,6 +260,26 @@ impl Problem {
     /// The client authenticates in an unsupported way.
     pub fn unsupported_client_authentication() -> Self {
         Self::client("expected client_secret_basic, client_secret_post or a client certificate")
+    }
+
+    /// A request that is signed as HERE's SDKs do is refused, with HERE's number for that.
+    pub fn rejected_signature(number: u32, reason: &'static str) -> Self {
+        // As HERE has it: the signature may be good.
+        let topic = if number == 401_204 { Topic::InvalidRequest } else { Topic::InvalidClient };
+        Self::new(StatusCode::UNAUTHORIZED, topic, reason)
+            .with_rule(Rule::Authenticate)
+            .with_reason(reason)
+            .with_number(number)
+    }
+
+    /// The client has not signed, or with a key that is not of this server, where callers authenticate.
+    pub fn unknown_signer(has_signed: bool, ways: &str) -> Self {
+        let (number, problem) = if has_signed {
+            (401_600, "no access key of this server has this id")
+        } else {
+            (401_200, "authentication required")
+        };
+        Self::client(format!("{problem}: {ways}")).with_number(number)
     }
 
     /// An access rule refused the request.

@@ -62,6 +62,8 @@ names! {
     Method {
         /// An API key of the configuration.
         ApiKey => "api_key",
+        /// A request signed with an access key of the configuration.
+        HereKey => "here_key",
         /// A token of the company's identity provider.
         Oidc => "oidc",
         /// A client certificate.

@@ -1,4 +1,5 @@
-//! Takes changed files into use while the server runs: credentials (rotation), the configuration, certificates.
+//! Takes changed files into use while the server runs: credentials (rotation), the configuration, certificates, secrets of access
+//! keys.
 //!
 //! Files are checked every two seconds, and on SIGHUP at once. Polling, rather than asking the system for events,
 //! finds every kind of change the same way: a file rewritten, replaced by renaming another over it (editors), reached
@@ -8,6 +9,7 @@
 mod config_file;
 mod file_work;
 mod rotation;
+mod secret;
 mod watched;
 
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use self::config_file::ConfigFile;
 use self::file_work::FileWork;
 use self::rotation::Rotation;
+use self::secret::SecretFile;
 use crate::config::{Config, ConfigErrors, LoadedConfig};
 use crate::http::App;
 use crate::listen::{Listener, Tls};
@@ -42,6 +45,8 @@ pub struct Reloader {
     config_file: Option<ConfigFile>,
     certificate: Option<(Arc<Tls>, FileWork)>,
     rotations: Vec<Rotation>,
+    /// The secrets of access keys.
+    secrets: Vec<SecretFile>,
 }
 
 impl Reloader {
@@ -64,6 +69,7 @@ impl Reloader {
             config_file: loaded.config.file.clone().map(ConfigFile::new),
             certificate: tls.zip(certificate),
             rotations: issuers.into_iter().filter_map(Rotation::new).collect(),
+            secrets: SecretFile::of_running(&loaded.config.access.here_keys),
             loaded,
         };
         reloader.report(Vec::new());
@@ -126,8 +132,25 @@ impl Reloader {
             let _ = work.run(move || tls.look()).await;
         }
         // Side by side: issuers that hang are waited for at the same time. The next look comes after the slowest.
-        let (now, handout) = (Instant::now(), self.app.access.handout());
+        let (now, access) = (Instant::now(), &self.app.access);
+        join_all(self.secrets.iter_mut().map(|secret| secret.look(is_asked_to, access))).await;
+        self.report_secrets();
+        let handout = access.handout();
         join_all(self.rotations.iter_mut().map(|rotation| rotation.look(now, is_asked_to, handout))).await;
+    }
+
+    /// Publishes what became of the secrets of access keys.
+    fn report_secrets(&self) {
+        let status = self.app.telemetry.config.load();
+        let problems = self.secret_problems();
+        if status.secret_problems != problems {
+            let status = ConfigStatus { secret_problems: problems, ..ConfigStatus::clone(&status) };
+            self.app.telemetry.config.store(Arc::new(status));
+        }
+    }
+
+    fn secret_problems(&self) -> Vec<String> {
+        self.secrets.iter().filter_map(|secret| secret.problem().map(ToOwned::to_owned)).collect()
     }
 
     /// Takes a changed configuration into use, all of it or nothing.
@@ -149,6 +172,8 @@ impl Reloader {
         if is_new {
             self.loaded.config = changed;
             self.app.access.reload(&self.loaded.config);
+            let keys = &self.loaded.config.access.here_keys;
+            self.secrets = SecretFile::of_changed(std::mem::take(&mut self.secrets), keys);
             telemetry::set_level(self.loaded.config.log.level);
         }
         self.report(Vec::new());
@@ -213,6 +238,7 @@ impl Reloader {
         self.app.telemetry.config.store(Arc::new(ConfigStatus {
             file: new.file.as_ref().map(|file| file.display().to_string()),
             problems,
+            secret_problems: self.secret_problems(),
             is_locked: new.access.is_locked,
             waiting: keys.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect(),
         }));

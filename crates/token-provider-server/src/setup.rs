@@ -1,6 +1,7 @@
 //! From a configuration to a server that is ready to run: credentials are found and read, rules put together.
 
 mod credential;
+mod here_key;
 mod issuer;
 mod summary;
 
@@ -25,6 +26,7 @@ use self::issuer::here_issuer;
 pub use self::credential::{
     TokenSource, find_credential, is_readable_by_others, read_api_key, warn_of_others,
 };
+pub use self::here_key::{read_here_secret, read_here_secrets};
 pub use self::issuer::{ProfileIssuer, issuer};
 pub use self::summary::{listening_on, summary};
 
@@ -56,7 +58,7 @@ pub fn check_listeners(config: &Config, listeners: &[Listener]) -> Result<(), Fa
 fn exposed(listen: impl Display) -> Failure {
     let message = format!(
         "{listen} can be reached from other machines, but no access rule is configured. Listen on \
-         localhost:3000; or configure callers ([[access.api_keys]], [access.oidc], [access.mtls], or \
+         localhost:3000; or configure callers ([[access.api_keys]], [[access.here_keys]], [access.oidc], [access.mtls], or \
          [access.trusted_proxy] with its header); or pass --anonymous if something else protects the server"
     );
     Failure::new(Topic::Exposed, message)
@@ -149,7 +151,9 @@ pub fn service(
         profiles.push(profile_of(name, config, metered));
         issuers.push((source, issuer));
     }
-    Ok(Service { access: Access::start(config, Handout::new(profiles, &config.profile)), issuers })
+    let access = Access::start(config, Handout::new(profiles, &config.profile));
+    read_here_secrets(config, &access)?;
+    Ok(Service { access, issuers })
 }
 
 /// Makes a profile whose tokens HERE issues for this credential, which does not change.

@@ -43,8 +43,8 @@ pub type Expiry = Box<dyn Fn() -> Option<SystemTime> + Send + Sync>;
 /// A connection that counts as open until it is dropped.
 pub type OpenConnection = Arc<()>;
 
-/// How many requests from a caller ended in each way. One that the configuration names has its own count, an API key or the name
-/// in a client certificate; others have one for each method, as there are as many as their issuers make.
+/// How many requests from a caller ended in each way. One that the configuration names has its own count, an API key, an access
+/// key or the name in a client certificate; others have one for each method, as there are as many as their issuers make.
 pub type Callers = BTreeMap<(Method, Arc<str>, Outcome), u64>;
 
 /// The figures of a running server that belong to no profile, and its audit trail.
@@ -84,7 +84,7 @@ impl Telemetry {
     #[expect(clippy::indexing_slicing, reason = "each array has an element for every variant")]
     fn count(&self, event: &Event) {
         if let Some(method) = event.subject.method {
-            let is_configured = matches!(method, Method::ApiKey | Method::Mtls);
+            let is_configured = matches!(method, Method::ApiKey | Method::HereKey | Method::Mtls);
             let name = event.subject.caller.clone().filter(|_| is_configured).unwrap_or_default();
             *self.callers.lock().entry((method, name, event.outcome)).or_default() += 1;
         }
@@ -148,7 +148,11 @@ mod tests {
             telemetry.note(Event { subject, ..Event::default() });
         }
         for (method, name, _) in telemetry.callers().into_keys() {
-            assert_eq!(&*name == "a", matches!(method, Method::ApiKey | Method::Mtls), "{method:?}");
+            assert_eq!(
+                &*name == "a",
+                matches!(method, Method::ApiKey | Method::HereKey | Method::Mtls),
+                "{method:?}"
+            );
         }
         assert_eq!(telemetry.callers().len(), Method::ALL.len());
     }

@@ -23,6 +23,7 @@ names! {
         UnknownProfile => "there-is-no-such-profile",
         Exposed => "no-access-rule-is-configured",
         ProfileFile => "a-profiles-file-cannot-be-read",
+        SecretFile => "an-access-keys-secret-cannot-be-used",
         Certificate => "the-certificate-cannot-be-used",
         AuditTrail => "the-audit-trail-cannot-be-opened",
         Usage => "an-option-has-a-value-that-cannot-be-used",

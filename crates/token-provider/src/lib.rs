@@ -92,6 +92,7 @@ pub use crate::issuer::{
     RemoteIssuerConfig, connection_problem,
 };
 pub use crate::provider::{TokenProvider, TokenProviderBuilder};
+pub use crate::sign::verify;
 #[cfg(any(test, feature = "test-util"))]
 pub use crate::testing::TestClock;
 pub use crate::token::{

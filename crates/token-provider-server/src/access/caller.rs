@@ -36,6 +36,12 @@ impl<'r> Caller<'r> {
         self.name.as_deref().unwrap_or_default()
     }
 
+    /// Returns the profile that it gets if it names none: for an access key, whose holder cannot name one, its first.
+    pub(crate) fn usual_profile(&self) -> Option<&'r str> {
+        let first = self.policy.profiles().first().filter(|_| self.method == Method::HereKey);
+        first.map(String::as_str)
+    }
+
     /// Returns who it is, for the audit trail.
     pub fn subject(&self) -> Subject {
         Subject {

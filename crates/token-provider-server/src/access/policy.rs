@@ -36,6 +36,10 @@ impl Policy {
         Self { config: config.clone(), limiter: config.rate.map(Limiter::new) }
     }
 
+    pub(super) fn profiles(&self) -> &[String] {
+        &self.config.profiles
+    }
+
     /// Cuts a lifetime down to the longest allowed.
     pub(super) fn limit_lifetime(&self, wanted: Duration) -> Duration {
         self.config.max_ttl.map_or(wanted, |longest| wanted.min(longest))

@@ -8,11 +8,13 @@ use std::time::Duration;
 use governor::Quota;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use token_provider::{DEFAULT_LIFETIME, SystemClock, is_loopback_address};
+use secrecy::SecretString;
+use token_provider::{Clock as _, DEFAULT_LIFETIME, SystemClock, is_loopback_address};
 
 use super::api_key::{self, ClientSecret};
 use super::caller::Caller;
 use super::connection::ConnectionInfo;
+use super::here_key::{self, HereKey, Nonce, Signature, SignedRequest};
 use super::policy::{Policy, Way};
 use super::rate::{Limiter, network_of};
 use crate::config::{
@@ -38,6 +40,7 @@ pub struct Rules {
     pub(crate) lifetimes: Lifetimes,
     pub(super) drain: Duration,
     api_keys: Vec<Way<ApiKeyConfig>>,
+    here_keys: Vec<Way<Arc<HereKey>>>,
     identity_provider: Option<Way<IdentityProvider>>,
     mtls: Option<Way<MtlsConfig>>,
     pub(super) trusted_proxy: Option<Way<TrustedProxyConfig>>,
@@ -55,6 +58,8 @@ impl Rules {
     /// it spawns the task that keeps its keys fresh, and needs a Tokio runtime.
     pub(super) fn start(config: &Config, previous: Option<&Self>) -> Self {
         let access = &config.access;
+        let here_keys =
+            here_key::start(&access.here_keys, previous.map_or(&[], |previous| &previous.here_keys));
         let previous = previous.and_then(|previous| Some(&previous.identity_provider.as_ref()?.config));
         let identity_provider = |oidc: &OidcConfig| {
             let provider = IdentityProvider::spawn_refresher(oidc, Arc::new(SystemClock), previous);
@@ -69,6 +74,7 @@ impl Rules {
             lifetimes: config.lifetimes.clone(),
             drain: config.drain,
             api_keys: access.api_keys.iter().map(|key| Way::new(key.clone(), &key.policy)).collect(),
+            here_keys,
             identity_provider: access.oidc.as_ref().map(identity_provider),
             mtls: access.mtls.as_ref().map(|mtls| Way::new(mtls.clone(), &mtls.policy)),
             trusted_proxy: access.trusted_proxy.as_ref().map(|proxy| Way::new(proxy.clone(), &proxy.policy)),
@@ -132,6 +138,45 @@ impl Rules {
         self.admit(shown, address, || Problem::unauthenticated_client(&self.ways(true)))
     }
 
+    /// Authenticates a client that uses the OAuth 2.0 endpoint as HERE's SDKs do. One whose access key is not of this server, or
+    /// that has not signed, may have a certificate, or need nothing. With a key of this server comes the nonce to be noted.
+    ///
+    /// # Errors
+    ///
+    /// 401 when it is not known or its signature is not good; 429 when it asks too often.
+    pub(crate) fn authenticate_signed<'r>(
+        &'r self,
+        signature: Result<Option<Signature>, Problem>,
+        request: &SignedRequest<'_>,
+        address: Option<IpAddr>,
+        connection: &ConnectionInfo,
+    ) -> Result<(Caller<'r>, Option<Nonce>), Problem> {
+        let has_signed = !matches!(signature, Ok(None));
+        let signer = signature.and_then(|signature| match signature {
+            Some(signature) => {
+                here_key::authenticate(&self.here_keys, &signature, request, SystemClock.now())
+            }
+            None => Ok(None),
+        });
+        let mut nonce = None;
+        let shown = signer.and_then(|signer| match signer {
+            Some((caller, reserved)) => {
+                nonce = Some(reserved);
+                Ok(Some(caller))
+            }
+            None if connection.client.is_rejected() => Err(Problem::rejected_client_certificate()),
+            None => Ok(self.certified(connection)),
+        });
+        let unauthenticated = || Problem::unknown_signer(has_signed, &self.ways(true));
+        let caller = self.admit(shown, address, unauthenticated)?;
+        Ok((caller, nonce))
+    }
+
+    /// Has requests of this access key be verified with this secret from now on. Returns whether it is another one than before.
+    pub fn set_secret(&self, id: &str, secret: SecretString) -> bool {
+        here_key::find(&self.here_keys, id).is_some_and(|key| key.config.set_secret(secret))
+    }
+
     /// Lets a named caller in, within its rate. Anybody else is charged to its address, and let in where nobody has to
     /// say who they are, unless it has shown a wrong credential.
     fn admit<'r>(
@@ -160,16 +205,23 @@ impl Rules {
 
     /// Returns how a caller can authenticate, or a client at the OAuth 2.0 endpoint; only what is configured.
     fn ways(&self, is_client: bool) -> String {
-        let key = if is_client {
-            "send an API key's id as the client id and the key as the client secret (HTTP Basic, or form \
-             fields)"
+        let (key, here_key) = if is_client {
+            (
+                "send an API key's id as the client id and the key as the client secret (HTTP Basic, or form \
+                 fields)",
+                "sign with an access key of this server, as HERE's SDKs do",
+            )
         } else {
-            "send an API key (X-API-Key, or Authorization: Bearer)"
+            (
+                "send an API key (X-API-Key, or Authorization: Bearer)",
+                "use POST /oauth2/token with an access key of this server, as HERE's SDKs do",
+            )
         };
         let proxy_names_callers =
             self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.config.header.is_some());
         let ways = configured([
             (!self.api_keys.is_empty(), key),
+            (!self.here_keys.is_empty(), here_key),
             (
                 !is_client && self.identity_provider.is_some(),
                 "send a token from your identity provider (Authorization: Bearer)",

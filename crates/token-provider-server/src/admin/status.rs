@@ -31,6 +31,8 @@ pub(super) fn json(app: &App, process: Option<Process>) -> Value {
             "last_reload_successful": config.is_reloaded(),
             // Why its last change is not used.
             "problems": config.problems,
+            // Why the secrets of access keys are not those in their files.
+            "secret_problems": config.secret_problems,
             // Nobody is let in.
             "locked": config.is_locked,
             "waiting_for_restart": config.waiting,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use token_provider::{Issue as _, Proxies, TokenError, TokenErrorKind, TokenKey};
 
 use super::health;
-use crate::config::{AuditConfig, Config, Environment, Listen, LoadedConfig, Overrides};
+use crate::config::{AuditConfig, Config, Environment, HereKeyConfig, Listen, LoadedConfig, Overrides};
 use crate::failure::{EXIT_CONFIG, Failure};
 use crate::listen::{self, Listener, Tls};
 use crate::oidc;
@@ -69,6 +69,7 @@ async fn check(config: &Config, environment: &Environment, offline: bool) -> Fin
         Err(error) => findings.push(failed("tls", &error)),
     }
     findings.extend(check_copies(config));
+    findings.extend(check_here_keys(config));
     let exposed = setup::check_exposure(config);
     findings.extend(exposed.as_ref().err().map(|error| failed("access", error)));
     if !offline {
@@ -183,6 +184,20 @@ fn check_copies(config: &Config) -> Option<Finding> {
     let copy = files.find(|file| file.starts_with("/run/credentials"))?.display();
     let what = "is a copy that systemd made at the unit's start (LoadCredential=)";
     Some(warning("tls", format_args!("{copy} {what}; after a renewal, restart the unit")))
+}
+
+/// Checks the secrets of access keys.
+fn check_here_keys(config: &Config) -> Findings {
+    let what = "access key";
+    let check = |key: &HereKeyConfig| match setup::read_here_secret(&key.secret_file) {
+        Err(problem) => failure(what, format_args!("{}: {problem}", key.id), EXIT_CONFIG),
+        Ok(_) if is_readable_by_others(&key.secret_file) => {
+            let file = key.secret_file.display();
+            warning(what, format_args!("{}: other users can read {file}; run chmod 600", key.id))
+        }
+        Ok(_) => ok(what, format_args!("{}: its secret can be read", key.id)),
+    };
+    config.access.here_keys.iter().map(check).collect()
 }
 
 fn check_audit(config: &Config) -> Option<Finding> {

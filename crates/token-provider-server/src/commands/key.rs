@@ -1,21 +1,29 @@
-//! `key new`: an API key, shown once.
+//! `key new`: an API key, shown once; with `--here`, an access key for HERE's SDKs, in two files.
 
+use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 
+use url::{Position, Url};
 use zeroize::Zeroizing;
 
+use super::private_file;
 use crate::access::api_key;
+use crate::config::{Config, Environment, FileOption, Host, Listen, Overrides};
 use crate::failure::Failure;
 use crate::topic::Topic;
-use crate::values::name::name;
+use crate::values::name::{HERE_KEY, here_key_id, name};
+
+/// As many random bits as an API key has: 256.
+const SECRET_LENGTH: usize = 43;
+/// Encoded or not, these sign alike, whichever SDK.
+const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 pub(super) fn new(id: &str) -> Result<(), Failure> {
     // What the configuration would refuse must not be printed for it.
     name(id).map_err(|expected| Failure::new(Topic::Usage, format!("--id: {expected}")))?;
-    let (key, hash) = api_key::generate().map_err(|error| {
-        Failure::new(Topic::System, "the operating system provided no random data")
-            .caused_by(error.to_string())
-    })?;
+    let (key, hash) = api_key::generate().map_err(no_randomness)?;
     // The key stands alone on the first line, for scripts.
     let text = Zeroizing::new(format!(
         "{}\n\n# Add this to the configuration file. It does not contain the key, which cannot be shown \
@@ -25,4 +33,104 @@ pub(super) fn new(id: &str) -> Result<(), Failure> {
         *key
     ));
     std::io::stdout().write_all(text.as_bytes()).map_err(Failure::stdout)
+}
+
+fn no_randomness(error: getrandom::Error) -> Failure {
+    Failure::new(Topic::System, "the operating system provided no random data").caused_by(error.to_string())
+}
+
+/// Makes an access key for HERE's SDKs: `out/NAME.properties` for the client, and `out/NAME.secret` for the server.
+pub(super) fn new_here(
+    name: &str,
+    out: &Path,
+    url: Option<&str>,
+    config: Option<PathBuf>,
+) -> Result<(), Failure> {
+    let id = if name.starts_with(HERE_KEY) { name.to_owned() } else { format!("{HERE_KEY}{name}") };
+    here_key_id(&id).map_err(|expected| Failure::new(Topic::Usage, format!("--id: {expected}")))?;
+    let origin = match url {
+        Some(url) => origin_of(url)?,
+        None => default_origin(config)?,
+    };
+    let secret = secret().map_err(no_randomness)?;
+    let unusable = |error| Failure::system(&format!("--out {}: cannot be used", out.display()))(error);
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(out).map_err(unusable)?;
+    // The stanza must mean the same file wherever the configuration is.
+    let folder = out.canonicalize().map_err(unusable)?;
+    let (properties, secret_file) =
+        (folder.join(format!("{name}.properties")), folder.join(format!("{name}.secret")));
+
+    private_file::create(&secret_file, Zeroizing::new(format!("{}\n", *secret)).as_bytes())?;
+    let text = Zeroizing::new(format!(
+        "# An access key of a token provider, worth nothing at HERE. The first two are placeholders that no server reads.\n\
+         here.user.id = not-used\n\
+         here.client.id = not-used\n\
+         here.access.key.id = {id}\n\
+         here.access.key.secret = {}\n\
+         here.token.endpoint.url = {origin}/oauth2/token\n",
+        *secret
+    ));
+    private_file::create(&properties, text.as_bytes()).inspect_err(|_| {
+        // Half a key is of no use, and in the way of the next attempt.
+        let _ = fs::remove_file(&secret_file);
+    })?;
+
+    let file = secret_file.to_string_lossy();
+    // JSON's strings are TOML's, too.
+    let quoted = serde_json::to_string(&file).expect("text has a JSON form");
+    let text = format!(
+        "# For the client: {} (requests tokens at {origin}/oauth2/token)\n\
+         # Add this to the configuration file of the server, whose user must be able to read the secret.\n\
+         [[access.here_keys]]\nid = \"{id}\"\nsecret_file = {quoted}\n\
+         # profiles = [\"NAME\"]    # the client gets the first; default: the default profile\n",
+        properties.display()
+    );
+    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::stdout)
+}
+
+fn secret() -> Result<Zeroizing<String>, getrandom::Error> {
+    // Room for all of it at once, so that growing leaves no copy behind.
+    let mut secret = Zeroizing::new(String::with_capacity(SECRET_LENGTH));
+    while secret.len() < SECRET_LENGTH {
+        let mut random = Zeroizing::new([0_u8; 64]);
+        getrandom::fill(&mut *random)?;
+        // Six bits each; 62 and 63 are thrown away, so that every character is equally likely.
+        let characters = random.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
+        let missing = SECRET_LENGTH - secret.len();
+        secret.extend(characters.map(|&character| char::from(character)).take(missing));
+    }
+    Ok(secret)
+}
+
+/// Reads `--url`: scheme, host and port. A path other than the endpoint's own would not be what this server sees, and
+/// verifies.
+fn origin_of(text: &str) -> Result<String, Failure> {
+    let url = Url::parse(text).ok().filter(|url| {
+        let is_bare = url[Position::BeforeUsername..Position::BeforeHost].is_empty()
+            && matches!(&url[Position::BeforePath..], "/" | "/oauth2/token");
+        matches!(url.scheme(), "http" | "https") && is_bare
+    });
+    let expected =
+        "--url: expected the server's URL, such as https://tokens.example.com:8443, without a path";
+    url.map(|url| url.origin().ascii_serialization()).ok_or_else(|| Failure::new(Topic::Usage, expected))
+}
+
+/// Returns where the configured server is called: by its first public name, else at its first listener.
+fn default_origin(file: Option<PathBuf>) -> Result<String, Failure> {
+    let overrides = Overrides { file: FileOption { config: file }, ..Overrides::default() };
+    let config = Config::load(&overrides, &Environment::from_process())?;
+    if let Some(host) = config.public_hosts.first() {
+        return Ok(format!("{}://{host}", if config.is_plain() { "http" } else { "https" }));
+    }
+    let is_callable = |listen: &&Listen| match listen {
+        Listen::Tcp { host: Host::Ip(address), port } => !address.is_unspecified() && *port != 0,
+        Listen::Tcp { host: Host::Localhost, port } => *port != 0,
+        _ => false,
+    };
+    let listen = config.listen.first().filter(is_callable).ok_or_else(|| {
+        let problem = "--url: neither public_hosts nor the first listener says where clients call the \
+                       server; pass its URL";
+        Failure::new(Topic::Usage, problem)
+    })?;
+    Ok(format!("{}://{listen}", if config.tls.is_some() { "https" } else { "http" }))
 }

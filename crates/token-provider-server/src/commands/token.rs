@@ -32,7 +32,7 @@ fn render(token: &AccessToken, left: u64, format: TokenFormat) -> Zeroizing<Vec<
         // RFC 6750's alphabet has nothing that a shell would take for its own.
         TokenFormat::Env => format!("HERE_ACCESS_TOKEN={secret}\n"),
         TokenFormat::Json => {
-            let mut json = http::token::json(token, left);
+            let mut json = http::token::json(token, left, http::token::Spelling::Standard);
             json.push(b'\n');
             return json;
         }

@@ -1,6 +1,7 @@
 //! Who is allowed (section `access`): the ways to authenticate, and what each caller may have.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -12,7 +13,7 @@ use super::hint::API_KEY;
 use super::policy::{self, Known, PolicyConfig};
 use crate::settings::{List, Section};
 use crate::values::host::{normal, service_url};
-use crate::values::name::name;
+use crate::values::name::{here_key_id, name};
 use crate::values::network::ip_net;
 
 /// Headers that hold a secret or belong to the connection: the caller's name, which is logged, is in none of them.
@@ -28,6 +29,8 @@ pub struct AccessConfig {
     pub anonymous_policy: PolicyConfig,
     /// Callers with an API key.
     pub api_keys: Vec<ApiKeyConfig>,
+    /// Callers that sign with an access key of this server, as HERE's SDKs do.
+    pub here_keys: Vec<HereKeyConfig>,
     /// Callers with a token of the company's identity provider.
     pub oidc: Option<OidcConfig>,
     /// Callers with a client certificate.
@@ -54,6 +57,7 @@ impl AccessConfig {
     /// Returns whether there is a way to authenticate.
     pub fn has_callers(&self) -> bool {
         !self.api_keys.is_empty()
+            || !self.here_keys.is_empty()
             || self.oidc.is_some()
             || self.mtls.is_some()
             || self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.header.is_some())
@@ -67,6 +71,17 @@ pub struct ApiKeyConfig {
     pub id: String,
     /// SHA-256 of the key.
     pub sha256: [u8; 32],
+    /// What the caller may have.
+    pub policy: PolicyConfig,
+}
+
+/// One access key of this server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HereKeyConfig {
+    /// The caller's name, and the access key id.
+    pub id: String,
+    /// The file with the access key secret.
+    pub secret_file: PathBuf,
     /// What the caller may have.
     pub policy: PolicyConfig,
 }
@@ -122,6 +137,7 @@ pub(super) fn read(mut section: Section<'_>, known: &Known<'_>, client_ca: bool)
         anonymous: section.flag("anonymous").unwrap_or(false),
         anonymous_policy: policy::read(&mut section, "anonymous_", known),
         api_keys: read_api_keys(&mut section, known),
+        here_keys: read_here_keys(&mut section, known),
         oidc: section.table("oidc").and_then(|section| read_oidc(section, known)),
         mtls: section.table("mtls").map(|section| read_mtls(section, known, client_ca)),
         trusted_proxy: section.table("trusted_proxy").map(|section| read_trusted_proxy(section, known)),
@@ -156,6 +172,27 @@ fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConf
         }
         seen.push((id.clone(), sha256));
         keys.extend(id.zip(sha256).map(|(id, sha256)| ApiKeyConfig { id, sha256, policy }));
+    }
+    keys
+}
+
+fn read_here_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<HereKeyConfig> {
+    let mut seen: Vec<Option<String>> = Vec::new();
+    let mut keys = Vec::new();
+    for mut section in section.tables("here_keys") {
+        let id = section.text("id", here_key_id);
+        let secret_file = section.path("secret_file");
+        section.need(&[
+            ("id", "a name for the caller that begins with `tp.`"),
+            ("secret_file", "the NAME.secret that `token-provider key new --here` writes"),
+        ]);
+        let policy = policy::read(&mut section, "", known);
+        if let Some(first) = seen.iter().position(|other| id.is_some() && *other == id) {
+            section
+                .error("id", format!("already used by access.here_keys[{first}]: each key needs its own id"));
+        }
+        seen.push(id.clone());
+        keys.extend(id.zip(secret_file).map(|(id, secret_file)| HereKeyConfig { id, secret_file, policy }));
     }
     keys
 }

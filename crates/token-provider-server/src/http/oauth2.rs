@@ -17,11 +17,12 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, NO_CACHE};
 use super::parameters::{Value, parameters};
-use super::token::{self, Served};
+use super::token::{self, HandedOut, Served, Spelling};
 use crate::access::api_key::ClientSecret;
 use crate::access::{Access, Caller, ConnectionInfo, Rules, Shares, X_API_KEY};
 use crate::problem::{Problem, Subject};
 
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 /// A token request has some hundred bytes.
 const MAX_BODY: usize = 16 * 1024;
 /// The body of a request must be there in this time.
@@ -82,24 +83,34 @@ pub(super) async fn post(
     form.admit_grant_type().map_err(|problem| problem.with_subject(caller.subject()))?;
     let (lifetime, names) = (("expires_in", form.expires_in), [form.profile, form.scope]);
     let handed_out = token::hand_out(access, rules, &caller, lifetime, names).await?;
-    let mut served = handed_out.into_answer(true);
+    Ok(into_grant(handed_out, Spelling::Standard))
+}
+
+/// Makes the answer of an OAuth 2.0 endpoint.
+pub(super) fn into_grant(handed_out: HandedOut, spelling: Spelling) -> Served {
+    let mut served = handed_out.into_answer(Some(spelling));
     // RFC 6749 §5.1 wants both, for caches of the last century.
     served.answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    Ok(served)
+    served
 }
 
 /// Refuses a body that is not a form, and `X-API-Key`, which is for `/getToken`: a caller that sends a key must not be let
 /// in as anonymous.
 fn admit_form(headers: &HeaderMap) -> Result<(), Problem> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split_once(';').map_or(content_type, |(essence, _)| essence);
-    if !essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    if !has_content_type(headers, FORM) {
         return Err(Problem::invalid_request("Content-Type: expected application/x-www-form-urlencoded"));
     }
     if headers.contains_key(X_API_KEY) {
         return Err(Problem::unsupported_client_authentication());
     }
     Ok(())
+}
+
+/// Returns whether the body is of this type, whatever its parameters.
+pub(super) fn has_content_type(headers: &HeaderMap, expected: &str) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split_once(';').map_or(content_type, |(essence, _)| essence);
+    essence.trim().eq_ignore_ascii_case(expected)
 }
 
 /// Answers `GET /.well-known/oauth-authorization-server` (RFC 8414 §2).
@@ -116,7 +127,7 @@ pub(super) fn metadata(rules: &Rules, issuer: &str) -> Answer {
 }
 
 /// Reads a body into one piece: however small the frames that it comes in, it takes no more room than it may have.
-async fn read(body: impl Body<Data = Bytes>) -> Result<Zeroizing<Vec<u8>>, Problem> {
+pub(super) async fn read(body: impl Body<Data = Bytes>) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let broken = || Problem::invalid_request("the request body is incomplete");
     let mut body = pin!(body);
     let read = async {

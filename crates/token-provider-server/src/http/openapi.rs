@@ -32,7 +32,7 @@ mod tests {
         for path in paths.keys().filter(|path| !admin.contains(&path.as_str())) {
             assert!(Route::of(path).is_some(), "{path}");
         }
-        assert_eq!(paths.len(), 7 + admin.len());
+        assert_eq!(paths.len(), 8 + admin.len());
         let event = &document["components"]["schemas"]["AuditEvent"]["properties"];
         assert_eq!(words(&event["rule"]["enum"]), Rule::ALL.map(Rule::as_str).into());
         assert_eq!(words(&event["method"]["enum"]), Method::ALL.map(Method::as_str).into());

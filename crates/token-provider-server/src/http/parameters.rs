@@ -11,8 +11,13 @@ use crate::values::ttl::MIN_LIFETIME;
 
 /// The shortest and the longest lifetime that a caller may ask for, in seconds.
 const MIN_TTL: u64 = MIN_LIFETIME.as_secs();
-const MAX_TTL: u64 = MAX_LIFETIME.as_secs();
+pub(super) const MAX_TTL: u64 = MAX_LIFETIME.as_secs();
 const MILLISECONDS: &str = "86400 seconds or less; this looks like milliseconds";
+
+/// HERE's numbers for a lifetime.
+const NOT_A_NUMBER: u32 = 400_208;
+const TOO_SMALL: u32 = 400_209;
+const INVALID: u32 = 400_203;
 
 /// A parameter's value, decoded. Wiped, because a client secret is one.
 pub(super) type Value = Zeroizing<String>;
@@ -46,19 +51,19 @@ pub(super) fn lifetime(
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     // Digits that do not fit are a number above every limit.
     let seconds = is_number.then(|| digits.parse().unwrap_or(u64::MAX));
-    let expected = match seconds {
-        None => "whole seconds in decimal digits, 60 to 86400",
-        Some(..MIN_TTL) => "60 seconds or more",
-        Some(ms) if ms > MAX_TTL && ms <= MAX_TTL * 1000 && ms % 1000 == 0 => MILLISECONDS,
-        Some(seconds) if seconds > MAX_TTL => "86400 seconds or less",
+    let (number, expected) = match seconds {
+        None => (NOT_A_NUMBER, "whole seconds in decimal digits, 60 to 86400"),
+        Some(..MIN_TTL) => (TOO_SMALL, "60 seconds or more"),
+        Some(ms) if ms > MAX_TTL && ms <= MAX_TTL * 1000 && ms % 1000 == 0 => (INVALID, MILLISECONDS),
+        Some(seconds) if seconds > MAX_TTL => (INVALID, "86400 seconds or less"),
         Some(seconds) if seconds < shortest.as_secs() => {
             let shortest = shortest.as_secs();
             let problem = format!("{name}: the shortest lifetime handed out here is {shortest} seconds");
-            return Err(Problem::invalid_request(problem));
+            return Err(Problem::invalid_request(problem).with_number(TOO_SMALL));
         }
         Some(seconds) => return Ok(Some(Duration::from_secs(seconds))),
     };
-    Err(Problem::invalid_request(format!("{name}: expected {expected}")))
+    Err(Problem::invalid_request(format!("{name}: expected {expected}")).with_number(number))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use super::answer::{self, Answer};
 use super::page::Page;
 use super::request::{PAGE, REQUEST_ID, RequestInfo, Route, allow};
 use super::token::Served;
-use super::{audit, health, oauth2, openapi, page, token};
+use super::{audit, health, here, oauth2, openapi, page, token};
 use crate::access::{Access, ConnectionInfo, Cors, Rules, Shares};
 use crate::problem::Problem;
 use crate::telemetry::{OpenConnection, Telemetry};
@@ -131,10 +131,16 @@ impl App {
                     token::get(&self.access, &rules, info, &headers, connection).await
                 }
                 Route::OAuth2 => {
+                    let (access, bodies) = (&self.access, &self.bodies);
                     // In a box, as all that waits for somebody else: the others would be as large.
-                    Box::pin(oauth2::post(&self.access, &self.bodies, &rules, headers, body, connection))
-                        .await
+                    if here::is_meant(&headers) {
+                        let url = (host.as_str(), info.head.uri.query().unwrap_or_default());
+                        return Box::pin(here::post(access, bodies, &rules, url, headers, body, connection))
+                            .await;
+                    }
+                    Box::pin(oauth2::post(access, bodies, &rules, headers, body, connection)).await
                 }
+                Route::Timestamp => Ok(here::timestamp().into()),
                 Route::Metadata => Ok(oauth2::metadata(&rules, &own_origin()).into()),
                 Route::Live => Ok(health::live().into()),
                 Route::Ready => {

@@ -52,7 +52,7 @@ impl RequestInfo {
         let info = Self {
             head,
             route,
-            id: request_id(&headers),
+            id: id_of(&headers, &REQUEST_ID),
             started: Instant::now(),
             trace_id: headers.get(TRACEPARENT).and_then(|value| trace_id(value.as_bytes())),
             origin: headers.get(ORIGIN).map(|value| foreign(value.as_bytes())),
@@ -96,6 +96,7 @@ impl RequestInfo {
 pub(crate) enum Route {
     Token,
     OAuth2,
+    Timestamp,
     Metadata,
     Live,
     Ready,
@@ -108,6 +109,7 @@ impl Route {
         Some(match path {
             "/getToken" => Self::Token,
             "/oauth2/token" => Self::OAuth2,
+            "/timestamp" => Self::Timestamp,
             "/.well-known/oauth-authorization-server" => Self::Metadata,
             "/livez" => Self::Live,
             "/readyz" => Self::Ready,
@@ -140,13 +142,14 @@ pub(crate) fn allow(method: &Method, allowed: &'static str) -> Result<(), Proble
     Err(Problem::method_not_allowed(allowed))
 }
 
-fn request_id(headers: &HeaderMap) -> HeaderValue {
+/// Returns the id that a request has in this header, if it is well-formed, else a new one.
+pub(super) fn id_of(headers: &HeaderMap, header: &HeaderName) -> HeaderValue {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~:/+=@".contains(byte);
     let is_formed = |id: &&HeaderValue| {
         let bytes = id.as_bytes();
         !bytes.is_empty() && bytes.len() <= MAX_REQUEST_ID && bytes.iter().all(is_plain)
     };
-    headers.get(REQUEST_ID).filter(is_formed).cloned().unwrap_or_else(|| {
+    headers.get(header).filter(is_formed).cloned().unwrap_or_else(|| {
         // Tells requests apart in logs; it need not be hard to guess.
         HeaderValue::try_from(format!("{:032x}", fastrand::u128(..))).expect("digits are plain characters")
     })

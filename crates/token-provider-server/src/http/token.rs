@@ -31,6 +31,28 @@ struct TokenBody<'a> {
     scope: Option<&'a str>,
 }
 
+/// The same in camel case.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CamelCaseBody<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+}
+
+/// How the members of a token answer are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spelling {
+    /// As in RFC 6749.
+    Standard,
+    /// As HERE answers a form.
+    Here,
+    /// As HERE answers JSON.
+    HereCamelCase,
+}
+
 /// A token that was handed out.
 #[derive(Debug)]
 pub(super) struct HandedOut {
@@ -47,11 +69,14 @@ impl HandedOut {
         self.token.remaining(self.now).as_secs()
     }
 
-    pub(super) fn into_answer(self, is_json: bool) -> Served {
-        let mut answer = if is_json {
-            answer::answer(JSON, NO_STORE, Bytes::from_owner(json(&self.token, self.left())))
-        } else {
-            answer::answer(TEXT, NO_STORE, self.token.expose_secret_bytes())
+    /// Makes the answer: the token as text, unless there is a spelling for JSON.
+    pub(super) fn into_answer(self, spelling: Option<Spelling>) -> Served {
+        let mut answer = match spelling {
+            Some(spelling) => {
+                let json = json(&self.token, self.left(), spelling);
+                answer::answer(JSON, NO_STORE, Bytes::from_owner(json))
+            }
+            None => answer::answer(TEXT, NO_STORE, self.token.expose_secret_bytes()),
         };
         let headers = answer.headers_mut();
         headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
@@ -86,7 +111,7 @@ pub(super) async fn get(
     let [ttl, profile, scope] = parameters(query.as_bytes(), ["ttl", "profile", "scope"])
         .map_err(|problem| problem.with_subject(caller.subject()))?;
     let handed_out = hand_out(access, rules, &caller, ("ttl", ttl), [profile, scope]).await?;
-    Ok(handed_out.into_answer(prefers_json(headers)))
+    Ok(handed_out.into_answer(prefers_json(headers).then_some(Spelling::Standard)))
 }
 
 /// Decides what a caller may have, and hands out the token for it. The lifetime comes with what it is called in this request.
@@ -118,15 +143,18 @@ pub(super) async fn hand_out(
     }
 }
 
-/// Returns the body of a token answer (RFC 6749 §5.1).
-pub(crate) fn json(token: &AccessToken, left: u64) -> Zeroizing<Vec<u8>> {
-    let scope = token.scope().map(Scope::as_str);
-    let body =
-        TokenBody { access_token: token.expose_secret(), token_type: "Bearer", expires_in: left, scope };
+/// Returns the body of a token answer.
+pub(crate) fn json(token: &AccessToken, expires_in: u64, spelling: Spelling) -> Zeroizing<Vec<u8>> {
+    let (access_token, scope) = (token.expose_secret(), token.scope().map(Scope::as_str));
+    let token_type = if spelling == Spelling::Standard { "Bearer" } else { "bearer" };
     // Room for all of it at once, so that growing leaves no copy of the token behind.
-    let mut json =
-        Zeroizing::new(Vec::with_capacity(body.access_token.len() + scope.map_or(0, str::len) + 256));
-    serde_json::to_writer(&mut *json, &body).expect("strings and a number have a JSON form");
+    let mut json = Zeroizing::new(Vec::with_capacity(access_token.len() + scope.map_or(0, str::len) + 256));
+    let written = if spelling == Spelling::HereCamelCase {
+        serde_json::to_writer(&mut *json, &CamelCaseBody { access_token, token_type, expires_in, scope })
+    } else {
+        serde_json::to_writer(&mut *json, &TokenBody { access_token, token_type, expires_in, scope })
+    };
+    written.expect("strings and a number have a JSON form");
     json
 }
 

@@ -56,6 +56,9 @@ fn callers(access: &AccessConfig, is_local: bool) -> String {
     if !access.api_keys.is_empty() {
         ways.push(format!("API keys ({})", names(access.api_keys.iter().map(|key| &key.id))));
     }
+    if !access.here_keys.is_empty() {
+        ways.push(format!("access keys ({})", names(access.here_keys.iter().map(|key| &key.id))));
+    }
     if let Some(oidc) = &access.oidc {
         ways.push(format!("tokens from {}", oidc.issuer));
     }
@@ -123,6 +126,8 @@ mod tests {
             who(&format!("[cors]\norigins = [\"*\"]\n{keys}"), false),
             "API keys (11 of them); every web page"
         );
+        let text = "[[access.here_keys]]\nid = \"tp.a\"\nsecret_file = \"x\"\n[cors]\norigins = []\n";
+        assert_eq!(who(text, false), "access keys (tp.a); no web pages except its own");
         let text = "[access.oidc]\nissuer = \"https://login.example\"\naudience = \"x\"\n[access.trusted_proxy]\n\
                     from = [\"10.0.0.0/8\"]\nheader = \"X-User\"\n[cors]\norigins = []\n";
         let expected = "tokens from https://login.example, users named by the proxy at 10.0.0.0/8; no web \

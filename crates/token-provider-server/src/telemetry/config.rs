@@ -7,6 +7,8 @@ pub struct ConfigStatus {
     pub file: Option<String>,
     /// Why its last change is not used.
     pub problems: Vec<String>,
+    /// Why the secrets of access keys are not those in their files.
+    pub secret_problems: Vec<String>,
     /// Nobody is let in, as it names nobody any more who may ask.
     pub is_locked: bool,
     /// The keys whose change takes effect after a restart.
@@ -14,8 +16,8 @@ pub struct ConfigStatus {
 }
 
 impl ConfigStatus {
-    /// Returns whether the server does what the file says, as far as it can without a restart.
+    /// Returns whether the server does what its files say, as far as it can without a restart.
     pub fn is_reloaded(&self) -> bool {
-        self.problems.is_empty() && !self.is_locked
+        self.problems.is_empty() && self.secret_problems.is_empty() && !self.is_locked
     }
 }

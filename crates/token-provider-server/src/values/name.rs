@@ -2,6 +2,9 @@
 
 use token_provider::Scope;
 
+/// What the ids of this server's own access keys begin with. HERE's have no dot: neither can be taken for the other.
+pub(crate) const HERE_KEY: &str = "tp.";
+
 /// Reads the name of a profile or a caller: it stands in URLs, logs and metrics as it is.
 pub(crate) fn name(text: &str) -> Result<String, &'static str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -9,6 +12,12 @@ pub(crate) fn name(text: &str) -> Result<String, &'static str> {
         return Err("expected a name of up to 64 letters, digits, `.`, `_` or `-`");
     }
     Ok(text.to_owned())
+}
+
+/// Reads the id of an access key of this server.
+pub(crate) fn here_key_id(text: &str) -> Result<String, &'static str> {
+    let id = name(text).ok().filter(|id| id.len() > HERE_KEY.len() && id.starts_with(HERE_KEY));
+    id.ok_or("expected `tp.` and up to 61 letters, digits, `.`, `_` or `-`")
 }
 
 /// Reads a scope: words of RFC 6749's `scope-token`, separated by single spaces.

@@ -44,7 +44,11 @@ pub(crate) const ONLY_IN: &[(&str, &[&str], &[&str])] = &[
             "commands::serve",
         ],
     ),
-    ("shows a token or a secret", &["expose_secret"], &["http::token", "commands::token"]),
+    (
+        "shows a token or a secret",
+        &["expose_secret"],
+        &["access::here_key", "http::token", "commands::token"],
+    ),
 ];
 
 #[test]

@@ -16,6 +16,7 @@ mod contract;
 mod corpus;
 mod drain;
 mod golden;
+mod here_keys;
 mod layers;
 mod numbers;
 mod probes;

@@ -6,6 +6,7 @@ pub(crate) mod issuer;
 pub(crate) mod log;
 pub(crate) mod port;
 pub(crate) mod program;
+pub(crate) mod sdk;
 pub(crate) mod server;
 pub(crate) mod wire;
 

@@ -19,6 +19,9 @@ use crate::token::Scope;
 /// No real credential file is a hundredth of this; what is larger is something else, `/dev/zero` say.
 const MAX_FILE_SIZE: u64 = 64 * 1024;
 
+/// What the ids of access keys begin with that a token provider has made for HERE's SDKs.
+const OF_TOKEN_PROVIDER: &str = "tp.";
+
 /// Where the credential comes from; it can be read there again after a rotation.
 #[derive(Clone)]
 pub struct CredentialSource(Source);
@@ -142,7 +145,8 @@ impl CredentialSource {
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::NotFound`] when the file is gone, else [`LoadErrorKind::Invalid`].
+    /// [`LoadErrorKind::NotFound`] when the file is gone, else [`LoadErrorKind::Invalid`]; also for an access key that a token
+    /// provider has made (`token-provider key new --here`).
     pub fn load(&self) -> Result<Credential, LoadError> {
         let credential = match &self.0 {
             Source::Properties(path) => {
@@ -158,6 +162,11 @@ impl CredentialSource {
         }?;
         if credential.access_key_secret().expose_secret().chars().nth(1).is_none() {
             let problem = "the access key secret is a single character; copy it again from the HERE portal";
+            return Err(invalid(&self.to_string(), problem));
+        }
+        if credential.access_key_id().starts_with(OF_TOKEN_PROVIDER) {
+            let problem = "this access key is of a token provider (its id begins with `tp.`) and worth nothing \
+                           at HERE; to get tokens from that server, set `remote` in the profile";
             return Err(invalid(&self.to_string(), problem));
         }
         Ok(credential)

@@ -60,6 +60,15 @@ burst = 20
 id = "batch"
 sha256 = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
 
+[[access.here_keys]]
+id = "tp.import"
+secret_file = "import.secret"
+profiles = ["far", "maps"]
+scopes = ["hrn:here:authorization::myrealm:project/p1"]
+max_ttl = "30m"
+rate = "3/s"
+burst = 4
+
 [access.oidc]
 issuer = "https://login.example.com/"
 audience = "token-provider"
@@ -170,6 +179,13 @@ fn each_way_to_authenticate_has_its_own_policy() {
     assert_eq!((&*batch.id, batch.sha256), ("batch", [0xff; 32]));
     assert_eq!(batch.policy.profiles, ["maps"], "the default profile, where none is named");
     assert_eq!((&batch.policy.scopes, batch.policy.max_ttl, batch.policy.rate), (&None, None, None));
+
+    let [import] = &access.here_keys[..] else { panic!("one key") };
+    assert_eq!(import.id, "tp.import");
+    assert!(import.secret_file.ends_with("import.secret"));
+    assert_eq!(import.policy.profiles, ["far", "maps"]);
+    assert_eq!(import.policy.max_ttl, Some(Duration::from_secs(1800)));
+    assert_eq!(import.policy.rate.map(interval_and_burst), Some((333, 4)));
 
     let oidc = access.oidc.unwrap();
     assert_eq!(oidc.issuer, "https://login.example.com/");

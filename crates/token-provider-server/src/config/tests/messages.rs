@@ -85,7 +85,7 @@ fn each_table_says_which_keys_it_has() {
         (
             "access",
             "anonymous, anonymous_burst, anonymous_max_ttl, anonymous_profiles, anonymous_rate, anonymous_scopes, \
-             api_keys, mtls, oidc, trusted_proxy",
+             api_keys, here_keys, mtls, oidc, trusted_proxy",
         ),
         ("access.oidc", "audience, burst, issuer, max_ttl, profiles, rate, require, scopes"),
         ("access.mtls", "allow, burst, max_ttl, profiles, rate, scopes"),

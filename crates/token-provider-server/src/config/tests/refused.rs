@@ -181,6 +181,7 @@ fn wrong_values_are_refused_in_words_that_help() {
 fn keys_that_must_agree_do() {
     let hash = "a".repeat(64);
     let key = |id: &str, hash: &str| format!("[[access.api_keys]]\nid = '{id}'\nsha256 = '{hash}'\n");
+    let here_key = |id: &str| format!("[[access.here_keys]]\nid = '{id}'\nsecret_file = 'x'\n");
     let tls = "tls = { cert = 'a', key = 'b', client_ca = 'c' }";
     let mtls = "access.mtls.allow = ['a.example']";
     let proxy = "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User' }";
@@ -192,6 +193,22 @@ fn keys_that_must_agree_do() {
         (
             key("a", &hash) + &key("b", &hash.to_uppercase()),
             "c.toml:6: access.api_keys[1].sha256: the same key as access.api_keys[0]",
+        ),
+        (
+            here_key("tp.a") + &here_key("tp.b") + &here_key("tp.a"),
+            "c.toml:8: access.here_keys[2].id: already used by access.here_keys[0]: each key needs its own id",
+        ),
+        (
+            here_key("a"),
+            "c.toml:2: access.here_keys[0].id: expected `tp.` and up to 61 letters, digits, `.`, `_` or `-`",
+        ),
+        (
+            here_key("tp."),
+            "c.toml:2: access.here_keys[0].id: expected `tp.` and up to 61 letters, digits, `.`, `_` or `-`",
+        ),
+        (
+            "[[access.here_keys]]\nid = 'tp.a'".to_owned(),
+            "c.toml:1: access.here_keys[0].secret_file: missing; expected the NAME.secret that `token-provider key new --here` writes",
         ),
         (
             mtls.to_owned(),

@@ -231,9 +231,12 @@ async fn every_way_to_authenticate_locks_the_server_when_it_is_lost() {
     let oidc = "[access.oidc]\nissuer = 'http://127.0.0.1:1'\naudience = 'x'\n";
     let proxy = |header: &str| format!("[access.trusted_proxy]\nfrom = ['192.0.2.1']\n{header}");
     let named = proxy("header = 'X-Remote-User'\n");
-    for (guarded, lost) in [(oidc, ""), (&named, ""), (&named, &proxy(""))] {
+    let here_key = "[[access.here_keys]]\nid = 'tp.a'\nsecret_file = 'a.secret'\n";
+    for (guarded, lost) in [(oidc, ""), (&named, ""), (&named, &proxy("")), (here_key, "")] {
         let text = top("start") + guarded;
-        let bench = Bench::start_with(Folder::new(), "127.0.0.1:0", &[], &text, Key::new("a")).await;
+        let folder = Folder::new();
+        folder.write("a.secret", &"s".repeat(32));
+        let bench = Bench::start_with(folder, "127.0.0.1:0", &[], &text, Key::new("a")).await;
         assert_eq!(bench.without_key().await, CLOSED, "{guarded}");
         bench.reload(&(top("start") + lost), LOCKED).await;
         assert_eq!(bench.without_key().await, CLOSED, "{guarded} → {lost}");

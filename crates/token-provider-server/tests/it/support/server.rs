@@ -144,6 +144,7 @@ impl Setup {
         let trail = self.trail.map_or(AuditConfig::Off, AuditConfig::File);
         let audit = Audit::start(&trail, config.admin.is_some()).expect("can be opened");
         let access = token_provider_server::parts::access::Access::start(&config, handout);
+        setup::read_here_secrets(&config, &access).expect("can be read");
         let app = App::new(access, Page::Plain, Telemetry::new(audit, None));
         let app = Arc::new(app);
         let shutdown = CancellationToken::new();

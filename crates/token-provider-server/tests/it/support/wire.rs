@@ -190,7 +190,7 @@ pub(crate) async fn post_form(address: SocketAddr, fields: &str, headers: &[(&st
     send(address, "POST", "/oauth2/token", &[&form, headers].concat(), &body).await
 }
 
-async fn send(
+pub(crate) async fn send(
     address: SocketAddr,
     method: &str,
     target: &str,
