@@ -6,7 +6,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { loadCredentialsFromFile } from "olp-sdk-authentication-1.11";
+import { loadCredentialsFromFile } from "@here/olp-sdk-authentication";
 
 import { start, startSandbox, stats } from "../../node/support/command.mjs";
 import { freePort } from "../../node/support/port.mjs";
@@ -25,8 +25,8 @@ export async function program(folder, ...args) {
 }
 
 /**
- * Starts both. `config` begins the server's configuration, `policy` goes into the key's stanza; `url` is where callers see the
- * server, if not where it is.
+ * Starts both. `config` begins the server's configuration, `policy` goes into the key's stanza; `url` says where callers see
+ * the server that is at a port, if not there by plain HTTP.
  */
 export async function startWorld({ config = "", policy = "", url } = {}) {
   const ends = [];
@@ -40,7 +40,7 @@ export async function startWorld({ config = "", policy = "", url } = {}) {
     ends.push(async () => assert.equal(await sandbox.stop(), 0));
     const port = await freePort();
     const origin = `http://127.0.0.1:${port}`;
-    const key = await makeKey(folder, "maps", url ?? origin);
+    const key = await makeKey(folder, "maps", url?.(port) ?? origin);
     const audit = join(folder, "audit.jsonl");
     const file = join(folder, "token-provider.toml");
     await writeFile(file, `${config}\n[audit]\nto = "${audit}"\n[profiles.default]\nscopes = ["${SCOPE}"]\n${key.stanza}\n${policy}\n`);

@@ -25,8 +25,13 @@ before(async () => {
 });
 after(() => world?.end());
 
-for (const version of ["1.5", "1.9", "1.11"]) {
-  const name = `olp-sdk-authentication-${version}`;
+const releases = {
+  "1.5": "olp-sdk-authentication-1.5",
+  "1.9": "olp-sdk-authentication-1.9",
+  "1.11": "@here/olp-sdk-authentication",
+};
+
+for (const [version, name] of Object.entries(releases)) {
   const { loadCredentialsFromFile, requestToken, UserAuth } = await import(name);
   const userAuth = (options) =>
     new UserAuth({ customUrl: world.tokenUrl, credentials: loadCredentialsFromFile(world.file), tokenRequester: requestToken, ...options });

@@ -1,4 +1,5 @@
-// A proxy in front ends TLS, and hands the requests on over plain HTTP: the client has signed https://…, the server sees http.
+// TLS: the server's own, and that of a proxy in front, which hands the requests on over plain HTTP. Then the client has signed
+// https://…, and the server sees http.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -23,6 +24,7 @@ const timeout = 60_000;
 const NAME = "tokens.example.com";
 
 let authority;
+let certificate;
 let folder;
 let port;
 let relay;
@@ -33,9 +35,10 @@ before(async () => {
   port = await freePort();
   const { cert, server: issue } = makeAuthority(folder, "company");
   authority = cert;
-  const { cert: own, key } = issue(`DNS:${NAME}`, "DNS:localhost");
-  world = await startWorld({ config: `public_hosts = ["${NAME}"]\n`, url: `https://localhost:${port}` });
-  relay = createServer({ cert: await readFile(own), key: await readFile(key) }, (incoming, outgoing) => {
+  certificate = issue(`DNS:${NAME}`, "DNS:localhost");
+  world = await startWorld({ config: `public_hosts = ["${NAME}"]\n`, url: () => `https://localhost:${port}` });
+  const [own, key] = await Promise.all([readFile(certificate.cert), readFile(certificate.key)]);
+  relay = createServer({ cert: own, key }, (incoming, outgoing) => {
     const { method, url: path, headers } = incoming;
     const onward = request({ host: "127.0.0.1", port: world.port, method, path, headers: { ...headers, "x-forwarded-proto": "https" } });
     onward.on("response", (answer) => answer.pipe(outgoing.writeHead(answer.statusCode, answer.headers)));
@@ -50,12 +53,25 @@ after(async () => {
   await rm(folder, { recursive: true });
 });
 
-test("HERE's command line for TypeScript, by the address in its file", { timeout }, async () => {
-  assert.match(world.tokenUrl, /^https:\/\/localhost:/);
-  const command = fileURLToPath(import.meta.resolve("olp-sdk-authentication-1.11/oauth-requester"));
+/** HERE's command line for TypeScript, with the file alone. */
+async function works({ file, tokenUrl, hello }) {
+  assert.match(tokenUrl, /^https:\/\/localhost:/);
+  const command = fileURLToPath(import.meta.resolve("@here/olp-sdk-authentication/oauth-requester"));
   const env = { HOME: folder, NODE_EXTRA_CA_CERTS: authority };
-  const { stdout } = await run(process.execPath, [command, "--config", world.file], { env, timeout });
-  assert.equal((await world.hello(stdout.trim())).status, 200, stdout);
+  const { stdout } = await run(process.execPath, [command, "--config", file], { env, timeout });
+  assert.equal((await hello(stdout.trim())).status, 200, stdout);
+}
+
+test("HERE's command line for TypeScript, through the proxy", { timeout }, () => works(world));
+
+test("HERE's command line for TypeScript, without a proxy", { timeout }, async () => {
+  const { cert, key } = certificate;
+  const alone = await startWorld({ config: `[tls]\ncert = "${cert}"\nkey = "${key}"\n`, url: (own) => `https://localhost:${own}` });
+  try {
+    await works(alone);
+  } finally {
+    await alone.end();
+  }
 });
 
 test("Java and C++, by the server's public name, with the default port or without", { timeout }, async () => {
