@@ -1,11 +1,11 @@
 //! HERE's error numbers over HTTP, in each of their spellings, up to whoever reads the message. And the ids for HERE's support, which
 //! are for the operator and for nobody else.
 
-use here_sandbox::{App, Fault, NumberSpelling};
+use here_sandbox::{App, AppRefusal, Fault, NumberSpelling};
 use rustix::process::Signal;
 use serde::Deserialize;
 use serde_json::Value;
-use token_provider::{CredentialSource, HereIssuer, HereIssuerConfig, Issue as _, TokenKey};
+use token_provider::{CredentialSource, HereIssuer, HereIssuerConfig, Issue as _, Scope, TokenKey};
 
 use super::support::program::{Account, Folder};
 use super::support::wire::{get, post_form, request};
@@ -57,6 +57,33 @@ async fn every_number_is_understood_in_every_spelling() {
                 row.number
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn app_that_may_not_have_the_token_gets_the_remedy() {
+    let (account, folder) = (Account::open().await, Folder::new());
+    let path = folder.write("credentials.properties", &account.credentials());
+    let credential = CredentialSource::file(&path, "default").load().expect("is well-formed");
+    let issuer = HereIssuer::new(HereIssuerConfig::new(credential)).expect("can be made");
+    let project = "hrn:here:authorization::rlm0000:project/p";
+    let several = format!("{project} {project}2");
+    let refused = |refusal| App { refusal: Some(refusal), ..App::default() };
+    for (app, scope, number) in [
+        (refused(AppRefusal::KeyDisabled), None, 401_424),
+        (refused(AppRefusal::AppInactive), None, 401_311),
+        (refused(AppRefusal::AppUnknown), None, 404_660),
+        (refused(AppRefusal::NotAMember), Some(project), 403_109),
+        (App { restricted_scope: true, ..App::default() }, Some(project), 400_927),
+        (App { always_project_scope: true, ..App::default() }, None, 400_927),
+        (App::default(), Some(several.as_str()), 400_981),
+    ] {
+        account.sandbox.faults().replace(vec![Fault::new().with_app(app.clone())]);
+        let scope = scope.map(|scope| Scope::new(scope).expect("is one"));
+        let error = issuer.issue(&TokenKey::default().with_scope(scope)).await.expect_err("is refused");
+        let message = error.to_string().replace(&path.display().to_string(), "credentials.properties");
+        let expected = documented().into_iter().find(|row| row.number == number).expect("is documented");
+        assert_eq!(message, expected.message, "{app:?}");
     }
 }
 
@@ -127,6 +154,8 @@ async fn lifetimes_that_the_app_cuts_alike_are_warned_of_once() {
     account.sandbox.faults().inject(Fault::new().with_app(app));
     let mut server = folder.start(&["serve", "--listen", "127.0.0.1:0"]);
     let address = server.address().await;
+    // The token of the start is not cut.
+    assert_eq!(get(address, "/readyz").await.status, 200);
     for ttl in ["86400", "28800", "14400", "7200", "600"] {
         assert_eq!(get(address, &format!("/getToken?ttl={ttl}")).await.status, 200, "{ttl}");
     }
