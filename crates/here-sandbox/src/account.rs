@@ -6,8 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
+use jsonwebtoken::jwk::Jwk;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::assertion;
 use crate::base_url::BaseUrl;
 use crate::config::SandboxConfig;
 use crate::fault::{Applied, FaultControl};
@@ -31,9 +33,11 @@ const DAY: i64 = 86_400;
 pub(crate) struct Account {
     pub(crate) config: SandboxConfig,
     keys: Mutex<HashMap<String, SecretString>>,
+    public_keys: Mutex<Vec<Jwk>>,
     pub(crate) faults: FaultControl,
     mint: Mint,
     nonces: Mutex<NonceMemory>,
+    assertions: Mutex<NonceMemory>,
     stats: Mutex<Stats>,
 }
 
@@ -53,7 +57,10 @@ impl Account {
             keys: Mutex::new([(config.access_key_id.clone(), config.access_key_secret.clone())].into()),
             faults: FaultControl::default(),
             mint: Mint::new(&config.access_key_secret),
-            nonces: Mutex::new(NonceMemory::new(TIMESTAMP_WINDOW)),
+            public_keys: Mutex::default(),
+            // A timestamp may lie as far ahead, and is then good for twice as long.
+            nonces: Mutex::new(NonceMemory::new(TIMESTAMP_WINDOW * 2)),
+            assertions: Mutex::new(NonceMemory::new(assertion::KEPT_FOR)),
             stats: Mutex::default(),
             config,
         }
@@ -62,6 +69,11 @@ impl Account {
     /// Returns the valid access keys: secrets by id.
     pub(crate) fn keys(&self) -> MutexGuard<'_, HashMap<String, SecretString>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the registered public keys.
+    pub(crate) fn public_keys(&self) -> MutexGuard<'_, Vec<Jwk>> {
+        self.public_keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn stats(&self) -> MutexGuard<'_, Stats> {
@@ -96,10 +108,7 @@ impl Account {
         result
     }
 
-    /// Establishes that the request comes from the holder of an access key, is recent and was not seen
-    /// before.
-    ///
-    /// The nonce comes last: only a request whose signature is right may use one up.
+    /// Establishes that the request comes from the holder of a key, is recent and was not seen before.
     fn authenticate(
         &self,
         request: &Parts,
@@ -107,6 +116,31 @@ impl Account {
         applied: &Applied,
     ) -> Result<TokenRequestBody, Refusal> {
         let base_url = BaseUrl::from_headers(&request.headers).ok_or(Refusal::HOST_INVALID)?;
+        if request.headers.contains_key(header::AUTHORIZATION) {
+            return self.check_signature(request, &base_url, body, applied);
+        }
+        let body =
+            TokenRequestBody::read(&request.headers, body).map_err(|_| Refusal::AUTHORIZATION_MISSING)?;
+        let assertion = body.assertion().ok_or(Refusal::AUTHORIZATION_MISSING)?;
+        let audience = format!("{base_url}{}", request.uri.path());
+        let (claims, key_id) =
+            assertion::verify(&assertion, &self.public_keys(), &audience, self.now(applied.skew))?;
+        let mut used = self.assertions.lock().unwrap_or_else(PoisonError::into_inner);
+        if !used.consume_at(self.now(0), APP_ID, 0, &claims.jti) {
+            return Err(Refusal::ASSERTION_CONSUMED);
+        }
+        self.stats().last_assertion_key_id = key_id;
+        Ok(body)
+    }
+
+    /// The nonce comes last: only a request whose signature is right may use one up.
+    fn check_signature(
+        &self,
+        request: &Parts,
+        base_url: &BaseUrl,
+        body: Bytes,
+        applied: &Applied,
+    ) -> Result<TokenRequestBody, Refusal> {
         let header = read_authorization(&request.headers)?;
         self.stats().last_access_key_id = Some(header.consumer_key.clone());
         if header.signature_method != signature::METHOD {
@@ -123,9 +157,13 @@ impl Account {
             return Err(Refusal::CLIENT_ID_AS_KEY_ID);
         }
         let body = TokenRequestBody::read(&request.headers, body)?;
+        if body.assertion().is_some() {
+            // RFC 6749 §2.3: one way in each request.
+            return Err(Refusal::assertion_malformed("the request has an Authorization header, too"));
+        }
         let signed = SignedRequest {
             method: request.method.as_str(),
-            base_url: &base_url,
+            base_url,
             path: request.uri.path(),
             query: request.uri.query(),
             form: body.signed_fields(),

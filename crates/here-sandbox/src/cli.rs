@@ -1,7 +1,7 @@
 //! The command: its options, where it listens, and the credential file that it writes. For this crate's program, and for
 //! programs that run the account as one of their commands.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -35,6 +35,9 @@ pub struct Options {
     /// Use the access key in this credential file.
     #[arg(long, value_name = "FILE")]
     pub credentials: Option<PathBuf>,
+    /// Register the public keys in this JWK or JWK Set, for client assertions. May be repeated.
+    #[arg(long, value_name = "FILE")]
+    jwks: Vec<PathBuf>,
     /// Where to listen: localhost:8080, 0.0.0.0:8080, or a port of localhost alone.
     #[arg(long, value_name = "ADDR", default_value = "localhost:8080", hide_default_value = true)]
     listen: Listen,
@@ -86,6 +89,9 @@ impl Options {
 
         let sandbox = Sandbox::new(config);
         sandbox.faults().replace(self.fault);
+        for file in &self.jwks {
+            register(&sandbox, file)?;
+        }
         if let Some(file) = self.write_credentials {
             write_new(&file, &sandbox.credentials_properties(&format!("http://{address}/oauth2/token")))?;
             tracing::info!("wrote {}", file.display());
@@ -188,6 +194,12 @@ fn is_absent(error: &RunError) -> bool {
     let RunError::System { source, .. } = error else { return false };
     matches!(source.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
         || source.to_string().contains("Address family not supported")
+}
+
+fn register(sandbox: &Sandbox, file: &Path) -> Result<(), RunError> {
+    let name = file.display();
+    let text = fs::read_to_string(file).map_err(|error| system(format!("cannot read {name}"), error))?;
+    sandbox.register_jwks(&text).map_err(|error| RunError::Usage(format!("--jwks: {name}: {error}")))
 }
 
 /// Never replaces a file: it may be the real credential, which cannot be downloaded a second time.

@@ -11,10 +11,15 @@ use crate::scope;
 /// The one grant type that an access key is good for.
 const CLIENT_CREDENTIALS: &str = "client_credentials";
 
+/// The one kind of client assertion (RFC 7523 §2.2).
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 /// The names of the fields of a request and of its answer, in one spelling.
 #[derive(Debug)]
 pub(crate) struct Spelling {
     grant_type: &'static str,
+    assertion_type: &'static str,
+    assertion: &'static str,
     pub(crate) expires_in: &'static str,
     pub(crate) scope: &'static str,
     pub(crate) access_token: &'static str,
@@ -24,6 +29,8 @@ pub(crate) struct Spelling {
 /// Of JSON requests. The C++ and JavaScript SDKs send them.
 const CAMEL_CASE: Spelling = Spelling {
     grant_type: "grantType",
+    assertion_type: "clientAssertionType",
+    assertion: "clientAssertion",
     expires_in: "expiresIn",
     scope: "scope",
     access_token: "accessToken",
@@ -33,6 +40,8 @@ const CAMEL_CASE: Spelling = Spelling {
 /// Of forms, as in RFC 6749. The Java SDK sends them.
 const SNAKE_CASE: Spelling = Spelling {
     grant_type: "grant_type",
+    assertion_type: "client_assertion_type",
+    assertion: "client_assertion",
     expires_in: "expires_in",
     scope: "scope",
     access_token: "access_token",
@@ -86,14 +95,27 @@ impl TokenRequestBody {
         }
     }
 
-    /// Reads what is requested; all fields that are wrong are named at once.
-    pub(crate) fn grant(&self) -> Result<Grant, Refusal> {
+    fn fields(&self) -> Result<Map<String, Value>, Refusal> {
         let mut fields = match self {
             Self::Json(body) => serde_json::from_slice(body).map_err(|_| Refusal::JSON_INVALID)?,
             Self::Form(pairs) => form_fields(pairs),
         };
         // A JSON `null` is as good as no field.
         fields.retain(|_, value| !value.is_null());
+        Ok(fields)
+    }
+
+    /// Returns the client assertion, if the request has one.
+    pub(crate) fn assertion(&self) -> Option<String> {
+        let fields = self.fields().ok()?;
+        let text = |name| fields.get(name).and_then(Value::as_str);
+        let Spelling { assertion_type, assertion, .. } = *self.spelling();
+        text(assertion).filter(|_| text(assertion_type) == Some(ASSERTION_TYPE)).map(str::to_owned)
+    }
+
+    /// Reads what is requested; all fields that are wrong are named at once.
+    pub(crate) fn grant(&self) -> Result<Grant, Refusal> {
+        let mut fields = self.fields()?;
         let Spelling { grant_type, expires_in, scope, .. } = *self.spelling();
         let granted_type = read_grant_type(fields.remove(grant_type), grant_type);
         let lifetime = fields.remove(expires_in).map(|value| read_lifetime(&value, expires_in)).transpose();

@@ -8,7 +8,7 @@
 //!
 //! | route | what it is |
 //! |---|---|
-//! | `POST /oauth2/token` | an access token for an OAuth 1.0a signed request (RFC 5849), JSON or form body |
+//! | `POST /oauth2/token` | an access token for an OAuth 1.0a signed request (RFC 5849) or a client assertion (RFC 7523), JSON or form body |
 //! | `GET /timestamp` | the account's clock: `{"timestamp": <epoch seconds>}` |
 //! | `POST /verify/accessToken` | 204 for a token that holds, 401 for one that does not |
 //! | `/lookup/v1`, `/config/v1`, `/metadata/v1`, `/query/v1`, `/blobstore/v1` | the part of HERE's Data API that reading a versioned layer takes, over a fictional city; open to web pages |
@@ -49,7 +49,9 @@
 //!   fail at HERE;
 //! - HMAC-SHA1 is refused (401205), and so is an access token in `oauth_token`;
 //! - an access key id that does not exist is answered like a wrong secret (401300);
-//! - a scope that the [app](App) may not have, or must have and has not, is 400927 of the field `scope`.
+//! - a scope that the [app](App) may not have, or must have and has not, is 400927 of the field `scope`;
+//! - a client assertion has `exp` and `iat`, lives for 10 minutes at most, and may come 300 s before its `iat`; otherwise it is
+//!   answered like one that has expired (401933). Its `jti` has at most 256 bytes. One for another client id gets 404660.
 //!
 //! For a URL with a query it is more lenient, see [`SignatureForm`].
 //!
@@ -60,6 +62,7 @@
 
 mod account;
 mod app;
+mod assertion;
 mod base_url;
 #[cfg(unix)]
 pub mod cli;

@@ -1,4 +1,5 @@
-//! The memory of nonces: each may be used once for an access key and a timestamp (RFC 5849 §3.3).
+//! The memory of nonces: each may be used once for an access key and a timestamp (RFC 5849 §3.3). And of the ids of client
+//! assertions (RFC 7523 §3), of one client and without a timestamp.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -18,14 +19,8 @@ pub(crate) struct NonceMemory {
 }
 
 impl NonceMemory {
-    /// A timestamp may lie `window_seconds` ahead of the clock and is then good for twice as long.
-    pub(crate) fn new(window_seconds: i64) -> Self {
-        Self {
-            seen: HashSet::new(),
-            order: VecDeque::new(),
-            keep_seconds: window_seconds.saturating_mul(2),
-            max: MAX_NONCES,
-        }
+    pub(crate) fn new(keep_seconds: i64) -> Self {
+        Self { seen: HashSet::new(), order: VecDeque::new(), keep_seconds, max: MAX_NONCES }
     }
 
     /// Notes the use of a nonce; `false` if it was used before.
@@ -61,7 +56,7 @@ mod tests {
 
     #[test]
     fn nonce_works_once_for_each_key_and_timestamp() {
-        let mut memory = NonceMemory::new(300);
+        let mut memory = NonceMemory::new(600);
         assert!(memory.consume_at(0, "key", 10, "n"));
         assert!(!memory.consume_at(0, "key", 10, "n"));
         assert!(memory.consume_at(0, "kez", 10, "n"));
@@ -72,7 +67,7 @@ mod tests {
 
     #[test]
     fn nonce_is_remembered_as_long_as_its_timestamp_can_be_accepted() {
-        let mut memory = NonceMemory::new(300);
+        let mut memory = NonceMemory::new(600);
         assert!(memory.consume_at(1000, "key", 1300, "n"));
         assert!(!memory.consume_at(1600, "key", 1300, "n"), "1300 is accepted until 1600");
         assert!(memory.consume_at(1601, "key", 1300, "n"));
@@ -81,7 +76,7 @@ mod tests {
 
     #[test]
     fn oldest_nonce_goes_first_when_memory_is_full() {
-        let mut memory = NonceMemory { max: 2, ..NonceMemory::new(300) };
+        let mut memory = NonceMemory { max: 2, ..NonceMemory::new(600) };
         assert!(memory.consume_at(0, "key", 0, "a") && memory.consume_at(0, "key", 0, "b"));
         assert!(memory.consume_at(0, "key", 0, "c"));
         assert!(!memory.consume_at(0, "key", 0, "c"));

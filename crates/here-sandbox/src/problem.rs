@@ -70,6 +70,22 @@ impl Refusal {
         Self::client_unknown(401_311, "Requesting client status is not active.");
     /// The code begins with 404 although the status is 401, as HERE has it.
     pub(crate) const APP_UNKNOWN: Self = Self::client_unknown(404_660, "No app exists with the given Id.");
+    pub(crate) const ASSERTION_CONSUMED: Self =
+        Self::client_unknown(401_934, "Client assertion 'jti' already consumed.");
+    pub(crate) const ASSERTION_SIGNATURE: Self =
+        Self::client_unknown(401_952, "Client assertion signature is invalid.");
+    pub(crate) const ASSERTION_KEY: Self =
+        Self::client_unknown(401_953, "Client assertion key ('kid') cannot be found.");
+
+    pub(crate) fn assertion_audience(expected: &str) -> Self {
+        Self::client_unknown(401_932, "Client assertion audience is invalid.")
+            .with_hint(format!("this endpoint is {expected}"))
+    }
+
+    pub(crate) fn assertion_expired(left_seconds: i64) -> Self {
+        Self::client_unknown(401_933, "Client assertion is expired.")
+            .with_hint(format!("exp is {left_seconds} s after the server's time"))
+    }
 
     pub(crate) fn header_malformed(why: impl Into<String>) -> Self {
         Self::not_authorized(401_202, "Malformed OAuth 1.0 header.").with_hint(why)
@@ -123,6 +139,11 @@ impl Refusal {
     pub(crate) const NOT_FOUND: Self = Self::http(StatusCode::NOT_FOUND, "There is no such resource.");
     pub(crate) const METHOD_NOT_ALLOWED: Self =
         Self::http(StatusCode::METHOD_NOT_ALLOWED, "The resource does not support this method.");
+
+    /// Without a documented number.
+    pub(crate) fn assertion_malformed(why: impl Into<String>) -> Self {
+        Self::bad(None, "The client assertion is malformed.").with_hint(why)
+    }
 
     /// One or more fields are wrong; the answer lists them all.
     pub(crate) fn fields_invalid(fields: Vec<FieldProblem>) -> Self {

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 
 use crate::account::Account;
+use crate::assertion::read_jwks;
 use crate::config::SandboxConfig;
 use crate::fault::FaultControl;
 use crate::stats::Stats;
@@ -45,6 +46,25 @@ impl Sandbox {
     /// valid, as is assumed of HERE's, which documents nothing about it.
     pub fn remove_access_key(&self, id: &str) -> bool {
         self.0.keys().remove(id).is_some()
+    }
+
+    /// Registers public keys with the app, from a JWK or a JWK Set: client assertions signed with their private halves are accepted.
+    ///
+    /// # Errors
+    ///
+    /// Says why they cannot be registered; then none is.
+    pub fn register_jwks(&self, text: &str) -> serde_json::Result<()> {
+        let keys = read_jwks(text)?;
+        self.0.public_keys().extend(keys);
+        Ok(())
+    }
+
+    /// Forgets the public key of this name; returns whether there was one.
+    pub fn remove_jwk(&self, key_id: &str) -> bool {
+        let mut keys = self.0.public_keys();
+        let before = keys.len();
+        keys.retain(|key| key.common.key_id.as_deref() != Some(key_id));
+        keys.len() < before
     }
 
     /// Verifies an access token: issued here, not changed, not expired.

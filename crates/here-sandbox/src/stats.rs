@@ -27,6 +27,8 @@ pub struct Stats {
     pub refused: BTreeMap<u32, u64>,
     /// The access key id of the last request with a well-formed `Authorization` header.
     pub last_access_key_id: Option<String>,
+    /// The name of the key of the last accepted client assertion, as it is registered.
+    pub last_assertion_key_id: Option<String>,
     /// How the last accepted request was signed.
     pub last_signature_form: Option<SignatureForm>,
     /// The signature base string that the sandbox made for the last request with a wrong signature: compare

@@ -13,6 +13,7 @@ pub(crate) const ROOMS: &[&str] = &[
     "token",
     "config",
     "problem",
+    "assertion",
     "grant",
     "app",
     "fault",
