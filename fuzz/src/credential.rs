@@ -55,7 +55,8 @@ fn check(text: &[u8], read: impl Fn(&[u8]) -> Result<Credential, LoadError>) {
 }
 
 fn check_credential(credential: &Credential) {
-    let id = credential.access_key_id();
+    // A private key is a file of the machine that the text names, or PEM that nobody finds by chance.
+    let Some(id) = credential.access_key_id() else { return };
     assert!(!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic()), "{id:?}");
     let url = credential.token_endpoint_url();
     let is_loopback = matches!(url.host_str(), Some("localhost" | "[::1]" | "[::ffff:7f00:1]"))

@@ -20,11 +20,11 @@ use crate::telemetry::MeteredIssuer;
 use crate::telemetry::audit::Audit;
 use crate::topic::Topic;
 
-use self::credential::find_access_key;
+use self::credential::read_credential;
 use self::issuer::here_issuer;
 
 pub use self::credential::{
-    TokenSource, find_credential, is_readable_by_others, read_api_key, warn_of_others,
+    TokenSource, find_credential, is_readable_by_others, key_name, read_api_key, warn_of_others,
 };
 pub use self::here_key::{read_here_secret, read_here_secrets};
 pub use self::issuer::{ProfileIssuer, issuer};
@@ -134,13 +134,11 @@ pub fn service(
         let (source, secret) = match sandbox {
             None => find_credential(name, config, environment)?,
             Some(account) => {
-                let (found, secret) = find_access_key(name, account.clone())?;
+                let (found, secret) = read_credential(name, account.clone())?;
                 (TokenSource { credential: "made for the sandbox".to_owned(), ..found }, secret)
             }
         };
-        if let Some(file) = &source.file {
-            warn_of_others(file);
-        }
+        source.files().for_each(warn_of_others);
         let issuer = issuer(name, config, secret)?;
         let metered = match &issuer {
             ProfileIssuer::Here { issuer, .. } => MeteredIssuer::here(Arc::clone(issuer)),

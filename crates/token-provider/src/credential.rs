@@ -3,7 +3,9 @@
 //! A [`Credential`] is complete and checked once it exists. Errors name the file, the line and the key, and never show
 //! a value: the value may be the secret, pasted one line too high.
 
+mod file;
 mod loopback;
+mod private_key;
 mod properties;
 mod source;
 mod text;
@@ -14,13 +16,17 @@ use std::path::Path;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Position, Url};
-use zeroize::Zeroizing;
 
-use self::properties::{ENDPOINT, Entries, KEY_ID, KEY_SECRET, SCOPE};
+use self::properties::{
+    ALGORITHM, AUTH_METHOD, CLIENT_ID, ENDPOINT, Entries, KEY_ID, KEY_SECRET, PRIVATE_KEY, PRIVATE_KEY_ID,
+    SCOPE,
+};
+use self::text::check_text;
 use crate::error::{LoadError, LoadErrorKind};
 use crate::token::Scope;
 
 pub use self::loopback::{is_loopback_address, is_loopback_host, is_loopback_url};
+pub use self::private_key::{PrivateKey, SigningAlgorithm};
 pub use self::source::CredentialSource;
 pub use self::text::{is_invisible, trim_value};
 
@@ -30,15 +36,26 @@ pub const DEFAULT_TOKEN_ENDPOINT_URL: &str = "https://account.api.here.com/oauth
 /// What errors call the place of a credential that is in no file or variable.
 pub(crate) const UNNAMED: &str = "the credential that the program was given";
 
-/// An access key of a HERE app, with the token endpoint it is for.
+/// The one value of `here.auth.method`; without it, the access key is meant.
+const PRIVATE_KEY_JWT: &str = "private_key_jwt";
+
+/// An access key or a private key of a HERE app, with the token endpoint it is for.
 #[derive(Clone)]
 pub struct Credential {
-    access_key_id: String,
-    access_key_secret: SecretString,
+    key: Key,
     token_endpoint_url: Url,
     scope: Option<Scope>,
     /// See [`Credential::place`].
     place: Cow<'static, str>,
+}
+
+/// What a request shows that it comes from the app.
+#[derive(Clone)]
+pub(crate) enum Key {
+    /// For a signature (OAuth 1.0a).
+    Access { id: String, secret: SecretString },
+    /// For an assertion (`private_key_jwt`).
+    Private { client_id: String, key: PrivateKey },
 }
 
 impl Credential {
@@ -51,9 +68,23 @@ impl Credential {
     pub fn new(access_key_id: &str, access_key_secret: SecretString) -> Result<Self, LoadError> {
         check_text("the access key id", access_key_id)?;
         check_text("the access key secret", access_key_secret.expose_secret())?;
+        Self::of(Key::Access { id: access_key_id.to_owned(), secret: access_key_secret })
+    }
+
+    /// Creates a credential from the client id of an app and a private key whose public half is registered with it, for HERE's
+    /// default token endpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadErrorKind::Invalid`] when the client id is empty or has a character that no id of HERE's has.
+    pub fn with_private_key(client_id: &str, key: PrivateKey) -> Result<Self, LoadError> {
+        check_text("the client id", client_id)?;
+        Self::of(Key::Private { client_id: client_id.to_owned(), key })
+    }
+
+    fn of(key: Key) -> Result<Self, LoadError> {
         Ok(Self {
-            access_key_id: access_key_id.to_owned(),
-            access_key_secret,
+            key,
             token_endpoint_url: parse_endpoint(DEFAULT_TOKEN_ENDPOINT_URL)?,
             scope: None,
             place: Cow::Borrowed(UNNAMED),
@@ -81,11 +112,15 @@ impl Credential {
     /// `here.access.key.secret`, and where they are there `here.token.endpoint.url` and `here.token.scope`. The form is that of
     /// `java.util.Properties`, by which HERE's Java SDK goes. `name` is what errors call the file.
     ///
+    /// With `here.auth.method = private_key_jwt` it is `here.client.id`, `here.private.key` (PEM, or the path of a file, relative
+    /// to the working directory), and where they are there `here.key.id` and `here.signing.algorithm` (`RS256` or `ES256`)
+    /// instead of the access key.
+    ///
     /// # Errors
     ///
     /// [`LoadErrorKind::Invalid`], with line and key.
     pub fn from_properties(text: &[u8], name: &str) -> Result<Self, LoadError> {
-        Self::from_entries(&Entries::parse_properties(text).map_err(|problem| invalid(name, &problem))?, name)
+        Self::from_entries(Entries::parse_properties(text), name, Path::new(""))
     }
 
     /// Reads a credential from a section of a `credentials.ini` file, with the same keys and as HERE's Java SDK does; `name` is what
@@ -95,20 +130,27 @@ impl Credential {
     ///
     /// [`LoadErrorKind::Invalid`], with line and key.
     pub fn from_ini(text: &[u8], section: &str, name: &str) -> Result<Self, LoadError> {
-        Self::from_entries(
-            &Entries::parse_ini(text, section).map_err(|problem| invalid(name, &problem))?,
-            name,
-        )
+        Self::from_entries(Entries::parse_ini(text, section), name, Path::new(""))
     }
 
-    /// Returns the access key id. It names the key in HERE's portal and is no secret, but need not be spread either.
-    pub fn access_key_id(&self) -> &str {
-        &self.access_key_id
+    /// Returns the access key id, if it is an access key. It names the key in HERE's portal and is no secret, but need not be
+    /// spread either.
+    pub fn access_key_id(&self) -> Option<&str> {
+        if let Key::Access { id, .. } = &self.key { Some(id) } else { None }
     }
 
-    /// Returns the access key secret, still hidden: for what signs with it, or checks signatures.
-    pub fn access_key_secret(&self) -> &SecretString {
-        &self.access_key_secret
+    /// Returns the access key secret, if it is an access key, still hidden: for what signs with it, or checks signatures.
+    pub fn access_key_secret(&self) -> Option<&SecretString> {
+        if let Key::Access { secret, .. } = &self.key { Some(secret) } else { None }
+    }
+
+    /// Returns the private key, if it is one.
+    pub fn private_key(&self) -> Option<&PrivateKey> {
+        if let Key::Private { key, .. } = &self.key { Some(key) } else { None }
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
     }
 
     /// Returns the token endpoint.
@@ -133,36 +175,28 @@ impl Credential {
 
     /// Returns whether both are equal in every part; takes the same time wherever the secrets differ.
     pub fn is_same(&self, other: &Self) -> bool {
-        let secrets = (self.access_key_secret.expose_secret(), other.access_key_secret.expose_secret());
-        self.access_key_id == other.access_key_id
+        self.key.is_same(&other.key)
             && self.token_endpoint_url == other.token_endpoint_url
             && self.scope == other.scope
-            && aws_lc_rs::constant_time::verify_slices_are_equal(secrets.0.as_bytes(), secrets.1.as_bytes())
-                .is_ok()
     }
 
-    fn from_entries(entries: &Entries, name: &str) -> Result<Self, LoadError> {
-        let required = |key: &str| -> Result<(usize, Zeroizing<String>), LoadError> {
-            let Some((line, value)) = entries.get(key) else {
-                return Err(invalid(name, &entries.missing(key)));
-            };
-            if value.is_empty() {
-                return Err(invalid(
-                    name,
-                    &format!("line {line}: {key} is empty; copy its value from the HERE portal"),
-                ));
-            }
-            Ok((line, value))
-        };
+    /// `folder` is what the path of a private key is relative to.
+    fn from_entries(entries: Result<Entries, String>, name: &str, folder: &Path) -> Result<Self, LoadError> {
+        let entries = entries.map_err(|problem| invalid(name, &problem))?;
         let at = |line: usize, key: &str, error: &dyn fmt::Display| {
             invalid(name, &format!("line {line}: {key}: {error}"))
         };
-
-        let (id_line, id) = required(KEY_ID)?;
-        let (secret_line, secret) = required(KEY_SECRET)?;
-        check_text("it", &id).map_err(|error| at(id_line, KEY_ID, &error))?;
-        check_text("it", &secret).map_err(|error| at(secret_line, KEY_SECRET, &error))?;
-        let mut credential = Self::new(&id, SecretString::from(secret.as_str()))?;
+        let mut credential = match entries.get(AUTH_METHOD).filter(|(_, method)| !method.is_empty()) {
+            None => Self::of_access_key(&entries).map_err(|error| error.within(name))?,
+            Some((_, method)) if *method == PRIVATE_KEY_JWT => {
+                Self::of_private_key(&entries, folder).map_err(|error| error.within(name))?
+            }
+            Some((line, _)) => {
+                let expected =
+                    format!("expected {PRIVATE_KEY_JWT}; to use the access key, leave this line out");
+                return Err(at(line, AUTH_METHOD, &expected));
+            }
+        };
         if let Some((line, url)) = entries.get(ENDPOINT).filter(|(_, url)| !url.is_empty()) {
             credential =
                 credential.with_token_endpoint_url(&url).map_err(|error| at(line, ENDPOINT, &error))?;
@@ -173,6 +207,49 @@ impl Credential {
         }
         let place = Path::new(name).file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(credential.with_place(place))
+    }
+
+    fn of_access_key(entries: &Entries) -> Result<Self, LoadError> {
+        let (id, secret) = (entries.checked(KEY_ID)?, entries.checked(KEY_SECRET)?);
+        Self::new(&id, SecretString::from(secret.as_str()))
+    }
+
+    fn of_private_key(entries: &Entries, folder: &Path) -> Result<Self, LoadError> {
+        let client_id = entries.checked(CLIENT_ID)?;
+        let (line, value) = entries.required(PRIVATE_KEY)?;
+        let at = |line, key: &str| format!("line {line}: {key}");
+        let mut key =
+            PrivateKey::from_value(&value, folder).map_err(|error| error.within(&at(line, PRIVATE_KEY)))?;
+        if let Some((line, id)) = entries.get(PRIVATE_KEY_ID).filter(|(_, id)| !id.is_empty()) {
+            key = key.with_key_id(&id).map_err(|error| error.within(&at(line, PRIVATE_KEY_ID)))?;
+        }
+        if let Some((line, name)) = entries.get(ALGORITHM).filter(|(_, name)| !name.is_empty()) {
+            let expected = key.algorithm().as_str();
+            if *name != expected {
+                let problem = format!("expected {expected}, which is what {PRIVATE_KEY} signs with");
+                return Err(invalid(&at(line, ALGORITHM), &problem));
+            }
+        }
+        Self::with_private_key(&client_id, key)
+    }
+}
+
+impl Key {
+    /// Takes the same time wherever two secrets differ. Of private keys, the thumbprint of the public half says whether they are
+    /// the same, and is no secret.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Access { id, secret }, Self::Access { id: other_id, secret: other }) => {
+                let (secret, other) = (secret.expose_secret().as_bytes(), other.expose_secret().as_bytes());
+                id == other_id && aws_lc_rs::constant_time::verify_slices_are_equal(secret, other).is_ok()
+            }
+            (Self::Private { client_id, key }, Self::Private { client_id: other_id, key: other }) => {
+                client_id == other_id
+                    && key.key_id() == other.key_id()
+                    && key.thumbprint() == other.thumbprint()
+            }
+            _ => false,
+        }
     }
 }
 
@@ -211,11 +288,6 @@ pub(crate) fn parse_endpoint(text: &str) -> Result<Url, LoadError> {
         ),
         _ => refuse("the token endpoint URL must begin with https://"),
     }
-}
-
-fn check_text(what: &str, text: &str) -> Result<(), LoadError> {
-    text::problem_of_key(text)
-        .map_or(Ok(()), |problem| Err(LoadError::new(LoadErrorKind::Invalid, format!("{what} {problem}"))))
 }
 
 fn invalid(name: &str, problem: &str) -> LoadError {

@@ -3,6 +3,7 @@
 //! [`HereIssuer`] requests tokens from HERE, [`RemoteIssuer`] from another token provider. Tests script their own [`Issue`].
 
 mod answer;
+mod assertion;
 mod here;
 mod http;
 mod proxy;

@@ -1,7 +1,7 @@
 //! Keeps a HERE platform access token fresh, and hands it out.
 //!
 //! HERE gives tokens that live for hours in exchange for a request signed with a long-lived access key (OAuth 1.0a,
-//! RFC 5849). This library holds the key, makes that request, and returns tokens that are good for a while yet:
+//! RFC 5849) or private key (`private_key_jwt`, RFC 7523). This library holds the key, makes that request, and returns tokens that are good for a while yet:
 //!
 //! ```no_run
 //! use token_provider::{Credential, HereIssuer, HereIssuerConfig, TokenProvider};
@@ -83,8 +83,8 @@ mod testing;
 pub use crate::cache::SlotStatus;
 pub use crate::clock::{Clock, Moment, SystemClock};
 pub use crate::credential::{
-    Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, is_invisible, is_loopback_address,
-    is_loopback_host, is_loopback_url, trim_value,
+    Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, PrivateKey, SigningAlgorithm, is_invisible,
+    is_loopback_address, is_loopback_host, is_loopback_url, trim_value,
 };
 pub use crate::error::{LoadError, LoadErrorKind, TokenError, TokenErrorKind, error_chain};
 pub use crate::issuer::{

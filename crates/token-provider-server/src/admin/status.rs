@@ -1,7 +1,7 @@
 //! `/status`: how the server is doing, as JSON. The page shows the same.
 
 use serde_json::{Map, Value, json};
-use token_provider::{Clock as _, Scope, SlotStatus, SystemClock};
+use token_provider::{Clock as _, Credential, PrivateKey, Scope, SlotStatus, SystemClock};
 
 use crate::access::ProfileStatus;
 use crate::http::App;
@@ -61,12 +61,23 @@ fn profile(profile: &ProfileStatus<'_>) -> Value {
         "default": profile.is_default,
         "ready": profile.is_ready,
         "issuer": profile.issuer.map(MeteredIssuer::endpoint),
+        "credential": profile.issuer.and_then(MeteredIssuer::credential).as_deref().map(credential),
         "clock_offset_seconds": profile.issuer.and_then(MeteredIssuer::clock_offset),
         // Why the credential in use is not the one in its file.
         "rotation_problem": profile.rotation_problem.as_deref(),
         "handouts": counts(profile.handouts),
         "issuer_requests": counts(ended),
         "tokens": profile.tokens.iter().map(token).collect::<Vec<_>>(),
+    })
+}
+
+/// Which key is in use. The id of an access key is left out: it need not be spread.
+fn credential(credential: &Credential) -> Value {
+    let key = credential.private_key();
+    json!({
+        "method": key.map_or("access_key", |_| "private_key_jwt"),
+        "key_id": key.and_then(PrivateKey::key_id),
+        "thumbprint": key.map(PrivateKey::thumbprint),
     })
 }
 

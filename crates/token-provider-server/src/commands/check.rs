@@ -229,7 +229,9 @@ async fn check_profile(name: &str, config: &Config, environment: &Environment, o
 fn check_source(source: &TokenSource) -> Findings {
     let TokenSource { profile, credential, .. } = source;
     let mut findings = vec![ok("credential", format_args!("profile {profile}: {credential}"))];
-    findings.extend(source.file.as_ref().map(|file| {
+    let key = source.private_key.as_ref().map(setup::key_name);
+    findings.extend(key.map(|key| ok("private key", format_args!("profile {profile}: {key}"))));
+    findings.extend(source.files().map(|file| {
         if is_readable_by_others(file) {
             warning("permissions", format_args!("{}: other users can read it; run chmod 600", file.display()))
         } else {

@@ -1,13 +1,14 @@
 //! Rotation of one profile's credential: the new one is tried at the issuer before it is used.
 
+use std::path::Path;
 use std::time::Duration;
 
-use token_provider::{TokenError, TokenKey};
+use token_provider::{PrivateKey, TokenError, TokenKey};
 use tokio::time::Instant;
 
 use super::watched::Watched;
 use crate::access::Handout;
-use crate::setup::{ProfileIssuer, TokenSource, read_api_key, warn_of_others};
+use crate::setup::{ProfileIssuer, TokenSource, key_name, read_api_key, warn_of_others};
 
 /// The pause before a new credential is tried again that the issuer did not accept, or that it could not be asked about: a new access
 /// key may need a moment to be known everywhere.
@@ -16,12 +17,14 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Files are exchanged within seconds. One that is gone for longer would be missed at the next start.
 const GONE_FOR: Duration = Duration::from_secs(60);
 
-/// Watches one profile's credential file.
+/// Watches one profile's credential file, and the file of the private key that it names.
 #[derive(Debug)]
 pub(super) struct Rotation {
     source: TokenSource,
     issuer: ProfileIssuer,
     file: Watched,
+    /// What the credential file names now, whether or not that can be used.
+    key_file: Option<Watched>,
     /// When to try a credential again that has not been taken into use. By a timer: it may be late by the time that the
     /// machine sleeps.
     retry_at: Option<Instant>,
@@ -43,13 +46,19 @@ impl Rotation {
     /// Begins with the credential that the issuer uses. Returns `None` if that is in no file: it cannot change.
     pub(super) fn new((source, issuer): (TokenSource, ProfileIssuer)) -> Option<Self> {
         let file = Watched::new(source.file.clone()?);
-        Some(Self { source, issuer, file, retry_at: None, gone_since: None, is_gone_reported: false })
+        let key_file = source.private_key.as_ref().and_then(PrivateKey::file);
+        let key_file = key_file.map(|path| Watched::new(path.to_owned()));
+        let (retry_at, gone_since) = (None, None);
+        Some(Self { source, issuer, file, key_file, retry_at, gone_since, is_gone_reported: false })
     }
 
     /// Takes a new credential into use, if there is one and the issuer accepts it. Tokens already held go on being
     /// handed out.
     pub(super) async fn look(&mut self, now: Instant, is_asked_to: bool, handout: &Handout) {
-        let has_changed = self.file.has_changed().await;
+        let mut has_changed = self.file.has_changed().await;
+        if let Some(file) = &mut self.key_file {
+            has_changed |= file.has_changed().await;
+        }
         self.report_gone(now, handout);
         let is_time = self.retry_at.is_some_and(|at| at <= now);
         if has_changed || is_asked_to || is_time {
@@ -59,10 +68,11 @@ impl Rotation {
 
     /// Reports a file that is gone for a while, once.
     fn report_gone(&mut self, now: Instant, handout: &Handout) {
-        if !self.file.is_gone {
+        let mut files = std::iter::once(&mut self.file).chain(&mut self.key_file);
+        let Some(file) = files.find(|file| file.is_gone) else {
             (self.gone_since, self.is_gone_reported) = (None, false);
             return;
-        }
+        };
         let since = *self.gone_since.get_or_insert(now);
         if self.is_gone_reported || now < since + GONE_FOR {
             return;
@@ -71,13 +81,12 @@ impl Rotation {
         tracing::error!(
             profile = self.source.profile,
             credential.source = self.source.credential,
+            file = %file.path.display(),
             "the credential file is missing; the credential read last stays in use until the server restarts"
         );
-        self.file.forget();
-        let problem = format!(
-            "{}: missing for a minute, or the file system does not respond",
-            self.file.path.display()
-        );
+        file.forget();
+        let problem =
+            format!("{}: missing for a minute, or the file system does not respond", file.path.display());
         handout.set_rotation_problem(&self.source.profile, Some(problem));
     }
 
@@ -88,13 +97,17 @@ impl Rotation {
         let problem = match result {
             Ok(false) => None,
             Ok(true) => {
+                let key = self.issuer.private_key().as_ref().map(key_name);
                 tracing::info!(
                     profile,
                     credential.source = self.source.credential,
+                    credential.key = key,
                     "credential rotated: {issuer} accepts the new one"
                 );
                 handout.credential_changed(profile);
-                self.file.read(warn_of_others).await;
+                for file in std::iter::once(&mut self.file).chain(&mut self.key_file) {
+                    file.read(warn_of_others).await;
+                }
                 None
             }
             Err(RotationError::Hung) => {
@@ -132,6 +145,14 @@ impl Rotation {
         let issued = match self.issuer.clone() {
             ProfileIssuer::Here { issuer, source, scope } => {
                 let read = self.file.read(move |_| source.load()).await.ok_or(RotationError::Hung)?;
+                match &read {
+                    Ok(credential) => self.watch_key(credential.private_key().and_then(PrivateKey::file)),
+                    // What makes it usable may be a change of the key's file alone.
+                    Err(error) if error.private_key_file().is_some() => {
+                        self.watch_key(error.private_key_file());
+                    }
+                    Err(_) => {}
+                }
                 let mut credential = read.map_err(|error| RotationError::Unusable(error.to_string()))?;
                 if let Some(scope) = scope {
                     credential = credential.with_scope(Some(scope));
@@ -154,15 +175,22 @@ impl Rotation {
         };
         issued.map(|_token| true).map_err(RotationError::Refused)
     }
+
+    fn watch_key(&mut self, path: Option<&Path>) {
+        if self.key_file.as_ref().map(|file| file.path.as_path()) != path {
+            self.key_file = path.map(|path| Watched::new(path.to_owned()));
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
     use std::sync::Arc;
 
     use here_sandbox::{Sandbox, SandboxConfig};
+    use token_provider::secrecy::ExposeSecret as _;
     use token_provider::{CredentialSource, HereIssuer, HereIssuerConfig, TokenProvider};
     use tokio::net::TcpListener;
 
@@ -180,6 +208,7 @@ mod tests {
             profile: "default".to_owned(),
             credential: source.to_string(),
             file: source.path().map(Path::to_owned),
+            private_key: issuer.credential().private_key().cloned(),
             endpoint: String::new(),
             proxy: None,
             is_remote: false,
@@ -240,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn rotated_credential_is_used_at_once_where_the_old_one_was_refused() {
         let mut bench = Bench::start().await;
-        assert!(bench.sandbox.remove_access_key(bench.issuer.credential().access_key_id()));
+        assert!(bench.sandbox.remove_access_key(bench.issuer.credential().access_key_id().expect("is one")));
         bench.handout.ready().await.expect_err("is refused");
         bench.sandbox.add_access_key("second", "planted-second-secret");
         bench.write_second();
@@ -261,20 +290,24 @@ mod tests {
         let Bench { sandbox, issuer, handout, rotation, .. } = &mut bench;
         let refused = || sandbox.stats().refused.values().sum::<u64>();
         assert_eq!(refused(), 1, "was tried");
-        assert_ne!(issuer.credential().access_key_id(), "second");
+        assert_ne!(issuer.credential().access_key_id(), Some("second"));
 
         sandbox.add_access_key("second", "planted-second-secret");
         let soon = now + RETRY_AFTER.saturating_sub(Duration::from_secs(1));
         look_at(soon, rotation, handout).await;
-        assert_ne!(issuer.credential().access_key_id(), "second", "HERE is left alone for a while");
+        assert_ne!(issuer.credential().access_key_id(), Some("second"), "HERE is left alone for a while");
         look_at(now + RETRY_AFTER, rotation, handout).await;
-        assert_eq!(issuer.credential().access_key_id(), "second");
+        assert_eq!(issuer.credential().access_key_id(), Some("second"));
         assert_eq!(refused(), 1);
     }
 
     /// A profile whose credential is in this file; nobody needs to be asked for it.
     fn bench(path: &Path) -> (Rotation, Handout) {
         fs::write(path, PROPERTIES).expect("can be written");
+        watch(path)
+    }
+
+    fn watch(path: &Path) -> (Rotation, Handout) {
         let source = CredentialSource::file(path, "default");
         let credential = source.load().expect("is well-formed");
         let issuer = Arc::new(HereIssuer::new(HereIssuerConfig::new(credential)).expect("can be made"));
@@ -321,6 +354,32 @@ mod tests {
         look_at(after(604), &mut rotation, &handout).await;
         look_at(after(664), &mut rotation, &handout).await;
         assert!(problem(&handout).is_some(), "a folder is no file");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_file_that_is_gone_for_a_minute_is_reported_until_it_is_back() {
+        let folder = tempfile::tempdir().expect("can be made");
+        let [path, key] = ["credentials.properties", "here.pem"].map(|name| folder.path().join(name));
+        let pem = PrivateKey::generate_pem(token_provider::SigningAlgorithm::Es256).expect("can be made");
+        fs::write(&key, pem.expose_secret()).expect("can be written");
+        let text = "here.auth.method = private_key_jwt\nhere.client.id = app\nhere.private.key = here.pem\n";
+        fs::write(&path, text).expect("can be written");
+        let (mut rotation, handout) = watch(&path);
+        let start = Instant::now();
+        look_at(start, &mut rotation, &handout).await;
+        let away = folder.path().join("away");
+        fs::rename(&key, &away).expect("can be renamed");
+        look_at(start + Duration::from_secs(2), &mut rotation, &handout).await;
+        assert_eq!(problem(&handout), None);
+        look_at(start + Duration::from_secs(62), &mut rotation, &handout).await;
+        assert!(
+            problem(&handout).is_some_and(|problem| problem.contains("here.pem: missing for a minute")),
+            "{:?}",
+            problem(&handout)
+        );
+        fs::rename(&away, &key).expect("can be renamed");
+        look_at(start + Duration::from_secs(64), &mut rotation, &handout).await;
+        assert_eq!(problem(&handout), None, "it is the key that is in use");
     }
 
     #[tokio::test(start_paused = true)]

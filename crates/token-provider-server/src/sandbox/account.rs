@@ -16,7 +16,16 @@ pub(crate) async fn run(options: Options) -> Result<(), Failure> {
     let config = match &options.credentials {
         Some(file) => {
             let credential = Credential::from_file(file.clone())?;
-            SandboxConfig::new(credential.access_key_id(), credential.access_key_secret().clone())
+            let (Some(id), Some(secret)) = (credential.access_key_id(), credential.access_key_secret())
+            else {
+                let message = format!(
+                    "{}: it has a private key, and the account needs an access key; to accept the private key, register \
+                     its public key with --jwks",
+                    file.display()
+                );
+                return Err(Failure::new(Topic::CredentialInvalid, message));
+            };
+            SandboxConfig::new(id, secret.clone())
         }
         None => SandboxConfig::generate(),
     };

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
-use token_provider::{Credential, CredentialSource, LoadErrorKind, Proxies, trim_value};
+use token_provider::{Credential, CredentialSource, LoadErrorKind, PrivateKey, Proxies, trim_value};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -23,6 +23,8 @@ pub struct TokenSource {
     pub credential: String,
     /// The file that the credential is in, which others should not be able to read.
     pub file: Option<PathBuf>,
+    /// The private key, if the credential is one.
+    pub private_key: Option<PrivateKey>,
     /// The token endpoint, without its query, which may hold a key.
     pub endpoint: String,
     /// The proxy on the way there, without its password.
@@ -34,8 +36,8 @@ pub struct TokenSource {
 /// What tokens are requested with.
 #[derive(Debug)]
 pub enum Secret {
-    /// HERE's access key, and where it can be read again.
-    AccessKey(Credential, CredentialSource),
+    /// HERE's access key or a private key, and where it can be read again.
+    Here(Credential, CredentialSource),
     /// For another token provider, which may need none.
     ApiKey(Remote, Option<SecretString>),
 }
@@ -57,25 +59,26 @@ pub fn find_credential(
     if name == config.profile && !config.is_profile_known {
         check_section(name, config, environment)?;
     }
-    find_access_key(name, source(name, config, file, environment)?)
+    read_credential(name, source(name, config, file, environment)?)
 }
 
-/// Reads the access key of a profile.
+/// Reads the credential of a profile.
 ///
 /// # Errors
 ///
 /// As for [`find_credential`].
-pub fn find_access_key(name: &str, found: CredentialSource) -> Result<(TokenSource, Secret), Failure> {
+pub fn read_credential(name: &str, found: CredentialSource) -> Result<(TokenSource, Secret), Failure> {
     let credential = found.load().map_err(Failure::setup(format!("profile {name}")))?;
     let source = TokenSource {
         profile: name.to_owned(),
         credential: found.to_string(),
         file: found.path().map(Path::to_owned),
+        private_key: credential.private_key().cloned(),
         endpoint: endpoint_of(credential.token_endpoint_url()),
         proxy: proxy(credential.token_endpoint_url()),
         is_remote: false,
     };
-    Ok((source, Secret::AccessKey(credential, found)))
+    Ok((source, Secret::Here(credential, found)))
 }
 
 fn find_api_key(name: &str, at: &Remote, file: Option<&Path>) -> Result<(TokenSource, Secret), Failure> {
@@ -85,6 +88,7 @@ fn find_api_key(name: &str, at: &Remote, file: Option<&Path>) -> Result<(TokenSo
         profile: name.to_owned(),
         credential: file.map_or_else(|| "none needed".to_owned(), |file| format!("file {}", file.display())),
         file: file.map(Path::to_owned),
+        private_key: None,
         endpoint: at.to_string(),
         proxy: if let Remote::Url(url) = at { proxy(url) } else { None },
         is_remote: true,
@@ -157,6 +161,18 @@ fn ini(environment: &Environment) -> Option<PathBuf> {
 }
 
 impl TokenSource {
+    /// Returns the files that only this user should be able to read.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let private_key = self.private_key.as_ref().and_then(PrivateKey::file);
+        self.file.as_deref().into_iter().chain(private_key)
+    }
+
+    /// Describes where the credential is, and which private key it is.
+    pub(super) fn credential(&self) -> String {
+        let key = self.private_key.as_ref().map(|key| format!(" ({})", key_name(key)));
+        format!("{}{}", self.credential, key.unwrap_or_default())
+    }
+
     /// Describes where tokens are requested, including the proxy.
     pub(super) fn issuer(&self) -> String {
         let through = |proxy| format!(" through the proxy {proxy}");
@@ -164,6 +180,12 @@ impl TokenSource {
         let kind = if self.is_remote { ", another token provider" } else { "" };
         format!("{}{proxy}{kind}", self.endpoint)
     }
+}
+
+/// Names a private key, by which it is found at HERE.
+pub fn key_name(key: &PrivateKey) -> String {
+    let id = key.key_id().map(|id| format!("{id}, ")).unwrap_or_default();
+    format!("private_key_jwt: key {id}thumbprint {}", key.thumbprint())
 }
 
 /// Reads the API key for another token provider.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use token_provider::{
-    Credential, CredentialSource, HereIssuer, HereIssuerConfig, Issue, Issued, RemoteIssuer,
+    Credential, CredentialSource, HereIssuer, HereIssuerConfig, Issue, Issued, PrivateKey, RemoteIssuer,
     RemoteIssuerConfig, Scope, TokenError, TokenKey,
 };
 
@@ -35,7 +35,7 @@ pub enum ProfileIssuer {
 pub fn issuer(name: &str, config: &Config, secret: Secret) -> Result<ProfileIssuer, Failure> {
     let profile = config.profile(name);
     match secret {
-        Secret::AccessKey(credential, source) => {
+        Secret::Here(credential, source) => {
             let issuer = Arc::new(here_issuer(name, profile, credential)?);
             Ok(ProfileIssuer::Here { issuer, source, scope: profile.scope.clone() })
         }
@@ -78,6 +78,12 @@ impl ProfileIssuer {
             Self::Here { .. } => "HERE",
             Self::Remote(_) => "the other token provider",
         }
+    }
+
+    /// Returns the private key in use, if it is one.
+    pub fn private_key(&self) -> Option<PrivateKey> {
+        let Self::Here { issuer, .. } = self else { return None };
+        issuer.credential().private_key().cloned()
     }
 }
 

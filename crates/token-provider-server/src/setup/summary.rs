@@ -26,7 +26,7 @@ pub fn summary(
     };
     let is_local = listeners.iter().all(Listener::is_local);
     [
-        format!("credential: {}", by_profile(sources, |source| source.credential.clone())),
+        format!("credential: {}", by_profile(sources, TokenSource::credential)),
         issuer,
         listening_on(listeners) + &admin,
         format!("who may ask: {}; {}", callers(&config.access, is_local), pages(&config.origins)),
@@ -143,6 +143,7 @@ mod tests {
             profile: profile.to_owned(),
             credential: credential.to_owned(),
             file: None,
+            private_key: None,
             endpoint: "https://here.example/oauth2/token".to_owned(),
             proxy: None,
             is_remote: false,

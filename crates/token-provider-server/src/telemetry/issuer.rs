@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::histogram::Histogram;
-use token_provider::{AnyIssuer, HereIssuer, Issue, Issued, TokenError, TokenErrorKind, TokenKey};
+use token_provider::{
+    AnyIssuer, Credential, HereIssuer, Issue, Issued, TokenError, TokenErrorKind, TokenKey,
+};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
@@ -103,6 +105,11 @@ impl MeteredIssuer {
     pub fn endpoint(&self) -> String {
         let here = self.here.as_ref().map(|here| endpoint_of(here.credential().token_endpoint_url()));
         here.unwrap_or_else(|| self.endpoint.clone())
+    }
+
+    /// Returns the credential in use, if the issuer is HERE.
+    pub fn credential(&self) -> Option<Arc<Credential>> {
+        self.here.as_ref().map(|here| here.credential())
     }
 
     /// Returns by how many seconds HERE's clock was last seen to be ahead of ours.

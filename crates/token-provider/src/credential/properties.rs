@@ -8,13 +8,19 @@ use std::borrow::Cow;
 
 use zeroize::Zeroizing;
 
-use super::text::{is_invisible, trim_value};
+use super::text::{check_text, is_invisible, trim_value};
+use crate::error::{LoadError, LoadErrorKind};
 
 /// Keys of a credential file.
 pub(super) const KEY_ID: &str = "here.access.key.id";
 pub(super) const KEY_SECRET: &str = "here.access.key.secret";
 pub(super) const ENDPOINT: &str = "here.token.endpoint.url";
 pub(super) const SCOPE: &str = "here.token.scope";
+pub(super) const AUTH_METHOD: &str = "here.auth.method";
+pub(super) const CLIENT_ID: &str = "here.client.id";
+pub(super) const PRIVATE_KEY: &str = "here.private.key";
+pub(super) const PRIVATE_KEY_ID: &str = "here.key.id";
+pub(super) const ALGORITHM: &str = "here.signing.algorithm";
 
 /// The entries of a file, each with the number of the line it starts on.
 pub(super) struct Entries {
@@ -85,8 +91,26 @@ impl Entries {
         Some((entry.line, entry.value.clone()))
     }
 
+    /// Returns line and value of an entry that must be there and not be empty.
+    pub(super) fn required(&self, key: &str) -> Result<(usize, Zeroizing<String>), LoadError> {
+        let invalid = |problem| LoadError::new(LoadErrorKind::Invalid, problem);
+        let (line, value) = self.get(key).ok_or_else(|| invalid(self.missing(key)))?;
+        if value.is_empty() {
+            let from = if key == PRIVATE_KEY { "write the PEM or its file's path" } else { FROM_PORTAL };
+            return Err(invalid(format!("line {line}: {key} is empty; {from}").into()));
+        }
+        Ok((line, value))
+    }
+
+    /// Returns the value of an entry that must be there and be an id or a secret.
+    pub(super) fn checked(&self, key: &str) -> Result<Zeroizing<String>, LoadError> {
+        let (line, value) = self.required(key)?;
+        check_text("it", &value).map_err(|error| error.within(&format!("line {line}: {key}")))?;
+        Ok(value)
+    }
+
     /// Explains why a required key is missing.
-    pub(super) fn missing(&self, key: &str) -> Cow<'static, str> {
+    fn missing(&self, key: &str) -> Cow<'static, str> {
         if self.is_json {
             return IS_JSON.into();
         }
@@ -95,12 +119,18 @@ impl Entries {
             let line = entry.line;
             return format!("line {line}: did you mean {key}? Write it exactly like that").into();
         }
-        if self.get("here.client.id").is_some()
-            && self.get(KEY_ID).is_none()
-            && self.get(KEY_SECRET).is_none()
-        {
+        let has_no_access_key = self.get(KEY_ID).is_none() && self.get(KEY_SECRET).is_none();
+        if key == KEY_ID && has_no_access_key && self.get(PRIVATE_KEY).is_some() {
+            return format!("it has {PRIVATE_KEY} but no line `{AUTH_METHOD} = private_key_jwt`; add it")
+                .into();
+        }
+        if key == KEY_ID && has_no_access_key && self.get(CLIENT_ID).is_some() {
             return "it has here.client.id but no access key: create an access key for the app in the HERE \
                     portal, and use its credentials.properties"
+                .into();
+        }
+        if key == PRIVATE_KEY {
+            return format!("{key} is missing; expected a line `{key} = …` with the PEM or its file's path")
                 .into();
         }
         format!("{key} is missing; expected a line `{key} = …` as in the file that the HERE portal offers")
@@ -132,6 +162,8 @@ impl Entry {
         name.len() <= 2 * key.len() && strsim::osa_distance(&squeezed(name), &squeezed(key)) <= MISTAKES
     }
 }
+
+const FROM_PORTAL: &str = "copy its value from the HERE portal";
 
 const IS_JSON: &str = "it is JSON; expected `key = value` lines, as in the credentials.properties from the \
                        HERE portal";

@@ -4,20 +4,16 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
-use zeroize::Zeroizing;
 
-use super::properties;
+use super::file::read;
+use super::properties::{self, Entries};
 use super::text::trim_value;
 use super::{Credential, invalid};
 use crate::error::{LoadError, LoadErrorKind};
 use crate::token::Scope;
-
-/// No real credential file is a hundredth of this; what is larger is something else, `/dev/zero` say.
-const MAX_FILE_SIZE: u64 = 64 * 1024;
 
 /// What the ids of access keys begin with that a token provider has made for HERE's SDKs.
 const OF_TOKEN_PROVIDER: &str = "tp.";
@@ -63,7 +59,8 @@ impl CredentialSource {
         path.symlink_metadata().is_ok().then(|| Self::file(path, section))
     }
 
-    /// Creates a source from the text of a whole `credentials.properties` file.
+    /// Creates a source from the text of a whole `credentials.properties` file. A private key's path in it is relative to the working
+    /// directory.
     pub fn text(text: SecretString) -> Self {
         Self(Source::Text(text))
     }
@@ -133,7 +130,7 @@ impl CredentialSource {
         Self::find("default", "", |name| std::env::var_os(name).filter(|value| !value.is_empty()))
     }
 
-    /// Returns the file to watch for a rotation, if it is one.
+    /// Returns the file to watch for a rotation, if it is one. A private key may be in another: [`PrivateKey::file`](crate::PrivateKey::file).
     pub fn path(&self) -> Option<&Path> {
         match &self.0 {
             Source::Properties(path) | Source::Ini { path, .. } => Some(path),
@@ -146,25 +143,29 @@ impl CredentialSource {
     /// # Errors
     ///
     /// [`LoadErrorKind::NotFound`] when the file is gone, else [`LoadErrorKind::Invalid`]; also for an access key that a token
-    /// provider has made (`token-provider key new --here`).
+    /// provider has made (`token-provider key new --here`). If a private key in a file of its own is the reason, see
+    /// [`LoadError::private_key_file`].
     pub fn load(&self) -> Result<Credential, LoadError> {
         let credential = match &self.0 {
             Source::Properties(path) => {
-                Credential::from_properties(&read(path)?, &path.display().to_string())
+                let entries = Entries::parse_properties(&read(path)?);
+                Credential::from_entries(entries, &path.display().to_string(), folder(path))
             }
             Source::Ini { path, section } => {
-                Credential::from_ini(&read(path)?, section, &path.display().to_string())
+                let entries = Entries::parse_ini(&read(path)?, section);
+                Credential::from_entries(entries, &path.display().to_string(), folder(path))
             }
             Source::Text(text) => {
                 Credential::from_properties(text.expose_secret().as_bytes(), "HERE_CREDENTIALS_STRING")
             }
             Source::Variables(variables) => variables.load(),
         }?;
-        if credential.access_key_secret().expose_secret().chars().nth(1).is_none() {
+        let is_one_character = |secret: &SecretString| secret.expose_secret().chars().nth(1).is_none();
+        if credential.access_key_secret().is_some_and(is_one_character) {
             let problem = "the access key secret is a single character; copy it again from the HERE portal";
             return Err(invalid(&self.to_string(), problem));
         }
-        if credential.access_key_id().starts_with(OF_TOKEN_PROVIDER) {
+        if credential.access_key_id().is_some_and(|id| id.starts_with(OF_TOKEN_PROVIDER)) {
             let problem = "this access key is of a token provider (its id begins with `tp.`) and worth nothing \
                            at HERE; to get tokens from that server, set `remote` in the profile";
             return Err(invalid(&self.to_string(), problem));
@@ -241,28 +242,7 @@ impl fmt::Debug for CredentialSource {
     }
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, LoadError> {
-    let name = path.display();
-    let failed = |error: std::io::Error| {
-        let (kind, hint) = match error.kind() {
-            std::io::ErrorKind::NotFound => (LoadErrorKind::NotFound, "there is no such file"),
-            std::io::ErrorKind::PermissionDenied => {
-                (LoadErrorKind::Invalid, "this user cannot read it; make this user the owner, with mode 0600")
-            }
-            _ => (LoadErrorKind::Invalid, "it cannot be read"),
-        };
-        LoadError::new(kind, format!("{name}: {hint}")).with_source(error)
-    };
-    let file = std::fs::File::open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.is_dir() {
-        return Err(invalid(&name.to_string(), "it is a directory; name the file"));
-    }
-    // Room for the whole file at once, so that growing leaves no copy of the secret behind.
-    let mut text =
-        Zeroizing::new(Vec::with_capacity(usize::try_from(MAX_FILE_SIZE + 1).expect("64 KiB fit")));
-    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut text).map_err(failed)?;
-    if text.len() as u64 > MAX_FILE_SIZE {
-        return Err(invalid(&name.to_string(), "it is larger than 64 KiB, too large for a credential file"));
-    }
-    Ok(text)
+/// The folder of a credential file, which a path in it is relative to.
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
 }

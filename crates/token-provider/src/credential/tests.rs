@@ -38,10 +38,18 @@ fn latin1(text: &str) -> Vec<u8> {
     text.chars().map(|character| u8::try_from(character).expect("the sample is Latin-1")).collect()
 }
 
+fn id_of(credential: &Credential) -> &str {
+    credential.access_key_id().expect("it is an access key")
+}
+
+fn secret_of(credential: &Credential) -> &str {
+    credential.access_key_secret().expect("it is an access key").expose_secret()
+}
+
 fn parts(credential: &Credential) -> Expected {
     Expected {
-        id: credential.access_key_id().to_owned(),
-        secret: credential.access_key_secret().expose_secret().to_owned(),
+        id: id_of(credential).to_owned(),
+        secret: secret_of(credential).to_owned(),
         url: credential.token_endpoint_url().to_string(),
     }
 }
@@ -123,8 +131,8 @@ fn invisible_characters_at_the_ends_of_a_value_do_no_harm() {
             variables.find().and_then(|source| source.load()),
         ] {
             let credential = credential.unwrap_or_else(|error| panic!("{blank:?}: {error}"));
-            assert_eq!(credential.access_key_id(), "an-id", "{blank:?}");
-            assert_eq!(credential.access_key_secret().expose_secret(), MARKER, "{blank:?}");
+            assert_eq!(id_of(&credential), "an-id", "{blank:?}");
+            assert_eq!(secret_of(&credential), MARKER, "{blank:?}");
             assert_eq!(credential.scope().map(Scope::as_str), Some("openid"), "{blank:?}");
         }
         assert_eq!(trim_value(&format!("\u{201c}{blank}key{blank}\u{201d}{blank}")), "key", "{blank:?}");
@@ -204,8 +212,8 @@ fn keys_end_at_equals_sign_colon_or_blank() {
     for separator in ["=", ":", " ", "\t", "\u{c}", " = ", "\t:\t", "  =", " \\\n = "] {
         let text = format!("here.access.key.id{separator}id\n  here.access.key.secret{separator}sec");
         let credential = Credential::from_properties(text.as_bytes(), "file").expect(separator);
-        assert_eq!(credential.access_key_id(), "id", "{separator:?}");
-        assert_eq!(credential.access_key_secret().expose_secret(), "sec", "{separator:?}");
+        assert_eq!(id_of(&credential), "id", "{separator:?}");
+        assert_eq!(secret_of(&credential), "sec", "{separator:?}");
     }
 }
 
@@ -213,7 +221,7 @@ fn keys_end_at_equals_sign_colon_or_blank() {
 fn last_of_equal_keys_wins() {
     let text = "here.access.key.id=old\nhere.access.key.secret=s\nhere.access.key.id=new\n";
     let credential = Credential::from_properties(text.as_bytes(), "file").expect("is well-formed");
-    assert_eq!(credential.access_key_id(), "new");
+    assert_eq!(id_of(&credential), "new");
 }
 
 #[test]
@@ -240,10 +248,10 @@ fn ini_sections_are_kept_apart_and_doubled_dots_undone() {
                  here..token..endpoint..url = https\\://example.com/oauth2/token\n\
                  [default]\nhere.token.scope = openid\n";
     let default = Credential::from_ini(text, "default", "file").expect("is well-formed");
-    assert_eq!((default.access_key_id(), default.scope().map(Scope::as_str)), ("id-d", Some("openid")));
+    assert_eq!((id_of(&default), default.scope().map(Scope::as_str)), ("id-d", Some("openid")));
     assert_eq!(default.token_endpoint_url().as_str(), DEFAULT_TOKEN_ENDPOINT_URL);
     let maps = Credential::from_ini(text, "maps", "file").expect("is well-formed");
-    assert_eq!((maps.access_key_id(), maps.scope()), ("id-m", None));
+    assert_eq!((id_of(&maps), maps.scope()), ("id-m", None));
     assert_eq!(maps.token_endpoint_url().as_str(), "https://example.com/oauth2/token");
 
     let error = Credential::from_ini(text, "other", "c.ini").expect_err("has no such section");
@@ -279,9 +287,9 @@ fn ini_values_are_read_as_heres_java_sdk_reads_them() {
                  here.access.key.secret = second\n"
             );
             let credential = Credential::from_ini(text.as_bytes(), "default", "file").expect(written);
-            assert_eq!(credential.access_key_id(), "id");
+            assert_eq!(id_of(&credential), "id");
             // Of a key given twice, the first counts.
-            assert_eq!(credential.access_key_secret().expose_secret(), expected, "{written}");
+            assert_eq!(secret_of(&credential), expected, "{written}");
         }
     }
 }
@@ -412,14 +420,14 @@ fn utf_16_is_named_and_a_byte_order_mark_does_no_harm() {
     }
     let marked = format!("\u{FEFF}{text}");
     let credential = Credential::from_properties(marked.as_bytes(), "c").expect("is UTF-8");
-    assert_eq!(credential.access_key_secret().expose_secret(), MARKER);
+    assert_eq!(secret_of(&credential), MARKER);
 }
 
 #[test]
 fn file_in_latin_1_is_read() {
     let text = latin1("# schl\u{fc}ssel\nhere.access.key.id = x\nhere.access.key.secret = s\n");
     let credential = Credential::from_properties(&text, "c").expect("is Latin-1");
-    assert_eq!(credential.access_key_secret().expose_secret(), "s");
+    assert_eq!(secret_of(&credential), "s");
 }
 
 #[test]
@@ -428,11 +436,11 @@ fn a_file_of_many_short_lines_takes_no_memory_to_speak_of() {
     let mut text = "a\n".repeat(32_000);
     text.push_str("here.access.key.id=i\nhere.access.key.secret=s");
     let credential = Credential::from_properties(text.as_bytes(), "c").expect("is well-formed");
-    assert_eq!(credential.access_key_id(), "i");
+    assert_eq!(id_of(&credential), "i");
     // And one line with as many continuations is as good.
     let text = format!("here.access.key.id=i\nhere.access.key.secret={}", "a\\\n".repeat(20_000));
     let credential = Credential::from_properties(text.as_bytes(), "c").expect("is well-formed");
-    assert_eq!(credential.access_key_secret().expose_secret().len(), 20_000);
+    assert_eq!(secret_of(&credential).len(), 20_000);
 }
 
 #[test]

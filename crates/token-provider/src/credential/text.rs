@@ -1,5 +1,7 @@
 //! What surrounds a value that was copied and pasted, and what is in it that cannot be part of it.
 
+use crate::error::{LoadError, LoadErrorKind};
+
 /// Takes a value out of what surrounds it: blanks and invisible characters at its ends, and a pair of quotes.
 ///
 /// Text that is copied from a web page, an office document or a chat brings no-break and zero-width spaces along;
@@ -41,9 +43,15 @@ pub fn is_invisible(character: char) -> bool {
         )
 }
 
+/// Refuses what cannot be an id or a secret.
+pub(super) fn check_text(what: &str, text: &str) -> Result<(), LoadError> {
+    problem_of_key(text)
+        .map_or(Ok(()), |problem| Err(LoadError::new(LoadErrorKind::Invalid, format!("{what} {problem}"))))
+}
+
 /// Returns what is wrong with a value as an access key id or secret: HERE's keys are letters, digits, `-` and `_`. Other
 /// printable ASCII is left to HERE to judge.
-pub(super) fn problem_of_key(text: &str) -> Option<&'static str> {
+fn problem_of_key(text: &str) -> Option<&'static str> {
     if text.is_empty() {
         return Some("is empty; copy it again from the HERE portal");
     }

@@ -15,7 +15,7 @@ use super::Issued;
 use crate::error::{TokenError, TokenErrorKind};
 use crate::token::{Scope, is_b64token};
 
-pub(super) use self::remedy::{ACCESS_KEY, Named};
+pub(super) use self::remedy::{ACCESS_KEY, Named, PRIVATE_KEY};
 
 /// HERE's numbers begin with an HTTP status. `E110000` is a class of errors; its number is in the text.
 const CODES: Range<u32> = 400_000..600_000;

@@ -1,7 +1,7 @@
 //! HERE's token endpoint: one signed request, and one more when only the clock was wrong.
 //!
-//! Every attempt is signed again, with its own nonce and timestamp. Redirects are not followed: a signature is for
-//! one URL.
+//! Every attempt is signed again, with its own nonce (or assertion) and timestamp. Redirects are not followed: a signature
+//! is for one URL.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,10 +14,11 @@ use serde_json::Value;
 use url::Url;
 
 use super::answer::{self, Named};
+use super::assertion::{self, ASSERTION_TYPE};
 use super::http::{Exchange, Http, Network};
 use super::{Issue, Issued};
 use crate::clock::{Clock, SystemClock};
-use crate::credential::Credential;
+use crate::credential::{Credential, Key, PrivateKey};
 use crate::error::{LoadError, TokenError, TokenErrorKind};
 use crate::sign::{self, Parameters};
 use crate::token::{Scope, TokenKey};
@@ -26,6 +27,7 @@ use crate::token::{Scope, TokenKey};
 const TOKEN_PATH: &str = "/oauth2/token";
 /// `Date` has whole seconds, and an answer takes its time: clocks that differ by so many seconds may be the same.
 const SAME_CLOCK: i64 = 2;
+const CLIENT_CREDENTIALS: &str = "client_credentials";
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 /// A longer one is not HERE's.
 const MAX_CORRELATION_ID: usize = 128;
@@ -34,7 +36,7 @@ const MAX_CORRELATION_ID: usize = 128;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HereIssuerConfig {
-    /// The access key and its endpoint.
+    /// The access key or private key, and its endpoint.
     pub credential: Credential,
     /// The network settings.
     pub network: Network,
@@ -49,9 +51,10 @@ impl HereIssuerConfig {
     }
 }
 
-/// Gets tokens from HERE with signed requests (OAuth 1.0a, RFC 5849, with HMAC-SHA256; the body is JSON, as in HERE's SDKs).
+/// Gets tokens from HERE with signed requests (OAuth 1.0a, RFC 5849, with HMAC-SHA256; the body is JSON, as in HERE's SDKs), or with
+/// assertions if the credential is a private key (RFC 7523, `private_key_jwt`; a form, as in HERE's Java SDK).
 ///
-/// Where HERE refuses the timestamp (401204), it learns HERE's time from `Date`, or from `/timestamp` beside the token
+/// Where HERE refuses the timestamp (401204, 401933), it learns HERE's time from `Date`, or from `/timestamp` beside the token
 /// endpoint, and makes one more request. Redirects are not followed. Connections are kept open between requests;
 /// `HTTPS_PROXY` and `NO_PROXY` are honoured, except for an endpoint on a loopback address.
 #[derive(Debug)]
@@ -124,13 +127,14 @@ impl HereIssuer {
     async fn issue_with(&self, signer: &Signer, key: &TokenKey) -> Result<Issued, TokenError> {
         let credential = &*signer.credential;
         let exchange = self.exchange(signer, key).await?;
-        let result = read(&exchange, self.wall_clock(), credential.place());
+        let named = named(credential);
+        let result = read(&exchange, self.wall_clock(), named);
         if result.as_ref().is_err_and(|error| error.kind() == TokenErrorKind::ClockSkew) {
             let Some(server_time) = self.server_time(credential, &exchange).await else {
                 return result;
             };
             signer.note_server_time(server_time, self.clock.now().wall);
-            return read(&self.exchange(signer, key).await?, self.wall_clock(), credential.place());
+            return read(&self.exchange(signer, key).await?, self.wall_clock(), named);
         }
         result
     }
@@ -139,30 +143,28 @@ impl HereIssuer {
     async fn exchange(&self, signer: &Signer, key: &TokenKey) -> Result<Exchange, TokenError> {
         let credential = &*signer.credential;
         let url = credential.token_endpoint_url();
-        let nonce = sign::nonce().map_err(|error| {
-            TokenError::new(TokenErrorKind::Unreachable, "the operating system provided no random data")
-                .with_source(error)
-        })?;
+        // HERE logs and returns it: the thread that joins our log to HERE's support.
+        let nonce = random()?;
+        let request = self.http.client(url)?.post(url.clone()).header(CORRELATION_ID, &nonce);
+        let scope = key.scope().or_else(|| credential.scope()).map(Scope::as_str);
+        let expires_in = key.lifetime().as_secs();
         // By the issuer's clock as far as it is known.
         let timestamp = self.clock.now().wall.as_secs().saturating_add_signed(signer.clock_offset());
-        let parameters = Parameters { access_key_id: credential.access_key_id(), nonce: &nonce, timestamp };
-        let authorization =
-            sign::authorization("POST", url, &[], &parameters, credential.access_key_secret());
-        let body = Request {
-            grant_type: "client_credentials",
-            expires_in: key.lifetime().as_secs(),
-            scope: key.scope().or_else(|| credential.scope()).map(Scope::as_str),
+        let request = match credential.key() {
+            Key::Access { id, secret } => {
+                let parameters = Parameters { access_key_id: id, nonce: &nonce, timestamp };
+                let authorization = sign::authorization("POST", url, &[], &parameters, secret);
+                let body = Request { grant_type: CLIENT_CREDENTIALS, expires_in, scope };
+                let body = serde_json::to_vec(&body).expect("text and a number have a JSON form");
+                let request = request.header(AUTHORIZATION, authorization);
+                request.header(CONTENT_TYPE, "application/json").body(body)
+            }
+            Key::Private { client_id, key } => {
+                let assertion = assert(client_id, key, url, timestamp)?;
+                let body = assertion_form(&assertion, expires_in, scope);
+                request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
+            }
         };
-        let body = serde_json::to_vec(&body).expect("text and a number have a JSON form");
-        let request = self
-            .http
-            .client(url)?
-            .post(url.clone())
-            .header(AUTHORIZATION, authorization)
-            .header(CONTENT_TYPE, "application/json")
-            // HERE logs and returns it: the thread that joins our log to HERE's support.
-            .header(CORRELATION_ID, &nonce)
-            .body(body);
         let mut exchange = self.http.receive(request).await.map_err(|error| {
             tracing::debug!(correlation_id = %nonce, %error, "HERE did not answer");
             error.with_correlation_id(Some(&nonce))
@@ -247,11 +249,49 @@ impl Issue for HereIssuer {
     }
 }
 
+/// Makes an assertion for one request.
+fn assert(client_id: &str, key: &PrivateKey, url: &Url, timestamp: u64) -> Result<String, TokenError> {
+    // 190 bits: RFC 7519 §4.1.7 wants no two alike.
+    let id = random()? + &random()?;
+    let parameters = assertion::Parameters { client_id, token_endpoint_url: url, id: &id, timestamp };
+    assertion::assertion(&parameters, key).map_err(|_unspecified| {
+        let message = "the private key cannot sign; make a new one, and register it with the app";
+        TokenError::new(TokenErrorKind::NotLoaded, message)
+    })
+}
+
+/// Writes the body of a request with an assertion, as RFC 7523 §2.2 has it. HERE documents JSON, too; a form is what the one SDK of
+/// HERE's sends that has assertions (Java), so it is what HERE itself tests.
+fn assertion_form(assertion: &str, expires_in: u64, scope: Option<&str>) -> String {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", CLIENT_CREDENTIALS)
+        .append_pair("client_assertion_type", ASSERTION_TYPE)
+        .append_pair("client_assertion", assertion)
+        .append_pair("expires_in", &expires_in.to_string());
+    if let Some(scope) = scope {
+        form.append_pair("scope", scope);
+    }
+    form.finish()
+}
+
+/// Text that is used once.
+fn random() -> Result<String, TokenError> {
+    sign::nonce().map_err(|error| {
+        TokenError::new(TokenErrorKind::Unreachable, "the operating system provided no random data")
+            .with_source(error)
+    })
+}
+
 /// Reads an answer of the token endpoint.
-fn read(exchange: &Exchange, now: SystemTime, place: &str) -> Result<Issued, TokenError> {
-    let named = Named { place, parts: &answer::ACCESS_KEY };
+fn read(exchange: &Exchange, now: SystemTime, named: Named<'_>) -> Result<Issued, TokenError> {
     let result = answer::read(exchange.status, exchange.retry_after(now), &exchange.body, named);
     result.map_err(|error| error.with_correlation_id(correlation_id(exchange)))
+}
+
+/// What errors call the credential.
+fn named(credential: &Credential) -> Named<'_> {
+    let parts = credential.private_key().map_or(&answer::ACCESS_KEY, |_| &answer::PRIVATE_KEY);
+    Named { place: credential.place(), parts }
 }
 
 /// Returns the id under which HERE finds the request, if it is fit to be shown.
@@ -278,7 +318,8 @@ mod fuzzing {
             now: SystemTime,
         ) -> Result<(String, Issued), TokenError> {
             let body = Zeroizing::new(body.to_vec());
-            let issued = read(&Exchange { status, headers, body }, now, crate::credential::UNNAMED)?;
+            let named = Named { place: crate::credential::UNNAMED, parts: &answer::ACCESS_KEY };
+            let issued = read(&Exchange { status, headers, body }, now, named)?;
             Ok((issued.access_token.to_string(), issued))
         }
     }

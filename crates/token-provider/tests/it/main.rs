@@ -1,5 +1,6 @@
 //! The library as a program sees it: over real sockets, in simulated time, and from the outside in general.
 
+mod assertion;
 mod chain;
 mod faults;
 mod layers;

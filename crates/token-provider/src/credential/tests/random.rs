@@ -84,8 +84,8 @@ proptest! {
             store("here.access.key.secret", &secret),
         );
         let credential = Credential::from_properties(text.as_bytes(), "file").expect("is well-formed");
-        prop_assert_eq!(credential.access_key_id(), id);
-        prop_assert_eq!(credential.access_key_secret().expose_secret(), secret);
+        prop_assert_eq!(id_of(&credential), id);
+        prop_assert_eq!(secret_of(&credential), secret);
     }
 
     #[test]
@@ -93,6 +93,6 @@ proptest! {
         let text = store("here.access.key.id", &id) + &store("here.access.key.secret", &secret);
         let credential = Credential::from_properties(text.replace('\n', &line_end).as_bytes(), "file");
         let credential = credential.expect("is well-formed");
-        prop_assert_eq!(credential.access_key_secret().expose_secret(), secret);
+        prop_assert_eq!(secret_of(&credential), secret);
     }
 }

@@ -77,7 +77,7 @@ fn everywhere(directory: &TempDir) -> Lookup {
 
 fn found(lookup: &Lookup) -> String {
     let source = lookup.find().expect("there is one");
-    source.load().expect("is well-formed").access_key_id().to_owned()
+    id_of(&source.load().expect("is well-formed")).to_owned()
 }
 
 #[test]
@@ -269,8 +269,8 @@ fn white_space_round_variables_does_no_harm() {
         ..Lookup::default()
     };
     let credential = lookup.find().and_then(|source| source.load()).expect("is well-formed");
-    assert_eq!(credential.access_key_id(), "an-id");
-    assert_eq!(credential.access_key_secret().expose_secret(), MARKER);
+    assert_eq!(id_of(&credential), "an-id");
+    assert_eq!(secret_of(&credential), MARKER);
     assert_eq!(credential.token_endpoint_url().as_str(), "https://example.com/oauth2/token");
     assert_eq!(credential.scope().map(Scope::as_str), Some("openid"));
 }

@@ -32,7 +32,6 @@ pub(in crate::issuer) const ACCESS_KEY: Parts = Parts {
     together: "both must belong to the same key",
 };
 
-#[cfg_attr(not(test), expect(dead_code, reason = "no credential has a private key yet"))]
 pub(in crate::issuer) const PRIVATE_KEY: Parts = Parts {
     credential: "private key",
     id: "here.client.id",

@@ -1,0 +1,54 @@
+//! Client assertions (RFC 7523 §2.2): a JWT by which the holder of a private key shows that a request comes from the app.
+//!
+//! Pure: credential, audience, id and time go in, a JWT comes out.
+
+use aws_lc_rs::error::Unspecified;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use serde_json::{Map, Value, json};
+use url::{Position, Url};
+
+use crate::credential::PrivateKey;
+
+/// What the request calls an assertion of this kind.
+pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// In seconds, as in HERE's Java SDK.
+const LIFETIME: u64 = 300;
+
+/// What makes one assertion differ from the next.
+#[derive(Debug)]
+pub(super) struct Parameters<'a> {
+    pub(super) client_id: &'a str,
+    pub(super) token_endpoint_url: &'a Url,
+    /// Used once only.
+    pub(super) id: &'a str,
+    /// Seconds since the Unix epoch, by the issuer's clock.
+    pub(super) timestamp: u64,
+}
+
+/// Makes an assertion (RFC 7515 §3.1).
+///
+/// # Errors
+///
+/// When the key cannot sign.
+pub(super) fn assertion(parameters: &Parameters<'_>, key: &PrivateKey) -> Result<String, Unspecified> {
+    let &Parameters { client_id, token_endpoint_url, id, timestamp } = parameters;
+    let mut header = Map::new();
+    header.insert("alg".to_owned(), key.algorithm().as_str().into());
+    header.insert("typ".to_owned(), "JWT".into());
+    header.extend(key.key_id().map(|kid| ("kid".to_owned(), kid.into())));
+    let claims = json!({
+        "iss": client_id,
+        "sub": client_id,
+        // Without the query: an endpoint of one's own may want a key there.
+        "aud": &token_endpoint_url[..Position::AfterPath],
+        "iat": timestamp,
+        "exp": timestamp + LIFETIME,
+        "jti": id,
+    });
+    let encode = |part: Value| BASE64URL.encode(part.to_string());
+    let signed = format!("{}.{}", encode(header.into()), encode(claims));
+    let signature = BASE64URL.encode(key.sign(signed.as_bytes())?);
+    Ok(format!("{signed}.{signature}"))
+}
