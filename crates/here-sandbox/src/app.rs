@@ -13,7 +13,7 @@ const DAY: u32 = 86_400;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct App {
-    /// The longest lifetime, and the one of tokens for which none is requested (`tokenDuration`); a day at most, and by default.
+    /// The longest lifetime, and the one of tokens for which none is requested (`tokenDuration`); a day at most, and if it is 0 or not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_duration_s: Option<u32>,
     /// The scope of tokens for which none is requested (`defaultScope`). The answer names it.
@@ -46,7 +46,7 @@ pub enum AppRefusal {
 impl App {
     /// Decides what a request gets of what it asks for.
     pub(crate) fn grant(&self, requested: Grant) -> Result<Grant, Refusal> {
-        let longest = self.token_duration_s.unwrap_or(DAY).min(DAY).into();
+        let longest = self.token_duration_s.filter(|seconds| *seconds > 0).unwrap_or(DAY).min(DAY).into();
         let lifetime = requested.lifetime.unwrap_or(longest).min(longest);
         let is_other = requested.scope.is_some() && requested.scope != self.default_scope;
         let scope = requested.scope.or_else(|| self.default_scope.clone());

@@ -375,6 +375,7 @@ async fn lifetime_above_the_apps_own_is_ignored() {
         (app(3600), json!(null), 3599),
         (app(3600), json!(0), 3599),
         (app(200_000), json!(null), 86_399),
+        (app(0), json!(0), 86_399),
         (App::default(), json!(null), 86_399),
     ] {
         let running = with(Fault::new().with_app(app.clone())).await;
