@@ -6,6 +6,7 @@
 //!
 //! The oracle for a token that is handed out reads the request with other code than the server's: the `url` crate.
 
+mod here;
 mod oracle;
 mod secret;
 
@@ -35,7 +36,7 @@ const TOKEN: &str = "a-token.made-for.the-fuzzer_0123456789";
 const KEY: &str = "tp_0123456789012345678901234567890123456789012";
 
 /// The configurations, by the first character of the input.
-const APPS: [(u8, &str); 5] = [
+const APPS: [(u8, &str); 6] = [
     (b'0', ""),
     (b'1', KEYS),
     (b'2', "access.anonymous = true\naccess.anonymous_rate = '1000000/s'\ncors.origins = ['*']\n"),
@@ -44,6 +45,8 @@ const APPS: [(u8, &str); 5] = [
         b'4',
         "tls = { cert = 'c', key = 'k', client_ca = 'a' }\naccess.mtls.allow = ['dashboard.example.com']\n",
     ),
+    // Whatever is signed with this key is wrong: also where anyone may ask, it brings no token.
+    (b'5', "access.anonymous = true\naccess.here_keys = [{ id = 'tp.a', secret_file = 'x' }]\n"),
 ];
 
 const KEYS: &str = r#"
@@ -131,7 +134,9 @@ fn app(text: &str, provider: &TokenProvider) -> App {
     let profiles =
         profiles.map(|(name, profile)| Profile::new(name, profile.scopes.clone(), provider.clone()));
     let handout = Handout::new(profiles, &config.profile);
-    App::new(Access::start(&config, handout), Page::Plain, Telemetry::default())
+    let access = Access::start(&config, handout);
+    access.rules().set_secret("tp.a", "a-secret-that-the-fuzzer-does-not-know".into());
+    App::new(access, Page::Plain, Telemetry::default())
 }
 
 /// One run.
@@ -276,7 +281,7 @@ impl Answer {
         }
         self.check_secrets(asked, id);
         if self.status >= 400 {
-            self.check_refusal(id);
+            self.check_refusal(asked, id);
         }
         if let Some(origin) = self.header("access-control-allow-origin") {
             let sent = asked.headers.get("origin").map(HeaderValue::as_bytes);
@@ -288,7 +293,7 @@ impl Answer {
     /// Nothing that the caller sent comes back, but for the request's id, the page's origin, and the host's name.
     fn check_secrets(&self, asked: &Asked, id: &str) {
         for (name, value) in &self.headers {
-            if !matches!(name.as_str(), "x-request-id" | "access-control-allow-origin") {
+            if !matches!(name.as_str(), "x-request-id" | "x-correlation-id" | "access-control-allow-origin") {
                 assert_hidden(name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
             }
         }
@@ -298,10 +303,14 @@ impl Answer {
         }
     }
 
-    /// RFC 6749 §5.2.
-    fn check_refusal(&self, id: &str) {
+    /// RFC 6749 §5.2, or HERE's form.
+    fn check_refusal(&self, asked: &Asked, id: &str) {
         let body: Value = serde_json::from_slice(&self.body).expect("is JSON");
-        assert_eq!(body["request_id"], id);
+        if body.get("errorId").is_some() {
+            here::check_refusal(asked, self, &body);
+        } else {
+            assert_eq!(body["request_id"], id);
+        }
         let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
         let allowed =
             |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_control() || "\"\\".contains(c));

@@ -8,13 +8,14 @@ use serde_json::Value;
 use token_provider_server::parts::access::ClientCertificate;
 use url::{Host, Url, form_urlencoded};
 
-use super::{Answer, Asked, KEY, MAX_TTL, TOKEN};
+use super::{Answer, Asked, KEY, MAX_TTL, TOKEN, here};
 
 const ANYONE: u8 = b'0';
 const KEYS: u8 = b'1';
 const ANY_PAGE: u8 = b'2';
 const PROXY: u8 = b'3';
 const MTLS: u8 = b'4';
+const HERE_KEYS: u8 = b'5';
 
 /// Panics when the request should not have been given a token, or not this one.
 pub(super) fn check(asked: &Asked, answer: &Answer) {
@@ -30,8 +31,8 @@ pub(super) fn check(asked: &Asked, answer: &Answer) {
     assert!(is_ours(&host, asked, app), "is not ours: {host}");
     check_page(asked, app, &host);
     match app {
-        ANYONE | ANY_PAGE => assert!(!asked.ends.client.is_rejected(), "a wrong credential"),
-        KEYS if is_post => assert!(shows_client_secret(asked), "no API key"),
+        ANYONE | ANY_PAGE | HERE_KEYS => assert!(!asked.ends.client.is_rejected(), "a wrong credential"),
+        KEYS if is_post => assert!(!here::is_meant(asked) && shows_client_secret(asked), "no API key"),
         KEYS => assert!(shows_key(asked), "no API key"),
         PROXY => {
             assert!(!is_post && asked.ends.peer.is_some_and(|peer| peer.ip().to_string().starts_with("10.")));
@@ -40,6 +41,10 @@ pub(super) fn check(asked: &Asked, answer: &Answer) {
         }
         MTLS => assert!(matches!(asked.ends.client, ClientCertificate::Verified(_)), "no certificate"),
         _ => panic!("no such configuration"),
+    }
+    if is_post && here::is_meant(asked) {
+        here::check(asked, answer, app == HERE_KEYS);
+        return;
     }
     check_lifetime(asked, answer, is_post, app);
     check_form(asked, answer, is_post);

@@ -5,8 +5,18 @@ import { readFile } from "node:fs/promises";
 
 const DOCUMENT = new URL("../../../docs/integrating.md", import.meta.url);
 
-/** The sections whose code `ci/check interop-envoy` runs, and those whose code nobody does. */
-export const ELSEWHERE = ["Envoy", "Kong"];
+/** The sections whose code `ci/check here-clients` runs, but for languages that it has no compiler or no library for. */
+export const HERE_CLIENTS = [
+  "HERE's own SDKs, without code",
+  "Java and Scala",
+  "C++",
+  "Python: here-location-services",
+  "TypeScript: olp-sdk-authentication",
+  "Other OAuth 1.0 clients",
+];
+
+/** Those whose code `ci/check interop-envoy` runs, and those that nobody does. */
+export const ELSEWHERE = [...HERE_CLIENTS, "Envoy", "Kong"];
 
 /** All sections with code: `[{ title, blocks: [{ language, code }] }]`. */
 export async function sections() {

@@ -188,9 +188,12 @@ function troubles(status) {
       list.push({ title: `Profile ${profile.name}, ${span(token.lifetime)}: ${left}`, what: message, remedy: ids && `For HERE's support: ${ids}.` });
     }
   }
-  const { file, problems, locked, waiting_for_restart: waiting } = status.configuration;
+  const { file, problems, secret_problems: secrets, locked, waiting_for_restart: waiting } = status.configuration;
   if (problems.length > 0) {
     list.push({ title: `The changed configuration is not used: ${file}`, what: problems.join("; "), remedy: "Fix the file; it is reloaded automatically." });
+  }
+  if (secrets.length > 0) {
+    list.push({ title: "The secret of an access key is not the one in its file", what: secrets.join("; "), remedy: "Fix or replace the file; it is read again automatically. The previous secret is lost on restart." });
   }
   if (locked) {
     list.push({ title: "Everyone is refused", what: "The changed configuration has no access rule.", remedy: "Add an access rule to the file, or set access.anonymous = true to allow everyone." });

@@ -28,6 +28,10 @@ struct Bench {
 impl Bench {
     /// `before` comes before the key's stanza, `policy` into it.
     async fn start(before: &str, policy: &str) -> Self {
+        Self::start_with(Setup::default(), before, policy).await
+    }
+
+    async fn start_with(setup: Setup, before: &str, policy: &str) -> Self {
         let folder = tempfile::tempdir().expect("can be made");
         let file = folder.path().join("maps.secret");
         std::fs::write(&file, format!("{SECRET}\n")).expect("can be written");
@@ -39,7 +43,7 @@ impl Bench {
         )
         .expect("a String takes everything");
         let trail = folder.path().join("audit.jsonl");
-        let server = Setup::default().config(&config).trail(&trail).start().await;
+        let server = setup.config(&config).trail(&trail).start().await;
         Self { server, _folder: folder, trail }
     }
 

@@ -133,3 +133,12 @@ fn number_of_base_strings_is_bounded() {
         }
     }
 }
+
+#[test]
+fn key_whose_secret_could_not_be_read_opens_nothing() {
+    let (keys, now) = (keys(&["tp.a"], &[]), SystemClock.now());
+    let request = SignedRequest { host: "localhost", query: "", form: b"" };
+    let signature = signature("a", now.wall.as_secs());
+    let refused = authenticate(&keys, &signature, &request, now).err().expect("is refused");
+    assert_eq!((refused.status.as_u16(), refused.number()), (401, Some(401_300)));
+}

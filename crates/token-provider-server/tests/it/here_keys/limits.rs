@@ -1,7 +1,13 @@
 //! Rates, outages and rules for pages are those of other callers.
 
+use std::time::Duration;
+
+use token_provider::{Issue, Issued, TokenError, TokenErrorKind, TokenKey, TokenProvider};
+
 use super::{Bench, OTHER_SECRET, assert_refused, token};
-use crate::support::sdk::Sdk;
+use crate::support::sdk::{ALL, Sdk, SdkRequest};
+use crate::support::server::Setup;
+use crate::support::wire::{Connection, request};
 
 #[tokio::test]
 async fn key_has_its_rate_and_a_refused_request_uses_up_no_nonce() {
@@ -31,4 +37,110 @@ async fn wrong_signatures_are_charged_to_their_address() {
     assert_eq!(statuses, [401, 401, 401, 429, 429, 429]);
     // Whoever has the secret is not shut out by those who guess at the same address.
     token(&bench.send(&bench.request(Sdk::Cpp)).await, Sdk::Cpp);
+}
+
+/// An issuer that fails in this way.
+#[derive(Debug)]
+struct Failing(TokenErrorKind);
+
+impl Issue for Failing {
+    async fn issue(&self, _: &TokenKey) -> Result<Issued, TokenError> {
+        Err(TokenError::new(self.0, "what to do"))
+    }
+}
+
+/// An issuer that does not answer.
+#[derive(Debug)]
+struct Hanging;
+
+impl Issue for Hanging {
+    async fn issue(&self, _: &TokenKey) -> Result<Issued, TokenError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn outage_keeps_its_status_has_no_number_and_uses_up_no_nonce() {
+    let failing = |kind| TokenProvider::new(Failing(kind));
+    let hanging = TokenProvider::builder(Hanging).max_wait(Duration::from_millis(50)).build();
+    for (provider, status) in [
+        (failing(TokenErrorKind::rejected(401, Some(401_300))), 502),
+        (failing(TokenErrorKind::Unreachable), 503),
+        (hanging, 504),
+    ] {
+        let bench = Bench::start_with(Setup::default().provider(provider), "", "").await;
+        for sdk in ALL {
+            let request = bench.request(sdk);
+            for _ in 0..2 {
+                let reply = bench.send(&request).await;
+                assert_refused(&reply, status, None);
+                assert_eq!(reply.header("retry-after").is_some(), status != 504, "{reply:?}");
+            }
+        }
+        let line = bench.audit_lines().pop().expect("is there");
+        assert_eq!((&line["outcome"], &line["method"]), (&"failed".into(), &"here_key".into()), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn foreign_pages_get_nothing_and_allowed_ones_can_read_why() {
+    let bench = Bench::start("cors.origins = ['https://maps.example.com']", "").await;
+    let foreign = bench.send(&bench.request(Sdk::TypeScript).header("Origin", "https://evil.example")).await;
+    assert_eq!((foreign.status, foreign.error().as_str()), (403, "access_denied"), "{foreign:?}");
+    let own = |request: SdkRequest| request.header("Origin", "https://maps.example.com");
+    let mut wrong = own(bench.request(Sdk::TypeScript));
+    OTHER_SECRET.clone_into(&mut wrong.secret);
+    let refused = bench.send(&wrong).await;
+    assert_refused(&refused, 401, Some(401_300));
+    let good = bench.send(&own(bench.request(Sdk::TypeScript))).await;
+    token(&good, Sdk::TypeScript);
+    for reply in [refused, good] {
+        assert_eq!(
+            reply.header("access-control-allow-origin"),
+            Some("https://maps.example.com"),
+            "{reply:?}"
+        );
+    }
+    let preflight = [
+        ("Origin", "https://maps.example.com"),
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", "authorization,content-type"),
+    ];
+    for target in ["/oauth2/token?sentWith=x", "/timestamp"] {
+        let reply = request(bench.server.address, "OPTIONS", target, &preflight).await;
+        assert!(reply.header("access-control-allow-origin").is_some(), "{reply:?}");
+    }
+    let evil =
+        request(bench.server.address, "GET", "/timestamp", &[("Origin", "https://evil.example")]).await;
+    assert_eq!(evil.status, 403);
+    let rebound =
+        bench.send(&SdkRequest { host: Some("evil.example".to_owned()), ..bench.request(Sdk::Cpp) }).await;
+    assert_eq!((rebound.status, rebound.error().as_str()), (403, "access_denied"), "{rebound:?}");
+}
+
+/// 32 bodies are waited for from one address, whether or not they are announced as signed.
+#[tokio::test]
+async fn body_that_does_not_come_takes_one_of_the_places_for_bodies() {
+    let bench = Bench::start("", "").await;
+    let request = bench.request(Sdk::Cpp);
+    let head = format!(
+        "POST /oauth2/token HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\
+         Authorization: {}\r\n\r\n{{",
+        bench.server.address,
+        request.authorization()
+    );
+    let mut waiting = Vec::new();
+    for _ in 0..32 {
+        let mut connection = Connection::open(bench.server.address).await;
+        connection.send(&head).await;
+        waiting.push(connection);
+    }
+    let refused = loop {
+        let reply = bench.send(&bench.request(Sdk::Cpp)).await;
+        if reply.status != 200 {
+            break reply;
+        }
+    };
+    assert_refused(&refused, 503, None);
+    drop(waiting);
 }

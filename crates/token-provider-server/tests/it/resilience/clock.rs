@@ -11,7 +11,9 @@ use here_sandbox::Fault;
 
 use super::load::Load;
 use super::process::Process;
+use crate::here_keys::{ID, SECRET};
 use crate::support::program::{Account, Folder};
+use crate::support::sdk::{Sdk, SdkRequest, now};
 use crate::support::wire::get;
 
 const DIFFERS: &str = "clock differs from HERE's";
@@ -34,6 +36,9 @@ impl Bench {
         };
         let (account, folder) = (Account::open().await, Folder::new());
         folder.write("credentials.properties", &account.credentials());
+        folder.write("maps.secret", SECRET);
+        let key = format!("[[access.here_keys]]\nid = '{ID}'\nsecret_file = 'maps.secret'\n");
+        folder.write("token-provider.toml", &format!("access.anonymous = true\n{key}"));
         set(&folder, off_by);
         let mut command = folder.command(&["serve", "--listen", "127.0.0.1:0"]);
         command
@@ -150,4 +155,29 @@ async fn setting_the_clock_by_hours_gives_nobody_an_expired_token() {
     let tally = load.end().await;
     assert_eq!(tally.without_token, 0, "{tally:#?}");
     assert_eq!(bench.server.count(0, "no token received"), 0);
+}
+
+/// hyper makes its own `Date` once a second, by the clock: after that is set back, the last one stays for as long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn client_whose_timestamp_is_refused_is_told_the_time_by_a_clock_that_was_set_back() {
+    let Some(bench) = Bench::start(0).await else { return };
+    let address = bench.server.address().await;
+    for _ in 0..10 {
+        assert_eq!(get(address, "/livez").await.status, 200);
+    }
+    bench.set_clock(-HOUR);
+    for _ in 0..10 {
+        let mut request = SdkRequest::new(Sdk::Cpp, address, ID, SECRET);
+        let refused = request.send(address).await;
+        assert_eq!(
+            (refused.status, refused.json()["errorCode"].as_u64()),
+            (401, Some(401_204)),
+            "{refused:?}"
+        );
+        let date = httpdate::parse_http_date(refused.header("date").expect("is there")).expect("is a date");
+        request.timestamp = date.duration_since(std::time::UNIX_EPOCH).expect("is later").as_secs();
+        assert!(now().abs_diff(request.timestamp).abs_diff(HOUR.unsigned_abs()) <= 5, "{refused:?}");
+        let reply = request.send(address).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
 }
