@@ -9,9 +9,10 @@
 mod config_file;
 mod file_work;
 mod rotation;
-mod secret;
 mod watched;
 
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,12 +23,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 use self::config_file::ConfigFile;
 use self::file_work::FileWork;
 use self::rotation::Rotation;
-use self::secret::SecretFile;
 use crate::config::{Config, ConfigErrors, LoadedConfig};
 use crate::http::App;
 use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;
-use crate::setup::{ProfileIssuer, TokenSource};
+use crate::setup::{ProfileIssuer, TokenSource, read_here_secret};
 use crate::telemetry::{self, ConfigStatus};
 
 /// How often files are checked.
@@ -45,8 +45,8 @@ pub struct Reloader {
     config_file: Option<ConfigFile>,
     certificate: Option<(Arc<Tls>, FileWork)>,
     rotations: Vec<Rotation>,
-    /// The secrets of access keys.
-    secrets: Vec<SecretFile>,
+    /// For the secrets of access keys, all of them together.
+    secrets: FileWork,
 }
 
 impl Reloader {
@@ -69,7 +69,7 @@ impl Reloader {
             config_file: loaded.config.file.clone().map(ConfigFile::new),
             certificate: tls.zip(certificate),
             rotations: issuers.into_iter().filter_map(Rotation::new).collect(),
-            secrets: SecretFile::of_running(&loaded.config.access.here_keys),
+            secrets: FileWork::new(Path::new("access.here_keys")),
             loaded,
         };
         reloader.report(Vec::new());
@@ -131,26 +131,45 @@ impl Reloader {
             // Where it hangs, that is reported; the certificate stays.
             let _ = work.run(move || tls.look()).await;
         }
+        self.look_at_secrets().await;
         // Side by side: issuers that hang are waited for at the same time. The next look comes after the slowest.
-        let (now, access) = (Instant::now(), &self.app.access);
-        join_all(self.secrets.iter_mut().map(|secret| secret.look(is_asked_to, access))).await;
-        self.report_secrets();
-        let handout = access.handout();
+        let (now, handout) = (Instant::now(), self.app.access.handout());
         join_all(self.rotations.iter_mut().map(|rotation| rotation.look(now, is_asked_to, handout))).await;
     }
 
-    /// Publishes what became of the secrets of access keys.
-    fn report_secrets(&self) {
-        let status = self.app.telemetry.config.load();
-        let problems = self.secret_problems();
-        if status.secret_problems != problems {
+    /// Takes the secrets of access keys into use. They are small, and read at every look: that finds every change, and what could
+    /// not be read is tried again.
+    async fn look_at_secrets(&mut self) {
+        let mut keys = self.loaded.config.access.here_keys.clone();
+        let status = self.app.telemetry.config.load_full();
+        if keys.is_empty() && status.secret_problems.is_empty() {
+            return;
+        }
+        let read = move || {
+            // What was read from a pipe at the start cannot be read again.
+            keys.retain(|key| !key.secret_file.metadata().is_ok_and(|file| file.file_type().is_fifo()));
+            keys.into_iter().map(|key| (key.id, read_here_secret(&key.secret_file))).collect::<Vec<_>>()
+        };
+        // Where one hangs, that is reported; all stay as they are.
+        let Some(read) = self.secrets.run(read).await else { return };
+        let mut problems = Vec::new();
+        for (key, secret) in read {
+            match secret.map(|secret| self.app.access.rules().set_secret(&key, secret)) {
+                Ok(false) => {}
+                Ok(true) => tracing::info!(key, "the access key's secret was read from its file"),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        for problem in problems.iter().filter(|problem| !status.secret_problems.contains(problem)) {
+            tracing::error!(
+                problem,
+                "the access key's secret cannot be used; the previous one, if any, stays in use"
+            );
+        }
+        if problems != status.secret_problems {
             let status = ConfigStatus { secret_problems: problems, ..ConfigStatus::clone(&status) };
             self.app.telemetry.config.store(Arc::new(status));
         }
-    }
-
-    fn secret_problems(&self) -> Vec<String> {
-        self.secrets.iter().filter_map(|secret| secret.problem().map(ToOwned::to_owned)).collect()
     }
 
     /// Takes a changed configuration into use, all of it or nothing.
@@ -172,8 +191,6 @@ impl Reloader {
         if is_new {
             self.loaded.config = changed;
             self.app.access.reload(&self.loaded.config);
-            let keys = &self.loaded.config.access.here_keys;
-            self.secrets = SecretFile::of_changed(std::mem::take(&mut self.secrets), keys);
             telemetry::set_level(self.loaded.config.log.level);
         }
         self.report(Vec::new());
@@ -238,7 +255,7 @@ impl Reloader {
         self.app.telemetry.config.store(Arc::new(ConfigStatus {
             file: new.file.as_ref().map(|file| file.display().to_string()),
             problems,
-            secret_problems: self.secret_problems(),
+            secret_problems: self.app.telemetry.config.load().secret_problems.clone(),
             is_locked: new.access.is_locked,
             waiting: keys.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect(),
         }));

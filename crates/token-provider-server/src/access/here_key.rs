@@ -51,12 +51,11 @@ pub(crate) struct SignedRequest<'a> {
 
 /// Makes the keys of a configuration; those that were in force keep their secrets and nonces.
 pub(super) fn start(configs: &[HereKeyConfig], previous: &[Way<Arc<HereKey>>]) -> Vec<Way<Arc<HereKey>>> {
-    let kept = |id: &str| Some(Arc::clone(&find(previous, id)?.config));
-    let new = |id: &str| {
-        Arc::new(HereKey { id: id.into(), secret: ArcSwapOption::empty(), nonces: Arc::default() })
+    let key = |id: &str| match find(previous, id) {
+        Some(kept) => Arc::clone(&kept.config),
+        None => Arc::new(HereKey { id: id.into(), secret: ArcSwapOption::empty(), nonces: Arc::default() }),
     };
-    let key = |config: &HereKeyConfig| kept(&config.id).unwrap_or_else(|| new(&config.id));
-    configs.iter().map(|config| Way::new(key(config), &config.policy)).collect()
+    configs.iter().map(|config| Way::new(key(&config.id), &config.policy)).collect()
 }
 
 /// Returns the key with this id.
@@ -98,7 +97,7 @@ pub(super) fn authenticate<'k>(
 }
 
 impl SignedRequest<'_> {
-    /// Returns whether the request was signed with this secret, as any of HERE's SDKs signs: with one of up to 24 base strings.
+    /// Returns whether the request was signed with this secret, as any of HERE's SDKs signs: with one of up to 12 base strings.
     fn is_signed(&self, signature: &Signature, secret: &SecretString) -> bool {
         let origins = self.origins();
         let form: Vec<_> = form_urlencoded::parse(self.form).collect();
@@ -111,20 +110,18 @@ impl SignedRequest<'_> {
         })
     }
 
-    /// Returns how the client may have begun the URL. What stands before this server may have ended TLS. Not every client signs
-    /// the host in the spelling in which it sends it, or the default port just when it sends that.
+    /// Returns how the client may have begun the URL. What stands before this server may have ended TLS, and not every client
+    /// signs the default port just when it sends that.
     fn origins(&self) -> Vec<String> {
+        let host = self.host;
+        let has_port = PublicHost::parse(host).is_some_and(|host| host.port.is_some());
         let mut origins = Vec::new();
-        let lower = self.host.to_ascii_lowercase();
-        for host in [self.host, &lower].into_iter().take(if lower == self.host { 1 } else { 2 }) {
-            let has_port = PublicHost::parse(host).is_some_and(|host| host.port.is_some());
-            for (scheme, port) in [("https://", ":443"), ("http://", ":80")] {
-                origins.push(format!("{scheme}{host}"));
-                match host.strip_suffix(port).filter(|_| has_port) {
-                    Some(name) => origins.push(format!("{scheme}{name}")),
-                    None if !has_port => origins.push(format!("{scheme}{host}{port}")),
-                    None => {}
-                }
+        for (scheme, port) in [("https://", ":443"), ("http://", ":80")] {
+            origins.push(format!("{scheme}{host}"));
+            if !has_port {
+                origins.push(format!("{scheme}{host}{port}"));
+            } else if let Some(name) = host.strip_suffix(port) {
+                origins.push(format!("{scheme}{name}"));
             }
         }
         origins

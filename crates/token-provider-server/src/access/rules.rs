@@ -30,6 +30,9 @@ use crate::reason::Method;
 const ADDRESS_RATE: Quota = Quota::per_second(NonZeroU32::new(50).expect("is not zero"))
     .allow_burst(NonZeroU32::new(200).expect("is not zero"));
 
+const HERE_KEY_WAY: &str =
+    "sign a request to POST /oauth2/token with an access key of this server, as HERE's SDKs do";
+
 pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// All rules but those about profiles and scopes, which stand with the tokens.
@@ -152,12 +155,9 @@ impl Rules {
         connection: &ConnectionInfo,
     ) -> Result<(Caller<'r>, Option<Nonce>), Problem> {
         let has_signed = !matches!(signature, Ok(None));
-        let signer = signature.and_then(|signature| match signature {
-            Some(signature) => {
-                here_key::authenticate(&self.here_keys, &signature, request, SystemClock.now())
-            }
-            None => Ok(None),
-        });
+        let judge =
+            |signature| here_key::authenticate(&self.here_keys, &signature, request, SystemClock.now());
+        let signer = signature.and_then(|signature| signature.map_or(Ok(None), judge));
         let mut nonce = None;
         let shown = signer.and_then(|signer| match signer {
             Some((caller, reserved)) => {
@@ -205,23 +205,17 @@ impl Rules {
 
     /// Returns how a caller can authenticate, or a client at the OAuth 2.0 endpoint; only what is configured.
     fn ways(&self, is_client: bool) -> String {
-        let (key, here_key) = if is_client {
-            (
-                "send an API key's id as the client id and the key as the client secret (HTTP Basic, or form \
-                 fields)",
-                "sign with an access key of this server, as HERE's SDKs do",
-            )
+        let key = if is_client {
+            "send an API key's id as the client id and the key as the client secret (HTTP Basic, or form \
+             fields)"
         } else {
-            (
-                "send an API key (X-API-Key, or Authorization: Bearer)",
-                "use POST /oauth2/token with an access key of this server, as HERE's SDKs do",
-            )
+            "send an API key (X-API-Key, or Authorization: Bearer)"
         };
         let proxy_names_callers =
             self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.config.header.is_some());
         let ways = configured([
             (!self.api_keys.is_empty(), key),
-            (!self.here_keys.is_empty(), here_key),
+            (!self.here_keys.is_empty(), HERE_KEY_WAY),
             (
                 !is_client && self.identity_provider.is_some(),
                 "send a token from your identity provider (Authorization: Bearer)",

@@ -89,27 +89,26 @@ pub(super) fn new_here(
 }
 
 fn secret() -> Result<Zeroizing<String>, getrandom::Error> {
+    // Some two hundred more than are needed.
+    let mut random = Zeroizing::new([0_u8; 256]);
+    getrandom::fill(&mut *random)?;
+    // Six bits each; 62 and 63 are thrown away, so that every character is equally likely.
+    let characters = random.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
     // Room for all of it at once, so that growing leaves no copy behind.
     let mut secret = Zeroizing::new(String::with_capacity(SECRET_LENGTH));
-    while secret.len() < SECRET_LENGTH {
-        let mut random = Zeroizing::new([0_u8; 64]);
-        getrandom::fill(&mut *random)?;
-        // Six bits each; 62 and 63 are thrown away, so that every character is equally likely.
-        let characters = random.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
-        let missing = SECRET_LENGTH - secret.len();
-        secret.extend(characters.map(|&character| char::from(character)).take(missing));
-    }
+    secret.extend(characters.map(|&character| char::from(character)).take(SECRET_LENGTH));
     Ok(secret)
 }
 
 /// Reads `--url`: scheme, host and port. A path other than the endpoint's own would not be what this server sees, and
 /// verifies.
 fn origin_of(text: &str) -> Result<String, Failure> {
-    let url = Url::parse(text).ok().filter(|url| {
-        let is_bare = url[Position::BeforeUsername..Position::BeforeHost].is_empty()
-            && matches!(&url[Position::BeforePath..], "/" | "/oauth2/token");
-        matches!(url.scheme(), "http" | "https") && is_bare
-    });
+    let is_bare = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url[Position::BeforeUsername..Position::BeforeHost].is_empty()
+            && matches!(&url[Position::BeforePath..], "/" | "/oauth2/token")
+    };
+    let url = Url::parse(text).ok().filter(is_bare);
     let expected =
         "--url: expected the server's URL, such as https://tokens.example.com:8443, without a path";
     url.map(|url| url.origin().ascii_serialization()).ok_or_else(|| Failure::new(Topic::Usage, expected))
@@ -119,18 +118,17 @@ fn origin_of(text: &str) -> Result<String, Failure> {
 fn default_origin(file: Option<PathBuf>) -> Result<String, Failure> {
     let overrides = Overrides { file: FileOption { config: file }, ..Overrides::default() };
     let config = Config::load(&overrides, &Environment::from_process())?;
+    let scheme = |is_tls| if is_tls { "https" } else { "http" };
     if let Some(host) = config.public_hosts.first() {
-        return Ok(format!("{}://{host}", if config.is_plain() { "http" } else { "https" }));
+        return Ok(format!("{}://{host}", scheme(!config.is_plain())));
     }
-    let is_callable = |listen: &&Listen| match listen {
-        Listen::Tcp { host: Host::Ip(address), port } => !address.is_unspecified() && *port != 0,
-        Listen::Tcp { host: Host::Localhost, port } => *port != 0,
-        _ => false,
-    };
-    let listen = config.listen.first().filter(is_callable).ok_or_else(|| {
-        let problem = "--url: neither public_hosts nor the first listener says where clients call the \
-                       server; pass its URL";
-        Failure::new(Topic::Usage, problem)
-    })?;
-    Ok(format!("{}://{listen}", if config.tls.is_some() { "https" } else { "http" }))
+    match config.listen.first() {
+        Some(listen @ Listen::Tcp { host, port: 1.. }) if !matches!(host, Host::Ip(ip) if ip.is_unspecified()) => {
+            Ok(format!("{}://{listen}", scheme(config.tls.is_some())))
+        }
+        _ => Err(Failure::new(
+            Topic::Usage,
+            "--url: neither public_hosts nor the first listener says where clients call the server; pass its URL",
+        )),
+    }
 }

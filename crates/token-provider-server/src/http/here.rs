@@ -10,41 +10,17 @@ use hyper::body::Body;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::{Map, Value as Json, json};
 use token_provider::{Clock as _, SystemClock};
+use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, JSON, NO_STORE};
 use super::here_problem::CORRELATION_ID;
 use super::oauth2::{self, FORM, has_content_type};
-use super::parameters::{MAX_TTL, Value, parameters};
+use super::parameters::{MAX_TTL, Value};
 use super::request::id_of;
 use super::token::{self, Served, Spelling};
 use crate::access::{Access, ConnectionInfo, Rules, Shares, Signature, SignedRequest, X_API_KEY, is_signed};
 use crate::problem::Problem;
-
-/// The fields of a request, in JSON and in a form. Others are ignored, such as `deviceId`.
-const IN_JSON: [&str; 8] = [
-    "grantType",
-    "expiresIn",
-    "scope",
-    "tokenFormat",
-    "resource",
-    "clientAssertion",
-    "clientAssertionType",
-    "clientSecret",
-];
-const IN_FORM: [&str; 8] = [
-    "grant_type",
-    "expires_in",
-    "scope",
-    "token_format",
-    "resource",
-    "client_assertion",
-    "client_assertion_type",
-    "client_secret",
-];
-
-/// The values of these, in their order.
-type Fields = [Option<Value>; IN_JSON.len()];
 
 /// Returns whether a request is meant as HERE's SDKs send it: signed, or in JSON without another way to authenticate.
 pub(super) fn is_meant(headers: &HeaderMap) -> bool {
@@ -62,13 +38,10 @@ pub(super) async fn post(
     connection: &ConnectionInfo,
 ) -> Result<Served, Problem> {
     let id = id_of(&headers, &CORRELATION_ID);
-    match exchange(access, bodies, rules, url, headers, body, connection).await {
-        Ok(mut served) => {
-            served.answer.headers_mut().insert(CORRELATION_ID, id);
-            Ok(served)
-        }
-        Err(problem) => Err(problem.in_here_form(id)),
-    }
+    let exchanged = exchange(access, bodies, rules, url, headers, body, connection).await;
+    let mut served = exchanged.map_err(|problem| problem.in_here_form(id.clone()))?;
+    served.answer.headers_mut().insert(CORRELATION_ID, id);
+    Ok(served)
 }
 
 async fn exchange(
@@ -88,17 +61,14 @@ async fn exchange(
     let share = bodies.take(address).ok_or_else(|| Problem::too_many_bodies().with_address(address))?;
     let body = oauth2::read(body).await.map_err(|problem| problem.with_address(address))?;
     drop(share);
-    let form = if spelling == Spelling::Here { body.as_slice() } else { b"" };
-    let request = SignedRequest { host, query, form };
+    let is_form = spelling == Spelling::Here;
+    let request = SignedRequest { host, query, form: if is_form { &body } else { b"" } };
     let (caller, nonce) = rules.authenticate_signed(signature, &request, address, connection)?;
-    let (name, fields) = match spelling {
-        Spelling::Here => ("expires_in", parameters(&body, IN_FORM)),
-        _ => ("expiresIn", members(&body)),
-    };
-    let wanted = fields.and_then(wanted).map_err(|problem| problem.with_subject(caller.subject()));
+    let wanted = wanted(&body, is_form).map_err(|problem| problem.with_subject(caller.subject()));
     let [expires_in, scope] = wanted?;
+    let expires_in = (if is_form { "expires_in" } else { "expiresIn" }, expires_in);
     let profile = caller.usual_profile().map(|name| Zeroizing::new(name.to_owned()));
-    let handed_out = token::hand_out(access, rules, &caller, (name, expires_in), [profile, scope]).await?;
+    let handed_out = token::hand_out(access, rules, &caller, expires_in, [profile, scope]).await?;
     if let Some(nonce) = nonce {
         nonce.note();
     }
@@ -121,49 +91,46 @@ fn admit_head(headers: &HeaderMap) -> Result<Spelling, Problem> {
     Err(problem.with_number(number))
 }
 
-/// Reads the members of a JSON object. Numbers may be text.
-fn members(body: &[u8]) -> Result<Fields, Problem> {
-    let mut members: Map<String, Json> = serde_json::from_slice(body).map_err(|_| {
-        Problem::invalid_request("the request body is not a JSON object").with_number(400_002)
-    })?;
-    let mut values = [const { None }; IN_JSON.len()];
-    for (name, value) in IN_JSON.into_iter().zip(&mut values) {
-        *value = match members.remove(name) {
-            None | Some(Json::Null) => None,
-            Some(Json::String(text)) => Some(Zeroizing::new(text)),
-            Some(other) => Some(Zeroizing::new(other.to_string())),
-        };
-    }
-    Ok(values)
-}
-
-/// Returns the lifetime and the scope that are wanted.
-fn wanted(fields: Fields) -> Result<[Option<Value>; 2], Problem> {
-    let [grant_type, expires_in, scope, token_format, resource, assertion, assertion_type, secret] = fields;
-    if assertion.or(assertion_type).or(secret).is_some() {
+/// Returns the lifetime and the scope that are wanted. Other fields are ignored, such as `deviceId`.
+fn wanted(body: &[u8], is_form: bool) -> Result<[Option<Value>; 2], Problem> {
+    let refused = |number, problem| Err(Problem::invalid_request(problem).with_number(number));
+    let fields: Map<String, Json> = if is_form {
+        form_urlencoded::parse(body).map(|(name, value)| (name.into_owned(), value.into())).collect()
+    } else if let Ok(members) = serde_json::from_slice(body) {
+        members
+    } else {
+        return refused(400_002, "the request body is not a JSON object");
+    };
+    let field = |in_json: &str, in_form: &str| {
+        Some(match fields.get(if is_form { in_form } else { in_json })? {
+            Json::Null => return None,
+            Json::String(text) => text.clone(),
+            // A number, or nothing that is right anywhere.
+            other => other.to_string(),
+        })
+    };
+    let is_there = |in_json, in_form| field(in_json, in_form).is_some();
+    if is_there("clientAssertion", "client_assertion") || is_there("clientSecret", "client_secret") {
         return Err(Problem::unsupported_client_authentication());
     }
-    match grant_type.as_deref().map(String::as_str) {
+    match field("grantType", "grant_type").as_deref() {
         Some("client_credentials") => {}
         Some(_) => return Err(Problem::unsupported_grant_type()),
-        None => {
-            let problem = "the grant type is missing; expected client_credentials";
-            return Err(Problem::invalid_request(problem).with_number(400_201));
-        }
+        None => return refused(400_201, "the grant type is missing; expected client_credentials"),
     }
-    if token_format.or(resource).is_some() {
-        let problem = "token formats and resources are not supported here; leave them out";
-        return Err(Problem::invalid_request(problem).with_number(400_203));
+    if is_there("tokenFormat", "token_format") || is_there("resource", "resource") {
+        return refused(400_203, "token formats and resources are not supported here; leave them out");
     }
-    Ok([expires_in.and_then(lifetime), scope.filter(|scope| !scope.is_empty())])
+    let expires_in = field("expiresIn", "expires_in").and_then(lifetime).map(Zeroizing::new);
+    let scope = field("scope", "scope").filter(|scope| !scope.is_empty()).map(Zeroizing::new);
+    Ok([expires_in, scope])
 }
 
-/// HERE takes 0 for no wish, and cuts what is too long. Digits that do not fit are a number above every limit.
-fn lifetime(text: Value) -> Option<Value> {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match is_number.then(|| text.parse().unwrap_or(u64::MAX)) {
-        Some(0) => None,
-        Some(seconds) if seconds > MAX_TTL => Some(Zeroizing::new(MAX_TTL.to_string())),
+/// HERE takes 0 for no wish, and cuts what is too long.
+fn lifetime(text: String) -> Option<String> {
+    match text.parse::<u128>() {
+        Ok(0) => None,
+        Ok(seconds) if seconds > MAX_TTL.into() => Some(MAX_TTL.to_string()),
         _ => Some(text),
     }
 }
@@ -191,8 +158,7 @@ mod tests {
             ("", Some("")),
             ("3600.5", Some("3600.5")),
         ] {
-            let found = lifetime(Zeroizing::new(text.to_owned()));
-            assert_eq!(found.as_deref().map(String::as_str), expected, "{text}");
+            assert_eq!(lifetime(text.to_owned()).as_deref(), expected, "{text}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The secrets of this server's access keys, each in a file of its own.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::path::Path;
 
 use secrecy::SecretString;
@@ -17,7 +17,7 @@ use crate::topic::Topic;
 /// Fewer characters could be guessed by whoever has a signature.
 const MIN_SECRET: usize = 32;
 /// More are something else.
-const MAX_FILE: u64 = 4096;
+const MAX_FILE: usize = 4096;
 
 /// Reads the secrets of all access keys.
 ///
@@ -41,21 +41,17 @@ pub fn read_here_secrets(config: &Config, access: &Access) -> Result<(), Failure
 ///
 /// Names the file, and says what is wrong with it.
 pub fn read_here_secret(file: &Path) -> Result<SecretString, String> {
-    let read = || -> io::Result<Zeroizing<String>> {
-        // Room for all of it at once, so that growing leaves no copy of the secret behind.
-        let mut text = Zeroizing::new(String::with_capacity(usize::try_from(MAX_FILE).expect("4 KiB fit")));
-        File::open(file)?.take(MAX_FILE).read_to_string(&mut text)?;
-        Ok(text)
-    };
     let name = file.display();
-    let text = read().map_err(|error| format!("{name}: cannot be read: {error}"))?;
+    // Room for all of it at once, so that growing leaves no copy of the secret behind.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_FILE));
+    let read = File::open(file).and_then(|file| file.take(MAX_FILE as u64).read_to_string(&mut text));
+    read.map_err(|error| format!("{name}: cannot be read: {error}"))?;
     let secret = trim_value(&text);
-    let remedy = "`token-provider key new --here` makes one";
-    if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(format!("{name}: expected one word of printable ASCII characters; {remedy}"));
-    }
-    if secret.len() < MIN_SECRET {
-        return Err(format!("{name}: expected a secret of {MIN_SECRET} characters or more; {remedy}"));
+    if secret.len() < MIN_SECRET || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!(
+            "{name}: expected one word of {MIN_SECRET} or more ASCII characters, as `token-provider key new \
+             --here` makes it"
+        ));
     }
     Ok(SecretString::from(secret))
 }

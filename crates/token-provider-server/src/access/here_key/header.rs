@@ -1,5 +1,7 @@
 //! The header of a signed request, `Authorization: OAuth …` (RFC 5849 §3.5.1).
 
+use std::collections::BTreeMap;
+
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderValue};
 use percent_encoding::percent_decode_str;
@@ -19,8 +21,8 @@ pub(crate) struct Signature {
     pub(super) timestamp: u64,
     /// The signature itself, in base64.
     pub(super) value: String,
-    /// All that is signed, the above included.
-    pub(super) parameters: Vec<(String, String)>,
+    /// All that is signed, the first three included.
+    pub(super) parameters: BTreeMap<String, String>,
 }
 
 impl Signature {
@@ -35,30 +37,32 @@ impl Signature {
         }
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let only = values.next().filter(|_| values.next().is_none());
-        let parameters = only.and_then(|value| parameters(value.to_str().ok()?.split_once(' ')?.1));
-        let malformed =
-            || Problem::rejected_signature(401_202, "the OAuth 1.0 Authorization header is malformed");
-        let parameters = parameters.ok_or_else(malformed)?;
-        let text =
-            |name: &str| parameters.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone());
-        if text("oauth_signature_method").is_some_and(|method| method != "HMAC-SHA256") {
+        let signature = only.and_then(|value| Self::parse(value.to_str().ok()?)).ok_or_else(|| {
+            Problem::rejected_signature(401_202, "the OAuth 1.0 Authorization header is malformed")
+        })?;
+        let is_other = |name, expected| signature.parameters.get(name).is_some_and(|text| text != expected);
+        if is_other("oauth_signature_method", "HMAC-SHA256") {
             return Err(Problem::rejected_signature(401_205, "oauth_signature_method: expected HMAC-SHA256"));
         }
-        if text("oauth_version").is_some_and(|version| version != "1.0") {
+        if is_other("oauth_version", "1.0") {
             return Err(Problem::rejected_signature(401_206, "oauth_version: expected 1.0"));
         }
-        let read = || {
-            text("oauth_signature_method")?;
-            let nonce = text("oauth_nonce").filter(|nonce| (1..=MAX_NONCE).contains(&nonce.len()));
-            let digits =
-                text("oauth_timestamp").filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-            let (key_id, value) = (text("oauth_consumer_key")?, text("oauth_signature")?);
-            Some((key_id, nonce?, digits?.parse().ok()?, value))
-        };
-        let (key_id, nonce, timestamp, value) = read().ok_or_else(malformed)?;
-        let is_covered = |(name, _): &(String, String)| name != "realm" && name != "oauth_signature";
-        let parameters = parameters.into_iter().filter(is_covered).collect();
-        Ok(Some(Self { key_id, nonce, timestamp, value, parameters }))
+        Ok(Some(signature))
+    }
+
+    fn parse(value: &str) -> Option<Self> {
+        let mut parameters = parameters(value.split_once(' ')?.1)?;
+        parameters.remove("realm");
+        let value = parameters.remove("oauth_signature")?;
+        parameters.get("oauth_signature_method")?;
+        let nonce = parameters.get("oauth_nonce").filter(|nonce| (1..=MAX_NONCE).contains(&nonce.len()));
+        Some(Self {
+            key_id: parameters.get("oauth_consumer_key")?.clone(),
+            nonce: nonce?.clone(),
+            timestamp: parameters.get("oauth_timestamp")?.parse().ok()?,
+            value,
+            parameters,
+        })
     }
 }
 
@@ -71,26 +75,18 @@ pub(crate) fn is_signed(headers: &HeaderMap) -> bool {
     headers.get(AUTHORIZATION).is_some_and(is_oauth)
 }
 
-/// Reads `name="value"` pairs with commas between them. No name may be there twice: it would be unclear which one counts.
-fn parameters(mut text: &str) -> Option<Vec<(String, String)>> {
-    let mut parameters: Vec<(String, String)> = Vec::new();
-    loop {
-        let (name, rest) = text.split_once("=\"")?;
-        let (value, rest) = rest.split_once('"')?;
-        let (name, value) = (decoded(name.trim())?, decoded(value)?);
-        if parameters.len() == MAX_PARAMETERS || parameters.iter().any(|(other, _)| *other == name) {
+/// Reads `name="value"` pairs with commas between them, in which `+` is no blank (RFC 5849 §3.6). No name may be there twice:
+/// it would be unclear which one counts.
+fn parameters(text: &str) -> Option<BTreeMap<String, String>> {
+    let decoded = |text| Some(percent_decode_str(text).decode_utf8().ok()?.into_owned());
+    let mut parameters = BTreeMap::new();
+    for pair in text.split(',') {
+        let (name, value) = pair.trim().split_once('=')?;
+        let value = value.strip_prefix('"')?.strip_suffix('"')?;
+        let is_twice = parameters.insert(decoded(name)?, decoded(value)?).is_some();
+        if is_twice || parameters.len() > MAX_PARAMETERS {
             return None;
         }
-        parameters.push((name, value));
-        let rest = rest.trim_start();
-        if rest.is_empty() {
-            return Some(parameters);
-        }
-        text = rest.strip_prefix(',')?;
     }
-}
-
-/// `+` is no blank here (RFC 5849 §3.6).
-fn decoded(text: &str) -> Option<String> {
-    Some(percent_decode_str(text).decode_utf8().ok()?.into_owned())
+    Some(parameters)
 }

@@ -56,7 +56,6 @@ async fn base_url_is_tried_with_both_schemes_and_the_default_port() {
         ("https://tokens.example.com:8443", "tokens.example.com:8443", true),
         ("http://tokens.example.com:8443", "tokens.example.com:8443", true),
         ("https://Tokens.Example.com", "Tokens.Example.com", true),
-        ("https://tokens.example.com", "Tokens.Example.com", true),
         ("http://[::1]:3000", "[::1]:3000", true),
         ("https://[::1]:443", "[::1]", true),
         ("http://tokens.example.com:443", "tokens.example.com", false),

@@ -158,10 +158,10 @@ async fn secret_file_that_cannot_be_used_is_an_error_at_the_start_and_for_check(
     folder.write(CONFIG, STANZA);
     for (text, problem) in [
         (None, "maps.secret: cannot be read"),
-        (Some(&"s".repeat(31) as &str), "32 characters"),
-        (Some("\n\n"), "32 characters"),
-        (Some("plantedSecret0123456789ABCD EFGHIJKLMNOPQRST"), "one word"),
-        (Some("plantedSecret0123456789ABCDEFGHIJKLMNOPQRST\nx"), "one word"),
+        (Some(&"s".repeat(31) as &str), "one word of 32 or more"),
+        (Some("\n\n"), "one word of 32 or more"),
+        (Some("plantedSecret0123456789ABCD EFGHIJKLMNOPQRST"), "one word of 32 or more"),
+        (Some("plantedSecret0123456789ABCDEFGHIJKLMNOPQRST\nx"), "one word of 32 or more"),
     ] {
         if let Some(text) = text {
             folder.write("maps.secret", text);
@@ -268,7 +268,7 @@ async fn secret_follows_its_file_and_what_cannot_be_used_changes_nothing() {
     bench.replace("maps.secret", Some(OTHER_SECRET), READ).await;
     assert_eq!((bench.has_secret(SECRET).await, bench.has_secret(OTHER_SECRET).await), (false, true));
     assert_eq!(bench.problems().await, Vec::<Value>::new());
-    for (text, problem) in [(None, "No such file"), (Some("planted-and-too-short"), "32 characters")] {
+    for (text, problem) in [(None, "No such file"), (Some("planted-and-too-short"), "32 or more")] {
         let line = bench.replace("maps.secret", text, UNUSABLE).await;
         assert!(line.contains(problem) && !line.contains("planted"), "{line}");
         assert!(bench.has_secret(OTHER_SECRET).await);
