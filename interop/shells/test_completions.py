@@ -82,8 +82,8 @@ class Completions(unittest.TestCase):
         terminal.wait("--format")
         terminal.type("\x15token-provider check --off\t")
         terminal.wait("--offline")
-        terminal.type("\x15token-provider key new --i\t")
-        terminal.wait("--id")
+        terminal.type("\x15token-provider key new --iss\t")
+        terminal.wait("--issuer-key")
 
     def test_bash(self) -> None:
         rc = pathlib.Path(self.folder, "rc")

@@ -130,10 +130,13 @@ pub enum KeyCommand {
     ///
     /// With --here, creates an access key for HERE's own SDKs instead: NAME.properties for the client, and NAME.secret
     /// for the server.
+    ///
+    /// With --issuer-key, creates a private key with which this server requests tokens from HERE (private_key_jwt), and prints
+    /// its public key as a JWK, to be registered with the app.
     New {
         /// The caller's name in logs, and its OAuth 2.0 client id. An access key's id is tp.NAME.
-        #[arg(long, value_name = "NAME")]
-        id: String,
+        #[arg(long, value_name = "NAME", required_unless_present = "issuer_key")]
+        id: Option<String>,
         /// Create an access key for HERE's own SDKs.
         #[arg(long, requires = "out")]
         here: bool,
@@ -146,6 +149,12 @@ pub enum KeyCommand {
         /// The configuration file of the server that the client calls.
         #[arg(long, value_name = "FILE", requires = "here", conflicts_with = "url")]
         config: Option<PathBuf>,
+        /// Create a private key for HERE in this file. A file that exists is not replaced.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["id", "here"])]
+        issuer_key: Option<PathBuf>,
+        /// How the private key signs. Default: RS256, which HERE's metadata lists.
+        #[arg(long, value_parser = ["RS256", "ES256"], requires = "issuer_key", conflicts_with = "id")]
+        algorithm: Option<String>,
     },
 }
 

@@ -54,10 +54,16 @@ fn run_command(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Check { offline, .. } => return block_on(check::run(overrides, offline))?,
         Command::Completions { shell } => cli::completions(shell, &mut io::stdout()).map_err(Failure::stdout),
-        Command::Key(KeyCommand::New { id, out: Some(out), url, config, .. }) => {
-            key::new_here(&id, &out, url.as_deref(), config)
+        Command::Key(KeyCommand::New { issuer_key: Some(file), algorithm, .. }) => {
+            key::new_issuer_key(&file, algorithm.as_deref())
         }
-        Command::Key(KeyCommand::New { id, .. }) => key::new(&id),
+        Command::Key(KeyCommand::New { id, out, url, config, .. }) => {
+            let id = id.expect("it is required without --issuer-key");
+            match out {
+                Some(out) => key::new_here(&id, &out, url.as_deref(), config),
+                None => key::new(&id),
+            }
+        }
         Command::Man => cli::man(&mut io::stdout()).map_err(Failure::stdout),
         Command::Serve { sandbox, .. } => with_runtime(overrides, |loaded| serve::run(loaded, sandbox)),
         Command::Token { format, ttl, .. } => {

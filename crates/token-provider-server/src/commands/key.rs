@@ -1,10 +1,14 @@
-//! `key new`: an API key, shown once; with `--here`, an access key for HERE's SDKs, in two files.
+//! `key new`: an API key, shown once; with `--here`, an access key for HERE's SDKs, in two files; with `--issuer-key`, a private key
+//! for this server, in one.
 
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use token_provider::secrecy::ExposeSecret as _;
+use token_provider::{LoadError, PrivateKey, SigningAlgorithm};
+use tracing::Level;
 use url::{Position, Url};
 use zeroize::Zeroizing;
 
@@ -12,6 +16,7 @@ use super::private_file;
 use crate::access::api_key;
 use crate::config::{Config, Environment, FileOption, Host, Listen, Overrides};
 use crate::failure::Failure;
+use crate::telemetry;
 use crate::topic::Topic;
 use crate::values::name::{HERE_KEY, here_key_id, name};
 
@@ -86,6 +91,37 @@ pub(super) fn new_here(
         properties.display()
     );
     std::io::stdout().write_all(text.as_bytes()).map_err(Failure::stdout)
+}
+
+/// Makes a private key for HERE in a new file, and prints its public half.
+pub(super) fn new_issuer_key(file: &Path, algorithm: Option<&str>) -> Result<(), Failure> {
+    let algorithm = match algorithm {
+        Some("ES256") => SigningAlgorithm::Es256,
+        _ => SigningAlgorithm::Rs256,
+    };
+    let failed = |error: LoadError| Failure::new(Topic::System, error.to_string());
+    let pem = PrivateKey::generate_pem(algorithm).map_err(failed)?;
+    let key = PrivateKey::from_pem(&pem).map_err(failed)?;
+    let path = std::path::absolute(file).map_err(Failure::system("cannot tell the working directory"))?;
+    private_file::create(&path, pem.expose_secret().as_bytes())?;
+    // Alone, for scripts.
+    let jwk = format!("{}\n", key.public_jwk());
+    std::io::stdout().write_all(jwk.as_bytes()).map_err(Failure::stdout).inspect_err(|_| {
+        // A key that nobody can register is of no use, and in the way of the next attempt.
+        let _ = fs::remove_file(&path);
+    })?;
+    let next = format!(
+        "Created {path}. Register the public key (the JWK on stdout) with the app at HERE, then put these lines into the \
+         credential file of the server, whose user must be able to read the key:\n\
+         here.auth.method = private_key_jwt\n\
+         here.client.id = CLIENT_ID_OF_THE_APP\n\
+         here.private.key = {path}\n\
+         here.key.id = {}\n",
+        key.thumbprint(),
+        path = path.display()
+    );
+    telemetry::log::write(Level::INFO, next.as_bytes());
+    Ok(())
 }
 
 fn secret() -> Result<Zeroizing<String>, getrandom::Error> {

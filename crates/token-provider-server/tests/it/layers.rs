@@ -47,7 +47,7 @@ pub(crate) const ONLY_IN: &[(&str, &[&str], &[&str])] = &[
     (
         "shows a token or a secret",
         &["expose_secret"],
-        &["access::here_key", "http::token", "commands::token"],
+        &["access::here_key", "http::token", "commands::key", "commands::token"],
     ),
 ];
 

@@ -2,13 +2,14 @@
 //! own code.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use rustix::process::Signal;
 use serde_json::Value;
 use token_provider::secrecy::ExposeSecret as _;
 use token_provider::{PrivateKey, SigningAlgorithm};
 
-use crate::support::program::{Account, Folder, Running, set_mode};
+use crate::support::program::{Account, Folder, Outcome, Running, set_mode};
 use crate::support::wire::{get, request};
 use crate::support::within;
 
@@ -200,4 +201,67 @@ async fn sandbox_command_says_that_it_needs_an_access_key() {
         "{outcome:?}"
     );
     assert_eq!(outcome.code, Some(78));
+}
+
+/// From nothing to a token: the key is made, its public half registered as it is printed, and the lines used that the command says.
+#[tokio::test]
+async fn made_key_is_registered_and_brings_tokens() {
+    for algorithm in ["RS256", "ES256"] {
+        let (account, folder) = (Account::open().await, Folder::new());
+        let made = folder.run(&["key", "new", "--issuer-key", "here.pem", "--algorithm", algorithm]).await;
+        assert_eq!((made.code, made.stdout.lines().count()), (Some(0), 1), "{made:?}");
+        let jwk: Value = serde_json::from_str(&made.stdout).expect("is JSON");
+        assert_eq!((&jwk["alg"], &jwk["use"]), (&algorithm.into(), &"sig".into()));
+        assert!(jwk["d"].is_null(), "{jwk}");
+        account.sandbox.register_jwks(&made.stdout).expect("is public");
+
+        let mode = fs::metadata(folder.path("here.pem")).expect("is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let pem = fs::read_to_string(folder.path("here.pem")).expect("is there");
+        assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n") && pem.lines().all(|line| line.len() <= 64));
+        assert!(
+            pem.lines().skip(1).all(|line| line.contains("-----") || !format!("{made:?}").contains(line))
+        );
+
+        let lines: Vec<&str> = made.stderr.lines().filter(|line| line.starts_with("here.")).collect();
+        assert_eq!(lines.len(), 4, "{made:?}");
+        let text = lines.join("\n").replace("CLIENT_ID_OF_THE_APP", here_sandbox::APP_ID);
+        let endpoint = format!("\nhere.token.endpoint.url = {}/oauth2/token\n", account.origin);
+        folder.write(CREDENTIALS, &(text + &endpoint));
+        let mut server = folder.start(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+        let reply = get(server.address().await, "/getToken").await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert!(account.sandbox.verify_token(reply.text()).is_ok());
+        assert_eq!(account.sandbox.stats().last_assertion_key_id.as_deref(), jwk["kid"].as_str());
+    }
+}
+
+#[tokio::test]
+async fn made_key_replaces_nothing_and_options_must_fit() {
+    let folder = Folder::new();
+    folder.write("here.pem", "planted");
+    symlink("nowhere", folder.path("link")).expect("can be linked");
+    for (arguments, code, problem) in [
+        (&["--issuer-key", "here.pem"][..], 2, "already exists and is not overwritten"),
+        (&["--issuer-key", "link"], 2, "already exists and is not overwritten"),
+        (&["--issuer-key", "no/such/folder"], 1, "cannot create"),
+        (&["--issuer-key", "new.pem", "--id", "a"], 2, "cannot be used with"),
+        (&["--issuer-key", "new.pem", "--here", "--out", "x"], 2, "cannot be used with"),
+        (&["--issuer-key", "new.pem", "--algorithm", "HS256"], 2, "RS256"),
+        (&["--id", "a", "--algorithm", "ES256"], 2, "cannot be used with"),
+        (&["--algorithm", "ES256"], 2, "--issuer-key"),
+        (&[], 2, "--id"),
+    ] {
+        let outcome = folder.run(&[&["key", "new"], arguments].concat()).await;
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(code), ""), "{arguments:?}: {outcome:?}");
+        assert!(outcome.stderr.contains(problem), "{arguments:?}: {outcome:?}");
+    }
+    assert_eq!(fs::read_to_string(folder.path("here.pem")).expect("is there"), "planted");
+    assert!(!folder.path("new.pem").exists() && !folder.path("nowhere").exists());
+
+    // Nobody reads the public key, so there is none to register.
+    let mut command = folder.command(&["key", "new", "--issuer-key", "new.pem"]);
+    command.stdout(fs::File::options().write(true).open("/dev/full").expect("is there"));
+    let outcome = Outcome::of(command).await;
+    assert!(outcome.code == Some(1) && !folder.path("new.pem").exists(), "{outcome:?}");
 }
