@@ -33,6 +33,7 @@ TOO_SLOW = {"CertificateExpiring"}
 ADMIN = '[admin]\nlisten = "{instance}"\n'
 AUDIT = '[audit]\nto = "{folder}/audit.jsonl"\n'
 TLS = '[tls]\ncert = "cert.pem"\nkey = "key.pem"\n'
+OUTPUT = '[[outputs]]\npath = "{folder}/outputs/token"\n'
 OIDC = '[access.oidc]\nissuer = "{issuer}"\naudience = "token-provider"\n'
 
 # That of RFC 7517, appendix A.1.
@@ -115,6 +116,15 @@ class Faulty:
         trail.symlink_to(self._folder / file)
         self.server.hang_up()
 
+    def block_output(self):
+        """Puts a file where the output's folder was."""
+        folder = self._folder / "outputs"
+        folder.rename(self._folder / "away")
+        folder.touch()
+
+    def unblock_output(self):
+        (self._folder / "outputs").unlink()
+
     def flood_the_log(self):
         """Nobody reads the log any more, and callers come until no more of it can wait: 2 MiB, and what is in the pipe."""
         self.server.is_log_read.clear()
@@ -163,7 +173,7 @@ class AlertsOnRealFaults(unittest.TestCase):
         self.provider = IdentityProvider(stack)
         self.locked = Faulty(stack, config=OIDC.format(issuer=self.provider.issuer))
         self.full, self.unread = Faulty(stack, 3600, config=AUDIT), Faulty(stack, 3600)
-        self.crowded = Faulty(stack, max_files=512)
+        self.crowded, self.blocked = Faulty(stack, max_files=512), Faulty(stack, config=OUTPUT)
         self.account = stack.enter_context(command.Sandbox(folder_in(stack), seconds=LIFE))
         self.rotated = Faulty(stack, account=self.account)
         servers = [server for server in vars(self).values() if isinstance(server, Faulty)]
@@ -198,6 +208,8 @@ class AlertsOnRealFaults(unittest.TestCase):
             (0, lambda: self.account.file.write_text(unknown)),
             (0, self.forgetful.look_at),
             (0, self.unread.flood_the_log),
+            # A file that is gone is missed within 30 seconds.
+            (0, self.blocked.block_output),
             # Of 448 that there may be: 64 descriptors are for other things.
             (0, lambda: self.crowded.connect(440)),
             *((at, self.crowded.connect) for at in range(40, 360, 40)),
@@ -207,6 +219,7 @@ class AlertsOnRealFaults(unittest.TestCase):
             (60, self.unread.server.is_log_read.set),
             (180, self.gone.start),
             (180, self.broken.configure),
+            (240, self.blocked.unblock_output),
             (180, lambda: self.ending.certify(days=30)),
             (370, self.off.fault),
             (370, self.crowded.disconnect),
@@ -247,6 +260,7 @@ class AlertsOnRealFaults(unittest.TestCase):
             ("AuditLoss", of(self.full), 'token_provider_audit_lines_lost_total{%s reason="write_failed"} > 0', 0),
             ("LogLoss", of(self.unread), "token_provider_log_lines_lost_total{%s} > 0", 0),
             ("FilesRunningOut", of(self.crowded), "process_open_fds{%s} > 0.8 * 512", 300),
+            ("OutputFailing", of(self.blocked), "token_provider_output_up{%s} == 0", 120),
             ("RotationFailed", of(self.rotated), rotation + "{%s} == 0", 300),
             ("Absent", "", 'absent(up{job="token-provider"%s})', 300),
         ]

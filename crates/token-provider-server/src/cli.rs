@@ -1,14 +1,12 @@
 //! The commands and their help. The options that several commands share are in `config/overrides.rs`.
 
-#![expect(clippy::doc_markdown, reason = "these comments are the help text, which is not Markdown")]
-
 use std::path::PathBuf;
 
-use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use crate::config::{FileOption, ListenOption, LogOptions, Overrides, SourceOptions};
+use crate::config::{FileOption, ListenOption, LogOptions, Overrides, SourceOptions, TokenFormat};
 use crate::sandbox;
 
 /// Hands short-lived HERE access tokens to client applications; the long-lived credential stays here.
@@ -49,6 +47,9 @@ pub enum Command {
         /// How to print it.
         #[arg(long, value_enum, default_value_t = TokenFormat::Text)]
         format: TokenFormat,
+        /// Write it to this file instead, readable by this user alone; what is there is replaced.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
         /// The token lifetime to request, in seconds (1 to 86400).
         #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
         ttl: u64,
@@ -156,20 +157,6 @@ pub enum KeyCommand {
         #[arg(long, value_parser = ["RS256", "ES256"], requires = "issuer_key", conflicts_with = "id")]
         algorithm: Option<String>,
     },
-}
-
-/// How `token` prints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[non_exhaustive]
-pub enum TokenFormat {
-    /// The token alone.
-    Text,
-    /// As in RFC 6749 §5.1.
-    Json,
-    /// A header line: Authorization: Bearer …
-    Header,
-    /// A shell assignment: HERE_ACCESS_TOKEN=…
-    Env,
 }
 
 impl Command {

@@ -66,8 +66,8 @@ fn run_command(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Man => cli::man(&mut io::stdout()).map_err(Failure::stdout),
         Command::Serve { sandbox, .. } => with_runtime(overrides, |loaded| serve::run(loaded, sandbox)),
-        Command::Token { format, ttl, .. } => {
-            with_runtime(overrides, move |loaded| token::run(loaded, format, ttl))
+        Command::Token { format, output, ttl, .. } => {
+            with_runtime(overrides, move |loaded| token::run(loaded, format, output, ttl))
         }
         Command::Health { live, .. } => with_runtime(overrides, move |loaded| health::run(loaded, live)),
         Command::Sandbox { options, .. } => with_runtime(overrides, |_| sandbox::run(options)),

@@ -7,6 +7,7 @@ mod access;
 mod cors;
 mod hint;
 mod log;
+mod outputs;
 mod overrides;
 mod policy;
 mod profile;
@@ -19,6 +20,7 @@ pub use self::access::{
     AccessConfig, ApiKeyConfig, HereKeyConfig, MtlsConfig, OidcConfig, SubjectName, TrustedProxyConfig,
 };
 pub use self::log::{AuditConfig, LogConfig, LogFormat};
+pub use self::outputs::{OutputConfig, TokenFormat};
 pub use self::overrides::{FileOption, ListenOption, LogOptions, Overrides, SourceOptions};
 pub use self::policy::PolicyConfig;
 pub use self::profile::{ProfileConfig, Remote, Source};
@@ -67,6 +69,8 @@ pub struct Config {
     pub origins: Vec<OriginPattern>,
     /// Which callers are allowed.
     pub access: AccessConfig,
+    /// The files that hold a fresh token.
+    pub outputs: Vec<OutputConfig>,
     /// Where metrics and status are, apart from the callers; nowhere unless this is set. A port alone is on loopback.
     pub admin: Option<Listen>,
     /// How to log.
@@ -192,6 +196,7 @@ impl Config {
             }
             _ => None,
         };
+        let outputs = outputs::read(section, &known);
         let is_local = !flags.is_on_network && listen.iter().all(Listen::is_local);
         Self {
             file: None,
@@ -203,6 +208,7 @@ impl Config {
             profiles,
             origins: cors::read(section.table_or_empty("cors"), flags, is_local, ambient),
             access,
+            outputs,
             admin: log::read_admin(section.table_or_empty("admin"), &listen),
             log: log::read_log(section.table_or_empty("log"), flags),
             audit: section.table_or_empty("audit").text("to", log::audit).unwrap_or_default(),

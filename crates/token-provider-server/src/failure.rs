@@ -37,6 +37,7 @@ impl Failure {
             | Topic::SecretFile
             | Topic::Certificate
             | Topic::AuditTrail
+            | Topic::Output
             | Topic::CredentialNotFound
             | Topic::CredentialInvalid => EXIT_CONFIG,
             _ => 1,
@@ -46,6 +47,11 @@ impl Failure {
 
     pub(crate) fn caused_by(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { source: Some(source.into()), ..self }
+    }
+
+    /// The same failure where it is no fault of the configuration.
+    pub(crate) fn at_run_time(self) -> Self {
+        Self { exit_code: 1, ..self }
     }
 
     /// An error from the operating system; `tried` says what failed.

@@ -38,6 +38,8 @@ mod admin;
 
 mod listen;
 
+mod outputs;
+
 mod setup;
 
 mod notify;

@@ -40,6 +40,7 @@ pub use self::bind::bind;
 pub use self::limits::Limits;
 pub use self::listener::Listener;
 pub use self::tls::Tls;
+pub(crate) use self::unix::group_id;
 
 /// Serves until `shutdown`, then lets answers under way finish.
 pub async fn serve(

@@ -70,6 +70,8 @@ names! {
         Mtls => "mtls",
         /// A header that a trusted reverse proxy set.
         TrustedProxy => "trusted_proxy",
+        /// It is a file that the configuration has a token written to.
+        Output => "output",
         /// Not at all.
         Anonymous => "anonymous",
     }

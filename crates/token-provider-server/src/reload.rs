@@ -27,6 +27,7 @@ use crate::config::{Config, ConfigErrors, LoadedConfig};
 use crate::http::App;
 use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;
+use crate::outputs::Outputs;
 use crate::setup::{ProfileIssuer, TokenSource, read_here_secret};
 use crate::telemetry::{self, ConfigStatus};
 
@@ -37,6 +38,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Reloader {
     app: Arc<App>,
+    outputs: Arc<Outputs>,
     loaded: LoadedConfig,
     /// The configuration at startup, still in force for keys that need a restart.
     started_with: Config,
@@ -54,6 +56,7 @@ impl Reloader {
     /// file says of others. (What systemd has passed cannot be told from the configuration.)
     pub fn new(
         app: Arc<App>,
+        outputs: Arc<Outputs>,
         mut loaded: LoadedConfig,
         listeners: &[Listener],
         tls: Option<Arc<Tls>>,
@@ -64,6 +67,7 @@ impl Reloader {
         let certificate = loaded.config.tls.as_ref().map(|files| FileWork::new(&files.cert));
         let reloader = Self {
             app,
+            outputs,
             started_with: loaded.config.clone(),
             is_open,
             config_file: loaded.config.file.clone().map(ConfigFile::new),
@@ -131,6 +135,7 @@ impl Reloader {
             // Where it hangs, that is reported; the certificate stays.
             let _ = work.run(move || tls.look()).await;
         }
+        self.outputs.look();
         self.look_at_secrets().await;
         // Side by side: issuers that hang are waited for at the same time. The next look comes after the slowest.
         let (now, handout) = (Instant::now(), self.app.access.handout());
@@ -199,7 +204,7 @@ impl Reloader {
         if is_new {
             tracing::info!(
                 config.file = file,
-                "configuration reloaded: access rules, origins, hosts, lifetimes, limits and log level"
+                "configuration reloaded: access rules, origins, hosts, lifetimes, limits, outputs and log level"
             );
         } else if was_unusable {
             tracing::info!(

@@ -8,6 +8,7 @@ mod config;
 mod exposition;
 mod issuer;
 pub(crate) mod log;
+mod output;
 mod process;
 mod sink;
 mod time;
@@ -33,6 +34,7 @@ pub use self::config::ConfigStatus;
 pub use self::exposition::{CONTENT_TYPE, NO_LABELS, Page, page};
 pub use self::issuer::{BUCKETS, MeteredIssuer, endpoint_of, is_cut};
 pub use self::log::{LastLines, init, lines_lost, report_panics, set_level};
+pub use self::output::OutputStatus;
 pub use self::process::Process;
 pub use self::time::rfc_3339;
 pub use self::trace::trace_id;
@@ -44,7 +46,7 @@ pub type Expiry = Box<dyn Fn() -> Option<SystemTime> + Send + Sync>;
 pub type OpenConnection = Arc<()>;
 
 /// How many requests from a caller ended in each way. One that the configuration names has its own count, an API key, an access
-/// key or the name in a client certificate; others have one for each method, as there are as many as their issuers make.
+/// key, the name in a client certificate or an output; others have one for each method, as there are as many as their issuers make.
 pub type Callers = BTreeMap<(Method, Arc<str>, Outcome), u64>;
 
 /// The figures of a running server that belong to no profile, and its audit trail.
@@ -56,6 +58,8 @@ pub struct Telemetry {
     pub audit: Option<Audit>,
     /// The state of the configuration file.
     pub config: ArcSwap<ConfigStatus>,
+    /// How each file that holds a fresh token stands, by its path.
+    pub outputs: Mutex<BTreeMap<Arc<str>, OutputStatus>>,
     refusals: [AtomicU64; Rule::ALL.len()],
     limited: [AtomicU64; Method::ALL.len()],
     callers: Mutex<Callers>,
@@ -84,7 +88,8 @@ impl Telemetry {
     #[expect(clippy::indexing_slicing, reason = "each array has an element for every variant")]
     fn count(&self, event: &Event) {
         if let Some(method) = event.subject.method {
-            let is_configured = matches!(method, Method::ApiKey | Method::HereKey | Method::Mtls);
+            let is_configured =
+                matches!(method, Method::ApiKey | Method::HereKey | Method::Mtls | Method::Output);
             let name = event.subject.caller.clone().filter(|_| is_configured).unwrap_or_default();
             *self.callers.lock().entry((method, name, event.outcome)).or_default() += 1;
         }
@@ -148,11 +153,9 @@ mod tests {
             telemetry.note(Event { subject, ..Event::default() });
         }
         for (method, name, _) in telemetry.callers().into_keys() {
-            assert_eq!(
-                &*name == "a",
-                matches!(method, Method::ApiKey | Method::HereKey | Method::Mtls),
-                "{method:?}"
-            );
+            let is_configured =
+                [Method::ApiKey, Method::HereKey, Method::Mtls, Method::Output].contains(&method);
+            assert_eq!(&*name == "a", is_configured, "{method:?}");
         }
         assert_eq!(telemetry.callers().len(), Method::ALL.len());
     }

@@ -26,6 +26,7 @@ names! {
         SecretFile => "an-access-keys-secret-cannot-be-used",
         Certificate => "the-certificate-cannot-be-used",
         AuditTrail => "the-audit-trail-cannot-be-opened",
+        Output => "an-output-cannot-be-written",
         Usage => "an-option-has-a-value-that-cannot-be-used",
         Bind => "cannot-listen",
         System => "the-system-refused",

@@ -11,7 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use token_provider::{AccessToken, Moment, Scope, SlotStatus, TokenError, TokenKey, TokenProvider};
 
 use super::caller::Caller;
-use crate::problem::Problem;
+use crate::problem::{Problem, Subject};
 use crate::telemetry::{BUCKETS, MeteredIssuer};
 
 /// One credential, and the scopes it may be used for.
@@ -84,9 +84,14 @@ impl Permit<'_> {
         &self.key
     }
 
-    /// Returns the name of the profile whose credential is used.
-    pub fn profile(&self) -> &Arc<str> {
-        &self.profile.name
+    /// Returns who is to have the token, and which, for the audit trail.
+    pub fn subject(&self, caller: &Caller<'_>) -> Subject {
+        Subject {
+            profile: Some(Arc::clone(&self.profile.name)),
+            scope: self.key.scope().cloned(),
+            lifetime: Some(self.key.lifetime()),
+            ..caller.subject()
+        }
     }
 }
 
@@ -150,6 +155,11 @@ impl Handout {
         let then = provider.now();
         waits.observe(then.boot.saturating_sub(now.boot).as_secs_f64());
         result.map(|token| (token, then))
+    }
+
+    /// Returns the permitted token if it is held. This keeps it fresh, and does not count as a handout.
+    pub fn held(&self, permit: &Permit<'_>) -> Option<AccessToken> {
+        permit.profile.provider.held(&permit.key)
     }
 
     /// Starts fetching the default profile's token.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use super::here_key::{self, HereKey, Nonce, Signature, SignedRequest};
 use super::policy::{Policy, Way};
 use super::rate::{Limiter, network_of};
 use crate::config::{
-    ApiKeyConfig, Config, Lifetimes, MtlsConfig, OidcConfig, OriginPattern, PublicHost, TrustedProxyConfig,
+    ApiKeyConfig, Config, Lifetimes, MtlsConfig, OidcConfig, OriginPattern, OutputConfig, PublicHost,
+    TrustedProxyConfig,
 };
 use crate::oidc::IdentityProvider;
 use crate::problem::Problem;
@@ -47,6 +49,7 @@ pub struct Rules {
     identity_provider: Option<Way<IdentityProvider>>,
     mtls: Option<Way<MtlsConfig>>,
     pub(super) trusted_proxy: Option<Way<TrustedProxyConfig>>,
+    outputs: Vec<Way<OutputConfig>>,
     /// `None` when everybody has to say who they are.
     anonymous: Option<Policy>,
     /// For those without a name, and for those who show a wrong one; those without an address, at a Unix socket, share one
@@ -81,6 +84,7 @@ impl Rules {
             identity_provider: access.oidc.as_ref().map(identity_provider),
             mtls: access.mtls.as_ref().map(|mtls| Way::new(mtls.clone(), &mtls.policy)),
             trusted_proxy: access.trusted_proxy.as_ref().map(|proxy| Way::new(proxy.clone(), &proxy.policy)),
+            outputs: config.outputs.iter().map(|output| Way::new(output.clone(), &output.policy())).collect(),
             anonymous: access.allows_anonymous().then(|| Policy::new(&anonymous_policy)),
             addresses: Limiter::new(address_rate.unwrap_or(ADDRESS_RATE)),
             limits_local: address_rate.is_some(),
@@ -201,6 +205,18 @@ impl Rules {
     /// Returns the caller that a client certificate names.
     pub fn certified(&self, connection: &ConnectionInfo) -> Option<Caller<'_>> {
         self.mtls.as_ref()?.authenticate(&connection.client)
+    }
+
+    /// Returns the files that hold a fresh token.
+    pub fn outputs(&self) -> impl Iterator<Item = &OutputConfig> {
+        self.outputs.iter().map(|output| &output.config)
+    }
+
+    /// Returns the output at a path, and who it is as a caller.
+    pub fn output(&self, path: &Path) -> Option<(&OutputConfig, Caller<'_>)> {
+        let Way { config, policy } = self.outputs.iter().find(|output| output.config.path == path)?;
+        let name = path.to_string_lossy().into();
+        Some((config, Caller::new(Method::Output, Some(name), policy)))
     }
 
     /// Returns how a caller can authenticate, or a client at the OAuth 2.0 endpoint; only what is configured.

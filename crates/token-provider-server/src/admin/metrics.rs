@@ -48,6 +48,7 @@ impl Collector for Metrics {
         }
         issuers(page, &profiles)?;
         tokens(page, &profiles)?;
+        outputs(page, telemetry)?;
         lines(page, telemetry)?;
         if let Some(end) = telemetry.certificate_expiry() {
             page.write(
@@ -179,6 +180,20 @@ fn labels(profile: &str, slot: &SlotStatus) -> [(&'static str, String); 3] {
     let scope = slot.key.scope().map_or("", Scope::as_str).to_owned();
     let lifetime = slot.key.lifetime().as_secs().to_string();
     [("profile", profile.to_owned()), ("scope", scope), ("lifetime", lifetime)]
+}
+
+fn outputs(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
+    let outputs = telemetry.outputs.lock().clone();
+    page.write(
+        "token_provider_output_up",
+        "Whether the file holds a token and the last attempt to keep it fresh succeeded: 1, else 0.",
+        outputs.iter().map(|(path, output)| ([("output", &**path)], is(output.is_up()))),
+    )?;
+    page.write(
+        "token_provider_output_errors_total",
+        "Attempts to keep the file fresh that failed.",
+        outputs.iter().map(|(path, output)| ([("output", &**path)], ConstCounter::new(output.errors))),
+    )
 }
 
 fn lines(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {

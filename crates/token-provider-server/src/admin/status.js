@@ -96,7 +96,7 @@ function recentRow(event) {
     make("td", { class: "number" }, event.lifetime === undefined ? "" : span(event.lifetime)),
     make("td", { class: "number" }, event.seconds_left === undefined ? "" : clock(event.seconds_left)),
     make("td", { class: "mono" }, event.fingerprint ?? ""),
-    make("td", { class: "mono cut", title: event.request_id }, event.request_id.slice(0, 12)),
+    make("td", { class: "mono cut", title: event.request_id }, (event.request_id ?? "").slice(0, 12)),
   ];
   return make("tr", {}, ...cells);
 }
@@ -187,6 +187,9 @@ function troubles(status) {
       const ids = [id && `error id ${id}`, correlation && `correlation id ${correlation}`].filter(Boolean).join(", ");
       list.push({ title: `Profile ${profile.name}, ${span(token.lifetime)}: ${left}`, what: message, remedy: ids && `For HERE's support: ${ids}.` });
     }
+  }
+  for (const { path, up, problem } of status.outputs) {
+    if (!up) list.push({ title: `Output ${path}`, what: problem ?? "no token has been written yet" });
   }
   const { file, problems, secret_problems: secrets, locked, waiting_for_restart: waiting } = status.configuration;
   if (problems.length > 0) {

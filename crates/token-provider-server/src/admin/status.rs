@@ -1,28 +1,30 @@
 //! `/status`: how the server is doing, as JSON. The page shows the same.
 
 use serde_json::{Map, Value, json};
-use token_provider::{Clock as _, Credential, PrivateKey, Scope, SlotStatus, SystemClock};
+use token_provider::{Clock as _, Credential, Moment, PrivateKey, Scope, SlotStatus, SystemClock};
 
 use crate::access::ProfileStatus;
 use crate::http::App;
 use crate::telemetry::audit::Audit;
-use crate::telemetry::{MeteredIssuer, Process, rfc_3339};
+use crate::telemetry::{MeteredIssuer, OutputStatus, Process, rfc_3339};
 
 /// Returns the status as a JSON object. What is not known, or not there, is left out.
 pub(super) fn json(app: &App, process: Option<Process>) -> Value {
-    let now = SystemClock.now().wall;
+    let now = SystemClock.now();
+    let (outputs, now_on_wall) = (app.telemetry.outputs.lock().clone(), now.wall);
     let telemetry = &app.telemetry;
     let profiles: Vec<ProfileStatus<'_>> = app.access.handout().status().collect();
     let is_ready = profiles.iter().any(|profile| profile.is_default && profile.is_ready);
     let config = telemetry.config.load();
     without_nulls(json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "time": rfc_3339(now),
+        "time": rfc_3339(now_on_wall),
         "started_at": rfc_3339(telemetry.started),
-        "uptime_seconds": now.saturating_sub(telemetry.started).as_secs(),
+        "uptime_seconds": now_on_wall.saturating_sub(telemetry.started).as_secs(),
         // As `/readyz` has it.
         "ready": is_ready && !app.access.is_draining(),
         "profiles": profiles.iter().map(profile).collect::<Vec<_>>(),
+        "outputs": outputs.iter().map(|(path, status)| output(path, status, now)).collect::<Vec<_>>(),
         "refusals": counts(telemetry.refusals().map(|(rule, count)| (rule.as_str(), count))),
         "connections_open": telemetry.connections(),
         "certificate_expires_at": telemetry.certificate_expiry().map(rfc_3339),
@@ -78,6 +80,19 @@ fn credential(credential: &Credential) -> Value {
         "method": key.map_or("access_key", |_| "private_key_jwt"),
         "key_id": key.and_then(PrivateKey::key_id),
         "thumbprint": key.map(PrivateKey::thumbprint),
+    })
+}
+
+fn output(path: &str, output: &OutputStatus, now: Moment) -> Value {
+    let token = output.token.as_ref();
+    json!({
+        "path": path,
+        "up": output.is_up(),
+        "seconds_left": token.map(|token| token.remaining(now).as_secs()),
+        "fingerprint": token.map(|token| token.fingerprint().to_string()),
+        "errors": output.errors,
+        // Why the last attempt to keep it fresh failed.
+        "problem": output.problem,
     })
 }
 

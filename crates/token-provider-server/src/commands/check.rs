@@ -15,6 +15,7 @@ use crate::config::{AuditConfig, Config, Environment, HereKeyConfig, Listen, Loa
 use crate::failure::{EXIT_CONFIG, Failure};
 use crate::listen::{self, Listener, Tls};
 use crate::oidc;
+use crate::outputs;
 use crate::printable::{escaped, one_line};
 use crate::setup::{self, ProfileIssuer, TokenSource, is_readable_by_others};
 use crate::telemetry::is_cut;
@@ -22,6 +23,9 @@ use crate::telemetry::is_cut;
 /// HERE refuses timestamps that are too far off; how far is not published. A clock that is off by this much is worth
 /// a word: other services are stricter.
 const NOTABLE_OFFSET_SECONDS: u64 = 30;
+
+/// Permission bits of those who are neither the owner nor in the group.
+const BY_OTHERS: u32 = 0o007;
 
 /// One line of the report.
 struct Finding {
@@ -79,6 +83,7 @@ async fn check(config: &Config, environment: &Environment, offline: bool) -> Fin
         findings.extend(exposed.map(|error| failed("access", &error)));
     }
     findings.extend(check_audit(config));
+    findings.extend(check_outputs(config).await);
     if !offline {
         findings.extend(check_identity_provider(config).await);
     }
@@ -208,6 +213,23 @@ fn check_audit(config: &Config) -> Option<Finding> {
         }
         (Ok(()), _) => None,
     }
+}
+
+async fn check_outputs(config: &Config) -> Findings {
+    let mut findings = Vec::new();
+    for output in &config.outputs {
+        let (path, mode) = (output.path.display(), output.mode);
+        findings.push(match outputs::check(output, false).await {
+            Err(error) => failed("output", &error),
+            Ok(()) if mode & BY_OTHERS != 0 => {
+                let found =
+                    format_args!("{path}: every user of this machine may use the token (mode {mode:04o})");
+                warning("output", found)
+            }
+            Ok(()) => ok("output", format_args!("{path} can be written")),
+        });
+    }
+    findings
 }
 
 async fn check_profile(name: &str, config: &Config, environment: &Environment, offline: bool) -> Findings {

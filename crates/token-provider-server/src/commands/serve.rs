@@ -5,7 +5,7 @@
 //! answer callers, and tell systemd.
 //!
 //! Stop, on SIGTERM or SIGINT: tell systemd; drain (answer callers, and be not ready); finish the requests in flight; end the admin
-//! listener; write the last audit lines. A second signal ends the server at once.
+//! listener; remove the outputs; write the last audit lines. A second signal ends the server at once.
 
 mod prepare;
 mod signals;
@@ -13,6 +13,7 @@ mod signals;
 use std::sync::Arc;
 use std::time::Duration;
 
+use token_provider::SystemClock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,7 @@ use crate::failure::Failure;
 use crate::http::App;
 use crate::listen::{self, Limits, Listener};
 use crate::notify::Notifier;
+use crate::outputs::Outputs;
 use crate::reload::Reloader;
 use crate::setup;
 use crate::telemetry::{Expiry, Telemetry};
@@ -48,7 +50,7 @@ pub(super) async fn run(loaded: LoadedConfig, sandbox: bool) -> Result<(), Failu
         () = server.answer(callers, admin) => None,
         signal = server.handle_signals(signals) => Some(signal),
     };
-    server.flush_audit().await;
+    tokio::join!(server.outputs.stop(), server.flush_audit());
     if let Some(signal) = cut_off_by {
         let message = format!("{signal} during shutdown: requests in flight were cut off");
         return Err(Failure::new(Topic::CutOff, message));
@@ -60,6 +62,7 @@ pub(super) async fn run(loaded: LoadedConfig, sandbox: bool) -> Result<(), Failu
 /// A running server.
 struct Server {
     app: Arc<App>,
+    outputs: Arc<Outputs>,
     limits: Limits,
     notifier: Notifier,
     /// What systemd is told while callers can be answered.
@@ -81,13 +84,19 @@ impl Server {
         let notifier = Notifier::new(&loaded.environment);
         let status = setup::listening_on(&listeners);
         let reload = Arc::new(Notify::new());
-        let reloader = Reloader::new(Arc::clone(&app), loaded, &listeners, tls, service.issuers);
+        let outputs = Arc::new(Outputs::start(Arc::clone(&app), SystemClock));
+        let reloader =
+            Reloader::new(Arc::clone(&app), Arc::clone(&outputs), loaded, &listeners, tls, service.issuers);
         // Both run until the process ends. A rotation that is cut off then has changed nothing: the new credential replaces
         // the old one in one step, after the issuer has accepted it, and the next start reads it from its file.
         tokio::spawn(reloader.run(Arc::clone(&reload), notifier.clone(), status.clone()));
         tokio::spawn(notifier.clone().watchdog());
 
-        (Self { app, limits, notifier, status, reload, stop: CancellationToken::new() }, listeners, admin)
+        (
+            Self { app, outputs, limits, notifier, status, reload, stop: CancellationToken::new() },
+            listeners,
+            admin,
+        )
     }
 
     /// Answers requests until the server has stopped. The admin listener is the last to go.

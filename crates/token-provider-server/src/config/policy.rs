@@ -33,16 +33,20 @@ pub(super) struct Known<'c> {
     pub(super) lifetimes: &'c Lifetimes,
 }
 
+impl Known<'_> {
+    /// Reads the name of a profile.
+    pub(super) fn profile(&self, text: &str) -> Result<String, ReadError> {
+        let name = self.profiles.contains_key(text).then(|| text.to_owned());
+        let names = || self.profiles.keys().cloned().collect();
+        name.ok_or_else(|| ReadError::unknown("expected the name of a configured profile", names()))
+    }
+}
+
 /// Reads a policy from a caller's section, its keys beginning with `prefix`.
 pub(super) fn read(section: &mut Section<'_>, prefix: &str, known: &Known<'_>) -> PolicyConfig {
     let key = |name: &str| format!("{prefix}{name}");
 
-    let names = || known.profiles.keys().cloned().collect();
-    let profile = |text: &str| {
-        let name = known.profiles.contains_key(text).then(|| text.to_owned());
-        name.ok_or_else(|| ReadError::unknown("expected the name of a configured profile", names()))
-    };
-    let profiles = section.list(&key("profiles"), List::NotEmpty, profile);
+    let profiles = section.list(&key("profiles"), List::NotEmpty, |text: &str| known.profile(text));
     let profiles = profiles.unwrap_or_else(|| vec![known.default_profile.to_owned()]);
 
     // Nobody gets a scope that no profile lists. Naming one here is a mistake, which would otherwise show only as a caller's

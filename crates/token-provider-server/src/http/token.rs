@@ -1,7 +1,5 @@
 //! `GET /getToken`: the access token as text, or as JSON in the form of RFC 6749 §5.1.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue};
@@ -127,12 +125,7 @@ pub(super) async fn hand_out(
     let permit = lifetime(name, ttl.as_ref(), rules.lifetimes.shortest())
         .and_then(|lifetime| access.authorize(rules, caller, TokenRequest { lifetime, ..named }));
     let permit = permit.map_err(|problem| access.note(problem, caller, named))?;
-    let mut subject = Subject {
-        profile: Some(Arc::clone(permit.profile())),
-        scope: permit.key().scope().cloned(),
-        lifetime: Some(permit.key().lifetime()),
-        ..caller.subject()
-    };
+    let mut subject = permit.subject(caller);
     match access.handout().token(&permit, caller).await {
         Ok((token, now)) => {
             // The one that it has: where none was asked for, the credential's own.

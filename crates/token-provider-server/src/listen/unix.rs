@@ -36,7 +36,7 @@ impl UnixSocket {
     pub(super) fn bind(place: &UnixPlace) -> io::Result<Self> {
         let UnixPlace { path, mode, user, group } = place;
         let user = user.as_ref().map(|user| id("user", user, USERS)).transpose()?;
-        let group = group.as_ref().map(|group| id("group", group, GROUPS)).transpose()?;
+        let group = group.as_ref().map(group_id).transpose()?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         let address = SockAddr::unix(path)?;
@@ -106,6 +106,11 @@ fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
     // A server with a full accept queue would have us wait.
     probe.set_nonblocking(true)?;
     Ok(probe.connect(address).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
+}
+
+/// Returns the number of a group.
+pub(crate) fn group_id(group: &Owner) -> io::Result<u32> {
+    id("group", group, GROUPS)
 }
 
 /// Looks a name up in the system's own list, whose lines are `name:password:id:…`. Users of a directory service, unlikely owners

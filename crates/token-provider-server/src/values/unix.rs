@@ -53,7 +53,7 @@ pub(super) fn place(text: &str) -> Result<UnixPlace, &'static str> {
     for part in parts {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
         let is_twice = match key {
-            "mode" => bits.replace(mode(value)?).is_some(),
+            "mode" => bits.replace(socket_mode(value)?).is_some(),
             "user" => user.replace(owner(value)?).is_some(),
             "group" => group.replace(owner(value)?).is_some(),
             _ => return Err(OPTIONS),
@@ -79,18 +79,23 @@ pub(crate) fn socket_path(text: &str) -> Result<PathBuf, &'static str> {
     Ok(PathBuf::from(text))
 }
 
-/// Octal, as everywhere: `660` in decimal would be a strange mode indeed.
-fn mode(text: &str) -> Result<u32, &'static str> {
-    let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
-    let mode = mode.ok_or("expected a mode such as 0660, in octal digits")?;
+fn socket_mode(text: &str) -> Result<u32, &'static str> {
+    let mode = mode(text)?;
     if mode & 0o600 != 0o600 {
         return Err("expected a mode that lets the owner read and write: others may have less, not more");
     }
     Ok(mode)
 }
 
-fn owner(text: &str) -> Result<Owner, &'static str> {
+/// Octal, as everywhere: `660` in decimal would be a strange mode indeed.
+pub(crate) fn mode(text: &str) -> Result<u32, &'static str> {
+    let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
+    mode.ok_or("expected a mode such as 0660, in octal digits")
+}
+
+/// Reads the name or the number of a user or group.
+pub(crate) fn owner(text: &str) -> Result<Owner, &'static str> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // The largest is no id: it means "leave it as it is".
         let id = text.parse().ok().filter(|id| *id != u32::MAX);

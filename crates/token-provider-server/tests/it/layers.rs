@@ -17,6 +17,7 @@ pub(crate) const ROOMS: &[&str] = &[
     "http",
     "admin",
     "listen",
+    "outputs",
     "setup",
     "notify",
     "reload",
@@ -38,6 +39,7 @@ pub(crate) const ONLY_IN: &[(&str, &[&str], &[&str])] = &[
             "telemetry",
             "admin",
             "listen",
+            "outputs",
             "reload",
             "notify",
             "sandbox",
@@ -47,7 +49,7 @@ pub(crate) const ONLY_IN: &[(&str, &[&str], &[&str])] = &[
     (
         "shows a token or a secret",
         &["expose_secret"],
-        &["access::here_key", "http::token", "commands::key", "commands::token"],
+        &["access::here_key", "http::token", "commands::key", "outputs::format"],
     ),
 ];
 

@@ -19,6 +19,7 @@ mod golden;
 mod here_keys;
 mod layers;
 mod numbers;
+mod outputs;
 mod private_key;
 mod probes;
 mod problems;

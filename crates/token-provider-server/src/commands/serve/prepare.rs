@@ -9,6 +9,7 @@ use crate::config::{Config, Environment, Listen, LoadedConfig};
 use crate::failure::Failure;
 use crate::http::Page;
 use crate::listen::{self, Limits, Listener, Tls};
+use crate::outputs;
 use crate::sandbox;
 use crate::setup::{self, Service};
 use crate::telemetry::audit::Audit;
@@ -30,6 +31,9 @@ pub(super) struct Prepared {
 /// Prepares a server. Files are read where that may block, so that a caller can stop waiting.
 pub(super) async fn prepare(loaded: &LoadedConfig, sandbox: bool) -> Result<Prepared, Failure> {
     setup::check_exposure(&loaded.config)?;
+    for output in &loaded.config.outputs {
+        outputs::check(output, true).await?;
+    }
     let account = if sandbox { Some(sandbox::open().await?) } else { None };
     let (config, environment) = (loaded.config.clone(), loaded.environment.clone());
     tokio::task::spawn_blocking(move || prepare_blocking(&config, &environment, account))

@@ -9,7 +9,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::parsed;
 use crate::config::{
-    AuditConfig, Config, Environment, Host, Listen, LogFormat, OriginPattern, Overrides, Source, SubjectName,
+    AuditConfig, Config, Environment, Host, Listen, LogFormat, OriginPattern, Overrides, Owner, Source,
+    SubjectName, TokenFormat,
 };
 
 /// Every key there is, with a value other than the default.
@@ -105,6 +106,18 @@ level = "debug"
 
 [audit]
 to = "/var/log/token-provider/audit.jsonl"
+
+[[outputs]]
+path = "identity/access-token"
+format = "header"
+profile = "maps"
+scope = "hrn:here:authorization::myrealm:project/p1"
+ttl = "25m"
+mode = "0640"
+group = "maps"
+
+[[outputs]]
+path = "/dev/shm/token"
 "#;
 
 /// The milliseconds for one more request, and how many may come at once.
@@ -155,6 +168,20 @@ fn what_the_file_says_is_what_comes_out() {
     assert_eq!(config.admin.map(|listen| listen.to_string()).as_deref(), Some("127.0.0.1:9464"));
     assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LevelFilter::DEBUG));
     assert_eq!(config.audit, AuditConfig::File("/var/log/token-provider/audit.jsonl".into()));
+    let [set, unset] = &config.outputs[..] else { panic!("there are two") };
+    // Relative to the file, and absolute.
+    assert!(set.path.is_absolute() && set.path.ends_with("identity/access-token"), "{set:?}");
+    assert_eq!(
+        (set.format, &*set.profile, set.ttl),
+        (TokenFormat::Header, "maps", Duration::from_secs(1500))
+    );
+    assert_eq!(set.scope.as_ref().map(Scope::as_str), Some("hrn:here:authorization::myrealm:project/p1"));
+    assert_eq!((set.mode, &set.group), (0o640, &Some(Owner::Name("maps".to_owned()))));
+    assert_eq!(
+        (unset.format, &unset.profile, unset.ttl),
+        (TokenFormat::Here, &config.profile, Duration::from_secs(3600))
+    );
+    assert_eq!((unset.mode, &unset.group, &unset.scope), (0o600, &None, &None));
 }
 
 #[test]

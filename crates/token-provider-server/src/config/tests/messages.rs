@@ -77,7 +77,8 @@ fn each_table_says_which_keys_it_has() {
     for (path, keys) in [
         (
             "",
-            "access, admin, audit, cors, drain, lifetimes, listen, log, profile, profiles, public_hosts, tls",
+            "access, admin, audit, cors, drain, lifetimes, listen, log, outputs, profile, profiles, public_hosts, \
+             tls",
         ),
         ("tls", "cert, client_ca, key"),
         ("profiles.maps", "api_key_file, ca, credentials, remote, scope, scopes"),

@@ -47,6 +47,38 @@ fn wrong_values_are_refused_in_words_that_help() {
             "profiles.a.remote: cannot be combined with",
         ),
         ("profiles.a.api_key_file = 'b'", "profiles.a.api_key_file: is for another token provider"),
+        ("outputs = 'x'", "outputs: expected a list of tables, not a string"),
+        ("[outputs]", "outputs: expected a list of tables: write [[outputs]], with two brackets"),
+        ("[[outputs]]", "outputs[0].path: missing; expected the path of the file to write"),
+        ("[[outputs]]\npath = '/'", "outputs[0].path: expected the path of a file, not of a folder"),
+        ("[[outputs]]\npath = 'a/'", "outputs[0].path: expected the path of a file, not of a folder"),
+        ("[[outputs]]\npath = 'a/..'", "outputs[0].path: expected the path of a file, not of a folder"),
+        (
+            "[[outputs]]\npath = 'a'\n[[outputs]]\npath = './/a'",
+            "outputs[1].path: another output has the same path",
+        ),
+        (
+            "[[outputs]]\npath = 'a'\nformat = 'yaml'",
+            "outputs[0].format: expected \"here\", \"text\", \"json\", \"env\" or \"header\"",
+        ),
+        (
+            "profiles.maps = {}\n[[outputs]]\npath = 'a'\nprofile = 'mpas'",
+            "outputs[0].profile: expected the name of a configured profile; did you mean \"maps\"?",
+        ),
+        (
+            "profiles.maps.scopes = 's'\n[[outputs]]\npath = 'a'\nscope = 's'",
+            "outputs[0].scope: expected a scope listed in this output's profile",
+        ),
+        ("[[outputs]]\npath = 'a'\nttl = 59", "outputs[0].ttl: expected a lifetime from 60s to 24h"),
+        (
+            "lifetimes = '10m'\n[[outputs]]\npath = 'a'\nttl = '9m'",
+            "outputs[0].ttl: is shorter than every value in `lifetimes`",
+        ),
+        ("[[outputs]]\npath = 'a'\nmode = 600", "outputs[0].mode: expected a string, not a number"),
+        ("[[outputs]]\npath = 'a'\nmode = '0o600'", "outputs[0].mode: expected a mode such as 0660"),
+        ("[[outputs]]\npath = 'a'\nmode = '1777'", "outputs[0].mode: expected a mode such as 0660"),
+        ("[[outputs]]\npath = 'a'\ngroup = 'a b'", "outputs[0].group: expected the name or number of"),
+        ("[[outputs]]\npath = 'a'\nowner = 'x'", "outputs[0].owner: unknown key; expected one of"),
         ("tls = 1", "tls: expected a table, not a number"),
         ("tls.cert = 'a'", "tls.key: missing"),
         ("tls.key = 'a'", "tls.cert: missing"),
@@ -244,6 +276,16 @@ fn keys_that_must_agree_do() {
     parsed(&format!("cors.origins = '*'\n{}", key("a", &hash)));
     parsed("listen = 'localhost:0'\nadmin.listen = 'localhost:0'");
     parsed("lifetimes = ['5m', '10m']\naccess.anonymous_max_ttl = '7m'");
+}
+
+#[test]
+fn there_can_be_so_many_outputs() {
+    let outputs = |count: u32| {
+        let stanzas: Vec<_> = (0..count).map(|number| format!("[[outputs]]\npath = 'a{number}'\n")).collect();
+        stanzas.concat()
+    };
+    assert_eq!(parsed(&outputs(64)).outputs.len(), 64);
+    assert_eq!(problems(&outputs(65)), "c.toml:1: outputs: expected 64 at most");
 }
 
 #[test]

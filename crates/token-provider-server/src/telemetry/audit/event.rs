@@ -25,7 +25,7 @@ pub struct Event {
     pub reason: Option<&'static str>,
     /// The `error` that the caller was told.
     pub error: Option<&'static str>,
-    /// The HTTP status.
+    /// The HTTP status; 0 if it was no request over HTTP.
     pub status: u16,
     /// Whose request it was, and for which token: the scope that it has; where there is none, the one asked for.
     pub subject: Subject,
@@ -37,7 +37,7 @@ pub struct Event {
     pub left: Option<u64>,
     /// The token's fingerprint.
     pub fingerprint: Option<Fingerprint>,
-    /// The request.
+    /// The request; empty if it was none over HTTP.
     pub request_id: Box<str>,
     /// The caller's trace.
     pub trace_id: Option<Box<str>>,
@@ -63,7 +63,7 @@ impl Event {
             ("rule", self.rule.map(Rule::as_str).and_then(text)),
             ("reason", self.reason.and_then(text)),
             ("error", self.error.and_then(text)),
-            ("status", Some(Field::Number(self.status.into()))),
+            ("status", (self.status != 0).then_some(Field::Number(self.status.into()))),
             ("method", subject.method.map(Method::as_str).and_then(text)),
             ("caller", subject.caller.as_deref().and_then(text)),
             ("address", subject.address.map(|address| Field::Text(address.to_string().into()))),
@@ -74,7 +74,7 @@ impl Event {
             ("lifetime", subject.lifetime.map(|lifetime| Field::Number(lifetime.as_secs().into()))),
             ("seconds_left", self.left.map(|seconds| Field::Number(seconds.into()))),
             ("fingerprint", self.fingerprint.map(|print| Field::Text(print.to_string().into()))),
-            ("request_id", text(&self.request_id)),
+            ("request_id", text(&self.request_id).filter(|_| !self.request_id.is_empty())),
             ("trace_id", self.trace_id.as_deref().and_then(text)),
             ("duration_us", Some(Field::Number(self.took.as_micros()))),
         ];

@@ -142,6 +142,7 @@ async fn every_metric_that_is_named_is_one() {
     let company = IdentityProvider::start().await;
     let config = format!("access.anonymous = true\n{}{CONFIG}", company.config());
     let server = Setup::default().config(&config).start().await;
+    server.app.telemetry.outputs.lock().entry("a file".into()).or_default();
     assert_eq!(get(server.address, "/getToken").await.status, 200);
     let page = metrics(&server).await;
     let mut known: BTreeSet<String> =

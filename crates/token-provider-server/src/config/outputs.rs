@@ -1,0 +1,117 @@
+//! Files that hold a fresh token (`[[outputs]]`), and the forms in which one is written.
+
+#![expect(clippy::doc_markdown, reason = "the comments of the forms are help text, which is not Markdown")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use token_provider::{DEFAULT_LIFETIME, Scope};
+
+use super::policy::{Known, PolicyConfig};
+use crate::settings::{ReadError, Section, word};
+use crate::values::Owner;
+use crate::values::ttl::lifetime;
+use crate::values::unix;
+
+/// Each has a task, an open file, and at worst a thread that hangs.
+const MOST: usize = 64;
+
+/// Readable by the server's own user alone.
+const DEFAULT_MODE: u32 = 0o600;
+
+/// A file that holds a fresh token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputConfig {
+    /// Where it is; absolute.
+    pub path: PathBuf,
+    /// How the token is written.
+    pub format: TokenFormat,
+    /// The profile that the token is of.
+    pub profile: String,
+    /// The token's scope; `None` leaves it to the profile.
+    pub scope: Option<Scope>,
+    /// The lifetime, before it is rounded down to a configured one.
+    pub ttl: Duration,
+    /// The file's permission bits.
+    pub mode: u32,
+    /// The file's group, if not the server's own.
+    pub group: Option<Owner>,
+}
+
+/// How a token is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum TokenFormat {
+    /// The token alone.
+    Text,
+    /// As in RFC 6749 §5.1.
+    Json,
+    /// A header line: Authorization: Bearer …
+    Header,
+    /// A shell assignment: HERE_ACCESS_TOKEN=…
+    Env,
+    /// The JSON that HERE's Java SDK reads from a file, with the time of expiry.
+    Here,
+}
+
+impl OutputConfig {
+    /// Returns what the output may have as a caller: what is configured for it.
+    pub fn policy(&self) -> PolicyConfig {
+        PolicyConfig { profiles: vec![self.profile.clone()], scopes: None, max_ttl: None, rate: None }
+    }
+}
+
+/// Reads `[[outputs]]`.
+pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>) -> Vec<OutputConfig> {
+    let sections = section.tables("outputs");
+    if sections.len() > MOST {
+        section.error("outputs", format!("expected {MOST} at most"));
+    }
+    let mut outputs: Vec<OutputConfig> = Vec::new();
+    for mut section in sections {
+        let Some(output) = read_output(&mut section, known) else { continue };
+        if outputs.iter().any(|other| other.path == output.path) {
+            section.error("path", "another output has the same path");
+        }
+        outputs.push(output);
+    }
+    outputs
+}
+
+fn read_output(section: &mut Section<'_>, known: &Known<'_>) -> Option<OutputConfig> {
+    let path = section.path("path");
+    section.need(&[("path", "the path of the file to write")]);
+    let profile = section.text("profile", |text: &str| known.profile(text));
+    let profile = profile.unwrap_or_else(|| known.default_profile.to_owned());
+    let listed = known.profiles.get(&profile).map(|profile| profile.scopes.as_slice()).unwrap_or_default();
+    let scope = section.text("scope", |text: &str| {
+        let scope = listed.iter().find(|listed| listed.as_str() == text);
+        scope.cloned().ok_or("expected a scope listed in this output's profile")
+    });
+    let ttl = section.text_or_number("ttl", lifetime);
+    if ttl.is_some_and(|ttl| ttl < known.lifetimes.shortest()) {
+        section.error("ttl", "is shorter than every value in `lifetimes`: no token could be handed out");
+    }
+    let format = section.text("format", format).unwrap_or(TokenFormat::Here);
+    let mode = section.text("mode", unix::mode).unwrap_or(DEFAULT_MODE);
+    let group = section.text_or_number("group", unix::owner);
+    let path = path?;
+    if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        section.error("path", "expected the path of a file, not of a folder");
+    }
+    let path = std::path::absolute(&path).unwrap_or(path);
+    Some(OutputConfig { path, format, profile, scope, ttl: ttl.unwrap_or(DEFAULT_LIFETIME), mode, group })
+}
+
+/// In a file, how many seconds are left says nothing: its JSON is HERE's, with the time of expiry.
+fn format(text: &str) -> Result<TokenFormat, ReadError> {
+    let words = [
+        ("here", TokenFormat::Here),
+        ("text", TokenFormat::Text),
+        ("json", TokenFormat::Here),
+        ("env", TokenFormat::Env),
+        ("header", TokenFormat::Header),
+    ];
+    word(text, &words, None)
+}

@@ -1,0 +1,102 @@
+//! Files that hold a fresh token, for programs that read a file (`[[outputs]]`).
+//!
+//! Each has a task, which asks for its token as any caller does. What a file system may be slow at is done where that holds up
+//! nobody else: in a thread of its own, one at a time for each output.
+
+mod file;
+mod format;
+mod output;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::mem;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use token_provider::Clock;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use self::output::{Output, STUCK, STUCK_AFTER};
+use crate::config::OutputConfig;
+use crate::failure::Failure;
+use crate::http::App;
+use crate::topic::Topic;
+
+pub use self::file::Place;
+pub use self::format::render;
+
+/// How long the end of the process waits for the files to be removed.
+const LONGEST_STOP: Duration = Duration::from_secs(1);
+
+/// The outputs of a running server.
+#[derive(Debug)]
+pub struct Outputs {
+    app: Arc<App>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+    tasks: Mutex<BTreeMap<Arc<Path>, JoinHandle<()>>>,
+}
+
+impl Outputs {
+    /// Starts the outputs of the configuration that an application runs with.
+    pub fn start(app: Arc<App>, clock: impl Clock) -> Self {
+        let (clock, stop, tasks) = (Arc::new(clock), CancellationToken::new(), Mutex::default());
+        let outputs = Self { app, clock, stop, tasks };
+        outputs.look();
+        outputs
+    }
+
+    /// Starts the outputs of the configuration that do not run. What else has changed each sees by itself. One that ends just now,
+    /// as it was not configured for a moment, is started by the next look.
+    pub fn look(&self) {
+        let rules = self.app.access.rules();
+        let mut tasks = self.tasks.lock();
+        tasks.retain(|_, task| !task.is_finished());
+        for output in rules.outputs() {
+            let path: Arc<Path> = output.path.as_path().into();
+            let start = || {
+                let (app, clock, stop) = (Arc::clone(&self.app), Arc::clone(&self.clock), self.stop.clone());
+                tokio::spawn(Output::new(app, clock, stop, Arc::clone(&path)).run())
+            };
+            tasks.entry(Arc::clone(&path)).or_insert_with(start);
+        }
+    }
+
+    /// Removes the files, as far as that can be done in a second.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        let tasks = mem::take(&mut *self.tasks.lock());
+        if timeout(LONGEST_STOP, join_all(tasks.into_values())).await.is_err() {
+            tracing::error!("some outputs could not be removed before shutdown: {STUCK}");
+        }
+    }
+}
+
+/// Checks that an output can be written. At the start its folder is made.
+///
+/// # Errors
+///
+/// Why not. Where the file system is full or does not respond, that is no error at the start: it may be well again soon.
+pub async fn check(output: &OutputConfig, is_start: bool) -> Result<(), Failure> {
+    let OutputConfig { path, mode, group, .. } = output.clone();
+    let work = spawn_blocking(move || Place::new(&path)?.probe(mode, group.as_ref(), is_start));
+    let done = timeout(STUCK_AFTER, work).await.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, STUCK));
+    let passes = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::TimedOut];
+    match done.and_then(|done| done?) {
+        Err(error) if !(is_start && passes.contains(&error.kind())) => Err(failure(&output.path, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Says why a file cannot be written.
+pub fn failure(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Topic::Output, format!("output {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests;
