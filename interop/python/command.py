@@ -49,14 +49,14 @@ def run(folder, *arguments):
 class Sandbox:
     """The offline HERE account, while it is entered: `origin` is where, `credentials` the keys of the `file` it wrote."""
 
-    def __init__(self, folder, seconds=MAX_LIFE_SECONDS):
+    def __init__(self, folder, seconds=MAX_LIFE_SECONDS, options=()):
         self.file = folder / "sandbox.properties"
-        self._folder, self._seconds = folder, seconds
+        self._folder, self._seconds, self._options = folder, seconds, options
 
     def __enter__(self):
         listen = ["--listen", "127.0.0.1:0", "--write-credentials", str(self.file)]
         self._process = subprocess.Popen(
-            [binary(), "sandbox", "--log-format", "json", *listen],
+            [binary(), "sandbox", "--log-format", "json", *listen, *self._options],
             cwd=self._folder,
             env={"HOME": str(self._folder)},
             stdin=subprocess.DEVNULL,
