@@ -38,7 +38,7 @@ impl<'r> Caller<'r> {
 
     /// Returns the profile that it gets if it names none: for an access key, whose holder cannot name one, its first.
     pub(crate) fn usual_profile(&self) -> Option<&'r str> {
-        let first = self.policy.profiles().first().filter(|_| self.method == Method::HereKey);
+        let first = self.policy.config.profiles.first().filter(|_| self.method == Method::HereKey);
         first.map(String::as_str)
     }
 

@@ -13,7 +13,7 @@ use crate::reason::Rule;
 /// One caller's rules, or those of all callers of one kind.
 #[derive(Debug)]
 pub(super) struct Policy {
-    config: PolicyConfig,
+    pub(super) config: PolicyConfig,
     /// Each caller has the rate for itself, by its name.
     pub(super) limiter: Option<Limiter<Arc<str>>>,
 }
@@ -34,10 +34,6 @@ impl<C> Way<C> {
 impl Policy {
     pub(super) fn new(config: &PolicyConfig) -> Self {
         Self { config: config.clone(), limiter: config.rate.map(Limiter::new) }
-    }
-
-    pub(super) fn profiles(&self) -> &[String] {
-        &self.config.profiles
     }
 
     /// Cuts a lifetime down to the longest allowed.
