@@ -1,0 +1,163 @@
+"""What packages say of themselves is filled in once, in the workspace's Cargo.toml: here with made-up values, in a copy.
+
+PAGES and WHEELS are Pythons with what ci/docs and deploy/pypi need, CARGO_DEB is that program.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import unittest
+import zipfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+REPOSITORY = "https://git.example/maps/token-provider"
+AUTHOR = "Maps Team <maps@example.com>"
+TARGET = "x86_64-unknown-linux-musl"
+ALL_CHANNELS = '"npm", "pypi", "crates.io", "releases"'
+
+
+class FilledIn(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="token-provider-metadata-")
+        self.addCleanup(folder.cleanup)
+        self.base = pathlib.Path(folder.name)
+        self.copy = self.base / "copy"
+        self.files = self.base / "files"
+        self.files.mkdir()
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True
+        ).stdout.decode()
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file():
+                (self.copy / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, self.copy / name)
+        # ci/docs asks it which files there are.
+        subprocess.run(["git", "init", "--quiet"], cwd=self.copy, check=True)
+
+    def fill_in(self, **values):
+        path = self.copy / "Cargo.toml"
+        text = path.read_text()
+        for key, value in values.items():
+            lines = [line for line in text.splitlines() if line.startswith(f"{key} = ")]
+            self.assertEqual(len(lines), 1, f"{key} is in one place")
+            text = text.replace(lines[0], f"{key} = {value}")
+        path.write_text(text)
+
+    def all_filled_in(self):
+        self.fill_in(repository=f'"{REPOSITORY}"', authors=f'["{AUTHOR}"]', published=f"[{ALL_CHANNELS}]")
+        self.run_in_copy(os.environ["PAGES"], "ci/docs/channels.py", "--write")
+
+    def run_in_copy(self, *command, code=0, env=None):
+        done = subprocess.run(
+            command, cwd=self.copy, env=os.environ | (env or {}), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+        )
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def packed(self):
+        """What stands for a program and for its licences."""
+        program, licences = self.base / "token-provider", self.base / "third-party-licences.txt"
+        shutil.copy("/bin/true", program)
+        licences.write_text("None.\n")
+        return str(self.files), TARGET, str(program), str(licences)
+
+    def test_the_crates_have_it(self):
+        self.all_filled_in()
+        text = self.run_in_copy("cargo", "metadata", "--locked", "--no-deps", "--format-version", "1")
+        for package in json.loads(text)["packages"]:
+            self.assertEqual((package["repository"], package["authors"]), (REPOSITORY, [AUTHOR]), package["name"])
+
+    def test_the_npm_packages_have_it(self):
+        self.all_filled_in()
+        self.run_in_copy("deploy/npm/build", str(self.files))
+        self.run_in_copy("deploy/npm/build", *self.packed())
+        found = {}
+        for path in self.files.glob("*.tgz"):
+            with tarfile.open(path) as archive:
+                found[path.name] = json.load(archive.extractfile("package/package.json"))
+                page = archive.extractfile("package/README.md").read().decode()
+            if path.name.startswith("token-provider-0"):
+                self.assertIn("npx token-provider serve --sandbox", page)
+        self.assertEqual(len(found), 3)
+        for name, manifest in found.items():
+            self.assertEqual(manifest["repository"]["url"], f"git+{REPOSITORY}.git", name)
+        self.assertEqual(found["token-provider-client-0.1.0.tgz"]["repository"]["directory"], "clients/typescript")
+        self.assertEqual(found["token-provider-0.1.0.tgz"]["author"], {"name": "Maps Team", "email": "maps@example.com"})
+
+    def test_the_wheel_has_it(self):
+        self.all_filled_in()
+        self.run_in_copy(os.environ["WHEELS"], "deploy/pypi/build", *self.packed())
+        [wheel] = self.files.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            [name] = [each for each in archive.namelist() if each.endswith("/METADATA")]
+            text = archive.read(name).decode()
+        self.assertIn(f"\nProject-URL: Repository, {REPOSITORY}\n", text)
+        self.assertIn(f"\nAuthor-email: {AUTHOR}\n", text)
+        self.assertIn("uvx token-provider serve --sandbox", text)
+
+    def test_the_image_has_it(self):
+        self.all_filled_in()
+        labels = self.run_in_copy("deploy/metadata.py", "labels").splitlines()
+        self.assertIn(f"org.opencontainers.image.source={REPOSITORY}", labels)
+        self.assertIn(f"org.opencontainers.image.authors={AUTHOR}", labels)
+
+    def test_the_debian_package_has_it(self):
+        # What is not filled in is left out, and not left empty.
+        self.assertNotRegex(self.debian_control(), r"(?m)^[A-Za-z-]+: *$|Homepage|Vcs-")
+        self.all_filled_in()
+        control = self.debian_control()
+        self.assertIn(f"\nMaintainer: {AUTHOR}\n", control)
+        self.assertRegex(control, rf"\n(Homepage|Vcs-Browser): {REPOSITORY}\n")
+
+    def debian_control(self):
+        release = self.copy / "target/release"
+        (release / "package").mkdir(parents=True, exist_ok=True)
+        shutil.copy("/bin/true", release / "token-provider")
+        for name in ("token-provider.1.gz", "token-provider.bash", "token-provider.zsh", "token-provider.fish", "third-party-licences.txt.gz"):
+            (release / "package" / name).write_text("")
+        tools = f"{pathlib.Path(os.environ['CARGO_DEB']).parent}:{os.environ['PATH']}"
+        env = {"CARGO_TARGET_DIR": str(self.copy / "target"), "PATH": tools}
+        deb = self.run_in_copy("deploy/debian/pack", env=env).splitlines()[-1]
+        return self.run_in_copy("dpkg-deb", "--field", deb)
+
+    def test_the_pages_turn_to_what_is_published(self):
+        self.all_filled_in()
+        self.run_in_copy(os.environ["PAGES"], "ci/docs/channels.py")
+        page = (self.copy / "README.md").read_text()
+        commands = ("npx token-provider serve --sandbox", "uvx token-provider serve --sandbox", "cargo install", "cargo run --release")
+        places = [page.find(command) for command in commands]
+        self.assertNotIn(-1, places)
+        self.assertEqual(places, sorted(places))
+
+    def test_a_channel_that_is_not_published_is_found_wherever_it_is_named(self):
+        for name, text in (
+            ("docs/quick-start.md", "npx token-provider serve"),
+            ("docs/operations.md", "npm install -g token-provider"),
+            ("SECURITY.md", "uvx token-provider check"),
+            ("docs/deploying.md", "cargo install --locked token-provider-server"),
+            ("crates/token-provider-server/src/cli.rs", "// pip install token-provider"),
+            ("deploy/package.md", "pipx run token-provider"),
+        ):
+            path = self.copy / name
+            before = path.read_text()
+            path.write_text(f"{before}\n{text}\n")
+            said = self.run_in_copy(os.environ["PAGES"], "ci/docs/channels.py", code=1)
+            self.assertRegex(said, rf"{name}:\d+: .* names a channel on which this is not published")
+            path.write_text(before)
+        self.run_in_copy(os.environ["PAGES"], "ci/docs/channels.py")
+
+    def test_nothing_is_published_that_does_not_say_where_it_comes_from(self):
+        self.fill_in(published='["npm"]')
+        self.assertIn("repository is empty", self.run_in_copy("deploy/metadata.py", "published", code=1))
+        self.fill_in(repository='"git.example/maps"')
+        self.assertIn("expected an address that begins with https://", self.run_in_copy("deploy/metadata.py", "repository", code=1))
+        self.fill_in(repository=f'"{REPOSITORY}"', published='["homebrew"]')
+        self.assertIn("published has homebrew", self.run_in_copy("deploy/metadata.py", "published", code=1))
+
+
+if __name__ == "__main__":
+    unittest.main()
