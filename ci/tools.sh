@@ -42,6 +42,10 @@ need_curl() {
     command -v curl >/dev/null || apt curl ca-certificates
 }
 
+need_ip() {
+    command -v ip >/dev/null || apt iproute2
+}
+
 need_openssl() {
     command -v openssl >/dev/null || apt openssl
 }
