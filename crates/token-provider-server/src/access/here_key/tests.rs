@@ -42,6 +42,13 @@ async fn nonce_is_reserved_until_its_request_ends_and_noted_if_that_brought_a_to
     assert_eq!(use_up(&nonces, "a", timestamp + 1, now), 200, "at another time it is another");
 }
 
+/// As many others as make room needed.
+fn fill(nonces: &Arc<Nonces>, timestamp: u64, now: Moment) -> u16 {
+    let mut statuses =
+        (0..8192).map(|number| use_up(nonces, &format!("{number} at {timestamp}"), timestamp, now));
+    statuses.find(|status| *status != 200).expect("there is a bound")
+}
+
 #[tokio::test(start_paused = true)]
 async fn nonce_is_remembered_for_as_long_as_its_timestamp_is_good() {
     for ahead in [-300_i64, 0, 300] {
@@ -51,9 +58,19 @@ async fn nonce_is_remembered_for_as_long_as_its_timestamp_is_good() {
         let good_for = Duration::from_secs(300_u64.checked_add_signed(ahead).expect("is a time"));
         tokio::time::advance(good_for).await;
         assert_eq!(clock.now().wall.as_secs().abs_diff(timestamp), WINDOW, "is good for the last time");
+        assert_eq!(fill(&nonces, clock.now().wall.as_secs(), clock.now()), 429, "{ahead}: no room for all");
         assert_eq!(use_up(&nonces, "a", timestamp, clock.now()), 401, "{ahead}");
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(use_up(&nonces, "a", timestamp, clock.now()), 200, "{ahead}: is forgotten");
+        assert_eq!(
+            use_up(&nonces, "b", clock.now().wall.as_secs(), clock.now()),
+            200,
+            "{ahead}: it has gone"
+        );
+        assert_eq!(
+            use_up(&nonces, "c", clock.now().wall.as_secs(), clock.now()),
+            429,
+            "{ahead}: nothing else"
+        );
     }
 }
 
@@ -66,16 +83,30 @@ async fn clock_that_jumps_makes_no_signature_good_again() {
         clock.set_wall(jump);
         let there = clock.now().wall.as_secs();
         assert_eq!(use_up(&nonces, "b", there, clock.now()), 200);
+        assert_eq!(fill(&nonces, there, clock.now()), 429);
         clock.set_wall(-jump);
         assert_eq!(use_up(&nonces, "a", timestamp, clock.now()), 401, "{jump}: there and back");
-        // What was signed by a time that is yet to come is remembered until that is over.
-        if jump > 0 {
-            tokio::time::advance(Duration::from_secs(1800)).await;
-            assert_eq!(use_up(&nonces, "c", clock.now().wall.as_secs(), clock.now()), 200);
-            clock.set_wall(1800);
-            assert_eq!(use_up(&nonces, "b", there, clock.now()), 401);
-        }
     }
+}
+
+/// What was signed by a clock that was an hour ahead stays good in an hour, and takes no more than its own room until then.
+#[tokio::test(start_paused = true)]
+async fn nonce_of_a_time_that_is_yet_to_come_is_remembered_and_holds_up_no_other() {
+    let (nonces, clock) = (Arc::<Nonces>::default(), TestClock::new());
+    clock.set_wall(3600);
+    let there = clock.now().wall.as_secs();
+    assert_eq!(use_up(&nonces, "a", there, clock.now()), 200);
+    clock.set_wall(-3600);
+    for _ in 0..5 {
+        assert_eq!(fill(&nonces, clock.now().wall.as_secs(), clock.now()), 429);
+        tokio::time::advance(Duration::from_secs(600)).await;
+        assert_eq!(
+            use_up(&nonces, "b", clock.now().wall.as_secs(), clock.now()),
+            200,
+            "the others have gone"
+        );
+    }
+    assert_eq!(use_up(&nonces, "a", there, clock.now()), 401);
 }
 
 #[tokio::test(start_paused = true)]
