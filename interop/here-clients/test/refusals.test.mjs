@@ -86,6 +86,20 @@ test("lifetimes, grant types and what this server has not", { timeout }, async (
   assert.ok(day.json.expires_in > 21_600 && day.json.expires_in <= 86_400, day.text);
 });
 
+test("over its rate, a key gets 429002, and hears when to come again", { timeout }, async () => {
+  const slow = await startWorld({ policy: 'rate = "1/m"\nburst = 1' });
+  try {
+    for (const Client of Object.values(clients)) {
+      const client = new Client({ url: slow.tokenUrl, id: slow.id, secret: slow.secret });
+      const answers = [await client.token(), await client.token()];
+      isRefused(answers.find(({ status }) => status !== 200), [429, 429002]);
+      assert.ok(Number(answers.at(-1).headers["retry-after"]) > 0);
+    }
+  } finally {
+    await slow.end();
+  }
+});
+
 test("the correlation id comes back, and one is made where there is none", { timeout }, async () => {
   const id = randomUUID();
   for (const secret of [world.secret, notThis(world.secret)]) {
