@@ -15,8 +15,8 @@ export const HERE_CLIENTS = [
   "Other OAuth 1.0 clients",
 ];
 
-/** Those whose code `ci/check interop-envoy` runs, and those that nobody does. */
-export const ELSEWHERE = [...HERE_CLIENTS, "Envoy", "Kong"];
+/** Those whose code `ci/check docs` or `interop-envoy` runs, and those that nobody does. */
+export const ELSEWHERE = [...HERE_CLIENTS, "A token in a file", "Envoy", "Kong"];
 
 /** All sections with code: `[{ title, blocks: [{ language, code }] }]`. */
 export async function sections() {
