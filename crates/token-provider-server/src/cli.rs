@@ -1,5 +1,7 @@
 //! The commands and their help. The options that several commands share are in `config/overrides.rs`.
 
+#![expect(clippy::doc_markdown, reason = "these comments are the help text, which is not Markdown")]
+
 use std::path::PathBuf;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
