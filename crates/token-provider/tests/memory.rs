@@ -1,4 +1,4 @@
-//! Once everything is dropped, no copy of the access key's secret or of the token is in the process's memory.
+//! Once everything is dropped, no copy of the access key's secret, of the private key or of the token is in the process's memory.
 //!
 //! But for the token in HTTP: one copy may be left in the buffer that the HTTP client reads a connection into, until that
 //! memory is used again.
@@ -15,8 +15,12 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use token_provider::secrecy::ExposeSecret as _;
 use token_provider::{
-    Credential, HereIssuer, HereIssuerConfig, Issue, Issued, TokenError, TokenKey, TokenProvider,
+    Credential, HereIssuer, HereIssuerConfig, Issue, Issued, PrivateKey, SigningAlgorithm, TokenError,
+    TokenKey, TokenProvider,
 };
 
 /// Names what a token is made from, in the process that is looked into.
@@ -53,6 +57,34 @@ fn nothing_secret_is_left_when_everything_is_dropped() {
     let file = folder.path().join("token");
     std::fs::write(&file, &token).expect("can be written");
     assert_eq!(left(&file, [&token]), [0], "copies of the token of another issuer");
+    no_private_key_is_left(folder.path(), &format!("http://{address}/oauth2/token"));
+}
+
+/// A private key is in memory as AWS-LC keeps it, and never as it was read.
+fn no_private_key_is_left(folder: &Path, url: &str) {
+    let pem = PrivateKey::generate_pem(SigningAlgorithm::Rs256).expect("randomness is there");
+    let lines: Vec<&str> = pem.expose_secret().lines().filter(|line| !line.contains("-----")).collect();
+    let der = BASE64.decode(lines.concat()).expect("is base64");
+    // Of the private exponent, which is behind the modulus of 2048 bits in PKCS#1, and that behind 26 bytes of PKCS#8.
+    let exponent = der.get(26 + 273 + 4 + 64..).and_then(|rest| rest.get(..64)).expect("is longer");
+    // A number is in memory with its last byte first.
+    let kept: Vec<u8> = exponent.iter().rev().copied().collect();
+    let line = lines.get(8).expect("has as many").as_bytes();
+
+    std::fs::write(folder.join("here.pem"), pem.expose_secret()).expect("can be written");
+    let file = folder.join("private.properties");
+    let text = format!(
+        "here.auth.method = private_key_jwt\nhere.client.id = id\nhere.private.key = here.pem\n\
+         here.token.endpoint.url = {url}\n"
+    );
+    std::fs::write(&file, text).expect("can be written");
+    let mut process = Process::start(&file);
+    process.wait_for("held");
+    assert!(process.count(&kept) > 0, "the search finds what is there");
+    assert_eq!([line, exponent].map(|read| process.count(read)), [0, 0], "copies of what was read");
+    process.go_on();
+    process.wait_for("dropped");
+    assert_eq!([line, exponent, &kept].map(|part| process.count(part)), [0, 0, 0], "copies of the key");
 }
 
 /// Returns how many copies of each text are left at the end of a process that had them.
@@ -60,11 +92,16 @@ fn left<const N: usize>(file: &Path, texts: [&str; N]) -> [usize; N] {
     let mut process = Process::start(file);
     process.wait_for("held");
     for text in texts {
-        assert!(process.count(text) > 0, "the search finds what is there");
+        assert!(process.count(middle(text)) > 0, "the search finds what is there");
     }
     process.go_on();
     process.wait_for("dropped");
-    texts.map(|text| process.count(text))
+    texts.map(|text| process.count(middle(text)))
+}
+
+/// What an allocator leaves of freed memory is all but its first bytes.
+fn middle(text: &str) -> &[u8] {
+    text.as_bytes().get(64..128).expect("is longer")
 }
 
 /// Answers each request with the token.
@@ -144,8 +181,8 @@ impl Process {
         self.input.write_all(b"\n").expect("it listens");
     }
 
-    /// Returns how often a text is in the memory that the process can write to.
-    fn count(&self, text: &str) -> usize {
+    /// Returns how often 64 bytes are in the memory that the process can write to.
+    fn count(&self, part: &[u8]) -> usize {
         let process = format!("/proc/{}", self.child.id());
         let maps = std::fs::read_to_string(format!("{process}/maps")).expect("is a child of ours");
         let memory = File::open(format!("{process}/mem")).expect("is a child of ours");
@@ -156,9 +193,7 @@ impl Process {
             let mut bytes = vec![0; usize::try_from(address(end) - address(start)).expect("fits")];
             // Some mappings cannot be read.
             let _ = memory.read_exact_at(&mut bytes, address(start));
-            // What an allocator leaves of freed memory is all but its first bytes.
-            let middle = text.get(64..128).expect("is longer");
-            bytes.windows(64).filter(|window| *window == middle.as_bytes()).count()
+            bytes.windows(64).filter(|window| *window == part).count()
         };
         ranges.map(read).sum()
     }

@@ -150,11 +150,11 @@ function showProfiles(profiles) {
   }
   for (const key of [...rings.keys()].filter((key) => !known.has(key))) rings.delete(key);
   // The frame anew only when there is another set of tokens.
-  const frame = profiles.map(({ name, default: usual, issuer, clock_offset_seconds: offset, tokens }) => ({
-    name, usual, issuer, offset, tokens: tokens.map(({ scope, lifetime }) => JSON.stringify([name, scope, lifetime])),
+  const frame = profiles.map(({ name, default: usual, issuer, credential, clock_offset_seconds: offset, tokens }) => ({
+    name, usual, issuer, key: credential?.key_id ?? credential?.thumbprint, offset, tokens: tokens.map(({ scope, lifetime }) => JSON.stringify([name, scope, lifetime])),
   }));
   show("profiles", frame, (list) =>
-    list.map(({ name, usual, issuer, offset, tokens }) =>
+    list.map(({ name, usual, issuer, key, offset, tokens }) =>
       make(
         "div",
         { class: "panel" },
@@ -162,7 +162,7 @@ function showProfiles(profiles) {
           "div",
           { class: "profile-head" },
           make("h3", {}, name),
-          make("p", { class: "soft" }, [usual ? "default profile" : undefined, issuer].filter(Boolean).join(" · ")),
+          make("p", { class: "soft" }, [usual ? "default profile" : undefined, issuer, key && `private key ${key}`].filter(Boolean).join(" · ")),
           offset ? make("p", { class: "due" }, `this machine's clock is off by ${span(Math.abs(offset))}`) : undefined,
         ),
         tokens.length > 0
