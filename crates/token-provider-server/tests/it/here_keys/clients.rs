@@ -16,7 +16,8 @@ async fn every_sdk_gets_a_token_in_its_own_spelling() {
         assert_eq!(scoped.status, 200, "{sdk:?}: {scoped:?}");
         assert_eq!(scoped.json()["scope"], SCOPE, "{sdk:?}");
     }
-    let lines = bench.audit_lines();
+    let (app, lines) = (format!("{:?}", bench.server.app), bench.audit_lines());
+    assert!(app.contains(ID) && !app.contains(SECRET), "{app}");
     assert_eq!(lines.len(), 2 * ALL.len());
     for line in lines {
         assert_eq!((&line["method"], &line["caller"]), (&"here_key".into(), &ID.into()), "{line}");
