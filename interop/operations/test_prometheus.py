@@ -40,6 +40,8 @@ anonymous_profiles = ["default", "maps"]
 listen = "127.0.0.1:0"
 [audit]
 to = "{audit}"
+[[outputs]]
+path = "{audit}.token"
 """
 
 

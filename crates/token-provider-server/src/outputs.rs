@@ -21,7 +21,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use self::output::{Output, STUCK, STUCK_AFTER};
+use self::output::{Common, Output, STUCK, STUCK_AFTER};
 use crate::config::OutputConfig;
 use crate::failure::Failure;
 use crate::http::App;
@@ -36,17 +36,15 @@ const LONGEST_STOP: Duration = Duration::from_secs(1);
 /// The outputs of a running server.
 #[derive(Debug)]
 pub struct Outputs {
-    app: Arc<App>,
-    clock: Arc<dyn Clock>,
-    stop: CancellationToken,
+    common: Common,
     tasks: Mutex<BTreeMap<Arc<Path>, JoinHandle<()>>>,
 }
 
 impl Outputs {
     /// Starts the outputs of the configuration that an application runs with.
     pub fn start(app: Arc<App>, clock: impl Clock) -> Self {
-        let (clock, stop, tasks) = (Arc::new(clock), CancellationToken::new(), Mutex::default());
-        let outputs = Self { app, clock, stop, tasks };
+        let common = Common { app, clock: Arc::new(clock), stop: CancellationToken::new() };
+        let outputs = Self { common, tasks: Mutex::default() };
         outputs.look();
         outputs
     }
@@ -54,22 +52,22 @@ impl Outputs {
     /// Starts the outputs of the configuration that do not run. What else has changed each sees by itself. One that ends just now,
     /// as it was not configured for a moment, is started by the next look.
     pub fn look(&self) {
-        let rules = self.app.access.rules();
+        let rules = self.common.app.access.rules();
         let mut tasks = self.tasks.lock();
+        if self.common.stop.is_cancelled() {
+            return;
+        }
         tasks.retain(|_, task| !task.is_finished());
         for output in rules.outputs() {
             let path: Arc<Path> = output.path.as_path().into();
-            let start = || {
-                let (app, clock, stop) = (Arc::clone(&self.app), Arc::clone(&self.clock), self.stop.clone());
-                tokio::spawn(Output::new(app, clock, stop, Arc::clone(&path)).run())
-            };
+            let start = || tokio::spawn(Output::new(self.common.clone(), Arc::clone(&path)).run());
             tasks.entry(Arc::clone(&path)).or_insert_with(start);
         }
     }
 
     /// Removes the files, as far as that can be done in a second.
     pub async fn stop(&self) {
-        self.stop.cancel();
+        self.common.stop.cancel();
         let tasks = mem::take(&mut *self.tasks.lock());
         if timeout(LONGEST_STOP, join_all(tasks.into_values())).await.is_err() {
             tracing::error!("some outputs could not be removed before shutdown: {STUCK}");

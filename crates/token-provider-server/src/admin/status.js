@@ -101,6 +101,16 @@ function recentRow(event) {
   return make("tr", {}, ...cells);
 }
 
+function outputRow({ path, up, seconds_left: left, fingerprint }) {
+  const cells = [
+    make("td", { class: "cut", title: path }, path),
+    make("td", { class: up ? "good" : "bad" }, up ? "fresh" : left === undefined ? "no file" : "failing"),
+    make("td", { class: "number" }, left === undefined ? "" : clock(left)),
+    make("td", { class: "mono" }, fingerprint ?? ""),
+  ];
+  return make("tr", {}, ...cells);
+}
+
 /** The rings, by profile, scope and lifetime; they stay, and count down between two answers. */
 const rings = new Map();
 
@@ -244,6 +254,8 @@ function render(status) {
     list.map(({ title, what, remedy }) => make("div", { class: "panel trouble" }, make("h3", {}, title), make("p", {}, ...withCode(what ?? "")), remedy ? make("p", { class: "due" }, ...withCode(remedy)) : undefined)),
   );
   showProfiles(status.profiles);
+  $("outputs-section").hidden = status.outputs.length === 0;
+  show("outputs", status.outputs, (list) => list.map(outputRow));
   $("none").hidden = status.recent.length > 0;
   show("recent", status.recent, (list) => list.map(recentRow));
   show("figures", figures(status), (list) => list.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));

@@ -38,6 +38,8 @@ pub(super) const RESERVED_MEMORY: u64 = 64 * 1024 * 1024;
 pub(super) const CONNECTION_MEMORY: u64 = 96 * 1024;
 /// Descriptors for the issuer, identity providers, files, and all connections of the admin listener.
 pub(super) const RESERVED_FILES: u64 = 64;
+/// What an output has open while it is replaced: the old file, the new one twice, their folder.
+const FILES_OF_OUTPUT: u64 = 4;
 /// When the process is out of file descriptors, accepting pauses for connections to end.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -99,13 +101,14 @@ impl Default for Limits {
 
 impl Limits {
     /// Returns the usual limits, with as many connections as this process has room for, and in words how many and why. It raises
-    /// the limit of open files as far as the system allows: many shells have 1,024. Reads files of the kernel.
-    pub fn of_process() -> (Self, String) {
-        Self::within(memory_limit(Path::new("/")), raise_file_limit())
+    /// the limit of open files as far as the system allows: many shells have 1,024. Reads files of the kernel. `outputs` is how many
+    /// outputs need descriptors, too.
+    pub fn of_process(outputs: usize) -> (Self, String) {
+        Self::within(memory_limit(Path::new("/")), raise_file_limit(), outputs)
     }
 
     /// One address has a quarter of the room.
-    fn within(memory: Option<u64>, files: Option<u64>) -> (Self, String) {
+    fn within(memory: Option<u64>, files: Option<u64>, outputs: usize) -> (Self, String) {
         let built_in = (Self::default().connections as u64, "the built-in maximum".to_owned());
         let of_memory = memory.map(|limit| {
             let room = limit.saturating_sub(RESERVED_MEMORY) / CONNECTION_MEMORY;
@@ -113,7 +116,8 @@ impl Limits {
         });
         let of_files = files.map(|limit| {
             let more = "raise it (LimitNOFILE=, ulimit -Hn) to allow more";
-            (limit.saturating_sub(RESERVED_FILES), format!("the open file limit is {limit}; {more}"))
+            let reserved = RESERVED_FILES + FILES_OF_OUTPUT * outputs as u64;
+            (limit.saturating_sub(reserved), format!("the open file limit is {limit}; {more}"))
         });
         // Of equal bounds the first counts: to raise a limit that leaves room for the maximum is of no use.
         let least = iter::once(built_in).chain(of_memory).chain(of_files).min_by_key(|(room, _)| *room);
@@ -217,15 +221,17 @@ mod tests {
                 "up to 1 connections at once: the open file limit is 0; raise it (LimitNOFILE=, ulimit -Hn) to allow more",
             ),
         ] {
-            assert_eq!(Limits::within(memory, files).1, expected, "{memory:?} {files:?}");
+            assert_eq!(Limits::within(memory, files, 0).1, expected, "{memory:?} {files:?}");
         }
     }
 
     #[test]
     fn one_address_has_a_quarter_of_the_room() {
-        assert_eq!(Limits::within(None, None).0, Limits::default());
-        let (limits, _why) = Limits::within(None, Some(1064));
+        assert_eq!(Limits::within(None, None, 0).0, Limits::default());
+        let (limits, _why) = Limits::within(None, Some(1064), 0);
         assert_eq!((limits.connections, limits.connections_per_peer), (1000, 250));
+        let (limits, _why) = Limits::within(None, Some(1064), 10);
+        assert_eq!(limits.connections, 960, "each output has some open files");
     }
 
     #[test]

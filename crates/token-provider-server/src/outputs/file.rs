@@ -165,9 +165,12 @@ impl Place {
         if !is_own(found.st_uid) {
             return Err(problem("what is at this path belongs to another user"));
         }
-        match FileType::from_raw_mode(found.st_mode) {
+        // Such as `/dev/stdout`, which others go on to need.
+        let target =
+            statat(folder, &self.name, AtFlags::empty()).map_or(found.st_mode, |target| target.st_mode);
+        match FileType::from_raw_mode(target) {
             FileType::RegularFile | FileType::Symlink => Ok(()),
-            _ => Err(problem("what is at this path is neither a file nor a link")),
+            _ => Err(problem("what is at this path is neither a file nor a link to one")),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::access::{Caller, Rules, TokenRequest};
 use crate::config::{OutputConfig, TokenFormat};
 use crate::http::App;
 use crate::problem::{Problem, Subject};
-use crate::reason::{Outcome, Rule};
+use crate::reason::{Method, Outcome, Rule};
 use crate::telemetry::OutputStatus;
 use crate::telemetry::audit::Event;
 
@@ -38,11 +38,17 @@ const CHECK_EVERY: Duration = Duration::from_secs(30);
 /// After failures, attempts are one second apart, then two, up to five.
 const LONGEST_PAUSE: u32 = 5;
 
+/// What all outputs have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
+    pub(super) app: Arc<App>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) stop: CancellationToken,
+}
+
 /// One output.
 pub(super) struct Output {
-    app: Arc<App>,
-    clock: Arc<dyn Clock>,
-    stop: CancellationToken,
+    common: Common,
     path: Arc<Path>,
     /// The path in metrics and status.
     name: Arc<str>,
@@ -70,26 +76,22 @@ impl Written {
 }
 
 impl Output {
-    pub(super) fn new(
-        app: Arc<App>,
-        clock: Arc<dyn Clock>,
-        stop: CancellationToken,
-        path: Arc<Path>,
-    ) -> Self {
-        let (name, subject) = (path.to_string_lossy().into(), Subject::default());
-        let retry_at = Duration::ZERO;
-        Self { app, clock, stop, path, name, subject, written: None, failures: 0, retry_at }
+    pub(super) fn new(common: Common, path: Arc<Path>) -> Self {
+        let name: Arc<str> = path.to_string_lossy().into();
+        let (method, caller) = (Some(Method::Output), Some(Arc::clone(&name)));
+        let subject = Subject { method, caller, ..Subject::default() };
+        Self { common, path, name, subject, written: None, failures: 0, retry_at: Duration::ZERO }
     }
 
     /// Runs until the output is no longer configured, or the server stops.
     pub(super) async fn run(mut self) {
-        let stop = self.stop.clone();
+        let stop = self.common.stop.clone();
         self.set_status(|_| {});
         // What stands against it stands against the first token, too, and is reported then.
         let _ = self.on_disk(Place::clear).await;
         while !stop.is_cancelled() {
             // Owned, as it may be held for long.
-            let rules = Arc::clone(&self.app.access.rules());
+            let rules = Arc::clone(&self.common.app.access.rules());
             let Some((config, caller)) = rules.output(&self.path) else { break };
             let result = self.look(&rules, config, &caller).await;
             self.report(result);
@@ -105,14 +107,18 @@ impl Output {
             }
             sleep(LOOK_EVERY).await;
         }
-        self.app.telemetry.outputs.lock().remove(&self.name);
+        self.common.app.telemetry.outputs.lock().remove(&self.name);
     }
 
     /// Returns how long until the next look.
     fn pause(&self) -> Duration {
         let Some(written) = &self.written else { return LOOK_EVERY };
-        let look = LOOK_EVERY.min(written.token.lifetime() / LOOKS_IN_A_LIFETIME);
-        look.min(written.left(self.now()))
+        let left = written.left(self.now());
+        // The removal has failed.
+        if left.is_zero() {
+            return LOOK_EVERY;
+        }
+        left.min(LOOK_EVERY).min(written.token.lifetime() / LOOKS_IN_A_LIFETIME)
     }
 
     /// Removes a file whose token is about to expire, and writes a token that is not in the file yet. Returns whether the file is up
@@ -123,7 +129,7 @@ impl Output {
         config: &OutputConfig,
         caller: &Caller<'_>,
     ) -> Result<bool, Problem> {
-        let (now, app) = (self.now(), Arc::clone(&self.app));
+        let (now, app) = (self.now(), Arc::clone(&self.common.app));
         if self.written.as_ref().is_some_and(|written| written.left(now).is_zero()) {
             self.remove().await?;
         }
@@ -149,7 +155,7 @@ impl Output {
             answer = handout.token(&permit, caller) => answer.map_err(|error| Problem::from(&error))?,
             // The request goes on.
             () = sleep(until_look.unwrap_or_default()), if until_look.is_some() => return Ok(false),
-            () = self.stop.cancelled() => return Ok(false),
+            () = self.common.stop.cancelled() => return Ok(false),
         };
         if token.remaining(now) <= REMOVED_BEFORE {
             return Ok(false);
@@ -183,15 +189,15 @@ impl Output {
         if config.format == TokenFormat::Text {
             content.pop();
         }
-        let (clock, stop) = (Arc::clone(&self.clock), self.stop.clone());
-        let (how, expiry) = (config.clone(), token.expires_at());
+        let (Common { clock, stop, .. }, how, expiry) =
+            (self.common.clone(), config.clone(), token.expires_at());
         let file = self.on_disk(move |place| {
             let is_good = || expiry.remaining(clock.now()) > REMOVED_BEFORE;
             place.replace(how.mode, how.group.as_ref(), &content, || is_good() && !stop.is_cancelled())
         });
         let file = Arc::new(file.await?);
         self.set_status(|status| status.token = Some(token.clone()));
-        self.app.telemetry.note(Event {
+        self.common.app.telemetry.note(Event {
             time: now.wall,
             outcome: Outcome::HandedOut,
             subject: Subject { scope: token.scope().cloned(), ..self.subject.clone() },
@@ -248,7 +254,7 @@ impl Output {
         if self.failures == 1 {
             tracing::error!(output = name, error = %problem.description, "the output is not up to date; retrying");
             let is_failure = problem.is_failure();
-            self.app.telemetry.note(Event {
+            self.common.app.telemetry.note(Event {
                 time: self.now().wall,
                 outcome: if is_failure { Outcome::Failed } else { Outcome::Refused },
                 rule: (!is_failure).then_some(problem.rule.unwrap_or(Rule::Request)),
@@ -266,10 +272,10 @@ impl Output {
     }
 
     fn set_status(&self, change: impl FnOnce(&mut OutputStatus)) {
-        change(self.app.telemetry.outputs.lock().entry(Arc::clone(&self.name)).or_default());
+        change(self.common.app.telemetry.outputs.lock().entry(Arc::clone(&self.name)).or_default());
     }
 
     fn now(&self) -> Moment {
-        self.clock.now()
+        self.common.clock.now()
     }
 }

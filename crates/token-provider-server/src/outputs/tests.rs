@@ -77,12 +77,19 @@ impl Bench {
 
     fn status(&self, name: &str) -> Option<OutputStatus> {
         let path = self.path(name);
-        self.outputs.app.telemetry.outputs.lock().get(path.to_str().expect("is text")).cloned()
+        self.outputs.common.app.telemetry.outputs.lock().get(path.to_str().expect("is text")).cloned()
     }
 
     fn handouts(&self, name: &str, outcome: Outcome) -> u64 {
         let caller = self.path(name).to_str().expect("is text").into();
-        self.outputs.app.telemetry.callers().get(&(Method::Output, caller, outcome)).copied().unwrap_or(0)
+        self.outputs
+            .common
+            .app
+            .telemetry
+            .callers()
+            .get(&(Method::Output, caller, outcome))
+            .copied()
+            .unwrap_or(0)
     }
 
     fn now(&self) -> Moment {
@@ -91,7 +98,7 @@ impl Bench {
 
     /// Takes another configuration into use, as the reloader does.
     fn reload(&self, outputs: &[(&str, &str)]) {
-        self.outputs.app.access.reload(&config(&self.folder, outputs));
+        self.outputs.common.app.access.reload(&config(&self.folder, outputs));
         self.outputs.look();
     }
 }
@@ -252,6 +259,9 @@ async fn stop_removes_the_files_that_were_written_and_no_other() {
     let is_there = names.map(|name| bench.read(name).is_some());
     assert_eq!(is_there, [false, true, false, true]);
     assert_eq!(bench.read("replaced").as_deref(), Some("not ours"));
+    // Nor does a look that comes late begin anew.
+    bench.outputs.look();
+    sleep(Duration::from_secs(2)).await;
     let left = fs::read_dir(bench.folder.path()).expect("can be listed").count();
     assert_eq!(left, 2, "and nothing else is left");
 }
@@ -341,7 +351,7 @@ async fn file_system_that_hangs_holds_up_no_other_output_no_handout_and_no_end()
     while bench.read("other").is_none() {
         tokio::task::yield_now().await;
     }
-    bench.outputs.app.access.handout().ready().await.expect("and so do handouts");
+    bench.outputs.common.app.access.handout().ready().await.expect("and so do handouts");
 
     let begun = Instant::now();
     let (outputs, mut is_stopped) = (Arc::clone(&bench.outputs), false);

@@ -220,7 +220,7 @@ async fn place_that_another_user_may_decide_about_is_refused() {
             fs::rename(folder.path("place"), folder.path("elsewhere")).expect("can be renamed");
             symlink("elsewhere", folder.path("place")).expect("can be made");
         }),
-        ("what is at this path is neither a file nor a link", |folder| {
+        ("what is at this path is neither a file nor a link to one", |folder| {
             fs::create_dir(folder.path("place/file")).expect("can be made");
             chown(folder.path("place/file"), Some(OTHER_USER), None).expect("is ours to give");
         }),
@@ -415,7 +415,7 @@ async fn token_is_written_to_a_file_and_not_printed() {
     let printed = folder.run(&["token", "--format", "here"]).await.stdout;
     let printed: Value = serde_json::from_str(&printed).expect("is JSON");
     assert_eq!(printed["token_type"], "bearer");
-    for bad in ["no/such/folder", "/dev/null", ""] {
+    for bad in ["no/such/folder", "/dev/null", "/dev/stdout", ""] {
         let outcome = folder.run(&["token", "--output", bad]).await;
         assert!(outcome.code != Some(0) && outcome.stdout.is_empty(), "{bad}: {outcome:?}");
         assert!(!outcome.stderr.contains(token.trim_end()), "{bad}");

@@ -59,7 +59,7 @@ fn prepare_blocking(
         Some(listen) => bind(listen, "admin.listen", None)?,
         None => Vec::new(),
     };
-    let (limits, capacity) = Limits::of_process();
+    let (limits, capacity) = Limits::of_process(config.outputs.len());
     Ok(Prepared { limits, capacity, tls, listeners, admin, service, page, audit })
 }
 
