@@ -101,7 +101,7 @@ pub(super) fn new_issuer_key(file: &Path, algorithm: Option<&str>) -> Result<(),
     };
     let failed = |error: LoadError| Failure::new(Topic::System, error.to_string());
     let pem = PrivateKey::generate_pem(algorithm).map_err(failed)?;
-    let key = PrivateKey::from_pem(&pem).map_err(failed)?;
+    let key = PrivateKey::from_pem(pem.expose_secret()).map_err(failed)?;
     let path = std::path::absolute(file).map_err(Failure::system("cannot tell the working directory"))?;
     private_file::create(&path, pem.expose_secret().as_bytes())?;
     // Alone, for scripts.

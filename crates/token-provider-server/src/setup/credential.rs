@@ -184,8 +184,10 @@ impl TokenSource {
 
 /// Names a private key, by which it is found at HERE.
 pub fn key_name(key: &PrivateKey) -> String {
-    let id = key.key_id().map(|id| format!("{id}, ")).unwrap_or_default();
-    format!("private_key_jwt: key {id}thumbprint {}", key.thumbprint())
+    let thumbprint = key.thumbprint();
+    let id = key.key_id().filter(|id| *id != thumbprint);
+    let id = id.map(|id| format!("key {id}, ")).unwrap_or_default();
+    format!("private_key_jwt: {id}thumbprint {thumbprint}")
 }
 
 /// Reads the API key for another token provider.

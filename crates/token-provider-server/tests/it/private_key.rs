@@ -61,7 +61,7 @@ impl Bench {
 
 fn new_key(algorithm: SigningAlgorithm) -> (PrivateKey, String) {
     let pem = PrivateKey::generate_pem(algorithm).expect("randomness is there");
-    (PrivateKey::from_pem(&pem).expect("is a key"), pem.expose_secret().to_owned())
+    (PrivateKey::from_pem(pem.expose_secret()).expect("is a key"), pem.expose_secret().to_owned())
 }
 
 async fn profile(admin: std::net::SocketAddr) -> Value {
@@ -106,10 +106,8 @@ async fn check_names_the_key_and_judges_the_permissions_of_its_file() {
     let path = bench.folder.write("here.pem", &pem);
     let check = async || bench.folder.run(&["check", "--listen", "127.0.0.1:0"]).await;
     let outcome = check().await;
-    let expected = format!(
-        "ok       private key: profile default: private_key_jwt: key thumbprint {}",
-        key.thumbprint()
-    );
+    let expected =
+        format!("ok       private key: profile default: private_key_jwt: thumbprint {}", key.thumbprint());
     assert!(outcome.stdout.contains(&expected), "{outcome:?}");
     assert!(outcome.stdout.contains("ok       token: received") && outcome.code == Some(0), "{outcome:?}");
     assert_eq!(outcome.stdout.matches("ok       permissions: ").count(), 2, "{outcome:?}");

@@ -12,7 +12,7 @@ use aws_lc_rs::rsa::{self, KeySize};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64URL};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -58,11 +58,7 @@ impl PrivateKey {
     /// # Errors
     ///
     /// [`LoadErrorKind::Invalid`] for anything else, such as an encrypted key.
-    pub fn from_pem(pem: &SecretString) -> Result<Self, LoadError> {
-        Self::read(pem.expose_secret())
-    }
-
-    fn read(pem: &str) -> Result<Self, LoadError> {
+    pub fn from_pem(pem: &str) -> Result<Self, LoadError> {
         let pair = Pair::from_pem(pem).map_err(|problem| invalid(format!("the private key {problem}")))?;
         let thumbprint = thumbprint(&pair.public_members());
         Ok(Self { pair: Arc::new(pair), id: None, thumbprint, file: None })
@@ -99,7 +95,7 @@ impl PrivateKey {
     /// Reads the key that a credential file names: PEM, or the path of a file with it.
     pub(super) fn from_value(value: &str, folder: &Path) -> Result<Self, LoadError> {
         if value.contains("-----BEGIN") {
-            return Self::read(value);
+            return Self::from_pem(value);
         }
         let path = folder.join(value);
         match Self::from_file(&path) {
@@ -122,7 +118,7 @@ impl PrivateKey {
         }
         let pem = read(path)?;
         let pem = std::str::from_utf8(&pem).map_err(|_| invalid("it is not text in PEM").within(&name))?;
-        Self::read(pem).map_err(|error| error.within(&name))
+        Self::from_pem(pem).map_err(|error| error.within(&name))
     }
 
     /// Names the key as it is registered (`kid`). Without a name, HERE is to find out which of the app's keys it is.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use token_provider::secrecy::ExposeSecret as _;
 use token_provider::{
     Clock, Credential, HereIssuer, Issue as _, Moment, PrivateKey, Scope, SigningAlgorithm, TokenErrorKind,
     TokenKey,
@@ -32,7 +33,7 @@ impl Clock for Stopped {
 
 fn key() -> PrivateKey {
     let pem = PrivateKey::generate_pem(SigningAlgorithm::Es256).expect("randomness is there");
-    PrivateKey::from_pem(&pem).expect("is a key")
+    PrivateKey::from_pem(pem.expose_secret()).expect("is a key")
 }
 
 fn credential(key: PrivateKey, url: &str) -> Credential {

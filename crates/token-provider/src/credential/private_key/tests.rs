@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 
 use aws_lc_rs::encoding::EcPrivateKeyRfc5915Der;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED_SIGNING, UnparsedPublicKey};
+use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
 use super::*;
@@ -34,11 +35,11 @@ fn der_of(pem: &str) -> Zeroizing<Vec<u8>> {
 }
 
 fn thumbprint_of(pem: &str) -> String {
-    PrivateKey::read(pem).expect("is a key").thumbprint().to_owned()
+    PrivateKey::from_pem(pem).expect("is a key").thumbprint().to_owned()
 }
 
 fn refused(pem: &str) -> String {
-    let error = PrivateKey::read(pem).expect_err("is no key");
+    let error = PrivateKey::from_pem(pem).expect_err("is no key");
     assert_eq!(error.kind(), LoadErrorKind::Invalid);
     // No eight characters of the key itself.
     let shown = format!("{error} {error:?}");
@@ -73,14 +74,14 @@ fn thumbprint_is_that_of_the_rfcs_example() {
 #[test]
 fn every_form_of_a_key_is_read() {
     let rsa = generate(SigningAlgorithm::Rs256);
-    let key = PrivateKey::read(&rsa).expect("is a key");
+    let key = PrivateKey::from_pem(&rsa).expect("is a key");
     assert_eq!((key.algorithm(), key.key_id(), key.file()), (SigningAlgorithm::Rs256, None, None));
     let pkcs1 = pem("RSA PRIVATE KEY", &der_of(&rsa)[PKCS8_HEADER..]);
     assert_eq!(thumbprint_of(&pkcs1), key.thumbprint(), "PKCS#1");
 
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("randomness is there");
     let pkcs8 = pem("PRIVATE KEY", pair.to_pkcs8v1().expect("has a form").as_ref());
-    let key = PrivateKey::read(&pkcs8).expect("is a key");
+    let key = PrivateKey::from_pem(&pkcs8).expect("is a key");
     assert_eq!(key.algorithm(), SigningAlgorithm::Es256);
     let sec1: EcPrivateKeyRfc5915Der<'_> = pair.private_key().as_der().expect("has a form");
     // As `openssl ecparam -genkey` writes it.
@@ -137,7 +138,7 @@ fn other_curve_is_refused() {
 
 #[test]
 fn public_jwk_is_what_signatures_are_verified_with() {
-    let key = PrivateKey::read(&generate(SigningAlgorithm::Es256)).expect("is a key");
+    let key = PrivateKey::from_pem(&generate(SigningAlgorithm::Es256)).expect("is a key");
     let jwk: Value = serde_json::from_str(&key.public_jwk()).expect("is JSON");
     let member = |name: &str| BASE64URL.decode(jwk[name].as_str().expect("is there")).expect("is base64url");
     let point = [vec![4], member("x"), member("y")].concat();
@@ -294,15 +295,15 @@ fn what_is_missing_or_does_not_fit_is_named_with_its_line() {
 #[test]
 fn same_is_the_same_key_under_the_same_name() {
     let pem = generate(SigningAlgorithm::Es256);
-    let key = PrivateKey::read(&pem).expect("is a key");
+    let key = PrivateKey::from_pem(&pem).expect("is a key");
     let credential = |client: &str, key: &PrivateKey| {
         Credential::with_private_key(client, key.clone()).expect("is well-formed")
     };
     let one = credential("an-app", &key);
-    assert!(one.is_same(&credential("an-app", &PrivateKey::read(&pem).expect("is a key"))));
+    assert!(one.is_same(&credential("an-app", &PrivateKey::from_pem(&pem).expect("is a key"))));
     assert!(!one.is_same(&credential("another", &key)));
     assert!(!one.is_same(&credential("an-app", &key.clone().with_key_id("x").expect("is a name"))));
-    let other = PrivateKey::read(&generate(SigningAlgorithm::Es256)).expect("is a key");
+    let other = PrivateKey::from_pem(&generate(SigningAlgorithm::Es256)).expect("is a key");
     assert!(!one.is_same(&credential("an-app", &other)));
     let access_key = Credential::new("an-app", "s".to_owned().into()).expect("is well-formed");
     assert!(!one.is_same(&access_key) && !access_key.is_same(&one));
