@@ -94,7 +94,10 @@ impl Output {
             let rules = Arc::clone(&self.common.app.access.rules());
             let Some((config, caller)) = rules.output(&self.path) else { break };
             let result = self.look(&rules, config, &caller).await;
-            self.report(result);
+            // What the stop has cut short has not failed.
+            if !stop.is_cancelled() {
+                self.report(result);
+            }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = sleep(self.pause()) => {}
