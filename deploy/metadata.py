@@ -66,12 +66,19 @@ def in_words(rows):
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def without_program(rows):
+    """A sentence about the platforms without one."""
+    if not rows:
+        return "On others, build it from its source, with Rust."
+    return f"There is none yet for {in_words(rows)}: there, and on others, build it from its source, with Rust."
+
+
 def page():
     """The page that npm and PyPI show of the packages."""
     released, missing = platforms()
     text = (ROOT / "deploy/package.md").read_text(encoding="utf-8")
     text = re.sub(r"<!--.*?-->\n", "", text)
-    return text.replace("{RELEASED}", in_words(released)).replace("{MISSING}", in_words(missing))
+    return text.replace("{RELEASED}", in_words(released)).replace("{MISSING}", without_program(missing))
 
 
 def labels():

@@ -99,6 +99,28 @@ class FilledIn(unittest.TestCase):
         self.assertIn(f"\nAuthor-email: {AUTHOR}\n", text)
         self.assertIn("uvx token-provider serve --sandbox", text)
 
+    def test_a_platform_that_gets_programs_is_in_every_package(self):
+        path = self.copy / "Cargo.toml"
+        path.write_text(path.read_text().replace("released = false", "released = true"))
+        self.run_in_copy("deploy/npm/build", str(self.files))
+        with tarfile.open(self.files / "token-provider-0.1.0.tgz") as archive:
+            manifest = json.load(archive.extractfile("package/package.json"))
+            page = archive.extractfile("package/README.md").read().decode()
+        names = sorted(name.rpartition("/")[2] for name in manifest["optionalDependencies"])
+        self.assertEqual(names, ["darwin-arm64", "linux-arm64", "linux-x64", "win32-x64"])
+        self.assertIn("for Linux x86-64, Linux arm64, macOS arm64 and Windows x86-64.", page)
+        self.assertNotIn("none yet", page)
+        files, _, program, licences = self.packed()
+        packed = (files, "x86_64-pc-windows-msvc", program, licences)
+        self.run_in_copy("deploy/npm/build", *packed)
+        with tarfile.open(self.files / "token-provider-win32-x64-0.1.0.tgz") as archive:
+            manifest = json.load(archive.extractfile("package/package.json"))
+            self.assertIn("package/bin/token-provider.exe", archive.getnames())
+        self.assertEqual((manifest["os"], manifest["cpu"]), (["win32"], ["x64"]))
+        self.run_in_copy(os.environ["WHEELS"], "deploy/pypi/build", *packed)
+        with zipfile.ZipFile(self.files / "token_provider-0.1.0-py3-none-win_amd64.whl") as archive:
+            self.assertIn("token_provider-0.1.0.data/scripts/token-provider.exe", archive.namelist())
+
     def test_the_image_has_it(self):
         self.all_filled_in()
         labels = self.run_in_copy("deploy/metadata.py", "labels").splitlines()
@@ -127,6 +149,7 @@ class FilledIn(unittest.TestCase):
     def test_the_pages_turn_to_what_is_published(self):
         self.all_filled_in()
         self.run_in_copy(os.environ["PAGES"], "ci/docs/channels.py")
+        self.run_in_copy(os.environ["PAGES"], "ci/docs/links.py")
         page = (self.copy / "README.md").read_text()
         commands = ("npx token-provider serve --sandbox", "uvx token-provider serve --sandbox", "cargo install", "cargo run --release")
         places = [page.find(command) for command in commands]
