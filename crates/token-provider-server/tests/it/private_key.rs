@@ -175,6 +175,9 @@ async fn key_file_that_comes_after_the_credential_file_that_names_it_is_found() 
     let [address, _] = server.addresses().await;
     bench.name("other.pem");
     server.logged("the changed credential cannot be used").await;
+    // Looked at once more, the change of the credential file is done with.
+    server.signal(Signal::HUP);
+    server.logged("the changed credential cannot be used").await;
     // Nothing but this file changes, and nobody sends a signal.
     bench.folder.write("other.pem", &second);
     server.logged("credential rotated").await;
