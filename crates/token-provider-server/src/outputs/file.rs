@@ -80,8 +80,10 @@ impl Place {
         if !is_wanted() {
             return Err(problem("the file system took so long that the token is not wanted any more"));
         }
+        // Before it is in the place: from then on somebody has to remove it.
+        let file = temporary.file.try_clone()?;
         renameat(&folder, &temporary.name, &folder, &self.name)?;
-        temporary.file.try_clone()
+        Ok(file)
     }
 
     /// Returns the error that [`Self::replace`] would. Makes a folder that is not there only if `makes_folder`.

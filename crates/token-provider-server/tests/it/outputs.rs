@@ -415,7 +415,10 @@ async fn token_is_written_to_a_file_and_not_printed() {
     let printed = folder.run(&["token", "--format", "here"]).await.stdout;
     let printed: Value = serde_json::from_str(&printed).expect("is JSON");
     assert_eq!(printed["token_type"], "bearer");
-    for bad in ["no/such/folder", "/dev/null", "/dev/stdout", ""] {
+    symlink(".", folder.path("linked")).expect("can be made");
+    fs::create_dir(folder.path("open")).expect("can be made");
+    set_mode(&folder.path("open"), 0o777);
+    for bad in ["no/such/folder", "linked/file", "open/file", "/dev/null", "/dev/stdout", ""] {
         let outcome = folder.run(&["token", "--output", bad]).await;
         assert!(outcome.code != Some(0) && outcome.stdout.is_empty(), "{bad}: {outcome:?}");
         assert!(!outcome.stderr.contains(token.trim_end()), "{bad}");
