@@ -149,7 +149,7 @@ impl Output {
         self.subject = permit.subject(caller);
         let handout = app.access.handout();
         if let Some(token) = handout.held(&permit)
-            && self.is_written(&token, config, now).await?
+            && self.is_written(&token, config).await?
         {
             return Ok(true);
         }
@@ -168,20 +168,16 @@ impl Output {
     }
 
     /// Returns whether the file has this token, in this form, and is at its path as far as that was checked lately.
-    async fn is_written(
-        &mut self,
-        token: &AccessToken,
-        config: &OutputConfig,
-        now: Moment,
-    ) -> Result<bool, Problem> {
+    async fn is_written(&mut self, token: &AccessToken, config: &OutputConfig) -> Result<bool, Problem> {
+        let now = self.now().boot;
         let Some(written) = &mut self.written else { return Ok(false) };
         if written.token.fingerprint() != token.fingerprint() || written.config != *config {
             return Ok(false);
         }
-        if now.boot.saturating_sub(written.checked_at) < CHECK_EVERY {
+        if now.saturating_sub(written.checked_at) < CHECK_EVERY {
             return Ok(true);
         }
-        written.checked_at = now.boot;
+        written.checked_at = now;
         let file = Arc::clone(&written.file);
         self.on_disk(move |place| Ok(place.folder_of(&file)?.is_some())).await
     }
@@ -243,15 +239,12 @@ impl Output {
     /// Counts a failure, and says the first of several in a row, and when all is well again.
     fn report(&mut self, result: Result<bool, Problem>) {
         let name = &*self.name;
-        let problem = match result {
-            Ok(is_up_to_date) => {
-                if is_up_to_date && mem::take(&mut self.failures) > 0 {
-                    tracing::info!(output = name, "the output is up to date again");
-                    self.set_status(|status| status.problem = None);
-                }
-                return;
+        let Err(problem) = result else {
+            if result.is_ok_and(|is_up_to_date| is_up_to_date) && mem::take(&mut self.failures) > 0 {
+                tracing::info!(output = name, "the output is up to date again");
+                self.set_status(|status| status.problem = None);
             }
-            Err(problem) => problem,
+            return;
         };
         self.failures = self.failures.saturating_add(1);
         if self.failures == 1 {
