@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::{ALLOW, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, HeaderName, WWW_AUTHENTICATE};
 use token_provider::{Scope, TokenError, TokenErrorKind};
 
 use crate::reason::{Method, Rejection, Rule};
@@ -44,8 +44,6 @@ pub struct Details {
     pub host: Option<Box<str>>,
     /// HERE's number for it, where the status and the code do not say it.
     number: Option<u32>,
-    /// The id by which the caller knows the request, if it is to be answered in HERE's form.
-    pub correlation_id: Option<HeaderValue>,
 }
 
 /// Whose request it was, and for which token, as far as that was found out.
@@ -111,7 +109,6 @@ impl Problem {
             subject: Subject::default(),
             host: None,
             number: None,
-            correlation_id: None,
         }))
     }
 
@@ -157,12 +154,6 @@ impl Problem {
     /// Sets the number that HERE has for it.
     pub fn with_number(mut self, number: u32) -> Self {
         self.0.number = Some(number);
-        self
-    }
-
-    /// Has it answered in HERE's form, with this id.
-    pub fn in_here_form(mut self, correlation_id: HeaderValue) -> Self {
-        self.0.correlation_id = Some(correlation_id);
         self
     }
 
@@ -214,7 +205,7 @@ impl Problem {
     }
 
     /// What names the caller is not good (RFC 6750 §3.1). The reason has no quotation marks.
-    fn rejected_token(reason: &'static str) -> Self {
+    pub fn rejected_token(reason: &'static str) -> Self {
         let challenge =
             format!(r#"Bearer realm="token-provider", error="invalid_token", error_description="{reason}""#);
         Self::bearer(reason, challenge).with_reason(reason)
@@ -272,14 +263,22 @@ impl Problem {
             .with_number(number)
     }
 
+    /// Another request with the same signature is in flight. A client that did not wait for it may find that it brought no
+    /// token, and this signature is good.
+    pub fn nonce_in_flight() -> Self {
+        Self::unavailable("a request with this nonce is in flight; retry later")
+            .with_rule(Rule::Authenticate)
+            .with_reason("a request with this nonce is in flight")
+            .with_retry_after(Some(Duration::from_secs(1)))
+    }
+
     /// The client has not signed, or with a key that is not of this server, where callers authenticate.
     pub fn unknown_signer(has_signed: bool, ways: &str) -> Self {
-        let (number, problem) = if has_signed {
-            (401_600, "no access key of this server has this id")
-        } else {
-            (401_200, "authentication required")
-        };
-        Self::client(format!("{problem}: {ways}")).with_number(number)
+        if has_signed {
+            let reason = "no access key of this server has this id";
+            return Self::client(format!("{reason}: {ways}")).with_number(401_600).with_reason(reason);
+        }
+        Self::unauthenticated_client(ways).with_number(401_200)
     }
 
     /// An access rule refused the request.
@@ -319,8 +318,8 @@ impl Problem {
 
     /// Not a server failure: callers that are slow to send their bodies cause it.
     pub fn too_many_bodies() -> Self {
-        let description = "too many request bodies in flight; retry later, or authenticate with HTTP \
-                           Basic, which is checked before the body is read";
+        let description = "too many request bodies in flight; retry later, or authenticate in the request's \
+                           head, which is checked before the body is read";
         Self::unavailable(description).with_rule(Rule::Rate).with_retry_after(Some(Duration::from_secs(1)))
     }
 

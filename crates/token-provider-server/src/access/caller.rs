@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::policy::Policy;
 use super::rate::network_of;
@@ -40,6 +41,12 @@ impl<'r> Caller<'r> {
     pub(crate) fn usual_profile(&self) -> Option<&'r str> {
         let first = self.policy.config.profiles.first().filter(|_| self.method == Method::HereKey);
         first.map(String::as_str)
+    }
+
+    /// Returns how long it waits for a token, if the provider lets it. HERE's Java SDK waits for 5 s, and then sends the same
+    /// request again: a token that came later would have used up its nonce.
+    pub(super) fn max_wait(&self) -> Duration {
+        if self.method == Method::HereKey { Duration::from_secs(4) } else { Duration::MAX }
     }
 
     /// Returns who it is, for the audit trail.

@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use prometheus_client::metrics::histogram::Histogram;
-use token_provider::{AccessToken, Moment, Scope, SlotStatus, TokenError, TokenKey, TokenProvider};
+use token_provider::{
+    AccessToken, Moment, Scope, SlotStatus, TokenError, TokenErrorKind, TokenKey, TokenProvider,
+};
+use tokio::time::timeout;
 
 use super::caller::Caller;
 use crate::problem::{Problem, Subject};
@@ -145,11 +148,16 @@ impl Handout {
             counts.held.fetch_add(1, Ordering::Relaxed);
             return Ok((token, now));
         }
-        let result = if permit.key == **self.usual.load() {
-            Box::pin(provider.token_for(&permit.key)).await
-        } else {
-            Box::pin(provider.token_for_owner(&permit.key, &caller.owner())).await
-        };
+        let wait = Box::pin(async {
+            if permit.key == **self.usual.load() {
+                return provider.token_for(&permit.key).await;
+            }
+            provider.token_for_owner(&permit.key, &caller.owner()).await
+        });
+        let result = timeout(caller.max_wait(), wait).await.unwrap_or_else(|_elapsed| {
+            let problem = "the issuer has not responded in time; the request continues";
+            Err(TokenError::new(TokenErrorKind::WaitedTooLong, problem))
+        });
         let count = if result.is_ok() { &counts.waited } else { &counts.failed };
         count.fetch_add(1, Ordering::Relaxed);
         let then = provider.now();
@@ -249,10 +257,12 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::time::Duration;
 
-    use token_provider::{Issue, Issued, TestClock, TokenErrorKind};
-    use tokio::time::timeout;
+    use token_provider::{Issue, Issued, TestClock};
 
     use super::*;
+    use crate::access::policy::Policy;
+    use crate::config::PolicyConfig;
+    use crate::reason::Method;
 
     #[derive(Debug)]
     struct Hanging;
@@ -288,6 +298,25 @@ mod tests {
         handout.set_usual(TokenKey::new(Duration::from_secs(7200)).expect("is one"));
         assert_eq!(under_way(&issuer, (3601..3641).chain([7200])).await, 4);
         assert_eq!(under_way(&issuer, (3601..3641).chain([3600])).await, 3, "it is one of many now");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn caller_that_signs_is_answered_before_it_sends_the_same_request_again() {
+        let handout =
+            Handout::new([Profile::new("p", Vec::new(), TokenProvider::builder(Hanging).build())], "p");
+        let config = PolicyConfig { profiles: Vec::new(), scopes: None, max_ttl: None, rate: None };
+        let policy = Policy::new(&config);
+        for (method, seconds) in [(Method::HereKey, 4), (Method::ApiKey, 10)] {
+            for lifetime in [3600, 60] {
+                let key = TokenKey::new(Duration::from_secs(lifetime)).expect("is one");
+                let permit = Permit { profile: handout.default_profile(), key };
+                let begin = tokio::time::Instant::now();
+                let caller = Caller::new(method, Some("a".into()), &policy);
+                let error = handout.token(&permit, &caller).await.expect_err("nobody answers");
+                assert!(matches!(error.kind(), TokenErrorKind::WaitedTooLong), "{error:?}");
+                assert_eq!(begin.elapsed().as_secs(), seconds);
+            }
+        }
     }
 
     /// Knows the credential from some moment on.

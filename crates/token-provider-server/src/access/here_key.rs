@@ -8,7 +8,6 @@
 mod header;
 mod nonces;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -19,16 +18,17 @@ use url::form_urlencoded;
 
 use super::caller::Caller;
 use super::policy::Way;
-use crate::config::{HereKeyConfig, PublicHost};
+use crate::config::HereKeyConfig;
 use crate::problem::Problem;
 use crate::reason::Method;
 
-use self::nonces::{Nonces, WINDOW};
+use self::nonces::Nonces;
 
 pub(crate) use self::header::{Signature, is_signed};
 pub(crate) use self::nonces::Nonce;
 
-type Parameters<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+/// All that a signed request has to say fits in here. Of strangers, who know an id, more would take long to hash.
+const MAX_SIGNED: usize = 2048;
 
 /// An access key, which outlives a reload that keeps it.
 #[derive(Debug)]
@@ -43,8 +43,8 @@ pub(super) struct HereKey {
 pub(crate) struct SignedRequest<'a> {
     /// As `Host` or `:authority` has it.
     pub(crate) host: &'a str,
-    /// As it was sent.
-    pub(crate) query: &'a str,
+    /// Path and query, as they were sent.
+    pub(crate) target: &'a str,
     /// The body, if it is a form. One in JSON is not signed.
     pub(crate) form: &'a [u8],
 }
@@ -75,73 +75,65 @@ impl HereKey {
     }
 }
 
-/// Returns whose key the request was signed with, and its nonce, reserved. `None` for a key that is not of this server.
+/// Returns whose key the request was signed with, and where its nonce is to be reserved. `None` for a key that is not of this
+/// server.
 pub(super) fn authenticate<'k>(
     keys: &'k [Way<Arc<HereKey>>],
     signature: &Signature,
     request: &SignedRequest<'_>,
     now: Moment,
-) -> Result<Option<(Caller<'k>, Nonce)>, Problem> {
-    if signature.timestamp.abs_diff(now.wall.as_secs()) > WINDOW {
+) -> Result<Option<(Caller<'k>, &'k Arc<Nonces>)>, Problem> {
+    if !signature.is_timely(now) {
         let reason = "the timestamp differs from this server's clock by more than 300 seconds";
         return Err(Problem::rejected_signature(401_204, reason));
     }
     let Some(Way { config: key, policy }) = find(keys, &signature.key_id) else { return Ok(None) };
+    let caller = Caller::new(Method::HereKey, Some(Arc::clone(&key.id)), policy);
+    let refused = |problem: Problem| Err(problem.with_subject(caller.subject()));
+    if request.target.len() + request.form.len() > MAX_SIGNED {
+        return refused(Problem::invalid_request("a signed request has at most 2 KiB of query and form"));
+    }
     let secret = key.secret.load();
     if !secret.as_ref().is_some_and(|secret| request.is_signed(signature, secret)) {
-        let reason = "the signature is wrong: another secret, URL or form was signed";
-        return Err(Problem::rejected_signature(401_300, reason));
+        let reason = "the signature is wrong: it was made with another secret, URL or form";
+        return refused(Problem::rejected_signature(401_300, reason));
     }
-    let nonce = key.nonces.reserve(signature, now)?;
-    Ok(Some((Caller::new(Method::HereKey, Some(Arc::clone(&key.id)), policy), nonce)))
+    Ok(Some((caller, &key.nonces)))
 }
 
 impl SignedRequest<'_> {
     /// Returns whether the request was signed with this secret, as any of HERE's SDKs signs: with one of up to 12 base strings.
     fn is_signed(&self, signature: &Signature, secret: &SecretString) -> bool {
-        let origins = self.origins();
-        let form: Vec<_> = form_urlencoded::parse(self.form).collect();
-        self.readings().into_iter().any(|(kept, parameters)| {
-            let urls: Vec<_> = origins.iter().map(|origin| format!("{origin}/oauth2/token{kept}")).collect();
+        self.readings().into_iter().any(|(target, query)| {
+            let urls = self.origins().map(|origin| format!("{origin}{target}"));
+            let others = form_urlencoded::parse(query.as_bytes()).chain(form_urlencoded::parse(self.form));
+            let others: Vec<_> = others.collect();
             let header = signature.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            let others = parameters.iter().chain(&form).map(|(name, value)| (&**name, &**value));
-            let parameters: Vec<_> = header.chain(others).collect();
-            verify("POST", &urls, &parameters, &signature.value, secret)
+            let parameters = header.chain(others.iter().map(|(name, value)| (&**name, &**value)));
+            verify("POST", &urls, &parameters.collect::<Vec<_>>(), &signature.value, secret)
         })
     }
 
     /// Returns how the client may have begun the URL. What stands before this server may have ended TLS, and not every client
     /// signs the default port just when it sends that.
-    fn origins(&self) -> Vec<String> {
-        let host = self.host;
-        let has_port = PublicHost::parse(host).is_some_and(|host| host.port.is_some());
-        let mut origins = Vec::new();
-        for (scheme, port) in [("https://", ":443"), ("http://", ":80")] {
-            origins.push(format!("{scheme}{host}"));
-            if !has_port {
-                origins.push(format!("{scheme}{host}{port}"));
-            } else if let Some(name) = host.strip_suffix(port) {
-                origins.push(format!("{scheme}{name}"));
-            }
-        }
-        origins
+    fn origins(&self) -> [String; 4] {
+        let name = |port| self.host.strip_suffix(port).unwrap_or(self.host);
+        let (tls, plain) = (name(":443"), name(":80"));
+        [
+            format!("https://{tls}"),
+            format!("https://{tls}:443"),
+            format!("http://{plain}"),
+            format!("http://{plain}:80"),
+        ]
     }
 
-    /// Returns what the client may have made of the query: the part that it left in the base URL, and the parameters that it
-    /// signed as such. RFC 5849 and the Java SDK take all as parameters; the C++ SDK leaves all in the URL; the TypeScript SDK
-    /// leaves what was in its URL, and signs the `sentWith` that it adds.
-    fn readings(&self) -> Vec<(String, Parameters<'_>)> {
-        let mut readings = vec![(String::new(), form_urlencoded::parse(self.query.as_bytes()).collect())];
-        if !self.query.is_empty() {
-            readings.push((format!("?{}", self.query), Vec::new()));
-            let is_added = |part: &&str| part.starts_with("sentWith=");
-            let (added, rest): (Vec<&str>, Vec<&str>) = self.query.split('&').partition(is_added);
-            if let ([added], [_, ..]) = (added.as_slice(), rest.as_slice()) {
-                let rest = format!("?{}", rest.join("&"));
-                readings.push((rest, form_urlencoded::parse(added.as_bytes()).collect()));
-            }
-        }
-        readings
+    /// Returns what the client may have made of the query: the URL that it signed, and the parameters that it signed as such.
+    /// RFC 5849 and the Java SDK take all as parameters; the C++ SDK leaves all in the URL; the TypeScript SDK leaves what was
+    /// in its URL, and signs the `sentWith` that it adds.
+    fn readings(&self) -> Vec<(&str, &str)> {
+        let Some(split) = self.target.split_once('?') else { return vec![(self.target, "")] };
+        let added = self.target.rsplit_once('&').filter(|(_, last)| last.starts_with("sentWith="));
+        [split, (self.target, "")].into_iter().chain(added).collect()
     }
 }
 

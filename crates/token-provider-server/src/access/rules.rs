@@ -25,6 +25,7 @@ use crate::config::{
 use crate::oidc::IdentityProvider;
 use crate::problem::Problem;
 use crate::reason::Method;
+use crate::values::name::HERE_KEY;
 
 /// What callers without a name may ask of one address that is not loopback, unless the configuration says otherwise.
 /// A wrong credential is charged to its address as well. (A right one is let in all the same: who shares an address
@@ -32,8 +33,7 @@ use crate::reason::Method;
 const ADDRESS_RATE: Quota = Quota::per_second(NonZeroU32::new(50).expect("is not zero"))
     .allow_burst(NonZeroU32::new(200).expect("is not zero"));
 
-const HERE_KEY_WAY: &str =
-    "sign a request to POST /oauth2/token with an access key of this server, as HERE's SDKs do";
+const HERE_KEY_WAY: &str = "sign a `POST /oauth2/token` with an access key of this server, as HERE's SDKs do";
 
 pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -158,22 +158,32 @@ impl Rules {
         address: Option<IpAddr>,
         connection: &ConnectionInfo,
     ) -> Result<(Caller<'r>, Option<Nonce>), Problem> {
-        let has_signed = !matches!(signature, Ok(None));
-        let judge =
-            |signature| here_key::authenticate(&self.here_keys, &signature, request, SystemClock.now());
-        let signer = signature.and_then(|signature| signature.map_or(Ok(None), judge));
-        let mut nonce = None;
-        let shown = signer.and_then(|signer| match signer {
-            Some((caller, reserved)) => {
-                nonce = Some(reserved);
-                Ok(Some(caller))
+        let (now, has_signed) = (SystemClock.now(), !matches!(signature, Ok(None)));
+        let mut signed = None;
+        let shown = signature.and_then(|signature| {
+            if let Some(signature) = signature
+                && let Some((caller, nonces)) =
+                    here_key::authenticate(&self.here_keys, &signature, request, now)?
+            {
+                signed = Some((nonces, signature));
+                return Ok(Some(caller));
             }
-            None if connection.client.is_rejected() => Err(Problem::rejected_client_certificate()),
-            None => Ok(self.certified(connection)),
+            if connection.client.is_rejected() {
+                return Err(Problem::rejected_client_certificate());
+            }
+            Ok(self.certified(connection))
         });
         let unauthenticated = || Problem::unknown_signer(has_signed, &self.ways(true));
         let caller = self.admit(shown, address, unauthenticated)?;
+        let nonce = signed.map(|(nonces, signature)| nonces.reserve(&signature, now)).transpose();
+        let nonce = nonce.map_err(|problem| problem.with_subject(caller.subject()))?;
         Ok((caller, nonce))
+    }
+
+    /// Returns whether a signature has to be verified with the form that it may cover. All others are judged without.
+    pub(crate) fn needs_form(&self, signature: &Result<Option<Signature>, Problem>) -> bool {
+        let Ok(Some(signature)) = signature else { return false };
+        signature.is_timely(SystemClock.now()) && here_key::find(&self.here_keys, &signature.key_id).is_some()
     }
 
     /// Has requests of this access key be verified with this secret from now on. Returns whether it is another one than before.
@@ -293,6 +303,9 @@ impl Rules {
         let end = value.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(value.len());
         let (scheme, token) = value.split_at(end);
         let token = token.trim_ascii();
+        if matches!(Signature::of(headers), Ok(Some(signature)) if signature.key_id.starts_with(HERE_KEY)) {
+            return Err(Problem::rejected_token("an access key signs only requests to POST /oauth2/token"));
+        }
         if !scheme.eq_ignore_ascii_case(b"Bearer") {
             return Ok(None);
         }

@@ -13,7 +13,6 @@ use hyper::header::{
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 
-use super::here_problem;
 use crate::problem::Problem;
 
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -57,10 +56,12 @@ struct ProblemBody<'a> {
 /// Builds the answer to a request that failed. CORS and the headers that every answer has are added later.
 pub(crate) fn problem(problem: &Problem, request_id: &str) -> Answer {
     let error_description = &problem.description;
-    let mut answer = match &problem.correlation_id {
-        Some(_) => json(NO_STORE, &here_problem::body(problem, request_id)),
-        None => json(NO_STORE, &ProblemBody { error: problem.code(), error_description, request_id }),
-    };
+    refusal(problem, &ProblemBody { error: problem.code(), error_description, request_id })
+}
+
+/// Builds such an answer with this body.
+pub(super) fn refusal(problem: &Problem, body: &impl Serialize) -> Answer {
+    let mut answer = json(NO_STORE, body);
     *answer.status_mut() = problem.status;
     let headers = answer.headers_mut();
     if let Some(pause) = problem.retry_after {
@@ -68,9 +69,6 @@ pub(crate) fn problem(problem: &Problem, request_id: &str) -> Answer {
     }
     if let Some((name, value)) = &problem.header {
         headers.insert(name, HeaderValue::try_from(&**value).expect("it is printable ASCII"));
-    }
-    if let Some(id) = &problem.correlation_id {
-        here_problem::apply(id, problem.status, headers);
     }
     answer
 }

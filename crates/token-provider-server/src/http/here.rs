@@ -14,11 +14,9 @@ use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, JSON, NO_STORE};
-use super::here_problem::CORRELATION_ID;
 use super::oauth2::{self, FORM, has_content_type};
 use super::parameters::{MAX_TTL, Value};
-use super::request::id_of;
-use super::token::{self, Served, Spelling};
+use super::token::{self, HERE_FORM, HERE_JSON, Served};
 use crate::access::{Access, ConnectionInfo, Rules, Shares, Signature, SignedRequest, X_API_KEY, is_signed};
 use crate::problem::Problem;
 
@@ -27,68 +25,67 @@ pub(super) fn is_meant(headers: &HeaderMap) -> bool {
     is_signed(headers) || has_content_type(headers, JSON) && !headers.contains_key(AUTHORIZATION)
 }
 
-/// Answers `POST /oauth2/token`. The URL is the host and the query of the request.
+/// Answers `POST /oauth2/token`. The URL is the host and the target of the request.
 pub(super) async fn post(
     access: &Access,
     bodies: &Arc<Shares>,
     rules: &Rules,
-    url: (&str, &str),
+    (host, target): (&str, &str),
     headers: HeaderMap,
     body: impl Body<Data = Bytes>,
     connection: &ConnectionInfo,
 ) -> Result<Served, Problem> {
-    let id = id_of(&headers, &CORRELATION_ID);
-    let exchanged = exchange(access, bodies, rules, url, headers, body, connection).await;
-    let mut served = exchanged.map_err(|problem| problem.in_here_form(id.clone()))?;
-    served.answer.headers_mut().insert(CORRELATION_ID, id);
-    Ok(served)
-}
-
-async fn exchange(
-    access: &Access,
-    bodies: &Arc<Shares>,
-    rules: &Rules,
-    (host, query): (&str, &str),
-    headers: HeaderMap,
-    body: impl Body<Data = Bytes>,
-    connection: &ConnectionInfo,
-) -> Result<Served, Problem> {
-    let spelling = admit_head(&headers)?;
+    let is_form = admit_head(&headers)?;
+    admit_target(target)?;
     let address = rules.address(&headers, connection);
     let signature = Signature::of(&headers);
     drop(headers);
-    // The signature may be about the body, which is waited for like that of any caller who is not known yet.
-    let share = bodies.take(address).ok_or_else(|| Problem::too_many_bodies().with_address(address))?;
+    let judge = |signature, form: &[u8]| {
+        rules.authenticate_signed(signature, &SignedRequest { host, target, form }, address, connection)
+    };
+    // Only a form is covered by a signature. All that can be judged before the body is waited for, is.
+    let early =
+        if is_form && rules.needs_form(&signature) { Err(signature) } else { Ok(judge(signature, b"")?) };
+    let is_known = early.as_ref().is_ok_and(|(caller, _)| caller.subject().caller.is_some());
+    let share = if is_known { None } else { Some(oauth2::share(bodies, address)?) };
     let body = oauth2::read(body).await.map_err(|problem| problem.with_address(address))?;
     drop(share);
-    let is_form = spelling == Spelling::Here;
-    let request = SignedRequest { host, query, form: if is_form { &body } else { b"" } };
-    let (caller, nonce) = rules.authenticate_signed(signature, &request, address, connection)?;
-    let wanted = wanted(&body, is_form).map_err(|problem| problem.with_subject(caller.subject()));
-    let [expires_in, scope] = wanted?;
-    let expires_in = (if is_form { "expires_in" } else { "expiresIn" }, expires_in);
+    let (caller, nonce) = early.or_else(|signature| judge(signature, if is_form { &body } else { b"" }))?;
+    let [expires_in, scope] =
+        wanted(&body, is_form).map_err(|problem| problem.with_subject(caller.subject()))?;
+    let (name, spelling) = if is_form { ("expires_in", HERE_FORM) } else { ("expiresIn", HERE_JSON) };
     let profile = caller.usual_profile().map(|name| Zeroizing::new(name.to_owned()));
-    let handed_out = token::hand_out(access, rules, &caller, expires_in, [profile, scope]).await?;
+    let handed_out = token::hand_out(access, rules, &caller, (name, expires_in), [profile, scope]).await?;
     if let Some(nonce) = nonce {
         nonce.note();
     }
     Ok(oauth2::into_grant(handed_out, spelling))
 }
 
-/// Returns the spelling of a request. Refuses `X-API-Key`: a caller that sends a key must not be let in as anonymous.
-fn admit_head(headers: &HeaderMap) -> Result<Spelling, Problem> {
+/// Returns whether the body is a form, and else JSON. Refuses `X-API-Key`: a caller that sends a key must not be let in as
+/// anonymous.
+fn admit_head(headers: &HeaderMap) -> Result<bool, Problem> {
     if headers.contains_key(X_API_KEY) {
         return Err(Problem::unsupported_client_authentication());
     }
-    if has_content_type(headers, JSON) {
-        return Ok(Spelling::HereCamelCase);
-    }
-    if has_content_type(headers, FORM) {
-        return Ok(Spelling::Here);
+    let is_form = has_content_type(headers, FORM);
+    if is_form || has_content_type(headers, JSON) {
+        return Ok(is_form);
     }
     let number = if headers.contains_key(CONTENT_TYPE) { 400_004 } else { 400_003 };
     let problem = Problem::invalid_request(format!("Content-Type: expected {JSON} or {FORM}"));
     Err(problem.with_number(number))
+}
+
+/// Refuses a form's fields in the query: a signature does not tell the two apart, and a signed form could be sent as a query,
+/// with another body.
+fn admit_target(target: &str) -> Result<(), Problem> {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    let is_field = |name: &str| matches!(name, "grant_type" | "scope" | "expires_in");
+    match form_urlencoded::parse(query.as_bytes()).find(|(name, _)| is_field(name)) {
+        Some((name, _)) => Err(Problem::invalid_request(format!("{name}: expected in the body"))),
+        None => Ok(()),
+    }
 }
 
 /// Returns the lifetime and the scope that are wanted. Other fields are ignored, such as `deviceId`.
@@ -110,7 +107,7 @@ fn wanted(body: &[u8], is_form: bool) -> Result<[Option<Value>; 2], Problem> {
         })
     };
     let is_there = |in_json, in_form| field(in_json, in_form).is_some();
-    if is_there("clientAssertion", "client_assertion") || is_there("clientSecret", "client_secret") {
+    if fields.keys().any(|name| is_credential(name)) {
         return Err(Problem::unsupported_client_authentication());
     }
     match field("grantType", "grant_type").as_deref() {
@@ -124,6 +121,12 @@ fn wanted(body: &[u8], is_form: bool) -> Result<[Option<Value>; 2], Problem> {
     let expires_in = field("expiresIn", "expires_in").and_then(lifetime).map(Zeroizing::new);
     let scope = field("scope", "scope").filter(|scope| !scope.is_empty()).map(Zeroizing::new);
     Ok([expires_in, scope])
+}
+
+/// Returns whether a field, in either spelling, claims to show who somebody is.
+fn is_credential(name: &str) -> bool {
+    let name = name.replace('_', "").to_ascii_lowercase();
+    ["clientsecret", "clientassertion", "oauth"].iter().any(|start| name.starts_with(start))
 }
 
 /// HERE takes 0 for no wish, and cuts what is too long.

@@ -1,6 +1,7 @@
 //! `POST /oauth2/token`: the client credentials grant (RFC 6749 §4.4), so that any OAuth 2.0 library gets HERE tokens
 //! without knowing HERE's signature; and the metadata by which it finds its way (RFC 8414).
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +17,10 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, NO_CACHE};
-use super::parameters::{Value, parameters};
-use super::token::{self, HandedOut, Served, Spelling};
+use super::parameters::{Value, has_signature, parameters};
+use super::token::{self, HandedOut, STANDARD, Served, Spelling};
 use crate::access::api_key::ClientSecret;
-use crate::access::{Access, Caller, ConnectionInfo, Rules, Shares, X_API_KEY};
+use crate::access::{Access, Caller, ConnectionInfo, Rules, Share, Shares, X_API_KEY};
 use crate::problem::{Problem, Subject};
 
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
@@ -48,6 +49,11 @@ pub(super) fn bodies() -> Arc<Shares> {
     Arc::new(Shares::new(MAX_BODIES, MAX_BODIES_EACH, true))
 }
 
+/// Takes a share for a body from this address.
+pub(super) fn share(bodies: &Arc<Shares>, address: Option<IpAddr>) -> Result<Share, Problem> {
+    bodies.take(address).ok_or_else(|| Problem::too_many_bodies().with_address(address))
+}
+
 /// Answers `POST /oauth2/token`.
 pub(super) async fn post(
     access: &Access,
@@ -66,8 +72,7 @@ pub(super) async fn post(
     let (known, share) = if client.is_some() || rules.certified(connection).is_some() {
         (Some(rules.authenticate_client(client.as_ref(), address, connection)?), None)
     } else {
-        let share = bodies.take(address);
-        (None, Some(share.ok_or_else(|| Problem::too_many_bodies().with_address(address))?))
+        (None, Some(share(bodies, address)?))
     };
     let unknown = Subject { address, ..Subject::default() };
     let subject = known.as_ref().map_or(unknown, Caller::subject);
@@ -83,7 +88,7 @@ pub(super) async fn post(
     form.admit_grant_type().map_err(|problem| problem.with_subject(caller.subject()))?;
     let (lifetime, names) = (("expires_in", form.expires_in), [form.profile, form.scope]);
     let handed_out = token::hand_out(access, rules, &caller, lifetime, names).await?;
-    Ok(into_grant(handed_out, Spelling::Standard))
+    Ok(into_grant(handed_out, STANDARD))
 }
 
 /// Makes the answer of an OAuth 2.0 endpoint.
@@ -161,9 +166,9 @@ impl Form {
                 "client_assertion_type",
             ],
         )?;
-        // A client that sends a JWT instead of a secret (RFC 7523 §2.2) means to authenticate: it must not be let in as
-        // anonymous.
-        if assertion.or(assertion_type).is_some() {
+        // A client that sends a JWT instead of a secret (RFC 7523 §2.2), or a signature, means to authenticate: it must not be
+        // let in as anonymous.
+        if assertion.or(assertion_type).is_some() || has_signature(body) {
             return Err(Problem::unsupported_client_authentication());
         }
         let client = match (secret, id) {

@@ -40,6 +40,12 @@ pub(super) fn parameters<const N: usize>(
     Ok(values)
 }
 
+/// Returns whether a form or a query has a signature (RFC 5849 §3.5.2, §3.5.3), or a part of one. That is not supported, and
+/// must not make anybody anonymous.
+pub(super) fn has_signature(encoded: &[u8]) -> bool {
+    form_urlencoded::parse(encoded).any(|(name, _)| name.starts_with("oauth_"))
+}
+
 /// Reads a lifetime, which `name` is called in this request. It is `None` where none is given. One that is shorter than all
 /// configured lifetimes is refused rather than rounded up: nobody gets a token that lives longer than requested.
 pub(super) fn lifetime(

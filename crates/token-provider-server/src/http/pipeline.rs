@@ -17,13 +17,15 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use hyper::body::Body;
 use hyper::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{self, Answer};
 use super::page::Page;
-use super::request::{PAGE, REQUEST_ID, RequestInfo, Route, allow};
+use super::parameters::has_signature;
+use super::request::{CORRELATION_ID, PAGE, REQUEST_ID, RequestInfo, Route, allow, id_of};
 use super::token::Served;
-use super::{audit, health, here, oauth2, openapi, page, token};
+use super::{audit, health, here, here_problem, oauth2, openapi, page, token};
 use crate::access::{Access, ConnectionInfo, Cors, Rules, Shares};
 use crate::problem::Problem;
 use crate::telemetry::{OpenConnection, Telemetry};
@@ -73,7 +75,10 @@ impl Service for App {
     {
         let route = Route::of(request.uri().path());
         // Not in the future, which would have room for the whole request twice.
-        let (info, headers, body) = RequestInfo::take(request, route);
+        let (mut info, headers, body) = RequestInfo::take(request, route);
+        if route == Some(Route::OAuth2) && here::is_meant(&headers) {
+            info.correlation_id = Some(id_of(&headers, &CORRELATION_ID));
+        }
         async move {
             let handled = catch_panic(&info, self.handle(&info, headers, body, connection)).await;
             let (cors, result) = handled.unwrap_or_else(|problem| (Cors::None, Err(problem)));
@@ -132,9 +137,14 @@ impl App {
                 }
                 Route::OAuth2 => {
                     let (access, bodies) = (&self.access, &self.bodies);
+                    let target = info.head.uri.path_and_query().map_or("", PathAndQuery::as_str);
+                    let query = info.head.uri.query().unwrap_or_default();
+                    if has_signature(query.as_bytes()) {
+                        return Err(Problem::unsupported_client_authentication());
+                    }
                     // In a box, as all that waits for somebody else: the others would be as large.
-                    if here::is_meant(&headers) {
-                        let url = (host.as_str(), info.head.uri.query().unwrap_or_default());
+                    if info.correlation_id.is_some() {
+                        let url = (host.as_str(), target);
                         return Box::pin(here::post(access, bodies, &rules, url, headers, body, connection))
                             .await;
                     }
@@ -167,9 +177,14 @@ impl App {
             Err(problem) => (Err(problem), None),
         };
         audit::record(&self.telemetry, &info, connection, &result, handed_out);
-        let mut answer = result.unwrap_or_else(|problem| answer::problem(&problem, info.id()));
+        let problem_answer =
+            if info.correlation_id.is_some() { here_problem::answer } else { answer::problem };
+        let mut answer = result.unwrap_or_else(|problem| problem_answer(&problem, info.id()));
         cors.apply(answer.headers_mut());
         let headers = answer.headers_mut();
+        if let Some(id) = info.correlation_id {
+            headers.insert(CORRELATION_ID, id);
+        }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(REQUEST_ID, info.id);
         answer

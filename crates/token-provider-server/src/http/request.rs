@@ -21,6 +21,8 @@ const MAX_FIELDS: usize = 100;
 const MAX_REQUEST_ID: usize = 128;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What HERE's support asks for, and the Java SDK logs.
+pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The methods of a page.
@@ -42,6 +44,8 @@ pub(crate) struct RequestInfo {
     pub(super) trace_id: Option<Box<str>>,
     /// The page that it comes from, as its browser says.
     pub(super) origin: Option<Box<str>>,
+    /// The id by which one of HERE's SDKs knows the request, which is then answered in HERE's form.
+    pub(super) correlation_id: Option<HeaderValue>,
 }
 
 impl RequestInfo {
@@ -56,6 +60,7 @@ impl RequestInfo {
             started: Instant::now(),
             trace_id: headers.get(TRACEPARENT).and_then(|value| trace_id(value.as_bytes())),
             origin: headers.get(ORIGIN).map(|value| foreign(value.as_bytes())),
+            correlation_id: None,
         };
         (info, headers, body)
     }

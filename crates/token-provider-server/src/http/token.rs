@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue};
-use serde::Serialize;
+use serde::Serializer as _;
+use serde::ser::SerializeMap as _;
 use token_provider::{AccessToken, Moment, Scope};
 use zeroize::Zeroizing;
 
@@ -18,38 +19,14 @@ use crate::problem::{Problem, Subject};
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const TOKEN_EXPIRES_IN: HeaderName = HeaderName::from_static("token-expires-in");
 
+/// How a token answer is written: the names of its members, and its token's type.
+pub(crate) type Spelling = [&'static str; 4];
 /// RFC 6749 §5.1.
-#[derive(Serialize)]
-struct TokenBody<'a> {
-    access_token: &'a str,
-    token_type: &'static str,
-    /// Seconds left, not the lifetime: the token has been held for a while.
-    expires_in: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<&'a str>,
-}
-
-/// The same in camel case.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CamelCaseBody<'a> {
-    access_token: &'a str,
-    token_type: &'static str,
-    expires_in: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<&'a str>,
-}
-
-/// How the members of a token answer are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Spelling {
-    /// As in RFC 6749.
-    Standard,
-    /// As HERE answers a form.
-    Here,
-    /// As HERE answers JSON.
-    HereCamelCase,
-}
+pub(crate) const STANDARD: Spelling = ["access_token", "token_type", "expires_in", "Bearer"];
+/// As HERE answers a form.
+pub(super) const HERE_FORM: Spelling = ["access_token", "token_type", "expires_in", "bearer"];
+/// As HERE answers JSON.
+pub(super) const HERE_JSON: Spelling = ["accessToken", "tokenType", "expiresIn", "bearer"];
 
 /// A token that was handed out.
 #[derive(Debug)]
@@ -109,7 +86,7 @@ pub(super) async fn get(
     let [ttl, profile, scope] = parameters(query.as_bytes(), ["ttl", "profile", "scope"])
         .map_err(|problem| problem.with_subject(caller.subject()))?;
     let handed_out = hand_out(access, rules, &caller, ("ttl", ttl), [profile, scope]).await?;
-    Ok(handed_out.into_answer(prefers_json(headers).then_some(Spelling::Standard)))
+    Ok(handed_out.into_answer(prefers_json(headers).then_some(STANDARD)))
 }
 
 /// Decides what a caller may have, and hands out the token for it. The lifetime comes with what it is called in this request.
@@ -136,18 +113,22 @@ pub(super) async fn hand_out(
     }
 }
 
-/// Returns the body of a token answer.
+/// Returns the body of a token answer. `expires_in` are the seconds left, not the lifetime: the token has been held for a while.
 pub(crate) fn json(token: &AccessToken, expires_in: u64, spelling: Spelling) -> Zeroizing<Vec<u8>> {
     let (access_token, scope) = (token.expose_secret(), token.scope().map(Scope::as_str));
-    let token_type = if spelling == Spelling::Standard { "Bearer" } else { "bearer" };
+    let [token_name, type_name, expiry_name, token_type] = spelling;
     // Room for all of it at once, so that growing leaves no copy of the token behind.
     let mut json = Zeroizing::new(Vec::with_capacity(access_token.len() + scope.map_or(0, str::len) + 256));
-    let written = if spelling == Spelling::HereCamelCase {
-        serde_json::to_writer(&mut *json, &CamelCaseBody { access_token, token_type, expires_in, scope })
-    } else {
-        serde_json::to_writer(&mut *json, &TokenBody { access_token, token_type, expires_in, scope })
+    let write = |json: &mut Vec<u8>| {
+        let mut serializer = serde_json::Serializer::new(json);
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry(token_name, access_token)?;
+        members.serialize_entry(type_name, token_type)?;
+        members.serialize_entry(expiry_name, &expires_in)?;
+        scope.map_or(Ok(()), |scope| members.serialize_entry("scope", scope))?;
+        members.end()
     };
-    written.expect("strings and a number have a JSON form");
+    write(&mut json).expect("strings and a number have a JSON form");
     json
 }
 

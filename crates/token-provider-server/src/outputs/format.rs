@@ -27,7 +27,7 @@ pub fn render(token: &AccessToken, left: u64, format: TokenFormat) -> Zeroizing<
         // RFC 6750's alphabet has nothing that a shell would take for its own.
         TokenFormat::Env => format!("HERE_ACCESS_TOKEN={secret}\n"),
         TokenFormat::Json => {
-            let mut json = http::token::json(token, left, http::token::Spelling::Standard);
+            let mut json = http::token::json(token, left, http::token::STANDARD);
             json.push(b'\n');
             return json;
         }

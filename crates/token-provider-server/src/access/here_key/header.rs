@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderValue};
 use percent_encoding::percent_decode_str;
+use token_provider::Moment;
 
 use crate::problem::Problem;
 
-/// HERE's SDKs send six parameters, a program for OAuth 1.0a perhaps `realm` and `oauth_token`.
-const MAX_PARAMETERS: usize = 16;
-/// A nonce is a UUID, or 64 hexadecimal digits.
-const MAX_NONCE: usize = 128;
+/// HERE's SDKs send some 400 bytes.
+const MAX_HEADER: usize = 1024;
+/// A request's timestamp may differ from this server's clock by so many seconds.
+pub(super) const WINDOW: u64 = 300;
 
 /// What a signed request says of itself, decoded.
 pub(crate) struct Signature {
-    pub(super) key_id: String,
+    pub(crate) key_id: String,
     pub(super) nonce: String,
     /// Seconds since the Unix epoch.
     pub(super) timestamp: u64,
@@ -36,7 +37,7 @@ impl Signature {
             return Ok(None);
         }
         let mut values = headers.get_all(AUTHORIZATION).iter();
-        let only = values.next().filter(|_| values.next().is_none());
+        let only = values.next().filter(|value| value.len() <= MAX_HEADER && values.next().is_none());
         let signature = only.and_then(|value| Self::parse(value.to_str().ok()?)).ok_or_else(|| {
             Problem::rejected_signature(401_202, "the OAuth 1.0 Authorization header is malformed")
         })?;
@@ -55,14 +56,18 @@ impl Signature {
         parameters.remove("realm");
         let value = parameters.remove("oauth_signature")?;
         parameters.get("oauth_signature_method")?;
-        let nonce = parameters.get("oauth_nonce").filter(|nonce| (1..=MAX_NONCE).contains(&nonce.len()));
         Some(Self {
             key_id: parameters.get("oauth_consumer_key")?.clone(),
-            nonce: nonce?.clone(),
+            nonce: parameters.get("oauth_nonce")?.clone(),
             timestamp: parameters.get("oauth_timestamp")?.parse().ok()?,
             value,
             parameters,
         })
+    }
+
+    /// Returns whether it was made just now.
+    pub(crate) fn is_timely(&self, now: Moment) -> bool {
+        self.timestamp.abs_diff(now.wall.as_secs()) <= WINDOW
     }
 }
 
@@ -76,15 +81,17 @@ pub(crate) fn is_signed(headers: &HeaderMap) -> bool {
 }
 
 /// Reads `name="value"` pairs with commas between them, in which `+` is no blank (RFC 5849 §3.6). No name may be there twice:
-/// it would be unclear which one counts.
+/// it would be unclear which one counts. Nor may another parameter than OAuth's: it could be a field of a signed form that was
+/// taken out of it.
 fn parameters(text: &str) -> Option<BTreeMap<String, String>> {
     let decoded = |text| Some(percent_decode_str(text).decode_utf8().ok()?.into_owned());
     let mut parameters = BTreeMap::new();
     for pair in text.split(',') {
         let (name, value) = pair.trim().split_once('=')?;
         let value = value.strip_prefix('"')?.strip_suffix('"')?;
-        let is_twice = parameters.insert(decoded(name)?, decoded(value)?).is_some();
-        if is_twice || parameters.len() > MAX_PARAMETERS {
+        let name = decoded(name)?;
+        let is_known = name.starts_with("oauth_") || name == "realm";
+        if !is_known || parameters.insert(name, decoded(value)?).is_some() {
             return None;
         }
     }

@@ -8,18 +8,16 @@ use aws_lc_rs::digest::{SHA256, digest};
 use parking_lot::Mutex;
 use token_provider::Moment;
 
-use super::header::Signature;
+use super::header::{Signature, WINDOW};
 use crate::problem::Problem;
 
-/// A request's timestamp may differ from this server's clock by so many seconds.
-pub(super) const WINDOW: u64 = 300;
 /// So many are remembered for each key, each for ten minutes at least where there is room: 13 requests a second.
 const MAX_NONCES: usize = 8192;
 
 /// The nonces of one key, by the hash of timestamp and nonce, which has the same size whatever a client makes up. `None` for
 /// one of a request in flight; for one that is noted, the moment from which its timestamp is too old anyway.
 #[derive(Debug, Default)]
-pub(super) struct Nonces(Mutex<HashMap<[u8; 32], Option<Moment>>>);
+pub(crate) struct Nonces(Mutex<HashMap<[u8; 32], Option<Moment>>>);
 
 /// A nonce that nobody else can use. It is released on drop, unless it was noted.
 pub(crate) struct Nonce {
@@ -30,13 +28,17 @@ pub(crate) struct Nonce {
 
 impl Nonces {
     /// Reserves the nonce of a request that is within its time.
-    pub(super) fn reserve(self: &Arc<Self>, signature: &Signature, now: Moment) -> Result<Nonce, Problem> {
+    pub(crate) fn reserve(self: &Arc<Self>, signature: &Signature, now: Moment) -> Result<Nonce, Problem> {
         let text = format!("{} {}", signature.timestamp, signature.nonce);
         let hash = digest(&SHA256, text.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes");
         let mut used = self.0.lock();
-        if used.contains_key(&hash) {
-            let reason = "the nonce was used before; sign each request with a new one";
-            return Err(Problem::rejected_signature(401_207, reason));
+        match used.get(&hash) {
+            None => {}
+            Some(None) => return Err(Problem::nonce_in_flight()),
+            Some(Some(_)) => {
+                let reason = "the nonce was used before; sign each request with a new one";
+                return Err(Problem::rejected_signature(401_207, reason));
+            }
         }
         if used.len() >= MAX_NONCES {
             // By both clocks: a wall clock that is set forward and back again makes no signature good again.
