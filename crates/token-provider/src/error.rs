@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +17,7 @@ pub struct LoadError {
     kind: LoadErrorKind,
     message: Cow<'static, str>,
     source: Option<Source>,
-    private_key_file: Option<UnshownPath>,
 }
-
-/// A path that may turn out to be a key that was pasted in its place.
-#[derive(Clone)]
-struct UnshownPath(PathBuf);
 
 /// The kinds of [`LoadError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,16 +92,12 @@ type Source = Arc<dyn StdError + Send + Sync>;
 
 impl LoadError {
     pub(crate) fn new(kind: LoadErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), source: None, private_key_file: None }
+        Self { kind, message: message.into(), source: None }
     }
 
     /// Puts before the message where it happened.
     pub(crate) fn within(self, place: &str) -> Self {
         Self { message: format!("{place}: {}", self.message).into(), ..self }
-    }
-
-    pub(crate) fn with_private_key_file(self, path: PathBuf) -> Self {
-        Self { private_key_file: Some(UnshownPath(path)), ..self }
     }
 
     pub(crate) fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
@@ -117,12 +107,6 @@ impl LoadError {
     /// Returns the kind, for programs that act on it.
     pub fn kind(&self) -> LoadErrorKind {
         self.kind
-    }
-
-    /// Returns the file that the credential names as its private key, if that is what cannot be used: loading can succeed once it has
-    /// changed. Not to be shown: if a key was pasted in its place, it is the key.
-    pub fn private_key_file(&self) -> Option<&Path> {
-        self.private_key_file.as_ref().map(|UnshownPath(path)| path.as_path())
     }
 }
 
@@ -252,12 +236,6 @@ impl From<LoadError> for TokenError {
     fn from(error: LoadError) -> Self {
         let LoadError { message, source, .. } = error;
         Self { source, ..Self::new(TokenErrorKind::NotLoaded, message) }
-    }
-}
-
-impl fmt::Debug for UnshownPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
     }
 }
 

@@ -1,9 +1,8 @@
 //! Rotation of one profile's credential: the new one is tried at the issuer before it is used.
 
-use std::path::Path;
 use std::time::Duration;
 
-use token_provider::{PrivateKey, TokenError, TokenKey};
+use token_provider::{Credential, PrivateKey, TokenError, TokenKey};
 use tokio::time::Instant;
 
 use super::watched::Watched;
@@ -23,11 +22,13 @@ pub(super) struct Rotation {
     source: TokenSource,
     issuer: ProfileIssuer,
     file: Watched,
-    /// What the credential file names now, whether or not that can be used.
+    /// The private key's file, once a key was read from it: what stands there before may be a key that was pasted, and not be shown.
     key_file: Option<Watched>,
     /// When to try a credential again that has not been taken into use. By a timer: it may be late by the time that the
     /// machine sleeps.
     retry_at: Option<Instant>,
+    /// Why what is there now cannot be used, as it was reported. It is read again at every look.
+    unusable: Option<String>,
     gone_since: Option<Instant>,
     is_gone_reported: bool,
 }
@@ -36,20 +37,20 @@ pub(super) struct Rotation {
 enum RotationError {
     /// The file does not answer.
     Hung,
-    /// It cannot be read, and will not be before it changes.
+    /// It cannot be read, or the key file that it names.
     Unusable(String),
     /// The issuer did not accept it.
     Refused(TokenError),
 }
 
 impl Rotation {
-    /// Begins with the credential that the issuer uses. Returns `None` if that is in no file: it cannot change.
+    /// Begins with the credential that the issuer uses. Returns `None` if nothing of it is in a file: it cannot change.
     pub(super) fn new((source, issuer): (TokenSource, ProfileIssuer)) -> Option<Self> {
-        let file = Watched::new(source.file.clone()?);
-        let key_file = source.private_key.as_ref().and_then(PrivateKey::file);
-        let key_file = key_file.map(|path| Watched::new(path.to_owned()));
-        let (retry_at, gone_since) = (None, None);
-        Some(Self { source, issuer, file, key_file, retry_at, gone_since, is_gone_reported: false })
+        let mut files = source.files().map(|path| Watched::new(path.to_owned()));
+        let (file, key_file) = (files.next()?, files.next());
+        drop(files);
+        let (retry_at, unusable, gone_since) = (None, None, None);
+        Some(Self { source, issuer, file, key_file, retry_at, unusable, gone_since, is_gone_reported: false })
     }
 
     /// Takes a new credential into use, if there is one and the issuer accepts it. Tokens already held go on being
@@ -60,8 +61,12 @@ impl Rotation {
             has_changed |= file.has_changed().await;
         }
         self.report_gone(now, handout);
-        let is_time = self.retry_at.is_some_and(|at| at <= now);
-        if has_changed || is_asked_to || is_time {
+        // What makes it usable may be a change of the key's file alone.
+        let is_time = self.unusable.is_some() || self.retry_at.is_some_and(|at| at <= now);
+        if has_changed || is_asked_to {
+            self.unusable = None;
+            self.rotate(now, handout).await;
+        } else if is_time && !self.file.is_gone && !self.file.is_changing() {
             self.rotate(now, handout).await;
         }
     }
@@ -92,6 +97,7 @@ impl Rotation {
 
     async fn rotate(&mut self, now: Instant, handout: &Handout) {
         self.retry_at = None;
+        let reported = self.unusable.take();
         let result = self.try_file().await;
         let (profile, issuer) = (self.source.profile.as_str(), self.issuer.name());
         let problem = match result {
@@ -115,11 +121,14 @@ impl Rotation {
                 Some(format!("{}: the file system does not respond", self.source.credential))
             }
             Err(RotationError::Unusable(error)) => {
-                tracing::error!(
-                    profile,
-                    error,
-                    "the changed credential cannot be used; keeping the previous one"
-                );
+                if reported.as_ref() != Some(&error) {
+                    tracing::error!(
+                        profile,
+                        error,
+                        "the changed credential cannot be used; keeping the previous one"
+                    );
+                }
+                self.unusable = Some(error.clone());
                 Some(error)
             }
             Err(RotationError::Refused(error)) => {
@@ -145,14 +154,7 @@ impl Rotation {
         let issued = match self.issuer.clone() {
             ProfileIssuer::Here { issuer, source, scope } => {
                 let read = self.file.read(move |_| source.load()).await.ok_or(RotationError::Hung)?;
-                match &read {
-                    Ok(credential) => self.watch_key(credential.private_key().and_then(PrivateKey::file)),
-                    // What makes it usable may be a change of the key's file alone.
-                    Err(error) if error.private_key_file().is_some() => {
-                        self.watch_key(error.private_key_file());
-                    }
-                    Err(_) => {}
-                }
+                self.watch_key(read.as_ref().ok().and_then(Credential::private_key));
                 let mut credential = read.map_err(|error| RotationError::Unusable(error.to_string()))?;
                 if let Some(scope) = scope {
                     credential = credential.with_scope(Some(scope));
@@ -176,7 +178,8 @@ impl Rotation {
         issued.map(|_token| true).map_err(RotationError::Refused)
     }
 
-    fn watch_key(&mut self, path: Option<&Path>) {
+    fn watch_key(&mut self, key: Option<&PrivateKey>) {
+        let path = key.and_then(PrivateKey::file).filter(|path| *path != self.file.path);
         if self.key_file.as_ref().map(|file| file.path.as_path()) != path {
             self.key_file = path.map(|path| Watched::new(path.to_owned()));
         }
@@ -186,7 +189,7 @@ impl Rotation {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
     use here_sandbox::{Sandbox, SandboxConfig};
@@ -308,7 +311,10 @@ mod tests {
     }
 
     fn watch(path: &Path) -> (Rotation, Handout) {
-        let source = CredentialSource::file(path, "default");
+        watch_source(CredentialSource::file(path, "default"))
+    }
+
+    fn watch_source(source: CredentialSource) -> (Rotation, Handout) {
         let credential = source.load().expect("is well-formed");
         let issuer = Arc::new(HereIssuer::new(HereIssuerConfig::new(credential)).expect("can be made"));
         let provider = TokenProvider::new(Arc::clone(&issuer));
@@ -380,6 +386,47 @@ mod tests {
         fs::rename(&away, &key).expect("can be renamed");
         look_at(start + Duration::from_secs(64), &mut rotation, &handout).await;
         assert_eq!(problem(&handout), None, "it is the key that is in use");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_that_is_pasted_as_a_path_is_not_reported_as_a_file_that_is_gone() {
+        let folder = tempfile::tempdir().expect("can be made");
+        let path = folder.path().join("credentials.properties");
+        let (mut rotation, handout) = bench(&path);
+        let text =
+            "here.auth.method = private_key_jwt\nhere.client.id = app\nhere.private.key = MIGHAgEAPlanted\n";
+        fs::write(&path, text).expect("can be written");
+        let start = Instant::now();
+        for seconds in [0, 30, 60, 90, 120] {
+            look_at(start + Duration::from_secs(seconds), &mut rotation, &handout).await;
+            let problem = problem(&handout).expect("it cannot be used");
+            assert!(problem.contains("it is neither PEM") && !problem.contains("Planted"), "{problem}");
+            assert!(!format!("{rotation:?}").contains("Planted"));
+        }
+        fs::write(&path, PROPERTIES).expect("can be written");
+        rotation.look(start, false, &handout).await;
+        assert!(problem(&handout).is_some(), "it may be being written still");
+        rotation.look(start, false, &handout).await;
+        assert_eq!(problem(&handout), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_of_a_credential_without_a_file_is_watched() {
+        let folder = tempfile::tempdir().expect("can be made");
+        let path = folder.path().join("here.pem");
+        let make = || PrivateKey::generate_pem(token_provider::SigningAlgorithm::Es256).expect("can be made");
+        fs::write(&path, make().expose_secret()).expect("can be written");
+        let text = format!(
+            "here.auth.method = private_key_jwt\nhere.client.id = app\nhere.private.key = {}\n\
+             here.token.endpoint.url = http://127.0.0.1:1/oauth2/token\n",
+            path.display()
+        );
+        let (mut rotation, handout) = watch_source(CredentialSource::text(text.into()));
+        look_at(Instant::now(), &mut rotation, &handout).await;
+        assert_eq!(problem(&handout), None);
+        fs::write(&path, make().expose_secret()).expect("can be written");
+        look_at(Instant::now(), &mut rotation, &handout).await;
+        assert!(problem(&handout).is_some_and(|problem| problem.contains("could not be tested")));
     }
 
     #[tokio::test(start_paused = true)]

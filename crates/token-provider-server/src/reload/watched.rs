@@ -60,6 +60,11 @@ impl Watched {
         answer.is_some()
     }
 
+    /// Returns whether it is another file than the one that a change was reported of: it may be being written.
+    pub(super) fn is_changing(&self) -> bool {
+        self.seen.is_some() && self.seen != self.known
+    }
+
     /// Returns whether there is a pipe, or the like, at the path.
     pub(super) fn is_pipe(&self) -> bool {
         !self.is_gone && self.seen.is_none()

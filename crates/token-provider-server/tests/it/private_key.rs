@@ -192,6 +192,37 @@ async fn key_file_that_comes_after_the_credential_file_that_names_it_is_found() 
     assert!(bench.account.sandbox.stats().last_access_key_id.is_some(), "and back to an access key");
 }
 
+/// It looks like the path of a file that is not there, and is the key.
+#[tokio::test]
+async fn key_that_is_pasted_as_a_path_is_neither_logged_nor_shown() {
+    let bench = Bench::open().await;
+    let (_, pem) = bench.register(SigningAlgorithm::Es256, "first");
+    bench.folder.write("here.pem", &pem);
+    let mut server = bench.serve();
+    let [address, admin] = server.addresses().await;
+    let base64: String = pem.lines().filter(|line| !line.contains("-----")).collect();
+    bench.name(&base64);
+    server.logged("the changed credential cannot be used").await;
+    assert!(server.last_line().contains("it is neither PEM"), "{}", server.last_line());
+    assert_eq!(get(address, "/getToken?ttl=600").await.status, 200, "the previous one stays in use");
+    let shown =
+        [get(admin, "/status").await, get(admin, "/metrics").await].map(|reply| reply.text().to_owned());
+    assert!(shown.concat().contains("it is neither PEM") && !shown.concat().contains(&base64), "{shown:?}");
+
+    // Looked at again with nothing changed, there is nothing new to say.
+    bench.folder.write("token-provider.toml", "admin.listen = '127.0.0.1:0'\naccess.anonymous = true\n");
+    server.logged("configuration reloaded").await;
+    bench.name("here.pem");
+    let fixed = async { while profile(admin).await["rotation_problem"].is_string() {} };
+    within("no problem", fixed).await;
+    server.signal(Signal::TERM);
+    let (_, _, log) = server.end().await;
+    let log = log.join("\n");
+    assert!(!log.contains(&base64), "{log}");
+    let reports = log.matches("the changed credential cannot be used").count();
+    assert_eq!(reports, 1, "read at every look, and said once: {log}");
+}
+
 #[tokio::test]
 async fn sandbox_command_says_that_it_needs_an_access_key() {
     let bench = Bench::open().await;

@@ -98,10 +98,7 @@ impl PrivateKey {
             return Self::from_pem(value);
         }
         let path = folder.join(value);
-        match Self::from_file(&path) {
-            Ok(key) => Ok(Self { file: Some(path), ..key }),
-            Err(error) => Err(error.with_private_key_file(path)),
-        }
+        Ok(Self { file: Some(path.clone()), ..Self::from_file(&path)? })
     }
 
     fn from_file(path: &Path) -> Result<Self, LoadError> {

@@ -143,8 +143,7 @@ impl CredentialSource {
     /// # Errors
     ///
     /// [`LoadErrorKind::NotFound`] when the file is gone, else [`LoadErrorKind::Invalid`]; also for an access key that a token
-    /// provider has made (`token-provider key new --here`). If a private key in a file of its own is the reason, see
-    /// [`LoadError::private_key_file`].
+    /// provider has made (`token-provider key new --here`).
     pub fn load(&self) -> Result<Credential, LoadError> {
         let credential = match &self.0 {
             Source::Properties(path) => {
