@@ -170,16 +170,23 @@ impl Output {
     /// Returns whether the file has this token, in this form, and is at its path as far as that was checked lately.
     async fn is_written(&mut self, token: &AccessToken, config: &OutputConfig) -> Result<bool, Problem> {
         let now = self.now().boot;
-        let Some(written) = &mut self.written else { return Ok(false) };
+        let Some(written) = &self.written else { return Ok(false) };
         if written.token.fingerprint() != token.fingerprint() || written.config != *config {
             return Ok(false);
         }
         if now.saturating_sub(written.checked_at) < CHECK_EVERY {
             return Ok(true);
         }
-        written.checked_at = now;
         let file = Arc::clone(&written.file);
-        self.on_disk(move |place| Ok(place.folder_of(&file)?.is_some())).await
+        let is_there = self.on_disk(move |place| Ok(place.folder_of(&file)?.is_some())).await?;
+        match &mut self.written {
+            Some(written) if is_there => written.checked_at = now,
+            _ => {
+                self.written = None;
+                self.set_status(|status| status.token = None);
+            }
+        }
+        Ok(is_there)
     }
 
     async fn write(&mut self, token: AccessToken, now: Moment, config: &OutputConfig) -> Result<(), Problem> {

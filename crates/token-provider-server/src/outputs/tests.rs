@@ -304,6 +304,24 @@ async fn file_that_somebody_removed_or_replaced_is_back_within_half_a_minute() {
     assert_eq!(bench.account.issued.load(Ordering::Relaxed), 1, "the held token is used");
 }
 
+#[tokio::test(start_paused = true)]
+async fn file_that_cannot_be_put_back_is_reported_for_as_long_as_it_cannot() {
+    let bench = Bench::start(&[("folder/file", TEXT)]);
+    until("the first token", 1, || bench.read("folder/file").is_some()).await;
+    fs::rename(bench.path("folder"), bench.path("away")).expect("can be renamed");
+    fs::write(bench.path("folder"), "in the way").expect("can be written");
+    let is_up = || bench.status("folder/file").is_some_and(|status| status.is_up());
+    until("it is missed", 32, || !is_up()).await;
+    for _ in 0..120 {
+        sleep(Duration::from_secs(1)).await;
+        let status = bench.status("folder/file").expect("is configured");
+        assert!(!status.is_up() && status.problem.is_some(), "{status:?}");
+    }
+    assert_eq!(bench.handouts("folder/file", Outcome::Failed), 1, "said once");
+    fs::remove_file(bench.path("folder")).expect("is there");
+    until("it is back", 6, || is_up() && bench.read("folder/file").is_some()).await;
+}
+
 /// What an output waits for at the end of each write, in the thread that writes.
 #[derive(Clone, Debug)]
 struct StickingClock {
