@@ -189,7 +189,7 @@ impl Problem {
 
     /// An unsupported grant type (RFC 6749 §5.2).
     pub fn unsupported_grant_type() -> Self {
-        let description = "grant_type: expected client_credentials";
+        let description = "the grant type is not supported; expected client_credentials";
         Self::new(StatusCode::BAD_REQUEST, Topic::UnsupportedGrantType, description)
     }
 

@@ -11,7 +11,6 @@ mod file_work;
 mod rotation;
 mod watched;
 
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,36 +144,34 @@ impl Reloader {
     /// Takes the secrets of access keys into use. They are small, and read at every look: that finds every change, and what could
     /// not be read is tried again.
     async fn look_at_secrets(&mut self) {
-        let mut keys = self.loaded.config.access.here_keys.clone();
-        let status = self.app.telemetry.config.load_full();
-        if keys.is_empty() && status.secret_problems.is_empty() {
+        let keys = self.loaded.config.access.here_keys.clone();
+        let before = self.app.telemetry.config.load_full();
+        if keys.is_empty() && before.secret_problems.is_empty() {
             return;
         }
         let read = move || {
-            // What was read from a pipe at the start cannot be read again.
-            keys.retain(|key| !key.secret_file.metadata().is_ok_and(|file| file.file_type().is_fifo()));
-            keys.into_iter().map(|key| (key.id, read_here_secret(&key.secret_file))).collect::<Vec<_>>()
+            let read = keys.into_iter().map(|key| (key.id, read_here_secret(&key.secret_file)));
+            read.collect::<Vec<_>>()
         };
         // Where one hangs, that is reported; all stay as they are.
         let Some(read) = self.secrets.run(read).await else { return };
-        let mut problems = Vec::new();
+        let mut status = ConfigStatus { secret_problems: Vec::new(), ..ConfigStatus::clone(&before) };
         for (key, secret) in read {
             match secret.map(|secret| self.app.access.rules().set_secret(&key, secret)) {
                 Ok(false) => {}
                 Ok(true) => tracing::info!(key, "the access key's secret was read from its file"),
-                Err(problem) => problems.push(problem),
+                Err(problem) => {
+                    if !before.secret_problems.contains(&problem) {
+                        tracing::error!(
+                            problem,
+                            "the access key's secret cannot be used; the previous one, if any, stays in use"
+                        );
+                    }
+                    status.secret_problems.push(problem);
+                }
             }
         }
-        for problem in problems.iter().filter(|problem| !status.secret_problems.contains(problem)) {
-            tracing::error!(
-                problem,
-                "the access key's secret cannot be used; the previous one, if any, stays in use"
-            );
-        }
-        if problems != status.secret_problems {
-            let status = ConfigStatus { secret_problems: problems, ..ConfigStatus::clone(&status) };
-            self.app.telemetry.config.store(Arc::new(status));
-        }
+        self.app.telemetry.config.store(Arc::new(status));
     }
 
     /// Takes a changed configuration into use, all of it or nothing.

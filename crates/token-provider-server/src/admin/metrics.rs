@@ -108,7 +108,7 @@ fn requests(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     });
     page.write(
         "token_provider_caller_requests_total",
-        "Requests for tokens by caller: the id of an API key or the name in a client certificate, empty for others.",
+        "Requests for tokens by caller: the id of an API key or access key, the name in a client certificate, or the path of an output; empty for others.",
         callers,
     )?;
     page.write(

@@ -184,11 +184,12 @@ fn check_certificate(tls: &Tls, config: &Config) -> Findings {
 
 /// What renews a certificate seldom restarts its readers.
 fn check_copies(config: &Config) -> Option<Finding> {
-    let tls = config.tls.as_ref()?;
-    let mut files = [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()].into_iter().flatten();
-    let copy = files.find(|file| file.starts_with("/run/credentials"))?.display();
-    let what = "is a copy that systemd made at the unit's start (LoadCredential=)";
-    Some(warning("tls", format_args!("{copy} {what}; after a renewal, restart the unit")))
+    let tls = config.tls.iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]);
+    let keys = config.access.here_keys.iter().map(|key| ("access key", &key.secret_file));
+    let mut files = tls.flatten().map(|file| ("tls", file)).chain(keys);
+    let (what, copy) = files.find(|(_, file)| file.starts_with("/run/credentials"))?;
+    let why = "is a copy that systemd made at the unit's start (LoadCredential=); after a renewal, restart the unit";
+    Some(warning(what, format_args!("{} {why}", copy.display())))
 }
 
 /// Checks the secrets of access keys.

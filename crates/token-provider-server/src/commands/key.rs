@@ -6,6 +6,8 @@ use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use token_provider::secrecy::ExposeSecret as _;
 use token_provider::{LoadError, PrivateKey, SigningAlgorithm};
 use tracing::Level;
@@ -20,10 +22,7 @@ use crate::telemetry;
 use crate::topic::Topic;
 use crate::values::name::{HERE_KEY, here_key_id, name};
 
-/// As many random bits as an API key has: 256.
 const SECRET_LENGTH: usize = 43;
-/// Encoded or not, these sign alike, whichever SDK.
-const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 pub(super) fn new(id: &str) -> Result<(), Failure> {
     // What the configuration would refuse must not be printed for it.
@@ -37,7 +36,7 @@ pub(super) fn new(id: &str) -> Result<(), Failure> {
          # profiles = [\"NAME\"]    # default: the default profile\n",
         *key
     ));
-    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::stdout)
+    print(&text)
 }
 
 fn no_randomness(error: getrandom::Error) -> Failure {
@@ -60,12 +59,14 @@ pub(super) fn new_here(
     let secret = secret().map_err(no_randomness)?;
     let unusable = |error| Failure::system(&format!("--out {}: cannot be used", out.display()))(error);
     fs::DirBuilder::new().recursive(true).mode(0o700).create(out).map_err(unusable)?;
-    // The stanza must mean the same file wherever the configuration is.
+    // The stanza must mean the same file wherever the configuration is, and nothing else.
     let folder = out.canonicalize().map_err(unusable)?;
-    let (properties, secret_file) =
-        (folder.join(format!("{name}.properties")), folder.join(format!("{name}.secret")));
+    let folder = folder.to_str().filter(|folder| !folder.contains(char::is_control));
+    let expected = "--out: expected a folder whose path is plain text";
+    let folder = folder.ok_or_else(|| Failure::new(Topic::Usage, expected))?;
+    let [properties, secret_file] = ["properties", "secret"].map(|end| format!("{folder}/{name}.{end}"));
 
-    private_file::create(&secret_file, Zeroizing::new(format!("{}\n", *secret)).as_bytes())?;
+    private_file::create(Path::new(&secret_file), Zeroizing::new(format!("{}\n", *secret)).as_bytes())?;
     let text = Zeroizing::new(format!(
         "# An access key of a token provider, worth nothing at HERE. The first two are placeholders that no server reads.\n\
          here.user.id = not-used\n\
@@ -75,22 +76,27 @@ pub(super) fn new_here(
          here.token.endpoint.url = {origin}/oauth2/token\n",
         *secret
     ));
-    private_file::create(&properties, text.as_bytes()).inspect_err(|_| {
-        // Half a key is of no use, and in the way of the next attempt.
-        let _ = fs::remove_file(&secret_file);
-    })?;
-
-    let file = secret_file.to_string_lossy();
+    private_file::create(Path::new(&properties), text.as_bytes()).inspect_err(|_| remove(&[&secret_file]))?;
     // JSON's strings are TOML's, too.
-    let quoted = serde_json::to_string(&file).expect("text has a JSON form");
-    let text = format!(
-        "# For the client: {} (requests tokens at {origin}/oauth2/token)\n\
+    let quoted = serde_json::to_string(&secret_file).expect("text has a JSON form");
+    print(&format!(
+        "# For the client: {properties} (requests tokens at {origin}/oauth2/token)\n\
          # Add this to the configuration file of the server, whose user must be able to read the secret.\n\
          [[access.here_keys]]\nid = \"{id}\"\nsecret_file = {quoted}\n\
-         # profiles = [\"NAME\"]    # the client gets the first; default: the default profile\n",
-        properties.display()
-    );
+         # profiles = [\"NAME\"]    # the client gets the first; default: the default profile\n"
+    ))
+    .inspect_err(|_| remove(&[&secret_file, &properties]))
+}
+
+fn print(text: &str) -> Result<(), Failure> {
     std::io::stdout().write_all(text.as_bytes()).map_err(Failure::stdout)
+}
+
+/// Removes files of a key that could not be finished: it is of no use, and in the way of the next attempt.
+fn remove(files: &[&str]) {
+    for file in files {
+        let _ = fs::remove_file(file);
+    }
 }
 
 /// Makes a private key for HERE in a new file, and prints its public half.
@@ -104,12 +110,8 @@ pub(super) fn new_issuer_key(file: &Path, algorithm: Option<&str>) -> Result<(),
     let key = PrivateKey::from_pem(pem.expose_secret()).map_err(failed)?;
     let path = std::path::absolute(file).map_err(Failure::system("cannot tell the working directory"))?;
     private_file::create(&path, pem.expose_secret().as_bytes())?;
-    // Alone, for scripts.
-    let jwk = format!("{}\n", key.public_jwk());
-    std::io::stdout().write_all(jwk.as_bytes()).map_err(Failure::stdout).inspect_err(|_| {
-        // A key that nobody can register is of no use, and in the way of the next attempt.
-        let _ = fs::remove_file(&path);
-    })?;
+    // Alone, for scripts. A key that nobody can register is of no use, and in the way of the next attempt.
+    print(&format!("{}\n", key.public_jwk())).inspect_err(|_| drop(fs::remove_file(&path)))?;
     let next = format!(
         "Created {path}. Register the public key (the JWK on stdout) with the app at HERE, then put these lines into the \
          credential file of the server, whose user must be able to read the key:\n\
@@ -124,15 +126,15 @@ pub(super) fn new_issuer_key(file: &Path, algorithm: Option<&str>) -> Result<(),
     Ok(())
 }
 
+/// As many random bits as an API key has, 256, in letters and digits: encoded or not, these sign alike, whichever SDK.
 fn secret() -> Result<Zeroizing<String>, getrandom::Error> {
-    // Some two hundred more than are needed.
-    let mut random = Zeroizing::new([0_u8; 256]);
+    // Some eighty more than are needed, less the two characters that are neither.
+    let mut random = Zeroizing::new([0_u8; 96]);
     getrandom::fill(&mut *random)?;
-    // Six bits each; 62 and 63 are thrown away, so that every character is equally likely.
-    let characters = random.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
+    let characters = Zeroizing::new(BASE64.encode(*random));
     // Room for all of it at once, so that growing leaves no copy behind.
     let mut secret = Zeroizing::new(String::with_capacity(SECRET_LENGTH));
-    secret.extend(characters.map(|&character| char::from(character)).take(SECRET_LENGTH));
+    secret.extend(characters.chars().filter(char::is_ascii_alphanumeric).take(SECRET_LENGTH));
     Ok(secret)
 }
 
@@ -156,7 +158,8 @@ fn default_origin(file: Option<PathBuf>) -> Result<String, Failure> {
     let config = Config::load(&overrides, &Environment::from_process())?;
     let scheme = |is_tls| if is_tls { "https" } else { "http" };
     if let Some(host) = config.public_hosts.first() {
-        return Ok(format!("{}://{host}", scheme(!config.is_plain())));
+        // Where this server does not end TLS itself, something in front does.
+        return Ok(format!("{}://{host}", scheme(config.tls.is_some() || !host.is_loopback())));
     }
     match config.listen.first() {
         Some(listen @ Listen::Tcp { host, port: 1.. }) if !matches!(host, Host::Ip(ip) if ip.is_unspecified()) => {

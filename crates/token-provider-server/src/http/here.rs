@@ -17,7 +17,7 @@ use super::answer::{self, Answer, JSON, NO_STORE};
 use super::oauth2::{self, FORM, has_content_type};
 use super::parameters::{MAX_TTL, Value};
 use super::token::{self, HERE_FORM, HERE_JSON, Served};
-use crate::access::{Access, ConnectionInfo, Rules, Shares, Signature, SignedRequest, X_API_KEY, is_signed};
+use crate::access::{Access, ConnectionInfo, Rules, Shares, Signature, SignedRequest, is_signed};
 use crate::problem::Problem;
 
 /// Returns whether a request is meant as HERE's SDKs send it: signed, or in JSON without another way to authenticate.
@@ -35,7 +35,7 @@ pub(super) async fn post(
     body: impl Body<Data = Bytes>,
     connection: &ConnectionInfo,
 ) -> Result<Served, Problem> {
-    let is_form = admit_head(&headers)?;
+    let is_form = is_form(&headers)?;
     admit_target(target)?;
     let address = rules.address(&headers, connection);
     let signature = Signature::of(&headers);
@@ -50,7 +50,7 @@ pub(super) async fn post(
     let share = if is_known { None } else { Some(oauth2::share(bodies, address)?) };
     let body = oauth2::read(body).await.map_err(|problem| problem.with_address(address))?;
     drop(share);
-    let (caller, nonce) = early.or_else(|signature| judge(signature, if is_form { &body } else { b"" }))?;
+    let (caller, nonce) = early.or_else(|signature| judge(signature, &body))?;
     let [expires_in, scope] =
         wanted(&body, is_form).map_err(|problem| problem.with_subject(caller.subject()))?;
     let (name, spelling) = if is_form { ("expires_in", HERE_FORM) } else { ("expiresIn", HERE_JSON) };
@@ -62,19 +62,15 @@ pub(super) async fn post(
     Ok(oauth2::into_grant(handed_out, spelling))
 }
 
-/// Returns whether the body is a form, and else JSON. Refuses `X-API-Key`: a caller that sends a key must not be let in as
-/// anonymous.
-fn admit_head(headers: &HeaderMap) -> Result<bool, Problem> {
-    if headers.contains_key(X_API_KEY) {
-        return Err(Problem::unsupported_client_authentication());
-    }
+/// Returns whether the body is a form, and else JSON.
+fn is_form(headers: &HeaderMap) -> Result<bool, Problem> {
     let is_form = has_content_type(headers, FORM);
     if is_form || has_content_type(headers, JSON) {
         return Ok(is_form);
     }
     let number = if headers.contains_key(CONTENT_TYPE) { 400_004 } else { 400_003 };
-    let problem = Problem::invalid_request(format!("Content-Type: expected {JSON} or {FORM}"));
-    Err(problem.with_number(number))
+    let problem = format!("Content-Type: expected {JSON} or {FORM}");
+    Err(Problem::invalid_request(problem).with_number(number))
 }
 
 /// Refuses a form's fields in the query: a signature does not tell the two apart, and a signed form could be sent as a query,
@@ -106,7 +102,6 @@ fn wanted(body: &[u8], is_form: bool) -> Result<[Option<Value>; 2], Problem> {
             other => other.to_string(),
         })
     };
-    let is_there = |in_json, in_form| field(in_json, in_form).is_some();
     if fields.keys().any(|name| is_credential(name)) {
         return Err(Problem::unsupported_client_authentication());
     }
@@ -115,7 +110,7 @@ fn wanted(body: &[u8], is_form: bool) -> Result<[Option<Value>; 2], Problem> {
         Some(_) => return Err(Problem::unsupported_grant_type()),
         None => return refused(400_201, "the grant type is missing; expected client_credentials"),
     }
-    if is_there("tokenFormat", "token_format") || is_there("resource", "resource") {
+    if field("tokenFormat", "token_format").or_else(|| field("resource", "resource")).is_some() {
         return refused(400_203, "token formats and resources are not supported here; leave them out");
     }
     let expires_in = field("expiresIn", "expires_in").and_then(lifetime).map(Zeroizing::new);

@@ -20,7 +20,7 @@ use super::answer::{self, Answer, NO_CACHE};
 use super::parameters::{Value, has_signature, parameters};
 use super::token::{self, HandedOut, STANDARD, Served, Spelling};
 use crate::access::api_key::ClientSecret;
-use crate::access::{Access, Caller, ConnectionInfo, Rules, Share, Shares, X_API_KEY};
+use crate::access::{Access, Caller, ConnectionInfo, Rules, Share, Shares};
 use crate::problem::{Problem, Subject};
 
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
@@ -63,7 +63,9 @@ pub(super) async fn post(
     body: impl Body<Data = Bytes>,
     connection: &ConnectionInfo,
 ) -> Result<Served, Problem> {
-    admit_form(&headers)?;
+    if !has_content_type(&headers, FORM) {
+        return Err(Problem::invalid_request(format!("Content-Type: expected {FORM}")));
+    }
     let client = client_of(&headers)?;
     let address = rules.address(&headers, connection);
     // A body may take ten seconds, in which a head of a hundred fields would keep some 40 KiB.
@@ -97,18 +99,6 @@ pub(super) fn into_grant(handed_out: HandedOut, spelling: Spelling) -> Served {
     // RFC 6749 §5.1 wants both, for caches of the last century.
     served.answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
     served
-}
-
-/// Refuses a body that is not a form, and `X-API-Key`, which is for `/getToken`: a caller that sends a key must not be let
-/// in as anonymous.
-fn admit_form(headers: &HeaderMap) -> Result<(), Problem> {
-    if !has_content_type(headers, FORM) {
-        return Err(Problem::invalid_request("Content-Type: expected application/x-www-form-urlencoded"));
-    }
-    if headers.contains_key(X_API_KEY) {
-        return Err(Problem::unsupported_client_authentication());
-    }
-    Ok(())
 }
 
 /// Returns whether the body is of this type, whatever its parameters.

@@ -26,7 +26,7 @@ use super::parameters::has_signature;
 use super::request::{CORRELATION_ID, PAGE, REQUEST_ID, RequestInfo, Route, allow, id_of};
 use super::token::Served;
 use super::{audit, health, here, here_problem, oauth2, openapi, page, token};
-use crate::access::{Access, ConnectionInfo, Cors, Rules, Shares};
+use crate::access::{Access, ConnectionInfo, Cors, Rules, Shares, X_API_KEY};
 use crate::problem::Problem;
 use crate::telemetry::{OpenConnection, Telemetry};
 
@@ -135,21 +135,8 @@ impl App {
                     drop(body);
                     token::get(&self.access, &rules, info, &headers, connection).await
                 }
-                Route::OAuth2 => {
-                    let (access, bodies) = (&self.access, &self.bodies);
-                    let target = info.head.uri.path_and_query().map_or("", PathAndQuery::as_str);
-                    let query = info.head.uri.query().unwrap_or_default();
-                    if has_signature(query.as_bytes()) {
-                        return Err(Problem::unsupported_client_authentication());
-                    }
-                    // In a box, as all that waits for somebody else: the others would be as large.
-                    if info.correlation_id.is_some() {
-                        let url = (host.as_str(), target);
-                        return Box::pin(here::post(access, bodies, &rules, url, headers, body, connection))
-                            .await;
-                    }
-                    Box::pin(oauth2::post(access, bodies, &rules, headers, body, connection)).await
-                }
+                // In a box, as all that waits for somebody else: the others would be as large.
+                Route::OAuth2 => Box::pin(self.grant(&rules, info, &host, headers, body, connection)).await,
                 Route::Timestamp => Ok(here::timestamp().into()),
                 Route::Metadata => Ok(oauth2::metadata(&rules, &own_origin()).into()),
                 Route::Live => Ok(health::live().into()),
@@ -162,6 +149,29 @@ impl App {
             }
         };
         Ok((cors, catch_panic(info, answered).await))
+    }
+
+    /// Answers `POST /oauth2/token`, in the form of RFC 6749 or in HERE's.
+    async fn grant(
+        &self,
+        rules: &Rules,
+        info: &RequestInfo,
+        host: &str,
+        headers: HeaderMap,
+        body: impl Body<Data = Bytes>,
+        connection: &ConnectionInfo,
+    ) -> Result<Served, Problem> {
+        let (access, bodies, uri) = (&self.access, &self.bodies, &info.head.uri);
+        let query = uri.query().unwrap_or_default();
+        // An API key is for `/getToken`. Who sends either must not be let in as anonymous.
+        if headers.contains_key(X_API_KEY) || has_signature(query.as_bytes()) {
+            return Err(Problem::unsupported_client_authentication());
+        }
+        if info.correlation_id.is_none() {
+            return oauth2::post(access, bodies, rules, headers, body, connection).await;
+        }
+        let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
+        here::post(access, bodies, rules, (host, target), headers, body, connection).await
     }
 
     /// Records what came of a request, and completes the answer.

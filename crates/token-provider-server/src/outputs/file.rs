@@ -208,7 +208,8 @@ fn stat(folder: &File, name: &OsStr) -> io::Result<Option<Stat>> {
     }
 }
 
-fn judge_folder(folder: &Metadata) -> io::Result<()> {
+/// Refuses a folder in which another user can put a file in the place of one.
+pub fn judge_folder(folder: &Metadata) -> io::Result<()> {
     let may = |writers: u32| folder.mode() & STICKY == 0 && folder.mode() & writers != 0;
     if !is_own(folder.uid()) {
         Err(problem("its folder belongs to another user"))

@@ -1,7 +1,7 @@
 //! The secrets of this server's access keys, each in a file of its own.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use secrecy::SecretString;
@@ -43,11 +43,20 @@ pub fn read_here_secrets(config: &Config, access: &Access) -> Result<(), Failure
 pub fn read_here_secret(file: &Path) -> Result<SecretString, String> {
     let name = file.display();
     // Room for all of it at once, so that growing leaves no copy of the secret behind.
-    let mut text = Zeroizing::new(String::with_capacity(MAX_FILE));
-    let read = File::open(file).and_then(|file| file.take(MAX_FILE as u64).read_to_string(&mut text));
+    let mut text = Zeroizing::new(String::with_capacity(MAX_FILE + 1));
+    let read = file.metadata().and_then(|found| {
+        if !found.is_file() {
+            // A pipe would have to be waited for.
+            return Err(io::Error::other("it is not a file"));
+        }
+        File::open(file)?.take(MAX_FILE as u64 + 1).read_to_string(&mut text)
+    });
     read.map_err(|error| format!("{name}: cannot be read: {error}"))?;
     let secret = trim_value(&text);
-    if secret.len() < MIN_SECRET || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if text.len() > MAX_FILE
+        || secret.len() < MIN_SECRET
+        || !secret.bytes().all(|byte| byte.is_ascii_graphic())
+    {
         return Err(format!(
             "{name}: expected one word of {MIN_SECRET} or more ASCII characters, as `token-provider key new \
              --here` makes it"

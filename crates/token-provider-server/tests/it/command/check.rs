@@ -499,6 +499,13 @@ async fn certificate_of_which_systemd_has_made_a_copy_is_noticed() {
         assert_eq!(outcome.stdout.contains(&line), is_copy, "{outcome:?}");
         assert_eq!(outcome.stdout.contains("after a renewal, restart the unit"), is_copy, "{outcome:?}");
     }
+    let secret = "/run/credentials/token-provider.service/a.secret";
+    folder.write(
+        "token-provider.toml",
+        &format!("[[access.here_keys]]\nid = \"tp.a\"\nsecret_file = {secret:?}\n"),
+    );
+    let outcome = check(&folder).await;
+    assert!(outcome.stdout.contains(&format!("warning  access key: {secret} is a copy")), "{outcome:?}");
 }
 
 #[tokio::test]

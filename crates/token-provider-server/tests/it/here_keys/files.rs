@@ -92,11 +92,36 @@ async fn nothing_is_replaced_and_half_a_key_is_not_left_behind() {
 }
 
 #[tokio::test]
+async fn key_is_not_made_where_another_user_could_replace_it_nor_where_its_path_could_be_read_as_configuration()
+ {
+    let folder = Folder::new();
+    for (mode, code) in [(0o777, Some(1)), (0o1777, Some(0))] {
+        fs::create_dir_all(folder.path("open")).expect("can be made");
+        set_mode(&folder.path("open"), mode);
+        let made = new(&folder, &["--id", "maps", "--out", "open"]).await;
+        assert_eq!(made.code, code, "{mode:o}: {made:?}");
+        assert_eq!(folder.path("open/maps.secret").exists(), code == Some(0), "{mode:o}");
+        assert!(code == Some(0) || made.stderr.contains("every user may write"), "{made:?}");
+    }
+    for name in ["a\n[access]\nanonymous = true", "a\u{1b}[2J", "a\u{7f}"] {
+        let made = new(&folder, &["--id", "maps", "--out", name]).await;
+        assert_eq!((made.code, made.stdout.as_str()), (Some(2), ""), "{name:?}: {made:?}");
+    }
+    // A key whose stanza could not be shown is of no use, and in the way of the next attempt.
+    let mut command = folder.command(&["key", "new", "--here", "--id", "lost", "--out", "."]);
+    command.stdout(fs::File::options().write(true).open("/dev/full").expect("is there"));
+    let lost = Outcome::of(command).await;
+    assert_eq!(lost.code, Some(1), "{lost:?}");
+    assert!(!folder.path("lost.secret").exists() && !folder.path("lost.properties").exists());
+}
+
+#[tokio::test]
 async fn endpoint_is_where_the_configuration_says_or_the_option() {
     for (config, options, expected) in [
         ("", &[][..], "http://localhost:3000"),
         ("listen = ['127.0.0.2:81']", &[], "http://127.0.0.2:81"),
-        ("public_hosts = ['Tokens.example.com', 'b.example']", &[], "http://tokens.example.com"),
+        ("public_hosts = ['Tokens.example.com', 'b.example']", &[], "https://tokens.example.com"),
+        ("public_hosts = ['localhost:8080']", &[], "http://localhost:8080"),
         (
             "public_hosts = ['tokens.example.com:8443']\ntls = { cert = 'c', key = 'k' }",
             &[],
@@ -162,6 +187,7 @@ async fn secret_file_that_cannot_be_used_is_an_error_at_the_start_and_for_check(
         (Some("\n\n"), "one word of 32 or more"),
         (Some("plantedSecret0123456789ABCD EFGHIJKLMNOPQRST"), "one word of 32 or more"),
         (Some("plantedSecret0123456789ABCDEFGHIJKLMNOPQRST\nx"), "one word of 32 or more"),
+        (Some(&"planted".repeat(600)), "one word of 32 or more"),
     ] {
         if let Some(text) = text {
             folder.write("maps.secret", text);
@@ -173,6 +199,16 @@ async fn secret_file_that_cannot_be_used_is_an_error_at_the_start_and_for_check(
             assert!(said.contains(problem) && !said.contains("planted"), "{said}");
         }
     }
+    // Nobody writes into a pipe, and nobody waits for that.
+    fs::remove_file(folder.path("maps.secret")).expect("is ours");
+    let pipe = std::process::Command::new("mkfifo").arg(folder.path("maps.secret")).status();
+    assert!(pipe.expect("can be run").success());
+    for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["check", "--offline"]] {
+        let refused = folder.run(command).await;
+        assert_eq!(refused.code, Some(78), "{refused:?}");
+        assert!((refused.stdout + &refused.stderr).contains("maps.secret: cannot be read: it is not a file"));
+    }
+    fs::remove_file(folder.path("maps.secret")).expect("is ours");
     let secret = folder.write("maps.secret", &format!("  \u{feff}{SECRET}\r\n"));
     let good = folder.run(&["check", "--offline"]).await;
     assert_eq!(good.code, Some(0), "{good:?}");
@@ -281,6 +317,11 @@ async fn secret_follows_its_file_and_what_cannot_be_used_changes_nothing() {
     bench.replace("maps.secret", Some(SECRET), READ).await;
     assert_eq!((bench.has_secret(SECRET).await, bench.has_secret(OTHER_SECRET).await), (true, false));
     assert_eq!(bench.problems().await, Vec::<Value>::new());
+    // Nobody has to tell the server.
+    fs::rename(bench.folder.write("other", OTHER_SECRET), bench.folder.path("maps.secret")).expect("is ours");
+    bench.server.logged(READ).await;
+    assert_eq!((bench.has_secret(SECRET).await, bench.has_secret(OTHER_SECRET).await), (false, true));
+    bench.replace("maps.secret", Some(SECRET), READ).await;
     // What was used before is used up all the same.
     assert_refused(&old.send(bench.address).await, 401, Some(401_207));
 }
