@@ -4,11 +4,14 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use crate::config::{FileOption, ListenOption, LogOptions, Overrides, SourceOptions, TokenFormat};
+use crate::config::{
+    FileOption, ListenOption, LogOptions, Overrides, SourceOptions, TokenFormat, output_path,
+};
 use crate::sandbox;
 
 /// Hands short-lived HERE access tokens to client applications; the long-lived credential stays here.
@@ -50,7 +53,7 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t = TokenFormat::Text)]
         format: TokenFormat,
         /// Write it to this file instead, readable by this user alone; what is there is replaced.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(output_path))]
         output: Option<PathBuf>,
         /// The token lifetime to request, in seconds (1 to 86400).
         #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=86_400))]

@@ -20,7 +20,7 @@ pub use self::access::{
     AccessConfig, ApiKeyConfig, HereKeyConfig, MtlsConfig, OidcConfig, SubjectName, TrustedProxyConfig,
 };
 pub use self::log::{AuditConfig, LogConfig, LogFormat};
-pub use self::outputs::{OutputConfig, TokenFormat};
+pub use self::outputs::{OutputConfig, TokenFormat, output_path};
 pub use self::overrides::{FileOption, ListenOption, LogOptions, Overrides, SourceOptions};
 pub use self::policy::PolicyConfig;
 pub use self::profile::{ProfileConfig, Remote, Source};

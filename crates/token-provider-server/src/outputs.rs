@@ -8,15 +8,16 @@ mod format;
 mod output;
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::mem;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use token_provider::Clock;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,9 @@ pub use self::format::render;
 /// How long the end of the process waits for the files to be removed.
 const LONGEST_STOP: Duration = Duration::from_secs(1);
 
+/// All outputs, and as many that a reload has taken away while their file system hung. The runtime has 512.
+const MOST_THREADS: usize = 128;
+
 /// The outputs of a running server.
 #[derive(Debug)]
 pub struct Outputs {
@@ -41,9 +45,10 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Starts the outputs of the configuration that an application runs with.
-    pub fn start(app: Arc<App>, clock: impl Clock) -> Self {
-        let common = Common { app, clock: Arc::new(clock), stop: CancellationToken::new() };
+    /// Starts the outputs of the configuration that an application runs with. None takes the place of a file in `kept`.
+    pub fn start(app: Arc<App>, clock: impl Clock, kept: Arc<[PathBuf]>) -> Self {
+        let threads = Arc::new(Semaphore::new(MOST_THREADS));
+        let common = Common { app, clock: Arc::new(clock), kept, threads, stop: CancellationToken::new() };
         let outputs = Self { common, tasks: Mutex::default() };
         outputs.look();
         outputs
@@ -80,11 +85,15 @@ impl Outputs {
 /// # Errors
 ///
 /// Why not. Where the file system is full or does not respond, that is no error at the start: it may be well again soon.
-pub async fn check(output: &OutputConfig, is_start: bool) -> Result<(), Failure> {
+pub async fn check(output: &OutputConfig, kept: Arc<[PathBuf]>, is_start: bool) -> Result<(), Failure> {
     let OutputConfig { path, mode, group, .. } = output.clone();
-    let work = spawn_blocking(move || Place::new(&path)?.probe(mode, group.as_ref(), is_start));
-    let done = timeout(STUCK_AFTER, work).await.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, STUCK));
-    let passes = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::TimedOut];
+    let work = spawn_blocking(move || {
+        let place = Place::new(&path, kept);
+        let missing = if is_start { None } else { place.of_missing_folder()? };
+        missing.unwrap_or(place).replace(mode, group.as_ref(), &[], || false)
+    });
+    let done = timeout(STUCK_AFTER, work).await.map_err(|_| io::Error::new(ErrorKind::TimedOut, STUCK));
+    let passes = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::TimedOut];
     match done.and_then(|done| done?) {
         Err(error) if !(is_start && passes.contains(&error.kind())) => Err(failure(&output.path, &error)),
         _ => Ok(()),

@@ -7,6 +7,7 @@ mod summary;
 
 use std::fmt::Display;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use token_provider::{Credential, CredentialSource, Proxies, SystemClock, TokenKey, TokenProvider};
@@ -24,7 +25,7 @@ use self::credential::read_credential;
 use self::issuer::here_issuer;
 
 pub use self::credential::{
-    TokenSource, find_credential, is_readable_by_others, key_name, read_api_key, warn_of_others,
+    Secret, TokenSource, find_credential, is_readable_by_others, key_name, read_api_key, warn_of_others,
 };
 pub use self::here_key::{read_here_secret, read_here_secrets};
 pub use self::issuer::{ProfileIssuer, issuer};
@@ -103,6 +104,28 @@ fn no_audit(config: &Config) -> impl FnOnce(io::Error) -> Failure {
     };
     let message = format!("audit.to: {place}: cannot be opened");
     move |error| Failure::new(Topic::AuditTrail, message).caused_by(error)
+}
+
+/// Returns the files that a program with this configuration and these credentials needs itself: none may become an output.
+pub fn needed_files<'s>(
+    config: &Config,
+    sources: impl IntoIterator<Item = &'s TokenSource>,
+) -> Arc<[PathBuf]> {
+    let mut files: Vec<&Path> = sources.into_iter().flat_map(TokenSource::files).collect();
+    files.extend(config.file.as_deref());
+    if let Some(tls) = &config.tls {
+        files.extend(
+            [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(PathBuf::as_path),
+        );
+    }
+    files.extend(config.access.here_keys.iter().map(|key| key.secret_file.as_path()));
+    if let AuditConfig::File(path) = &config.audit {
+        files.push(path);
+    }
+    files.into_iter().map(Path::to_owned).collect()
 }
 
 /// Access rules with a provider for each profile behind them.

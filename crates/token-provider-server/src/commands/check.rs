@@ -5,19 +5,24 @@
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use token_provider::{Issue as _, Proxies, TokenError, TokenErrorKind, TokenKey};
 
 use super::health;
-use crate::config::{AuditConfig, Config, Environment, HereKeyConfig, Listen, LoadedConfig, Overrides};
+use crate::config::{
+    AuditConfig, Config, Environment, HereKeyConfig, Listen, LoadedConfig, OutputConfig, Overrides,
+};
 use crate::failure::{EXIT_CONFIG, Failure};
 use crate::listen::{self, Listener, Tls};
 use crate::oidc;
 use crate::outputs;
 use crate::printable::{escaped, one_line};
-use crate::setup::{self, ProfileIssuer, TokenSource, is_readable_by_others};
+use crate::setup::{self, ProfileIssuer, Secret, TokenSource, is_readable_by_others};
 use crate::telemetry::is_cut;
 
 /// HERE refuses timestamps that are too far off; how far is not published. A clock that is off by this much is worth
@@ -83,14 +88,21 @@ async fn check(config: &Config, environment: &Environment, offline: bool) -> Fin
         findings.extend(exposed.map(|error| failed("access", &error)));
     }
     findings.extend(check_audit(config));
-    findings.extend(check_outputs(config).await);
     if !offline {
         findings.extend(check_identity_provider(config).await);
     }
     findings.extend(Proxies::from_env().problem().map(|problem| warning("proxy", problem)));
+    let mut sources = Vec::new();
     for name in config.profiles.keys() {
-        findings.extend(check_profile(name, config, environment, offline).await);
+        match setup::find_credential(name, config, environment) {
+            Ok((source, secret)) => {
+                findings.extend(check_profile(&source, secret, config, offline).await);
+                sources.push(source);
+            }
+            Err(error) => findings.push(failed("credential", &error)),
+        }
     }
+    findings.extend(check_outputs(config, &setup::needed_files(config, &sources)).await);
     findings
 }
 
@@ -216,11 +228,10 @@ fn check_audit(config: &Config) -> Option<Finding> {
     }
 }
 
-async fn check_outputs(config: &Config) -> Findings {
-    let mut findings = Vec::new();
-    for output in &config.outputs {
+async fn check_outputs(config: &Config, needed_files: &Arc<[PathBuf]>) -> Findings {
+    let check = async |output: &OutputConfig| {
         let (path, mode) = (output.path.display(), output.mode);
-        findings.push(match outputs::check(output, false).await {
+        match outputs::check(output, Arc::clone(needed_files), false).await {
             Err(error) => failed("output", &error),
             Ok(()) if mode & BY_OTHERS != 0 => {
                 let found =
@@ -228,18 +239,14 @@ async fn check_outputs(config: &Config) -> Findings {
                 warning("output", found)
             }
             Ok(()) => ok("output", format_args!("{path} can be written")),
-        });
-    }
-    findings
+        }
+    };
+    join_all(config.outputs.iter().map(check)).await
 }
 
-async fn check_profile(name: &str, config: &Config, environment: &Environment, offline: bool) -> Findings {
-    let (source, secret) = match setup::find_credential(name, config, environment) {
-        Ok(found) => found,
-        Err(error) => return vec![failed("credential", &error)],
-    };
-    let mut findings = check_source(&source);
-    match setup::issuer(name, config, secret) {
+async fn check_profile(source: &TokenSource, secret: Secret, config: &Config, offline: bool) -> Findings {
+    let mut findings = check_source(source);
+    match setup::issuer(&source.profile, config, secret) {
         Ok(issuer) if !offline => {
             findings.extend(check_issuer(&issuer, &source.endpoint, config.lifetimes.longest()).await);
         }

@@ -15,7 +15,7 @@ pub(super) fn create(path: &Path, text: &[u8]) -> Result<(), Failure> {
     let name = path.display();
     let failed = |error| Failure::system(&format!("cannot create {name}"))(error);
     let folder = path.parent().expect("the path is absolute, and names a file");
-    folder.metadata().and_then(|folder| judge_folder(&folder)).map_err(failed)?;
+    folder.metadata().and_then(|found| judge_folder(folder, &found)).map_err(failed)?;
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let file = file.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {

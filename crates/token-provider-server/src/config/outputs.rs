@@ -2,7 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "the comments of the forms are help text, which is not Markdown")]
 
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -45,7 +45,7 @@ pub struct OutputConfig {
 pub enum TokenFormat {
     /// The token alone.
     Text,
-    /// As in RFC 6749 §5.1.
+    /// As in RFC 6749 §5.1; in a file, as for here.
     Json,
     /// A header line: Authorization: Bearer …
     Header,
@@ -96,20 +96,33 @@ fn read_output(section: &mut Section<'_>, known: &Known<'_>) -> Option<OutputCon
     let format = section.text("format", format).unwrap_or(TokenFormat::Here);
     let mode = section.text("mode", unix::mode).unwrap_or(DEFAULT_MODE);
     let group = section.text_or_number("group", unix::owner);
-    let path = path?;
-    if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        section.error("path", "expected the path of a file, not of a folder");
-    }
-    let path = std::path::absolute(&path).unwrap_or(path);
+    let path = output_path(path?).map_err(|problem| section.error("path", problem)).ok()?;
     Some(OutputConfig { path, format, profile, scope, ttl: ttl.unwrap_or(DEFAULT_LIFETIME), mode, group })
 }
 
-/// In a file, how many seconds are left says nothing: its JSON is HERE's, with the time of expiry.
+/// Makes the path of a file to write absolute, and the same for each way to write it.
+pub fn output_path(path: PathBuf) -> Result<PathBuf, &'static str> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if path.file_name().is_none() || bytes.ends_with(b"/") || bytes == b"-" {
+        return Err("expected the path of a file, neither a folder nor `-`");
+    }
+    let path =
+        std::path::absolute(path).map_err(|_| "expected an absolute path: there is no working directory")?;
+    Ok(path.components().fold(PathBuf::new(), |mut path, part| {
+        if part == Component::ParentDir {
+            path.pop();
+        } else {
+            path.push(part);
+        }
+        path
+    }))
+}
+
 fn format(text: &str) -> Result<TokenFormat, ReadError> {
     let words = [
         ("here", TokenFormat::Here),
         ("text", TokenFormat::Text),
-        ("json", TokenFormat::Here),
+        ("json", TokenFormat::Json),
         ("env", TokenFormat::Env),
         ("header", TokenFormat::Header),
     ];

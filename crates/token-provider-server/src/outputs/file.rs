@@ -5,19 +5,16 @@
 //! begins with a new token anyway.
 //!
 //! The folder is opened once for each operation, and not through a link. It and all above it must belong to this user or root, and
-//! nobody else may write to it, except where its sticky bit keeps everybody to their own files (`/tmp`, `/dev/shm`).
+//! nobody else may write to them, except where a sticky bit keeps everybody to their own files (`/tmp`, `/dev/shm`).
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{
-    Access, AtFlags, Dir, FileType, Mode, OFlags, Stat, access, mkdir, open, openat, renameat, statat,
-    unlinkat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, mkdir, open, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
@@ -32,87 +29,73 @@ const STICKY: u32 = 0o1000;
 const BY_GROUP: u32 = 0o020;
 const BY_ALL: u32 = 0o002;
 
-/// The end of the name of a file that is being written: after so many random digits.
-const TEMPORARY: &str = ".tmp";
-const DIGITS: usize = 16;
-
 /// Where a file is to be.
 #[derive(Debug)]
 pub struct Place {
     folder: PathBuf,
     name: OsString,
-}
-
-/// A file beside its place, removed on drop; it is no longer there if it was renamed.
-struct Temporary<'f> {
-    folder: &'f File,
-    name: OsString,
-    file: File,
-}
-
-impl Drop for Temporary<'_> {
-    fn drop(&mut self) {
-        let _ = unlinkat(self.folder, &self.name, AtFlags::empty());
-    }
+    /// Files that are never replaced or removed, as this program needs them itself.
+    kept: Arc<[PathBuf]>,
 }
 
 impl Place {
-    /// Takes a path, relative to the working directory.
-    pub fn new(path: &Path) -> io::Result<Self> {
-        let path = std::path::absolute(path)?;
-        let parts = path.parent().zip(path.file_name());
-        let (folder, name) = parts.ok_or_else(|| problem("expected the path of a file"))?;
-        Ok(Self { folder: folder.to_owned(), name: name.to_owned() })
+    /// Takes the path of an output, which is absolute.
+    pub fn new(path: &Path, kept: Arc<[PathBuf]>) -> Self {
+        let (folder, name) = path.parent().zip(path.file_name()).expect("an output's path has a folder");
+        Self { folder: folder.to_owned(), name: name.to_owned(), kept }
     }
 
-    /// Puts a file with this content into the place, if it is still wanted once it is written. Returns it, open.
+    /// Returns the place where the folder would be made, if it is not there.
+    pub fn of_missing_folder(&self) -> io::Result<Option<Self>> {
+        if self.folder.try_exists()? {
+            return Ok(None);
+        }
+        let place = Self::new(&self.folder, Arc::clone(&self.kept));
+        // Only the last folder would be made.
+        place.folder.metadata()?;
+        Ok(Some(place))
+    }
+
+    /// Puts a file with this content into the place if it is still wanted once it is written, and returns it, open. Makes the
+    /// folder if it is not there.
     pub fn replace(
         &self,
         mode: u32,
         group: Option<&Owner>,
         content: &[u8],
         is_wanted: impl FnOnce() -> bool,
-    ) -> io::Result<File> {
+    ) -> io::Result<Option<File>> {
         let folder = self.open_folder()?;
         self.judge_file(&folder)?;
-        let temporary = self.create(&folder, mode, group)?;
-        (&temporary.file).write_all(content)?;
-        if !is_wanted() {
-            return Err(problem("the file system took so long that the token is not wanted any more"));
+        let random = getrandom::u64().map_err(io::Error::other)?;
+        let mut name = OsString::from(".");
+        name.push(&self.name);
+        name.push(format!(".{random:016x}.tmp"));
+        let file = File::from(openat(&folder, &name, NEW_FILE, Mode::RUSR | Mode::WUSR)?);
+        let put = || -> io::Result<bool> {
+            set_access(&file, mode, group)?;
+            (&file).write_all(content)?;
+            let is_wanted = is_wanted();
+            if is_wanted {
+                renameat(&folder, &name, &folder, &self.name)?;
+            }
+            Ok(is_wanted)
+        };
+        let done = put();
+        if !matches!(done, Ok(true)) {
+            let _ = unlinkat(&folder, &name, AtFlags::empty());
         }
-        // Before it is in the place: from then on somebody has to remove it.
-        let file = temporary.file.try_clone()?;
-        renameat(&folder, &temporary.name, &folder, &self.name)?;
-        Ok(file)
+        Ok(done?.then_some(file))
     }
 
-    /// Returns the error that [`Self::replace`] would. Makes a folder that is not there only if `makes_folder`.
-    pub fn probe(&self, mode: u32, group: Option<&Owner>, makes_folder: bool) -> io::Result<()> {
-        if !makes_folder && !self.folder.try_exists()? {
-            let above = self.folder.parent().unwrap_or(&self.folder);
-            return Ok(access(above, Access::WRITE_OK | Access::EXEC_OK)?);
-        }
-        let folder = self.open_folder()?;
-        self.judge_file(&folder)?;
-        self.create(&folder, mode, group).map(drop)
-    }
-
-    /// Removes what an earlier process left behind when it was killed: its file, of whose token nobody knows when it expires, and
-    /// those that it was writing.
+    /// Removes what is in the place: a server that was killed has left its file, and nobody knows when its token expires.
     pub fn clear(&self) -> io::Result<()> {
         let folder = self.open_folder()?;
         self.judge_file(&folder)?;
-        let (start, end) = (self.temporary_name(""), TEMPORARY.as_bytes());
-        for entry in Dir::read_from(&folder)? {
-            let name = OsString::from_vec(entry?.file_name().to_bytes().to_owned());
-            let random =
-                name.as_bytes().strip_prefix(start.as_bytes()).and_then(|rest| rest.strip_suffix(end));
-            let is_left = name == self.name || random.is_some_and(|random| random.len() == DIGITS);
-            if is_left && stat(&folder, &name)?.is_some_and(|found| is_own(found.st_uid)) {
-                unlinkat(&folder, &name, AtFlags::empty())?;
-            }
+        match unlinkat(folder, &self.name, AtFlags::empty()) {
+            Err(Errno::NOENT) => Ok(()),
+            done => Ok(done?),
         }
-        Ok(())
     }
 
     /// Returns the folder if this file is in the place.
@@ -121,7 +104,7 @@ impl Place {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
             folder => File::from(folder?),
         };
-        let (found, ours) = (stat(&folder, &self.name)?, file.metadata()?);
+        let (found, ours) = (self.stat(&folder, AtFlags::SYMLINK_NOFOLLOW)?, file.metadata()?);
         let is_ours = |found: Stat| (found.st_dev, found.st_ino) == (ours.dev(), ours.ino());
         Ok(found.is_some_and(is_ours).then_some(folder))
     }
@@ -138,91 +121,86 @@ impl Place {
             if !is_own(above.symlink_metadata()?.uid()) {
                 return Err(problem(&format!("{} belongs to another user", above.display())));
             }
-        }
-        let opened = || open(&self.folder, FOLDER, Mode::empty()).map(File::from);
-        let folder = match opened() {
-            Err(Errno::NOENT) => {
-                match mkdir(&self.folder, Mode::from_raw_mode(FOLDER_MODE)) {
-                    // Another output may be for the same folder.
-                    Err(Errno::EXIST) | Ok(()) => {}
-                    Err(error) => return Err(error.into()),
-                }
-                let folder = opened()?;
-                // Whatever the umask.
-                folder.set_permissions(Permissions::from_mode(FOLDER_MODE))?;
-                folder
+            let found = above.metadata()?;
+            // The root of a volume may be open to all who have the volume, as in a pod.
+            let is_volume =
+                above.parent().map(Path::metadata).transpose()?.is_some_and(|up| up.dev() != found.dev());
+            if !is_volume {
+                judge_folder(above, &found)?;
             }
+        }
+        let is_new = match mkdir(&self.folder, Mode::from_raw_mode(FOLDER_MODE)) {
+            Err(Errno::EXIST) => false,
+            made => made.map(|()| true)?,
+        };
+        let folder = match open(&self.folder, FOLDER, Mode::empty()) {
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 return Err(problem("its folder is a symbolic link or a file; name the folder itself"));
             }
-            folder => folder?,
+            folder => File::from(folder?),
         };
-        judge_folder(&folder.metadata()?)?;
+        if is_new {
+            // Whatever the umask.
+            folder.set_permissions(Permissions::from_mode(FOLDER_MODE))?;
+        }
+        judge_folder(&self.folder, &folder.metadata()?)?;
         Ok(folder)
     }
 
-    /// Refuses to replace what is not a file or a link of this user's.
+    /// Refuses to replace what is not a file or a link of this user's, or is needed.
     fn judge_file(&self, folder: &File) -> io::Result<()> {
-        let Some(found) = stat(folder, &self.name)? else { return Ok(()) };
+        let Some(found) = self.stat(folder, AtFlags::SYMLINK_NOFOLLOW)? else { return Ok(()) };
         if !is_own(found.st_uid) {
             return Err(problem("what is at this path belongs to another user"));
         }
-        // Such as `/dev/stdout`, which others go on to need.
-        let target =
-            statat(folder, &self.name, AtFlags::empty()).map_or(found.st_mode, |target| target.st_mode);
-        match FileType::from_raw_mode(target) {
-            FileType::RegularFile | FileType::Symlink => Ok(()),
-            _ => Err(problem("what is at this path is neither a file nor a link to one")),
+        let target = self.stat(folder, AtFlags::empty())?.unwrap_or(found);
+        // A link that leads to another file system is one such as `/dev/stdout`, which others go on to need.
+        if target.st_dev != found.st_dev || !FileType::from_raw_mode(target.st_mode).is_file() {
+            return Err(problem("what is at this path is neither a file nor a link to one beside it"));
         }
+        let is_target = |kept: Metadata| (kept.dev(), kept.ino()) == (target.st_dev, target.st_ino);
+        if self.kept.iter().any(|kept| kept.metadata().is_ok_and(is_target)) {
+            return Err(problem("what is at this path is a file that the server itself needs"));
+        }
+        Ok(())
     }
 
-    /// Creates an empty file beside the place.
-    fn create<'f>(&self, folder: &'f File, mode: u32, group: Option<&Owner>) -> io::Result<Temporary<'f>> {
-        let group = group.map(group_id).transpose()?;
-        let random = getrandom::u64().map_err(io::Error::other)?;
-        let name = self.temporary_name(&format!("{random:0DIGITS$x}{TEMPORARY}"));
-        let file = openat(folder, &name, NEW_FILE, Mode::RUSR | Mode::WUSR)?.into();
-        let temporary = Temporary { folder, name, file };
-        // Under a strict unit it can be set to none, and has the unit's by itself.
-        if group.is_some_and(|group| temporary.file.metadata().is_ok_and(|found| found.gid() != group)) {
-            fchown(&temporary.file, None, group).map_err(|error| {
-                problem(&format!("its group cannot be set: {error}; this process must be in the group"))
-            })?;
+    /// Returns what is in the place, if there is anything.
+    fn stat(&self, folder: &File, flags: AtFlags) -> io::Result<Option<Stat>> {
+        match statat(folder, &self.name, flags) {
+            Err(Errno::NOENT) => Ok(None),
+            found => Ok(Some(found?)),
         }
-        // Whatever the umask.
-        temporary.file.set_permissions(Permissions::from_mode(mode))?;
-        Ok(temporary)
-    }
-
-    /// Hidden, and recognizable as one of this place.
-    fn temporary_name(&self, end: &str) -> OsString {
-        [OsStr::new("."), &self.name, OsStr::new("."), OsStr::new(end)].into_iter().collect()
     }
 }
 
-/// Returns what is in a folder under this name, if there is anything.
-fn stat(folder: &File, name: &OsStr) -> io::Result<Option<Stat>> {
-    match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Err(Errno::NOENT) => Ok(None),
-        found => Ok(Some(found?)),
+/// Sets who may read a file, exactly, whatever the umask.
+fn set_access(file: &File, mode: u32, group: Option<&Owner>) -> io::Result<()> {
+    let group = group.map(group_id).transpose()?;
+    // Under a strict unit it can be set to none, and has the unit's by itself.
+    if group.is_some_and(|group| file.metadata().is_ok_and(|found| found.gid() != group)) {
+        fchown(file, None, group).map_err(|error| {
+            problem(&format!("its group cannot be set: {error}; this process must be in the group"))
+        })?;
     }
+    file.set_permissions(Permissions::from_mode(mode))
 }
 
 /// Refuses a folder in which another user can put a file in the place of one.
-pub fn judge_folder(folder: &Metadata) -> io::Result<()> {
+pub fn judge_folder(path: &Path, folder: &Metadata) -> io::Result<()> {
     let may = |writers: u32| folder.mode() & STICKY == 0 && folder.mode() & writers != 0;
-    if !is_own(folder.uid()) {
-        Err(problem("its folder belongs to another user"))
+    let reason = if !is_own(folder.uid()) {
+        "belongs to another user"
     } else if may(BY_ALL) {
-        Err(problem("every user may write to its folder"))
+        "can be written to by every user"
     } else if may(BY_GROUP) && folder.gid() != getegid().as_raw() {
-        Err(problem("a group other than this user's own may write to its folder"))
+        "can be written to by a group other than this user's own"
     } else {
-        Ok(())
-    }
+        return Ok(());
+    };
+    Err(problem(&format!("{} {reason}", path.display())))
 }
 
-/// Whether a user may decide what is in the place: this one, or root, who may decide everything.
 fn is_own(user: u32) -> bool {
     [0, geteuid().as_raw()].contains(&user)
 }

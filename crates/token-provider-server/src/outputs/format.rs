@@ -1,42 +1,36 @@
-//! The forms in which a token is written to a file, or printed.
+//! The forms in which a file holds a token.
 
 use serde::Serialize;
 use token_provider::{AccessToken, Scope};
 use zeroize::Zeroizing;
 
 use crate::config::TokenFormat;
-use crate::http;
 
 /// What HERE's Java SDK reads (`FileAccessTokenResponse`).
 #[derive(Serialize)]
-struct Here<'a> {
+struct Json<'a> {
     access_token: &'a str,
     token_type: &'static str,
-    /// When it expires, in seconds since the epoch.
+    /// When it expires, in seconds since the epoch: how many are left says nothing in a file.
     exp: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
 }
 
-/// Returns the token in one of its forms, a line each. `left` is how many seconds it has left.
-pub fn render(token: &AccessToken, left: u64, format: TokenFormat) -> Zeroizing<Vec<u8>> {
-    let secret = token.expose_secret();
+/// Returns what a file in one of the forms holds. What is not the token alone is a line.
+pub fn render(token: &AccessToken, format: TokenFormat) -> Zeroizing<Vec<u8>> {
+    let access_token = token.expose_secret();
     let text = match format {
-        TokenFormat::Text => format!("{secret}\n"),
-        TokenFormat::Header => format!("Authorization: Bearer {secret}\n"),
+        TokenFormat::Text => access_token.to_owned(),
+        TokenFormat::Header => format!("Authorization: Bearer {access_token}\n"),
         // RFC 6750's alphabet has nothing that a shell would take for its own.
-        TokenFormat::Env => format!("HERE_ACCESS_TOKEN={secret}\n"),
-        TokenFormat::Json => {
-            let mut json = http::token::json(token, left, http::token::STANDARD);
-            json.push(b'\n');
-            return json;
-        }
-        TokenFormat::Here => {
+        TokenFormat::Env => format!("HERE_ACCESS_TOKEN={access_token}\n"),
+        TokenFormat::Here | TokenFormat::Json => {
             let scope = token.scope().map(Scope::as_str);
             let exp = token.expires_at().wall.as_secs();
-            let body = Here { access_token: secret, token_type: "bearer", exp, scope };
-            let room = secret.len() + scope.map_or(0, str::len) + 256;
-            // All of it at once, so that growing leaves no copy of the token behind.
+            let body = Json { access_token, token_type: "bearer", exp, scope };
+            // Room for all of it at once, so that growing leaves no copy of the token behind.
+            let room = access_token.len() + scope.map_or(0, str::len) + 256;
             let mut json = Zeroizing::new(Vec::with_capacity(room));
             serde_json::to_writer(&mut *json, &body).expect("strings and a number have a JSON form");
             json.push(b'\n');

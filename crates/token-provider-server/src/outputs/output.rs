@@ -3,12 +3,13 @@
 
 use std::fs::File;
 use std::io;
-use std::mem;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use token_provider::{AccessToken, Clock, EXPIRY_MARGIN, Moment, Scope};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::file::Place;
 use super::format::render;
 use crate::access::{Caller, Rules, TokenRequest};
-use crate::config::{OutputConfig, TokenFormat};
+use crate::config::OutputConfig;
 use crate::http::App;
 use crate::problem::{Problem, Subject};
 use crate::reason::{Method, Outcome, Rule};
@@ -29,20 +30,19 @@ pub(super) const STUCK: &str = "the file system does not respond";
 
 /// A file is removed so long before its token expires: ten seconds, and what the removal itself may take.
 const REMOVED_BEFORE: Duration = EXPIRY_MARGIN.saturating_add(Duration::from_millis(500));
-/// A clock that was set, a machine that was suspended and a new token are noticed within a second. With a token that lives for a
-/// minute that is too late: it is due less than a second before a quarter of its lifetime is left.
+/// A clock that was set, a machine that was suspended, a new token and a file that is gone are noticed within a second.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// With a token that lives for a minute that is too late: it is due less than a second before a quarter of its lifetime is left.
 const LOOKS_IN_A_LIFETIME: u32 = 200;
-/// How often it is checked that the file is still there.
-const CHECK_EVERY: Duration = Duration::from_secs(30);
-/// After failures, attempts are one second apart, then two, up to five.
-const LONGEST_PAUSE: u32 = 5;
 
 /// What all outputs have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Common {
     pub(super) app: Arc<App>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) kept: Arc<[PathBuf]>,
+    /// A permit for each thread that may hang.
+    pub(super) threads: Arc<Semaphore>,
     pub(super) stop: CancellationToken,
 }
 
@@ -54,10 +54,9 @@ pub(super) struct Output {
     name: Arc<str>,
     /// What is wanted, for the audit trail.
     subject: Subject,
+    /// Whether what an earlier process left in the place is gone.
+    is_cleared: bool,
     written: Option<Written>,
-    failures: u32,
-    /// When to try again after a failure, by the clock that goes on while the machine is suspended.
-    retry_at: Duration,
 }
 
 /// A file that was put at the path. It is held open, so that no other file can have its number.
@@ -65,7 +64,6 @@ struct Written {
     file: Arc<File>,
     token: AccessToken,
     config: OutputConfig,
-    checked_at: Duration,
 }
 
 impl Written {
@@ -80,27 +78,26 @@ impl Output {
         let name: Arc<str> = path.to_string_lossy().into();
         let (method, caller) = (Some(Method::Output), Some(Arc::clone(&name)));
         let subject = Subject { method, caller, ..Subject::default() };
-        Self { common, path, name, subject, written: None, failures: 0, retry_at: Duration::ZERO }
+        Self { common, path, name, subject, is_cleared: false, written: None }
     }
 
     /// Runs until the output is no longer configured, or the server stops.
     pub(super) async fn run(mut self) {
         let stop = self.common.stop.clone();
-        self.set_status(|_| {});
-        // What stands against it stands against the first token, too, and is reported then.
-        let _ = self.on_disk(Place::clear).await;
+        self.with_status(|_| {});
         while !stop.is_cancelled() {
             // Owned, as it may be held for long.
             let rules = Arc::clone(&self.common.app.access.rules());
             let Some((config, caller)) = rules.output(&self.path) else { break };
             let result = self.look(&rules, config, &caller).await;
+            let pause = if result.is_ok() { self.pause() } else { self.pause_after_failure() };
             // What the stop has cut short has not failed.
             if !stop.is_cancelled() {
                 self.report(result);
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = sleep(self.pause()) => {}
+                () = sleep(pause) => {}
             }
         }
         while let Err(problem) = self.remove().await {
@@ -115,13 +112,15 @@ impl Output {
 
     /// Returns how long until the next look.
     fn pause(&self) -> Duration {
-        let Some(written) = &self.written else { return LOOK_EVERY };
-        let left = written.left(self.now());
-        // The removal has failed.
-        if left.is_zero() {
-            return LOOK_EVERY;
-        }
-        left.min(LOOK_EVERY).min(written.token.lifetime() / LOOKS_IN_A_LIFETIME)
+        let lifetime = self.written.as_ref().map_or(Duration::MAX, |written| written.token.lifetime());
+        self.pause_after_failure().min(lifetime / LOOKS_IN_A_LIFETIME)
+    }
+
+    /// The issuer's backoff is the provider's: what is left to spare is the file system and the log.
+    fn pause_after_failure(&self) -> Duration {
+        let left = self.written.as_ref().map(|written| written.left(self.now()));
+        // If there is none, the removal has failed.
+        left.filter(|left| !left.is_zero()).map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY))
     }
 
     /// Removes a file whose token is about to expire, and writes a token that is not in the file yet. Returns whether the file is up
@@ -132,14 +131,14 @@ impl Output {
         config: &OutputConfig,
         caller: &Caller<'_>,
     ) -> Result<bool, Problem> {
-        let (now, app) = (self.now(), Arc::clone(&self.common.app));
-        if self.written.as_ref().is_some_and(|written| written.left(now).is_zero()) {
+        if !self.is_cleared {
+            self.on_disk(Place::clear).await?;
+            self.is_cleared = true;
+        }
+        let app = Arc::clone(&self.common.app);
+        if self.written.as_ref().is_some_and(|written| written.left(self.now()).is_zero()) {
             self.remove().await?;
         }
-        if now.boot < self.retry_at {
-            return Ok(false);
-        }
-        self.subject = caller.subject();
         let request = TokenRequest {
             profile: Some(&config.profile),
             scope: config.scope.as_ref().map(Scope::as_str),
@@ -153,65 +152,51 @@ impl Output {
         {
             return Ok(true);
         }
-        let until_look = self.written.as_ref().map(|written| written.left(now).min(LOOK_EVERY));
         let (token, now) = tokio::select! {
             answer = handout.token(&permit, caller) => answer.map_err(|error| Problem::from(&error))?,
             // The request goes on.
-            () = sleep(until_look.unwrap_or_default()), if until_look.is_some() => return Ok(false),
+            () = sleep(self.pause()), if self.written.is_some() => return Ok(false),
             () = self.common.stop.cancelled() => return Ok(false),
         };
-        if token.remaining(now) <= REMOVED_BEFORE {
-            return Ok(false);
-        }
         self.write(token, now, config).await?;
         Ok(true)
     }
 
-    /// Returns whether the file has this token, in this form, and is at its path as far as that was checked lately.
+    /// Returns whether the file has this token, in this form, and is at its path.
     async fn is_written(&mut self, token: &AccessToken, config: &OutputConfig) -> Result<bool, Problem> {
-        let now = self.now().boot;
         let Some(written) = &self.written else { return Ok(false) };
         if written.token.fingerprint() != token.fingerprint() || written.config != *config {
             return Ok(false);
         }
-        if now.saturating_sub(written.checked_at) < CHECK_EVERY {
-            return Ok(true);
-        }
         let file = Arc::clone(&written.file);
         let is_there = self.on_disk(move |place| Ok(place.folder_of(&file)?.is_some())).await?;
-        match &mut self.written {
-            Some(written) if is_there => written.checked_at = now,
-            _ => {
-                self.written = None;
-                self.set_status(|status| status.token = None);
-            }
+        if !is_there {
+            self.forget();
         }
         Ok(is_there)
     }
 
     async fn write(&mut self, token: AccessToken, now: Moment, config: &OutputConfig) -> Result<(), Problem> {
-        let left = token.remaining(now).as_secs();
-        let mut content = render(&token, left, config.format);
-        if config.format == TokenFormat::Text {
-            content.pop();
-        }
+        let content = render(&token, config.format);
         let (Common { clock, stop, .. }, how, expiry) =
             (self.common.clone(), config.clone(), token.expires_at());
         let file = self.on_disk(move |place| {
             let is_good = || expiry.remaining(clock.now()) > REMOVED_BEFORE;
             place.replace(how.mode, how.group.as_ref(), &content, || is_good() && !stop.is_cancelled())
         });
-        let file = Arc::new(file.await?);
-        self.set_status(|status| status.token = Some(token.clone()));
+        let Some(file) = file.await? else {
+            return Err(Problem::unavailable("the token is about to expire, and there is no other"));
+        };
+        self.with_status(|status| status.token = Some(token.clone()));
         self.common.app.telemetry.note(Event {
             time: now.wall,
             outcome: Outcome::HandedOut,
             subject: Subject { scope: token.scope().cloned(), ..self.subject.clone() },
-            left: Some(left),
+            left: Some(token.remaining(now).as_secs()),
             fingerprint: Some(token.fingerprint()),
             ..Event::default()
         });
-        self.written = Some(Written { file, token, config: config.clone(), checked_at: now.boot });
+        self.written = Some(Written { file: Arc::new(file), token, config: config.clone() });
         Ok(())
     }
 
@@ -219,9 +204,13 @@ impl Output {
         let Some(written) = &self.written else { return Ok(()) };
         let file = Arc::clone(&written.file);
         self.on_disk(move |place| place.remove(&file)).await?;
-        self.written = None;
-        self.set_status(|status| status.token = None);
+        self.forget();
         Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.written = None;
+        self.with_status(|status| status.token = None);
     }
 
     /// Does what may block where it holds up nobody else. Reports a file system that does not respond, and goes on waiting: at
@@ -230,8 +219,13 @@ impl Output {
         &mut self,
         work: impl FnOnce(&Place) -> io::Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
-        let path = Arc::clone(&self.path);
-        let mut work = spawn_blocking(move || work(&Place::new(&path)?));
+        let place = Place::new(&self.path, Arc::clone(&self.common.kept));
+        let threads = Arc::clone(&self.common.threads);
+        let mut work = pin!(async {
+            let permit = threads.acquire_owned().await.expect("is never closed");
+            // Until the thread is done, even if nobody waits for it any more.
+            spawn_blocking(move || (work(&place), permit).0).await?
+        });
         let done = match timeout(STUCK_AFTER, &mut work).await {
             Ok(done) => done,
             Err(_elapsed) => {
@@ -239,22 +233,25 @@ impl Output {
                 work.await
             }
         };
-        let done = done.map_err(io::Error::from).flatten();
-        done.map_err(|error| Problem::unavailable(error.to_string()))
+        done.map_err(|error: io::Error| Problem::unavailable(error.to_string()))
     }
 
     /// Counts a failure, and says the first of several in a row, and when all is well again.
-    fn report(&mut self, result: Result<bool, Problem>) {
+    fn report(&self, result: Result<bool, Problem>) {
         let name = &*self.name;
         let Err(problem) = result else {
-            if result.is_ok_and(|is_up_to_date| is_up_to_date) && mem::take(&mut self.failures) > 0 {
+            if result.is_ok_and(|is_up_to_date| is_up_to_date)
+                && self.with_status(|status| status.problem.take()).is_some()
+            {
                 tracing::info!(output = name, "the output is up to date again");
-                self.set_status(|status| status.problem = None);
             }
             return;
         };
-        self.failures = self.failures.saturating_add(1);
-        if self.failures == 1 {
+        let before = self.with_status(|status| {
+            status.errors += 1;
+            status.problem.replace(problem.description.to_string())
+        });
+        if before.is_none() {
             tracing::error!(output = name, error = %problem.description, "the output is not up to date; retrying");
             let is_failure = problem.is_failure();
             self.common.app.telemetry.note(Event {
@@ -266,16 +263,10 @@ impl Output {
                 ..Event::default()
             });
         }
-        let pause = Duration::from_secs(self.failures.min(LONGEST_PAUSE).into());
-        self.retry_at = self.now().boot.saturating_add(pause);
-        self.set_status(|status| {
-            status.errors += 1;
-            status.problem = Some(problem.description.to_string());
-        });
     }
 
-    fn set_status(&self, change: impl FnOnce(&mut OutputStatus)) {
-        change(self.common.app.telemetry.outputs.lock().entry(Arc::clone(&self.name)).or_default());
+    fn with_status<T>(&self, change: impl FnOnce(&mut OutputStatus) -> T) -> T {
+        change(self.common.app.telemetry.outputs.lock().entry(Arc::clone(&self.name)).or_default())
     }
 
     fn now(&self) -> Moment {

@@ -1,8 +1,10 @@
 //! Everything that a server reads, binds and sets up before it starts.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use token_provider::CredentialSource;
 
 use crate::config::{Config, Environment, Listen, LoadedConfig};
@@ -26,19 +28,22 @@ pub(super) struct Prepared {
     pub(super) service: Service,
     pub(super) page: Page,
     pub(super) audit: Option<Audit>,
+    /// No output takes the place of one of these.
+    pub(super) needed_files: Arc<[PathBuf]>,
 }
 
 /// Prepares a server. Files are read where that may block, so that a caller can stop waiting.
 pub(super) async fn prepare(loaded: &LoadedConfig, sandbox: bool) -> Result<Prepared, Failure> {
     setup::check_exposure(&loaded.config)?;
-    for output in &loaded.config.outputs {
-        outputs::check(output, true).await?;
-    }
     let account = if sandbox { Some(sandbox::open().await?) } else { None };
     let (config, environment) = (loaded.config.clone(), loaded.environment.clone());
-    tokio::task::spawn_blocking(move || prepare_blocking(&config, &environment, account))
-        .await
-        .map_err(|error| Failure::system("startup was interrupted")(io::Error::other(error)))?
+    let work = tokio::task::spawn_blocking(move || prepare_blocking(&config, &environment, account));
+    let prepared =
+        work.await.map_err(|error| Failure::system("startup was interrupted")(io::Error::other(error)))??;
+    let outputs = loaded.config.outputs.iter();
+    try_join_all(outputs.map(|output| outputs::check(output, Arc::clone(&prepared.needed_files), true)))
+        .await?;
+    Ok(prepared)
 }
 
 fn prepare_blocking(
@@ -60,7 +65,8 @@ fn prepare_blocking(
         None => Vec::new(),
     };
     let (limits, capacity) = Limits::of_process(config.outputs.len());
-    Ok(Prepared { limits, capacity, tls, listeners, admin, service, page, audit })
+    let needed_files = setup::needed_files(config, service.issuers.iter().map(|(source, _issuer)| source));
+    Ok(Prepared { limits, capacity, tls, listeners, admin, service, page, audit, needed_files })
 }
 
 fn bind(listen: &Listen, setting: &str, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, Failure> {

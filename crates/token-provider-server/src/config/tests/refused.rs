@@ -50,11 +50,17 @@ fn wrong_values_are_refused_in_words_that_help() {
         ("outputs = 'x'", "outputs: expected a list of tables, not a string"),
         ("[outputs]", "outputs: expected a list of tables: write [[outputs]], with two brackets"),
         ("[[outputs]]", "outputs[0].path: missing; expected the path of the file to write"),
-        ("[[outputs]]\npath = '/'", "outputs[0].path: expected the path of a file, not of a folder"),
-        ("[[outputs]]\npath = 'a/'", "outputs[0].path: expected the path of a file, not of a folder"),
-        ("[[outputs]]\npath = 'a/..'", "outputs[0].path: expected the path of a file, not of a folder"),
+        ("[[outputs]]\npath = '/'", "outputs[0].path: expected the path of a file, neither a folder nor `-`"),
         (
-            "[[outputs]]\npath = 'a'\n[[outputs]]\npath = './/a'",
+            "[[outputs]]\npath = 'a/'",
+            "outputs[0].path: expected the path of a file, neither a folder nor `-`",
+        ),
+        (
+            "[[outputs]]\npath = 'a/..'",
+            "outputs[0].path: expected the path of a file, neither a folder nor `-`",
+        ),
+        (
+            "[[outputs]]\npath = 'a'\n[[outputs]]\npath = './/b/../a'",
             "outputs[1].path: another output has the same path",
         ),
         (
