@@ -13,7 +13,7 @@ use token_provider::{Scope, SlotStatus};
 
 use crate::access::ProfileStatus;
 use crate::http::App;
-use crate::reason::IssuerOutcome;
+use crate::reason::{IssuerOutcome, Method};
 use crate::telemetry::{self, MeteredIssuer, NO_LABELS, Page, Process, Telemetry};
 
 /// What the metrics are read from.
@@ -100,7 +100,11 @@ fn requests(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     page.write(
         "token_provider_callers_limited_total",
         "Requests refused by the rate limit, by how the caller authenticated.",
-        telemetry.limited().map(|(method, count)| ([("method", method.as_str())], ConstCounter::new(count))),
+        // An output has no rate limit.
+        telemetry
+            .limited()
+            .filter(|(method, _)| *method != Method::Output)
+            .map(|(method, count)| ([("method", method.as_str())], ConstCounter::new(count))),
     )?;
     let callers = telemetry.callers().into_iter().map(|((method, name, outcome), count)| {
         let labels = [("method", method.as_str()), ("caller", &name), ("outcome", outcome.as_str())];
