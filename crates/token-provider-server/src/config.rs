@@ -254,6 +254,13 @@ pub struct TlsConfig {
     pub client_ca: Option<PathBuf>,
 }
 
+impl TlsConfig {
+    /// Returns all of its files.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten()
+    }
+}
+
 fn read_tls(section: &mut Section<'_>) -> TlsConfig {
     let (cert, key, client_ca) = (section.path("cert"), section.path("key"), section.path("client_ca"));
     section.need(&[

@@ -14,7 +14,7 @@ use token_provider::{Credential, CredentialSource, Proxies, SystemClock, TokenKe
 use tracing::level_filters::LevelFilter;
 
 use crate::access::{Access, Handout, Profile};
-use crate::config::{AuditConfig, Config, Environment, ProfileConfig};
+use crate::config::{AuditConfig, Config, Environment, ProfileConfig, TlsConfig};
 use crate::failure::Failure;
 use crate::listen::{Listener, Tls};
 use crate::telemetry::MeteredIssuer;
@@ -108,24 +108,14 @@ fn no_audit(config: &Config) -> impl FnOnce(io::Error) -> Failure {
 
 /// Returns the files that a program with this configuration and these credentials needs itself: none may become an output.
 pub fn needed_files<'s>(
-    config: &Config,
+    config: &'s Config,
     sources: impl IntoIterator<Item = &'s TokenSource>,
 ) -> Arc<[PathBuf]> {
-    let mut files: Vec<&Path> = sources.into_iter().flat_map(TokenSource::files).collect();
-    files.extend(config.file.as_deref());
-    if let Some(tls) = &config.tls {
-        files.extend(
-            [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]
-                .into_iter()
-                .flatten()
-                .map(PathBuf::as_path),
-        );
-    }
-    files.extend(config.access.here_keys.iter().map(|key| key.secret_file.as_path()));
-    if let AuditConfig::File(path) = &config.audit {
-        files.push(path);
-    }
-    files.into_iter().map(Path::to_owned).collect()
+    let tls = config.tls.iter().flat_map(TlsConfig::files);
+    let secrets = config.access.here_keys.iter().map(|key| &key.secret_file);
+    let audit = if let AuditConfig::File(path) = &config.audit { Some(path) } else { None };
+    let named = config.file.iter().chain(tls).chain(secrets).chain(audit).map(PathBuf::as_path);
+    named.chain(sources.into_iter().flat_map(TokenSource::files)).map(Path::to_owned).collect()
 }
 
 /// Access rules with a provider for each profile behind them.

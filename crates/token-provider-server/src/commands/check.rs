@@ -15,7 +15,7 @@ use token_provider::{Issue as _, Proxies, TokenError, TokenErrorKind, TokenKey};
 
 use super::health;
 use crate::config::{
-    AuditConfig, Config, Environment, HereKeyConfig, Listen, LoadedConfig, OutputConfig, Overrides,
+    AuditConfig, Config, Environment, HereKeyConfig, Listen, LoadedConfig, OutputConfig, Overrides, TlsConfig,
 };
 use crate::failure::{EXIT_CONFIG, Failure};
 use crate::listen::{self, Listener, Tls};
@@ -196,9 +196,9 @@ fn check_certificate(tls: &Tls, config: &Config) -> Findings {
 
 /// What renews a certificate seldom restarts its readers.
 fn check_copies(config: &Config) -> Option<Finding> {
-    let tls = config.tls.iter().flat_map(|tls| [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()]);
+    let tls = config.tls.iter().flat_map(TlsConfig::files).map(|file| ("tls", file));
     let keys = config.access.here_keys.iter().map(|key| ("access key", &key.secret_file));
-    let mut files = tls.flatten().map(|file| ("tls", file)).chain(keys);
+    let mut files = tls.chain(keys);
     let (what, copy) = files.find(|(_, file)| file.starts_with("/run/credentials"))?;
     let why = "is a copy that systemd made at the unit's start (LoadCredential=); after a renewal, restart the unit";
     Some(warning(what, format_args!("{} {why}", copy.display())))
