@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::SandboxConfig;
 use crate::fault::Fault;
 use crate::sandbox::Sandbox;
+use crate::token::APP_ID;
 
 /// How often the system is asked for a port that is free on both addresses of `localhost`.
 const PORT_ATTEMPTS: u32 = 8;
@@ -91,6 +92,8 @@ impl Options {
         sandbox.faults().replace(self.fault);
         for file in &self.jwks {
             register(&sandbox, file)?;
+            let file = file.display();
+            tracing::info!("registered the keys in {file} with the app; its here.client.id is {APP_ID}");
         }
         if let Some(file) = self.write_credentials {
             write_new(&file, &sandbox.credentials_properties(&format!("http://{address}/oauth2/token")))?;

@@ -22,7 +22,7 @@ use self::properties::{
     SCOPE,
 };
 use self::text::check_text;
-use crate::error::{LoadError, LoadErrorKind};
+use crate::error::LoadError;
 use crate::token::Scope;
 
 pub use self::loopback::{is_loopback_address, is_loopback_host, is_loopback_url};
@@ -63,7 +63,7 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::Invalid`] when either part is empty or has a blank or another character that no HERE key
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) when either part is empty or has a blank or another character that no HERE key
     /// has.
     pub fn new(access_key_id: &str, access_key_secret: SecretString) -> Result<Self, LoadError> {
         check_text("the access key id", access_key_id)?;
@@ -76,7 +76,7 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::Invalid`] when the client id is empty or has a character that no id of HERE's has.
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) when the client id is empty or has a character that no id of HERE's has.
     pub fn with_private_key(client_id: &str, key: PrivateKey) -> Result<Self, LoadError> {
         check_text("the client id", client_id)?;
         Self::of(Key::Private { client_id: client_id.to_owned(), key })
@@ -95,7 +95,7 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::Invalid`] unless it is an `https://` URL, or `http://` on a loopback address. Over plain
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) unless it is an `https://` URL, or `http://` on a loopback address. Over plain
     /// HTTP elsewhere, anyone on the way could read the token.
     pub fn with_token_endpoint_url(mut self, url: &str) -> Result<Self, LoadError> {
         self.token_endpoint_url = parse_endpoint(url)?;
@@ -118,7 +118,7 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::Invalid`], with line and key.
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid), with line and key.
     pub fn from_properties(text: &[u8], name: &str) -> Result<Self, LoadError> {
         Self::from_entries(Entries::parse_properties(text), name, Path::new(""))
     }
@@ -128,7 +128,7 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::Invalid`], with line and key.
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid), with line and key.
     pub fn from_ini(text: &[u8], section: &str, name: &str) -> Result<Self, LoadError> {
         Self::from_entries(Entries::parse_ini(text, section), name, Path::new(""))
     }
@@ -182,31 +182,26 @@ impl Credential {
 
     /// `folder` is what the path of a private key is relative to.
     fn from_entries(entries: Result<Entries, String>, name: &str, folder: &Path) -> Result<Self, LoadError> {
-        let entries = entries.map_err(|problem| invalid(name, &problem))?;
-        let at = |line: usize, key: &str, error: &dyn fmt::Display| {
-            invalid(name, &format!("line {line}: {key}: {error}"))
-        };
-        let mut credential = match entries.get(AUTH_METHOD).filter(|(_, method)| !method.is_empty()) {
-            None => Self::of_access_key(&entries).map_err(|error| error.within(name))?,
-            Some((_, method)) if *method == PRIVATE_KEY_JWT => {
-                Self::of_private_key(&entries, folder).map_err(|error| error.within(name))?
-            }
-            Some((line, _)) => {
-                let expected =
-                    format!("expected {PRIVATE_KEY_JWT}; to use the access key, leave this line out");
-                return Err(at(line, AUTH_METHOD, &expected));
-            }
-        };
-        if let Some((line, url)) = entries.get(ENDPOINT).filter(|(_, url)| !url.is_empty()) {
-            credential =
-                credential.with_token_endpoint_url(&url).map_err(|error| at(line, ENDPOINT, &error))?;
-        }
-        if let Some((line, scope)) = entries.get(SCOPE).filter(|(_, scope)| !scope.is_empty()) {
-            let scope = Scope::new(&scope).map_err(|error| at(line, SCOPE, &error))?;
-            credential = credential.with_scope(Some(scope));
-        }
+        let read = |entries| Self::read_entries(&entries, folder);
+        let credential = entries.map_err(LoadError::invalid).and_then(read);
         let place = Path::new(name).file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(credential.with_place(place))
+        Ok(credential.map_err(|error| error.within(name))?.with_place(place))
+    }
+
+    fn read_entries(entries: &Entries, folder: &Path) -> Result<Self, LoadError> {
+        let method = entries.optional(AUTH_METHOD, |method| {
+            let expected = "expected private_key_jwt; to use the access key, leave this line out";
+            if method == PRIVATE_KEY_JWT { Ok(()) } else { Err(LoadError::invalid(expected)) }
+        })?;
+        let mut credential = match method {
+            None => Self::of_access_key(entries)?,
+            Some(()) => Self::of_private_key(entries, folder)?,
+        };
+        if let Some(url) = entries.optional(ENDPOINT, parse_endpoint)? {
+            credential.token_endpoint_url = url;
+        }
+        let scope = |text: &str| Scope::new(text).map_err(|error| LoadError::invalid(error.to_string()));
+        Ok(credential.with_scope(entries.optional(SCOPE, scope)?))
     }
 
     fn of_access_key(entries: &Entries) -> Result<Self, LoadError> {
@@ -216,21 +211,14 @@ impl Credential {
 
     fn of_private_key(entries: &Entries, folder: &Path) -> Result<Self, LoadError> {
         let client_id = entries.checked(CLIENT_ID)?;
-        let (line, value) = entries.required(PRIVATE_KEY)?;
-        let at = |line, key: &str| format!("line {line}: {key}");
-        let mut key =
-            PrivateKey::from_value(&value, folder).map_err(|error| error.within(&at(line, PRIVATE_KEY)))?;
-        if let Some((line, id)) = entries.get(PRIVATE_KEY_ID).filter(|(_, id)| !id.is_empty()) {
-            key = key.with_key_id(&id).map_err(|error| error.within(&at(line, PRIVATE_KEY_ID)))?;
-        }
-        if let Some((line, name)) = entries.get(ALGORITHM).filter(|(_, name)| !name.is_empty()) {
-            let expected = key.algorithm().as_str();
-            if *name != expected {
-                let problem = format!("expected {expected}, which is what {PRIVATE_KEY} signs with");
-                return Err(invalid(&at(line, ALGORITHM), &problem));
-            }
-        }
-        Self::with_private_key(&client_id, key)
+        let key = entries.required(PRIVATE_KEY, |value| PrivateKey::from_value(value, folder))?;
+        let algorithm = key.algorithm().as_str();
+        entries.optional(ALGORITHM, |name| {
+            let expected = || format!("expected {algorithm}, which is what {PRIVATE_KEY} signs with");
+            if name == algorithm { Ok(()) } else { Err(LoadError::invalid(expected())) }
+        })?;
+        let named = entries.optional(PRIVATE_KEY_ID, |id| key.clone().with_key_id(id))?;
+        Self::with_private_key(&client_id, named.unwrap_or(key))
     }
 }
 
@@ -266,7 +254,7 @@ impl fmt::Debug for Credential {
 
 /// Reads the URL of a token endpoint (or of another token provider), and refuses one that would give secrets away.
 pub(crate) fn parse_endpoint(text: &str) -> Result<Url, LoadError> {
-    let refuse = |expected: &'static str| Err(LoadError::new(LoadErrorKind::Invalid, expected));
+    let refuse = |expected: &'static str| Err(LoadError::invalid(expected));
     // What was not UTF-8 in a variable has become this. As `%EF%BF%BD` it would lead a signed request astray.
     if text.contains(char::REPLACEMENT_CHARACTER) {
         return refuse("the token endpoint URL is not UTF-8 text; enter it again");
@@ -288,10 +276,6 @@ pub(crate) fn parse_endpoint(text: &str) -> Result<Url, LoadError> {
         ),
         _ => refuse("the token endpoint URL must begin with https://"),
     }
-}
-
-fn invalid(name: &str, problem: &str) -> LoadError {
-    LoadError::new(LoadErrorKind::Invalid, format!("{name}: {problem}"))
 }
 
 #[cfg(test)]

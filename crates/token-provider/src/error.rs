@@ -95,6 +95,10 @@ impl LoadError {
         Self { kind, message: message.into(), source: None }
     }
 
+    pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(LoadErrorKind::Invalid, message)
+    }
+
     /// Puts before the message where it happened.
     pub(crate) fn within(self, place: &str) -> Self {
         Self { message: format!("{place}: {}", self.message).into(), ..self }

@@ -161,7 +161,7 @@ function showProfiles(profiles) {
   for (const key of [...rings.keys()].filter((key) => !known.has(key))) rings.delete(key);
   // The frame anew only when there is another set of tokens.
   const frame = profiles.map(({ name, default: usual, issuer, credential, clock_offset_seconds: offset, tokens }) => ({
-    name, usual, issuer, key: credential?.key_id ?? credential?.thumbprint, offset, tokens: tokens.map(({ scope, lifetime }) => JSON.stringify([name, scope, lifetime])),
+    name, usual, issuer, key: credential?.kid ?? credential?.thumbprint, offset, tokens: tokens.map(({ scope, lifetime }) => JSON.stringify([name, scope, lifetime])),
   }));
   show("profiles", frame, (list) =>
     list.map(({ name, usual, issuer, key, offset, tokens }) =>

@@ -78,7 +78,7 @@ fn credential(credential: &Credential) -> Value {
     let key = credential.private_key();
     json!({
         "method": key.map_or("access_key", |_| "private_key_jwt"),
-        "key_id": key.and_then(PrivateKey::key_id),
+        "kid": key.and_then(PrivateKey::key_id),
         "thumbprint": key.map(PrivateKey::thumbprint),
     })
 }

@@ -5,13 +5,13 @@
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use token_provider::{Issue as _, Proxies, TokenError, TokenErrorKind, TokenKey};
+use token_provider::{Issue as _, PrivateKey, Proxies, TokenError, TokenErrorKind, TokenKey};
 
 use super::health;
 use crate::config::{
@@ -194,14 +194,17 @@ fn check_certificate(tls: &Tls, config: &Config) -> Findings {
     findings
 }
 
-/// What renews a certificate seldom restarts its readers.
 fn check_copies(config: &Config) -> Option<Finding> {
     let tls = config.tls.iter().flat_map(TlsConfig::files).map(|file| ("tls", file));
     let keys = config.access.here_keys.iter().map(|key| ("access key", &key.secret_file));
-    let mut files = tls.chain(keys);
-    let (what, copy) = files.find(|(_, file)| file.starts_with("/run/credentials"))?;
+    tls.chain(keys).find_map(|(what, file)| check_copy(what, file))
+}
+
+/// What replaces a file seldom restarts its readers.
+fn check_copy(what: &str, file: &Path) -> Option<Finding> {
+    let copy = file.starts_with("/run/credentials").then(|| file.display())?;
     let why = "is a copy that systemd made at the unit's start (LoadCredential=); after a renewal, restart the unit";
-    Some(warning(what, format_args!("{} {why}", copy.display())))
+    Some(warning(what, format_args!("{copy} {why}")))
 }
 
 /// Checks the secrets of access keys.
@@ -261,11 +264,13 @@ fn check_source(source: &TokenSource) -> Findings {
     let mut findings = vec![ok("credential", format_args!("profile {profile}: {credential}"))];
     let key = source.private_key.as_ref().map(setup::key_name);
     findings.extend(key.map(|key| ok("private key", format_args!("profile {profile}: {key}"))));
+    let key_file = source.private_key.as_ref().and_then(PrivateKey::file);
+    findings.extend(key_file.and_then(|file| check_copy("private key", file)));
     findings.extend(source.files().map(|file| {
         if is_readable_by_others(file) {
             warning("permissions", format_args!("{}: other users can read it; run chmod 600", file.display()))
         } else {
-            ok("permissions", "other users cannot read the credential file")
+            ok("permissions", format_args!("other users cannot read {}", file.display()))
         }
     }));
     let proxy = source.proxy.as_ref();

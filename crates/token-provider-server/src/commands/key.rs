@@ -120,7 +120,8 @@ pub(super) fn new_issuer_key(file: &Path, algorithm: Option<&str>) -> Result<(),
          here.private.key = {path}\n\
          here.key.id = {}\n",
         key.thumbprint(),
-        path = path.display()
+        // As `.properties` files have it.
+        path = path.display().to_string().replace('\\', r"\\")
     );
     telemetry::log::write(Level::INFO, next.as_bytes());
     Ok(())

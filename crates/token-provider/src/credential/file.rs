@@ -23,7 +23,7 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, LoadError> {
         };
         LoadError::new(kind, format!("{name}: {hint}")).with_source(error)
     };
-    let invalid = |problem| LoadError::new(LoadErrorKind::Invalid, format!("{name}: {problem}"));
+    let invalid = |problem| LoadError::invalid(format!("{name}: {problem}"));
     let file = std::fs::File::open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.is_dir() {
         return Err(invalid("it is a directory; name the file"));

@@ -1,6 +1,5 @@
 //! A private key for `private_key_jwt`: reading it, signing with it, and its public half.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,10 +17,13 @@ use zeroize::Zeroizing;
 
 use super::file::read;
 use super::text::check_text;
-use crate::error::{LoadError, LoadErrorKind};
+use crate::error::LoadError;
 
 /// In bytes. Longer keys than 4096 bits take long to sign with, which the tasks of a runtime would notice.
 const LONGEST_MODULUS: usize = 512;
+
+/// Of a `kid`: it is sent with every request.
+const LONGEST_ID: usize = 256;
 
 /// How long the lines of a PEM are (RFC 7468 §2).
 const PEM_LINE: usize = 64;
@@ -57,9 +59,10 @@ impl PrivateKey {
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::Invalid`] for anything else, such as an encrypted key.
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) for anything else, such as an encrypted key.
     pub fn from_pem(pem: &str) -> Result<Self, LoadError> {
-        let pair = Pair::from_pem(pem).map_err(|problem| invalid(format!("the private key {problem}")))?;
+        let pair = Pair::from_pem(pem)
+            .map_err(|problem| LoadError::invalid(format!("the private key {problem}")))?;
         let thumbprint = thumbprint(&pair.public_members());
         Ok(Self { pair: Arc::new(pair), id: None, thumbprint, file: None })
     }
@@ -68,7 +71,7 @@ impl PrivateKey {
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::Invalid`] when the operating system has no randomness to give.
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) when the operating system has no randomness to give.
     pub fn generate_pem(algorithm: SigningAlgorithm) -> Result<SecretString, LoadError> {
         let der = match algorithm {
             SigningAlgorithm::Rs256 => {
@@ -77,18 +80,16 @@ impl PrivateKey {
             SigningAlgorithm::Es256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
                 .and_then(|pair| Ok(pair.to_pkcs8v1()?.as_ref().to_vec())),
         };
-        let der = Zeroizing::new(der.map_err(|_unspecified| invalid("no key could be made"))?);
+        let der = Zeroizing::new(der.map_err(|_unspecified| LoadError::invalid("no key could be made"))?);
         let base64 = Zeroizing::new(BASE64.encode(&*der));
         // Room for all of it at once, so that growing leaves no copy behind.
         let mut pem = String::with_capacity(2 * base64.len() + 128);
         pem.push_str("-----BEGIN PRIVATE KEY-----\n");
-        for (index, character) in base64.chars().enumerate() {
-            if index > 0 && index % PEM_LINE == 0 {
-                pem.push('\n');
-            }
-            pem.push(character);
+        for line in base64.as_bytes().chunks(PEM_LINE) {
+            pem.push_str(std::str::from_utf8(line).expect("base64 is ASCII"));
+            pem.push('\n');
         }
-        pem.push_str("\n-----END PRIVATE KEY-----\n");
+        pem.push_str("-----END PRIVATE KEY-----\n");
         Ok(SecretString::from(pem))
     }
 
@@ -106,15 +107,16 @@ impl PrivateKey {
         let found = path.metadata().map_err(|error| {
             let problem = "it is neither PEM (with its `-----BEGIN` line) nor the path of a file that can be found; a \
                            relative path begins at the folder of the credential file";
-            invalid(problem).with_source(error)
+            LoadError::invalid(problem).with_source(error)
         })?;
         let name = path.display().to_string();
         if !found.is_file() {
             // A pipe could be read only once, and may never end.
-            return Err(invalid("it is not a regular file").within(&name));
+            return Err(LoadError::invalid("it is not a regular file").within(&name));
         }
         let pem = read(path)?;
-        let pem = std::str::from_utf8(&pem).map_err(|_| invalid("it is not text in PEM").within(&name))?;
+        let pem = std::str::from_utf8(&pem)
+            .map_err(|_| LoadError::invalid("it is not text in PEM").within(&name))?;
         Self::from_pem(pem).map_err(|error| error.within(&name))
     }
 
@@ -122,9 +124,12 @@ impl PrivateKey {
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::Invalid`] when the name is empty or not printable.
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) when the name is empty, not printable, or longer than 256 characters.
     pub fn with_key_id(self, id: &str) -> Result<Self, LoadError> {
         check_text("the key id", id)?;
+        if id.len() > LONGEST_ID {
+            return Err(LoadError::invalid("the key id has more than 256 characters"));
+        }
         Ok(Self { id: Some(id.to_owned()), ..self })
     }
 
@@ -189,6 +194,9 @@ impl Pair {
     fn from_pem(pem: &str) -> Result<Self, &'static str> {
         let Some((label, body)) = blocks(pem).find(|(label, _)| label.ends_with("PRIVATE KEY")) else {
             return Err(match blocks(pem).next() {
+                None if pem.trim_end().ends_with("KEY-----") && !pem.contains("-----END") => {
+                    "ends after its first line; end every line but the last with a backslash, or name the PEM's file"
+                }
                 Some(("CERTIFICATE", _)) => "is a certificate; use the private key that belongs to it",
                 Some(("PUBLIC KEY" | "RSA PUBLIC KEY", _)) => {
                     "is a public key; use the private key that belongs to it"
@@ -282,10 +290,6 @@ fn explain(problem: KeyRejected) -> &'static str {
         "WrongAlgorithm" => "is neither an RSA key nor on the curve P-256",
         _ => "is damaged or cut short",
     }
-}
-
-fn invalid(problem: impl Into<Cow<'static, str>>) -> LoadError {
-    LoadError::new(LoadErrorKind::Invalid, problem)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 use super::text::{check_text, is_invisible, trim_value};
-use crate::error::{LoadError, LoadErrorKind};
+use crate::error::LoadError;
 
 /// Keys of a credential file.
 pub(super) const KEY_ID: &str = "here.access.key.id";
@@ -91,26 +91,42 @@ impl Entries {
         Some((entry.line, entry.value.clone()))
     }
 
-    /// Returns line and value of an entry that must be there and not be empty.
-    pub(super) fn required(&self, key: &str) -> Result<(usize, Zeroizing<String>), LoadError> {
-        let invalid = |problem| LoadError::new(LoadErrorKind::Invalid, problem);
-        let (line, value) = self.get(key).ok_or_else(|| invalid(self.missing(key)))?;
-        if value.is_empty() {
-            let from = if key == PRIVATE_KEY { "write the PEM or its file's path" } else { FROM_PORTAL };
-            return Err(invalid(format!("line {line}: {key} is empty; {from}").into()));
-        }
-        Ok((line, value))
+    /// Reads the value of an entry, if it is there and not empty. Errors name line and key.
+    pub(super) fn optional<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&str) -> Result<T, LoadError>,
+    ) -> Result<Option<T>, LoadError> {
+        let Some((line, value)) = self.get(key).filter(|(_, value)| !value.is_empty()) else {
+            return Ok(None);
+        };
+        read(&value).map(Some).map_err(|error| error.within(&format!("line {line}: {key}")))
+    }
+
+    /// Reads the value of an entry that must be there and not be empty.
+    pub(super) fn required<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&str) -> Result<T, LoadError>,
+    ) -> Result<T, LoadError> {
+        self.optional(key, read)?.ok_or_else(|| LoadError::invalid(self.missing(key)))
     }
 
     /// Returns the value of an entry that must be there and be an id or a secret.
     pub(super) fn checked(&self, key: &str) -> Result<Zeroizing<String>, LoadError> {
-        let (line, value) = self.required(key)?;
-        check_text("it", &value).map_err(|error| error.within(&format!("line {line}: {key}")))?;
-        Ok(value)
+        self.required(key, |value| check_text("it", value).map(|()| Zeroizing::new(value.to_owned())))
     }
 
-    /// Explains why a required key is missing.
+    /// Explains why there is no value for a required key.
     fn missing(&self, key: &str) -> Cow<'static, str> {
+        if let Some((line, _empty)) = self.get(key) {
+            let remedy = if key == PRIVATE_KEY {
+                "write the PEM or its file's path"
+            } else {
+                "copy its value from the HERE portal"
+            };
+            return format!("line {line}: {key} is empty; {remedy}").into();
+        }
         if self.is_json {
             return IS_JSON.into();
         }
@@ -162,8 +178,6 @@ impl Entry {
         name.len() <= 2 * key.len() && strsim::osa_distance(&squeezed(name), &squeezed(key)) <= MISTAKES
     }
 }
-
-const FROM_PORTAL: &str = "copy its value from the HERE portal";
 
 const IS_JSON: &str = "it is JSON; expected `key = value` lines, as in the credentials.properties from the \
                        HERE portal";

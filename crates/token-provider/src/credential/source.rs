@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::Credential;
 use super::file::read;
 use super::properties::{self, Entries};
 use super::text::trim_value;
-use super::{Credential, invalid};
 use crate::error::{LoadError, LoadErrorKind};
 use crate::token::Scope;
 
@@ -146,13 +146,9 @@ impl CredentialSource {
     /// provider has made (`token-provider key new --here`).
     pub fn load(&self) -> Result<Credential, LoadError> {
         let credential = match &self.0 {
-            Source::Properties(path) => {
-                let entries = Entries::parse_properties(&read(path)?);
-                Credential::from_entries(entries, &path.display().to_string(), folder(path))
-            }
+            Source::Properties(path) => Credential::from_entries_of(path, Entries::parse_properties),
             Source::Ini { path, section } => {
-                let entries = Entries::parse_ini(&read(path)?, section);
-                Credential::from_entries(entries, &path.display().to_string(), folder(path))
+                Credential::from_entries_of(path, |text| Entries::parse_ini(text, section))
             }
             Source::Text(text) => {
                 Credential::from_properties(text.expose_secret().as_bytes(), "HERE_CREDENTIALS_STRING")
@@ -162,12 +158,12 @@ impl CredentialSource {
         let is_one_character = |secret: &SecretString| secret.expose_secret().chars().nth(1).is_none();
         if credential.access_key_secret().is_some_and(is_one_character) {
             let problem = "the access key secret is a single character; copy it again from the HERE portal";
-            return Err(invalid(&self.to_string(), problem));
+            return Err(LoadError::invalid(problem).within(&self.to_string()));
         }
         if credential.access_key_id().is_some_and(|id| id.starts_with(OF_TOKEN_PROVIDER)) {
             let problem = "this access key is of a token provider (its id begins with `tp.`) and worth nothing \
                            at HERE; to get tokens from that server, set `remote` in the profile";
-            return Err(invalid(&self.to_string(), problem));
+            return Err(LoadError::invalid(problem).within(&self.to_string()));
         }
         Ok(credential)
     }
@@ -175,7 +171,7 @@ impl CredentialSource {
 
 impl Variables {
     fn load(&self) -> Result<Credential, LoadError> {
-        let invalid = |problem: String| invalid("environment", &problem);
+        let invalid = |problem: String| LoadError::invalid(problem).within("environment");
         let text = |variable: &Option<SecretString>| {
             variable.as_ref().map(|text| trim_value(text.expose_secret()).to_owned())
         };
@@ -212,6 +208,15 @@ impl Credential {
         CredentialSource::file(path.as_ref(), "default").load()
     }
 
+    fn from_entries_of(
+        path: &Path,
+        parse: impl FnOnce(&[u8]) -> Result<Entries, String>,
+    ) -> Result<Self, LoadError> {
+        // A path in it is relative to its folder.
+        let folder = path.parent().unwrap_or(path);
+        Self::from_entries(parse(&read(path)?), &path.display().to_string(), folder)
+    }
+
     /// Returns the names of the sections of a `credentials.ini` file.
     ///
     /// # Errors
@@ -219,8 +224,8 @@ impl Credential {
     /// As for [`Credential::from_file`], where the file cannot be read at all.
     pub fn ini_sections(path: impl AsRef<Path>) -> Result<Vec<String>, LoadError> {
         let text = read(path.as_ref())?;
-        properties::ini_sections(&text)
-            .map_err(|problem| invalid(&path.as_ref().display().to_string(), &problem))
+        let sections = properties::ini_sections(&text);
+        sections.map_err(|problem| LoadError::invalid(problem).within(&path.as_ref().display().to_string()))
     }
 }
 
@@ -239,9 +244,4 @@ impl fmt::Debug for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CredentialSource({self})")
     }
-}
-
-/// The folder of a credential file, which a path in it is relative to.
-fn folder(path: &Path) -> &Path {
-    path.parent().unwrap_or(path)
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use self::source::Lookup;
 use super::*;
+use crate::error::LoadErrorKind;
 
 /// Stands where a secret would, in text that must show up nowhere.
 const MARKER: &str = "QzPlantedSecretQz";

@@ -1,6 +1,6 @@
 //! What surrounds a value that was copied and pasted, and what is in it that cannot be part of it.
 
-use crate::error::{LoadError, LoadErrorKind};
+use crate::error::LoadError;
 
 /// Takes a value out of what surrounds it: blanks and invisible characters at its ends, and a pair of quotes.
 ///
@@ -45,8 +45,7 @@ pub fn is_invisible(character: char) -> bool {
 
 /// Refuses what cannot be an id or a secret.
 pub(super) fn check_text(what: &str, text: &str) -> Result<(), LoadError> {
-    problem_of_key(text)
-        .map_or(Ok(()), |problem| Err(LoadError::new(LoadErrorKind::Invalid, format!("{what} {problem}"))))
+    problem_of_key(text).map_or(Ok(()), |problem| Err(LoadError::invalid(format!("{what} {problem}"))))
 }
 
 /// Returns what is wrong with a value as an access key id or secret: HERE's keys are letters, digits, `-` and `_`. Other

@@ -16,24 +16,18 @@ pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-
 /// In seconds, as in HERE's Java SDK.
 const LIFETIME: u64 = 300;
 
-/// What makes one assertion differ from the next.
-#[derive(Debug)]
-pub(super) struct Parameters<'a> {
-    pub(super) client_id: &'a str,
-    pub(super) token_endpoint_url: &'a Url,
-    /// Used once only.
-    pub(super) id: &'a str,
-    /// Seconds since the Unix epoch, by the issuer's clock.
-    pub(super) timestamp: u64,
-}
-
-/// Makes an assertion (RFC 7515 §3.1).
+/// Makes an assertion (RFC 7515 §3.1). `id` is used once only; `timestamp` is in seconds since the Unix epoch, by the issuer's clock.
 ///
 /// # Errors
 ///
 /// When the key cannot sign.
-pub(super) fn assertion(parameters: &Parameters<'_>, key: &PrivateKey) -> Result<String, Unspecified> {
-    let &Parameters { client_id, token_endpoint_url, id, timestamp } = parameters;
+pub(super) fn assertion(
+    client_id: &str,
+    token_endpoint_url: &Url,
+    id: &str,
+    timestamp: u64,
+    key: &PrivateKey,
+) -> Result<String, Unspecified> {
     let mut header = Map::new();
     header.insert("alg".to_owned(), key.algorithm().as_str().into());
     header.insert("typ".to_owned(), "JWT".into());

@@ -14,7 +14,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::answer::{self, Named};
-use super::assertion::{self, ASSERTION_TYPE};
+use super::assertion::{ASSERTION_TYPE, assertion};
 use super::http::{Exchange, Http, Network};
 use super::{Issue, Issued};
 use crate::clock::{Clock, SystemClock};
@@ -253,8 +253,7 @@ impl Issue for HereIssuer {
 fn assert(client_id: &str, key: &PrivateKey, url: &Url, timestamp: u64) -> Result<String, TokenError> {
     // 190 bits: RFC 7519 §4.1.7 wants no two alike.
     let id = random()? + &random()?;
-    let parameters = assertion::Parameters { client_id, token_endpoint_url: url, id: &id, timestamp };
-    assertion::assertion(&parameters, key).map_err(|_unspecified| {
+    assertion(client_id, url, &id, timestamp, key).map_err(|_unspecified| {
         let message = "the private key cannot sign; make a new one, and register it with the app";
         TokenError::new(TokenErrorKind::NotLoaded, message)
     })

@@ -114,10 +114,7 @@ impl Http {
             let pem = pem.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&pem);
             let certificates = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
             if certificates.is_empty() {
-                return Err(LoadError::new(
-                    LoadErrorKind::Invalid,
-                    "the extra CA file holds no PEM certificate",
-                ));
+                return Err(LoadError::invalid("the extra CA file holds no PEM certificate"));
             }
             builder = builder.tls_certs_merge(certificates);
         }

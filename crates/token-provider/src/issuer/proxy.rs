@@ -9,7 +9,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use url::{Position, Url};
 
 use crate::credential::{is_loopback_url, trim_value};
-use crate::error::{LoadError, LoadErrorKind};
+use crate::error::LoadError;
 
 const EXPECTED: &str = "expected http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT if the proxy needs it \
                         (percent-encode special characters, such as %5C for a backslash)";
@@ -63,7 +63,7 @@ impl Proxies {
             return Ok(None);
         }
         match self.problem() {
-            Some(problem) => Err(LoadError::new(LoadErrorKind::Invalid, problem)),
+            Some(problem) => Err(LoadError::invalid(problem)),
             None => Ok(proxy.as_ref()),
         }
     }

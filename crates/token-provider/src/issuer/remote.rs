@@ -16,7 +16,7 @@ use super::http::{Exchange, Http, Network};
 use super::{Issue, Issued};
 use crate::clock::{Clock, SystemClock};
 use crate::credential::{UNNAMED, parse_endpoint};
-use crate::error::{LoadError, LoadErrorKind, TokenError, TokenErrorKind};
+use crate::error::{LoadError, TokenError, TokenErrorKind};
 use crate::token::TokenKey;
 
 /// Shorter ones are the rest of a damaged file, and no secret. (Ours have 46.)
@@ -199,14 +199,11 @@ fn not_ours(status: u16) -> TokenError {
 fn header(bearer: &SecretString) -> Result<HeaderValue, LoadError> {
     if bearer.expose_secret().len() < MIN_BEARER {
         let message = format!("the API key is empty or shorter than {MIN_BEARER} characters; copy it again");
-        return Err(LoadError::new(LoadErrorKind::Invalid, message));
+        return Err(LoadError::invalid(message));
     }
     let text = zeroize::Zeroizing::new(format!("Bearer {}", bearer.expose_secret()));
     let mut header = HeaderValue::from_str(&text).map_err(|_| {
-        LoadError::new(
-            LoadErrorKind::Invalid,
-            "the API key contains characters that are not allowed in a header; copy it again",
-        )
+        LoadError::invalid("the API key contains characters that are not allowed in a header; copy it again")
     })?;
     header.set_sensitive(true);
     Ok(header)
@@ -229,6 +226,7 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
+    use crate::error::LoadErrorKind;
     use crate::token::Scope;
 
     fn answered(status: u16, retry_after: Option<&'static str>, body: &str) -> Result<Issued, TokenError> {

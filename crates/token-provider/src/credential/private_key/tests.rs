@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::Credential;
+use crate::error::LoadErrorKind;
 
 /// What is before the PKCS#1 of a 2048-bit key in its PKCS#8.
 const PKCS8_HEADER: usize = 26;
@@ -270,10 +271,18 @@ fn what_is_missing_or_does_not_fit_is_named_with_its_line() {
         (with("here.signing.algorithm = RS256"), mismatch),
         (with("here.signing.algorithm = HS256"), mismatch),
         (with("here.signing.algorithm = none"), mismatch),
+        (
+            with(&format!("here.key.id = {}", "a".repeat(257))),
+            "line 4: here.key.id: the key id has more than 256",
+        ),
         (with("here.key.id = a b"), "line 4: here.key.id: the key id contains a space"),
         (good.replace("an-app", "an app"), "line 2: here.client.id: it contains a space"),
         (good.replace("an-app", ""), "line 2: here.client.id is empty"),
         (good.replace("here.client.id = an-app\n", ""), "here.client.id is missing"),
+        (
+            properties("-----BEGIN PRIVATE KEY-----\nMIGHAgEA\n-----END PRIVATE KEY-----"),
+            "line 3: here.private.key: the private key ends after its first line; end every line but the last",
+        ),
         (properties(""), "line 3: here.private.key is empty; write the PEM"),
         (good.replace("here.private.key", "here.privat.key"), "line 3: did you mean here.private.key?"),
         (good.lines().take(2).collect::<Vec<_>>().join("\n"), "here.private.key is missing; expected a line"),

@@ -16,28 +16,27 @@ pub(in crate::issuer) struct Named<'a> {
     pub(in crate::issuer) parts: &'static Parts,
 }
 
-/// What messages call the parts of a kind of credential.
-pub(in crate::issuer) struct Parts {
-    credential: &'static str,
-    id: &'static str,
-    all: &'static str,
-    /// What they must have in common.
-    together: &'static str,
-}
+/// What messages call the parts of a kind of credential, by the names in the lines of [`REMEDIES`].
+pub(in crate::issuer) type Parts = [(&'static str, &'static str); 6];
 
-pub(in crate::issuer) const ACCESS_KEY: Parts = Parts {
-    credential: "access key",
-    id: "here.access.key.id",
-    all: "here.access.key.id and here.access.key.secret",
-    together: "both must belong to the same key",
-};
+pub(in crate::issuer) const ACCESS_KEY: Parts = [
+    ("{credential}", "access key"),
+    ("{id}", "here.access.key.id"),
+    ("{all}", "here.access.key.id and here.access.key.secret"),
+    ("{together}", "both must belong to the same key"),
+    ("{changes}", "changes the Authorization header"),
+    ("{replaces}", "replaces the Authorization header"),
+];
 
-pub(in crate::issuer) const PRIVATE_KEY: Parts = Parts {
-    credential: "private key",
-    id: "here.client.id",
-    all: "here.client.id, here.private.key and here.key.id",
-    together: "all must belong to the same app",
-};
+pub(in crate::issuer) const PRIVATE_KEY: Parts = [
+    ("{credential}", "private key"),
+    ("{id}", "here.client.id"),
+    ("{all}", "here.client.id, here.private.key and here.key.id"),
+    ("{together}", "all must belong to the same app"),
+    ("{changes}", "changes the body of the request"),
+    // None is sent.
+    ("{replaces}", "adds an Authorization header"),
+];
 
 /// Makes the error for a refusal by HERE.
 pub(super) fn refusal(status: u16, code: Option<u32>, named: Named<'_>) -> TokenError {
@@ -79,11 +78,8 @@ pub(super) fn message(code: u32, number: &str, named: Named<'_>) -> Option<Strin
 }
 
 fn filled(what: &str, number: &str, remedy: &str, Named { place, parts }: Named<'_>) -> String {
+    let text = format!("HERE {what} ({number}): {remedy}");
+    let text = parts.iter().fold(text, |text, (name, part)| text.replace(name, part));
     // The place last: a path may hold anything.
-    format!("HERE {what} ({number}): {remedy}")
-        .replace("{credential}", parts.credential)
-        .replace("{id}", parts.id)
-        .replace("{all}", parts.all)
-        .replace("{together}", parts.together)
-        .replace("{place}", place)
+    text.replace("{place}", place)
 }
