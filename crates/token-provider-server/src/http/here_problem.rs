@@ -1,8 +1,9 @@
 //! An error in HERE's form, for what HERE's own SDKs send.
 
 use hyper::StatusCode;
-use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{DATE, HeaderValue, WWW_AUTHENTICATE};
 use serde::Serialize;
+use token_provider::{Clock as _, SystemClock};
 
 use super::answer::{self, Answer};
 use crate::problem::Problem;
@@ -37,6 +38,9 @@ pub(super) fn answer(problem: &Problem, request_id: &str) -> Answer {
     if problem.status == StatusCode::UNAUTHORIZED {
         let challenge = HeaderValue::from_static(r#"OAuth realm="token-provider""#);
         answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        // A client sets its clock by it. hyper's own is wrong for as long as the clock was set back.
+        let date = httpdate::fmt_http_date(SystemClock.now().system_time());
+        answer.headers_mut().insert(DATE, HeaderValue::try_from(date).expect("is ASCII"));
     }
     answer
 }
