@@ -188,8 +188,7 @@ impl Problem {
     }
 
     /// An unsupported grant type (RFC 6749 §5.2).
-    pub fn unsupported_grant_type() -> Self {
-        let description = "the grant type is not supported; expected client_credentials";
+    pub fn unsupported_grant_type(description: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Topic::UnsupportedGrantType, description)
     }
 

@@ -107,7 +107,10 @@ fn wanted(body: &[u8], is_form: bool) -> Result<[Option<Value>; 2], Problem> {
     }
     match field("grantType", "grant_type").as_deref() {
         Some("client_credentials") => {}
-        Some(_) => return Err(Problem::unsupported_grant_type()),
+        Some(_) => {
+            let problem = "the grant type is not supported; expected client_credentials";
+            return Err(Problem::unsupported_grant_type(problem));
+        }
         None => return refused(400_201, "the grant type is missing; expected client_credentials"),
     }
     if field("tokenFormat", "token_format").or_else(|| field("resource", "resource")).is_some() {

@@ -180,7 +180,7 @@ impl Form {
     fn admit_grant_type(&self) -> Result<(), Problem> {
         match self.grant_type.as_deref().map(String::as_str) {
             Some("client_credentials") => Ok(()),
-            Some(_) => Err(Problem::unsupported_grant_type()),
+            Some(_) => Err(Problem::unsupported_grant_type("grant_type: expected client_credentials")),
             None => Err(Problem::invalid_request("grant_type: missing; expected client_credentials")),
         }
     }

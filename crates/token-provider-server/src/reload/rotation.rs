@@ -63,10 +63,12 @@ impl Rotation {
         self.report_gone(now, handout);
         // What makes it usable may be a change of the key's file alone.
         let is_time = self.unusable.is_some() || self.retry_at.is_some_and(|at| at <= now);
+        // One that is being written is read once it is done, even if the key's file is done before.
+        let is_settled = !self.file.is_gone && !self.file.is_changing();
         if has_changed || is_asked_to {
             self.unusable = None;
-            self.rotate(now, handout).await;
-        } else if is_time && !self.file.is_gone && !self.file.is_changing() {
+        }
+        if is_asked_to || is_settled && (has_changed || is_time) {
             self.rotate(now, handout).await;
         }
     }

@@ -30,7 +30,7 @@ impl Bench {
         bench
     }
 
-    /// Makes the credential file name this key file.
+    /// Makes the credential file name this key file. In one step: the server may be reading it.
     fn name(&self, file: &str) {
         let text = format!(
             "here.auth.method = private_key_jwt\nhere.client.id = {}\nhere.private.key = {file}\n\
@@ -38,7 +38,8 @@ impl Bench {
             here_sandbox::APP_ID,
             self.account.origin
         );
-        self.folder.write(CREDENTIALS, &text);
+        let new = self.folder.write("new", &text);
+        fs::rename(new, self.folder.path(CREDENTIALS)).expect("can be renamed");
     }
 
     /// Makes a key, and registers its public half under a name.
