@@ -167,6 +167,12 @@ async fn changed_key_file_is_tried_and_then_used() {
     let fixed = async { while profile(admin).await["rotation_problem"].is_string() {} };
     within("no problem", fixed).await;
     assert_eq!(profile(admin).await["credential"]["thumbprint"], second.thumbprint());
+
+    // With nothing wrong that would be looked at again, and without a signal.
+    let (third, pem) = bench.register(SigningAlgorithm::Es256, "third");
+    bench.folder.write("here.pem", &pem);
+    server.logged("credential rotated").await;
+    assert!(server.last_line().contains(third.thumbprint()), "{}", server.last_line());
 }
 
 #[tokio::test]
