@@ -63,20 +63,21 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) when either part is empty or has a blank or another character that no HERE key
-    /// has.
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) when either part is empty or has a blank or another
+    /// character that no HERE key has.
     pub fn new(access_key_id: &str, access_key_secret: SecretString) -> Result<Self, LoadError> {
         check_text("the access key id", access_key_id)?;
         check_text("the access key secret", access_key_secret.expose_secret())?;
         Self::of(Key::Access { id: access_key_id.to_owned(), secret: access_key_secret })
     }
 
-    /// Creates a credential from the client id of an app and a private key whose public half is registered with it, for HERE's
-    /// default token endpoint.
+    /// Creates a credential from the client id of an app and a private key whose public half is registered with it, for
+    /// HERE's default token endpoint.
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) when the client id is empty or has a character that no id of HERE's has.
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) when the client id is empty or has a character that no
+    /// id of HERE's has.
     pub fn with_private_key(client_id: &str, key: PrivateKey) -> Result<Self, LoadError> {
         check_text("the client id", client_id)?;
         Self::of(Key::Private { client_id: client_id.to_owned(), key })
@@ -95,8 +96,8 @@ impl Credential {
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) unless it is an `https://` URL, or `http://` on a loopback address. Over plain
-    /// HTTP elsewhere, anyone on the way could read the token.
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) unless it is an `https://` URL, or `http://` on a
+    /// loopback address. Over plain HTTP elsewhere, anyone on the way could read the token.
     pub fn with_token_endpoint_url(mut self, url: &str) -> Result<Self, LoadError> {
         self.token_endpoint_url = parse_endpoint(url)?;
         Ok(self)
@@ -108,13 +109,14 @@ impl Credential {
         Self { scope, ..self }
     }
 
-    /// Reads a credential from the text of a `credentials.properties` file, as the HERE portal offers it: `here.access.key.id`,
-    /// `here.access.key.secret`, and where they are there `here.token.endpoint.url` and `here.token.scope`. The form is that of
-    /// `java.util.Properties`, by which HERE's Java SDK goes. `name` is what errors call the file.
+    /// Reads a credential from the text of a `credentials.properties` file, as the HERE portal offers it:
+    /// `here.access.key.id`, `here.access.key.secret`, and where they are there `here.token.endpoint.url` and
+    /// `here.token.scope`. The form is that of `java.util.Properties`, by which HERE's Java SDK goes. `name` is what
+    /// errors call the file.
     ///
-    /// With `here.auth.method = private_key_jwt` it is `here.client.id`, `here.private.key` (PEM, or the path of a file, relative
-    /// to the working directory), and where they are there `here.key.id` and `here.signing.algorithm` (`RS256` or `ES256`)
-    /// instead of the access key.
+    /// With `here.auth.method = private_key_jwt` it is `here.client.id`, `here.private.key` (PEM, or the path of a
+    /// file, relative to the working directory), and where they are there `here.key.id` and `here.signing.algorithm`
+    /// (`RS256` or `ES256`) instead of the access key.
     ///
     /// # Errors
     ///
@@ -123,8 +125,8 @@ impl Credential {
         Self::from_entries(Entries::parse_properties(text), name, Path::new(""))
     }
 
-    /// Reads a credential from a section of a `credentials.ini` file, with the same keys and as HERE's Java SDK does; `name` is what
-    /// errors call the file.
+    /// Reads a credential from a section of a `credentials.ini` file, with the same keys and as HERE's Java SDK does;
+    /// `name` is what errors call the file.
     ///
     /// # Errors
     ///
@@ -133,13 +135,14 @@ impl Credential {
         Self::from_entries(Entries::parse_ini(text, section), name, Path::new(""))
     }
 
-    /// Returns the access key id, if it is an access key. It names the key in HERE's portal and is no secret, but need not be
-    /// spread either.
+    /// Returns the access key id, if it is an access key. It names the key in HERE's portal and is no secret, but need
+    /// not be spread either.
     pub fn access_key_id(&self) -> Option<&str> {
         if let Key::Access { id, .. } = &self.key { Some(id) } else { None }
     }
 
-    /// Returns the access key secret, if it is an access key, still hidden: for what signs with it, or checks signatures.
+    /// Returns the access key secret, if it is an access key, still hidden: for what signs with it, or checks
+    /// signatures.
     pub fn access_key_secret(&self) -> Option<&SecretString> {
         if let Key::Access { secret, .. } = &self.key { Some(secret) } else { None }
     }
@@ -223,8 +226,8 @@ impl Credential {
 }
 
 impl Key {
-    /// Takes the same time wherever two secrets differ. Of private keys, the thumbprint of the public half says whether they are
-    /// the same, and is no secret.
+    /// Takes the same time wherever two secrets differ. Of private keys, the thumbprint of the public half says whether
+    /// they are the same, and is no secret.
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Access { id, secret }, Self::Access { id: other_id, secret: other }) => {

@@ -18,8 +18,8 @@ const MAX_TOKENS: usize = 512;
 
 /// Hands out tokens of one issuer and keeps them fresh. Cheap to clone; clones share everything.
 ///
-/// Must be used within a Tokio runtime, or several; see [the crate's documentation](crate#runtimes-cancellation-blocking-use).
-/// Its background tasks end when the last clone is dropped.
+/// Must be used within a Tokio runtime, or several; see [the crate's
+/// documentation](crate#runtimes-cancellation-blocking-use). Its background tasks end when the last clone is dropped.
 ///
 /// Call [`token`](Self::token) every time you need a token instead of storing it: getting a held token is cheap.
 #[derive(Clone)]
@@ -89,13 +89,14 @@ impl TokenProvider {
     ///
     /// # Errors
     ///
-    /// As for [`TokenProvider::token`], and [`TokenErrorKind::TooManyTokens`] for a kind that is not held while 512 others are.
+    /// As for [`TokenProvider::token`], and [`TokenErrorKind::TooManyTokens`] for a kind that is not held while 512
+    /// others are.
     pub async fn token_for(&self, key: &TokenKey) -> Result<AccessToken, TokenError> {
         self.token_of(key, None).await
     }
 
-    /// Returns the same on behalf of an owner, such as one caller of a server: of the tokens that may be held at once, an
-    /// owner can have a quarter made for it, and all owners together leave one in 64 (one at least) for
+    /// Returns the same on behalf of an owner, such as one caller of a server: of the tokens that may be held at once,
+    /// an owner can have a quarter made for it, and all owners together leave one in 64 (one at least) for
     /// [`TokenProvider::token_for`].
     ///
     /// # Errors
@@ -143,19 +144,20 @@ impl TokenProvider {
         self.0.cache.held(key, now)
     }
 
-    /// Returns whether a token of this kind can be handed out, as far as is known without asking for it: one is held, or
-    /// nobody has asked for one lately. Not while the first one is requested, nor after a failure.
+    /// Returns whether a token of this kind can be handed out, as far as is known without asking for it: one is held,
+    /// or nobody has asked for one lately. Not while the first one is requested, nor after a failure.
     pub fn is_ready(&self, key: &TokenKey) -> bool {
         self.0.cache.is_ready(key)
     }
 
-    /// Starts fetching the token of the default kind, so that the first caller need not wait. See [`TokenProvider::warm_for`].
+    /// Starts fetching the token of the default kind, so that the first caller need not wait. See
+    /// [`TokenProvider::warm_for`].
     pub fn warm(&self) {
         self.warm_for(&self.0.default_key);
     }
 
-    /// Starts fetching a token of this kind, so that the first caller need not wait. Outside a Tokio runtime, or where no
-    /// more tokens may be held, that is left to the first caller.
+    /// Starts fetching a token of this kind, so that the first caller need not wait. Outside a Tokio runtime, or where
+    /// no more tokens may be held, that is left to the first caller.
     pub fn warm_for(&self, key: &TokenKey) {
         // Fails only where no more tokens may be held.
         let _ = self.0.cache.want(key);
@@ -166,8 +168,8 @@ impl TokenProvider {
         &self.0.default_key
     }
 
-    /// Tries another HERE credential with a real request, and uses it from then on if HERE accepts it. Requests that were
-    /// refused are then repeated at once. Tokens that are held go on being handed out.
+    /// Tries another HERE credential with a real request, and uses it from then on if HERE accepts it. Requests that
+    /// were refused are then repeated at once. Tokens that are held go on being handed out.
     ///
     /// # Errors
     ///

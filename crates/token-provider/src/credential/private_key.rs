@@ -67,7 +67,8 @@ impl PrivateKey {
         Ok(Self { pair: Arc::new(pair), id: None, thumbprint, file: None })
     }
 
-    /// Makes a new key, and returns it in PEM as PKCS#8. RSA keys have 2048 bits, which is what everybody who takes RS256 takes.
+    /// Makes a new key, and returns it in PEM as PKCS#8. RSA keys have 2048 bits, which is what everybody who takes
+    /// RS256 takes.
     ///
     /// # Errors
     ///
@@ -124,7 +125,8 @@ impl PrivateKey {
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) when the name is empty, not printable, or longer than 256 characters.
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) when the name is empty, not printable, or longer than
+    /// 256 characters.
     pub fn with_key_id(self, id: &str) -> Result<Self, LoadError> {
         check_text("the key id", id)?;
         if id.len() > LONGEST_ID {
@@ -151,7 +153,8 @@ impl PrivateKey {
         &self.thumbprint
     }
 
-    /// Returns its public half as a JWK (RFC 7517), to be registered. If it has no name, it is named after its thumbprint there.
+    /// Returns its public half as a JWK (RFC 7517), to be registered. If it has no name, it is named after its
+    /// thumbprint there.
     pub fn public_jwk(&self) -> String {
         let members = self.pair.public_members();
         let mut jwk: Map<String, Value> = serde_json::from_str(&members).expect("was made as JSON");
@@ -261,8 +264,8 @@ fn thumbprint(members: &str) -> String {
     BASE64URL.encode(digest::digest(&digest::SHA256, members.as_bytes()))
 }
 
-/// Returns label and content of the PEM blocks (RFC 7468). In one line, too: so they are when lines are continued in a `.properties`
-/// file.
+/// Returns label and content of the PEM blocks (RFC 7468). In one line, too: so they are when lines are continued in a
+/// `.properties` file.
 fn blocks(pem: &str) -> impl Iterator<Item = (&str, &str)> {
     pem.split("-----BEGIN ").skip(1).filter_map(|block| {
         let (label, rest) = block.split_once("-----")?;

@@ -51,12 +51,13 @@ impl HereIssuerConfig {
     }
 }
 
-/// Gets tokens from HERE with signed requests (OAuth 1.0a, RFC 5849, with HMAC-SHA256; the body is JSON, as in HERE's SDKs), or with
-/// assertions if the credential is a private key (RFC 7523, `private_key_jwt`; a form, as in HERE's Java SDK).
+/// Gets tokens from HERE with signed requests (OAuth 1.0a, RFC 5849, with HMAC-SHA256; the body is JSON, as in HERE's
+/// SDKs), or with assertions if the credential is a private key (RFC 7523, `private_key_jwt`; a form, as in HERE's Java
+/// SDK).
 ///
-/// Where HERE refuses the timestamp (401204, 401933), it learns HERE's time from `Date`, or from `/timestamp` beside the token
-/// endpoint, and makes one more request. Redirects are not followed. Connections are kept open between requests;
-/// `HTTPS_PROXY` and `NO_PROXY` are honoured, except for an endpoint on a loopback address.
+/// Where HERE refuses the timestamp (401204, 401933), it learns HERE's time from `Date`, or from `/timestamp` beside
+/// the token endpoint, and makes one more request. Redirects are not followed. Connections are kept open between
+/// requests; `HTTPS_PROXY` and `NO_PROXY` are honoured, except for an endpoint on a loopback address.
 #[derive(Debug)]
 pub struct HereIssuer {
     http: Http,
@@ -106,13 +107,14 @@ impl HereIssuer {
         Arc::clone(&self.in_use.load().credential)
     }
 
-    /// Returns by how many seconds HERE's clock was last seen to be ahead of ours (negative: behind), by the `Date` of its
-    /// answers; zero until it has answered, and where the two differ by no more than 2 s.
+    /// Returns by how many seconds HERE's clock was last seen to be ahead of ours (negative: behind), by the `Date` of
+    /// its answers; zero until it has answered, and where the two differ by no more than 2 s.
     pub fn clock_offset(&self) -> i64 {
         self.in_use.load().seen_offset.load(Ordering::Relaxed)
     }
 
-    /// Tries a new credential with a real request for a token of this kind, and uses it from then on if HERE accepts it.
+    /// Tries a new credential with a real request for a token of this kind, and uses it from then on if HERE accepts
+    /// it.
     ///
     /// # Errors
     ///
@@ -259,8 +261,8 @@ fn assert(client_id: &str, key: &PrivateKey, url: &Url, timestamp: u64) -> Resul
     })
 }
 
-/// Writes the body of a request with an assertion, as RFC 7523 §2.2 has it. HERE documents JSON, too; a form is what the one SDK of
-/// HERE's sends that has assertions (Java), so it is what HERE itself tests.
+/// Writes the body of a request with an assertion, as RFC 7523 §2.2 has it. HERE documents JSON, too; a form is what
+/// the one SDK of HERE's sends that has assertions (Java), so it is what HERE itself tests.
 fn assertion_form(assertion: &str, expires_in: u64, scope: Option<&str>) -> String {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.append_pair("grant_type", CLIENT_CREDENTIALS)

@@ -55,8 +55,8 @@ impl Proxies {
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::Invalid`] where there is one and its variable cannot be read. The value is not shown: it may
-    /// hold a password.
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) where there is one and its variable cannot be read.
+    /// The value is not shown: it may hold a password.
     pub fn for_url(&self, url: &Url) -> Result<Option<&Url>, LoadError> {
         let Some((_, proxy)) = &self.https else { return Ok(None) };
         if url.scheme() != "https" || is_loopback_url(url) || self.exempts(url) {

@@ -28,7 +28,8 @@ const MIN_BEARER: usize = 8;
 pub struct RemoteIssuerConfig {
     /// The other server's `…/getToken`.
     pub url: Url,
-    /// What to authenticate with (RFC 6750 §2.1): an API key, or a token of the company's identity provider. Eight characters or more.
+    /// What to authenticate with (RFC 6750 §2.1): an API key, or a token of the company's identity provider. Eight
+    /// characters or more.
     pub bearer: Option<SecretString>,
     /// The other server's Unix socket, in place of its host and port.
     pub unix_socket: Option<PathBuf>,
@@ -40,8 +41,8 @@ pub struct RemoteIssuerConfig {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Gets tokens from another token provider: `GET /getToken`, answered as JSON (RFC 6749 §5.1 and §5.2). A token may have been held there
-/// for a while; see [`Issued::marked_as_cached`].
+/// Gets tokens from another token provider: `GET /getToken`, answered as JSON (RFC 6749 §5.1 and §5.2). A token may
+/// have been held there for a while; see [`Issued::marked_as_cached`].
 #[derive(Debug)]
 pub struct RemoteIssuer {
     http: Http,
@@ -64,7 +65,8 @@ impl RemoteIssuerConfig {
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::Invalid`] unless it is an `https://` URL, or `http://` on a loopback address.
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) unless it is an `https://` URL, or `http://` on a
+    /// loopback address.
     pub fn new(url: &str) -> Result<Self, LoadError> {
         Ok(Self {
             url: parse_endpoint(url)?,
@@ -95,8 +97,9 @@ impl RemoteIssuer {
     ///
     /// # Errors
     ///
-    /// [`LoadErrorKind::Invalid`] when the bearer token cannot stand in a header, or the extra CA file holds no
-    /// certificate; [`LoadErrorKind::Tls`] when TLS cannot be set up at all.
+    /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) when the bearer token cannot stand in a header, or the
+    /// extra CA file holds no certificate; [`LoadErrorKind::Tls`](crate::LoadErrorKind::Tls) when TLS cannot be set up
+    /// at all.
     pub fn new(config: RemoteIssuerConfig) -> Result<Self, LoadError> {
         let authorization = config.bearer.as_ref().map(header).transpose()?;
         let mut url = config.url;
@@ -116,7 +119,8 @@ impl RemoteIssuer {
         aws_lc_rs::constant_time::verify_slices_are_equal(used.as_bytes(), header.as_bytes()).is_ok()
     }
 
-    /// Tries a new API key with a real request for a token of this kind, and uses it from then on if the other server knows it.
+    /// Tries a new API key with a real request for a token of this kind, and uses it from then on if the other server
+    /// knows it.
     ///
     /// # Errors
     ///
@@ -143,8 +147,8 @@ impl RemoteIssuer {
     }
 }
 
-/// The other server's tokens are the standard's, so HERE's reader reads them. What is no token is told in our own words:
-/// HERE has no part in it.
+/// The other server's tokens are the standard's, so HERE's reader reads them. What is no token is told in our own
+/// words: HERE has no part in it.
 fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, TokenError> {
     let status = exchange.status;
     if (200..300).contains(&status) {
