@@ -3,7 +3,6 @@
 mod check;
 mod health;
 mod key;
-mod private_file;
 mod serve;
 mod token;
 

@@ -28,7 +28,7 @@ use crate::failure::Failure;
 use crate::http::App;
 use crate::topic::Topic;
 
-pub use self::file::{Place, judge_folder};
+pub use self::file::Place;
 pub use self::format::render;
 
 /// How long the end of the process waits for the files to be removed.

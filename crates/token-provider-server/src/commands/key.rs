@@ -2,9 +2,10 @@
 //! for this server, in one.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -14,10 +15,10 @@ use tracing::Level;
 use url::{Position, Url};
 use zeroize::Zeroizing;
 
-use super::private_file;
 use crate::access::api_key;
 use crate::config::{Config, Environment, FileOption, Host, Listen, Overrides};
 use crate::failure::Failure;
+use crate::outputs::Place;
 use crate::telemetry;
 use crate::topic::Topic;
 use crate::values::name::{HERE_KEY, here_key_id, name};
@@ -66,7 +67,7 @@ pub(super) fn new_here(
     let folder = folder.ok_or_else(|| Failure::new(Topic::Usage, expected))?;
     let [properties, secret_file] = ["properties", "secret"].map(|end| format!("{folder}/{name}.{end}"));
 
-    private_file::create(Path::new(&secret_file), Zeroizing::new(format!("{}\n", *secret)).as_bytes())?;
+    create(Path::new(&secret_file), Zeroizing::new(format!("{}\n", *secret)).as_bytes())?;
     let text = Zeroizing::new(format!(
         "# An access key of a token provider, worth nothing at HERE. The first two are placeholders that no server reads.\n\
          here.user.id = not-used\n\
@@ -76,7 +77,7 @@ pub(super) fn new_here(
          here.token.endpoint.url = {origin}/oauth2/token\n",
         *secret
     ));
-    private_file::create(Path::new(&properties), text.as_bytes()).inspect_err(|_| remove(&[&secret_file]))?;
+    create(Path::new(&properties), text.as_bytes()).inspect_err(|_| remove(&[&secret_file]))?;
     // JSON's strings are TOML's, too.
     let quoted = serde_json::to_string(&secret_file).expect("text has a JSON form");
     print(&format!(
@@ -88,8 +89,19 @@ pub(super) fn new_here(
     .inspect_err(|_| remove(&[&secret_file, &properties]))
 }
 
+/// Writes a file for this user alone. The path is absolute.
+fn create(file: &Path, text: &[u8]) -> Result<(), Failure> {
+    let name = file.display();
+    Place::new(file, Arc::default()).create(text).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failure::new(Topic::Usage, format!("{name} already exists and is not overwritten"))
+        }
+        _ => Failure::system(&format!("cannot create {name}"))(error),
+    })
+}
+
 fn print(text: &str) -> Result<(), Failure> {
-    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::stdout)
+    io::stdout().write_all(text.as_bytes()).map_err(Failure::stdout)
 }
 
 /// Removes files of a key that could not be finished: it is of no use, and in the way of the next attempt.
@@ -108,10 +120,9 @@ pub(super) fn new_issuer_key(file: &Path, algorithm: Option<&str>) -> Result<(),
     let failed = |error: LoadError| Failure::new(Topic::System, error.to_string());
     let pem = PrivateKey::generate_pem(algorithm).map_err(failed)?;
     let key = PrivateKey::from_pem(pem.expose_secret()).map_err(failed)?;
-    let path = std::path::absolute(file).map_err(Failure::system("cannot tell the working directory"))?;
-    private_file::create(&path, pem.expose_secret().as_bytes())?;
+    create(file, pem.expose_secret().as_bytes())?;
     // Alone, for scripts. A key that nobody can register is of no use, and in the way of the next attempt.
-    print(&format!("{}\n", key.public_jwk())).inspect_err(|_| drop(fs::remove_file(&path)))?;
+    print(&format!("{}\n", key.public_jwk())).inspect_err(|_| drop(fs::remove_file(file)))?;
     let next = format!(
         "Created {path}. Register the public key (the JWK on stdout) with the app at HERE, then put these lines into the \
          credential file of the server, whose user must be able to read the key:\n\
@@ -121,7 +132,7 @@ pub(super) fn new_issuer_key(file: &Path, algorithm: Option<&str>) -> Result<(),
          here.key.id = {}\n",
         key.thumbprint(),
         // As `.properties` files have it.
-        path = path.display().to_string().replace('\\', r"\\")
+        path = file.display().to_string().replace('\\', r"\\")
     );
     telemetry::log::write(Level::INFO, next.as_bytes());
     Ok(())

@@ -7,7 +7,7 @@
 //! The folder is opened once for each operation, and not through a link. It and all above it must belong to this user or root, and
 //! nobody else may write to them, except where a sticky bit keeps everybody to their own files (`/tmp`, `/dev/shm`).
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
@@ -16,18 +16,16 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, mkdir, open, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
-use rustix::process::{getegid, geteuid};
 
 use crate::config::Owner;
 use crate::listen::group_id;
+use crate::settings::{is_own, others_control};
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const NEW_FILE: OFlags =
     OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const FOLDER_MODE: u32 = 0o755;
 const STICKY: u32 = 0o1000;
-const BY_GROUP: u32 = 0o020;
-const BY_ALL: u32 = 0o002;
 
 /// Where a file is to be.
 #[derive(Debug)]
@@ -71,21 +69,27 @@ impl Place {
         let mut name = OsString::from(".");
         name.push(&self.name);
         name.push(format!(".{random:016x}.tmp"));
-        let file = File::from(openat(&folder, &name, NEW_FILE, Mode::RUSR | Mode::WUSR)?);
-        let put = || -> io::Result<bool> {
-            set_access(&file, mode, group)?;
-            (&file).write_all(content)?;
+        make(&folder, &name, |mut file| {
+            set_access(file, mode, group)?;
+            file.write_all(content)?;
             let is_wanted = is_wanted();
             if is_wanted {
                 renameat(&folder, &name, &folder, &self.name)?;
             }
             Ok(is_wanted)
+        })
+    }
+
+    /// Makes a file with this content in the place, for this user alone. It replaces nothing, and follows no link.
+    pub fn create(&self, content: &[u8]) -> io::Result<()> {
+        let folder = open(&self.folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let folder = self.judged(folder.into())?;
+        let write = |mut file: &File| {
+            set_access(file, 0o600, None)?;
+            file.write_all(content)?;
+            file.sync_all().map(|()| true)
         };
-        let done = put();
-        if !matches!(done, Ok(true)) {
-            let _ = unlinkat(&folder, &name, AtFlags::empty());
-        }
-        Ok(done?.then_some(file))
+        make(&folder, &self.name, write).map(drop)
     }
 
     /// Removes what is in the place: a server that was killed has left its file, and nobody knows when its token expires.
@@ -143,6 +147,11 @@ impl Place {
             // Whatever the umask.
             folder.set_permissions(Permissions::from_mode(FOLDER_MODE))?;
         }
+        self.judged(folder)
+    }
+
+    /// Refuses the folder if another user can put a file in the place of one in it.
+    fn judged(&self, folder: File) -> io::Result<File> {
         judge_folder(&self.folder, &folder.metadata()?)?;
         Ok(folder)
     }
@@ -174,6 +183,21 @@ impl Place {
     }
 }
 
+/// Makes a file, and removes it again where it cannot be written or is not wanted.
+fn make(
+    folder: &File,
+    name: &OsStr,
+    write: impl FnOnce(&File) -> io::Result<bool>,
+) -> io::Result<Option<File>> {
+    let file = File::from(openat(folder, name, NEW_FILE, Mode::RUSR | Mode::WUSR)?);
+    let done = write(&file);
+    if !matches!(done, Ok(true)) {
+        // As far as that is possible: why it could not be written matters more.
+        let _ = unlinkat(folder, name, AtFlags::empty());
+    }
+    Ok(done?.then_some(file))
+}
+
 /// Sets who may read a file, exactly, whatever the umask.
 fn set_access(file: &File, mode: u32, group: Option<&Owner>) -> io::Result<()> {
     let group = group.map(group_id).transpose()?;
@@ -187,22 +211,12 @@ fn set_access(file: &File, mode: u32, group: Option<&Owner>) -> io::Result<()> {
 }
 
 /// Refuses a folder in which another user can put a file in the place of one.
-pub fn judge_folder(path: &Path, folder: &Metadata) -> io::Result<()> {
-    let may = |writers: u32| folder.mode() & STICKY == 0 && folder.mode() & writers != 0;
-    let reason = if !is_own(folder.uid()) {
-        "belongs to another user"
-    } else if may(BY_ALL) {
-        "can be written to by every user"
-    } else if may(BY_GROUP) && folder.gid() != getegid().as_raw() {
-        "can be written to by a group other than this user's own"
-    } else {
-        return Ok(());
-    };
-    Err(problem(&format!("{} {reason}", path.display())))
-}
-
-fn is_own(user: u32) -> bool {
-    [0, geteuid().as_raw()].contains(&user)
+fn judge_folder(path: &Path, folder: &Metadata) -> io::Result<()> {
+    let is_safe = is_own(folder.uid()) && folder.mode() & STICKY != 0;
+    match others_control(folder).filter(|_| !is_safe) {
+        Some(reason) => Err(problem(&format!("{} {reason}", path.display()))),
+        None => Ok(()),
+    }
 }
 
 fn problem(text: &str) -> io::Error {

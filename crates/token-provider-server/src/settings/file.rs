@@ -100,22 +100,32 @@ impl<'p> Locations<'p> {
 /// Refuses what another user could have written: in a shared folder such as `/tmp`, their file would decide who gets tokens,
 /// and which files are read and sent where.
 fn judge(path: &Path, what: &str, found: &Metadata) -> Result<(), ConfigErrors> {
+    let Some(reason) = others_control(found) else { return Ok(()) };
+    let remedy =
+        "so the file is not used automatically; if you trust it, pass --config ./token-provider.toml";
+    Err(at(path, 0, &format!("{what} {reason}, {remedy}")))
+}
+
+/// Returns how another user can change a file, or put one into a folder in the place of another; `None` if nobody can.
+pub(crate) fn others_control(found: &Metadata) -> Option<&'static str> {
     const BY_GROUP: u32 = 0o020;
     const BY_ALL: u32 = 0o002;
     // A link has no permissions, and who made it decides where it leads.
     let may = |writers: u32| !found.is_symlink() && found.mode() & writers != 0;
-    let reason = if ![0, geteuid().as_raw()].contains(&found.uid()) {
-        "belongs to another user"
+    if !is_own(found.uid()) {
+        Some("belongs to another user")
     } else if may(BY_ALL) {
-        "is writable by every user"
+        Some("is writable by every user")
     } else if may(BY_GROUP) && found.gid() != getegid().as_raw() {
-        "is writable by a group other than this user's own"
+        Some("is writable by a group other than this user's own")
     } else {
-        return Ok(());
-    };
-    let remedy =
-        "so the file is not used automatically; if you trust it, pass --config ./token-provider.toml";
-    Err(at(path, 0, &format!("{what} {reason}, {remedy}")))
+        None
+    }
+}
+
+/// Returns whether this user or root has this id.
+pub(crate) fn is_own(user: u32) -> bool {
+    [0, geteuid().as_raw()].contains(&user)
 }
 
 fn at(path: &Path, line: usize, message: &str) -> ConfigErrors {

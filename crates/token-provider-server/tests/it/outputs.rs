@@ -207,8 +207,8 @@ async fn place_that_another_user_may_decide_about_is_refused() {
         ("place belongs to another user", |folder| {
             chown(folder.path("place"), Some(STRANGER), None).expect("is ours to give");
         }),
-        ("place can be written to by every user", |folder| set_mode(&folder.path("place"), 0o757)),
-        ("place can be written to by a group other than this user's own", |folder| {
+        ("place is writable by every user", |folder| set_mode(&folder.path("place"), 0o757)),
+        ("place is writable by a group other than this user's own", |folder| {
             chown(folder.path("place"), None, Some(STRANGER)).expect("is ours to give");
             set_mode(&folder.path("place"), 0o775);
         }),
@@ -236,7 +236,7 @@ async fn place_that_another_user_may_decide_about_is_refused() {
             put_above(folder);
             chown(folder.path("above"), Some(STRANGER), None).expect("is ours to give");
         }),
-        ("above can be written to by every user", |folder| {
+        ("above is writable by every user", |folder| {
             put_above(folder);
             chown(folder.path("above"), Some(OTHER_USER), None).expect("is ours to give");
             set_mode(&folder.path("above"), 0o777);

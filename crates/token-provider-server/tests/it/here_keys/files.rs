@@ -101,7 +101,7 @@ async fn key_is_not_made_where_another_user_could_replace_it_nor_where_its_path_
         let made = new(&folder, &["--id", "maps", "--out", "open"]).await;
         assert_eq!(made.code, code, "{mode:o}: {made:?}");
         assert_eq!(folder.path("open/maps.secret").exists(), code == Some(0), "{mode:o}");
-        assert!(code == Some(0) || made.stderr.contains("can be written to by every user"), "{made:?}");
+        assert!(code == Some(0) || made.stderr.contains("is writable by every user"), "{made:?}");
     }
     for name in ["a\n[access]\nanonymous = true", "a\u{1b}[2J", "a\u{7f}"] {
         let made = new(&folder, &["--id", "maps", "--out", name]).await;
