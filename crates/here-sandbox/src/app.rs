@@ -44,8 +44,8 @@ pub enum AppRefusal {
 }
 
 impl App {
-    /// Decides what a request gets of what it asks for.
-    pub(crate) fn grant(&self, requested: Grant) -> Result<Grant, Refusal> {
+    /// Decides what a request gets of what it asks for: seconds, and a scope.
+    pub(crate) fn grant(&self, requested: Grant) -> Result<(u64, Option<String>), Refusal> {
         let longest = self.token_duration_s.filter(|seconds| *seconds > 0).unwrap_or(DAY).min(DAY).into();
         let lifetime = requested.lifetime.unwrap_or(longest).min(longest);
         let is_other = requested.scope.is_some() && requested.scope != self.default_scope;
@@ -56,9 +56,11 @@ impl App {
             Some(AppRefusal::AppInactive) => Err(Refusal::APP_INACTIVE),
             Some(AppRefusal::AppUnknown) => Err(Refusal::APP_UNKNOWN),
             Some(AppRefusal::NotAMember) if has_project => Err(Refusal::NOT_A_MEMBER),
-            _ if self.restricted_scope && is_other => Err(Refusal::scope_invalid()),
-            _ if self.always_project_scope && !has_project => Err(Refusal::scope_invalid()),
-            _ => Ok(Grant { lifetime: Some(lifetime), scope }),
+            _ if self.restricted_scope && is_other || self.always_project_scope && !has_project => {
+                // HERE documents no number for either.
+                Err(Refusal::fields_invalid(vec![("scope", Refusal::SCOPE)]))
+            }
+            _ => Ok((lifetime, scope)),
         }
     }
 }

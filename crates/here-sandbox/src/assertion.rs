@@ -49,7 +49,8 @@ pub(crate) fn verify(
     audience: &str,
     now: i64,
 ) -> Result<(Claims, Option<String>), Refusal> {
-    let malformed = |error: jsonwebtoken::errors::Error| Refusal::assertion_malformed(error.to_string());
+    let malformed =
+        |error: jsonwebtoken::errors::Error| Refusal::ASSERTION_MALFORMED.with_hint(error.to_string());
     let named = decode_header(assertion).map_err(malformed)?.kid;
     let mut refusal = Refusal::ASSERTION_KEY;
     for key in keys.iter().filter(|key| named.is_none() || named == key.common.key_id) {
@@ -84,16 +85,17 @@ fn check(claims: Claims, audience: &str, now: i64) -> Result<Claims, Refusal> {
     }
     let is_ours = |named: &Value| named == audience;
     if !is_ours(&claims.aud) && !claims.aud.as_array().is_some_and(|named| named.iter().any(is_ours)) {
-        return Err(Refusal::assertion_audience(audience));
+        return Err(Refusal::ASSERTION_AUDIENCE.with_hint(format!("this endpoint is {audience}")));
     }
     let is_timely = claims.iat <= now.saturating_add(WINDOW)
         && claims.exp > now
         && claims.exp.saturating_sub(claims.iat) <= MAX_LIFETIME;
     if !is_timely {
-        return Err(Refusal::assertion_expired(claims.exp.saturating_sub(now)));
+        let hint = format!("exp is {} s after the server's time", claims.exp.saturating_sub(now));
+        return Err(Refusal::ASSERTION_EXPIRED.with_hint(hint));
     }
     if claims.jti.is_empty() || claims.jti.len() > MAX_ID {
-        return Err(Refusal::assertion_malformed("jti is empty or too long"));
+        return Err(Refusal::ASSERTION_MALFORMED.with_hint("jti is empty or too long"));
     }
     Ok(claims)
 }

@@ -1,60 +1,37 @@
 //! Reads the body of a token request: what it asks for, in which of two spellings.
 
 use axum::http::{HeaderMap, header};
-use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::percent::{self, Pair};
-use crate::problem::{FieldProblem, Refusal};
+use crate::problem::Refusal;
 use crate::scope;
 
 /// The one grant type that an access key is good for.
 const CLIENT_CREDENTIALS: &str = "client_credentials";
 
 /// The one kind of client assertion (RFC 7523 §2.2).
-const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// The names of the fields of a request and of its answer, in one spelling.
+/// The two names of a field of a request or of its answer: in JSON, which the C++ and JavaScript SDKs send, and in forms
+/// (RFC 6749), which the Java SDK sends.
+type Names = (&'static str, &'static str);
+
+const GRANT_TYPE: Names = ("grantType", "grant_type");
+const ASSERTION_TYPE: Names = ("clientAssertionType", "client_assertion_type");
+const ASSERTION: Names = ("clientAssertion", "client_assertion");
+pub(crate) const EXPIRES_IN: Names = ("expiresIn", "expires_in");
+pub(crate) const SCOPE: Names = ("scope", "scope");
+pub(crate) const ACCESS_TOKEN: Names = ("accessToken", "access_token");
+pub(crate) const TOKEN_TYPE: Names = ("tokenType", "token_type");
+
+/// The body of a token request.
 #[derive(Debug)]
-pub(crate) struct Spelling {
-    grant_type: &'static str,
-    assertion_type: &'static str,
-    assertion: &'static str,
-    pub(crate) expires_in: &'static str,
-    pub(crate) scope: &'static str,
-    pub(crate) access_token: &'static str,
-    pub(crate) token_type: &'static str,
-}
-
-/// Of JSON requests. The C++ and JavaScript SDKs send them.
-const CAMEL_CASE: Spelling = Spelling {
-    grant_type: "grantType",
-    assertion_type: "clientAssertionType",
-    assertion: "clientAssertion",
-    expires_in: "expiresIn",
-    scope: "scope",
-    access_token: "accessToken",
-    token_type: "tokenType",
-};
-
-/// Of forms, as in RFC 6749. The Java SDK sends them.
-const SNAKE_CASE: Spelling = Spelling {
-    grant_type: "grant_type",
-    assertion_type: "client_assertion_type",
-    assertion: "client_assertion",
-    expires_in: "expires_in",
-    scope: "scope",
-    access_token: "access_token",
-    token_type: "token_type",
-};
-
-/// The body of a token request, told apart by its content type.
-#[derive(Debug)]
-pub(crate) enum TokenRequestBody {
-    /// Takes no part in the signature.
-    Json(Bytes),
-    /// Every field is signed.
-    Form(Vec<Pair>),
+pub(crate) struct TokenRequestBody {
+    /// `None` for JSON that is not well-formed, which is told only to those who are known.
+    fields: Option<Map<String, Value>>,
+    /// The fields of a form, every one of which is signed. A JSON body takes no part in the signature.
+    form: Option<Vec<Pair>>,
 }
 
 /// What a token request asks for.
@@ -66,70 +43,65 @@ pub(crate) struct Grant {
 }
 
 impl TokenRequestBody {
-    pub(crate) fn read(headers: &HeaderMap, body: Bytes) -> Result<Self, Refusal> {
+    pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Refusal> {
         let mut content_types = headers.get_all(header::CONTENT_TYPE).iter();
         let (first, second) = (content_types.next(), content_types.next());
         let content_type = first.ok_or(Refusal::CONTENT_TYPE_MISSING)?.to_str().unwrap_or_default();
         let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match media_type.as_str() {
-            "application/json" if second.is_none() => Ok(Self::Json(body)),
+            "application/json" if second.is_none() => {
+                Ok(Self { fields: serde_json::from_slice(body).ok(), form: None })
+            }
             "application/x-www-form-urlencoded" if second.is_none() => {
-                percent::form_pairs(&body).map(Self::Form).ok_or(Refusal::BODY_UNREADABLE)
+                let pairs = percent::form_pairs(body).ok_or(Refusal::BODY_UNREADABLE)?;
+                Ok(Self { fields: Some(form_fields(&pairs)), form: Some(pairs) })
             }
             _ => Err(Refusal::CONTENT_TYPE_UNSUPPORTED),
         }
     }
 
-    pub(crate) fn spelling(&self) -> &'static Spelling {
-        match self {
-            Self::Json(_) => &CAMEL_CASE,
-            Self::Form(_) => &SNAKE_CASE,
-        }
+    /// Returns the name of a field in a body of this kind.
+    pub(crate) fn name(&self, (json, form): Names) -> &'static str {
+        if self.form.is_some() { form } else { json }
     }
 
     /// The fields that the signature covers.
     pub(crate) fn signed_fields(&self) -> &[Pair] {
-        match self {
-            Self::Json(_) => &[],
-            Self::Form(pairs) => pairs,
-        }
+        self.form.as_deref().unwrap_or_default()
     }
 
-    fn fields(&self) -> Result<Map<String, Value>, Refusal> {
-        let mut fields = match self {
-            Self::Json(body) => serde_json::from_slice(body).map_err(|_| Refusal::JSON_INVALID)?,
-            Self::Form(pairs) => form_fields(pairs),
-        };
-        // A JSON `null` is as good as no field.
-        fields.retain(|_, value| !value.is_null());
-        Ok(fields)
+    /// A JSON `null` is as good as no field.
+    fn field(&self, names: Names) -> Option<&Value> {
+        self.fields.as_ref()?.get(self.name(names)).filter(|value| !value.is_null())
     }
 
     /// Returns the client assertion, if the request has one.
-    pub(crate) fn assertion(&self) -> Option<String> {
-        let fields = self.fields().ok()?;
-        let text = |name| fields.get(name).and_then(Value::as_str);
-        let Spelling { assertion_type, assertion, .. } = *self.spelling();
-        text(assertion).filter(|_| text(assertion_type) == Some(ASSERTION_TYPE)).map(str::to_owned)
+    pub(crate) fn assertion(&self) -> Option<&str> {
+        let text = |names| self.field(names).and_then(Value::as_str);
+        text(ASSERTION).filter(|_| text(ASSERTION_TYPE) == Some(JWT_BEARER))
     }
 
     /// Reads what is requested; all fields that are wrong are named at once.
     pub(crate) fn grant(&self) -> Result<Grant, Refusal> {
-        let mut fields = self.fields()?;
-        let Spelling { grant_type, expires_in, scope, .. } = *self.spelling();
-        let granted_type = read_grant_type(fields.remove(grant_type), grant_type);
-        let lifetime = fields.remove(expires_in).map(|value| read_lifetime(&value, expires_in)).transpose();
-        if fields.get(scope).and_then(Value::as_str).is_some_and(scope::is_several_projects) {
+        if self.fields.is_none() {
+            return Err(Refusal::JSON_INVALID);
+        }
+        if self.field(SCOPE).and_then(Value::as_str).is_some_and(scope::is_several_projects) {
             return Err(Refusal::SEVERAL_PROJECTS);
         }
-        let scope = fields.remove(scope).map(|value| read_scope(value, scope)).transpose();
-        match (granted_type, lifetime, scope) {
+        let grant_type = self.field(GRANT_TYPE).ok_or(Refusal::FIELD_MISSING).and_then(read_grant_type);
+        let lifetime = self.field(EXPIRES_IN).map(read_lifetime).transpose();
+        let scope = self.field(SCOPE).map(read_scope).transpose();
+        match (grant_type, lifetime, scope) {
             (Ok(()), Ok(lifetime), Ok(scope)) => {
                 Ok(Grant { lifetime: lifetime.filter(|seconds| *seconds > 0), scope })
             }
-            (granted_type, lifetime, scope) => {
-                let problems = [granted_type.err(), lifetime.err(), scope.err()];
-                Err(Refusal::fields_invalid(problems.into_iter().flatten().collect()))
+            (grant_type, lifetime, scope) => {
+                let wrong =
+                    [(GRANT_TYPE, grant_type.err()), (EXPIRES_IN, lifetime.err()), (SCOPE, scope.err())];
+                let named =
+                    wrong.into_iter().filter_map(|(names, refusal)| Some((self.name(names), refusal?)));
+                Err(Refusal::fields_invalid(named.collect()))
             }
         }
     }
@@ -142,9 +114,8 @@ fn form_fields(pairs: &[Pair]) -> Map<String, Value> {
     for (name, value) in pairs {
         let name = String::from_utf8_lossy(name).into_owned();
         let text = String::from_utf8(value.clone()).unwrap_or_else(|_| "not UTF-8".to_owned());
-        let is_number = name == SNAKE_CASE.expires_in
-            && !text.is_empty()
-            && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number =
+            name == EXPIRES_IN.1 && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let value = if is_number { text.parse().unwrap_or(u64::MAX).into() } else { Value::String(text) };
         if fields.insert(name.clone(), value).is_some() {
             fields.insert(name, "given twice".into());
@@ -153,55 +124,33 @@ fn form_fields(pairs: &[Pair]) -> Map<String, Value> {
     fields
 }
 
-fn read_grant_type(value: Option<Value>, name: &'static str) -> Result<(), FieldProblem> {
-    let required = problem(name, 400_201, "This field is required.");
-    if read_text(value.ok_or(required)?, name)? == CLIENT_CREDENTIALS {
-        return Ok(());
-    }
-    let illegal = problem(name, 400_290, "Illegal grant type.");
-    Err(FieldProblem { error: "unsupported_grant_type", ..illegal })
+fn read_grant_type(value: &Value) -> Result<(), Refusal> {
+    if read_text(value)? == CLIENT_CREDENTIALS { Ok(()) } else { Err(Refusal::GRANT_TYPE) }
 }
 
 /// A whole number, zero or more, in digits; HERE clamps large ones, so the size is no error.
-fn read_lifetime(value: &Value, name: &'static str) -> Result<u64, FieldProblem> {
-    let not_a_number = problem(name, 400_208, "Not a number.");
+fn read_lifetime(value: &Value) -> Result<u64, Refusal> {
     match value {
-        Value::Number(number) => number.as_u64().ok_or_else(|| match number.as_i64() {
-            Some(_negative) => problem(name, 400_209, "Value too small."),
-            None => not_a_number,
-        }),
-        Value::String(text) if text.is_empty() => Err(empty(name)),
-        _ => Err(not_a_number),
+        Value::Number(number) if number.is_i64() => number.as_u64().ok_or(Refusal::TOO_SMALL),
+        Value::Number(number) => number.as_u64().ok_or(Refusal::NOT_A_NUMBER),
+        Value::String(text) if text.is_empty() => Err(Refusal::FIELD_EMPTY),
+        _ => Err(Refusal::NOT_A_NUMBER),
     }
 }
 
-fn read_scope(value: Value, name: &'static str) -> Result<String, FieldProblem> {
-    let scope = read_text(value, name)?;
-    if scope::is_well_formed(&scope) {
-        return Ok(scope);
-    }
+fn read_scope(value: &Value) -> Result<String, Refusal> {
+    let scope = read_text(value)?;
     let is_illegal = |c: char| !(c.is_ascii_graphic() || c == ' ') || "*<>\\|".contains(c);
-    Err(if scope.contains(is_illegal) {
-        FieldProblem::scope(400_909, "Invalid character in scope field.")
-    } else {
-        FieldProblem::scope(400_927, "Scope is invalid.")
-    })
-}
-
-fn read_text(value: Value, name: &'static str) -> Result<String, FieldProblem> {
-    match value {
-        Value::String(text) if text.is_empty() => Err(empty(name)),
-        Value::String(text) => Ok(text),
-        _ => Err(problem(name, 400_217, "Not a valid string value.")),
+    match scope {
+        _ if scope::is_well_formed(scope) => Ok(scope.to_owned()),
+        _ if scope.contains(is_illegal) => Err(Refusal::SCOPE_CHARACTER),
+        _ => Err(Refusal::SCOPE),
     }
 }
 
-fn empty(name: &'static str) -> FieldProblem {
-    problem(name, 400_202, "This field cannot be empty.")
-}
-
-fn problem(name: &'static str, error_code: u32, message: &'static str) -> FieldProblem {
-    FieldProblem { name, error_code, message, error: "invalid_request" }
+fn read_text(value: &Value) -> Result<&str, Refusal> {
+    let text = value.as_str().ok_or(Refusal::NOT_TEXT)?;
+    if text.is_empty() { Err(Refusal::FIELD_EMPTY) } else { Ok(text) }
 }
 
 #[cfg(test)]

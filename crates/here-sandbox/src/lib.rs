@@ -60,7 +60,6 @@
 
 #![forbid(unsafe_code)]
 
-mod account;
 mod app;
 mod assertion;
 mod base_url;

@@ -3,7 +3,10 @@
 
 use std::collections::HashSet;
 
+use axum::http::{HeaderMap, header};
+
 use crate::percent;
+use crate::problem::Refusal;
 
 /// The longest nonce that is accepted: far beyond every SDK's (6 to 36 characters), short enough to log.
 const MAX_NONCE: usize = 256;
@@ -22,14 +25,20 @@ pub(crate) struct Authorization {
     pub(crate) version: String,
 }
 
-/// What is wrong with a header, for the person who wrote the signer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Malformed(pub(crate) String);
-
 impl Authorization {
+    /// Reads the one `Authorization` header.
+    pub(crate) fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let value = values.next().ok_or(Refusal::AUTHORIZATION_MISSING)?;
+        if values.next().is_some() {
+            return Err(malformed("there is more than one Authorization header"));
+        }
+        Self::parse(value.to_str().map_err(|_| malformed("the header is not ASCII"))?)
+    }
+
     /// Accepts the parameters in any order, with or without white space around the commas: HERE's Java SDK
     /// writes a space, its C++ and JavaScript SDKs none.
-    pub(crate) fn parse(header: &str) -> Result<Self, Malformed> {
+    pub(crate) fn parse(header: &str) -> Result<Self, Refusal> {
         let (scheme, parameters) =
             header.trim().split_once(' ').ok_or_else(|| malformed("there are no parameters"))?;
         if !scheme.eq_ignore_ascii_case("OAuth") {
@@ -64,7 +73,7 @@ impl Authorization {
 }
 
 /// `name="value"` pairs, decoded, without `realm`.
-fn split_parameters(text: &str) -> Result<Vec<(String, String)>, Malformed> {
+fn split_parameters(text: &str) -> Result<Vec<(String, String)>, Refusal> {
     let mut parameters = Vec::new();
     let mut rest = text.trim_start();
     loop {
@@ -91,7 +100,7 @@ fn split_parameters(text: &str) -> Result<Vec<(String, String)>, Malformed> {
 
 /// Digits only: `str::parse` would take a sign. More digits than fit are still a timestamp, far outside
 /// every window.
-fn parse_timestamp(text: &str) -> Result<i64, Malformed> {
+fn parse_timestamp(text: &str) -> Result<i64, Refusal> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(malformed("oauth_timestamp is not a number of seconds"));
     }
@@ -100,7 +109,7 @@ fn parse_timestamp(text: &str) -> Result<i64, Malformed> {
 
 /// A signer whose nonce needs percent-encoding is reported to fail at HERE (heremaps/here-aaa-java-sdk#57),
 /// so it fails here.
-fn check_nonce(nonce: String) -> Result<String, Malformed> {
+fn check_nonce(nonce: String) -> Result<String, Refusal> {
     if !nonce.bytes().all(percent::is_unreserved) {
         return Err(malformed("oauth_nonce holds characters that need percent-encoding"));
     }
@@ -110,8 +119,9 @@ fn check_nonce(nonce: String) -> Result<String, Malformed> {
     Ok(nonce)
 }
 
-fn malformed(why: impl Into<String>) -> Malformed {
-    Malformed(why.into())
+/// What is wrong with a header, for the person who wrote the signer.
+fn malformed(why: impl Into<String>) -> Refusal {
+    Refusal::HEADER_MALFORMED.with_hint(why)
 }
 
 #[cfg(test)]
@@ -134,8 +144,8 @@ mod tests {
         format!("OAuth {}", pairs.join(separator))
     }
 
-    fn why(header: &str) -> String {
-        Authorization::parse(header).expect_err(header).0
+    fn refusal(header: &str) -> Refusal {
+        Authorization::parse(header).expect_err(header)
     }
 
     #[test]
@@ -176,14 +186,17 @@ mod tests {
         for missing in 0..GOOD.len() {
             let mut parameters = GOOD.to_vec();
             let (name, value) = parameters.remove(missing);
-            assert_eq!(why(&header(&parameters, ",")), format!("{name} is missing"));
+            assert_eq!(refusal(&header(&parameters, ",")), malformed(format!("{name} is missing")));
             parameters.extend([(name, value), (name, value)]);
-            assert_eq!(why(&header(&parameters, ",")), format!("{name} is given twice"));
+            assert_eq!(refusal(&header(&parameters, ",")), malformed(format!("{name} is given twice")));
         }
         for empty in 0..5 {
             let mut parameters = GOOD;
             parameters[empty].1 = "";
-            assert_eq!(why(&header(&parameters, ",")), format!("{} is empty", parameters[empty].0));
+            assert_eq!(
+                refusal(&header(&parameters, ",")),
+                malformed(format!("{} is empty", parameters[empty].0))
+            );
         }
     }
 
@@ -206,7 +219,7 @@ mod tests {
             (format!("{good},oauth_token=\"t\""), "oauth_token"),
         ];
         for (text, expected) in cases {
-            assert!(why(&text).contains(expected), "{text}: {}", why(&text));
+            assert!(format!("{:?}", refusal(&text)).contains(expected), "{text}: {:?}", refusal(&text));
         }
     }
 

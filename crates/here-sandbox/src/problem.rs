@@ -1,6 +1,9 @@
 //! What the account answers when it refuses: HERE's status, error code and body for every reason, in one place.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use std::borrow::Cow;
+
+use axum::extract::rejection::BytesRejection;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
@@ -8,31 +11,19 @@ use serde_json::{Value, json};
 
 use crate::random;
 
-const FIELDS_MESSAGE: &str = "Received invalid data.  See json element 'errorFields' for more information.";
-const MISMATCH_MESSAGE: &str = "Signature mismatch. Authorization signature or client credential is wrong.";
-
 /// Why a request was refused. HERE numbers most reasons; those without a number have no documented one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     status: StatusCode,
-    pub(crate) code: Option<u32>,
+    /// 0 for none.
+    pub(crate) code: u32,
     /// The OAuth 2.0 code beside HERE's own.
     error: &'static str,
-    message: &'static str,
-    fields: Vec<FieldProblem>,
+    message: Cow<'static, str>,
+    /// What is wrong with which field of the request body.
+    fields: Vec<(&'static str, Self)>,
     /// What the sandbox can say beyond HERE's words, for the person at the other end.
     hint: Option<String>,
-}
-
-/// What is wrong with one field of the request body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct FieldProblem {
-    pub(crate) name: &'static str,
-    pub(crate) error_code: u32,
-    pub(crate) message: &'static str,
-    #[serde(skip)]
-    pub(crate) error: &'static str,
 }
 
 /// How an error answer spells HERE's number. HERE has all of these; usually the answer has the number as a member and, in quotes,
@@ -51,170 +42,128 @@ pub enum NumberSpelling {
     Bare,
 }
 
-/// The 401 family: who sends the request is not established.
-impl Refusal {
-    pub(crate) const AUTHORIZATION_MISSING: Self =
-        Self::client_unknown(401_200, "Authorization header is missing.");
-    pub(crate) const SIGNATURE_METHOD: Self =
-        Self::not_authorized(401_205, "Unsupported value for signature method.");
-    pub(crate) const VERSION: Self =
-        Self::not_authorized(401_206, "Unsupported value for \"oauth_version\" parameter (should be 1.0).");
-    pub(crate) const NONCE_CONSUMED: Self = Self::not_authorized(401_207, "Nonce already consumed.");
-    pub(crate) const CLIENT_ID_AS_KEY_ID: Self = Self::client_unknown(
-        401_310,
-        "Invalid signature. Attempt to use client ID instead of access key identifier for consumer key.",
-    );
-
-    pub(crate) const KEY_DISABLED: Self = Self::client_unknown(401_424, "Access key has been disabled.");
-    pub(crate) const APP_INACTIVE: Self =
-        Self::client_unknown(401_311, "Requesting client status is not active.");
-    /// The code begins with 404 although the status is 401, as HERE has it.
-    pub(crate) const APP_UNKNOWN: Self = Self::client_unknown(404_660, "No app exists with the given Id.");
-    pub(crate) const ASSERTION_CONSUMED: Self =
-        Self::client_unknown(401_934, "Client assertion 'jti' already consumed.");
-    pub(crate) const ASSERTION_SIGNATURE: Self =
-        Self::client_unknown(401_952, "Client assertion signature is invalid.");
-    pub(crate) const ASSERTION_KEY: Self =
-        Self::client_unknown(401_953, "Client assertion key ('kid') cannot be found.");
-
-    pub(crate) fn assertion_audience(expected: &str) -> Self {
-        Self::client_unknown(401_932, "Client assertion audience is invalid.")
-            .with_hint(format!("this endpoint is {expected}"))
-    }
-
-    pub(crate) fn assertion_expired(left_seconds: i64) -> Self {
-        Self::client_unknown(401_933, "Client assertion is expired.")
-            .with_hint(format!("exp is {left_seconds} s after the server's time"))
-    }
-
-    pub(crate) fn header_malformed(why: impl Into<String>) -> Self {
-        Self::not_authorized(401_202, "Malformed OAuth 1.0 header.").with_hint(why)
-    }
-
-    pub(crate) fn timestamp_outside(offset_seconds: i64) -> Self {
-        Self::not_authorized(401_204, "Time stamp is outside the valid period.")
-            .with_hint(format!("the request's offset from the server's clock is {offset_seconds} s"))
-    }
-
-    pub(crate) fn signature_mismatch(hint: &str) -> Self {
-        Self::client_unknown(401_300, MISMATCH_MESSAGE).with_hint(hint)
-    }
-
-    /// The code begins with 400 although the status is 401: that is how HERE numbers it.
-    pub(crate) fn access_token_invalid(hint: impl Into<String>) -> Self {
-        Self::not_authorized(400_601, "Invalid accessToken.").with_hint(hint)
-    }
-
-    const fn not_authorized(code: u32, message: &'static str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, Some(code), "invalid_request", message)
-    }
-
-    const fn client_unknown(code: u32, message: &'static str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, Some(code), "invalid_client", message)
-    }
+/// Refusals by name: status, number, OAuth 2.0 code and message.
+macro_rules! refusals {
+    ($($name:ident = $status:ident $code:literal $error:literal $message:literal;)*) => {
+        impl Refusal {
+            $(pub(crate) const $name: Self = Self::new(StatusCode::$status, $code, $error, $message);)*
+        }
+    };
 }
 
-/// The 400 family, 403, and what any HTTP server has to say.
-impl Refusal {
-    pub(crate) const SEVERAL_PROJECTS: Self = Self::new(
-        StatusCode::BAD_REQUEST,
-        Some(400_981),
-        "invalid_scope",
-        "Only one project scope allowed in token.",
-    );
-    pub(crate) const NOT_A_MEMBER: Self = Self::new(
-        StatusCode::FORBIDDEN,
-        Some(403_109),
-        "invalid_scope",
-        "Client is not a member of the project.",
-    );
-    pub(crate) const HOST_INVALID: Self = Self::bad(None, "Exactly one valid Host header is needed.");
-    pub(crate) const JSON_INVALID: Self = Self::bad(Some(400_002), "Invalid JSON.");
-    pub(crate) const CONTENT_TYPE_MISSING: Self = Self::bad(Some(400_003), "Content-Type header is missing.");
-    pub(crate) const CONTENT_TYPE_UNSUPPORTED: Self =
-        Self::bad(Some(400_004), "Content-Type header is something else than 'application/json'.");
-    pub(crate) const BODY_UNREADABLE: Self = Self::bad(None, "The request body cannot be read.");
-    pub(crate) const BODY_TOO_LARGE: Self =
-        Self::http(StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large.");
-    pub(crate) const NOT_FOUND: Self = Self::http(StatusCode::NOT_FOUND, "There is no such resource.");
-    pub(crate) const METHOD_NOT_ALLOWED: Self =
-        Self::http(StatusCode::METHOD_NOT_ALLOWED, "The resource does not support this method.");
+// The words of those without a number are the sandbox's own.
+refusals! {
+    // Who sends the request is not established. Some numbers begin otherwise although the status is 401: so HERE has it.
+    AUTHORIZATION_MISSING = UNAUTHORIZED 401_200 "invalid_client" "Authorization header is missing.";
+    HEADER_MALFORMED = UNAUTHORIZED 401_202 "invalid_request" "Malformed OAuth 1.0 header.";
+    TIMESTAMP_OUTSIDE = UNAUTHORIZED 401_204 "invalid_request" "Time stamp is outside the valid period.";
+    SIGNATURE_METHOD = UNAUTHORIZED 401_205 "invalid_request" "Unsupported value for signature method.";
+    VERSION = UNAUTHORIZED 401_206 "invalid_request" "Unsupported value for \"oauth_version\" parameter (should be 1.0).";
+    NONCE_CONSUMED = UNAUTHORIZED 401_207 "invalid_request" "Nonce already consumed.";
+    SIGNATURE_MISMATCH = UNAUTHORIZED 401_300 "invalid_client" "Signature mismatch. Authorization signature or client credential is wrong.";
+    CLIENT_ID_AS_KEY_ID = UNAUTHORIZED 401_310 "invalid_client" "Invalid signature. Attempt to use client ID instead of access key identifier for consumer key.";
+    APP_INACTIVE = UNAUTHORIZED 401_311 "invalid_client" "Requesting client status is not active.";
+    KEY_DISABLED = UNAUTHORIZED 401_424 "invalid_client" "Access key has been disabled.";
+    ASSERTION_AUDIENCE = UNAUTHORIZED 401_932 "invalid_client" "Client assertion audience is invalid.";
+    ASSERTION_EXPIRED = UNAUTHORIZED 401_933 "invalid_client" "Client assertion is expired.";
+    ASSERTION_CONSUMED = UNAUTHORIZED 401_934 "invalid_client" "Client assertion 'jti' already consumed.";
+    ASSERTION_SIGNATURE = UNAUTHORIZED 401_952 "invalid_client" "Client assertion signature is invalid.";
+    ASSERTION_KEY = UNAUTHORIZED 401_953 "invalid_client" "Client assertion key ('kid') cannot be found.";
+    APP_UNKNOWN = UNAUTHORIZED 404_660 "invalid_client" "No app exists with the given Id.";
+    ACCESS_TOKEN_INVALID = UNAUTHORIZED 400_601 "invalid_request" "Invalid accessToken.";
 
-    /// Without a documented number.
-    pub(crate) fn assertion_malformed(why: impl Into<String>) -> Self {
-        Self::bad(None, "The client assertion is malformed.").with_hint(why)
+    // What is asked for.
+    HOST_INVALID = BAD_REQUEST 0 "invalid_request" "Exactly one valid Host header is needed.";
+    JSON_INVALID = BAD_REQUEST 400_002 "invalid_request" "Invalid JSON.";
+    CONTENT_TYPE_MISSING = BAD_REQUEST 400_003 "invalid_request" "Content-Type header is missing.";
+    CONTENT_TYPE_UNSUPPORTED = BAD_REQUEST 400_004 "invalid_request" "Content-Type header is something else than 'application/json'.";
+    BODY_UNREADABLE = BAD_REQUEST 0 "invalid_request" "The request body cannot be read.";
+    ASSERTION_MALFORMED = BAD_REQUEST 0 "invalid_request" "The client assertion is malformed.";
+    FIELDS_INVALID = BAD_REQUEST 400_200 "invalid_request" "Received invalid data.  See json element 'errorFields' for more information.";
+    SEVERAL_PROJECTS = BAD_REQUEST 400_981 "invalid_scope" "Only one project scope allowed in token.";
+    NOT_A_MEMBER = FORBIDDEN 403_109 "invalid_scope" "Client is not a member of the project.";
+
+    // Within FIELDS_INVALID.
+    FIELD_MISSING = BAD_REQUEST 400_201 "invalid_request" "This field is required.";
+    FIELD_EMPTY = BAD_REQUEST 400_202 "invalid_request" "This field cannot be empty.";
+    NOT_A_NUMBER = BAD_REQUEST 400_208 "invalid_request" "Not a number.";
+    TOO_SMALL = BAD_REQUEST 400_209 "invalid_request" "Value too small.";
+    NOT_TEXT = BAD_REQUEST 400_217 "invalid_request" "Not a valid string value.";
+    GRANT_TYPE = BAD_REQUEST 400_290 "unsupported_grant_type" "Illegal grant type.";
+    SCOPE_CHARACTER = BAD_REQUEST 400_909 "invalid_scope" "Invalid character in scope field.";
+    SCOPE = BAD_REQUEST 400_927 "invalid_scope" "Scope is invalid.";
+
+    // What any HTTP server has to say.
+    NOT_FOUND = NOT_FOUND 0 "invalid_request" "There is no such resource.";
+    METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED 0 "invalid_request" "The resource does not support this method.";
+    BODY_TOO_LARGE = PAYLOAD_TOO_LARGE 0 "invalid_request" "The request body is too large.";
+
+    // What the control endpoint has to say.
+    NOT_LOCAL = FORBIDDEN 0 "access_denied" "the control endpoint is for connections from this machine";
+    PROXY = FORBIDDEN 0 "access_denied" "the control endpoint is not reachable through a proxy";
+    HOST_NOT_LOCAL = FORBIDDEN 0 "access_denied" "the Host header must be a loopback name or address";
+    FOREIGN_PAGE = FORBIDDEN 0 "access_denied" "a web page of another site must not use the control endpoint";
+
+    // Only on request.
+    USER_UNKNOWN = NOT_FOUND 404_000 "invalid_request" "User for the given access token cannot be found.";
+    ADDRESS_TAKEN = CONFLICT 409_100 "invalid_request" "A password account with the specified email address already exists.";
+    PRECONDITION = PRECONDITION_FAILED 412_001 "invalid_request" "Precondition Failed";
+    TOO_MANY = TOO_MANY_REQUESTS 429_002 "invalid_request" "Request blocked because too many requests were made. Please wait for a while before making a new request.";
+    SECRET_MISSING = INTERNAL_SERVER_ERROR 500_203 "server_error" "Missing Thing Encrypted Secret.";
+    UNAVAILABLE = SERVICE_UNAVAILABLE 0 "temporarily_unavailable" "Service unavailable.";
+    TIMEOUT = GATEWAY_TIMEOUT 0 "temporarily_unavailable" "Service unavailable.";
+}
+
+/// What HERE answers most with a status.
+const USUAL: [Refusal; 9] = [
+    Refusal::FIELDS_INVALID,
+    Refusal::SIGNATURE_MISMATCH,
+    Refusal::USER_UNKNOWN,
+    Refusal::ADDRESS_TAKEN,
+    Refusal::PRECONDITION,
+    Refusal::TOO_MANY,
+    Refusal::SECRET_MISSING,
+    Refusal::UNAVAILABLE,
+    Refusal::TIMEOUT,
+];
+
+impl Refusal {
+    const fn new(status: StatusCode, code: u32, error: &'static str, message: &'static str) -> Self {
+        Self { status, code, error, message: Cow::Borrowed(message), fields: Vec::new(), hint: None }
     }
 
     /// One or more fields are wrong; the answer lists them all.
-    pub(crate) fn fields_invalid(fields: Vec<FieldProblem>) -> Self {
-        let error = fields.first().map_or("invalid_request", |field| field.error);
-        Self { error, fields, ..Self::bad(Some(400_200), FIELDS_MESSAGE) }
-    }
-
-    /// The scope is one that the app may not have, or there must be one. HERE documents no number for either.
-    pub(crate) fn scope_invalid() -> Self {
-        Self::fields_invalid(vec![FieldProblem::scope(400_927, "Scope is invalid.")])
+    pub(crate) fn fields_invalid(fields: Vec<(&'static str, Self)>) -> Self {
+        let error = fields.first().map_or("invalid_request", |(_, refusal)| refusal.error);
+        Self { error, fields, ..Self::FIELDS_INVALID }
     }
 
     /// The answer of a fault: any status at all, with the code and words that HERE uses for it where they are known.
     pub(crate) fn from_fault(status: StatusCode, code: Option<u32>) -> Self {
-        let (known_code, error, message) = match status.as_u16() {
-            400 => (Some(400_200), "invalid_request", FIELDS_MESSAGE),
-            401 => (Some(401_300), "invalid_client", MISMATCH_MESSAGE),
-            404 => (Some(404_000), "invalid_request", "User for the given access token cannot be found."),
-            409 => (
-                Some(409_100),
-                "invalid_request",
-                "A password account with the specified email address already exists.",
-            ),
-            412 => (Some(412_001), "invalid_request", "Precondition Failed"),
-            429 => (
-                Some(429_002),
-                "invalid_request",
-                "Request blocked because too many requests were made. Please wait for a while before making a new request.",
-            ),
-            500 => (Some(500_203), "server_error", "Missing Thing Encrypted Secret."),
-            503 | 504 => (None, "temporarily_unavailable", "Service unavailable."),
-            _ => (None, "server_error", status.canonical_reason().unwrap_or("An error was requested.")),
-        };
-        Self::new(status, code.or(known_code), error, message).with_hint("this answer is a requested fault")
+        let message = status.canonical_reason().unwrap_or("An error was requested.");
+        let usual = USUAL.into_iter().find(|usual| usual.status == status);
+        let usual = usual.unwrap_or_else(|| Self::new(status, 0, "server_error", message));
+        Self { code: code.unwrap_or(usual.code), ..usual }.with_hint("this answer is a requested fault")
     }
 
-    const fn bad(code: Option<u32>, message: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, "invalid_request", message)
+    /// A body that is no fault, or no array of them.
+    pub(crate) fn no_faults(error: &serde_json::Error) -> Self {
+        Self { message: error.to_string().into(), ..Self::BODY_UNREADABLE }
     }
 
-    const fn http(status: StatusCode, message: &'static str) -> Self {
-        Self::new(status, None, "invalid_request", message)
-    }
-}
-
-impl Refusal {
-    const fn new(status: StatusCode, code: Option<u32>, error: &'static str, message: &'static str) -> Self {
-        Self { status, code, error, message, fields: Vec::new(), hint: None }
-    }
-
-    fn with_hint(self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
-}
 
-impl FieldProblem {
-    pub(crate) const fn scope(error_code: u32, message: &'static str) -> Self {
-        Self { name: "scope", error_code, message, error: "invalid_scope" }
-    }
-}
-
-impl Refusal {
     /// The answer, with its number where a fault wants it; one without a number is the same everywhere.
     pub(crate) fn spelled(self, spelling: NumberSpelling) -> Response {
-        let Self { status, code: Some(code), error, message, .. } = self else { return self.into_response() };
+        let Self { status, code, error, ref message, ref fields, .. } = self;
         let error_id = format!("ERROR-{}", random::uuid());
         let body = match spelling {
-            NumberSpelling::Wrapped if !self.fields.is_empty() => return self.into_response(),
+            _ if code == 0 => return self.into_response(),
+            NumberSpelling::Wrapped if !fields.is_empty() => return self.into_response(),
             NumberSpelling::Wrapped => {
-                let field = FieldProblem { name: "", error_code: code, message, error };
-                return Self { status, ..Self::fields_invalid(vec![field]) }.into_response();
+                return Self { status, ..Self::fields_invalid(vec![("", self)]) }.into_response();
             }
             NumberSpelling::Quoted => json!({
                 "errorId": error_id, "httpStatus": status.as_u16(), "error": error,
@@ -231,25 +180,31 @@ impl Refusal {
     }
 }
 
+impl From<BytesRejection> for Refusal {
+    fn from(rejection: BytesRejection) -> Self {
+        let is_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
+        if is_large { Self::BODY_TOO_LARGE } else { Self::BODY_UNREADABLE }
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let refusal = self.clone();
-        let error_description = match self.code {
-            Some(code) => format!("errorCode: '{code}'. {}", self.message),
-            None => self.message.to_owned(),
-        };
+        let Self { status, code, error, message, fields, hint } = &self;
+        let field =
+            |(name, why): &(_, Self)| json!({ "name": name, "errorCode": why.code, "message": why.message });
+        let fields: Vec<_> = fields.iter().map(field).collect();
         let body = json!({
             "errorId": format!("ERROR-{}", random::uuid()),
-            "httpStatus": self.status.as_u16(),
-            "errorCode": self.code,
-            "message": self.message,
-            "error": self.error,
-            "error_description": error_description,
-            "errorFields": Some(self.fields).filter(|fields| !fields.is_empty()),
-            "sandboxHint": self.hint,
+            "httpStatus": status.as_u16(),
+            "errorCode": Some(code).filter(|code| **code > 0),
+            "message": message,
+            "error": error,
+            "error_description": if *code > 0 { format!("errorCode: '{code}'. {message}") } else { message.to_string() },
+            "errorFields": Some(fields).filter(|fields| !fields.is_empty()),
+            "sandboxHint": hint,
         });
         // The refusal is for a fault that has its number elsewhere.
-        (self.status, Extension(refusal), uncached(body)).into_response()
+        (self.status, Extension(self), uncached(body)).into_response()
     }
 }
 
@@ -258,6 +213,5 @@ pub(crate) fn uncached(mut body: Value) -> Response {
     if let Value::Object(fields) = &mut body {
         fields.retain(|_, value| !value.is_null());
     }
-    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    (no_store, Json(body)).into_response()
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }

@@ -33,7 +33,7 @@ pub enum SignatureForm {
 }
 
 /// What a signature covers besides the `Authorization` header.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct SignedRequest<'a> {
     pub(crate) method: &'a str,
     pub(crate) base_url: &'a BaseUrl,
@@ -41,26 +41,19 @@ pub(crate) struct SignedRequest<'a> {
     pub(crate) path: &'a str,
     /// As sent, still encoded.
     pub(crate) query: Option<&'a str>,
+    pub(crate) query_fields: Vec<Pair>,
     /// The fields of a form body; none for a JSON body, which is not signed.
     pub(crate) form: &'a [Pair],
 }
 
-/// The signature is not the one that the secret makes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Mismatch {
-    /// The signature, were it right, would be over this base string. It holds no secret.
-    Signature { base_string: String },
-    /// The query has a broken escape, so that no base string can be made.
-    Query,
-}
-
-/// Compares in constant time.
+/// Compares in constant time. Where the signature is not the one that the secret makes, returns the base string that it should
+/// be over, which holds no secret.
 pub(crate) fn verify(
     request: &SignedRequest<'_>,
     header: &Authorization,
     secret: &str,
-) -> Result<SignatureForm, Mismatch> {
-    let base_string = base_string(request, header).ok_or(Mismatch::Query)?;
+) -> Result<SignatureForm, String> {
+    let base_string = base_string(request, header);
     let key = hmac::Key::new(hmac::HMAC_SHA256, format!("{}&", percent::encode(secret)).as_bytes());
     let signature = STANDARD.decode(&header.signature).unwrap_or_default();
     let signs = |text: &str| hmac::verify(&key, text.as_bytes(), &signature).is_ok();
@@ -70,16 +63,15 @@ pub(crate) fn verify(
     if query_in_base_url(request, header).iter().any(|text| signs(text)) {
         return Ok(SignatureForm::QueryInBaseUrl);
     }
-    Err(Mismatch::Signature { base_string })
+    Err(base_string)
 }
 
-/// The signature base string of RFC 5849 §3.4.1.1; `None` if the query is not well-formed.
-fn base_string(request: &SignedRequest<'_>, header: &Authorization) -> Option<String> {
-    let query = percent::form_pairs(request.query.unwrap_or_default().as_bytes())?;
-    let parameters =
-        query.iter().chain(request.form).map(|(name, value)| (percent::encode(name), percent::encode(value)));
+/// The signature base string of RFC 5849 §3.4.1.1.
+fn base_string(request: &SignedRequest<'_>, header: &Authorization) -> String {
+    let sent = request.query_fields.iter().chain(request.form);
+    let parameters = sent.map(|(name, value)| (percent::encode(name), percent::encode(value)));
     let base_url = format!("{}{}", request.base_url, request.path);
-    Some(join(request.method, &base_url, &normalize(parameters.chain(header_parameters(header)))))
+    join(request.method, &base_url, &normalize(parameters.chain(header_parameters(header))))
 }
 
 /// The base strings that the C++ and the JavaScript SDK make for a URL with a query. Neither sends a form

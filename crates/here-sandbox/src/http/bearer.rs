@@ -1,33 +1,39 @@
 //! Protects routes by a token: `Authorization: Bearer` (RFC 6750).
 
-use std::sync::Arc;
-
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::account::Account;
 use crate::fault::Applied;
 use crate::problem::Refusal;
-use crate::token::TokenRefusal;
+use crate::sandbox::Sandbox;
 
 /// Refuses a request without a valid token; gives the [`TokenClaims`](crate::TokenClaims) to the handler as an extension.
 pub(super) async fn require_token(
-    State(account): State<Arc<Account>>,
+    State(sandbox): State<Sandbox>,
     Extension(applied): Extension<Applied>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Some(token) = token_of(request.headers()) else {
-        return challenge(None);
+    let challenge = |error: &str, refusal: Refusal| {
+        let challenge = format!("Bearer realm=\"here-sandbox\"{error}");
+        let challenge = HeaderValue::try_from(challenge).expect("the reasons are ASCII");
+        ([(header::WWW_AUTHENTICATE, challenge)], refusal).into_response()
     };
-    match account.verify_token_at(account.now(applied.skew), token) {
+    let Some(token) = token_of(request.headers()) else {
+        // RFC 6750 §3: a request without a token is told what is needed, without an error code.
+        return challenge("", Refusal::AUTHORIZATION_MISSING);
+    };
+    match sandbox.verify_token_at(sandbox.now(applied.skew), token) {
         Ok(claims) => {
             request.extensions_mut().insert(claims);
             next.run(request).await
         }
-        Err(reason) => challenge(Some(reason)),
+        Err(reason) => challenge(
+            &format!(", error=\"invalid_token\", error_description=\"{reason}\""),
+            Refusal::ACCESS_TOKEN_INVALID.with_hint(reason.to_string()),
+        ),
     }
 }
 
@@ -39,17 +45,4 @@ pub(super) fn token_of(headers: &HeaderMap) -> Option<&str> {
     };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
-}
-
-/// RFC 6750 §3: a request without a token is told what is needed, without an error code.
-fn challenge(reason: Option<TokenRefusal>) -> Response {
-    let (challenge, refusal) = match reason {
-        None => ("Bearer realm=\"here-sandbox\"".to_owned(), Refusal::AUTHORIZATION_MISSING),
-        Some(reason) => (
-            format!("Bearer realm=\"here-sandbox\", error=\"invalid_token\", error_description=\"{reason}\""),
-            Refusal::access_token_invalid(reason.to_string()),
-        ),
-    };
-    let challenge = HeaderValue::from_str(&challenge).expect("the reasons are ASCII");
-    ([(header::WWW_AUTHENTICATE, challenge)], refusal).into_response()
 }

@@ -1,30 +1,29 @@
 //! The control endpoint: faults and statistics, for callers on this machine only.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::cors::{self, Allowed};
-use crate::account::Account;
+use super::cors;
 use crate::base_url::BaseUrl;
 use crate::fault::Fault;
 use crate::problem::Refusal;
+use crate::sandbox::Sandbox;
 use crate::stats::Stats;
 
 /// Headers that a reverse proxy adds: the peer on loopback is then not who asks.
 const FORWARDING: [&str; 5] =
     ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
 
-pub(super) fn routes() -> Router<Arc<Account>> {
+pub(super) fn routes() -> Router<Sandbox> {
     Router::new()
         .route("/sandbox/faults", get(list).put(replace).delete(clear))
         .route("/sandbox/stats", get(stats))
@@ -33,36 +32,31 @@ pub(super) fn routes() -> Router<Arc<Account>> {
         .layer(middleware::from_fn(local_only))
 }
 
-async fn list(State(account): State<Arc<Account>>) -> Json<Vec<Fault>> {
-    Json(account.faults.list())
+async fn list(State(sandbox): State<Sandbox>) -> Json<Vec<Fault>> {
+    Json(sandbox.faults().list())
 }
 
 /// Takes one fault or an array of them; they replace those in force.
-async fn replace(State(account): State<Arc<Account>>, body: Result<Bytes, BytesRejection>) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return invalid(rejection.status(), &rejection.body_text()),
-    };
-    match parse(&body) {
-        Ok(faults) => {
-            tracing::info!(count = faults.len(), "faults replaced");
-            account.faults.replace(faults);
-            list(State(account)).await.into_response()
-        }
-        Err(error) => invalid(StatusCode::BAD_REQUEST, &error.to_string()),
-    }
+async fn replace(
+    state: State<Sandbox>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Vec<Fault>>, Refusal> {
+    let faults = parse(&body?).map_err(|error| Refusal::no_faults(&error))?;
+    tracing::info!(count = faults.len(), "faults replaced");
+    state.faults().replace(faults);
+    Ok(list(state).await)
 }
 
-async fn clear(State(account): State<Arc<Account>>) -> StatusCode {
-    account.faults.clear();
+async fn clear(State(sandbox): State<Sandbox>) -> StatusCode {
+    sandbox.faults().clear();
     StatusCode::NO_CONTENT
 }
 
-async fn stats(State(account): State<Arc<Account>>) -> Json<Stats> {
-    Json(account.stats().clone())
+async fn stats(State(sandbox): State<Sandbox>) -> Json<Stats> {
+    Json(sandbox.stats())
 }
 
-fn parse(body: &[u8]) -> Result<Vec<Fault>, serde_json::Error> {
+fn parse(body: &[u8]) -> serde_json::Result<Vec<Fault>> {
     // By way of a value, because an untagged "one or many" would lose the message about the key that is
     // wrong.
     match serde_json::from_slice(body)? {
@@ -73,30 +67,28 @@ fn parse(body: &[u8]) -> Result<Vec<Fault>, serde_json::Error> {
 
 /// Keeps out other machines (peer), web sites that made a name point here (Host), and pages that merely
 /// send requests here (Origin). Pages of this machine, such as the demonstration's, may read the answers.
-async fn local_only(ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request, next: Next) -> Response {
-    if let Err(denied) = check(peer, request.headers()) {
-        return invalid(StatusCode::FORBIDDEN, denied);
-    }
-    match request.headers().get(header::ORIGIN).cloned() {
-        Some(origin) => {
-            let allowed = Allowed { methods: "GET, PUT, DELETE", headers: "Content-Type" };
-            cors::answer(origin, &allowed, request, next).await
-        }
+async fn local_only(
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    check(peer, request.headers())?;
+    Ok(match request.headers().get(header::ORIGIN).cloned() {
+        Some(origin) => cors::answer(origin, ("GET, PUT, DELETE", "Content-Type"), request, next).await,
         None => next.run(request).await,
-    }
+    })
 }
 
-/// Says why a request is turned away.
-fn check(peer: SocketAddr, headers: &HeaderMap) -> Result<(), &'static str> {
+fn check(peer: SocketAddr, headers: &HeaderMap) -> Result<(), Refusal> {
     if !peer.ip().to_canonical().is_loopback() {
-        return Err("the control endpoint is for connections from this machine");
+        return Err(Refusal::NOT_LOCAL);
     }
     if FORWARDING.iter().any(|name| headers.contains_key(*name)) {
-        return Err("the control endpoint is not reachable through a proxy");
+        return Err(Refusal::PROXY);
     }
     let is_loopback = |url: Option<BaseUrl>| url.is_some_and(|url| url.is_loopback());
     if !is_loopback(BaseUrl::from_headers(headers)) {
-        return Err("the Host header must be a loopback name or address");
+        return Err(Refusal::HOST_NOT_LOCAL);
     }
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let is_local = match (origins.next(), origins.next()) {
@@ -106,12 +98,7 @@ fn check(peer: SocketAddr, headers: &HeaderMap) -> Result<(), &'static str> {
         (Some(origin), None) => is_loopback(origin.to_str().ok().and_then(BaseUrl::from_origin)),
         (Some(_), Some(_)) => false,
     };
-    is_local.then_some(()).ok_or("a web page of another site must not use the control endpoint")
-}
-
-fn invalid(status: StatusCode, description: &str) -> Response {
-    let error = if status == StatusCode::FORBIDDEN { "access_denied" } else { "invalid_request" };
-    (status, Json(json!({ "error": error, "error_description": description }))).into_response()
+    if is_local { Ok(()) } else { Err(Refusal::FOREIGN_PAGE) }
 }
 
 #[cfg(test)]
@@ -120,11 +107,7 @@ mod tests {
 
     const GOOD: [(&str, &str); 1] = [("host", "127.0.0.1:8080")];
 
-    const PEER: &str = "the control endpoint is for connections from this machine";
-    const HOST: &str = "the Host header must be a loopback name or address";
-    const ORIGIN: &str = "a web page of another site must not use the control endpoint";
-
-    fn outcome(peer: &str, headers: &[(&'static str, &'static str)]) -> Result<(), &'static str> {
+    fn outcome(peer: &str, headers: &[(&'static str, &'static str)]) -> Result<(), Refusal> {
         let headers: HeaderMap =
             headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         check(peer.parse().unwrap(), &headers)
@@ -136,7 +119,7 @@ mod tests {
             assert_eq!(outcome(peer, &GOOD), Ok(()), "{peer}");
         }
         for peer in ["10.0.0.1:1", "192.168.1.1:1", "[fe80::1]:1", "[::ffff:10.0.0.1]:1"] {
-            assert_eq!(outcome(peer, &GOOD), Err(PEER), "{peer}");
+            assert_eq!(outcome(peer, &GOOD), Err(Refusal::NOT_LOCAL), "{peer}");
         }
     }
 
@@ -146,15 +129,15 @@ mod tests {
             assert_eq!(outcome("127.0.0.1:1", &[("host", host)]), Ok(()), "{host}");
         }
         for host in ["example.com", "localhost.example.com:8080", "10.0.0.1", ""] {
-            assert_eq!(outcome("127.0.0.1:1", &[("host", host)]), Err(HOST), "{host}");
+            assert_eq!(outcome("127.0.0.1:1", &[("host", host)]), Err(Refusal::HOST_NOT_LOCAL), "{host}");
         }
-        assert_eq!(outcome("127.0.0.1:1", &[]), Err(HOST));
+        assert_eq!(outcome("127.0.0.1:1", &[]), Err(Refusal::HOST_NOT_LOCAL));
         let twice = [("host", "localhost"), ("host", "localhost")];
         let headers = twice.iter().fold(HeaderMap::new(), |mut map, (name, value)| {
             map.append(*name, value.parse().unwrap());
             map
         });
-        assert_eq!(check("127.0.0.1:1".parse().unwrap(), &headers), Err(HOST));
+        assert_eq!(check("127.0.0.1:1".parse().unwrap(), &headers), Err(Refusal::HOST_NOT_LOCAL));
     }
 
     #[test]
@@ -171,22 +154,18 @@ mod tests {
             "file://",
             "chrome-extension://abc",
         ] {
-            assert_eq!(with("origin", origin), Err(ORIGIN), "{origin}");
+            assert_eq!(with("origin", origin), Err(Refusal::FOREIGN_PAGE), "{origin}");
         }
-        assert_eq!(with("sec-fetch-site", "cross-site"), Err(ORIGIN));
+        assert_eq!(with("sec-fetch-site", "cross-site"), Err(Refusal::FOREIGN_PAGE));
         assert_eq!(with("sec-fetch-site", "same-origin"), Ok(()));
         let from = |origin| {
             let headers = [GOOD[0], ("origin", origin), ("sec-fetch-site", "cross-site")];
             outcome("127.0.0.1:1", &headers)
         };
         assert_eq!(from("http://localhost:3000"), Ok(()), "a page of this machine");
-        assert_eq!(from("https://example.com"), Err(ORIGIN));
+        assert_eq!(from("https://example.com"), Err(Refusal::FOREIGN_PAGE));
         for name in FORWARDING {
-            assert_eq!(
-                with(name, "127.0.0.1"),
-                Err("the control endpoint is not reachable through a proxy"),
-                "{name}"
-            );
+            assert_eq!(with(name, "127.0.0.1"), Err(Refusal::PROXY), "{name}");
         }
     }
 }

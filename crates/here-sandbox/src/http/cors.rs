@@ -5,14 +5,13 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// What pages may send.
-pub(super) struct Allowed {
-    pub(super) methods: &'static str,
-    pub(super) headers: &'static str,
-}
-
-/// Answers pages of this origin, or of any for `*`.
-pub(super) async fn answer(origin: HeaderValue, allowed: &Allowed, request: Request, next: Next) -> Response {
+/// Answers pages of this origin, or of any for `*`, which may send these methods and headers.
+pub(super) async fn answer(
+    origin: HeaderValue,
+    (methods, allowed_headers): (&'static str, &'static str),
+    request: Request,
+    next: Next,
+) -> Response {
     let is_preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response =
@@ -22,8 +21,8 @@ pub(super) async fn answer(origin: HeaderValue, allowed: &Allowed, request: Requ
     let mut set = |name: &'static str, value| headers.insert(name, HeaderValue::from_static(value));
     set("vary", "Origin");
     if is_preflight {
-        set("access-control-allow-methods", allowed.methods);
-        set("access-control-allow-headers", allowed.headers);
+        set("access-control-allow-methods", methods);
+        set("access-control-allow-headers", allowed_headers);
         set("access-control-allow-private-network", "true");
         set("access-control-max-age", "600");
     } else {

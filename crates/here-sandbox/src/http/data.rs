@@ -4,8 +4,6 @@
 mod request;
 mod services;
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::{Extension, Request, State};
 use axum::http::HeaderValue;
@@ -15,22 +13,22 @@ use axum::routing::get;
 use serde_json::json;
 
 use super::bearer;
-use super::cors::{self, Allowed};
-use crate::account::Account;
+use super::cors;
 use crate::fault::Applied;
 use crate::problem::uncached;
+use crate::sandbox::Sandbox;
 use crate::token::{APP_ID, TokenClaims};
 
-pub(super) fn routes(account: &Arc<Account>) -> Router<Arc<Account>> {
+pub(super) fn routes(sandbox: &Sandbox) -> Router<Sandbox> {
     Router::new()
         .route("/hello", get(hello))
         .merge(services::routes())
-        .route_layer(middleware::from_fn_with_state(Arc::clone(account), bearer::require_token))
+        .route_layer(middleware::from_fn_with_state(sandbox.clone(), bearer::require_token))
 }
 
 /// `GET /hello`.
 async fn hello(
-    State(account): State<Arc<Account>>,
+    State(sandbox): State<Sandbox>,
     Extension(applied): Extension<Applied>,
     Extension(claims): Extension<TokenClaims>,
 ) -> Response {
@@ -38,13 +36,13 @@ async fn hello(
         "greeting": "Hello from the HERE sandbox",
         "appId": APP_ID,
         "scope": claims.scope,
-        "secondsLeft": claims.expires_at.saturating_sub(account.now(applied.skew)),
+        "secondsLeft": claims.expires_at.saturating_sub(sandbox.now(applied.skew)),
     }))
 }
 
 /// The outermost layer: a preflight carries no token, and a page must be able to read why it was refused, or what a
 /// fault made of the answer.
 pub(super) async fn cors(request: Request, next: Next) -> Response {
-    let allowed = Allowed { methods: "GET, HEAD", headers: "Authorization, Content-Type, X-Correlation-ID" };
-    cors::answer(HeaderValue::from_static("*"), &allowed, request, next).await
+    let allowed = ("GET, HEAD", "Authorization, Content-Type, X-Correlation-ID");
+    cors::answer(HeaderValue::from_static("*"), allowed, request, next).await
 }

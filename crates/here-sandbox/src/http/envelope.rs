@@ -1,42 +1,37 @@
 //! Adds what every answer carries (`Date`, `X-Correlation-ID`), counts requests, and applies faults.
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use super::misbehave;
-use crate::account::Account;
 use crate::clock;
 use crate::fault::{Applied, Target};
 use crate::random;
+use crate::sandbox::Sandbox;
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// The longest correlation id that is taken over from a request.
 const MAX_CORRELATION_ID: usize = 128;
 
-/// Which faults apply to the routes inside.
-#[derive(Clone)]
-pub(super) struct Envelope {
-    pub(super) account: Arc<Account>,
-    /// `None` where faults are made and cleared: there nothing misbehaves.
-    pub(super) target: Option<Target>,
-}
-
-pub(super) async fn envelope(State(envelope): State<Envelope>, mut request: Request, next: Next) -> Response {
-    let Envelope { account, target } = envelope;
+/// Which faults apply to the routes inside is said by `target`; `None` where faults are made and cleared: there nothing
+/// misbehaves.
+pub(super) async fn envelope(
+    State((sandbox, target)): State<(Sandbox, Option<Target>)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let correlation_id = correlation_id(request.headers());
     // A browser's preflight is not the request that a fault was asked for; it would use up the count.
-    let applied = match target.filter(|_| request.method() != Method::OPTIONS) {
-        Some(target) => account.faults.take(target),
-        None => Applied { skew: account.faults.skew(), ..Applied::default() },
+    let target = target.filter(|_| request.method() != Method::OPTIONS);
+    let applied = match target {
+        Some(target) => sandbox.faults().take(target),
+        None => Applied { skew: sandbox.faults().skew(), ..Applied::default() },
     };
-    let is_data = target == Some(Target::Data) && request.method() != Method::OPTIONS;
     if target == Some(Target::Token) {
-        let mut stats = account.stats();
+        let stats = &mut sandbox.memory().stats;
         stats.token_requests += 1;
         stats.faults_applied += u64::from(applied.any);
     }
@@ -51,13 +46,13 @@ pub(super) async fn envelope(State(envelope): State<Envelope>, mut request: Requ
     request.extensions_mut().insert(applied.clone());
     let mut response = misbehave::respond(&applied.fault, request, next).await;
 
-    if is_data {
-        let mut stats = account.stats();
+    if target == Some(Target::Data) {
+        let stats = &mut sandbox.memory().stats;
         stats.data_requests += 1;
         stats.data_failures += u64::from(!response.status().is_success());
     }
 
-    let date = HeaderValue::from_str(&clock::http_date(account.now(skew))).expect("a date is ASCII");
+    let date = HeaderValue::from_str(&clock::http_date(sandbox.now(skew))).expect("a date is ASCII");
     response.headers_mut().insert(header::DATE, date);
     response.headers_mut().insert(CORRELATION_ID, correlation_id);
     response

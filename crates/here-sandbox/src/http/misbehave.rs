@@ -70,17 +70,14 @@ pub(super) async fn respond(fault: &Fault, mut request: Request, next: Next) -> 
 
 fn replacement(fault: &Fault) -> Response {
     let status = fault.status().unwrap_or(StatusCode::OK);
-    let with_type = |content_type: &'static str, body: Body| {
-        let content_type = HeaderValue::from_static(content_type);
-        (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
+    let (content_type, body) = match fault.body {
+        None => return Refusal::from_fault(status, fault.error_code).into_response(),
+        Some(FaultBody::Html) => ("text/html; charset=utf-8", HTML.into()),
+        Some(FaultBody::Garbage) => ("application/json", GARBAGE.into()),
+        Some(FaultBody::Empty) => ("application/json", Body::empty()),
+        Some(FaultBody::Huge) => ("application/json", huge()),
     };
-    match fault.body {
-        None => Refusal::from_fault(status, fault.error_code).into_response(),
-        Some(FaultBody::Html) => with_type("text/html; charset=utf-8", HTML.into()),
-        Some(FaultBody::Garbage) => with_type("application/json", GARBAGE.into()),
-        Some(FaultBody::Empty) => with_type("application/json", Body::empty()),
-        Some(FaultBody::Huge) => with_type("application/json", huge()),
-    }
+    (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
 }
 
 /// A JSON object whose one value does not end for a long time. Made while it is sent: a client that stops
@@ -104,12 +101,8 @@ async fn half(response: Response) -> Response {
         // The error ends the connection at once. Yielding first lets the half that was produced reach the
         // socket.
         tokio::task::yield_now().await;
-        Err(broken_off())
+        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
     };
     let body = stream::iter([Ok(first_half)]).chain(stream::once(end));
     Response::from_parts(head, Body::from_stream(body))
-}
-
-fn broken_off() -> io::Error {
-    io::ErrorKind::ConnectionAborted.into()
 }

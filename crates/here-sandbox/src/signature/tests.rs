@@ -51,11 +51,13 @@ impl Case {
             base_url: &self.base_url,
             path: &self.path,
             query: self.query.as_deref(),
+            query_fields: percent::form_pairs(self.query.as_deref().unwrap_or_default().as_bytes())
+                .expect("well-formed"),
             form: &self.form,
         }
     }
 
-    fn verify(&self) -> Result<SignatureForm, Mismatch> {
+    fn verify(&self) -> Result<SignatureForm, String> {
         verify(&self.request(), &self.header, &self.secret)
     }
 
@@ -190,7 +192,7 @@ fn known_signatures_are_accepted_and_any_single_change_is_refused() {
             assert!(case.verify().is_err(), "{}", vector.name);
             continue;
         };
-        assert_eq!(base_string(&case.request(), &case.header).as_ref(), Some(expected), "{}", vector.name);
+        assert_eq!(base_string(&case.request(), &case.header), *expected, "{}", vector.name);
         assert_eq!(case.verify(), Ok(SignatureForm::Rfc5849), "{}", vector.name);
         for (what, changed) in single_changes(&case) {
             assert!(changed.verify().is_err(), "{}: {what}", vector.name);
@@ -209,18 +211,13 @@ fn only_the_vector_that_must_fail_lacks_a_base_string() {
 fn mismatch_shows_the_base_string_and_no_secret() {
     let mut case = a_case("/oauth2/token");
     case.secret = "planted".into();
-    let Err(Mismatch::Signature { base_string }) = case.verify() else { panic!("accepted") };
+    let base_string = case.verify().expect_err("accepted");
     assert!(
         base_string.starts_with(
             "POST&http%3A%2F%2F127.0.0.1%3A8080%2Foauth2%2Ftoken&oauth_consumer_key%3Dkey-id%26"
         )
     );
     assert!(!base_string.contains("planted"));
-}
-
-#[test]
-fn broken_escape_in_the_query_is_a_mismatch() {
-    assert_eq!(a_case("/oauth2/token?a=%zz").verify(), Err(Mismatch::Query));
 }
 
 const SDK_PARAMETERS: &str = "oauth_consumer_key%3Dkey-id%26oauth_nonce%3Dn0nce%26oauth_signature_method%3DHMAC-SHA256\
@@ -278,7 +275,7 @@ proptest! {
         case.form = form;
         let pairs: Vec<_> = query.iter().map(|(n, v)| format!("{}={}", percent::encode(n), percent::encode(v))).collect();
         case.query = Some(pairs.join("&"));
-        let base_string = base_string(&case.request(), &case.header).expect("well-formed");
+        let base_string = base_string(&case.request(), &case.header);
         prop_assert_eq!(base_string.matches('&').count(), 2);
 
         case.sign_over(&base_string);

@@ -95,6 +95,16 @@ async fn form_fields_must_be_signed_and_json_must_not() {
 }
 
 #[tokio::test]
+async fn broken_escape_in_the_query_is_a_mismatch() {
+    let running = Running::start().await;
+    let authorization = running.signer().header(&[]);
+    let headers = [("Authorization", authorization.as_str()), ("Content-Type", JSON)];
+    let answer = running.send("POST", "/oauth2/token?a=%zz", &headers, PLAIN_JSON).await;
+    assert_eq!(answer.refusal(), (401, 401_300));
+    assert!(answer.json()["sandboxHint"].as_str().unwrap().contains("broken percent-escape"));
+}
+
+#[tokio::test]
 async fn oauth_parameters_belong_in_the_header_alone() {
     let running = Running::start().await;
     let fields = [("grant_type", "client_credentials"), ("oauth_nonce", "x")];

@@ -1,7 +1,6 @@
 //! The part of HERE's Data API that reading a versioned layer takes: look-up, config, metadata, query and blob service.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use axum::extract::{Path, Request};
 use axum::http::{HeaderValue, header};
@@ -10,9 +9,9 @@ use axum::{Json, Router, routing::get};
 use serde_json::{Map, Value, json};
 
 use super::request::{Parameters, Problem, catalog, layer, number, published};
-use crate::account::Account;
 use crate::base_url::BaseUrl;
 use crate::data::{CATALOGS, CONTENT_TYPE, Catalog, LATEST_VERSION, Layer, Partition};
+use crate::sandbox::Sandbox;
 
 /// How long an answer of the look-up service may be kept. HERE's clients look up before every request where nothing
 /// is said.
@@ -37,7 +36,7 @@ const MAX_DEPTH: u32 = 4;
 /// The deepest level of HERE's tiles.
 const MAX_LEVEL: u32 = 26;
 
-pub(super) fn routes() -> Router<Arc<Account>> {
+pub(super) fn routes() -> Router<Sandbox> {
     let add = |router: Router<_>, service| {
         let answer = move |path, request| async move { answer(service, path, &request) };
         router.route(&format!("/{service}/v1/{{*path}}"), get(answer))
