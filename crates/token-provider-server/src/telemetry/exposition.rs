@@ -15,7 +15,12 @@ pub const NO_LABELS: [(&str, &str); 0] = [];
 
 /// A page of metrics in the making.
 #[derive(Debug)]
-pub struct Page<'a>(pub DescriptorEncoder<'a>);
+pub struct Page<'a> {
+    /// What writes it.
+    pub encoder: DescriptorEncoder<'a>,
+    /// What each metric is about: a line for each, of its name, a blank and the text.
+    pub help: &'static str,
+}
 
 /// Returns a page with all that there is to collect.
 pub fn page(metrics: impl Collector) -> String {
@@ -31,9 +36,10 @@ impl Page<'_> {
     pub fn write<L: EncodeLabelSet, M: EncodeMetric + TypedMetric>(
         &mut self,
         name: &str,
-        help: &str,
         values: impl IntoIterator<Item = (L, M)>,
     ) -> fmt::Result {
+        let mut help = self.help.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let help = help.next().expect("each metric has a line");
         // Which the encoder adds.
         let ending = match M::TYPE {
             MetricType::Counter => "_total",
@@ -41,7 +47,7 @@ impl Page<'_> {
             _ => "",
         };
         let name = name.strip_suffix(ending).expect("the name has the ending of its kind");
-        let mut metric = self.0.encode_descriptor(name, help, None, M::TYPE)?;
+        let mut metric = self.encoder.encode_descriptor(name, help, None, M::TYPE)?;
         values.into_iter().try_for_each(|(labels, value)| value.encode(metric.encode_family(&labels)?))
     }
 }
@@ -60,14 +66,16 @@ mod tests {
 
     impl Collector for Things {
         fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-            let mut page = Page(encoder);
+            let help =
+                "x_things_total Things.\nx_build_info Build.\nx_left_seconds Left.\nx_took_seconds Took.\n";
+            let mut page = Page { encoder, help };
             let counts = [(vec![], 3_u64), (vec![("a", "b\"c\\d\ne"), ("f", ",le=\"1\"}")], 4)];
             let counts = counts.map(|(labels, count)| (labels, ConstCounter::new(count)));
-            page.write("x_things_total", "Things.", counts)?;
+            page.write("x_things_total", counts)?;
             let version = Info::new([("version", "1")]);
-            page.write("x_build_info", "Build.", [(NO_LABELS, version)])?;
-            page.write("x_left_seconds", "Left.", [(NO_LABELS, ConstGauge::new(1.5))])?;
-            page.write("x_took_seconds", "Took.", [([("p", "q")], self.0.clone())])
+            page.write("x_build_info", [(NO_LABELS, version)])?;
+            page.write("x_left_seconds", [(NO_LABELS, ConstGauge::new(1.5))])?;
+            page.write("x_took_seconds", [([("p", "q")], self.0.clone())])
         }
     }
 
