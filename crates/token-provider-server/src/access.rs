@@ -13,7 +13,6 @@ mod connection;
 mod handout;
 mod here_key;
 mod host;
-mod mtls;
 mod policy;
 mod proxy;
 mod rate;
@@ -37,7 +36,7 @@ pub use self::connection::{ClientCertificate, ConnectionInfo};
 pub use self::handout::{Handout, Permit, Profile, ProfileStatus};
 pub(crate) use self::here_key::{Signature, SignedRequest, is_signed};
 pub use self::rules::Rules;
-pub(crate) use self::rules::X_API_KEY;
+pub(crate) use self::rules::{Client, X_API_KEY};
 pub use self::shares::{Share, Shares};
 
 /// The access rules of a running server, and the tokens behind them.

@@ -4,7 +4,6 @@ pub(crate) mod answer;
 mod audit;
 pub(crate) mod health;
 mod here;
-mod here_problem;
 mod oauth2;
 mod openapi;
 mod page;

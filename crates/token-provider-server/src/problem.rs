@@ -188,7 +188,7 @@ impl Problem {
     }
 
     /// An unsupported grant type (RFC 6749 §5.2).
-    pub fn unsupported_grant_type(description: &'static str) -> Self {
+    pub fn unsupported_grant_type(description: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Topic::UnsupportedGrantType, description)
     }
 
@@ -237,11 +237,6 @@ impl Problem {
             .with_retry_after(Some(retry_after))
     }
 
-    /// The client at the OAuth 2.0 endpoint has shown nothing.
-    pub fn unauthenticated_client(ways: &str) -> Self {
-        Self::client(format!("authentication required: {ways}"))
-    }
-
     /// The client at the OAuth 2.0 endpoint is not known.
     pub fn invalid_client() -> Self {
         Self::client("the client id or the client secret is wrong")
@@ -271,13 +266,13 @@ impl Problem {
             .with_retry_after(Some(Duration::from_secs(1)))
     }
 
-    /// The client has not signed, or with a key that is not of this server, where callers authenticate.
-    pub fn unknown_signer(has_signed: bool, ways: &str) -> Self {
+    /// The client at the OAuth 2.0 endpoint has shown nothing, or has signed with a key that is not of this server.
+    pub fn unauthenticated_client(has_signed: bool, ways: &str) -> Self {
         if has_signed {
             let reason = "no access key of this server has this id";
             return Self::client(format!("{reason}: {ways}")).with_number(401_600).with_reason(reason);
         }
-        Self::unauthenticated_client(ways).with_number(401_200)
+        Self::client(format!("authentication required: {ways}")).with_number(401_200)
     }
 
     /// An access rule refused the request.

@@ -21,14 +21,6 @@ const RANDOM_BYTES: usize = 32;
 /// So many characters follow the prefix: 32 bytes in base64url. Longer ones are as hard to guess.
 const MIN_RANDOM_TEXT: usize = 43;
 
-/// A client id and secret (RFC 6749 §2.3.1): the id of an API key, and the key.
-pub(crate) struct ClientSecret {
-    /// The key's id.
-    pub(crate) id: Zeroizing<String>,
-    /// The key.
-    pub(crate) secret: Zeroizing<String>,
-}
-
 /// Returns the caller whose key this is. Each hash is compared in constant time; that the search ends at the one that fits
 /// tells a caller at most the place of its own key in the configuration.
 pub(super) fn authenticate<'k>(keys: &'k [Way<ApiKeyConfig>], presented: &[u8]) -> Option<Caller<'k>> {

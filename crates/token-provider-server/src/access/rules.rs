@@ -11,16 +11,17 @@ use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use secrecy::SecretString;
 use token_provider::{Clock as _, DEFAULT_LIFETIME, SystemClock, is_loopback_address};
+use zeroize::Zeroizing;
 
-use super::api_key::{self, ClientSecret};
+use super::api_key;
 use super::caller::Caller;
-use super::connection::ConnectionInfo;
+use super::connection::{ClientCertificate, ConnectionInfo};
 use super::here_key::{self, HereKey, Nonce, Signature, SignedRequest};
 use super::policy::{Policy, Way};
 use super::rate::{Limiter, network_of};
 use crate::config::{
     ApiKeyConfig, Config, Lifetimes, MtlsConfig, OidcConfig, OriginPattern, OutputConfig, PublicHost,
-    TrustedProxyConfig,
+    SubjectName, TrustedProxyConfig,
 };
 use crate::oidc::IdentityProvider;
 use crate::problem::Problem;
@@ -57,6 +58,16 @@ pub struct Rules {
     addresses: Limiter<Option<IpAddr>>,
     /// Loopback and Unix sockets have no limit unless the configuration sets one.
     limits_local: bool,
+}
+
+/// How a client at the OAuth 2.0 endpoint says who it is.
+pub(crate) enum Client {
+    /// Not at all, in the head of its request.
+    Unnamed,
+    /// By the id of an API key, and the key (RFC 6749 §2.3.1).
+    Secret { id: Zeroizing<String>, secret: Zeroizing<String> },
+    /// By a signature, or what claims to be one.
+    Signed(Result<Signature, Problem>),
 }
 
 impl Rules {
@@ -121,59 +132,42 @@ impl Rules {
         self.admit(shown, self.address(headers, connection), unauthenticated)
     }
 
-    /// Returns who a caller at the OAuth 2.0 endpoint is. A caller without a client secret may have a certificate, or need
-    /// none.
-    ///
-    /// # Errors
-    ///
-    /// 401 when it is not known; 429 when it asks too often.
-    pub(crate) fn authenticate_client<'r>(
-        &'r self,
-        client: Option<&ClientSecret>,
-        address: Option<IpAddr>,
-        connection: &ConnectionInfo,
-    ) -> Result<Caller<'r>, Problem> {
-        let shown = match client {
-            Some(ClientSecret { id, secret }) => {
-                let caller = api_key::authenticate(&self.api_keys, secret.as_bytes());
-                let caller = caller.filter(|caller| caller.name() == id.as_str());
-                caller.map(Some).ok_or_else(Problem::invalid_client)
-            }
-            None if connection.client.is_rejected() => Err(Problem::rejected_client_certificate()),
-            None => Ok(self.certified(connection)),
-        };
-        self.admit(shown, address, || Problem::unauthenticated_client(&self.ways(true)))
-    }
-
-    /// Authenticates a client that uses the OAuth 2.0 endpoint as HERE's SDKs do. One whose access key is not of this server, or
-    /// that has not signed, may have a certificate, or need nothing. With a key of this server comes the nonce to be noted.
+    /// Authenticates a client at the OAuth 2.0 endpoint. One that names nobody, or an access key that is not of this server, may have
+    /// a certificate, or need nothing. With a key of this server comes the nonce to be noted.
     ///
     /// # Errors
     ///
     /// 401 when it is not known or its signature is not good; 429 when it asks too often.
-    pub(crate) fn authenticate_signed<'r>(
+    pub(crate) fn authenticate_client<'r>(
         &'r self,
-        signature: Result<Option<Signature>, Problem>,
+        client: Client,
         request: &SignedRequest<'_>,
         address: Option<IpAddr>,
         connection: &ConnectionInfo,
     ) -> Result<(Caller<'r>, Option<Nonce>), Problem> {
-        let (now, has_signed) = (SystemClock.now(), !matches!(signature, Ok(None)));
+        let (now, has_signed) = (SystemClock.now(), matches!(client, Client::Signed(_)));
         let mut signed = None;
-        let shown = signature.and_then(|signature| {
-            if let Some(signature) = signature
-                && let Some((caller, nonces)) =
-                    here_key::authenticate(&self.here_keys, &signature, request, now)?
-            {
-                signed = Some((nonces, signature));
-                return Ok(Some(caller));
+        let named = match client {
+            Client::Unnamed => Ok(None),
+            Client::Secret { id, secret } => {
+                let caller = api_key::authenticate(&self.api_keys, secret.as_bytes());
+                let caller = caller.filter(|caller| caller.name() == id.as_str());
+                caller.map(Some).ok_or_else(Problem::invalid_client)
             }
-            if connection.client.is_rejected() {
-                return Err(Problem::rejected_client_certificate());
-            }
-            Ok(self.certified(connection))
-        });
-        let unauthenticated = || Problem::unknown_signer(has_signed, &self.ways(true));
+            Client::Signed(signature) => signature.and_then(|signature| {
+                let found = here_key::authenticate(&self.here_keys, &signature, request, now)?;
+                Ok(found.map(|(caller, nonces)| {
+                    signed = Some((nonces, signature));
+                    caller
+                }))
+            }),
+        };
+        let shown = match named {
+            Ok(None) if connection.client.is_rejected() => Err(Problem::rejected_client_certificate()),
+            Ok(None) => Ok(self.certified(connection)),
+            named => named,
+        };
+        let unauthenticated = || Problem::unauthenticated_client(has_signed, &self.ways(true));
         let caller = self.admit(shown, address, unauthenticated)?;
         let nonce = signed.map(|(nonces, signature)| nonces.reserve(&signature, now)).transpose();
         let nonce = nonce.map_err(|problem| problem.with_subject(caller.subject()))?;
@@ -181,8 +175,8 @@ impl Rules {
     }
 
     /// Returns whether a signature has to be verified with the form that it may cover. All others are judged without.
-    pub(crate) fn needs_form(&self, signature: &Result<Option<Signature>, Problem>) -> bool {
-        let Ok(Some(signature)) = signature else { return false };
+    pub(crate) fn needs_form(&self, signature: &Result<Signature, Problem>) -> bool {
+        let Ok(signature) = signature else { return false };
         signature.is_timely(SystemClock.now()) && here_key::find(&self.here_keys, &signature.key_id).is_some()
     }
 
@@ -212,9 +206,14 @@ impl Rules {
         }
     }
 
-    /// Returns the caller that a client certificate names.
+    /// Returns the caller whose client certificate has an allowed name; the one on the list is the caller's. The connection has
+    /// checked the chain against `tls.client_ca`.
     pub fn certified(&self, connection: &ConnectionInfo) -> Option<Caller<'_>> {
-        self.mtls.as_ref()?.authenticate(&connection.client)
+        let ClientCertificate::Verified(names) = &connection.client else { return None };
+        let Way { config, policy } = self.mtls.as_ref()?;
+        let (SubjectName::Dns(name) | SubjectName::Uri(name)) =
+            config.allow.iter().find(|allowed| names.contains(allowed))?;
+        Some(Caller::new(Method::Mtls, Some(name.as_str().into()), policy))
     }
 
     /// Returns the files that hold a fresh token.
@@ -303,7 +302,7 @@ impl Rules {
         let end = value.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(value.len());
         let (scheme, token) = value.split_at(end);
         let token = token.trim_ascii();
-        if matches!(Signature::of(headers), Ok(Some(signature)) if signature.key_id.starts_with(HERE_KEY)) {
+        if matches!(Signature::of(headers), Some(Ok(signature)) if signature.key_id.starts_with(HERE_KEY)) {
             return Err(Problem::rejected_token("an access key signs only requests to POST /oauth2/token"));
         }
         if !scheme.eq_ignore_ascii_case(b"Bearer") {

@@ -9,8 +9,7 @@ use proptest::prelude::*;
 
 mod identity;
 
-use super::api_key::ClientSecret;
-use super::{ClientCertificate, ConnectionInfo, Cors, Rules, api_key};
+use super::{Client, ClientCertificate, ConnectionInfo, Cors, Rules, SignedRequest, api_key};
 use crate::config::{Config, Environment, Overrides, PublicHost, SubjectName};
 use crate::problem::Problem;
 
@@ -365,11 +364,15 @@ async fn certificate_that_is_not_accepted_any_more_is_a_wrong_credential() {
         let found = rules.authenticate(&headers(&lines), &connection).await;
         assert_eq!(status(&found), expected, "{shown:?} {connection:?}");
     }
-    assert_eq!(status(&rules.authenticate_client(None, None, &ConnectionInfo::default())), 200);
-    assert_eq!(status(&rules.authenticate_client(None, None, &rejected)), 401);
-    let client = ClientSecret { id: "a".to_owned().into(), secret: key };
-    let found = rules.authenticate_client(Some(&client), None, &rejected);
-    assert_eq!(status(&found), 200);
+    let unsigned = SignedRequest { host: "localhost", target: "/oauth2/token", form: b"" };
+    for (client, connection, expected) in [
+        (Client::Unnamed, ConnectionInfo::default(), 200),
+        (Client::Unnamed, rejected.clone(), 401),
+        (Client::Secret { id: "a".to_owned().into(), secret: key }, rejected, 200),
+    ] {
+        let found = rules.authenticate_client(client, &unsigned, None, &connection);
+        assert_eq!(status(&found.map(|(caller, _)| caller)), expected, "{connection:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! `POST /oauth2/token`: the client credentials grant (RFC 6749 §4.4), so that any OAuth 2.0 library gets HERE tokens
-//! without knowing HERE's signature; and the metadata by which it finds its way (RFC 8414).
+//! without knowing HERE's signature, and the same for HERE's own SDKs (`here.rs`); and the metadata by which a library finds its way
+//! (RFC 8414).
 
-use std::net::IpAddr;
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +14,20 @@ use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
 use hyper::body::Body;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, PRAGMA};
+use hyper::http::uri::PathAndQuery;
 use serde_json::json;
+use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use super::answer::{self, Answer, NO_CACHE};
-use super::parameters::{Value, has_signature, parameters};
-use super::token::{self, HandedOut, STANDARD, Served, Spelling};
-use crate::access::api_key::ClientSecret;
-use crate::access::{Access, Caller, ConnectionInfo, Rules, Share, Shares};
+use super::answer::{self, Answer, JSON, NO_CACHE};
+use super::here;
+use super::parameters::{Value, parameters};
+use super::request::{Call, RequestInfo};
+use super::token::{self, HERE_FORM, HERE_JSON, STANDARD, Served};
+use crate::access::{Client, Rules, Shares, Signature, SignedRequest, X_API_KEY};
 use crate::problem::{Problem, Subject};
 
-pub(super) const FORM: &str = "application/x-www-form-urlencoded";
+const FORM: &str = "application/x-www-form-urlencoded";
 /// A token request has some hundred bytes.
 const MAX_BODY: usize = 16 * 1024;
 /// The body of a request must be there in this time.
@@ -33,72 +37,113 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_BODIES: usize = 256;
 const MAX_BODIES_EACH: usize = 32;
 
-/// The fields of the form (RFC 6749 §4.4.2).
-struct Form {
-    grant_type: Option<Value>,
-    client: Option<ClientSecret>,
-    scope: Option<Value>,
-    /// Extension: the lifetime, as HERE's own endpoint takes it.
-    expires_in: Option<Value>,
-    /// Extension: the profile.
-    profile: Option<Value>,
-}
+/// The fields of a token request (RFC 6749 §4.4.2, with HERE's, and `expires_in` and `profile` as extensions); and their names in
+/// HERE's JSON.
+const IN_FORM: [&str; 8] = [
+    "grant_type",
+    "expires_in",
+    "scope",
+    "profile",
+    "client_id",
+    "client_secret",
+    "token_format",
+    "resource",
+];
+const IN_JSON: [&str; 8] =
+    ["grantType", "expiresIn", "scope", "profile", "clientId", "clientSecret", "tokenFormat", "resource"];
 
 /// Returns the shares of the bodies that are waited for. Loopback is limited, too: everybody on the machine is there.
 pub(super) fn bodies() -> Arc<Shares> {
     Arc::new(Shares::new(MAX_BODIES, MAX_BODIES_EACH, true))
 }
 
-/// Takes a share for a body from this address.
-pub(super) fn share(bodies: &Arc<Shares>, address: Option<IpAddr>) -> Result<Share, Problem> {
-    bodies.take(address).ok_or_else(|| Problem::too_many_bodies().with_address(address))
+/// What a body says.
+struct Form {
+    client: Option<Client>,
+    /// Lifetime, profile and scope, or why there is no token for anybody.
+    wanted: Result<[Option<Value>; 3], Problem>,
 }
 
-/// Answers `POST /oauth2/token`.
+/// Answers `POST /oauth2/token`, in the spelling of the request.
 pub(super) async fn post(
-    access: &Access,
-    bodies: &Arc<Shares>,
-    rules: &Rules,
+    call: Call<'_>,
     headers: HeaderMap,
     body: impl Body<Data = Bytes>,
-    connection: &ConnectionInfo,
 ) -> Result<Served, Problem> {
-    if !has_content_type(&headers, FORM) {
-        return Err(Problem::invalid_request(format!("Content-Type: expected {FORM}")));
-    }
+    let Call { rules, info, host, connection, .. } = call;
+    let (is_here, is_form) = (info.is_here(), has_content_type(&headers, FORM));
+    admit_head(info, &headers, is_form)?;
     let client = client_of(&headers)?;
     let address = rules.address(&headers, connection);
     // A body may take ten seconds, in which a head of a hundred fields would keep some 40 KiB.
     drop(headers);
+    let target = info.head.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let judge = |client, form: &[u8]| {
+        rules.authenticate_client(client, &SignedRequest { host, target, form }, address, connection)
+    };
+    let needs_body = match &client {
+        Client::Unnamed => !is_here && rules.certified(connection).is_none(),
+        Client::Secret { .. } => false,
+        // Only a form is covered by a signature.
+        Client::Signed(signature) => is_form && rules.needs_form(signature),
+    };
+    let is_named = matches!(client, Client::Secret { .. });
     // Whom the head names is judged before the body is waited for; of all others few bodies are on their way at once.
-    let (known, share) = if client.is_some() || rules.certified(connection).is_some() {
-        (Some(rules.authenticate_client(client.as_ref(), address, connection)?), None)
-    } else {
-        (None, Some(share(bodies, address)?))
-    };
+    let early = if needs_body { Err(client) } else { Ok(judge(client, b"")?) };
     let unknown = Subject { address, ..Subject::default() };
-    let subject = known.as_ref().map_or(unknown, Caller::subject);
-    let form = read(body).await.and_then(|body| Form::parse(&body, client.is_some()));
+    let subject = early.as_ref().map_or(unknown, |(caller, _)| caller.subject());
+    let noted = |problem: Problem| problem.with_subject(subject.clone());
+    let take = || call.bodies.take(address).ok_or_else(|| noted(Problem::too_many_bodies()));
+    let share = if subject.caller.is_some() { None } else { Some(take()?) };
+    let body = read(body).await.map_err(noted)?;
     drop(share);
-    let form = form.map_err(|problem| problem.with_subject(subject.clone()))?;
-    let caller = match (known, &form.client) {
-        (Some(caller), None) => caller,
-        (_, client) => rules
-            .authenticate_client(client.as_ref(), address, connection)
-            .map_err(|problem| problem.with_subject(subject))?,
+    let names = if is_form { IN_FORM } else { IN_JSON };
+    let Form { client, wanted } = Form::parse(&body, is_here, names).map_err(noted)?;
+    let judged = match client {
+        None => early.or_else(|client| judge(client, &body)),
+        // RFC 6749 §2.3: no more than one way at once.
+        Some(_) if is_named => {
+            Err(Problem::invalid_request("the client authenticates in two ways; use only one"))
+        }
+        Some(client) => judge(client, b""),
     };
-    form.admit_grant_type().map_err(|problem| problem.with_subject(caller.subject()))?;
-    let (lifetime, names) = (("expires_in", form.expires_in), [form.profile, form.scope]);
-    let handed_out = token::hand_out(access, rules, &caller, lifetime, names).await?;
-    Ok(into_grant(handed_out, STANDARD))
-}
-
-/// Makes the answer of an OAuth 2.0 endpoint.
-pub(super) fn into_grant(handed_out: HandedOut, spelling: Spelling) -> Served {
-    let mut served = handed_out.into_answer(Some(spelling));
+    let (caller, nonce) = judged.map_err(noted)?;
+    drop(body);
+    let spelling = match (is_here, is_form) {
+        (false, _) => STANDARD,
+        (true, true) => HERE_FORM,
+        (true, false) => HERE_JSON,
+    };
+    let mut served = token::hand_out(call, &caller, names[1], wanted).await?.into_answer(Some(spelling));
+    if let Some(nonce) = nonce {
+        nonce.note();
+    }
     // RFC 6749 §5.1 wants both, for caches of the last century.
     served.answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    served
+    Ok(served)
+}
+
+/// Refuses what nothing good can follow: another kind of body, or a credential that is not for this path. Who sends one must not be
+/// let in as anonymous.
+fn admit_head(info: &RequestInfo, headers: &HeaderMap, is_form: bool) -> Result<(), Problem> {
+    let query = info.head.uri.query().unwrap_or_default();
+    let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    // An API key is for `/getToken`; for signatures see RFC 5849 §3.5.3.
+    if headers.contains_key(X_API_KEY) || names.clone().any(|name| name.starts_with("oauth_")) {
+        return Err(Problem::unsupported_client_authentication());
+    }
+    if !(is_form || info.is_here() && has_content_type(headers, JSON)) {
+        let number = if headers.contains_key(CONTENT_TYPE) { 400_004 } else { 400_003 };
+        let json = if info.is_here() { "application/json or " } else { "" };
+        let problem = format!("Content-Type: expected {json}{FORM}");
+        return Err(Problem::invalid_request(problem).with_number(number));
+    }
+    // A signature does not tell the two apart, and a signed form could be sent as a query, with another body.
+    let is_field = |name: &Cow<'_, str>| matches!(&**name, "grant_type" | "scope" | "expires_in");
+    match names.find(is_field).filter(|_| info.is_here()) {
+        Some(name) => Err(Problem::invalid_request(format!("{name}: expected in the body"))),
+        None => Ok(()),
+    }
 }
 
 /// Returns whether the body is of this type, whatever its parameters.
@@ -122,7 +167,7 @@ pub(super) fn metadata(rules: &Rules, issuer: &str) -> Answer {
 }
 
 /// Reads a body into one piece: however small the frames that it comes in, it takes no more room than it may have.
-pub(super) async fn read(body: impl Body<Data = Bytes>) -> Result<Zeroizing<Vec<u8>>, Problem> {
+async fn read(body: impl Body<Data = Bytes>) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let broken = || Problem::invalid_request("the request body is incomplete");
     let mut body = pin!(body);
     let read = async {
@@ -142,53 +187,57 @@ pub(super) async fn read(body: impl Body<Data = Bytes>) -> Result<Zeroizing<Vec<
 }
 
 impl Form {
-    fn parse(body: &[u8], has_client: bool) -> Result<Self, Problem> {
-        let [grant_type, id, secret, scope, expires_in, profile, assertion, assertion_type] = parameters(
-            body,
-            [
-                "grant_type",
-                "client_id",
-                "client_secret",
-                "scope",
-                "expires_in",
-                "profile",
-                "client_assertion",
-                "client_assertion_type",
-            ],
-        )?;
-        // A client that sends a JWT instead of a secret (RFC 7523 §2.2), or a signature, means to authenticate: it must not be
-        // let in as anonymous.
-        if assertion.or(assertion_type).is_some() || has_signature(body) {
+    fn parse(body: &[u8], is_here: bool, names: [&str; 8]) -> Result<Self, Problem> {
+        let is_form = names == IN_FORM;
+        let fields = if is_form { form_urlencoded::parse(body).collect() } else { here::fields(body)? };
+        // Another way to authenticate, such as a JWT (RFC 7523 §2.2) or a signature: who sends it must not be let in as anonymous.
+        let is_foreign = |name: &str| is_credential(name) && (is_here || name != "client_secret");
+        if fields.iter().any(|(name, _)| is_foreign(name)) {
             return Err(Problem::unsupported_client_authentication());
         }
+        let [grant_type, lifetime, scope, profile, id, secret, format, resource] = parameters(fields, names)?;
         let client = match (secret, id) {
             (None, _) => None,
-            // RFC 6749 §2.3: no more than one way at once.
-            (Some(_), _) if has_client => {
-                let problem = "the client authenticates in two ways; use only one";
-                return Err(Problem::invalid_request(problem));
-            }
             (Some(_), None) => {
                 return Err(Problem::invalid_request("client_id: required with client_secret"));
             }
-            (Some(secret), Some(id)) => Some(ClientSecret { id, secret }),
+            (Some(secret), Some(id)) => Some(Client::Secret { id, secret }),
         };
         let scope = scope.filter(|scope| !scope.is_empty());
-        Ok(Self { grant_type, client, scope, expires_in, profile })
+        let wanted = admit_grant_type(names[0], grant_type.as_deref()).and_then(|()| {
+            if is_here {
+                here::wanted(lifetime, scope, format.or(resource).is_some())
+            } else {
+                Ok([lifetime, profile, scope])
+            }
+        });
+        Ok(Self { client, wanted })
     }
+}
 
-    fn admit_grant_type(&self) -> Result<(), Problem> {
-        match self.grant_type.as_deref().map(String::as_str) {
-            Some("client_credentials") => Ok(()),
-            Some(_) => Err(Problem::unsupported_grant_type("grant_type: expected client_credentials")),
-            None => Err(Problem::invalid_request("grant_type: missing; expected client_credentials")),
+fn admit_grant_type(name: &str, grant_type: Option<&String>) -> Result<(), Problem> {
+    match grant_type.map(String::as_str) {
+        Some("client_credentials") => Ok(()),
+        Some(_) => Err(Problem::unsupported_grant_type(format!("{name}: expected client_credentials"))),
+        None => {
+            let problem = format!("{name}: missing; expected client_credentials");
+            Err(Problem::invalid_request(problem).with_number(400_201))
         }
     }
 }
 
-/// Reads the client that the head names (RFC 7617), with both halves in form encoding (RFC 6749 §2.3.1).
-fn client_of(headers: &HeaderMap) -> Result<Option<ClientSecret>, Problem> {
-    let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
+/// Returns whether a field, however it is spelled, claims to show who somebody is.
+fn is_credential(name: &str) -> bool {
+    let name = name.replace('_', "").to_ascii_lowercase();
+    ["clientsecret", "clientassertion", "oauth"].iter().any(|start| name.starts_with(start))
+}
+
+/// Reads the client that the head names: by a signature, or by id and secret (RFC 7617), both in form encoding (RFC 6749 §2.3.1).
+fn client_of(headers: &HeaderMap) -> Result<Client, Problem> {
+    if let Some(signature) = Signature::of(headers) {
+        return Ok(Client::Signed(signature));
+    }
+    let Some(value) = headers.get(AUTHORIZATION) else { return Ok(Client::Unnamed) };
     let malformed = || Problem::invalid_request("Authorization: expected Basic with a client id and secret");
     let (scheme, encoded) =
         value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(malformed)?;
@@ -198,7 +247,7 @@ fn client_of(headers: &HeaderMap) -> Result<Option<ClientSecret>, Problem> {
     let decoded = Zeroizing::new(BASE64.decode(encoded.trim()).map_err(|_| malformed())?);
     let text = std::str::from_utf8(&decoded).map_err(|_| malformed())?;
     let (id, secret) = text.split_once(':').ok_or_else(malformed)?;
-    Ok(Some(ClientSecret { id: form_decoded(id), secret: form_decoded(secret) }))
+    Ok(Client::Secret { id: form_decoded(id), secret: form_decoded(secret) })
 }
 
 /// Decodes one value, in which `&` and `=` mean nothing.

@@ -1,9 +1,9 @@
 //! The parameters of a request for a token, as the query of `/getToken` and the form of `/oauth2/token` have them.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use token_provider::MAX_LIFETIME;
-use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use crate::problem::Problem;
@@ -22,14 +22,17 @@ const INVALID: u32 = 400_203;
 /// A parameter's value, decoded. Wiped, because a client secret is one.
 pub(super) type Value = Zeroizing<String>;
 
-/// Reads the parameters of these names, each of which may be given once. Others are ignored: people add some to get round
+/// A parameter as it was given: its name and its value.
+pub(super) type Given<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// Takes the parameters of these names, each of which may be given once. Others are ignored: people add some to get round
 /// caches.
-pub(super) fn parameters<const N: usize>(
-    encoded: &[u8],
+pub(super) fn parameters<'a, const N: usize>(
+    given: impl IntoIterator<Item = Given<'a>>,
     names: [&str; N],
 ) -> Result<[Option<Value>; N], Problem> {
     let mut values = [const { None }; N];
-    for (name, value) in form_urlencoded::parse(encoded) {
+    for (name, value) in given {
         let Some((_, slot)) = names.iter().zip(&mut values).find(|(known, _)| **known == name) else {
             continue;
         };
@@ -38,12 +41,6 @@ pub(super) fn parameters<const N: usize>(
         }
     }
     Ok(values)
-}
-
-/// Returns whether a form or a query has a signature (RFC 5849 §3.5.2, §3.5.3), or a part of one. That is not supported, and
-/// must not make anybody anonymous.
-pub(super) fn has_signature(encoded: &[u8]) -> bool {
-    form_urlencoded::parse(encoded).any(|(name, _)| name.starts_with("oauth_"))
 }
 
 /// Reads a lifetime, which `name` is called in this request. It is `None` where none is given. One that is shorter than all
@@ -78,7 +75,9 @@ mod tests {
 
     #[test]
     fn parameters_are_decoded_and_given_once() {
-        let read = |query: &str| parameters(query.as_bytes(), ["ttl", "profile", "scope"]);
+        let read = |query: &str| {
+            parameters(url::form_urlencoded::parse(query.as_bytes()), ["ttl", "profile", "scope"])
+        };
         let values = read("ttl=60&scope=hrn%3Ahere%3Aa+b&_=123&_=124").expect("is well-formed");
         let values = values.map(|value| value.map(|value| value.to_string()));
         assert_eq!(values, [Some("60".to_owned()), None, Some("hrn:here:a b".to_owned())]);

@@ -17,16 +17,14 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use hyper::body::Body;
 use hyper::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{self, Answer};
 use super::page::Page;
-use super::parameters::has_signature;
-use super::request::{CORRELATION_ID, PAGE, REQUEST_ID, RequestInfo, Route, allow, id_of};
+use super::request::{CORRELATION_ID, Call, PAGE, REQUEST_ID, RequestInfo, Route, allow, id_of};
 use super::token::Served;
-use super::{audit, health, here, here_problem, oauth2, openapi, page, token};
-use crate::access::{Access, ConnectionInfo, Cors, Rules, Shares, X_API_KEY};
+use super::{audit, health, here, oauth2, openapi, page, token};
+use crate::access::{Access, ConnectionInfo, Cors, Rules, Shares};
 use crate::problem::Problem;
 use crate::telemetry::{OpenConnection, Telemetry};
 
@@ -124,6 +122,8 @@ impl App {
             return Ok((Cors::None, Ok(file.into())));
         }
         let cors = rules.admit_page(&headers, &host, is_tls)?;
+        let (access, bodies) = (&self.access, &self.bodies);
+        let call = Call { access, bodies, rules: &rules, info, host: &host, connection };
         let answered = async {
             let route = info.admit_route(&headers)?;
             if info.head.method == Method::OPTIONS {
@@ -133,45 +133,22 @@ impl App {
                 Route::Token => {
                     // Nobody reads it, and while the issuer is waited for, HTTP/2 would keep what comes of it.
                     drop(body);
-                    token::get(&self.access, &rules, info, &headers, connection).await
+                    token::get(call, &headers).await
                 }
                 // In a box, as all that waits for somebody else: the others would be as large.
-                Route::OAuth2 => Box::pin(self.grant(&rules, info, &host, headers, body, connection)).await,
+                Route::OAuth2 => Box::pin(oauth2::post(call, headers, body)).await,
                 Route::Timestamp => Ok(here::timestamp().into()),
                 Route::Metadata => Ok(oauth2::metadata(&rules, &own_origin()).into()),
                 Route::Live => Ok(health::live().into()),
                 Route::Ready => {
                     drop(body);
-                    health::ready(&self.access).await.map(Served::from)
+                    health::ready(access).await.map(Served::from)
                 }
                 Route::OpenApi => Ok(openapi::document().into()),
                 Route::Client => Ok(page::client(&headers).into()),
             }
         };
         Ok((cors, catch_panic(info, answered).await))
-    }
-
-    /// Answers `POST /oauth2/token`, in the form of RFC 6749 or in HERE's.
-    async fn grant(
-        &self,
-        rules: &Rules,
-        info: &RequestInfo,
-        host: &str,
-        headers: HeaderMap,
-        body: impl Body<Data = Bytes>,
-        connection: &ConnectionInfo,
-    ) -> Result<Served, Problem> {
-        let (access, bodies, uri) = (&self.access, &self.bodies, &info.head.uri);
-        let query = uri.query().unwrap_or_default();
-        // An API key is for `/getToken`. Who sends either must not be let in as anonymous.
-        if headers.contains_key(X_API_KEY) || has_signature(query.as_bytes()) {
-            return Err(Problem::unsupported_client_authentication());
-        }
-        if info.correlation_id.is_none() {
-            return oauth2::post(access, bodies, rules, headers, body, connection).await;
-        }
-        let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
-        here::post(access, bodies, rules, (host, target), headers, body, connection).await
     }
 
     /// Records what came of a request, and completes the answer.
@@ -187,8 +164,7 @@ impl App {
             Err(problem) => (Err(problem), None),
         };
         audit::record(&self.telemetry, &info, connection, &result, handed_out);
-        let problem_answer =
-            if info.correlation_id.is_some() { here_problem::answer } else { answer::problem };
+        let problem_answer = if info.is_here() { here::problem } else { answer::problem };
         let mut answer = result.unwrap_or_else(|problem| problem_answer(&problem, info.id()));
         cors.apply(answer.headers_mut());
         let headers = answer.headers_mut();

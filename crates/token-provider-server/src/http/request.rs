@@ -1,13 +1,15 @@
 //! The head of a request: what it is for, how it is called, and what is told of it. Its header fields are kept apart, to be
 //! dropped as soon as nobody needs them.
 
+use std::sync::Arc;
+
 use hyper::header::{HeaderName, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Method, Request};
 use tokio::time::Instant;
 
-use crate::access;
+use crate::access::{self, Access, ConnectionInfo, Rules, Shares};
 use crate::problem::Problem;
 use crate::telemetry::audit::foreign;
 use crate::telemetry::trace_id;
@@ -70,6 +72,11 @@ impl RequestInfo {
         self.id.to_str().expect("it has no other characters")
     }
 
+    /// Returns whether it is answered in HERE's form.
+    pub(super) fn is_here(&self) -> bool {
+        self.correlation_id.is_some()
+    }
+
     /// HTTP/2's `:authority`, or the host of an absolute request target, which both take the place of `Host`.
     pub(crate) fn authority(&self) -> Option<&str> {
         self.head.uri.authority().map(Authority::as_str)
@@ -94,6 +101,19 @@ impl RequestInfo {
         allow(&self.head.method, route.methods())?;
         Ok(route)
     }
+}
+
+/// A request that was admitted, and what it is answered from.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'r> {
+    pub(super) access: &'r Access,
+    /// The shares of the bodies that are waited for.
+    pub(super) bodies: &'r Arc<Shares>,
+    pub(super) rules: &'r Rules,
+    pub(super) info: &'r RequestInfo,
+    /// As the request names it.
+    pub(super) host: &'r str,
+    pub(super) connection: &'r ConnectionInfo,
 }
 
 /// What there is beside the pages.

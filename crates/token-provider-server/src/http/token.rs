@@ -6,12 +6,13 @@ use hyper::header::{ACCEPT, HeaderName, HeaderValue};
 use serde::Serializer as _;
 use serde::ser::SerializeMap as _;
 use token_provider::{AccessToken, Moment, Scope};
+use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, JSON, NO_STORE, TEXT};
 use super::parameters::{Value, lifetime, parameters};
-use super::request::RequestInfo;
-use crate::access::{Access, Caller, ConnectionInfo, Rules, TokenRequest};
+use super::request::Call;
+use crate::access::{Caller, TokenRequest};
 use crate::problem::{Problem, Subject};
 
 /// Fetch standard, "Cross-Origin-Resource-Policy": an answer that was asked for without CORS does not even get into the
@@ -74,31 +75,26 @@ impl From<Answer> for Served {
 }
 
 /// Answers `GET /getToken`.
-pub(super) async fn get(
-    access: &Access,
-    rules: &Rules,
-    info: &RequestInfo,
-    headers: &HeaderMap,
-    connection: &ConnectionInfo,
-) -> Result<Served, Problem> {
-    let caller = rules.authenticate(headers, connection).await?;
-    let query = info.head.uri.query().unwrap_or_default();
-    let [ttl, profile, scope] = parameters(query.as_bytes(), ["ttl", "profile", "scope"])
-        .map_err(|problem| problem.with_subject(caller.subject()))?;
-    let handed_out = hand_out(access, rules, &caller, ("ttl", ttl), [profile, scope]).await?;
+pub(super) async fn get(call: Call<'_>, headers: &HeaderMap) -> Result<Served, Problem> {
+    let caller = call.rules.authenticate(headers, call.connection).await?;
+    let query = call.info.head.uri.query().unwrap_or_default();
+    let wanted = parameters(form_urlencoded::parse(query.as_bytes()), ["ttl", "profile", "scope"]);
+    let handed_out = hand_out(call, &caller, "ttl", wanted).await?;
     Ok(handed_out.into_answer(prefers_json(headers).then_some(STANDARD)))
 }
 
-/// Decides what a caller may have, and hands out the token for it. The lifetime comes with what it is called in this request.
+/// Decides what a caller may have, and hands out the token for it. What is wanted are lifetime, profile and scope; the first is
+/// called `name` in this request.
 pub(super) async fn hand_out(
-    access: &Access,
-    rules: &Rules,
+    Call { access, rules, .. }: Call<'_>,
     caller: &Caller<'_>,
-    (name, ttl): (&str, Option<Value>),
-    [profile, scope]: [Option<Value>; 2],
+    name: &str,
+    wanted: Result<[Option<Value>; 3], Problem>,
 ) -> Result<HandedOut, Problem> {
+    let [ttl, profile, scope] = wanted.map_err(|problem| problem.with_subject(caller.subject()))?;
     let text = |value| Option::as_deref(value).map(String::as_str);
-    let named = TokenRequest { profile: text(&profile), scope: text(&scope), lifetime: None };
+    let profile = text(&profile).or_else(|| caller.usual_profile());
+    let named = TokenRequest { profile, scope: text(&scope), lifetime: None };
     let permit = lifetime(name, ttl.as_ref(), rules.lifetimes.shortest())
         .and_then(|lifetime| access.authorize(rules, caller, TokenRequest { lifetime, ..named }));
     let permit = permit.map_err(|problem| access.note(problem, caller, named))?;

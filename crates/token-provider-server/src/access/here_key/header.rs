@@ -32,10 +32,11 @@ impl Signature {
     /// # Errors
     ///
     /// 401 unless it is well-formed, and for another method than HMAC-SHA256 or another version than 1.0.
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
-        if !is_signed(headers) {
-            return Ok(None);
-        }
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Result<Self, Problem>> {
+        is_signed(headers).then(|| Self::read(headers))
+    }
+
+    fn read(headers: &HeaderMap) -> Result<Self, Problem> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let only = values.next().filter(|value| value.len() <= MAX_HEADER && values.next().is_none());
         let signature = only.and_then(|value| Self::parse(value.to_str().ok()?)).ok_or_else(|| {
@@ -48,7 +49,7 @@ impl Signature {
         if is_other("oauth_version", "1.0") {
             return Err(Problem::rejected_signature(401_206, "oauth_version: expected 1.0"));
         }
-        Ok(Some(signature))
+        Ok(signature)
     }
 
     fn parse(value: &str) -> Option<Self> {
