@@ -4,6 +4,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -25,13 +26,8 @@ pub struct Options {
     /// Write a credentials.properties for this account (mode 0600). Never overwrites a file.
     #[arg(long, value_name = "FILE")]
     write_credentials: Option<PathBuf>,
-    /// Misbehave from the start.
-    #[arg(
-        long,
-        value_name = "JSON",
-        value_parser = parse_fault,
-        help = "Misbehave from the start, as PUT /sandbox/faults takes it: {\"status\": 503, \"count\": 2}. May be repeated"
-    )]
+    /// Misbehave from the start, as PUT /sandbox/faults takes it: {"status": 503, "count": 2}. May be repeated.
+    #[arg(long, value_name = "JSON", value_parser = parse_fault)]
     fault: Vec<Fault>,
     /// Use the access key in this credential file.
     #[arg(long, value_name = "FILE")]
@@ -207,10 +203,8 @@ fn register(sandbox: &Sandbox, file: &Path) -> Result<(), RunError> {
 
 /// Never replaces a file: it may be the real credential, which cannot be downloaded a second time.
 fn write_new(path: &Path, text: &str) -> Result<(), RunError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| {
         let file = path.display();
         if error.kind() == io::ErrorKind::AlreadyExists {

@@ -19,6 +19,7 @@ pub(crate) static CATALOGS: LazyLock<Vec<Catalog>> = LazyLock::new(read_catalogs
 /// A catalog of versioned layers that are partitioned by HERE tiles.
 #[derive(Debug)]
 pub(crate) struct Catalog {
+    pub(crate) hrn: String,
     /// As the config service answers it.
     pub(crate) configuration: Value,
     pub(crate) layers: Vec<Layer>,
@@ -60,7 +61,7 @@ fn read_catalogs() -> Vec<Catalog> {
     let catalog = |configuration: Value| {
         let layers =
             configuration.get("layers").and_then(Value::as_array).into_iter().flatten().map(layer).collect();
-        Catalog { configuration, layers }
+        Catalog { hrn: text_of(&configuration, "hrn"), configuration, layers }
     };
     configurations.into_iter().map(catalog).collect()
 }
@@ -78,16 +79,6 @@ fn read_partition(line: &'static str) -> (&'static str, Partition) {
 fn text_of(configuration: &Value, name: &str) -> String {
     let text = configuration.get(name).and_then(Value::as_str);
     text.expect("the tests read the same file").to_owned()
-}
-
-impl Catalog {
-    pub(crate) fn hrn(&self) -> String {
-        text_of(&self.configuration, "hrn")
-    }
-
-    pub(crate) fn layer(&self, id: &str) -> Option<&Layer> {
-        self.layers.iter().find(|layer| layer.id == id)
-    }
 }
 
 impl Layer {

@@ -2,10 +2,9 @@
 
 mod control;
 
-use std::fmt;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::HeaderValue;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::app::App;
@@ -54,7 +53,7 @@ pub struct Fault {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<FaultBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    delay_ms: Option<u64>,
+    pub(crate) delay_ms: Option<u64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) hang: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -221,62 +220,28 @@ impl Fault {
         Self { for_s: Some(seconds), ..self }
     }
 
-    pub(crate) fn status(&self) -> Option<StatusCode> {
-        self.status.map(|status| StatusCode::from_u16(status).expect("checked when the fault was made"))
-    }
-
-    pub(crate) fn retry_after(&self) -> Option<HeaderValue> {
-        let value = self.retry_after.as_ref()?.to_string();
-        Some(HeaderValue::try_from(value).expect("checked when the fault was made"))
-    }
-
-    pub(crate) fn delay(&self) -> Option<Duration> {
-        self.delay_ms.map(Duration::from_millis)
-    }
-
-    /// Returns whether the fault answers the request, which is then not handled at all.
-    pub(crate) fn replaces_answer(&self) -> bool {
-        self.body.is_some() || self.status.is_some_and(|status| status >= 300)
-    }
-
-    /// Applies `other` on top: where both set a value, `other` wins.
-    fn overlay(&mut self, other: &Self) {
-        self.status = other.status.or(self.status);
-        self.error_code = other.error_code.or(self.error_code);
-        self.spelling = other.spelling.or(self.spelling);
-        self.app = other.app.clone().or_else(|| self.app.take());
-        self.retry_after = other.retry_after.clone().or_else(|| self.retry_after.take());
-        self.body = other.body.or(self.body);
-        self.delay_ms = other.delay_ms.or(self.delay_ms);
-        self.hang |= other.hang;
-        self.hang_up = other.hang_up.or(self.hang_up);
-        self.lifetime_s = other.lifetime_s.or(self.lifetime_s);
-        self.expired |= other.expired;
-    }
-
     /// Checks the values.
-    fn check(&self) -> Result<(), String> {
-        if self.status.is_some_and(|status| !(200..=599).contains(&status)) {
-            return Err("status must be from 200 to 599".to_owned());
-        }
-        let is_header = |value: &RetryAfter| HeaderValue::try_from(value.to_string()).is_ok();
-        if !self.retry_after.as_ref().is_none_or(is_header) {
-            return Err("retry_after must be the value of a header: visible characters".to_owned());
-        }
-        if self.delay_ms.is_some_and(|delay| delay > MAX_DELAY_MS) {
-            return Err(format!("delay_ms must be at most {MAX_DELAY_MS}"));
-        }
-        if self.clock_skew_s.is_some_and(|skew| skew.unsigned_abs() > MAX_SKEW_SECONDS.unsigned_abs()) {
-            return Err(format!("clock_skew_s must be from -{MAX_SKEW_SECONDS} to {MAX_SKEW_SECONDS}"));
-        }
-        let default_scope = self.app.as_ref().and_then(|app| app.default_scope.as_deref());
-        if !default_scope.is_none_or(scope::is_well_formed) {
-            return Err("default_scope must be openid or the HRN of a project".to_owned());
-        }
-        if self.count == Some(0) {
-            return Err("count must be 1 or more; leave it out for a fault that stays".to_owned());
-        }
-        Ok(())
+    fn check(&self) -> Result<(), &'static str> {
+        let Self { status, retry_after, delay_ms, clock_skew_s, app, count, .. } = self;
+        let default_scope = app.as_ref().and_then(|app| app.default_scope.as_deref());
+        let rules = [
+            (status.is_none_or(|status| (200..=599).contains(&status)), "status must be from 200 to 599"),
+            (
+                retry_after.as_ref().is_none_or(|value| value.header().is_some()),
+                "retry_after must be the value of a header: visible characters",
+            ),
+            (delay_ms.is_none_or(|delay| delay <= MAX_DELAY_MS), "delay_ms must be at most 600000"),
+            (
+                clock_skew_s.is_none_or(|skew| (-MAX_SKEW_SECONDS..=MAX_SKEW_SECONDS).contains(&skew)),
+                "clock_skew_s must be from -315360000 to 315360000",
+            ),
+            (
+                default_scope.is_none_or(scope::is_well_formed),
+                "default_scope must be openid or the HRN of a project",
+            ),
+            (*count != Some(0), "count must be 1 or more; leave it out for a fault that stays"),
+        ];
+        rules.into_iter().try_for_each(|(holds, rule)| if holds { Ok(()) } else { Err(rule) })
     }
 
     fn checked(self) -> Self {
@@ -285,11 +250,11 @@ impl Fault {
     }
 }
 
-impl fmt::Display for RetryAfter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl RetryAfter {
+    fn header(&self) -> Option<HeaderValue> {
         match self {
-            Self::Seconds(seconds) => seconds.fmt(f),
-            Self::Text(text) => text.fmt(f),
+            Self::Seconds(seconds) => Some((*seconds).into()),
+            Self::Text(text) => HeaderValue::try_from(text).ok(),
         }
     }
 }
@@ -333,7 +298,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_seconds_or_any_text() {
-        let header = |json: &str| parse(json).unwrap().retry_after().unwrap();
+        let header = |json: &str| parse(json).unwrap().retry_after.unwrap().header().unwrap();
         assert_eq!(header(r#"{"retry_after": 120}"#), "120");
         assert_eq!(
             header(r#"{"retry_after": "Wed, 21 Oct 2026 07:28:00 GMT"}"#),

@@ -1,6 +1,5 @@
 //! The program `here-sandbox`: an offline HERE account, with the options of `token-provider sandbox` but those of the log.
 
-use std::error::Error as _;
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -41,21 +40,25 @@ async fn main() -> ExitCode {
         // It would panic over a reader of the log that has gone away.
         .log_internal_errors(false)
         .init();
-    let config = match &options.credentials {
-        Some(file) => match read_credentials(file) {
-            Ok(config) => config,
-            Err(problem) => return failed(&problem, EXIT_CONFIG),
-        },
-        None => SandboxConfig::generate(),
-    };
-    match options.run(config).await {
+    match run(options).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ RunError::Usage(_)) => failed(&error.to_string(), EXIT_USAGE),
-        Err(error) => {
-            let cause = error.source().map(|cause| format!("\ncaused by: {cause}")).unwrap_or_default();
-            failed(&format!("{error}{cause}"), 1)
+        Err((code, problem)) => {
+            // Nobody is left to be told when it cannot be written.
+            let _ = writeln!(io::stderr(), "error: {problem}");
+            ExitCode::from(code)
         }
     }
+}
+
+async fn run(options: Options) -> Result<(), (u8, String)> {
+    let config = match &options.credentials {
+        Some(file) => read_credentials(file).map_err(|problem| (EXIT_CONFIG, problem))?,
+        None => SandboxConfig::generate(),
+    };
+    options.run(config).await.map_err(|error| match error {
+        RunError::System { what, source } => (1, format!("{what}\ncaused by: {source}")),
+        usage => (EXIT_USAGE, usage.to_string()),
+    })
 }
 
 fn read_credentials(file: &Path) -> Result<SandboxConfig, String> {
@@ -63,10 +66,4 @@ fn read_credentials(file: &Path) -> Result<SandboxConfig, String> {
     let text = fs::read_to_string(file).map_err(|error| format!("cannot read {name}: {error}"))?;
     SandboxConfig::from_credentials_properties(&text)
         .ok_or_else(|| format!("{name}: here.access.key.id or here.access.key.secret is missing"))
-}
-
-fn failed(problem: &str, code: u8) -> ExitCode {
-    // Nobody is left to be told when it cannot be written.
-    let _ = writeln!(io::stderr(), "error: {problem}");
-    ExitCode::from(code)
 }

@@ -209,9 +209,13 @@ impl IntoResponse for Refusal {
 }
 
 /// An answer that is not to be kept; fields that are null are left out.
-pub(crate) fn uncached(mut body: Value) -> Response {
+pub(crate) fn uncached(body: Value) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(without_nulls(body))).into_response()
+}
+
+pub(crate) fn without_nulls(mut body: Value) -> Value {
     if let Value::Object(fields) = &mut body {
         fields.retain(|_, value| !value.is_null());
     }
-    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+    body
 }

@@ -27,6 +27,9 @@ use crate::token::{APP_ID, Mint, TokenClaims, TokenRefusal};
 /// not publish its window; 300 s is what comparable services use.
 const TIMESTAMP_WINDOW: i64 = 300;
 
+/// How much of a base string is kept: more than any honest one, and a bound for the others.
+const MAX_BASE_STRING: usize = 4096;
+
 /// An offline HERE account. Clones share everything.
 #[derive(Clone)]
 pub struct Sandbox(Arc<Account>);
@@ -140,7 +143,7 @@ impl Sandbox {
         applied: &Applied,
     ) -> Result<Value, Refusal> {
         let result = self.authenticate(request, body, applied).and_then(|body| {
-            let app = applied.fault.app.clone().unwrap_or_default();
+            let app = applied.find(|fault| fault.app.clone()).unwrap_or_default();
             let (lifetime, scope) = app.grant(body.grant()?)?;
             Ok(self.issue(lifetime, scope, &body, applied))
         });
@@ -226,8 +229,10 @@ impl Sandbox {
         let verified = signature::verify(&signed, &header, secret.expose_secret());
         let unskewed = self.now(0);
         let mut memory = self.memory();
-        let signature_form = verified.map_err(|base_string| {
-            memory.stats.note_mismatch(base_string);
+        let signature_form = verified.map_err(|mut base_string| {
+            // It is ASCII, so any place is good for a cut.
+            base_string.truncate(MAX_BASE_STRING);
+            memory.stats.last_mismatch = Some(base_string);
             mismatch("GET /sandbox/stats shows the base string that should have been signed: last_mismatch")
         })?;
         if !memory.nonces.consume_at(unskewed, &header.consumer_key, header.timestamp, &header.nonce) {
@@ -245,11 +250,12 @@ impl Sandbox {
         applied: &Applied,
     ) -> Value {
         // HERE says one second less than the token lives: 3599 for 3600.
-        let (lifetime, expires_in) = match applied.fault.lifetime_s.map(u64::from) {
+        let (lifetime, expires_in) = match applied.find(|fault| fault.lifetime_s).map(u64::from) {
             Some(lifetime) => (lifetime, lifetime),
             None => (usual_lifetime, usual_lifetime.saturating_sub(1)),
         };
-        let age = if applied.fault.expired { lifetime.saturating_add(1) } else { 0 };
+        let age =
+            if applied.faults.iter().any(|fault| fault.expired) { lifetime.saturating_add(1) } else { 0 };
         let issued_at = self.now(applied.skew).saturating_sub_unsigned(age);
         let expires_at = issued_at.saturating_add_unsigned(lifetime);
         let claims = TokenClaims { scope, issued_at, expires_at };

@@ -6,9 +6,6 @@ use serde::Serialize;
 
 use crate::signature::SignatureForm;
 
-/// How much of a base string is kept: more than any honest one, and a bound for the others.
-const MAX_BASE_STRING: usize = 4096;
-
 /// Counts and last values of requests. Holds no secret of the sandbox and no token.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -34,12 +31,4 @@ pub struct Stats {
     /// The signature base string that the sandbox made for the last request with a wrong signature: compare
     /// it with your own. It shows the query and the form fields as they were sent.
     pub last_mismatch: Option<String>,
-}
-
-impl Stats {
-    pub(crate) fn note_mismatch(&mut self, mut base_string: String) {
-        // A base string is ASCII, so any place is good for a cut.
-        base_string.truncate(MAX_BASE_STRING);
-        self.last_mismatch = Some(base_string);
-    }
 }

@@ -9,7 +9,6 @@ use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::random;
@@ -50,23 +49,14 @@ pub enum TokenRefusal {
 }
 
 /// Issues and verifies tokens. Holds the key; has no clock.
-pub(crate) struct Mint {
-    key: hmac::Key,
-}
-
-/// What is read of the header.
-#[derive(Deserialize)]
-struct Header {
-    iat: i64,
-    exp: i64,
-}
+pub(crate) struct Mint(hmac::Key);
 
 impl Mint {
     /// Derives the key from an access key secret, so that tokens outlive a restart with the same secret.
     pub(crate) fn new(secret: &SecretString) -> Self {
         let extract = hmac::Key::new(hmac::HMAC_SHA512, secret.expose_secret().as_bytes());
         let derived = hmac::sign(&extract, b"here-sandbox access token signature 1");
-        Self { key: hmac::Key::new(hmac::HMAC_SHA512, derived.as_ref()) }
+        Self(hmac::Key::new(hmac::HMAC_SHA512, derived.as_ref()))
     }
 
     pub(crate) fn issue(&self, claims: &TokenClaims) -> String {
@@ -93,7 +83,7 @@ impl Mint {
     fn signature(&self, signed: &str) -> Vec<u8> {
         (0..4u8)
             .flat_map(|counter| {
-                let mut context = hmac::Context::with_key(&self.key);
+                let mut context = hmac::Context::with_key(&self.0);
                 context.update(&[counter]);
                 context.update(signed.as_bytes());
                 context.sign().as_ref().to_vec()
@@ -116,13 +106,14 @@ fn inner_token(scope: Option<&str>) -> String {
 
 /// Reads what [`Mint::issue`] wrote; the signature has been checked.
 fn read(signed: &str) -> Option<TokenClaims> {
+    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
     let (header, payload) = signed.split_once('.')?;
-    let header: Header = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
-    let inner = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-    let content = URL_SAFE_NO_PAD.decode(inner.split('.').nth(3)?).ok()?;
-    let content: Value = serde_json::from_slice(&content).ok()?;
+    let header: Value = serde_json::from_slice(&decode(header)?).ok()?;
+    let inner = String::from_utf8(decode(payload)?).ok()?;
+    let content: Value = serde_json::from_slice(&decode(inner.split('.').nth(3)?)?).ok()?;
     let scope = content.get("scope").and_then(Value::as_str).map(str::to_owned);
-    Some(TokenClaims { scope, issued_at: header.iat, expires_at: header.exp })
+    let seconds = |name| header.get(name)?.as_i64();
+    Some(TokenClaims { scope, issued_at: seconds("iat")?, expires_at: seconds("exp")? })
 }
 
 fn encode(bytes: impl AsRef<[u8]>) -> String {

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::http::{HeaderValue, StatusCode};
 use tokio::time::Instant;
 
 use super::{Fault, Target};
@@ -13,38 +14,27 @@ pub struct FaultControl {
     list: Mutex<Vec<Entry>>,
 }
 
-#[derive(Debug)]
-struct Entry {
-    fault: Fault,
-    end: Option<Instant>,
-}
-
-impl From<Fault> for Entry {
-    fn from(fault: Fault) -> Self {
-        let end = fault.for_s.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
-        Self { fault, end }
-    }
-}
+/// A fault, and when it ends by itself.
+type Entry = (Fault, Option<Instant>);
 
 /// What one request gets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Applied {
-    pub(crate) fault: Fault,
+    /// Those that are meant for the request; a later one overrides an earlier one.
+    pub(crate) faults: Vec<Fault>,
     /// Seconds to add to the clock.
     pub(crate) skew: i64,
-    /// Whether any fault on the list was meant for this request.
-    pub(crate) any: bool,
 }
 
 impl FaultControl {
     /// Adds a fault to those in force.
     pub fn inject(&self, fault: Fault) {
-        self.lock().push(fault.into());
+        self.lock().push(entry(fault));
     }
 
     /// Replaces all faults with these.
     pub fn replace(&self, faults: Vec<Fault>) {
-        *self.lock() = faults.into_iter().map(Entry::from).collect();
+        *self.lock() = faults.into_iter().map(entry).collect();
     }
 
     /// Ends all misbehaviour.
@@ -54,27 +44,24 @@ impl FaultControl {
 
     /// Returns the faults in force, with their remaining counts.
     pub fn list(&self) -> Vec<Fault> {
-        self.lock().iter().map(|entry| entry.fault.clone()).collect()
+        self.lock().iter().map(|(fault, _)| fault.clone()).collect()
     }
 
     /// Finds out what a request gets, and uses up one of a counted fault. Requests that neither get a token nor need one
     /// are [`Target::All`]: only faults for all of them apply.
     pub(crate) fn take(&self, target: Target) -> Applied {
         let mut list = self.lock();
-        let mut applied = Applied { skew: skew(&list), ..Applied::default() };
+        let skew = skew(&list);
         let applies = |fault: &Fault| fault.target == target || fault.target == Target::All;
-        for Entry { fault, .. } in list.iter().filter(|entry| entry.fault.count.is_none()) {
-            if applies(fault) {
-                applied.overlay(fault);
-            }
-        }
-        let counted = list.iter_mut().find(|entry| entry.fault.count.is_some() && applies(&entry.fault));
-        if let Some(Entry { fault, .. }) = counted {
-            applied.overlay(fault);
+        let staying = |(fault, _): &&Entry| fault.count.is_none() && applies(fault);
+        let mut faults: Vec<_> = list.iter().filter(staying).map(|(fault, _)| fault.clone()).collect();
+        let counted = list.iter_mut().find(|(fault, _)| fault.count.is_some() && applies(fault));
+        if let Some((fault, _)) = counted {
+            faults.push(fault.clone());
             fault.count = fault.count.map(|left| left - 1);
         }
-        list.retain(|entry| entry.fault.count != Some(0));
-        applied
+        list.retain(|(fault, _)| fault.count != Some(0));
+        Applied { faults, skew }
     }
 
     /// Returns the seconds to add to the clock, for a request that uses up nothing.
@@ -85,25 +72,38 @@ impl FaultControl {
     /// Drops faults whose time is over.
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        list.retain(|entry| entry.end.is_none_or(|end| Instant::now() < end));
+        list.retain(|(_, end)| end.is_none_or(|end| Instant::now() < end));
         list
     }
 }
 
+fn entry(fault: Fault) -> Entry {
+    let end = fault.for_s.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
+    (fault, end)
+}
+
 impl Applied {
-    fn overlay(&mut self, fault: &Fault) {
-        self.fault.overlay(fault);
-        self.any = true;
+    /// Returns what the last fault that says something about it says.
+    pub(crate) fn find<T>(&self, part: impl Fn(&Fault) -> Option<T>) -> Option<T> {
+        self.faults.iter().rev().find_map(part)
+    }
+
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        let status = self.find(|fault| fault.status)?;
+        Some(StatusCode::from_u16(status).expect("checked when the fault was made"))
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<HeaderValue> {
+        self.find(|fault| fault.retry_after.as_ref()?.header())
     }
 }
 
 /// The first counted fault with a skew decides, as it does for everything else; else the latest without a
 /// count.
 fn skew(list: &[Entry]) -> i64 {
-    let faults = || list.iter().map(|entry| &entry.fault);
-    let counted = faults().filter(|fault| fault.count.is_some());
-    let staying = faults().filter(|fault| fault.count.is_none()).rev();
-    counted.chain(staying).find_map(|fault| fault.clock_skew_s).unwrap_or_default()
+    let counted = list.iter().filter(|(fault, _)| fault.count.is_some());
+    let staying = list.iter().filter(|(fault, _)| fault.count.is_none()).rev();
+    counted.chain(staying).find_map(|(fault, _)| fault.clock_skew_s).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     fn statuses(control: &FaultControl, target: Target, requests: usize) -> Vec<Option<u16>> {
-        (0..requests).map(|_| control.take(target).fault.status).collect()
+        (0..requests).map(|_| control.take(target).find(|fault| fault.status)).collect()
     }
 
     #[test]
@@ -130,8 +130,9 @@ mod tests {
         control.inject(Fault::new().with_lifetime(5));
         control.inject(Fault::new().with_status(500).with_lifetime(6));
         control.inject(Fault::new().with_status(503).with_count(1));
-        let first = control.take(Target::Token).fault;
-        assert_eq!((first.status, first.lifetime_s), (Some(503), Some(6)));
+        let first = control.take(Target::Token);
+        assert_eq!(first.find(|fault| fault.status), Some(503));
+        assert_eq!(first.find(|fault| fault.lifetime_s), Some(6));
         assert_eq!(statuses(&control, Target::Token, 2), [Some(500), Some(500)]);
         control.clear();
         assert_eq!(statuses(&control, Target::Token, 1), [None]);
@@ -143,7 +144,7 @@ mod tests {
         for (target, expected) in [(Token, vec![Token]), (Data, vec![Data]), (All, vec![Token, All, Data])] {
             let control = FaultControl::default();
             control.inject(Fault::new().with_target(target).with_status(500));
-            let hit = |requested: &Target| control.take(*requested).any;
+            let hit = |requested: &Target| !control.take(*requested).faults.is_empty();
             assert_eq!([Token, All, Data].into_iter().filter(hit).collect::<Vec<_>>(), expected);
         }
     }

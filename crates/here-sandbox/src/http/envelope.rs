@@ -30,21 +30,22 @@ pub(super) async fn envelope(
         Some(target) => sandbox.faults().take(target),
         None => Applied { skew: sandbox.faults().skew(), ..Applied::default() },
     };
+    let is_faulty = !applied.faults.is_empty();
     if target == Some(Target::Token) {
         let stats = &mut sandbox.memory().stats;
         stats.token_requests += 1;
-        stats.faults_applied += u64::from(applied.any);
+        stats.faults_applied += u64::from(is_faulty);
     }
     let skew = applied.skew;
     tracing::debug!(
         method = %request.method(),
         path = request.uri().path(),
         correlation_id = ?correlation_id,
-        fault = applied.any,
+        fault = is_faulty,
         "request"
     );
     request.extensions_mut().insert(applied.clone());
-    let mut response = misbehave::respond(&applied.fault, request, next).await;
+    let mut response = misbehave::respond(&applied, request, next).await;
 
     if target == Some(Target::Data) {
         let stats = &mut sandbox.memory().stats;

@@ -1,16 +1,17 @@
 //! Turns a fault into what happens on the wire.
 
 use std::io;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 
-use crate::fault::{Fault, FaultBody, HangUp};
+use crate::fault::{Applied, FaultBody, HangUp};
 use crate::problem::Refusal;
 use crate::serve::Connection;
 
@@ -26,58 +27,63 @@ const HTML: &str = "<!DOCTYPE html>\n<html><head><title>Network sign-in</title><
                     <body><h1>Please sign in to use this network</h1></body></html>\n";
 const GARBAGE: &[u8] = b"{x\\}\xff\xfe{\"accessToken\":";
 
-/// Answers a request, as wrongly as the fault says.
-pub(super) async fn respond(fault: &Fault, mut request: Request, next: Next) -> Response {
+/// Answers a request, as wrongly as its faults say.
+pub(super) async fn respond(applied: &Applied, mut request: Request, next: Next) -> Response {
     let connection = request.extensions().get::<Connection>().expect("every request has one").clone();
     // Nobody gets the response.
     let break_off = |last_words: &str| {
         connection.break_off(last_words);
         Response::default()
     };
-    if let Some(delay) = fault.delay() {
-        tokio::time::sleep(delay).await;
+    if let Some(milliseconds) = applied.find(|fault| fault.delay_ms) {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
     }
-    if fault.hang {
+    if applied.faults.iter().any(|fault| fault.hang) {
         // Ends with the connection.
         return std::future::pending().await;
     }
-    if fault.replaces_answer() || fault.hang_up == Some(HangUp::BeforeHeader) {
+    let (hang_up, replacement) = (applied.find(|fault| fault.hang_up), replacement(applied));
+    if replacement.is_some() || hang_up == Some(HangUp::BeforeHeader) {
         // Read what the client has to say before misbehaving: closing over unread bytes resets the
         // connection, and the client might not even see what was answered.
         let _ = to_bytes(std::mem::take(request.body_mut()), MAX_BODY).await;
     }
-    if fault.hang_up == Some(HangUp::BeforeHeader) {
+    if hang_up == Some(HangUp::BeforeHeader) {
         return break_off("");
     }
 
-    let mut response = if fault.replaces_answer() { replacement(fault) } else { next.run(request).await };
+    let mut response = if let Some(made) = replacement { made } else { next.run(request).await };
     let refusal = response.extensions_mut().remove::<Refusal>();
-    if let (Some(spelling), Some(refusal)) = (fault.spelling, refusal) {
+    if let (Some(spelling), Some(refusal)) = (applied.find(|fault| fault.spelling), refusal) {
         *response.body_mut() = refusal.spelled(spelling).into_body();
     }
-    if let Some(status) = fault.status().filter(|_| response.status().is_success()) {
+    if let Some(status) = applied.status().filter(|_| response.status().is_success()) {
         *response.status_mut() = status;
     }
-    if let Some(value) = fault.retry_after() {
+    if let Some(value) = applied.retry_after() {
         response.headers_mut().insert(header::RETRY_AFTER, value);
     }
-    match fault.hang_up {
+    match hang_up {
         Some(HangUp::MidHeader) => break_off(&format!("HTTP/1.1 {}\r\ncontent-ty", response.status())),
         Some(HangUp::MidBody) => half(response).await,
         Some(HangUp::BeforeHeader) | None => response,
     }
 }
 
-fn replacement(fault: &Fault) -> Response {
-    let status = fault.status().unwrap_or(StatusCode::OK);
-    let (content_type, body) = match fault.body {
-        None => return Refusal::from_fault(status, fault.error_code).into_response(),
+/// The answer of faults that leave nothing to be handled: a body, or a status that is no success.
+fn replacement(applied: &Applied) -> Option<Response> {
+    let status = applied.status();
+    let (content_type, body) = match applied.find(|fault| fault.body) {
+        None => {
+            let status = status.filter(|status| status.as_u16() >= 300)?;
+            return Some(Refusal::from_fault(status, applied.find(|fault| fault.error_code)).into_response());
+        }
         Some(FaultBody::Html) => ("text/html; charset=utf-8", HTML.into()),
         Some(FaultBody::Garbage) => ("application/json", GARBAGE.into()),
         Some(FaultBody::Empty) => ("application/json", Body::empty()),
         Some(FaultBody::Huge) => ("application/json", huge()),
     };
-    (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
+    Some((status.unwrap_or_default(), [(header::CONTENT_TYPE, content_type)], body).into_response())
 }
 
 /// A JSON object whose one value does not end for a long time. Made while it is sent: a client that stops

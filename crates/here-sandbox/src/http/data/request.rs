@@ -16,10 +16,7 @@ pub(super) struct Parameters(Vec<(String, String)>);
 
 /// A request that cannot be answered, in the words and fields of HERE's data services. They number their reasons,
 /// too, but do not publish the numbers.
-pub(super) struct Problem {
-    status: StatusCode,
-    cause: String,
-}
+pub(super) struct Problem(StatusCode, String);
 
 impl Parameters {
     pub(super) fn read(query: &str) -> Result<Self, Problem> {
@@ -65,32 +62,34 @@ pub(super) fn published(version: u32) -> Result<u32, Problem> {
 }
 
 pub(super) fn catalog(hrn: &str) -> Result<&'static Catalog, Problem> {
-    let catalog = CATALOGS.iter().find(|catalog| catalog.hrn() == hrn);
+    let catalog = CATALOGS.iter().find(|catalog| catalog.hrn == hrn);
     catalog.ok_or_else(|| Problem::missing(format_args!("catalog {hrn}")))
 }
 
 pub(super) fn layer(hrn: &str, id: &str) -> Result<&'static Layer, Problem> {
-    catalog(hrn)?.layer(id).ok_or_else(|| Problem::missing(format_args!("layer {id}")))
+    let layer = catalog(hrn)?.layers.iter().find(|layer| layer.id == id);
+    layer.ok_or_else(|| Problem::missing(format_args!("layer {id}")))
 }
 
 impl Problem {
     pub(super) fn missing(what: impl Display) -> Self {
-        Self { status: StatusCode::NOT_FOUND, cause: format!("there is no {what}") }
+        Self(StatusCode::NOT_FOUND, format!("there is no {what}"))
     }
 
     pub(super) fn bad(cause: impl Display) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, cause: cause.to_string() }
+        Self(StatusCode::BAD_REQUEST, cause.to_string())
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let Self(status, cause) = self;
         let body = json!({
-            "title": self.status.canonical_reason(),
-            "status": self.status.as_u16(),
-            "cause": self.cause,
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "cause": cause,
             "action": "Look the names up in the catalog's configuration, then try again.",
         });
-        (self.status, uncached(body)).into_response()
+        (status, uncached(body)).into_response()
     }
 }

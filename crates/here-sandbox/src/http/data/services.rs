@@ -3,22 +3,23 @@
 use std::collections::HashMap;
 
 use axum::extract::{Path, Request};
-use axum::http::{HeaderValue, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::get};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::request::{Parameters, Problem, catalog, layer, number, published};
 use crate::base_url::BaseUrl;
 use crate::data::{CATALOGS, CONTENT_TYPE, Catalog, LATEST_VERSION, Layer, Partition};
+use crate::problem::without_nulls;
 use crate::sandbox::Sandbox;
 
 /// How long an answer of the look-up service may be kept. HERE's clients look up before every request where nothing
 /// is said.
-const LOOK_UP_CACHE: HeaderValue = HeaderValue::from_static("private, max-age=3600");
+const LOOK_UP_CACHE: &str = "private, max-age=3600";
 
 /// A client that reads data twice is seen requesting them twice: that is what the sandbox is for.
-const BLOB_CACHE: HeaderValue = HeaderValue::from_static("no-store");
+const BLOB_CACHE: &str = "no-store";
 
 /// The services, as their paths begin.
 const SERVICES: [&str; 5] = ["lookup", "config", "metadata", "query", "blobstore"];
@@ -49,7 +50,9 @@ fn answer(service: &str, Path(path): Path<String>, request: &Request) -> Result<
     let base_url = BaseUrl::from_headers(request.headers());
     let base_url = base_url.ok_or_else(|| Problem::bad("exactly one valid Host header is needed"))?;
     let segments: Vec<_> = path.split('/').collect();
-    let answer = match (service, segments.as_slice()) {
+    let in_catalog = segments.strip_prefix(&["catalogs"]).and_then(<[_]>::split_first);
+    let (hrn, path) = in_catalog.unwrap_or((&"", &segments));
+    let answer = match (service, path) {
         ("lookup", ["platform", "apis", wanted @ ..]) => {
             return apis(&[("config", format!("{base_url}/config/v1"))], wanted);
         }
@@ -60,37 +63,27 @@ fn answer(service: &str, Path(path): Path<String>, request: &Request) -> Result<
             return apis(&services.map(|(name, path)| (name, of_catalog(path))), wanted);
         }
         ("config", ["catalogs"]) => catalogs(&base_url, &parameters),
-        ("config", ["catalogs", hrn]) => catalog(hrn)?.configuration.clone(),
-        ("metadata", ["catalogs", hrn, "versions"]) => versions(catalog(hrn)?, &parameters)?,
-        ("metadata", ["catalogs", hrn, "versions", "minimum"]) => {
-            catalog(hrn).map(|_| json!({ "version": 0 }))?
-        }
-        ("metadata", ["catalogs", hrn, "versions", "latest"]) => {
+        ("config", []) => catalog(hrn)?.configuration.clone(),
+        ("metadata", ["versions"]) => versions(catalog(hrn)?, &parameters)?,
+        ("metadata", ["versions", "minimum"]) => catalog(hrn).map(|_| json!({ "version": 0 }))?,
+        ("metadata", ["versions", "latest"]) => {
             catalog(hrn)?;
             // The version that the caller has already, or -1.
             parameters.number::<i64>("startVersion")?;
             json!({ "version": LATEST_VERSION })
         }
-        ("metadata", ["catalogs", hrn, "layerVersions"]) => {
-            layer_versions(catalog(hrn)?, parameters.version()?)
-        }
-        ("metadata", ["catalogs", hrn, "layers", id, "partitions"]) => {
-            list(layer(hrn, id)?, |_| true, &parameters)?
-        }
-        ("query", ["catalogs", hrn, "layers", id, "partitions"]) => by_name(layer(hrn, id)?, &parameters)?,
-        (
-            "query",
-            ["catalogs", hrn, "layers", id, "versions", version, "quadkeys", quad_key, "depths", depth],
-        ) => {
+        ("metadata", ["layerVersions"]) => layer_versions(catalog(hrn)?, parameters.version()?),
+        ("metadata", ["layers", id, "partitions"]) => list(layer(hrn, id)?, |_| true, &parameters)?,
+        ("query", ["layers", id, "partitions"]) => by_name(layer(hrn, id)?, &parameters)?,
+        ("query", ["layers", id, "versions", version, "quadkeys", root, "depths", depth]) => {
             let version = published(number("version", version)?)?;
-            let (root, depth) = (number("the quad key", quad_key)?, number("the depth", depth)?);
-            by_tile(layer(hrn, id)?, version, root, depth, &parameters)?
+            let (root, depth) = (number("the quad key", root)?, number("the depth", depth)?);
+            by_tile(layer(hrn, id)?, version, (root, depth), &parameters)?
         }
-        ("blobstore", ["catalogs", hrn, "layers", id, "data", data_handle]) => {
+        ("blobstore", ["layers", id, "data", data_handle]) => {
             let partition = layer(hrn, id)?.partition_of(data_handle);
             let partition = partition.ok_or_else(|| Problem::missing("data under this handle"))?;
-            let content_type = HeaderValue::from_static(CONTENT_TYPE);
-            let headers = [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, BLOB_CACHE)];
+            let headers = [(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, BLOB_CACHE)];
             return Ok((headers, partition.data).into_response());
         }
         _ => return Err(Problem::missing("such resource")),
@@ -114,19 +107,14 @@ fn apis(services: &[(&str, String)], wanted: &[&str]) -> Result<Response, Proble
 
 fn catalogs(base_url: &BaseUrl, parameters: &Parameters) -> Value {
     let verbose = parameters.all("verbose").next() == Some("true");
-    let items = CATALOGS.iter().map(|catalog| {
+    let item = |Catalog { hrn, configuration, .. }: &Catalog| {
         if verbose {
-            return catalog.configuration.clone();
+            return configuration.clone();
         }
-        let hrn = catalog.hrn();
-        json!({
-            "title": catalog.configuration.get("name"),
-            "href": format!("{base_url}/config/v1/catalogs/{hrn}"),
-            "hrn": hrn,
-            "type": "Catalog",
-        })
-    });
-    json!({ "verbose": verbose, "results": { "items": items.collect::<Vec<_>>() } })
+        let href = format!("{base_url}/config/v1/catalogs/{hrn}");
+        json!({ "title": configuration.get("name"), "href": href, "hrn": hrn, "type": "Catalog" })
+    };
+    json!({ "verbose": verbose, "results": { "items": CATALOGS.iter().map(item).collect::<Vec<_>>() } })
 }
 
 /// The versions of a catalog after `startVersion`, up to `endVersion`.
@@ -170,8 +158,7 @@ fn by_name(layer: &Layer, parameters: &Parameters) -> Result<Value, Problem> {
 fn by_tile(
     layer: &Layer,
     version: u32,
-    root: u64,
-    depth: u32,
+    (root, depth): (u64, u32),
     parameters: &Parameters,
 ) -> Result<Value, Problem> {
     if !is_quad_key(root) {
@@ -182,15 +169,14 @@ fn by_tile(
     }
     let (mut sub_quads, mut parent_quads) = (Vec::new(), Vec::new());
     for partition in layer.at_version(version) {
-        let mut fields = describe(partition, parameters);
-        if let Some((levels, sub_quad_key)) = below(root, partition.quad_key) {
-            if levels <= depth {
-                fields.insert("subQuadKey".into(), sub_quad_key.to_string().into());
-                sub_quads.push(fields);
+        match below(root, partition.quad_key) {
+            Some((levels, sub_quad_key)) if levels <= depth => {
+                sub_quads.push(describe(partition, ("subQuadKey", sub_quad_key), None, parameters));
             }
-        } else if below(partition.quad_key, root).is_some() {
-            fields.insert("partition".into(), partition.quad_key.to_string().into());
-            parent_quads.push(fields);
+            None if below(partition.quad_key, root).is_some() => {
+                parent_quads.push(describe(partition, ("partition", partition.quad_key), None, parameters));
+            }
+            _ => {}
         }
     }
     Ok(json!({ "subQuads": sub_quads, "parentQuads": parent_quads }))
@@ -203,27 +189,26 @@ fn list(
     parameters: &Parameters,
 ) -> Result<Value, Problem> {
     let partitions = layer.at_version(parameters.version()?).filter(|partition| is_wanted(partition));
-    let partitions = partitions.map(|partition| {
-        let mut fields = describe(partition, parameters);
-        fields.insert("partition".into(), partition.quad_key.to_string().into());
-        fields.insert("layer".into(), layer.id.as_str().into());
-        fields
-    });
+    let partitions = partitions
+        .map(|partition| describe(partition, ("partition", partition.quad_key), Some(&layer.id), parameters));
     Ok(json!({ "partitions": partitions.collect::<Vec<_>>() }))
 }
 
-/// The fields that a partition has in every list, its name aside.
-fn describe(partition: &Partition, parameters: &Parameters) -> Map<String, Value> {
-    let mut fields = Map::new();
-    fields.insert("version".into(), partition.version.into());
-    fields.insert("dataHandle".into(), partition.data_handle.into());
-    if parameters.wants("dataSize") {
-        fields.insert("dataSize".into(), partition.data.len().into());
-    }
-    if parameters.wants("checksum") {
-        fields.insert("checksum".into(), partition.checksum.into());
-    }
-    fields
+/// What a list says about a partition, by this name.
+fn describe(
+    partition: &Partition,
+    (key, quad_key): (&str, u64),
+    layer: Option<&str>,
+    parameters: &Parameters,
+) -> Value {
+    without_nulls(json!({
+        key: quad_key.to_string(),
+        "layer": layer,
+        "version": partition.version,
+        "dataHandle": partition.data_handle,
+        "dataSize": parameters.wants("dataSize").then_some(partition.data.len()),
+        "checksum": parameters.wants("checksum").then_some(partition.checksum),
+    }))
 }
 
 fn published_at(version: u32) -> i64 {
