@@ -52,7 +52,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         reason = "a program may read its own environment; the library does not"
     )]
     if let Ok(key) = std::env::var("API_KEY") {
-        issuer = issuer.with_bearer(key.into());
+        issuer.bearer = Some(key.into());
     }
     let provider = TokenProvider::new(RemoteIssuer::new(issuer)?);
     let hosts = urls.iter().filter_map(|url| url.host_str().map(str::to_owned)).collect();

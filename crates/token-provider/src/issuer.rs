@@ -16,9 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use zeroize::Zeroizing;
+use secrecy::SecretString;
 
-use crate::clock::{Clock, SystemClock};
 use crate::error::TokenError;
 use crate::token::{Scope, TokenKey};
 
@@ -57,20 +56,11 @@ pub trait Issue: Send + Sync + 'static {
     /// Returns an error if there is none. Its kind decides when the request is repeated: see
     /// [`TokenError::is_transient`].
     fn issue(&self, key: &TokenKey) -> impl Future<Output = Result<Issued, TokenError>> + Send;
-
-    /// Returns the clock for a provider that is given none. Defaults to the system clock.
-    fn clock(&self) -> Arc<dyn Clock> {
-        Arc::new(SystemClock)
-    }
 }
 
 impl<I: Issue> Issue for Arc<I> {
     async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
         (**self).issue(key).await
-    }
-
-    fn clock(&self) -> Arc<dyn Clock> {
-        (**self).clock()
     }
 }
 
@@ -95,10 +85,6 @@ impl Issue for AnyIssuer {
     async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
         self.0.issue_boxed(key).await
     }
-
-    fn clock(&self) -> Arc<dyn Clock> {
-        self.0.clock_of()
-    }
 }
 
 impl fmt::Debug for AnyIssuer {
@@ -111,16 +97,11 @@ impl fmt::Debug for AnyIssuer {
 /// The object-safe form of [`Issue`], which returns `impl Future` and so is not.
 trait DynIssue: Any + Send + Sync {
     fn issue_boxed<'a>(&'a self, key: &'a TokenKey) -> BoxFuture<'a, Result<Issued, TokenError>>;
-    fn clock_of(&self) -> Arc<dyn Clock>;
 }
 
 impl<I: Issue> DynIssue for I {
     fn issue_boxed<'a>(&'a self, key: &'a TokenKey) -> BoxFuture<'a, Result<Issued, TokenError>> {
         Box::pin(self.issue(key))
-    }
-
-    fn clock_of(&self) -> Arc<dyn Clock> {
-        self.clock()
     }
 }
 
@@ -128,8 +109,9 @@ impl<I: Issue> DynIssue for I {
 const LONGEST_BELIEVED: Duration = Duration::from_secs(30 * 86_400);
 
 /// A token fresh from the issuer.
+#[derive(Debug)]
 pub struct Issued {
-    pub(crate) access_token: Zeroizing<String>,
+    pub(crate) access_token: SecretString,
     pub(crate) expires_in: Duration,
     pub(crate) scope: Option<Scope>,
     pub(crate) is_from_cache: bool,
@@ -138,12 +120,8 @@ pub struct Issued {
 impl Issued {
     /// Creates it from a token's text and the lifetime that the issuer granted, counted from the moment the request was
     /// sent and cut to 30 days. If the text is not as in RFC 6750 §2.1, the provider reports an invalid answer.
-    pub fn new(access_token: impl Into<String>, expires_in: Duration) -> Self {
-        Self::wiped(Zeroizing::new(access_token.into()), expires_in)
-    }
-
-    pub(crate) fn wiped(access_token: Zeroizing<String>, expires_in: Duration) -> Self {
-        let expires_in = expires_in.min(LONGEST_BELIEVED);
+    pub fn new(access_token: impl Into<SecretString>, expires_in: Duration) -> Self {
+        let (access_token, expires_in) = (access_token.into(), expires_in.min(LONGEST_BELIEVED));
         Self { access_token, expires_in, scope: None, is_from_cache: false }
     }
 
@@ -163,15 +141,5 @@ impl Issued {
     #[must_use]
     pub fn marked_as_cached(self) -> Self {
         Self { is_from_cache: true, ..self }
-    }
-}
-
-impl fmt::Debug for Issued {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Issued")
-            .field("expires_in", &self.expires_in)
-            .field("scope", &self.scope)
-            .field("is_from_cache", &self.is_from_cache)
-            .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::{Cache, SlotStatus};
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, SystemClock};
 use crate::credential::{Credential, CredentialSource};
 use crate::error::{LoadError, TokenError, TokenErrorKind};
 use crate::issuer::{AnyIssuer, HereIssuer, HereIssuerConfig, Issue};
@@ -36,7 +36,7 @@ struct Inner {
 #[derive(Debug)]
 pub struct TokenProviderBuilder {
     issuer: AnyIssuer,
-    clock: Option<Arc<dyn Clock>>,
+    clock: Arc<dyn Clock>,
     default_key: TokenKey,
     max_wait: Duration,
     max_tokens: usize,
@@ -64,7 +64,7 @@ impl TokenProvider {
     pub fn builder(issuer: impl Issue) -> TokenProviderBuilder {
         TokenProviderBuilder {
             issuer: AnyIssuer::new(issuer),
-            clock: None,
+            clock: Arc::new(SystemClock),
             default_key: TokenKey::default(),
             max_wait: MAX_WAIT,
             max_tokens: MAX_TOKENS,
@@ -231,10 +231,10 @@ impl TokenProviderBuilder {
         Self { max_tokens, ..self }
     }
 
-    /// Uses another clock than the issuer's.
+    /// Uses another clock than the system's.
     #[must_use]
     pub fn clock(self, clock: impl Clock) -> Self {
-        Self { clock: Some(Arc::new(clock)), ..self }
+        Self { clock: Arc::new(clock), ..self }
     }
 
     /// Draws jitter from this seed, so that a simulation can be repeated.
@@ -245,8 +245,7 @@ impl TokenProviderBuilder {
 
     /// Makes the provider. Nothing is requested yet. What it logs later is in the span that is entered now.
     pub fn build(self) -> TokenProvider {
-        let clock = self.clock.unwrap_or_else(|| self.issuer.clock());
-        let cache = Cache::new(self.issuer.clone(), clock, self.max_tokens, self.seed);
+        let cache = Cache::new(self.issuer.clone(), self.clock, self.max_tokens, self.seed);
         TokenProvider(Arc::new(Inner {
             cache,
             issuer: self.issuer,

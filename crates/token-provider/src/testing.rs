@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use zeroize::Zeroizing;
 
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::error::TokenError;
@@ -91,8 +90,7 @@ impl AccessToken {
     ///
     /// Where the text cannot be a token's: it is empty, or holds another character than RFC 6750 §2.1 allows.
     pub fn fixed(text: &str, lifetime: Duration) -> Self {
-        let text = Zeroizing::new(text.to_owned());
-        Self::new(&text, None, lifetime, SystemClock.now()).expect("is the text of a token")
+        Self::new(&text.into(), None, lifetime, SystemClock.now()).expect("is the text of a token")
     }
 }
 

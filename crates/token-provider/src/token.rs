@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::HeaderValue;
+use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use crate::clock::Moment;
@@ -167,11 +168,12 @@ impl AccessToken {
     ///
     /// [`TokenErrorKind::InvalidAnswer`] where the text is no token.
     pub(crate) fn new(
-        text: &Zeroizing<String>,
+        text: &SecretString,
         scope: Option<Scope>,
         lifetime: Duration,
         sent_at: Moment,
     ) -> Result<Self, TokenError> {
+        let text = text.expose_secret();
         if !is_b64token(text) {
             return Err(TokenError::new(
                 TokenErrorKind::InvalidAnswer { status: None },
@@ -179,7 +181,7 @@ impl AccessToken {
             ));
         }
         // In one go: a string that grows leaves copies behind.
-        let header = Zeroizing::new([BEARER, text.as_str()].concat());
+        let header = Zeroizing::new([BEARER, text].concat());
         let header = Bytes::from_owner(header);
         let text = header.slice(BEARER.len()..);
         let mut header = HeaderValue::from_maybe_shared(header).expect("a token has only printable ASCII");
@@ -261,8 +263,8 @@ mod tests {
 
     fn token(text: &str, lifetime: u64) -> (AccessToken, Moment) {
         let sent_at = Moment { wall: Duration::from_secs(1000), boot: Duration::from_secs(50) };
-        let text = Zeroizing::new(text.to_owned());
-        (AccessToken::new(&text, None, Duration::from_secs(lifetime), sent_at).expect("is one"), sent_at)
+        let lifetime = Duration::from_secs(lifetime);
+        (AccessToken::new(&text.into(), None, lifetime, sent_at).expect("is one"), sent_at)
     }
 
     #[test]

@@ -137,9 +137,8 @@ impl Chain {
         let port = Port::new();
         let first = first_at(port.address).await;
         let clock = TestClock::new();
-        let mut issuer =
+        let issuer =
             RemoteIssuerConfig::new(&format!("http://{}/getToken", first.address)).expect("is a URL");
-        issuer.clock = std::sync::Arc::new(clock.clone());
         let issuer = RemoteIssuer::new(issuer).expect("can be made");
         let provider = TokenProvider::builder(issuer).clock(clock.clone()).build();
         let second = Setup::default().provider(provider.clone()).start().await;

@@ -5,27 +5,30 @@
 mod remedy;
 
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
 
 use super::Issued;
+use super::http::Exchange;
+use crate::credential::Credential;
 use crate::error::{TokenError, TokenErrorKind};
 use crate::token::{Scope, is_b64token};
-
-pub(super) use self::remedy::{ACCESS_KEY, Named, PRIVATE_KEY};
 
 /// HERE's numbers begin with an HTTP status. `E110000` is a class of errors; its number is in the text.
 const CODES: Range<u32> = 400_000..600_000;
 /// HERE's number for "see `errorFields`".
 const FIELDS_INVALID: u32 = 400_200;
-/// Where HERE writes `errorCode: '401300'. …`.
-const TEXTS: [&str; 4] = ["error_description", "message", "cause", "title"];
+/// Where HERE writes its number: alone, or in a text (`errorCode: '401300'. …`).
+const NUMBERED: [&str; 6] = ["errorCode", "code", "error_description", "message", "cause", "title"];
 /// RFC 6749 §5.2. Gateways have other words: `Forbidden`, `unauthorized`.
 const OAUTH_ERRORS: &str =
     "invalid_request invalid_client invalid_grant unauthorized_client unsupported_grant_type invalid_scope";
+/// For 429, with or without a number.
+const TOO_MANY: &str = "HERE returned 429 (too many requests); use fewer scopes and lifetimes, or fewer token \
+                        providers per app";
 
 /// The JSON object of an answer. Unknown fields are ignored, as in HERE's SDKs.
 #[derive(Deserialize)]
@@ -66,9 +69,7 @@ impl Answer {
 
     /// Returns HERE's number for an error. The number of a field says more than the one around it.
     fn code(&self) -> Option<u32> {
-        let outer = ["errorCode", "code"].iter().find_map(|name| code(self.get(name)?));
-        let in_text = || TEXTS.iter().find_map(|name| code_in_text(self.get(name)?.as_str()?));
-        let outer = outer.or_else(in_text);
+        let outer = NUMBERED.iter().find_map(|name| code(self.get(name)?));
         if outer.is_some_and(|code| code != FIELDS_INVALID) {
             return outer;
         }
@@ -80,25 +81,22 @@ impl Answer {
     fn error_id(&self) -> Option<&str> {
         let id = self.get("errorId")?.as_str()?;
         let is_uuid = |uuid: &str| {
-            uuid.len() == 36
-                && uuid.bytes().enumerate().all(|(at, byte)| match at {
-                    8 | 13 | 18 | 23 => byte == b'-',
-                    _ => byte.is_ascii_hexdigit(),
-                })
+            uuid.split('-').map(str::len).eq([8, 4, 4, 4, 12])
+                && uuid.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
         };
         id.strip_prefix("ERROR-").is_some_and(is_uuid).then_some(id)
     }
 }
 
-/// Reads an answer of the given status.
+/// Reads an answer of HERE's to a request with this credential.
 pub(super) fn read(
-    status: u16,
-    retry_after: Option<Duration>,
-    body: &[u8],
-    named: Named<'_>,
+    exchange: &Exchange,
+    now: SystemTime,
+    credential: &Credential,
 ) -> Result<Issued, TokenError> {
+    let status = exchange.status;
     if (200..300).contains(&status) {
-        return success(status, body);
+        return token(exchange);
     }
     if (300..400).contains(&status) {
         return Err(TokenError::new(
@@ -109,39 +107,39 @@ pub(super) fn read(
             ),
         ));
     }
-    let answer = Answer::parse(body).filter(Answer::is_heres);
+    let answer = Answer::parse(&exchange.body).filter(Answer::is_heres);
     let code = answer.as_ref().and_then(Answer::code);
-    let error = match status {
-        429 => TokenError::new(TokenErrorKind::Throttled, remedy::TOO_MANY),
-        408 | 500..=599 => {
+    let error = match (status, code) {
+        (408 | 500..=599, code) => {
             let code = code.map_or_else(String::new, |code| format!(", {code}"));
             let message = format!("the token endpoint is failing ({status}{code}); retrying");
             TokenError::new(TokenErrorKind::Unavailable { status }, message)
         }
+        (429, _) | (_, Some(429_002 | 429_003)) => TokenError::new(TokenErrorKind::Throttled, TOO_MANY),
         _ if answer.is_none() => refusal_of_another(status),
-        _ => remedy::refusal(status, code, named),
+        _ => remedy::refusal(status, code, credential),
     };
     let error_id = answer.as_ref().and_then(Answer::error_id);
-    Err(error.with_retry_after(retry_after).with_error_id(error_id))
+    Err(error.with_retry_after(exchange.retry_after(now)).with_error_id(error_id))
 }
 
-fn success(status: u16, body: &[u8]) -> Result<Issued, TokenError> {
+/// Reads an answer that should have a token.
+pub(super) fn token(exchange: &Exchange) -> Result<Issued, TokenError> {
     let invalid = |what: &str| {
         let message = format!(
             "the token endpoint's response {what}; check here.token.endpoint.url, and whether a proxy \
              intercepts it"
         );
-        TokenError::new(TokenErrorKind::InvalidAnswer { status: Some(status) }, message)
+        TokenError::new(TokenErrorKind::InvalidAnswer { status: Some(exchange.status) }, message)
     };
-    let Some(mut answer) = Answer::parse(body) else {
+    let Some(mut answer) = Answer::parse(&exchange.body) else {
         return Err(invalid("is not a JSON token response"));
     };
-    // Wiped from here on.
     let Some(Value::String(access_token)) = answer.take("accessToken", "access_token") else {
         return Err(invalid("contains no access token"));
     };
-    let access_token = Zeroizing::new(access_token);
-    if !is_b64token(&access_token) {
+    let access_token = SecretString::from(access_token);
+    if !is_b64token(access_token.expose_secret()) {
         return Err(invalid("holds an access token that is not well-formed (RFC 6750 §2.1)"));
     }
     let is_bearer = |kind: &Value| kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
@@ -154,7 +152,7 @@ fn success(status: u16, body: &[u8]) -> Result<Issued, TokenError> {
     };
     // A scope that is not well-formed is of no use to anyone; the token is.
     let scope = answer.get("scope").and_then(scope);
-    Ok(Issued::wiped(access_token, Duration::from_secs(expires_in)).with_scope(scope))
+    Ok(Issued::new(access_token, Duration::from_secs(expires_in)).with_scope(scope))
 }
 
 /// A refusal by something that is not HERE.
@@ -172,21 +170,20 @@ fn refusal_of_another(status: u16) -> TokenError {
     TokenError::new(TokenErrorKind::InvalidAnswer { status: Some(status) }, message)
 }
 
-/// A number, with or without an `E` before it (`E401300`).
+/// A number, `401300` or `E401300`, or that in a text: `errorCode: '401300'. …`, or the same without quotes.
 fn code(value: &Value) -> Option<u32> {
-    let code = match value.as_str().and_then(|text| text.strip_prefix('E')) {
+    let text = value.as_str().unwrap_or_default();
+    let digits = match text.split_once("errorCode:") {
+        Some((_, after)) => {
+            after.trim_start_matches([' ', '\'', '"']).split(|c: char| !c.is_ascii_digit()).next()
+        }
+        None => text.strip_prefix('E'),
+    };
+    let code = match digits {
         Some(digits) => digits.parse().ok()?,
         None => u32::try_from(seconds(value)?).ok()?,
     };
     CODES.contains(&code).then_some(code)
-}
-
-/// `errorCode: '401300'. …`, or the same without quotes.
-fn code_in_text(text: &str) -> Option<u32> {
-    let (_, after) = text.split_once("errorCode:")?;
-    let after = after.trim_start_matches([' ', '\'', '"']);
-    let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
-    digits.parse().ok().filter(|code| CODES.contains(code))
 }
 
 /// A whole number, `3600` or `3600.0`, or a string of one: some gateways rewrite JSON loosely.

@@ -2,13 +2,15 @@
 //!
 //! Pure: credential, audience, id and time go in, a JWT comes out.
 
-use aws_lc_rs::error::Unspecified;
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use url::{Position, Url};
 
 use crate::credential::PrivateKey;
+use crate::error::{TokenError, TokenErrorKind};
 
 /// What the request calls an assertion of this kind.
 pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -20,18 +22,16 @@ const LIFETIME: u64 = 300;
 ///
 /// # Errors
 ///
-/// When the key cannot sign.
+/// [`TokenErrorKind::NotLoaded`] when the key cannot sign.
 pub(super) fn assertion(
     client_id: &str,
     token_endpoint_url: &Url,
     id: &str,
     timestamp: u64,
     key: &PrivateKey,
-) -> Result<String, Unspecified> {
-    let mut header = Map::new();
-    header.insert("alg".to_owned(), key.algorithm().as_str().into());
-    header.insert("typ".to_owned(), "JWT".into());
-    header.extend(key.key_id().map(|kid| ("kid".to_owned(), kid.into())));
+) -> Result<String, TokenError> {
+    let mut header = BTreeMap::from([("alg", key.algorithm().as_str()), ("typ", "JWT")]);
+    header.extend(key.key_id().map(|kid| ("kid", kid)));
     let claims = json!({
         "iss": client_id,
         "sub": client_id,
@@ -42,7 +42,10 @@ pub(super) fn assertion(
         "jti": id,
     });
     let encode = |part: Value| BASE64URL.encode(part.to_string());
-    let signed = format!("{}.{}", encode(header.into()), encode(claims));
-    let signature = BASE64URL.encode(key.sign(signed.as_bytes())?);
-    Ok(format!("{signed}.{signature}"))
+    let signed = format!("{}.{}", encode(json!(header)), encode(claims));
+    let signature = key.sign(signed.as_bytes()).map_err(|_unspecified| {
+        let message = "the private key cannot sign; make a new one, and register it with the app";
+        TokenError::new(TokenErrorKind::NotLoaded, message)
+    })?;
+    Ok(format!("{signed}.{}", BASE64URL.encode(signature)))
 }

@@ -9,16 +9,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
-use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 
-use super::answer::{self, Named};
+use super::answer;
 use super::assertion::{ASSERTION_TYPE, assertion};
 use super::http::{Exchange, Http, Network};
 use super::{Issue, Issued};
 use crate::clock::{Clock, SystemClock};
-use crate::credential::{Credential, Key, PrivateKey};
+use crate::credential::{Credential, Key};
 use crate::error::{LoadError, TokenError, TokenErrorKind};
 use crate::sign::{self, Parameters};
 use crate::token::{Scope, TokenKey};
@@ -40,7 +39,8 @@ pub struct HereIssuerConfig {
     pub credential: Credential,
     /// The network settings.
     pub network: Network,
-    /// The clock; also used by the provider unless it is given its own.
+    /// The clock that requests are signed by. A provider has its own:
+    /// [`TokenProviderBuilder::clock`](crate::TokenProviderBuilder::clock).
     pub clock: Arc<dyn Clock>,
 }
 
@@ -76,16 +76,6 @@ struct Signer {
     seen_offset: AtomicI64,
 }
 
-/// RFC 6749 §4.4.2 in HERE's JSON spelling. A JSON body takes no part in the signature.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Request<'a> {
-    grant_type: &'static str,
-    expires_in: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<&'a str>,
-}
-
 impl HereIssuer {
     /// Prepares the connection; nothing is sent yet.
     ///
@@ -96,7 +86,7 @@ impl HereIssuer {
     pub fn new(config: HereIssuerConfig) -> Result<Self, LoadError> {
         let url = config.credential.token_endpoint_url();
         Ok(Self {
-            http: Http::new(config.network, None, "here.token.endpoint.url", url)?,
+            http: Http::new(config.network, "here.token.endpoint.url", url)?,
             in_use: ArcSwap::from_pointee(Signer::new(config.credential, 0)),
             clock: config.clock,
         })
@@ -129,16 +119,13 @@ impl HereIssuer {
     async fn issue_with(&self, signer: &Signer, key: &TokenKey) -> Result<Issued, TokenError> {
         let credential = &*signer.credential;
         let exchange = self.exchange(signer, key).await?;
-        let named = named(credential);
-        let result = read(&exchange, self.wall_clock(), named);
-        if result.as_ref().is_err_and(|error| error.kind() == TokenErrorKind::ClockSkew) {
-            let Some(server_time) = self.server_time(credential, &exchange).await else {
-                return result;
-            };
-            signer.note_server_time(server_time, self.clock.now().wall);
-            return read(&self.exchange(signer, key).await?, self.wall_clock(), named);
+        let result = self.read(&exchange, credential);
+        if !result.as_ref().is_err_and(|error| error.kind() == TokenErrorKind::ClockSkew) {
+            return result;
         }
-        result
+        let Some(server_time) = self.server_time(credential, &exchange).await else { return result };
+        signer.note_server_time(server_time, self.clock.now().wall);
+        self.read(&self.exchange(signer, key).await?, credential)
     }
 
     /// Sends one signed request and reads the answer to its end.
@@ -156,13 +143,20 @@ impl HereIssuer {
             Key::Access { id, secret } => {
                 let parameters = Parameters { access_key_id: id, nonce: &nonce, timestamp };
                 let authorization = sign::authorization("POST", url, &[], &parameters, secret);
-                let body = Request { grant_type: CLIENT_CREDENTIALS, expires_in, scope };
-                let body = serde_json::to_vec(&body).expect("text and a number have a JSON form");
+                // RFC 6749 §4.4.2 in HERE's spelling. A JSON body takes no part in the signature.
+                let body = match scope {
+                    Some(scope) => {
+                        json!({ "grantType": CLIENT_CREDENTIALS, "expiresIn": expires_in, "scope": scope })
+                    }
+                    None => json!({ "grantType": CLIENT_CREDENTIALS, "expiresIn": expires_in }),
+                };
                 let request = request.header(AUTHORIZATION, authorization);
-                request.header(CONTENT_TYPE, "application/json").body(body)
+                request.header(CONTENT_TYPE, "application/json").body(body.to_string())
             }
             Key::Private { client_id, key } => {
-                let assertion = assert(client_id, key, url, timestamp)?;
+                // 190 bits: RFC 7519 §4.1.7 wants no two alike.
+                let id = random()? + &random()?;
+                let assertion = assertion(client_id, url, &id, timestamp, key)?;
                 let body = assertion_form(&assertion, expires_in, scope);
                 request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
             }
@@ -175,9 +169,8 @@ impl HereIssuer {
             signer.see(date, self.clock.now().wall);
         }
         if correlation_id(&exchange).is_none() {
-            exchange
-                .headers
-                .insert(CORRELATION_ID, HeaderValue::from_str(&nonce).expect("it is alphanumeric"));
+            let nonce = HeaderValue::from_str(&nonce).expect("it is alphanumeric");
+            exchange.headers.insert(CORRELATION_ID, nonce);
         }
         let id = correlation_id(&exchange);
         tracing::debug!(correlation_id = id, status = exchange.status, "HERE answered");
@@ -202,8 +195,8 @@ impl HereIssuer {
         UNIX_EPOCH.checked_add(Duration::from_secs(answer.get("timestamp")?.as_u64()?))
     }
 
-    fn wall_clock(&self) -> SystemTime {
-        self.clock.now().system_time()
+    fn read(&self, exchange: &Exchange, credential: &Credential) -> Result<Issued, TokenError> {
+        read(exchange, self.clock.now().system_time(), credential)
     }
 }
 
@@ -245,34 +238,19 @@ impl Issue for HereIssuer {
         let signer = self.in_use.load_full();
         self.issue_with(&signer, key).await
     }
-
-    fn clock(&self) -> Arc<dyn Clock> {
-        Arc::clone(&self.clock)
-    }
-}
-
-/// Makes an assertion for one request.
-fn assert(client_id: &str, key: &PrivateKey, url: &Url, timestamp: u64) -> Result<String, TokenError> {
-    // 190 bits: RFC 7519 §4.1.7 wants no two alike.
-    let id = random()? + &random()?;
-    assertion(client_id, url, &id, timestamp, key).map_err(|_unspecified| {
-        let message = "the private key cannot sign; make a new one, and register it with the app";
-        TokenError::new(TokenErrorKind::NotLoaded, message)
-    })
 }
 
 /// Writes the body of a request with an assertion, as RFC 7523 §2.2 has it. HERE documents JSON, too; a form is what
 /// the one SDK of HERE's sends that has assertions (Java), so it is what HERE itself tests.
 fn assertion_form(assertion: &str, expires_in: u64, scope: Option<&str>) -> String {
+    let fields = [
+        ("grant_type", CLIENT_CREDENTIALS),
+        ("client_assertion_type", ASSERTION_TYPE),
+        ("client_assertion", assertion),
+        ("expires_in", &expires_in.to_string()),
+    ];
     let mut form = url::form_urlencoded::Serializer::new(String::new());
-    form.append_pair("grant_type", CLIENT_CREDENTIALS)
-        .append_pair("client_assertion_type", ASSERTION_TYPE)
-        .append_pair("client_assertion", assertion)
-        .append_pair("expires_in", &expires_in.to_string());
-    if let Some(scope) = scope {
-        form.append_pair("scope", scope);
-    }
-    form.finish()
+    form.extend_pairs(fields).extend_pairs(scope.map(|scope| ("scope", scope))).finish()
 }
 
 /// Text that is used once.
@@ -284,15 +262,9 @@ fn random() -> Result<String, TokenError> {
 }
 
 /// Reads an answer of the token endpoint.
-fn read(exchange: &Exchange, now: SystemTime, named: Named<'_>) -> Result<Issued, TokenError> {
-    let result = answer::read(exchange.status, exchange.retry_after(now), &exchange.body, named);
+fn read(exchange: &Exchange, now: SystemTime, credential: &Credential) -> Result<Issued, TokenError> {
+    let result = answer::read(exchange, now, credential);
     result.map_err(|error| error.with_correlation_id(correlation_id(exchange)))
-}
-
-/// What errors call the credential.
-fn named(credential: &Credential) -> Named<'_> {
-    let parts = credential.private_key().map_or(&answer::ACCESS_KEY, |_| &answer::PRIVATE_KEY);
-    Named { place: credential.place(), parts }
 }
 
 /// Returns the id under which HERE finds the request, if it is fit to be shown.
@@ -305,6 +277,7 @@ fn correlation_id(exchange: &Exchange) -> Option<&str> {
 
 #[cfg(any(test, fuzzing))]
 mod fuzzing {
+    use secrecy::ExposeSecret as _;
     use zeroize::Zeroizing;
 
     use super::*;
@@ -319,9 +292,9 @@ mod fuzzing {
             now: SystemTime,
         ) -> Result<(String, Issued), TokenError> {
             let body = Zeroizing::new(body.to_vec());
-            let named = Named { place: crate::credential::UNNAMED, parts: &answer::ACCESS_KEY };
-            let issued = read(&Exchange { status, headers, body }, now, named)?;
-            Ok((issued.access_token.to_string(), issued))
+            let credential = Credential::new("an-id", "a-secret".into()).expect("is well-formed");
+            let issued = read(&Exchange { status, headers, body }, now, &credential)?;
+            Ok((issued.access_token.expose_secret().to_owned(), issued))
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Requests over HTTP, within limits: what the issuers have in common.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -25,6 +24,8 @@ const MAX_IDLE: usize = 4;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Network {
+    /// The server's Unix socket, in place of its host and port.
+    pub unix_socket: Option<PathBuf>,
     /// PEM certificates to trust beside the system's, for a private authority or a proxy that breaks TLS open.
     pub extra_ca_pem: Option<Vec<u8>>,
     /// The proxy. Default: what `HTTPS_PROXY` and `NO_PROXY` say.
@@ -40,17 +41,19 @@ pub struct Network {
 /// TLS reads the system's certificates, which takes some milliseconds, and which a machine that speaks no TLS need not have.
 pub(super) struct Http {
     network: Network,
-    /// Stands for every host.
-    unix_socket: Option<PathBuf>,
     /// The setting that an error about the address points to.
     address_setting: &'static str,
-    tls: Mutex<Option<ClientOf>>,
-    /// Without TLS, on this machine.
-    plain: Mutex<Option<ClientOf>>,
+    client: Mutex<Option<Kept>>,
 }
 
-/// A client, and the runtime that its connections belong to. On another they could not be used: it may be gone, or nobody drives it.
-struct ClientOf(reqwest::Client, Option<runtime::Id>);
+/// A client, until another one is needed.
+struct Kept {
+    client: reqwest::Client,
+    /// Whether it can speak TLS. One that cannot is for this machine alone.
+    is_tls: bool,
+    /// The runtime that its connections belong to. On another they could not be used: it may be gone, or nobody drives it.
+    owner: Option<runtime::Id>,
+}
 
 /// What one exchange brought, before it is known whether it is good.
 pub(super) struct Exchange {
@@ -61,14 +64,8 @@ pub(super) struct Exchange {
 
 impl Http {
     /// Makes the client for this URL at once, so that what is wrong with the settings shows now.
-    pub(super) fn new(
-        network: Network,
-        unix_socket: Option<PathBuf>,
-        address_setting: &'static str,
-        url: &Url,
-    ) -> Result<Self, LoadError> {
-        let (tls, plain) = Default::default();
-        let http = Self { network, unix_socket, address_setting, tls, plain };
+    pub(super) fn new(network: Network, address_setting: &'static str, url: &Url) -> Result<Self, LoadError> {
+        let http = Self { network, address_setting, client: Mutex::default() };
         http.client(url)?;
         Ok(http)
     }
@@ -80,19 +77,22 @@ impl Http {
             self.network.proxies.for_url(url)?;
         }
         let here = runtime::Handle::try_current().ok().map(|runtime| runtime.id());
-        let kept = if is_tls { &self.tls } else { &self.plain };
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that was made outside a runtime has no connections yet.
-        let client = match kept.take() {
-            Some(ClientOf(client, owner)) if owner.is_none() || owner == here => client,
-            _ => self.make_client(is_tls)?,
+        let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |kept: &Kept| {
+            // One that was made outside a runtime has no connections yet.
+            kept.is_tls == is_tls && (kept.owner.is_none() || kept.owner == here)
         };
-        *kept = Some(ClientOf(client.clone(), here));
+        let client = match kept.take().filter(fits) {
+            Some(kept) => kept.client,
+            None => self.make_client(is_tls)?,
+        };
+        *kept = Some(Kept { client: client.clone(), is_tls, owner: here });
         Ok(client)
     }
 
     fn make_client(&self, is_tls: bool) -> Result<reqwest::Client, LoadError> {
-        let Network { extra_ca_pem, proxies, connect_timeout, attempt_timeout } = self.network.clone();
+        let Network { unix_socket, extra_ca_pem, proxies, connect_timeout, attempt_timeout } =
+            self.network.clone();
         let mut builder = reqwest::Client::builder()
             .connect_timeout(connect_timeout)
             .timeout(attempt_timeout)
@@ -106,8 +106,8 @@ impl Http {
             builder.no_proxy().tls_certs_only([])
         };
         #[cfg(unix)]
-        if let Some(path) = &self.unix_socket {
-            builder = builder.unix_socket(path.as_path());
+        if let Some(path) = unix_socket {
+            builder = builder.unix_socket(path);
         }
         if let Some(pem) = extra_ca_pem {
             // An editor's byte-order mark would hide the first certificate.
@@ -149,25 +149,19 @@ impl Http {
         // The URL is left out: an endpoint of one's own may carry a key in its query.
         let error = error.without_url();
         let Network { connect_timeout, attempt_timeout, .. } = &self.network;
-        let address_setting = self.address_setting;
-        let (kind, message) = if let Some(problem) = connection_problem(&error) {
-            (TokenErrorKind::Unreachable, format!("no connection to the token endpoint: {problem}").into())
+        let kind = if error.is_timeout() { TokenErrorKind::TimedOut } else { TokenErrorKind::Unreachable };
+        let message = if let Some(problem) = connection_problem(&error) {
+            format!("no connection to the token endpoint: {problem}")
         } else if error.is_timeout() && error.is_connect() {
             let limit = connect_timeout.as_secs_f64();
-            let message = format!(
-                "no connection to the token endpoint within {limit} s; check the network and HTTPS_PROXY"
-            );
-            (TokenErrorKind::TimedOut, Cow::from(message))
+            format!("no connection to the token endpoint within {limit} s; check the network and HTTPS_PROXY")
         } else if error.is_timeout() {
-            let limit = attempt_timeout.as_secs_f64();
-            (TokenErrorKind::TimedOut, format!("no answer from the token endpoint within {limit} s").into())
+            format!("no answer from the token endpoint within {} s", attempt_timeout.as_secs_f64())
         } else if error.is_connect() {
-            let message = format!(
-                "no connection to the token endpoint; check {address_setting}, the network and HTTPS_PROXY"
-            );
-            (TokenErrorKind::Unreachable, message.into())
+            let setting = self.address_setting;
+            format!("no connection to the token endpoint; check {setting}, the network and HTTPS_PROXY")
         } else {
-            (TokenErrorKind::Unreachable, "the connection to the token endpoint was interrupted".into())
+            "the connection to the token endpoint was interrupted".to_owned()
         };
         TokenError::new(kind, message).with_source(error)
     }
@@ -175,13 +169,14 @@ impl Http {
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http").field("unix_socket", &self.unix_socket).finish_non_exhaustive()
+        f.debug_struct("Http").field("unix_socket", &self.network.unix_socket).finish_non_exhaustive()
     }
 }
 
 impl Network {
     pub(super) fn new(attempt_timeout: Duration) -> Self {
         Self {
+            unix_socket: None,
             extra_ca_pem: None,
             proxies: Proxies::from_env(),
             connect_timeout: Duration::from_secs(3),

@@ -11,11 +11,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::answer::{self, Named};
+use super::answer;
 use super::http::{Exchange, Http, Network};
 use super::{Issue, Issued};
-use crate::clock::{Clock, SystemClock};
-use crate::credential::{UNNAMED, parse_endpoint};
+use crate::clock::{Clock as _, SystemClock};
+use crate::credential::parse_endpoint;
 use crate::error::{LoadError, TokenError, TokenErrorKind};
 use crate::token::TokenKey;
 
@@ -31,14 +31,10 @@ pub struct RemoteIssuerConfig {
     /// What to authenticate with (RFC 6750 §2.1): an API key, or a token of the company's identity provider. Eight
     /// characters or more.
     pub bearer: Option<SecretString>,
-    /// The other server's Unix socket, in place of its host and port.
-    pub unix_socket: Option<PathBuf>,
     /// The other server's profile; its default one when not set.
     pub profile: Option<String>,
     /// The way there.
     pub network: Network,
-    /// What tells the time, also to the provider in front unless that has its own clock.
-    pub clock: Arc<dyn Clock>,
 }
 
 /// Gets tokens from another token provider: `GET /getToken`, answered as JSON (RFC 6749 §5.1 and §5.2). A token may
@@ -48,11 +44,7 @@ pub struct RemoteIssuer {
     http: Http,
     url: Url,
     authorization: ArcSwapOption<HeaderValue>,
-    clock: Arc<dyn Clock>,
 }
-
-/// Of no use here, where only tokens are read by HERE's reader.
-const NAMED: Named<'_> = Named { place: UNNAMED, parts: &answer::ACCESS_KEY };
 
 /// RFC 6749 §5.2; the description is left unread.
 #[derive(Deserialize)]
@@ -71,24 +63,16 @@ impl RemoteIssuerConfig {
         Ok(Self {
             url: parse_endpoint(url)?,
             bearer: None,
-            unix_socket: None,
             profile: None,
             network: Network::new(Duration::from_secs(12)),
-            clock: Arc::new(SystemClock),
         })
     }
 
     /// Creates a configuration from the path of the other server's Unix socket, which is opened for each connection.
     pub fn from_unix_socket(path: impl Into<PathBuf>) -> Self {
         let mut config = Self::new("http://localhost/getToken").expect("it is a URL on loopback");
-        config.unix_socket = Some(path.into());
+        config.network.unix_socket = Some(path.into());
         config
-    }
-
-    /// Authenticates with an API key, or another bearer token.
-    #[must_use]
-    pub fn with_bearer(self, bearer: SecretString) -> Self {
-        Self { bearer: Some(bearer), ..self }
     }
 }
 
@@ -107,9 +91,8 @@ impl RemoteIssuer {
             url.query_pairs_mut().append_pair("profile", profile);
         }
         let setting = "the URL of the other token provider (remote)";
-        let http = Http::new(config.network, config.unix_socket, setting, &url)?;
-        let authorization = ArcSwapOption::from_pointee(authorization);
-        Ok(Self { http, url, authorization, clock: config.clock })
+        let http = Http::new(config.network, setting, &url)?;
+        Ok(Self { http, url, authorization: ArcSwapOption::from_pointee(authorization) })
     }
 
     /// Returns whether this is the API key in use; takes the same time wherever the two differ.
@@ -143,7 +126,7 @@ impl RemoteIssuer {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        read(&self.http.receive(request).await?, self.clock.now().system_time())
+        read(&self.http.receive(request).await?, SystemClock.now().system_time())
     }
 }
 
@@ -151,53 +134,47 @@ impl RemoteIssuer {
 /// words: HERE has no part in it.
 fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, TokenError> {
     let status = exchange.status;
-    if (200..300).contains(&status) {
-        let issued = answer::read(status, None, &exchange.body, NAMED).map_err(|_| not_ours(status))?;
-        return Ok(Issued { is_from_cache: true, ..issued });
+    if (200..300).contains(&status)
+        && let Ok(issued) = answer::token(exchange)
+    {
+        return Ok(issued.marked_as_cached());
     }
     let refusal: Option<Refusal> = serde_json::from_slice(&exchange.body).ok();
-    let code = refusal.as_ref().map(|refusal| refusal.error.as_str());
-    let rejected =
-        |message: &'static str| TokenError::new(TokenErrorKind::Rejected { status, code: None }, message);
-    let error = match (status, code) {
+    let rejected = TokenErrorKind::Rejected { status, code: None };
+    let unavailable = TokenErrorKind::Unavailable { status };
+    let (kind, message) = match (status, refusal.as_ref().map(|refusal| refusal.error.as_str())) {
         (401, Some(_)) => {
-            rejected("the other token provider does not know this caller (401): check the API key")
+            (rejected, "the other token provider does not know this caller (401): check the API key")
         }
-        (403, Some(_)) => rejected(
+        (403, Some(_)) => (
+            rejected,
             "the other token provider refused this caller (403): check its rules for host, profile and scope",
         ),
-        (400, Some(_)) => {
-            rejected("the other token provider refused the request (400): check lifetime, profile and scope")
-        }
-        (429, _) => TokenError::new(
-            TokenErrorKind::Throttled,
-            "the other token provider returned 429 (too many requests)",
+        (400, Some(_)) => (
+            rejected,
+            "the other token provider refused the request (400): check lifetime, profile and scope",
         ),
+        (429, _) => (TokenErrorKind::Throttled, "the other token provider returned 429 (too many requests)"),
         (502, Some("issuer_rejected")) => {
-            rejected("HERE refused the other token provider's credential (502): see that server's log")
+            (rejected, "HERE refused the other token provider's credential (502): see that server's log")
         }
-        (408 | 500..=599, Some(_)) => TokenError::new(
-            TokenErrorKind::Unavailable { status },
-            format!("the other token provider has no token to hand out ({status}); see that server's log"),
+        (408 | 500..=599, Some(_)) => (
+            unavailable,
+            "the other token provider has no token to hand out ({status}); see that server's log",
         ),
-        (408 | 500..=599, None) => TokenError::new(
-            TokenErrorKind::Unavailable { status },
-            format!("the other token provider, or a proxy in front of it, is failing ({status}); retrying"),
+        (408 | 500..=599, None) => (
+            unavailable,
+            "the other token provider, or a proxy in front of it, is failing ({status}); retrying",
         ),
-        _ => not_ours(status),
+        // A path that is not `/getToken`, or something else at the address.
+        _ => (
+            TokenErrorKind::InvalidAnswer { status: Some(status) },
+            "the response ({status}) is not from a token provider's /getToken; check the URL (remote), which \
+             must end in /getToken without a trailing slash, and whether a proxy responds in its place",
+        ),
     };
-    Err(error.with_retry_after(exchange.retry_after(now)))
-}
-
-/// A path that is not `/getToken`, or something else at the address.
-fn not_ours(status: u16) -> TokenError {
-    TokenError::new(
-        TokenErrorKind::InvalidAnswer { status: Some(status) },
-        format!(
-            "the response ({status}) is not from a token provider's /getToken; check the URL (remote), \
-             which must end in /getToken without a trailing slash, and whether a proxy responds in its place"
-        ),
-    )
+    let message = message.replace("{status}", &status.to_string());
+    Err(TokenError::new(kind, message).with_retry_after(exchange.retry_after(now)))
 }
 
 fn header(bearer: &SecretString) -> Result<HeaderValue, LoadError> {
@@ -217,10 +194,6 @@ impl Issue for RemoteIssuer {
     async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
         let authorization = self.authorization.load_full();
         self.ask(authorization.as_deref(), key).await
-    }
-
-    fn clock(&self) -> Arc<dyn Clock> {
-        Arc::clone(&self.clock)
     }
 }
 
@@ -242,6 +215,10 @@ mod tests {
         read(&Exchange { status, headers, body }, SystemTime::UNIX_EPOCH)
     }
 
+    fn with_bearer(config: RemoteIssuerConfig, bearer: &str) -> Result<RemoteIssuer, LoadError> {
+        RemoteIssuer::new(RemoteIssuerConfig { bearer: Some(bearer.into()), ..config })
+    }
+
     #[test]
     fn token_is_read_with_the_time_it_has_left() {
         let body = r#"{"access_token":"abc","token_type":"Bearer","expires_in":1234,"scope":"openid"}"#;
@@ -258,7 +235,7 @@ mod tests {
             !RemoteIssuer::new(config.clone()).expect("can be made").uses(&"planted-key".into()),
             "none is"
         );
-        let issuer = RemoteIssuer::new(config.with_bearer("planted-key".into())).expect("can be made");
+        let issuer = with_bearer(config, "planted-key").expect("can be made");
         assert!(issuer.uses(&"planted-key".into()));
         for other in ["planted-kez", "planted-key2", "", "planted\nkey"] {
             assert!(!issuer.uses(&other.into()), "{other:?}");
@@ -316,8 +293,7 @@ mod tests {
     fn key_shorter_than_eight_characters_is_refused() {
         for key in ["", "x", "tp_1234"] {
             let config = RemoteIssuerConfig::new("https://tokens.example.com/getToken").expect("is a URL");
-            let error =
-                RemoteIssuer::new(config.with_bearer(SecretString::from(key))).expect_err("is too short");
+            let error = with_bearer(config, key).expect_err("is too short");
             assert_eq!(error.kind(), LoadErrorKind::Invalid, "{key:?}");
             assert!(error.to_string().contains("shorter than 8 characters"), "{error}");
         }
@@ -326,7 +302,7 @@ mod tests {
     #[test]
     fn key_is_in_no_debug() {
         let config = RemoteIssuerConfig::new("https://tokens.example.com/getToken").expect("is a URL");
-        let config = config.with_bearer(SecretString::from("tp_planted"));
+        let config = RemoteIssuerConfig { bearer: Some("tp_planted".into()), ..config };
         let shown = format!("{config:?} {:?}", RemoteIssuer::new(config.clone()));
         assert!(!shown.contains("planted"), "{shown}");
     }

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use token_provider::secrecy::ExposeSecret as _;
 use token_provider::{
-    Clock, Credential, HereIssuer, Issue as _, Moment, PrivateKey, Scope, SigningAlgorithm, TokenErrorKind,
-    TokenKey,
+    Clock, Credential, HereIssuer, Issue as _, Moment, PrivateKey, Scope, SigningAlgorithm, TestClock,
+    TokenErrorKind, TokenKey, TokenProvider,
 };
 
 use crate::leaks;
@@ -148,6 +148,39 @@ async fn no_two_assertions_of_a_thousand_requests_and_their_retries_are_alike() 
     let requests = endpoint.requests();
     let ids: HashSet<String> = requests.iter().map(|request| part(request, 1)["jti"].to_string()).collect();
     assert_eq!(ids.len(), requests.len());
+}
+
+/// Nobody asks again here, so each request but the first is one that the provider, or its issuer, repeats by itself.
+#[tokio::test]
+async fn every_retry_of_the_provider_has_an_assertion_of_its_own() {
+    let endpoint = Endpoint::start(|number, _| {
+        Reply::Keep(match number {
+            1 | 5 => answer("503 Service Unavailable", "", ""),
+            2 => refused(401_204, THEIR_DATE),
+            3 | 4 => refused(401_933, THEIR_DATE),
+            _ => token(3599),
+        })
+    })
+    .await;
+    let provider = TokenProvider::builder(issuer(&endpoint)).clock(TestClock::new()).build();
+    provider.warm();
+    // 503; 401204, and with HERE's time 401933; 401933, and with HERE's time 503.
+    for (failures, requests) in [(1, 1), (2, 3), (3, 5)] {
+        while provider.status()[0].failures < failures {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(endpoint.requests().len(), requests);
+        // The pause after a failure passes at once; while a request is on its way, time is as usual.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(90)).await;
+        tokio::time::resume();
+    }
+    while provider.status()[0].token.is_none() {
+        tokio::task::yield_now().await;
+    }
+    let requests = endpoint.requests();
+    let ids: HashSet<String> = requests.iter().map(|request| part(request, 1)["jti"].to_string()).collect();
+    assert_eq!((requests.len(), ids.len()), (6, 6));
 }
 
 #[tokio::test]

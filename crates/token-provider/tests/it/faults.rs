@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use token_provider::{Issue as _, Issued, TokenError, TokenErrorKind};
 
 use crate::leaks;
@@ -39,6 +40,10 @@ async fn failure_in_time(reply: impl Fn() -> Reply + Send + Sync + 'static) -> T
     error
 }
 
+fn json(body: &str) -> Value {
+    serde_json::from_str(body).expect("is JSON")
+}
+
 fn text(error: &TokenError) -> String {
     error.to_string()
 }
@@ -49,7 +54,7 @@ async fn request_has_the_form_that_here_documents() {
     assert!(answer.is_ok());
     let [request] = requests.as_slice() else { panic!("one call is one attempt") };
     assert!(request.head.starts_with("POST /oauth2/token HTTP/1.1\r\n"), "{}", request.head);
-    assert_eq!(request.body, r#"{"grantType":"client_credentials","expiresIn":3600}"#);
+    assert_eq!(json(&request.body), json!({"grantType": "client_credentials", "expiresIn": 3600}));
     assert_eq!(request.header("content-type"), "application/json");
     assert!(request.header("user-agent").starts_with("token-provider/"));
     assert!(!request.header("x-correlation-id").is_empty());
@@ -64,14 +69,9 @@ async fn scope_of_the_request_beats_that_of_the_credential() {
         endpoint.issuer_with(|config| config.credential = config.credential.clone().with_scope(scope("one")));
     issuer.issue(&hour()).await.expect("a token came");
     issuer.issue(&hour().with_scope(scope("two"))).await.expect("a token came");
-    let bodies: Vec<String> = endpoint.signed_requests().into_iter().map(|request| request.body).collect();
-    assert_eq!(
-        bodies,
-        [
-            r#"{"grantType":"client_credentials","expiresIn":3600,"scope":"one"}"#,
-            r#"{"grantType":"client_credentials","expiresIn":3600,"scope":"two"}"#
-        ]
-    );
+    let bodies: Vec<Value> = endpoint.signed_requests().iter().map(|request| json(&request.body)).collect();
+    let expected = |scope| json!({"grantType": "client_credentials", "expiresIn": 3600, "scope": scope});
+    assert_eq!(bodies, ["one", "two"].map(expected));
 }
 
 #[tokio::test]

@@ -6,9 +6,12 @@ mod refusals;
 
 use proptest::prelude::*;
 
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use zeroize::Zeroizing;
+
 use super::*;
-/// Where the credential is from.
-const PLACE: Named<'_> = Named { place: "credentials.properties", parts: &ACCESS_KEY };
+use crate::credential::PrivateKey;
+use crate::credential::SigningAlgorithm::Es256;
 
 /// Published answers; the file names the source of each.
 const ANSWERS: &str = include_str!("../../../testdata/answers.json");
@@ -42,12 +45,38 @@ fn published() -> Answers {
     serde_json::from_str(ANSWERS).expect("the sample file is well-formed")
 }
 
+fn access_key() -> Credential {
+    let credential = Credential::new("an-id", "a-secret".into()).expect("is well-formed");
+    credential.with_place("credentials.properties")
+}
+
+fn private_key() -> Credential {
+    let pem = PrivateKey::generate_pem(Es256).expect("randomness is there");
+    let key = PrivateKey::from_pem(pem.expose_secret()).expect("is a key");
+    Credential::with_private_key("an-app", key).expect("is well-formed").with_place("credentials.properties")
+}
+
+/// Reads an answer to a request with this credential.
+fn answer_to(
+    credential: &Credential,
+    status: u16,
+    headers: HeaderMap,
+    body: impl AsRef<[u8]>,
+) -> Result<Issued, TokenError> {
+    let body = Zeroizing::new(body.as_ref().to_vec());
+    read(&Exchange { status, headers, body }, SystemTime::UNIX_EPOCH, credential)
+}
+
+fn answer(status: u16, body: impl AsRef<[u8]>) -> Result<Issued, TokenError> {
+    answer_to(&access_key(), status, HeaderMap::new(), body)
+}
+
 fn read_ok(body: &str) -> Issued {
-    read(200, None, body.as_bytes(), PLACE).expect(body)
+    answer(200, body).expect(body)
 }
 
 fn read_err(status: u16, body: &str) -> TokenError {
-    read(status, None, body.as_bytes(), PLACE).expect_err(body)
+    answer(status, body).expect_err(body)
 }
 
 /// Everything that a program could show of an error.
@@ -61,11 +90,11 @@ fn published_tokens_are_read() {
     assert_eq!(cases.len(), 7);
     for SuccessCase { case, body, expected } in cases {
         // The published bodies stand `<token>` for a token, which is none by RFC 6750.
-        let read = read(200, None, body.replace("<token>", "eyJ.token-._~+/==").as_bytes(), PLACE);
+        let read = answer(200, body.replace("<token>", "eyJ.token-._~+/=="));
         match expected {
             Some(Value::Object(expected)) => {
                 let issued = read.expect(&case);
-                assert_eq!(*issued.access_token, "eyJ.token-._~+/==", "{case}");
+                assert_eq!(issued.access_token.expose_secret(), "eyJ.token-._~+/==", "{case}");
                 assert_eq!(
                     issued.expires_in.as_secs(),
                     expected["expires_in"].as_u64().expect("is a number"),
@@ -80,7 +109,7 @@ fn published_tokens_are_read() {
                     "{case}"
                 );
             }
-            None => assert_eq!(*read.expect(&case).access_token, "password_grant_token"),
+            None => assert_eq!(read.expect(&case).access_token.expose_secret(), "password_grant_token"),
         }
     }
 }
@@ -89,7 +118,7 @@ fn published_tokens_are_read() {
 fn answers_that_a_gateway_rewrote_are_read() {
     let lifetime = |expires_in: &str| {
         let body = format!("\u{feff}{{\"access_token\":\"a\",\"expires_in\":{expires_in}}}");
-        read(200, None, body.as_bytes(), PLACE).ok().map(|issued| issued.expires_in.as_secs())
+        answer(200, body).ok().map(|issued| issued.expires_in.as_secs())
     };
     for whole in ["3600", "3600.0", "3.6e3", "\"3600\"", "\"3600.0\"", "\" 3600 \""] {
         assert_eq!(lifetime(whole), Some(3600), "{whole}");
@@ -178,7 +207,7 @@ fn lifetime_is_whole_seconds_and_cut_down_to_a_month() {
         );
     }
     // Too large for 64 bits: no number of seconds that anyone means.
-    assert!(read(200, None, br#"{"accessToken":"t","expiresIn":99999999999999999999}"#, PLACE).is_err());
+    assert!(answer(200, br#"{"accessToken":"t","expiresIn":99999999999999999999}"#).is_err());
     assert!(read_err(200, r#"{"accessToken":"t"}"#).to_string().contains("(expires_in)"));
 }
 
@@ -187,10 +216,10 @@ fn other_fields_do_no_harm() {
     let issued = read_ok(
         r#"{"accessToken":"camel","access_token":"snake","expiresIn":1,"expires_in":2,"scope":"a\"b","x":[{}],"userId":null}"#,
     );
-    assert_eq!((issued.access_token.as_str(), issued.expires_in.as_secs()), ("camel", 1));
+    assert_eq!((issued.access_token.expose_secret(), issued.expires_in.as_secs()), ("camel", 1));
     assert_eq!(issued.scope, None, "a scope that is not well-formed is left out");
     assert_eq!(
-        read_ok(r#"{"access_token":"t","token_type":"BEARER","expires_in":1}"#).access_token.as_str(),
+        read_ok(r#"{"access_token":"t","token_type":"BEARER","expires_in":1}"#).access_token.expose_secret(),
         "t"
     );
     for kind in ["mac", "", "bearer "] {
@@ -218,7 +247,7 @@ proptest! {
             .collect();
         let body = format!("{{{}}}", fields.join(","));
         for body in [body.as_str(), body.trim_end_matches('}')] {
-            if let Err(error) = read(status, None, body.as_bytes(), PLACE) {
+            if let Err(error) = answer(status, body) {
                 prop_assert!(!shown(&error).contains(MARKER), "{}", shown(&error));
             }
         }
@@ -226,6 +255,6 @@ proptest! {
 
     #[test]
     fn bytes_of_any_kind_do_not_panic(status in 0_u16.., body in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let _ = read(status, None, &body, PLACE);
+        let _ = answer(status, &body);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use super::super::remedy::{PRIVATE_KEY, message};
+use super::super::remedy::{refusal, remedy};
 use super::*;
 
 /// What is expected for each; the file names its sources.
@@ -49,7 +49,7 @@ fn spellings(status: u16, number: u32) -> Vec<String> {
 
 #[test]
 fn every_number_says_what_to_do_in_every_spelling() {
-    let rows = documented();
+    let (rows, private_key) = (documented(), private_key());
     assert_eq!(rows.len(), 56);
     for Row { number, status, kind, message, for_a_private_key } in rows {
         let kind = match kind.as_str() {
@@ -62,8 +62,7 @@ fn every_number_says_what_to_do_in_every_spelling() {
             let error = read_err(status, &body);
             assert_eq!((error.kind(), error.to_string()), (kind, message.clone()), "{body}");
             assert!(!shown(&error).contains(MARKER), "{error:?}");
-            let named = Named { parts: &PRIVATE_KEY, ..PLACE };
-            let error = read(status, None, body.as_bytes(), named).expect_err(&body);
+            let error = answer_to(&private_key, status, HeaderMap::new(), &body).expect_err(&body);
             assert_eq!(error.to_string(), *for_a_private_key.as_ref().unwrap_or(&message), "{body}");
         }
     }
@@ -135,14 +134,20 @@ fn rows_of_the_docs() -> Vec<(Vec<RangeInclusive<u32>>, String)> {
 fn troubleshooting_explains_every_number_and_no_other() {
     let rows = rows_of_the_docs();
     assert!(rows.len() > 20, "{rows:?}");
+    let [access_key, private_key] =
+        [access_key(), private_key()].map(|credential| credential.with_place("…"));
     // What is wrong, by row, so that a range does not fill the screen.
     let mut wrong = BTreeMap::new();
     let listed = rows.iter().flat_map(|(ranges, _)| ranges);
     assert!(listed.map(RangeInclusive::end).all(|last| *last < 430_000), "which are looked at");
     for number in (400_000..430_000).chain((430_000..600_000).step_by(97)) {
         let row = rows.iter().find(|(ranges, _)| ranges.iter().any(|range| range.contains(&number)));
-        for parts in [&ACCESS_KEY, &PRIVATE_KEY] {
-            let message = message(number, "…", Named { place: "…", parts });
+        for credential in [&access_key, &private_key] {
+            let message = match number {
+                429_002 | 429_003 => Some(TOO_MANY.to_owned()),
+                _ => remedy(number).map(|_| refusal(400, Some(number), credential).to_string()),
+            };
+            let message = message.map(|message| message.replace(&number.to_string(), "…"));
             let agree = match (&row, &message) {
                 (Some((_, messages)), Some(message)) => messages.contains(&format!("`{message}`")),
                 (None, None) => true,

@@ -4,8 +4,9 @@ use super::*;
 
 #[test]
 fn remedy_names_the_place_that_the_credential_is_from() {
-    let body = br#"{"errorCode":401300}"#;
-    let error = read(401, None, body, Named { place: "other.properties", ..PLACE }).expect_err("is none");
+    let credential = access_key().with_place("other.properties");
+    let answer = answer_to(&credential, 401, HeaderMap::new(), r#"{"errorCode":401300}"#);
+    let error = answer.expect_err("is none");
     assert!(error.to_string().ends_with("in other.properties; both must belong to the same key"), "{error}");
 }
 
@@ -147,10 +148,10 @@ fn what_is_not_json_comes_from_something_else() {
 
 #[test]
 fn retry_after_is_kept_wherever_it_makes_sense() {
-    let asked = Some(Duration::from_secs(7));
+    let headers = HeaderMap::from_iter([(RETRY_AFTER, "7".parse().expect("is a value"))]);
     for status in [408, 429, 500, 503, 401, 403] {
-        let error = read(status, asked, b"{}", PLACE).expect_err("is none");
-        assert_eq!(error.retry_after(), asked, "{status}");
+        let error = answer_to(&access_key(), status, headers.clone(), "{}").expect_err("is none");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{status}");
     }
 }
 
