@@ -54,6 +54,7 @@ export async function startWorld({ config = "", policy = "", url } = {}) {
       end,
       folder,
       log: server.log,
+      next: server.next,
       origin,
       port,
       sandbox,

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { once } from "node:events";
+import { on, once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,8 @@ import { createInterface } from "node:readline";
 const MAX_LIFE_MS = 600_000;
 
 /**
- * Runs `token-provider` until `isReady` is true of its log so far, and returns the log's messages and how to stop it.
+ * Runs `token-provider` until `isReady` is true of its log so far, and returns the log's messages, how to wait for the next one
+ * that `isIt`, and how to stop it.
  * It sees nothing of this machine's configuration: an empty folder for both home and work, no environment.
  */
 export async function start(args, isReady) {
@@ -33,15 +34,22 @@ export async function start(args, isReady) {
   ended.catch(() => {});
 
   const log = [];
+  const lines = createInterface(child.stderr);
   const ready = new Promise((resolve, reject) => {
     child.once("error", reject);
-    createInterface(child.stderr)
+    lines
       .on("line", (line) => {
         log.push(messageOf(line));
         if (isReady(log)) resolve();
       })
       .on("close", () => reject(new Error(`token-provider ended before it was ready:\n${log.join("\n")}`)));
   });
+  const next = async (isIt) => {
+    for await (const [line] of on(lines, "line", { close: ["close"] })) {
+      if (isIt(recordOf(line))) return;
+    }
+    throw new Error(`token-provider ended before it logged what was waited for:\n${log.join("\n")}`);
+  };
   const stop = async () => {
     child.kill("SIGTERM");
     const [code] = await ended;
@@ -56,7 +64,7 @@ export async function start(args, isReady) {
     await rm(folder, { recursive: true });
     throw error;
   }
-  return { folder, log, stop };
+  return { folder, log, next, stop };
 }
 
 /** Starts the offline HERE account; `credentials` is the file that it wrote for its clients, `origin` where it is. */
@@ -94,10 +102,14 @@ function addressAfter(log, words) {
 }
 
 function messageOf(line) {
+  const record = recordOf(line);
+  return record.fields?.message ?? record.message ?? line;
+}
+
+function recordOf(line) {
   try {
-    const record = JSON.parse(line);
-    return record.fields?.message ?? record.message ?? line;
+    return JSON.parse(line);
   } catch {
-    return line;
+    return {};
   }
 }
