@@ -139,7 +139,7 @@ impl HereIssuer {
         let expires_in = key.lifetime().as_secs();
         // By the issuer's clock as far as it is known.
         let timestamp = self.clock.now().wall.as_secs().saturating_add_signed(signer.clock_offset());
-        let request = match credential.key() {
+        let request = match &credential.key {
             Key::Access { id, secret } => {
                 let parameters = Parameters { access_key_id: id, nonce: &nonce, timestamp };
                 let authorization = sign::authorization("POST", url, &[], &parameters, secret);
