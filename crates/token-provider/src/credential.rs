@@ -26,7 +26,7 @@ use self::text::check_text;
 use crate::error::LoadError;
 use crate::token::Scope;
 
-pub use self::loopback::{is_loopback_address, is_loopback_host, is_loopback_url};
+pub use self::loopback::{is_loopback_address, is_loopback_url};
 pub use self::private_key::{PrivateKey, SigningAlgorithm};
 pub use self::source::CredentialSource;
 pub use self::text::{is_invisible, trim_value};

@@ -30,12 +30,10 @@ const VARIABLES: [(&str, &str); 4] = [
 ];
 
 /// The entries of a file, or of variables in its stead.
+///
+/// The one that counts of those with the same key comes last.
 #[derive(Clone)]
-pub(super) struct Entries {
-    /// The one that counts of those with the same key comes last.
-    entries: Vec<Entry>,
-    is_json: bool,
-}
+pub(super) struct Entries(Vec<Entry>);
 
 #[derive(Clone)]
 pub(super) struct Entry {
@@ -54,7 +52,7 @@ impl Entries {
             let entry = Entry::new(0, key, variable(name)?.expose_secret());
             Some(Entry { variable: Some(name), ..entry })
         };
-        Self { entries: VARIABLES.into_iter().filter_map(entry).collect(), is_json: false }
+        Self(VARIABLES.into_iter().filter_map(entry).collect())
     }
 
     /// Reads a `.properties` file.
@@ -68,7 +66,7 @@ impl Entries {
             let (key, value) = split(&logical);
             Entry::new(line, &unescape(key), &unescape(value))
         };
-        Ok(Self { entries: logical_lines(&text).into_iter().map(entry).collect(), is_json: is_json(&text) })
+        Ok(Self(logical_lines(&text).into_iter().map(entry).collect()))
     }
 
     /// Reads a section of an `.ini` file as commons-configuration does, with which HERE's Java SDK reads it: a comment
@@ -98,16 +96,15 @@ impl Entries {
             }
         }
         if !found_section {
-            let problem = format!("there is no section [{section}]");
-            return Err(LoadError::invalid(if is_json(&text) { IS_JSON.to_owned() } else { problem }));
+            return Err(LoadError::invalid(format!("there is no section [{section}]")));
         }
         entries.reverse();
-        Ok(Self { entries, is_json: false })
+        Ok(Self(entries))
     }
 
     /// Returns the entry with this key.
     pub(super) fn get(&self, key: &str) -> Option<&Entry> {
-        self.entries.iter().rev().find(|entry| *entry.key == key)
+        self.0.iter().rev().find(|entry| *entry.key == key)
     }
 
     /// Reads the value of an entry, if it is there and not empty. Errors name line and key, or variable.
@@ -152,15 +149,12 @@ impl Entries {
             };
             return format!("{} is empty; {remedy}", empty.place(key));
         }
-        if let Some(set) = self.entries.first().and_then(|entry| entry.variable) {
+        if let Some(set) = self.0.first().and_then(|entry| entry.variable) {
             let absent = VARIABLES.iter().find(|(_, of)| *of == key).map_or(key, |(name, _)| name);
             return format!("{set} is set and {absent} is not; set both or neither");
         }
-        if self.is_json {
-            return IS_JSON.to_owned();
-        }
         // Its name is not repeated: in a garbled line the secret may stand in its place.
-        if let Some(entry) = self.entries.iter().rev().find(|entry| entry.is_nearly(key)) {
+        if let Some(entry) = self.0.iter().rev().find(|entry| entry.is_nearly(key)) {
             return format!("line {}: did you mean {key}? Write it exactly like that", entry.line);
         }
         let has = |key| self.get(key).is_some();
@@ -186,12 +180,8 @@ impl Entries {
 impl Entry {
     fn new(line: usize, key: &str, value: &str) -> Self {
         let owned = |text: &str| Zeroizing::new(text.to_owned());
-        Self {
-            line,
-            variable: None,
-            key: owned(key.trim_matches(is_invisible)),
-            value: owned(trim_value(value)),
-        }
+        let (key, value) = (owned(key.trim_matches(is_invisible)), owned(trim_value(value)));
+        Self { line, variable: None, key, value }
     }
 
     /// Returns what errors call the place of the entry with this key.
@@ -218,13 +208,6 @@ impl Entry {
     }
 }
 
-const IS_JSON: &str = "it is JSON; expected `key = value` lines, as in the credentials.properties from the \
-                       HERE portal";
-
-fn is_json(text: &str) -> bool {
-    text.trim_start_matches(is_invisible).starts_with('{')
-}
-
 /// Returns the names of an `.ini` file's sections.
 pub(super) fn ini_sections(text: &[u8]) -> Result<Vec<String>, LoadError> {
     let text = decode(text)?;
@@ -242,6 +225,11 @@ fn decode(text: &[u8]) -> Result<Zeroizing<String>, LoadError> {
         return Err(LoadError::invalid(problem));
     }
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    if text.trim_ascii_start().starts_with(b"{") {
+        let problem = "it is JSON; expected `key = value` lines, as in the credentials.properties from the HERE \
+                       portal";
+        return Err(LoadError::invalid(problem));
+    }
     if let Ok(text) = std::str::from_utf8(text) {
         return Ok(Zeroizing::new(text.to_owned()));
     }
