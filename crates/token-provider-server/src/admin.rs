@@ -33,49 +33,40 @@ const STYLE: &str = include_str!("admin/status.css");
 pub struct Admin(pub Arc<App>);
 
 impl Admin {
-    async fn handle(
-        &self,
-        info: &RequestInfo,
-        headers: &HeaderMap,
-        connection: &ConnectionInfo,
-    ) -> Result<Answer, Problem> {
+    async fn handle(&self, info: &RequestInfo<'_>, headers: &HeaderMap) -> Result<Answer, Problem> {
         info.admit_size()?;
         let Self(app) = self;
         let access = &app.access;
         let rules = access.rules();
-        let host = match rules.admit_host(headers, info.authority(), connection) {
+        let host = match rules.admit_host(headers, info.authority(), info.connection) {
             Err(_) if health::is_probe(info, headers) => return health::probe(access, info),
             host => host?,
         };
-        let file = |content_type, content: &'static str| {
-            allow(&info.head.method, PAGE)?;
-            Ok(answer::page(content_type, "connect-src 'self'; img-src data:", content))
+        let path = info.head.uri.path();
+        // A link from elsewhere may lead to the page, which gives nothing away by itself.
+        let file = match path {
+            "/" => Some((HTML, STATUS_PAGE)),
+            "/status" if prefers_page(headers) => Some((HTML, STATUS_PAGE)),
+            "/status.js" => Some((JAVASCRIPT, SCRIPT)),
+            "/status.css" => Some((CSS, STYLE)),
+            "/status" | "/metrics" | "/livez" | "/readyz" => None,
+            _ => return Err(Problem::not_found()),
         };
-        let admit_own_page = || {
-            access::admit_own_page(headers, host, connection)?;
-            allow(&info.head.method, PAGE)
-        };
-        match info.head.uri.path() {
-            // A link from elsewhere may lead to the page, which gives nothing away by itself.
-            "/" => file(HTML, STATUS_PAGE),
-            "/status" if prefers_page(headers) => file(HTML, STATUS_PAGE),
-            "/status.js" => file(JAVASCRIPT, SCRIPT),
-            "/status.css" => file(CSS, STYLE),
-            "/status" => {
-                admit_own_page()?;
-                Ok(answer::json(NO_STORE, &status::json(app, look().await)))
+        if file.is_none() {
+            access::admit_own_page(headers, host, info.connection)?;
+        }
+        allow(&info.head.method, PAGE)?;
+        match (file, path) {
+            (Some((content_type, content)), _) => {
+                Ok(answer::page(content_type, "connect-src 'self'; img-src data:", content))
             }
-            "/metrics" => {
-                admit_own_page()?;
+            (None, "/status") => Ok(answer::json(NO_STORE, &status::json(app, look().await))),
+            (None, "/metrics") => {
                 let metrics = Metrics { app: Arc::clone(app), process: look().await };
                 Ok(answer(telemetry::CONTENT_TYPE, NO_STORE, telemetry::page(metrics)))
             }
-            "/livez" => admit_own_page().map(|()| health::live()),
-            "/readyz" => {
-                admit_own_page()?;
-                health::ready(access).await
-            }
-            _ => Err(Problem::not_found()),
+            (None, "/livez") => Ok(health::live()),
+            (None, _) => health::ready(access).await,
         }
     }
 }
@@ -85,11 +76,11 @@ impl Service for Admin {
     where
         B: Body<Data = Bytes> + Send,
     {
-        let (info, headers, body) = RequestInfo::take(request, None);
+        let (info, headers, body) = RequestInfo::take(request, connection, None);
         // Nobody reads it, and while a token is waited for, HTTP/2 would keep what comes of it.
         drop(body);
-        let answer = catch_panic(&info, self.handle(&info, &headers, connection)).await;
-        self.0.conclude(info, connection, &Cors::None, answer.map(Served::from))
+        let answer = catch_panic(&info, self.handle(&info, &headers)).await;
+        self.0.conclude(info, &Cors::None, answer.map(Served::from))
     }
 
     fn connection(&self) -> Option<OpenConnection> {

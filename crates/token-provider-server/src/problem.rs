@@ -23,7 +23,7 @@ const REJECTED_CERTIFICATE: &str =
 pub struct Problem(Box<Details>);
 
 /// What is to be said of a failure: to the caller, the log and the audit trail.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Details {
     /// The HTTP status.
     pub status: StatusCode,
@@ -72,6 +72,12 @@ impl Deref for Problem {
 }
 
 impl Details {
+    /// Has the caller show who it is (RFC 9110 §11.6.1).
+    fn challenge(&mut self, challenge: impl Into<Cow<'static, str>>) {
+        self.rule = Some(Rule::Authenticate);
+        self.header = Some((WWW_AUTHENTICATE, challenge.into()));
+    }
+
     /// Returns the `error` code of the answer.
     pub fn code(&self) -> &'static str {
         self.topic.as_str()
@@ -98,32 +104,19 @@ impl Details {
 impl Problem {
     fn new(status: StatusCode, topic: Topic, description: impl Into<Cow<'static, str>>) -> Self {
         let description = description.into();
-        Self(Box::new(Details {
-            status,
-            topic,
-            description,
-            rule: None,
-            reason: None,
-            retry_after: None,
-            header: None,
-            subject: Subject::default(),
-            host: None,
-            number: None,
-        }))
+        Self(Box::new(Details { status, topic, description, ..Details::default() }))
     }
 
     /// The caller is not authenticated, on any path except the OAuth 2.0 endpoint (RFC 6750 §3).
     fn bearer(description: impl Into<Cow<'static, str>>, challenge: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidToken, description)
-            .with_rule(Rule::Authenticate)
-            .with_header(WWW_AUTHENTICATE, challenge)
+            .with(|it| it.challenge(challenge))
     }
 
     /// The client has not shown who it is, at the OAuth 2.0 endpoint (RFC 6749 §5.2).
     fn client(description: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, Topic::InvalidClient, description)
-            .with_rule(Rule::Authenticate)
-            .with_header(WWW_AUTHENTICATE, r#"Basic realm="token-provider", charset="UTF-8""#)
+            .with(|it| it.challenge(r#"Basic realm="token-provider", charset="UTF-8""#))
     }
 
     /// The server cannot do it now; the description says why.
@@ -131,23 +124,15 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable, description)
     }
 
-    fn with_rule(mut self, rule: Rule) -> Self {
-        self.0.rule = Some(rule);
-        self
+    /// A rule says that it is too early. Not a failure of the server.
+    fn not_yet(rule: Rule, description: &'static str, retry_after: Duration) -> Self {
+        let problem = Self::unavailable(description);
+        problem.with(|it| (it.rule, it.retry_after) = (Some(rule), Some(retry_after)))
     }
 
-    fn with_reason(mut self, reason: &'static str) -> Self {
-        self.0.reason = Some(reason);
-        self
-    }
-
-    fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
-        self.0.retry_after = retry_after;
-        self
-    }
-
-    fn with_header(mut self, name: HeaderName, value: impl Into<Cow<'static, str>>) -> Self {
-        self.0.header = Some((name, value.into()));
+    /// Notes what else there is to say.
+    pub(crate) fn with(mut self, more: impl FnOnce(&mut Details)) -> Self {
+        more(&mut self.0);
         self
     }
 
@@ -165,18 +150,6 @@ impl Problem {
         self
     }
 
-    /// Notes where the request came from.
-    pub fn with_address(mut self, address: Option<IpAddr>) -> Self {
-        self.0.subject.address = address;
-        self
-    }
-
-    /// Notes the host that the request names.
-    pub fn with_host(mut self, host: &str) -> Self {
-        self.0.host = Some(host.into());
-        self
-    }
-
     /// A parameter that is missing, repeated or not well-formed.
     pub fn invalid_request(description: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Topic::InvalidRequest, description)
@@ -184,7 +157,8 @@ impl Problem {
 
     /// A scope that the configuration does not list.
     pub fn invalid_scope(description: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, Topic::InvalidScope, description).with_rule(Rule::Scope)
+        Self::new(StatusCode::BAD_REQUEST, Topic::InvalidScope, description)
+            .with(|it| it.rule = Some(Rule::Scope))
     }
 
     /// An unsupported grant type (RFC 6749 §5.2).
@@ -207,23 +181,21 @@ impl Problem {
     pub fn rejected_token(reason: &'static str) -> Self {
         let challenge =
             format!(r#"Bearer realm="token-provider", error="invalid_token", error_description="{reason}""#);
-        Self::bearer(reason, challenge).with_reason(reason)
+        Self::bearer(reason, challenge).with(|it| it.reason = Some(reason))
     }
 
-    /// The client certificate that the connection began with is no longer valid.
-    pub fn rejected_certificate() -> Self {
+    /// The client certificate that the connection began with is no longer valid; `is_client` at the OAuth 2.0 endpoint.
+    pub fn rejected_certificate(is_client: bool) -> Self {
+        if is_client {
+            return Self::client(REJECTED_CERTIFICATE).with(|it| it.reason = Some(REJECTED_CERTIFICATE));
+        }
         Self::rejected_token(REJECTED_CERTIFICATE)
-    }
-
-    /// The same at the OAuth 2.0 endpoint.
-    pub fn rejected_client_certificate() -> Self {
-        Self::client(REJECTED_CERTIFICATE).with_reason(REJECTED_CERTIFICATE)
     }
 
     /// A token cannot be judged: the identity provider's keys are not held, and it does not answer.
     pub fn keys_unavailable(retry_after: Duration) -> Self {
         Self::unavailable("the identity provider's keys cannot be fetched, so its tokens cannot be verified")
-            .with_retry_after(Some(retry_after))
+            .with(|it| it.retry_after = Some(retry_after))
     }
 
     /// A token cannot be judged yet: its key may be newer than those held, and the identity provider is not asked so soon
@@ -231,10 +203,8 @@ impl Problem {
     pub fn key_not_known_yet(retry_after: Duration) -> Self {
         let description =
             "the token's key is not known yet; the identity provider's keys will be requested again shortly";
-        Self::unavailable(description)
-            .with_rule(Rule::Authenticate)
-            .with_reason("the token's key is not known yet")
-            .with_retry_after(Some(retry_after))
+        Self::not_yet(Rule::Authenticate, description, retry_after)
+            .with(|it| it.reason = Some("the token's key is not known yet"))
     }
 
     /// The client at the OAuth 2.0 endpoint is not known.
@@ -251,26 +221,25 @@ impl Problem {
     pub fn rejected_signature(number: u32, reason: &'static str) -> Self {
         // As HERE has it: the signature may be good.
         let topic = if number == 401_204 { Topic::InvalidRequest } else { Topic::InvalidClient };
-        Self::new(StatusCode::UNAUTHORIZED, topic, reason)
-            .with_rule(Rule::Authenticate)
-            .with_reason(reason)
-            .with_number(number)
+        Self::new(StatusCode::UNAUTHORIZED, topic, reason).with(|it| {
+            (it.rule, it.reason, it.number) = (Some(Rule::Authenticate), Some(reason), Some(number));
+        })
     }
 
     /// Another request with the same signature is in flight. A client that did not wait for it may find that it brought no
     /// token, and this signature is good.
     pub fn nonce_in_flight() -> Self {
-        Self::unavailable("a request with this nonce is in flight; retry later")
-            .with_rule(Rule::Authenticate)
-            .with_reason("a request with this nonce is in flight")
-            .with_retry_after(Some(Duration::from_secs(1)))
+        let description = "a request with this nonce is in flight; retry later";
+        Self::not_yet(Rule::Authenticate, description, Duration::from_secs(1))
+            .with(|it| it.reason = Some("a request with this nonce is in flight"))
     }
 
     /// The client at the OAuth 2.0 endpoint has shown nothing, or has signed with a key that is not of this server.
     pub fn unauthenticated_client(has_signed: bool, ways: &str) -> Self {
         if has_signed {
             let reason = "no access key of this server has this id";
-            return Self::client(format!("{reason}: {ways}")).with_number(401_600).with_reason(reason);
+            let problem = Self::client(format!("{reason}: {ways}")).with_number(401_600);
+            return problem.with(|it| it.reason = Some(reason));
         }
         Self::client(format!("authentication required: {ways}")).with_number(401_200)
     }
@@ -278,7 +247,7 @@ impl Problem {
     /// An access rule refused the request.
     pub fn access_denied(rule: Rule, description: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, Topic::AccessDenied, format!("{rule}: {description}"))
-            .with_rule(rule)
+            .with(|it| it.rule = Some(rule))
     }
 
     /// No such path.
@@ -291,37 +260,25 @@ impl Problem {
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let description = format!("this path accepts only {allow}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, Topic::InvalidRequest, description)
-            .with_header(ALLOW, allow)
+            .with(|it| it.header = Some((ALLOW, allow.into())))
     }
 
-    /// More body than any request to this server has.
-    pub fn content_too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Topic::InvalidRequest, "the body is larger than 16 KiB")
-    }
-
-    /// More path and query than any use of this server needs.
-    pub fn uri_too_long() -> Self {
-        Self::new(StatusCode::URI_TOO_LONG, Topic::InvalidRequest, "the URL is longer than 8 KiB")
-    }
-
-    /// More fields than any use of this server needs.
-    pub fn too_many_fields() -> Self {
-        let description = "the request has more than 100 header fields";
-        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Topic::InvalidRequest, description)
+    /// More than any use of this server needs.
+    pub fn too_large(status: StatusCode, description: &'static str) -> Self {
+        Self::new(status, Topic::InvalidRequest, description)
     }
 
     /// Not a server failure: callers that are slow to send their bodies cause it.
     pub fn too_many_bodies() -> Self {
         let description = "too many request bodies in flight; retry later, or authenticate in the request's \
                            head, which is checked before the body is read";
-        Self::unavailable(description).with_rule(Rule::Rate).with_retry_after(Some(Duration::from_secs(1)))
+        Self::not_yet(Rule::Rate, description, Duration::from_secs(1))
     }
 
     /// The caller asks more often than its rate allows.
     pub fn slow_down(retry_after: Duration) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, Topic::SlowDown, "rate: too many requests; retry later")
-            .with_rule(Rule::Rate)
-            .with_retry_after(Some(retry_after))
+            .with(|it| (it.rule, it.retry_after) = (Some(Rule::Rate), Some(retry_after)))
     }
 
     /// A handler panicked; the report is in the log.
@@ -350,7 +307,7 @@ impl From<&TokenError> for Problem {
             TokenErrorKind::WaitedTooLong => (StatusCode::GATEWAY_TIMEOUT, Topic::IssuerTimeout),
             _ => (StatusCode::SERVICE_UNAVAILABLE, Topic::TemporarilyUnavailable),
         };
-        Self::new(status, topic, error.to_string()).with_retry_after(error.retry_after())
+        Self::new(status, topic, error.to_string()).with(|it| it.retry_after = error.retry_after())
     }
 }
 
@@ -362,13 +319,13 @@ mod tests {
     fn each_failure_of_the_library_has_its_row() {
         for (kind, status, code) in [
             (TokenErrorKind::InvalidRequest, 400, "invalid_request"),
-            (TokenErrorKind::Rejected { status: 401, code: Some(401_300) }, 502, "issuer_rejected"),
+            (TokenErrorKind::rejected(401, Some(401_300)), 502, "issuer_rejected"),
             (TokenErrorKind::ClockSkew, 502, "issuer_rejected"),
-            (TokenErrorKind::InvalidAnswer { status: Some(200) }, 502, "issuer_rejected"),
+            (TokenErrorKind::invalid_answer(Some(200)), 502, "issuer_rejected"),
             (TokenErrorKind::NotLoaded, 502, "issuer_rejected"),
             (TokenErrorKind::WaitedTooLong, 504, "issuer_timeout"),
             (TokenErrorKind::Throttled, 503, "temporarily_unavailable"),
-            (TokenErrorKind::Unavailable { status: 500 }, 503, "temporarily_unavailable"),
+            (TokenErrorKind::unavailable(500), 503, "temporarily_unavailable"),
             (TokenErrorKind::Unreachable, 503, "temporarily_unavailable"),
             (TokenErrorKind::TimedOut, 503, "temporarily_unavailable"),
             (TokenErrorKind::ExpiresTooSoon, 503, "temporarily_unavailable"),

@@ -7,6 +7,7 @@ use crate::reason::names;
 names! {
     /// What an error is about, by the anchor of its heading in docs/troubleshooting.md. For an answer to a caller, this is also
     /// the `error` in it. The compiler warns of a topic that no error has, and `ci/check` takes warnings for errors.
+    #[derive(Default)]
     Topic (#[cfg(test)]) {
         CredentialNotFound => "no-here-credential-found",
         CredentialInvalid => "the-credential-cannot-be-used",
@@ -41,6 +42,7 @@ names! {
         AccessDenied => "access_denied",
         NotFound => "not_found",
         SlowDown => "slow_down",
+        #[default]
         ServerError => "server_error",
         TemporarilyUnavailable => "temporarily_unavailable",
         IssuerRejected => "issuer_rejected",

@@ -10,6 +10,7 @@ use hyper::header::{
 };
 
 use super::connection::ConnectionInfo;
+use super::proxy::is_of_proxy;
 use super::rules::Rules;
 use crate::config::{Origin, OriginPattern, PublicHost};
 use crate::problem::Problem;
@@ -22,9 +23,6 @@ const EXPOSED: &str = "Token-Expires-In, Retry-After, X-Request-ID";
 /// What a page may send, and whatever else it names, such as a tracing library's headers.
 const ALLOWED_HEADERS: &str =
     "Accept, Authorization, Content-Type, X-API-Key, X-Request-ID, traceparent, tracestate";
-/// Headers set by proxies, which this server would trust. (Those that begin with [`FORWARDED`], too.)
-const OF_PROXIES: [&str; 3] = ["forwarded", "via", "x-real-ip"];
-const FORWARDED: &str = "x-forwarded-";
 const ALLOWED_METHODS: &str = "GET, HEAD, POST";
 
 /// The headers of a prefetch: today's, the one before it, Firefox's old one, and that of old `WebKit`.
@@ -173,8 +171,7 @@ fn allowed_headers(request: &HeaderMap, callers_name: Option<&HeaderName>) -> St
         // Some proxies and frameworks take `_` for `-`.
         let name = name.to_ascii_lowercase().replace('_', "-");
         name == "*"
-            || name.starts_with(FORWARDED)
-            || OF_PROXIES.contains(&name.as_str())
+            || is_of_proxy(&name)
             || callers_name.is_some_and(|own| own.as_str().replace('_', "-") == name)
     };
     let asked =

@@ -36,6 +36,8 @@ pub struct Profile {
 #[derive(Debug)]
 pub struct Permit<'a> {
     pub(super) profile: &'a Profile,
+    /// What the token is for: its lifetime, and the scope that was asked for, by the caller or for it. Without one it is left to the
+    /// credential.
     pub(super) key: TokenKey,
 }
 
@@ -81,12 +83,6 @@ pub struct ProfileStatus<'a> {
 }
 
 impl Permit<'_> {
-    /// Returns what the token is for: its lifetime, and the scope that was asked for, by the caller or for it. Without one it
-    /// is left to the credential.
-    pub fn key(&self) -> &TokenKey {
-        &self.key
-    }
-
     /// Returns who is to have the token, and which, for the audit trail.
     pub fn subject(&self, caller: &Caller<'_>) -> Subject {
         Subject {
@@ -326,7 +322,7 @@ mod tests {
     impl Issue for Account {
         async fn issue(&self, _: &TokenKey) -> Result<Issued, TokenError> {
             let is_known = self.0.load(Ordering::Relaxed);
-            let refused = TokenErrorKind::Rejected { status: 401, code: None };
+            let refused = TokenErrorKind::rejected(401, None);
             let issued = || Issued::new("planted-token", Duration::from_secs(3600));
             is_known.then(issued).ok_or_else(|| TokenError::new(refused, "not known"))
         }

@@ -2,26 +2,14 @@
 //! that name.
 
 use hyper::HeaderMap;
-use hyper::header::HOST;
+use hyper::header::{HOST, HeaderName, ORIGIN};
 
 use super::connection::ConnectionInfo;
+use super::proxy::is_of_proxy;
 use super::rules::Rules;
 use crate::config::PublicHost;
 use crate::problem::Problem;
 use crate::reason::Rule;
-
-/// What a request has that came from a web page, or through a proxy. (Not every browser says the first two, and not every
-/// proxy the others.)
-const NOT_FROM_A_PROGRAM: [&str; 8] = [
-    "origin",
-    "sec-fetch-site",
-    "forwarded",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-];
 
 impl Rules {
     /// Returns the host that the request names, if it is one of ours: a loopback name, the address that the connection came
@@ -60,7 +48,7 @@ impl Rules {
             Rule::Host,
             "this server is not known by that name; if it should be, add the name to public_hosts",
         )
-        .with_host(text))
+        .with(|it| it.host = Some(text.into())))
     }
 
     fn is_ours(&self, host: &PublicHost, connection: &ConnectionInfo) -> bool {
@@ -77,5 +65,8 @@ impl Rules {
 /// socket through such a proxy, by whatever name the page has.)
 fn is_made_up(host: &PublicHost, headers: &HeaderMap) -> bool {
     let is_word = host.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    is_word && !NOT_FROM_A_PROGRAM.iter().any(|name| headers.contains_key(*name))
+    // A web page, or a proxy. (Not every browser says the first two, and not every proxy the others.)
+    let is_of_other =
+        |name: &HeaderName| *name == ORIGIN || *name == "sec-fetch-site" || is_of_proxy(name.as_str());
+    is_word && !headers.keys().any(is_of_other)
 }

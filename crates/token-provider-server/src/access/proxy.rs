@@ -16,6 +16,11 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// A name longer than this is no user's.
 const MAX_NAME: usize = 256;
 
+/// Returns whether proxies set this header, in lower case, to say where a request comes from.
+pub(super) fn is_of_proxy(header: &str) -> bool {
+    matches!(header, "forwarded" | "via" | "x-real-ip") || header.starts_with("x-forwarded-")
+}
+
 impl Way<TrustedProxyConfig> {
     /// An IPv4 peer of a dual-stack socket counts as IPv4.
     fn is_trusted(&self, address: IpAddr) -> bool {

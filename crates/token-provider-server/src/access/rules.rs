@@ -125,7 +125,7 @@ impl Rules {
             if let Some(caller) = self.certified(connection).or_else(by_proxy) {
                 shown = Ok(Some(caller));
             } else if shown.is_ok() && connection.client.is_rejected() {
-                shown = Err(Problem::rejected_certificate());
+                shown = Err(Problem::rejected_certificate(false));
             }
         }
         let unauthenticated = || Problem::unauthenticated(&self.ways(false));
@@ -163,7 +163,7 @@ impl Rules {
             }),
         };
         let shown = match named {
-            Ok(None) if connection.client.is_rejected() => Err(Problem::rejected_client_certificate()),
+            Ok(None) if connection.client.is_rejected() => Err(Problem::rejected_certificate(true)),
             Ok(None) => Ok(self.certified(connection)),
             named => named,
         };
@@ -202,7 +202,7 @@ impl Rules {
         };
         match admitted {
             Ok(caller) => Ok(Caller { address, ..caller }),
-            Err(problem) => Err(problem.with_address(address)),
+            Err(problem) => Err(problem.with(|it| it.subject.address = address)),
         }
     }
 

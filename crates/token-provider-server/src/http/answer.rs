@@ -12,6 +12,7 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::problem::Problem;
 
@@ -45,18 +46,11 @@ pub(crate) fn json(cache: HeaderValue, body: &impl Serialize) -> Answer {
     answer(JSON, cache, body)
 }
 
-/// RFC 6749 §5.2.
-#[derive(Serialize)]
-struct ProblemBody<'a> {
-    error: &'static str,
-    error_description: &'a str,
-    request_id: &'a str,
-}
-
-/// Builds the answer to a request that failed. CORS and the headers that every answer has are added later.
+/// Builds the answer to a request that failed (RFC 6749 §5.2). CORS and the headers that every answer has are added later.
 pub(crate) fn problem(problem: &Problem, request_id: &str) -> Answer {
-    let error_description = &problem.description;
-    refusal(problem, &ProblemBody { error: problem.code(), error_description, request_id })
+    let (error, error_description) = (problem.code(), &*problem.description);
+    let body = json!({"error": error, "error_description": error_description, "request_id": request_id});
+    refusal(problem, &body)
 }
 
 /// Builds such an answer with this body.

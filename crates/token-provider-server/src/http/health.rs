@@ -32,7 +32,7 @@ pub(crate) async fn ready(access: &Access) -> Result<Answer, Problem> {
 /// Returns whether a request whose `Host` is not ours comes from a health check all the same: balancers send any name, and
 /// over HTTP/1.0 none. What comes from a page tells of itself; an old browser's page that was rebound to this address
 /// learns one word.
-pub(crate) fn is_probe(info: &RequestInfo, headers: &HeaderMap) -> bool {
+pub(crate) fn is_probe(info: &RequestInfo<'_>, headers: &HeaderMap) -> bool {
     let hosts = headers.get_all(HOST).iter().count();
     let needs_none = info.authority().is_some() || info.head.version <= Version::HTTP_10;
     (hosts == 1 || hosts == 0 && needs_none)
@@ -42,7 +42,7 @@ pub(crate) fn is_probe(info: &RequestInfo, headers: &HeaderMap) -> bool {
 }
 
 /// Answers such a request by the status and one word. It is not asking for a token: a stranger keeps none alive.
-pub(crate) fn probe(access: &Access, info: &RequestInfo) -> Result<Answer, Problem> {
+pub(crate) fn probe(access: &Access, info: &RequestInfo<'_>) -> Result<Answer, Problem> {
     allow(&info.head.method, PAGE)?;
     if info.head.uri.path() == "/livez" {
         return Ok(live());

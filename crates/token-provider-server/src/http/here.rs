@@ -1,9 +1,10 @@
 //! What HERE's own SDKs send to `POST /oauth2/token`: `Authorization: OAuth …`, and a JSON body in camel case or a signed form.
 //! Errors have HERE's form and numbers. And `GET /timestamp`, by which the Java SDK sets its clock right.
 
+use std::collections::BTreeMap;
+
 use hyper::header::{AUTHORIZATION, DATE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{HeaderMap, StatusCode};
-use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 use token_provider::{Clock as _, SystemClock};
 use zeroize::Zeroizing;
@@ -13,20 +14,6 @@ use super::oauth2::has_content_type;
 use super::parameters::{Given, MAX_TTL, Value};
 use crate::access::is_signed;
 use crate::problem::Problem;
-
-/// An error.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ErrorBody<'a> {
-    error_id: String,
-    http_status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_code: Option<u32>,
-    message: &'a str,
-    error: &'static str,
-    #[serde(rename = "error_description")]
-    description: String,
-}
 
 /// Returns whether a request is meant as HERE's SDKs send it: signed, or in JSON without another way to authenticate.
 pub(super) fn is_meant(headers: &HeaderMap) -> bool {
@@ -71,16 +58,17 @@ pub(super) fn timestamp() -> Answer {
 
 /// Builds the answer to such a request that failed.
 pub(super) fn problem(problem: &Problem, request_id: &str) -> Answer {
-    let (message, error_code) = (&*problem.description, problem.number());
-    let number = error_code.map(|number| format!("errorCode: '{number}'. ")).unwrap_or_default();
-    let body = ErrorBody {
-        error_id: error_id(request_id),
-        http_status: problem.status.as_u16(),
-        error_code,
-        message,
-        error: problem.code(),
-        description: format!("{number}{message}"),
-    };
+    let (message, number) = (&*problem.description, problem.number());
+    let start = number.map(|number| format!("errorCode: '{number}'. ")).unwrap_or_default();
+    let code = number.map(|number| ("errorCode", number.into()));
+    let members: [(_, Json); 5] = [
+        ("errorId", error_id(request_id).into()),
+        ("httpStatus", problem.status.as_u16().into()),
+        ("message", message.into()),
+        ("error", problem.code().into()),
+        ("error_description", format!("{start}{message}").into()),
+    ];
+    let body: BTreeMap<_, _> = members.into_iter().chain(code).collect();
     let mut answer = answer::refusal(problem, &body);
     if problem.status == StatusCode::UNAUTHORIZED {
         let challenge = HeaderValue::from_static(r#"OAuth realm="token-provider""#);

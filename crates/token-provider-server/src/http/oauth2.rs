@@ -11,10 +11,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::HeaderMap;
 use hyper::body::Body;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, PRAGMA};
 use hyper::http::uri::PathAndQuery;
+use hyper::{HeaderMap, StatusCode};
 use serde_json::json;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
@@ -37,20 +37,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_BODIES: usize = 256;
 const MAX_BODIES_EACH: usize = 32;
 
-/// The fields of a token request (RFC 6749 §4.4.2, with HERE's, and `expires_in` and `profile` as extensions); and their names in
-/// HERE's JSON.
-const IN_FORM: [&str; 8] = [
-    "grant_type",
-    "expires_in",
-    "scope",
-    "profile",
-    "client_id",
-    "client_secret",
-    "token_format",
-    "resource",
-];
-const IN_JSON: [&str; 8] =
-    ["grantType", "expiresIn", "scope", "profile", "clientId", "clientSecret", "tokenFormat", "resource"];
+/// The fields of a token request (RFC 6749 §4.4.2, and `expires_in` and `profile` as extensions); and their names in HERE's JSON.
+const IN_FORM: [&str; 6] = ["grant_type", "expires_in", "scope", "profile", "client_id", "client_secret"];
+const IN_JSON: [&str; 6] = ["grantType", "expiresIn", "scope", "profile", "clientId", "clientSecret"];
 
 /// Returns the shares of the bodies that are waited for. Loopback is limited, too: everybody on the machine is there.
 pub(super) fn bodies() -> Arc<Shares> {
@@ -70,8 +59,8 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: impl Body<Data = Bytes>,
 ) -> Result<Served, Problem> {
-    let Call { rules, info, host, connection, .. } = call;
-    let (is_here, is_form) = (info.is_here(), has_content_type(&headers, FORM));
+    let Call { rules, info, host, .. } = call;
+    let (connection, is_here, is_form) = (info.connection, info.is_here(), has_content_type(&headers, FORM));
     admit_head(info, &headers, is_form)?;
     let client = client_of(&headers)?;
     let address = rules.address(&headers, connection);
@@ -125,7 +114,7 @@ pub(super) async fn post(
 
 /// Refuses what nothing good can follow: another kind of body, or a credential that is not for this path. Who sends one must not be
 /// let in as anonymous.
-fn admit_head(info: &RequestInfo, headers: &HeaderMap, is_form: bool) -> Result<(), Problem> {
+fn admit_head(info: &RequestInfo<'_>, headers: &HeaderMap, is_form: bool) -> Result<(), Problem> {
     let query = info.head.uri.query().unwrap_or_default();
     let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
     // An API key is for `/getToken`; for signatures see RFC 5849 §3.5.3.
@@ -177,7 +166,8 @@ async fn read(body: impl Body<Data = Bytes>) -> Result<Zeroizing<Vec<u8>>, Probl
             // Trailers say nothing here.
             let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
             if data.len() > MAX_BODY - whole.len() {
-                return Err(Problem::content_too_large());
+                let description = "the body is larger than 16 KiB";
+                return Err(Problem::too_large(StatusCode::PAYLOAD_TOO_LARGE, description));
             }
             whole.extend_from_slice(&data);
         }
@@ -187,7 +177,7 @@ async fn read(body: impl Body<Data = Bytes>) -> Result<Zeroizing<Vec<u8>>, Probl
 }
 
 impl Form {
-    fn parse(body: &[u8], is_here: bool, names: [&str; 8]) -> Result<Self, Problem> {
+    fn parse(body: &[u8], is_here: bool, names: [&str; 6]) -> Result<Self, Problem> {
         let is_form = names == IN_FORM;
         let fields = if is_form { form_urlencoded::parse(body).collect() } else { here::fields(body)? };
         // Another way to authenticate, such as a JWT (RFC 7523 §2.2) or a signature: who sends it must not be let in as anonymous.
@@ -195,7 +185,9 @@ impl Form {
         if fields.iter().any(|(name, _)| is_foreign(name)) {
             return Err(Problem::unsupported_client_authentication());
         }
-        let [grant_type, lifetime, scope, profile, id, secret, format, resource] = parameters(fields, names)?;
+        let is_more = |name: &str| matches!(name, "token_format" | "tokenFormat" | "resource");
+        let has_more = fields.iter().any(|(name, _)| is_more(name));
+        let [grant_type, lifetime, scope, profile, id, secret] = parameters(fields, names)?;
         let client = match (secret, id) {
             (None, _) => None,
             (Some(_), None) => {
@@ -205,11 +197,7 @@ impl Form {
         };
         let scope = scope.filter(|scope| !scope.is_empty());
         let wanted = admit_grant_type(names[0], grant_type.as_deref()).and_then(|()| {
-            if is_here {
-                here::wanted(lifetime, scope, format.or(resource).is_some())
-            } else {
-                Ok([lifetime, profile, scope])
-            }
+            if is_here { here::wanted(lifetime, scope, has_more) } else { Ok([lifetime, profile, scope]) }
         });
         Ok(Self { client, wanted })
     }

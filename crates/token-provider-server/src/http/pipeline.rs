@@ -21,7 +21,7 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 
 use super::answer::{self, Answer};
 use super::page::Page;
-use super::request::{CORRELATION_ID, Call, PAGE, REQUEST_ID, RequestInfo, Route, allow, id_of};
+use super::request::{CORRELATION_ID, Call, PAGE, REQUEST_ID, RequestInfo, Route, allow};
 use super::token::Served;
 use super::{audit, health, here, oauth2, openapi, page, token};
 use crate::access::{Access, ConnectionInfo, Cors, Rules, Shares};
@@ -73,14 +73,11 @@ impl Service for App {
     {
         let route = Route::of(request.uri().path());
         // Not in the future, which would have room for the whole request twice.
-        let (mut info, headers, body) = RequestInfo::take(request, route);
-        if route == Some(Route::OAuth2) && here::is_meant(&headers) {
-            info.correlation_id = Some(id_of(&headers, &CORRELATION_ID));
-        }
+        let (info, headers, body) = RequestInfo::take(request, connection, route);
         async move {
-            let handled = catch_panic(&info, self.handle(&info, headers, body, connection)).await;
+            let handled = catch_panic(&info, self.handle(&info, headers, body)).await;
             let (cors, result) = handled.unwrap_or_else(|problem| (Cors::None, Err(problem)));
-            self.conclude(info, connection, &cors, result)
+            self.conclude(info, &cors, result)
         }
     }
 
@@ -97,10 +94,9 @@ impl App {
     /// Returns which pages may read the answer, and what came of the request.
     async fn handle(
         &self,
-        info: &RequestInfo,
+        info: &RequestInfo<'_>,
         headers: HeaderMap,
         body: impl Body<Data = Bytes>,
-        connection: &ConnectionInfo,
     ) -> Result<(Cors, Result<Served, Problem>), Problem> {
         let rules = self.access.rules();
         // A page that may ask can read why it was refused, whatever the reason.
@@ -108,14 +104,14 @@ impl App {
         if let Err(problem) = info.admit_size() {
             return refused(problem);
         }
-        let host = match rules.admit_host(&headers, info.authority(), connection) {
+        let host = match rules.admit_host(&headers, info.authority(), info.connection) {
             Ok(host) => host.to_owned(),
             Err(_) if health::is_probe(info, &headers) => {
                 return Ok((Cors::None, health::probe(&self.access, info).map(Served::from)));
             }
             Err(problem) => return refused(problem),
         };
-        let is_tls = rules.is_tls(&headers, connection);
+        let is_tls = rules.is_tls(&headers, info.connection);
         let own_origin = || format!("{}://{host}", if is_tls { "https" } else { "http" });
         if let Some(file) = self.page.file(info.head.uri.path(), &headers, own_origin) {
             allow(&info.head.method, PAGE)?;
@@ -123,7 +119,7 @@ impl App {
         }
         let cors = rules.admit_page(&headers, &host, is_tls)?;
         let (access, bodies) = (&self.access, &self.bodies);
-        let call = Call { access, bodies, rules: &rules, info, host: &host, connection };
+        let call = Call { access, bodies, rules: &rules, info, host: &host };
         let answered = async {
             let route = info.admit_route(&headers)?;
             if info.head.method == Method::OPTIONS {
@@ -154,18 +150,14 @@ impl App {
     /// Records what came of a request, and completes the answer.
     pub(crate) fn conclude(
         &self,
-        info: RequestInfo,
-        connection: &ConnectionInfo,
+        info: RequestInfo<'_>,
         cors: &Cors,
-        result: Result<Served, Problem>,
+        mut result: Result<Served, Problem>,
     ) -> Answer {
-        let (result, handed_out) = match result {
-            Ok(Served { answer, handed_out }) => (Ok(answer), handed_out),
-            Err(problem) => (Err(problem), None),
-        };
-        audit::record(&self.telemetry, &info, connection, &result, handed_out);
+        audit::record(&self.telemetry, &info, &mut result);
         let problem_answer = if info.is_here() { here::problem } else { answer::problem };
-        let mut answer = result.unwrap_or_else(|problem| problem_answer(&problem, info.id()));
+        let mut answer =
+            result.map_or_else(|problem| problem_answer(&problem, info.id()), |served| served.answer);
         cors.apply(answer.headers_mut());
         let headers = answer.headers_mut();
         if let Some(id) = info.correlation_id {
@@ -181,7 +173,7 @@ impl App {
 ///
 /// Not an `async fn`, which would have room for the steps twice: a connection keeps that room for as long as it lives.
 pub(crate) fn catch_panic<T>(
-    info: &RequestInfo,
+    info: &RequestInfo<'_>,
     steps: impl Future<Output = Result<T, Problem>>,
 ) -> impl Future<Output = Result<T, Problem>> {
     AssertUnwindSafe(steps).catch_unwind().map(|caught| {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use hyper::header::{HeaderName, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
-use hyper::{HeaderMap, Method, Request};
+use hyper::{HeaderMap, Method, Request, StatusCode};
 use tokio::time::Instant;
 
+use super::here;
 use crate::access::{self, Access, ConnectionInfo, Rules, Shares};
 use crate::problem::Problem;
+use crate::reason::names;
 use crate::telemetry::audit::foreign;
 use crate::telemetry::trace_id;
 
@@ -35,9 +37,11 @@ const POST: &str = "POST, OPTIONS";
 /// What a request says before its header fields, and what of these the log and the audit trail are told. (The fields
 /// themselves are dropped as soon as nobody needs them.)
 #[derive(Debug)]
-pub(crate) struct RequestInfo {
+pub(crate) struct RequestInfo<'c> {
     /// Without its fields.
     pub(crate) head: Parts,
+    /// Where it came in.
+    pub(crate) connection: &'c ConnectionInfo,
     /// What it is for, if there is anything at its path.
     pub(super) route: Option<Route>,
     /// The one that a proxy in front gave it, where that is well-formed, else one made here.
@@ -50,19 +54,25 @@ pub(crate) struct RequestInfo {
     pub(super) correlation_id: Option<HeaderValue>,
 }
 
-impl RequestInfo {
+impl<'c> RequestInfo<'c> {
     /// Takes a request apart.
-    pub(crate) fn take<B>(request: Request<B>, route: Option<Route>) -> (Self, HeaderMap, B) {
+    pub(crate) fn take<B>(
+        request: Request<B>,
+        connection: &'c ConnectionInfo,
+        route: Option<Route>,
+    ) -> (Self, HeaderMap, B) {
         let (mut head, body) = request.into_parts();
         let headers = std::mem::take(&mut head.headers);
+        let is_here = route == Some(Route::OAuth2) && here::is_meant(&headers);
         let info = Self {
             head,
+            connection,
             route,
             id: id_of(&headers, &REQUEST_ID),
             started: Instant::now(),
             trace_id: headers.get(TRACEPARENT).and_then(|value| trace_id(value.as_bytes())),
             origin: headers.get(ORIGIN).map(|value| foreign(value.as_bytes())),
-            correlation_id: None,
+            correlation_id: is_here.then(|| id_of(&headers, &CORRELATION_ID)),
         };
         (info, headers, body)
     }
@@ -85,10 +95,11 @@ impl RequestInfo {
     /// Refuses what is larger than any use of this server needs.
     pub(crate) fn admit_size(&self) -> Result<(), Problem> {
         if self.head.extensions.get::<TooManyFields>().is_some() {
-            return Err(Problem::too_many_fields());
+            let description = "the request has more than 100 header fields";
+            return Err(Problem::too_large(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, description));
         }
         if self.head.uri.path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI) {
-            return Err(Problem::uri_too_long());
+            return Err(Problem::too_large(StatusCode::URI_TOO_LONG, "the URL is longer than 8 KiB"));
         }
         Ok(())
     }
@@ -110,38 +121,28 @@ pub(super) struct Call<'r> {
     /// The shares of the bodies that are waited for.
     pub(super) bodies: &'r Arc<Shares>,
     pub(super) rules: &'r Rules,
-    pub(super) info: &'r RequestInfo,
+    pub(super) info: &'r RequestInfo<'r>,
     /// As the request names it.
     pub(super) host: &'r str,
-    pub(super) connection: &'r ConnectionInfo,
 }
 
-/// What there is beside the pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Route {
-    Token,
-    OAuth2,
-    Timestamp,
-    Metadata,
-    Live,
-    Ready,
-    OpenApi,
-    Client,
+names! {
+    /// What there is beside the pages, by its path.
+    Route {
+        Token => "/getToken",
+        OAuth2 => "/oauth2/token",
+        Timestamp => "/timestamp",
+        Metadata => "/.well-known/oauth-authorization-server",
+        Live => "/livez",
+        Ready => "/readyz",
+        OpenApi => "/openapi.json",
+        Client => "/client.js",
+    }
 }
 
 impl Route {
     pub(super) fn of(path: &str) -> Option<Self> {
-        Some(match path {
-            "/getToken" => Self::Token,
-            "/oauth2/token" => Self::OAuth2,
-            "/timestamp" => Self::Timestamp,
-            "/.well-known/oauth-authorization-server" => Self::Metadata,
-            "/livez" => Self::Live,
-            "/readyz" => Self::Ready,
-            "/openapi.json" => Self::OpenApi,
-            "/client.js" => Self::Client,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|route| route.as_str() == path)
     }
 
     /// Returns whether tokens are handed out here.
@@ -168,7 +169,7 @@ pub(crate) fn allow(method: &Method, allowed: &'static str) -> Result<(), Proble
 }
 
 /// Returns the id that a request has in this header, if it is well-formed, else a new one.
-pub(super) fn id_of(headers: &HeaderMap, header: &HeaderName) -> HeaderValue {
+fn id_of(headers: &HeaderMap, header: &HeaderName) -> HeaderValue {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~:/+=@".contains(byte);
     let is_formed = |id: &&HeaderValue| {
         let bytes = id.as_bytes();

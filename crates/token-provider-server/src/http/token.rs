@@ -76,7 +76,7 @@ impl From<Answer> for Served {
 
 /// Answers `GET /getToken`.
 pub(super) async fn get(call: Call<'_>, headers: &HeaderMap) -> Result<Served, Problem> {
-    let caller = call.rules.authenticate(headers, call.connection).await?;
+    let caller = call.rules.authenticate(headers, call.info.connection).await?;
     let query = call.info.head.uri.query().unwrap_or_default();
     let wanted = parameters(form_urlencoded::parse(query.as_bytes()), ["ttl", "profile", "scope"]);
     let handed_out = hand_out(call, &caller, "ttl", wanted).await?;
@@ -109,8 +109,8 @@ pub(super) async fn hand_out(
     }
 }
 
-/// Returns the body of a token answer. `expiry` are the seconds left, not the lifetime: the token has been held for a while.
-pub(crate) fn json(token: &AccessToken, expiry: u64, spelling: Spelling) -> Zeroizing<Vec<u8>> {
+/// Returns the body of a token answer. `expires_in` are the seconds left, not the lifetime: the token has been held for a while.
+pub(crate) fn json(token: &AccessToken, expires_in: u64, spelling: Spelling) -> Zeroizing<Vec<u8>> {
     let (access_token, scope) = (token.expose_secret(), token.scope().map(Scope::as_str));
     let [token_name, type_name, expiry_name, token_type] = spelling;
     // Room for all of it at once, so that growing leaves no copy of the token behind.
@@ -120,7 +120,7 @@ pub(crate) fn json(token: &AccessToken, expiry: u64, spelling: Spelling) -> Zero
         let mut members = serializer.serialize_map(None)?;
         members.serialize_entry(token_name, access_token)?;
         members.serialize_entry(type_name, token_type)?;
-        members.serialize_entry(expiry_name, &expiry)?;
+        members.serialize_entry(expiry_name, &expires_in)?;
         scope.map_or(Ok(()), |scope| members.serialize_entry("scope", scope))?;
         members.end()
     };
