@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, TrustAnchor, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -19,7 +19,7 @@ use rustls::{RootCertStore, ServerConfig};
 use token_provider::Clock;
 use tokio::net::TcpStream;
 use tokio_rustls::{Accept, TlsAcceptor};
-use webpki::{EndEntityCert, Error as CertificateError, KeyUsage};
+use webpki::{EndEntityCert, Error as CertificateError, KeyUsage, anchor_from_trusted_cert};
 use zeroize::Zeroizing;
 
 use crate::access::ClientCertificate;
@@ -50,17 +50,15 @@ struct Current {
     config: Arc<ServerConfig>,
     /// The server's certificate with its key.
     identity: Arc<CertifiedKey>,
-    authorities: Arc<Authorities>,
-}
-
-/// The authorities that vouch for clients.
-#[derive(Default)]
-struct Authorities {
-    certificates: Vec<CertificateDer<'static>>,
+    authorities: Authorities,
+    /// So many of them have expired.
     expired: usize,
     /// `None` where no file is configured, or all in it have expired.
     verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
+
+/// The authorities that vouch for clients, and when each one's validity ends.
+type Authorities = Vec<(TrustAnchor<'static>, SystemTime)>;
 
 impl Tls {
     /// Reads the files.
@@ -70,18 +68,14 @@ impl Tls {
     /// The first file that cannot be used, and why. A certificate that is out of date is used, with a warning: at a start
     /// this machine's clock may be wrong, and there is no better certificate.
     pub fn load(files: &TlsConfig, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
-        let now = clock.now().system_time();
         let identity = Arc::new(read_identity(files)?);
         log_identity(&identity, files);
-        if let Some(reason) = out_of_date(leaf(&identity), now) {
+        if let Some(reason) = out_of_date(leaf(&identity), clock.now().system_time()) {
             tracing::warn!(tls.cert = %files.cert.display(), "{reason}; clients will reject it");
         }
-        let authorities = match &files.client_ca {
-            Some(file) => Arc::new(Authorities::read(file, now)?),
-            None => Arc::default(),
-        };
-        authorities.log(files);
-        let current = ArcSwap::from_pointee(Current::new(files, &clock, identity, authorities));
+        let current = Current::new(files, &clock, identity, read_authorities(files)?);
+        current.log_expired(files);
+        let current = ArcSwap::from_pointee(current);
         Ok(Self { files: files.clone(), clock, current, reported: Mutex::default() })
     }
 
@@ -92,46 +86,34 @@ impl Tls {
     /// As for [`load`](Self::load), or that a new certificate is out of date. What was in use stays, as it does between the
     /// two steps in which certificate and key are replaced.
     pub fn reload(&self) -> Result<bool, Failure> {
+        let (held, now) = (self.current.load(), self.now());
         // Both, whatever becomes of the other: a bad certificate must not keep an authority in use that was removed.
-        let (identity, authorities) = (self.reload_identity(), self.reload_authorities());
-        Ok(identity? | authorities?)
-    }
-
-    fn reload_identity(&self) -> Result<bool, Failure> {
-        let current = self.current.load();
-        let identity = read_identity(&self.files)?;
-        if identity.cert == current.identity.cert {
-            return Ok(false);
+        let authorities = read_authorities(&self.files);
+        let identity =
+            read_identity(&self.files).and_then(|identity| match out_of_date(leaf(&identity), now) {
+                _ if identity.cert == held.identity.cert => Ok(None),
+                Some(reason) => Err(wrong("cert", &self.files.cert, reason)),
+                None => Ok(Some(Arc::new(identity))),
+            });
+        // What stays in use expires all the same.
+        let next = authorities.as_ref().unwrap_or(&held.authorities);
+        let expired = next.iter().filter(|(_, until)| *until < now).count();
+        let are_new = *next != held.authorities || expired != held.expired;
+        let new_identity = identity.as_ref().ok().and_then(Option::as_ref);
+        let has_changed = are_new || new_identity.is_some();
+        if has_changed {
+            let identity = Arc::clone(new_identity.unwrap_or(&held.identity));
+            let current = Arc::new(Current::new(&self.files, &self.clock, identity, next.clone()));
+            self.current.store(Arc::clone(&current));
+            // Only now: what is logged may be relied on.
+            if new_identity.is_some() {
+                log_identity(&current.identity, &self.files);
+            }
+            if are_new {
+                current.log_expired(&self.files);
+            }
         }
-        if let Some(reason) = out_of_date(leaf(&identity), self.now()) {
-            return Err(wrong("cert", &self.files.cert, reason));
-        }
-        let identity = Arc::new(identity);
-        self.replace(Arc::clone(&identity), Arc::clone(&current.authorities));
-        // Only now: what is logged may be relied on.
-        log_identity(&identity, &self.files);
-        Ok(true)
-    }
-
-    fn reload_authorities(&self) -> Result<bool, Failure> {
-        let Some(file) = &self.files.client_ca else { return Ok(false) };
-        let (current, now) = (self.current.load(), self.now());
-        let held = &current.authorities;
-        let (next, result) = match Authorities::read(file, now) {
-            Ok(next) => (next, Ok(true)),
-            // What stays in use expires all the same.
-            Err(error) => (Authorities::new(file, held.certificates.clone(), now)?, Err(error)),
-        };
-        if next.certificates == held.certificates && next.expired == held.expired {
-            return result.and(Ok(false));
-        }
-        next.log(&self.files);
-        self.replace(Arc::clone(&current.identity), Arc::new(next));
-        result
-    }
-
-    fn replace(&self, identity: Arc<CertifiedKey>, authorities: Arc<Authorities>) {
-        self.current.store(Arc::new(Current::new(&self.files, &self.clock, identity, authorities)));
+        identity.and(authorities).map(|_| has_changed)
     }
 
     /// Returns when the certificate's validity ends.
@@ -154,8 +136,8 @@ impl Tls {
 
     /// Returns how many authorities of `client_ca` have expired, and whether any is left.
     pub fn expired_authorities(&self) -> (usize, bool) {
-        let authorities = &self.current.load().authorities;
-        (authorities.expired, authorities.verifier.is_some())
+        let current = self.current.load();
+        (current.expired, current.verifier.is_some())
     }
 
     /// Reads the files again and logs what comes of it; the same failure once. Reading them is as cheap as asking when
@@ -205,14 +187,26 @@ impl Current {
         files: &TlsConfig,
         clock: &Arc<dyn Clock>,
         identity: Arc<CertifiedKey>,
-        authorities: Arc<Authorities>,
+        authorities: Authorities,
     ) -> Self {
+        let now = clock.now().system_time();
+        // An authority that has expired vouches for nobody, although rustls would let it.
+        let valid = authorities.iter().filter(|(_, until)| *until >= now);
+        let roots: RootCertStore = valid.map(|(authority, _)| authority.clone()).collect();
+        let expired = authorities.len() - roots.len();
+        let verifier = (!roots.is_empty()).then(|| {
+            let builder =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));
+            // Others have an API key, or a token; the access rules say who needs what.
+            let verifier = builder.allow_unauthenticated().build();
+            verifier.expect("there is an authority, and no revocation list")
+        });
         let time = Arc::new(Time(Arc::clone(clock)));
         let builder = ServerConfig::builder_with_details(Arc::new(default_provider()), time)
             // TLS 1.2 and 1.3; there is nothing older in rustls.
             .with_safe_default_protocol_versions()
             .expect("the provider has suites for both");
-        let builder = match &authorities.verifier {
+        let builder = match &verifier {
             Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
             None => builder.with_no_client_auth(),
         };
@@ -231,38 +225,7 @@ impl Current {
             // The key changes every six hours, so that a leaked key exposes no more than that.
             config.ticketer = Ticketer::new().expect("the system has randomness");
         }
-        Self { config: Arc::new(config), identity, authorities }
-    }
-}
-
-impl Authorities {
-    fn read(file: &Path, now: SystemTime) -> Result<Self, Failure> {
-        Self::new(file, certificates("client_ca", file)?, now)
-    }
-
-    /// An authority that has expired vouches for nobody, although rustls would let it.
-    fn new(
-        file: &Path,
-        certificates: Vec<CertificateDer<'static>>,
-        now: SystemTime,
-    ) -> Result<Self, Failure> {
-        let wrong = || wrong("client_ca", file, "expected CA certificates (X.509 version 3)");
-        let mut roots = RootCertStore::empty();
-        for authority in &certificates {
-            // `None` before version 3: its expiry would go unnoticed.
-            if not_after(authority).ok_or_else(wrong)? >= now {
-                roots.add(authority.clone()).map_err(|_| wrong())?;
-            }
-        }
-        let expired = certificates.len() - roots.len();
-        let verifier = (!roots.is_empty()).then(|| {
-            let builder =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));
-            // Others have an API key, or a token; the access rules say who needs what.
-            let verifier = builder.allow_unauthenticated().build();
-            verifier.expect("there is an authority, and no revocation list")
-        });
-        Ok(Self { certificates, expired, verifier })
+        Self { config: Arc::new(config), identity, authorities, expired, verifier }
     }
 
     fn vouch_for(&self, chain: &[CertificateDer<'_>], now: SystemTime) -> bool {
@@ -270,9 +233,9 @@ impl Authorities {
         verifier.verify_client_cert(leaf, intermediates, unix_time(now)).is_ok()
     }
 
-    fn log(&self, files: &TlsConfig) {
+    fn log_expired(&self, files: &TlsConfig) {
         if let (Some(file), expired @ 1..) = (&files.client_ca, self.expired) {
-            let left = self.certificates.len() - expired;
+            let left = self.authorities.len() - expired;
             tracing::warn!(tls.client_ca = %file.display(), expired, left, "ignoring expired certificate authorities");
         }
     }
@@ -297,7 +260,7 @@ impl ShownCertificate {
 
     /// Judges the certificate as of now.
     pub(super) fn judge(&self) -> ClientCertificate {
-        if self.tls.current.load().authorities.vouch_for(&self.chain, self.tls.now()) {
+        if self.tls.current.load().vouch_for(&self.chain, self.tls.now()) {
             ClientCertificate::Verified(Arc::clone(&self.names))
         } else {
             ClientCertificate::Rejected
@@ -322,6 +285,17 @@ fn read_identity(files: &TlsConfig) -> Result<CertifiedKey, Failure> {
         );
         Failure::new(Topic::Certificate, both).caused_by(error)
     })
+}
+
+/// Reads the authorities that vouch for clients, if there is a file for them.
+fn read_authorities(files: &TlsConfig) -> Result<Authorities, Failure> {
+    let Some(file) = &files.client_ca else { return Ok(Vec::new()) };
+    let authorities = certificates("client_ca", file)?;
+    // `None` before version 3: its expiry would go unnoticed.
+    let usable =
+        |authority| Some((anchor_from_trusted_cert(authority).ok()?.to_owned(), not_after(authority)?));
+    let usable: Option<Authorities> = authorities.iter().map(usable).collect();
+    usable.ok_or_else(|| wrong("client_ca", file, "expected CA certificates (X.509 version 3)"))
 }
 
 fn log_identity(identity: &CertifiedKey, files: &TlsConfig) {
