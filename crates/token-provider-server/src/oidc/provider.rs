@@ -24,11 +24,8 @@ const MAX_BODY: usize = 256 * 1024;
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct FetchError {
-    message: String,
-    source: Option<reqwest::Error>,
-}
+#[error("{0}")]
+pub(crate) struct FetchError(String, #[source] Option<reqwest::Error>);
 
 /// `OpenID` Connect Discovery 1.0 §3, the part that matters here.
 #[derive(Deserialize)]
@@ -39,7 +36,7 @@ struct Discovery {
 
 impl FetchError {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), source: None }
+        Self(message.into(), None)
     }
 }
 
@@ -81,7 +78,7 @@ async fn get(what: &str, url: Url) -> Result<Vec<u8>, FetchError> {
                 "no answer to the request for the {what}; check access.oidc.issuer, the network and HTTPS_PROXY"
             ),
         };
-        FetchError { message, source: Some(source) }
+        FetchError(message, Some(source))
     };
     let response = request(url)?.send().await.map_err(no_answer)?;
     if response.status() != StatusCode::OK {
@@ -95,9 +92,9 @@ async fn get(what: &str, url: Url) -> Result<Vec<u8>, FetchError> {
 /// The client is made for each request, as there are two in ten minutes: a certificate that the system has trusted since
 /// counts.
 fn request(url: Url) -> Result<RequestBuilder, FetchError> {
-    let no_tls = |source| FetchError {
-        message: "TLS could not be set up; are the system's CA certificates installed?".to_owned(),
-        source: Some(source),
+    let no_tls = |source| {
+        let message = "TLS could not be set up; are the system's CA certificates installed?";
+        FetchError(message.to_owned(), Some(source))
     };
     let mut builder = outbound::client(REQUEST_TIMEOUT).connect_timeout(CONNECT_TIMEOUT);
     let proxy = Proxies::from_env().for_url(&url).map(|proxy| proxy.map(Url::to_string));

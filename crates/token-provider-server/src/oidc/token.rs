@@ -118,10 +118,3 @@ impl<'de> Deserialize<'de> for Members {
         deserializer.deserialize_map(Once)
     }
 }
-
-#[cfg(test)]
-impl From<Value> for Members {
-    fn from(value: Value) -> Self {
-        serde_json::from_value(value).expect("is an object")
-    }
-}

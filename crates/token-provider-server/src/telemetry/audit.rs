@@ -36,17 +36,12 @@ const RECENT: usize = 50;
 /// The audit trail of a running server.
 #[derive(Debug)]
 pub struct Audit {
-    destination: Destination,
+    /// What it is written by, unless its lines are among those of the log.
+    writer: Option<Writer>,
+    /// The lines among those of the log.
+    in_log: Option<Mutex<Counts>>,
+    /// For the status page.
     recent: Option<Mutex<VecDeque<Arc<Event>>>>,
-}
-
-#[derive(Debug)]
-enum Destination {
-    /// Among the lines of the log.
-    Log(Mutex<Counts>),
-    Writer(Writer),
-    /// Events are only for the status page.
-    None,
 }
 
 impl Audit {
@@ -57,16 +52,15 @@ impl Audit {
     ///
     /// If the file cannot be opened or the thread cannot be started.
     pub fn start(config: &AuditConfig, keeps_recent: bool) -> io::Result<Option<Self>> {
-        let destination = match config {
-            AuditConfig::Log => Destination::Log(Mutex::default()),
-            AuditConfig::Stdout => {
-                Destination::Writer(start(Sink::Stream(rustix::stdio::stdout()), MAX_WAITING)?)
-            }
-            AuditConfig::File(path) => Destination::Writer(start(Sink::file(path)?, MAX_WAITING)?),
-            AuditConfig::Off if keeps_recent => Destination::None,
-            AuditConfig::Off => return Ok(None),
+        let sink = match config {
+            AuditConfig::Stdout => Some(Sink::Stream(rustix::stdio::stdout())),
+            AuditConfig::File(path) => Some(Sink::file(path)?),
+            AuditConfig::Off if !keeps_recent => return Ok(None),
+            AuditConfig::Log | AuditConfig::Off => None,
         };
-        Ok(Some(Self { destination, recent: keeps_recent.then(Mutex::default) }))
+        let writer = sink.map(|sink| start(sink, MAX_WAITING)).transpose()?;
+        let in_log = (*config == AuditConfig::Log).then(Mutex::default);
+        Ok(Some(Self { writer, in_log, recent: keeps_recent.then(Mutex::default) }))
     }
 
     /// Returns the error that [`Self::start`] would, and changes nothing.
@@ -80,22 +74,19 @@ impl Audit {
 
     /// Returns whether the lines go among those of the log.
     pub fn is_in_log(&self) -> bool {
-        matches!(self.destination, Destination::Log(_))
+        self.in_log.is_some()
     }
 
     /// Records an event. Never waits for the disk or the log's reader.
     pub fn record(&self, event: Event) {
-        match &self.destination {
-            Destination::Log(counts) if line::is_logged(&event) => {
-                let is_taken = log::write(line::level(&event), &line::log_line(&event));
-                let mut counts = counts.lock();
-                counts.written += u64::from(is_taken);
-                counts.queue_full += u64::from(!is_taken);
-            }
-            Destination::Writer(writer) => {
-                writer.push(&line::record(&event));
-            }
-            Destination::Log(_) | Destination::None => {}
+        if let Some(counts) = self.in_log.as_ref().filter(|_| line::is_logged(&event)) {
+            let is_taken = log::write(line::level(&event), &line::log_line(&event));
+            let mut counts = counts.lock();
+            counts.written += u64::from(is_taken);
+            counts.queue_full += u64::from(!is_taken);
+        }
+        if let Some(writer) = &self.writer {
+            writer.push(&line::record(&event));
         }
         if let Some(recent) = &self.recent {
             let mut recent = recent.lock();
@@ -106,7 +97,7 @@ impl Audit {
 
     /// Goes over to a new file, after the old one was moved away.
     pub fn reopen(&self) {
-        if let Destination::Writer(writer) = &self.destination {
+        if let Some(writer) = &self.writer {
             writer.reopen();
         }
     }
@@ -115,19 +106,13 @@ impl Audit {
     ///
     /// Blocks; not for an async task.
     pub fn flush(&self, timeout: Duration) -> bool {
-        match &self.destination {
-            Destination::Writer(writer) => writer.flush(timeout),
-            Destination::Log(_) | Destination::None => true,
-        }
+        self.writer.as_ref().is_none_or(|writer| writer.flush(timeout))
     }
 
     /// Returns how many lines were written or lost.
     pub fn counts(&self) -> Counts {
-        match &self.destination {
-            Destination::Log(counts) => *counts.lock(),
-            Destination::Writer(writer) => writer.counts(),
-            Destination::None => Counts::default(),
-        }
+        let in_log = self.in_log.as_ref().map(|counts| *counts.lock());
+        in_log.or_else(|| Some(self.writer.as_ref()?.counts())).unwrap_or_default()
     }
 
     /// Returns the newest events, newest first, each as a JSON object.

@@ -42,8 +42,8 @@ static WRITER: LazyLock<Option<Writer>> = LazyLock::new(|| {
     };
     Writer::start(options, Sink::Stream(rustix::stdio::stderr())).ok()
 });
-static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
-static FORM: OnceLock<Form> = OnceLock::new();
+/// What sets its level, and its form, once it is set up.
+static LOG: OnceLock<(reload::Handle<Targets, Registry>, Form)> = OnceLock::new();
 /// Whether stderr is systemd's journal: the variable has the stream's device and inode (systemd.exec(5)).
 static IS_JOURNAL: LazyLock<bool> = LazyLock::new(|| {
     let environment = Environment::from_process();
@@ -115,8 +115,7 @@ pub fn init(config: LogConfig, no_color: bool) {
     };
     // An error means that a log is set up already, as in tests: that one goes on.
     if set.is_ok() {
-        let _ = LEVEL.set(handle);
-        let _ = FORM.set(form);
+        let _ = LOG.set((handle, form));
     }
 }
 
@@ -126,7 +125,7 @@ pub fn report_panics() {
     panic::set_hook(Box::new(|panic| {
         // It may hold what a stranger sent.
         let text = excerpt(panic.to_string().replace('\n', " "));
-        if LEVEL.get().is_some() {
+        if LOG.get().is_some() {
             tracing::error!(thread = thread::current().name(), "{text}");
         } else {
             write(Level::ERROR, format!("{text}\n").as_bytes());
@@ -164,7 +163,7 @@ pub fn lines_lost() -> u64 {
 
 /// Changes how much is logged, from here on.
 pub fn set_level(level: LevelFilter) {
-    if let Some(handle) = LEVEL.get() {
+    if let Some((handle, _)) = LOG.get() {
         // Fails only when the log is gone, at the end of the process.
         let _ = handle.modify(|filter| *filter = targets(level));
     }
@@ -172,7 +171,7 @@ pub fn set_level(level: LevelFilter) {
 
 /// Returns the form of the log's lines, for those that are not made here.
 pub(super) fn form() -> Form {
-    FORM.get().copied().unwrap_or(Form::Json)
+    LOG.get().map_or(Form::Json, |(_, form)| *form)
 }
 
 /// The line that says how many others are missing.

@@ -21,7 +21,7 @@ fn event(number: u64) -> Event {
 
 fn open(path: &Path, max_waiting: usize) -> Audit {
     let writer = start(Sink::file(path).expect("can be opened"), max_waiting).expect("starts");
-    Audit { destination: Destination::Writer(writer), recent: None }
+    Audit { writer: Some(writer), in_log: None, recent: None }
 }
 
 fn parse(line: &str) -> Value {
