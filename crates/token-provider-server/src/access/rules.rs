@@ -36,6 +36,9 @@ const ADDRESS_RATE: Quota = Quota::per_second(NonZeroU32::new(50).expect("is not
 
 const HERE_KEY_WAY: &str = "sign a `POST /oauth2/token` with an access key of this server, as HERE's SDKs do";
 
+/// Signing as in OAuth 1.0, which is not registered as a way to authenticate in OAuth 2.0.
+const OAUTH_1: &str = "urn:ietf:rfc:5849";
+
 pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// All rules but those about profiles and scopes, which stand with the tokens.
@@ -264,11 +267,12 @@ impl Rules {
     }
 
     /// Returns the ways in which a client may authenticate at the OAuth 2.0 endpoint, by their registered names
-    /// (RFC 8414 §2, RFC 8705 §2.1).
+    /// (RFC 8414 §2, RFC 8705 §2.1); one that has none goes by a URI (RFC 7591 §2).
     pub fn client_auth_methods(&self) -> Vec<&'static str> {
         configured([
             (!self.api_keys.is_empty(), "client_secret_basic"),
             (!self.api_keys.is_empty(), "client_secret_post"),
+            (!self.here_keys.is_empty(), OAUTH_1),
             (self.mtls.is_some(), "tls_client_auth"),
             (self.anonymous.is_some(), "none"),
         ])

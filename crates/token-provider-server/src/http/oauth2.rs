@@ -150,6 +150,7 @@ pub(super) fn metadata(rules: &Rules, issuer: &str) -> Answer {
         "grant_types_supported": ["client_credentials"],
         // Required, and empty: there is no authorization endpoint.
         "response_types_supported": [],
+        // There even where it is empty: left out, it would mean client_secret_basic.
         "token_endpoint_auth_methods_supported": rules.client_auth_methods(),
     });
     answer::json(NO_CACHE, &metadata)

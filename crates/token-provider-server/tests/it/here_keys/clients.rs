@@ -25,6 +25,18 @@ async fn every_sdk_gets_a_token_in_its_own_spelling() {
     }
 }
 
+/// Left out, the list would mean `client_secret_basic` (RFC 8414 §2).
+#[tokio::test]
+async fn metadata_has_a_way_to_authenticate_where_callers_sign() {
+    for (access, ways) in
+        [("", &["urn:ietf:rfc:5849"][..]), ("[access]\nanonymous = true", &["urn:ietf:rfc:5849", "none"])]
+    {
+        let bench = Bench::start(access, "").await;
+        let reply = get(bench.server.address, "/.well-known/oauth-authorization-server").await;
+        assert_eq!(reply.json()["token_endpoint_auth_methods_supported"], serde_json::json!(ways));
+    }
+}
+
 #[tokio::test]
 async fn query_is_signed_as_each_sdk_signs_it() {
     let bench = Bench::start("", "").await;
