@@ -1,14 +1,12 @@
 //! The secrets of this server's access keys, each in a file of its own.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use secrecy::SecretString;
 use token_provider::trim_value;
-use zeroize::Zeroizing;
 
-use super::credential::warn_of_others;
+use super::credential::{read_small, warn_of_others};
 use crate::access::Access;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -16,8 +14,6 @@ use crate::topic::Topic;
 
 /// Fewer characters could be guessed by whoever has a signature.
 const MIN_SECRET: usize = 32;
-/// More are something else.
-const MAX_FILE: usize = 4096;
 
 /// Reads the secrets of all access keys.
 ///
@@ -42,21 +38,13 @@ pub fn read_here_secrets(config: &Config, access: &Access) -> Result<(), Failure
 /// Names the file, and says what is wrong with it.
 pub fn read_here_secret(file: &Path) -> Result<SecretString, String> {
     let name = file.display();
-    // Room for all of it at once, so that growing leaves no copy of the secret behind.
-    let mut text = Zeroizing::new(String::with_capacity(MAX_FILE + 1));
     let read = file.metadata().and_then(|found| {
-        if !found.is_file() {
-            // A pipe would have to be waited for.
-            return Err(io::Error::other("it is not a file"));
-        }
-        File::open(file)?.take(MAX_FILE as u64 + 1).read_to_string(&mut text)
+        // A pipe would have to be waited for.
+        if found.is_file() { read_small(file) } else { Err(io::Error::other("it is not a file")) }
     });
-    read.map_err(|error| format!("{name}: cannot be read: {error}"))?;
+    let text = read.map_err(|error| format!("{name}: cannot be read: {error}"))?;
     let secret = trim_value(&text);
-    if text.len() > MAX_FILE
-        || secret.len() < MIN_SECRET
-        || !secret.bytes().all(|byte| byte.is_ascii_graphic())
-    {
+    if secret.len() < MIN_SECRET || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(format!(
             "{name}: expected one word of {MIN_SECRET} or more ASCII characters, as `token-provider key new \
              --here` makes it"

@@ -380,6 +380,10 @@ async fn file_that_one_profile_lacks_is_said_of_that_one() {
     for (lacks, key) in [
         ("ca = 'none'\ncredentials = 'here'", "ca"),
         ("remote = 'http://localhost/getToken'\napi_key_file = 'none'", "api_key_file"),
+        (
+            "remote = 'http://localhost/getToken'\napi_key_file = '/dev/zero'",
+            "api_key_file: /dev/zero: cannot be read",
+        ),
     ] {
         folder.write("token-provider.toml", &format!("{good}[profiles.maps]\n{lacks}\n"));
         let outcome = folder.run(&["check", "--offline", "--listen", "127.0.0.1:0"]).await;
