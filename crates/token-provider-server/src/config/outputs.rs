@@ -11,7 +11,6 @@ use token_provider::{DEFAULT_LIFETIME, Scope};
 use super::policy::{Known, PolicyConfig};
 use crate::settings::{ReadError, Section, word};
 use crate::values::Owner;
-use crate::values::ttl::lifetime;
 use crate::values::unix;
 
 /// Each has a task, an open file, and at worst a thread that hangs.
@@ -89,10 +88,7 @@ fn read_output(section: &mut Section<'_>, known: &Known<'_>) -> Option<OutputCon
         let scope = listed.iter().find(|listed| listed.as_str() == text);
         scope.cloned().ok_or("expected a scope listed in this output's profile")
     });
-    let ttl = section.text_or_number("ttl", lifetime);
-    if ttl.is_some_and(|ttl| ttl < known.lifetimes.shortest()) {
-        section.error("ttl", "is shorter than every value in `lifetimes`: no token could be handed out");
-    }
+    let ttl = known.lifetime(section, "ttl");
     let format = section.text("format", format).unwrap_or(TokenFormat::Here);
     let mode = section.text("mode", unix::mode).unwrap_or(DEFAULT_MODE);
     let group = section.text_or_number("group", unix::owner);

@@ -40,6 +40,15 @@ impl Known<'_> {
         let names = || self.profiles.keys().cloned().collect();
         name.ok_or_else(|| ReadError::unknown("expected the name of a configured profile", names()))
     }
+
+    /// Reads a lifetime for which a token can be handed out.
+    pub(super) fn lifetime(&self, section: &mut Section<'_>, key: &str) -> Option<Duration> {
+        let lifetime = section.text_or_number(key, lifetime);
+        if lifetime.is_some_and(|lifetime| lifetime < self.lifetimes.shortest()) {
+            section.error(key, "is shorter than every value in `lifetimes`: no token could be handed out");
+        }
+        lifetime
+    }
 }
 
 /// Reads a policy from a caller's section, its keys beginning with `prefix`.
@@ -58,14 +67,7 @@ pub(super) fn read(section: &mut Section<'_>, prefix: &str, known: &Known<'_>) -
         scope.cloned().ok_or("expected a scope listed in one of this caller's profiles")
     });
 
-    let max_ttl = section.text_or_number(&key("max_ttl"), lifetime);
-    if max_ttl.is_some_and(|most| most < known.lifetimes.shortest()) {
-        section.error(
-            &key("max_ttl"),
-            "is shorter than every value in `lifetimes`: no token could be handed out",
-        );
-    }
-
+    let max_ttl = known.lifetime(section, &key("max_ttl"));
     let rate = section.text(&key("rate"), rate);
     let burst = section.text_or_number(&key("burst"), positive);
     if section.is_set(&key("burst")) && !section.is_set(&key("rate")) {

@@ -1,7 +1,7 @@
 //! What a server says of itself when it starts.
 
 use super::credential::TokenSource;
-use crate::config::{AccessConfig, Config, OriginPattern, SubjectName};
+use crate::config::{AccessConfig, Config, MtlsConfig, OriginPattern, SubjectName};
 use crate::listen::Listener;
 
 /// More names than this are counted instead. The three origins of loopback are among them by default.
@@ -49,28 +49,23 @@ pub fn listening_on(listeners: &[Listener]) -> String {
 
 /// Returns which callers are let in. `is_local` is whether all listeners are reachable from this machine alone.
 fn callers(access: &AccessConfig, is_local: bool) -> String {
-    let mut ways = Vec::new();
-    if access.allows_anonymous() {
-        ways.push(if is_local { "anyone on this machine" } else { "anyone who can reach it" }.to_owned());
-    }
-    if !access.api_keys.is_empty() {
-        ways.push(format!("API keys ({})", names(access.api_keys.iter().map(|key| &key.id))));
-    }
-    if !access.here_keys.is_empty() {
-        ways.push(format!("access keys ({})", names(access.here_keys.iter().map(|key| &key.id))));
-    }
-    if let Some(oidc) = &access.oidc {
-        ways.push(format!("tokens from {}", oidc.issuer));
-    }
-    if let Some(mtls) = &access.mtls {
-        let allowed = mtls.allow.iter().map(|(SubjectName::Dns(name) | SubjectName::Uri(name))| name);
-        ways.push(format!("client certificates ({})", names(allowed)));
-    }
-    if let Some(proxy) = access.trusted_proxy.as_ref().filter(|proxy| proxy.header.is_some()) {
-        let from = names(proxy.from.iter());
-        ways.push(format!("users named by the proxy at {from}"));
-    }
-    ways.join(", ")
+    let anyone = if is_local { "anyone on this machine" } else { "anyone who can reach it" };
+    let keys = |what: &str, ids: Vec<&String>| {
+        (!ids.is_empty()).then(|| format!("{what} ({})", names(ids.into_iter())))
+    };
+    let subject = |(SubjectName::Dns(name) | SubjectName::Uri(name)): &'_ SubjectName| name.clone();
+    let certificates =
+        |mtls: &MtlsConfig| format!("client certificates ({})", names(mtls.allow.iter().map(subject)));
+    let proxy = access.trusted_proxy.as_ref().filter(|proxy| proxy.header.is_some());
+    let ways = [
+        access.allows_anonymous().then(|| anyone.to_owned()),
+        keys("API keys", access.api_keys.iter().map(|key| &key.id).collect()),
+        keys("access keys", access.here_keys.iter().map(|key| &key.id).collect()),
+        access.oidc.as_ref().map(|oidc| format!("tokens from {}", oidc.issuer)),
+        access.mtls.as_ref().map(certificates),
+        proxy.map(|proxy| format!("users named by the proxy at {}", names(proxy.from.iter()))),
+    ];
+    joined(ways.into_iter().flatten(), ", ")
 }
 
 fn pages(origins: &[OriginPattern]) -> String {
