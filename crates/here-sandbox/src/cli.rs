@@ -4,13 +4,15 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
 use tokio::net::TcpListener;
+#[cfg(unix)]
 use tokio::signal::unix::{SignalKind, signal};
+#[cfg(windows)]
+use tokio::signal::windows::{ctrl_break, ctrl_c};
 
 use crate::config::SandboxConfig;
 use crate::fault::Fault;
@@ -66,7 +68,7 @@ pub enum RunError {
 }
 
 impl Options {
-    /// Runs an account with these options, until SIGTERM or SIGINT.
+    /// Runs an account with these options, until SIGTERM or SIGINT; on Windows, Ctrl-Break or Ctrl-C.
     ///
     /// # Errors
     ///
@@ -80,8 +82,13 @@ impl Options {
             ));
         }
         // Before anybody knows that it runs, so that no signal is missed.
-        let on = |kind| signal(kind).map_err(|source| system("cannot listen for signals", source));
-        let (mut terminate, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
+        #[cfg(unix)]
+        let signals = signal(SignalKind::terminate())
+            .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
+        #[cfg(windows)]
+        let signals = ctrl_break().and_then(|terminate| Ok((terminate, ctrl_c()?)));
+        let (mut terminate, mut interrupt) =
+            signals.map_err(|source| system("cannot listen for signals", source))?;
         let (listeners, address) = self.listen.bind().await?;
 
         let sandbox = Sandbox::new(config);
@@ -203,8 +210,11 @@ fn register(sandbox: &Sandbox, file: &Path) -> Result<(), RunError> {
 
 /// Never replaces a file: it may be the real credential, which cannot be downloaded a second time.
 fn write_new(path: &Path, text: &str) -> Result<(), RunError> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| {
         let file = path.display();
         if error.kind() == io::ErrorKind::AlreadyExists {

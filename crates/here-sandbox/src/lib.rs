@@ -63,7 +63,6 @@
 mod app;
 mod assertion;
 mod base_url;
-#[cfg(unix)]
 pub mod cli;
 mod clock;
 mod config;

@@ -4,6 +4,7 @@ mod check;
 mod health;
 mod key;
 mod serve;
+mod system;
 mod token;
 
 use std::io;
@@ -22,25 +23,15 @@ use crate::topic::Topic;
 pub fn run(cli: Cli) -> ExitCode {
     telemetry::report_panics();
     let _last_lines = telemetry::LastLines;
-    match keep_memory_private().and_then(|()| run_command(cli)) {
+    // Before anything is read: whatever the command, the environment may hold the access key.
+    let is_private = system::keep_memory_private().map_err(Failure::system("cannot disable core dumps"));
+    match is_private.and_then(|()| run_command(cli)) {
         Ok(code) => code,
         Err(failure) => {
             telemetry::log::write(Level::ERROR, failure.report().as_bytes());
             ExitCode::from(failure.exit_code)
         }
     }
-}
-
-/// Keeps the memory of the process, where the access key is, out of core files, and from debuggers of the same user.
-/// Before anything is read: whatever the command, the environment may hold the key.
-fn keep_memory_private() -> Result<(), Failure> {
-    use rustix::process::{self, Resource, Rlimit};
-
-    let result = process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    // The limit does not hold for a core file that the kernel pipes to a program, such as systemd-coredump.
-    #[cfg(target_os = "linux")]
-    let result = result.and_then(|()| process::set_dumpable_behavior(process::DumpableBehavior::NotDumpable));
-    result.map_err(|error| Failure::system("cannot disable core dumps")(error.into()))
 }
 
 fn run_command(cli: Cli) -> Result<ExitCode, Failure> {

@@ -8,8 +8,10 @@ mod connection;
 mod limits;
 mod listener;
 mod memory;
+#[cfg_attr(not(all(target_os = "linux", not(portable))), path = "listen/no_systemd.rs")]
 mod systemd;
 mod tls;
+#[cfg_attr(not(unix), path = "listen/no_unix.rs")]
 mod unix;
 
 use std::borrow::Cow;
@@ -40,6 +42,7 @@ pub use self::bind::bind;
 pub use self::limits::Limits;
 pub use self::listener::Listener;
 pub use self::tls::Tls;
+#[cfg(unix)]
 pub(crate) use self::unix::group_id;
 
 /// Serves until `shutdown`, then lets answers under way finish.

@@ -1,15 +1,12 @@
 //! Tells systemd that the service is ready, reloads, stops, and is alive (`sd_notify(3)`).
 //!
 //! The messages are lines of text in datagrams to the socket that `NOTIFY_SOCKET` names. Without that variable, as on a
-//! laptop or in a container, nothing is sent. What cannot be sent is logged and does no harm: systemd has its own time-outs.
+//! laptop, in a container, or on another system than Linux, nothing is sent. What cannot be sent is logged and does no harm: systemd has its own time-outs.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::UnixDatagram;
+use socket2::SockAddr;
 use tokio::time::MissedTickBehavior;
 
 use crate::config::Environment;
@@ -31,7 +28,7 @@ impl Notifier {
     /// Reads what systemd has put into the environment.
     pub fn new(environment: &Environment) -> Self {
         let text = |name| environment.variable(name).and_then(|value| value.to_str());
-        let socket = text("NOTIFY_SOCKET");
+        let socket = text("NOTIFY_SOCKET").filter(|_| cfg!(all(target_os = "linux", not(portable))));
         let address = socket.and_then(address);
         if socket.is_some() && address.is_none() {
             tracing::warn!(
@@ -54,9 +51,7 @@ impl Notifier {
     /// The service looks at changed files; [`Self::ready`] follows.
     pub async fn reloading(&self) {
         // By this systemd knows that the answer is to its own signal, and not to an earlier one.
-        let now = clock_gettime(ClockId::Monotonic);
-        let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\nSTATUS=reloading")).await;
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}\nSTATUS=reloading", monotonic_micros())).await;
     }
 
     /// The service stops after this drain, of which the unit knows nothing: it gets the time that it takes.
@@ -100,16 +95,43 @@ fn address(place: &str) -> Option<SockAddr> {
     }
 }
 
+#[cfg(all(target_os = "linux", not(portable)))]
+fn monotonic_micros() -> i128 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000
+}
+
+#[cfg(all(target_os = "linux", not(portable)))]
 async fn send(address: &SockAddr, message: &str) -> io::Result<()> {
+    use std::os::fd::OwnedFd;
+
+    use socket2::{Domain, Socket, Type};
+
     let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
     socket.set_nonblocking(true)?;
     socket.connect(address)?;
-    let socket = UnixDatagram::from_std(OwnedFd::from(socket).into())?;
+    let socket = tokio::net::UnixDatagram::from_std(OwnedFd::from(socket).into())?;
     socket.send(message.as_bytes()).await.map(drop)
 }
 
+#[cfg(not(all(target_os = "linux", not(portable))))]
+fn monotonic_micros() -> i128 {
+    0
+}
+
+/// None is told.
+#[cfg(not(all(target_os = "linux", not(portable))))]
+async fn send(_address: &SockAddr, _message: &str) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(all(target_os = "linux", not(portable)))]
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
+
+    use socket2::{Domain, Socket, Type};
+    use tokio::net::UnixDatagram;
     use tokio::time::Instant;
 
     use super::*;

@@ -3,9 +3,12 @@
 //! Each has a task, which asks for its token as any caller does. What a file system may be slow at is done where that holds up
 //! nobody else: in a thread of its own, one at a time for each output.
 
+#[cfg_attr(not(unix), path = "outputs/plain.rs")]
 mod file;
 mod format;
 mod output;
+#[cfg(any(not(unix), test))]
+mod retry;
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -88,9 +91,8 @@ impl Outputs {
 pub async fn check(output: &OutputConfig, kept: Arc<[PathBuf]>, is_start: bool) -> Result<(), Failure> {
     let OutputConfig { path, mode, group, .. } = output.clone();
     let work = spawn_blocking(move || {
-        let place = Place::new(&path, kept);
-        let missing = if is_start { None } else { place.of_missing_folder()? };
-        missing.unwrap_or(place).replace(mode, group.as_ref(), &[], || false)
+        let path = if is_start { path } else { first_to_make(path)? };
+        Place::new(&path, kept).replace(mode, group.as_ref(), &[], || false)
     });
     let done = timeout(STUCK_AFTER, work).await.map_err(|_| io::Error::new(ErrorKind::TimedOut, STUCK));
     let passes = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::TimedOut];
@@ -98,6 +100,16 @@ pub async fn check(output: &OutputConfig, kept: Arc<[PathBuf]>, is_start: bool) 
         Err(error) if !(is_start && passes.contains(&error.kind())) => Err(failure(&output.path, &error)),
         _ => Ok(()),
     }
+}
+
+/// Returns the file's folder if that is not there, and can be made.
+fn first_to_make(path: PathBuf) -> io::Result<PathBuf> {
+    let Some(folder) = path.parent().filter(|folder| !folder.try_exists().unwrap_or(true)) else {
+        return Ok(path);
+    };
+    // Only the last folder would be made.
+    folder.parent().unwrap_or(folder).metadata()?;
+    Ok(folder.to_owned())
 }
 
 /// Says why a file cannot be written.

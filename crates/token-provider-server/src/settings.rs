@@ -15,6 +15,8 @@ pub use self::environment::Environment;
 pub use self::error::ConfigErrors;
 
 pub(crate) use self::error::{ReadError, did_you_mean, word};
-pub(crate) use self::file::{Locations, is_own, others_control};
+pub(crate) use self::file::Locations;
+#[cfg(unix)]
+pub(crate) use self::file::{is_own, others_control};
 pub(crate) use self::section::{List, Section, path, read};
 pub(crate) use self::unknown::MisplacedSecrets;

@@ -11,6 +11,7 @@ pub(crate) mod log;
 mod output;
 mod process;
 mod sink;
+mod system;
 mod time;
 mod trace;
 mod writer;

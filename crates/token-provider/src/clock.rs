@@ -48,8 +48,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn now(&self) -> Moment;
 }
 
-/// The machine's own clocks: on Linux `CLOCK_REALTIME` and `CLOCK_BOOTTIME` (`clock_gettime(2)`). Elsewhere the second is an
-/// [`Instant`](std::time::Instant), which may stand still while the machine is suspended.
+/// The machine's own clocks. The second is `CLOCK_BOOTTIME` on Linux, `CLOCK_MONOTONIC` on macOS and other Unix systems (where an
+/// [`Instant`](std::time::Instant) may stand still while the machine sleeps), and an `Instant` on Windows: each runs on meanwhile.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -62,14 +62,19 @@ impl Clock for SystemClock {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 fn boot() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::try_from(time).expect("the boot clock counts up from zero")
+    use rustix::time::{ClockId, clock_gettime};
+
+    #[cfg(all(target_os = "linux", not(portable)))]
+    const CLOCK: ClockId = ClockId::Boottime;
+    #[cfg(not(all(target_os = "linux", not(portable))))]
+    const CLOCK: ClockId = ClockId::Monotonic;
+
+    Duration::try_from(clock_gettime(CLOCK)).expect("the boot clock counts up from zero")
 }
 
-/// Whether `Instant` counts time asleep differs by system; the wall clock covers a suspend where it does not.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(unix))]
 #[expect(clippy::disallowed_methods, reason = "this is the room that may read the clocks")]
 fn boot() -> Duration {
     use std::sync::LazyLock;

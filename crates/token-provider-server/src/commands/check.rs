@@ -77,6 +77,11 @@ async fn check(config: &Config, environment: &Environment, offline: bool) -> Fin
         Ok(Some(tls)) => findings.extend(check_certificate(&tls, config)),
         Err(error) => findings.push(failed("tls", &error)),
     }
+    if !cfg!(unix) {
+        let unknown = "on this system nobody checks who else can read or change the credential and the configuration; allow \
+                       it only to those who run the server";
+        findings.push(warning("permissions", unknown));
+    }
     findings.extend(check_copies(config));
     findings.extend(check_here_keys(config));
     let exposed = setup::check_exposure(config);
@@ -212,7 +217,7 @@ fn check_here_keys(config: &Config) -> Findings {
     let what = "access key";
     let check = |key: &HereKeyConfig| match setup::read_here_secret(&key.secret_file) {
         Err(problem) => failure(what, format_args!("{}: {problem}", key.id), EXIT_CONFIG),
-        Ok(_) if is_readable_by_others(&key.secret_file) => {
+        Ok(_) if is_readable_by_others(&key.secret_file) == Some(true) => {
             let file = key.secret_file.display();
             warning(what, format_args!("{}: other users can read {file}; run chmod 600", key.id))
         }
@@ -266,12 +271,12 @@ fn check_source(source: &TokenSource) -> Findings {
     findings.extend(key.map(|key| ok("private key", format_args!("profile {profile}: {key}"))));
     let key_file = source.private_key.as_ref().and_then(PrivateKey::file);
     findings.extend(key_file.and_then(|file| check_copy("private key", file)));
-    findings.extend(source.files().map(|file| {
-        if is_readable_by_others(file) {
+    findings.extend(source.files().filter_map(|file| {
+        Some(if is_readable_by_others(file)? {
             warning("permissions", format_args!("{}: other users can read it; run chmod 600", file.display()))
         } else {
             ok("permissions", format_args!("other users cannot read {}", file.display()))
-        }
+        })
     }));
     let proxy = source.proxy.as_ref();
     findings.extend(proxy.map(|proxy| ok("proxy", format_args!("profile {profile}: {proxy}"))));

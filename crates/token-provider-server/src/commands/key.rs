@@ -3,8 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -15,6 +14,7 @@ use tracing::Level;
 use url::{Position, Url};
 use zeroize::Zeroizing;
 
+use super::system;
 use crate::access::api_key;
 use crate::config::{Config, Environment, FileOption, Host, Listen, Overrides};
 use crate::failure::Failure;
@@ -59,13 +59,16 @@ pub(super) fn new_here(
     };
     let secret = secret().map_err(no_randomness)?;
     let unusable = |error| Failure::system(&format!("--out {}: cannot be used", out.display()))(error);
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(out).map_err(unusable)?;
+    system::new_folder().create(out).map_err(unusable)?;
     // The stanza must mean the same file wherever the configuration is, and nothing else.
-    let folder = out.canonicalize().map_err(unusable)?;
+    // On Windows, few programs know the canonical form of a path.
+    let folder = if cfg!(windows) { std::path::absolute(out) } else { out.canonicalize() };
+    let folder = folder.map_err(unusable)?;
     let folder = folder.to_str().filter(|folder| !folder.contains(char::is_control));
     let expected = "--out: expected a folder whose path is plain text";
     let folder = folder.ok_or_else(|| Failure::new(Topic::Usage, expected))?;
-    let [properties, secret_file] = ["properties", "secret"].map(|end| format!("{folder}/{name}.{end}"));
+    let [properties, secret_file] =
+        ["properties", "secret"].map(|end| format!("{folder}{MAIN_SEPARATOR}{name}.{end}"));
 
     create(Path::new(&secret_file), Zeroizing::new(format!("{}\n", *secret)).as_bytes())?;
     let text = Zeroizing::new(format!(

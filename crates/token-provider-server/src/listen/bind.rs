@@ -3,15 +3,19 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
 use super::limits::ACCEPT_QUEUE;
 use super::listener::Listener;
-use super::systemd;
-use super::unix::UnixSocket;
+use super::{systemd, unix};
 use crate::config::{Host, Listen};
+
+/// The system knows no IPv6 at all; the number is Windows'.
+#[cfg(not(unix))]
+const NO_SUCH_FAMILY: i32 = 10_047;
+#[cfg(unix)]
+const NO_SUCH_FAMILY: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
 
 /// `localhost:0` is a port that is free on two addresses: the system's choice for the first may be taken on the second.
 const PORT_ATTEMPTS: usize = 8;
@@ -28,7 +32,7 @@ pub fn bind(listen: &Listen, setting: &str) -> io::Result<Vec<Listener>> {
         Listen::Tcp { host: Host::Ip(address), port } => {
             bind_tcp(SocketAddr::new(*address, *port)).map(|listener| vec![Listener::Tcp(listener, None)])
         }
-        Listen::Unix(place) => UnixSocket::bind(place).map(|socket| vec![Listener::Unix(socket)]),
+        Listen::Unix(place) => unix::bind(place).map(|socket| vec![Listener::Unix(socket)]),
         Listen::Systemd(name) => systemd::take(name.as_deref()),
     };
     bound.map_err(|error| {
@@ -48,10 +52,11 @@ fn bind_localhost(port: u16) -> io::Result<Vec<Listener>> {
             Ok(second) => return Ok(vec![Listener::Tcp(first, None), Listener::Tcp(second, None)]),
             Err(error) => error,
         };
-        match Errno::from_io_error(&error) {
+        match error.kind() {
             // A machine without IPv6 has no `::1`.
-            Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT) => return Ok(vec![Listener::Tcp(first, None)]),
-            Some(Errno::ADDRINUSE) if attempts > 0 => {}
+            io::ErrorKind::AddrNotAvailable => return Ok(vec![Listener::Tcp(first, None)]),
+            _ if error.raw_os_error() == Some(NO_SUCH_FAMILY) => return Ok(vec![Listener::Tcp(first, None)]),
+            io::ErrorKind::AddrInUse if attempts > 0 => {}
             _ => return Err(io::Error::new(error.kind(), format!("[::1]:{chosen}: {error}"))),
         }
     }
@@ -59,7 +64,9 @@ fn bind_localhost(port: u16) -> io::Result<Vec<Listener>> {
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart must not wait for the last connections of the one before to time out.
+    // A restart must not wait for the last connections of the one before to time out. On Windows none does, and this would let
+    // another program take the port over.
+    #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -76,6 +83,11 @@ fn hint(kind: io::ErrorKind, listen: &Listen, setting: &str) -> String {
         }
         io::ErrorKind::PermissionDenied if is_unix => {
             ": the process must be able to write to the folder".to_owned()
+        }
+        io::ErrorKind::PermissionDenied if cfg!(windows) => {
+            format!(
+                ": another program has this port for itself, or Windows reserves it; choose another port with {setting}"
+            )
         }
         io::ErrorKind::PermissionDenied => {
             format!(": ports below 1024 require special permission; choose another port with {setting}")

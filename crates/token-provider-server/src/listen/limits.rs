@@ -6,8 +6,6 @@ use std::iter;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit, setrlimit};
-
 /// A request's head may be this long, over HTTP/1.1 and HTTP/2 alike. Node and nginx have 8 to 32 KiB.
 pub(super) const MAX_HEAD: u16 = 16 * 1024;
 /// How much of a request body may be on its way unasked for over HTTP/2, on each stream and over all of them. Token requests
@@ -104,7 +102,9 @@ impl Limits {
     /// the limit of open files as far as the system allows: many shells have 1,024. Reads files of the kernel. `outputs` is how many
     /// outputs need descriptors, too.
     pub fn of_process(outputs: usize) -> (Self, String) {
-        Self::within(memory_limit(Path::new("/")), raise_file_limit(), outputs)
+        let memory =
+            if cfg!(all(target_os = "linux", not(portable))) { memory_limit(Path::new("/")) } else { None };
+        Self::within(memory, raise_file_limit(), outputs)
     }
 
     /// One address has a quarter of the room.
@@ -144,12 +144,23 @@ impl Limits {
 }
 
 /// Raises the open file limit and returns it; `None` where there is none.
+#[cfg(unix)]
 fn raise_file_limit() -> Option<u64> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // Where the system does not have it so, the limit stays as it is.
-    let _ = setrlimit(Resource::Nofile, limit);
+    if setrlimit(Resource::Nofile, limit).is_err() {
+        // What macOS takes at most, though it says that there is no limit. Where that fails as well, the limit stays as it is.
+        limit.current = Some(10_240);
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
     getrlimit(Resource::Nofile).current
+}
+
+#[cfg(not(unix))]
+fn raise_file_limit() -> Option<u64> {
+    None
 }
 
 /// Returns the lowest memory limit of this process's control groups (cgroups(7)), of version 2 or 1, and of all above them:

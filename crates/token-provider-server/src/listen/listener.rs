@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use socket2::SockRef;
 use token_provider::is_loopback_address;
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::either::Either;
 
 use super::limits::BUFFER;
 use super::tls::Tls;
-use super::unix::UnixSocket;
+use super::unix::{self, UnixSocket, UnixStream};
 use crate::access::ConnectionInfo;
 
 /// A bound socket.
@@ -69,7 +69,7 @@ impl Listener {
         let (listener, tls) = match self {
             Self::Tcp(listener, tls) => (listener, tls),
             Self::Unix(socket) => {
-                return Ok((Either::Right(socket.accept().await?), ConnectionInfo::default()));
+                return Ok((Either::Right(unix::accept(socket).await?), ConnectionInfo::default()));
             }
         };
         let (stream, peer) = listener.accept().await?;

@@ -27,7 +27,7 @@ pub(super) async fn give_back(ended: impl Fn() -> usize) {
 /// Other allocators do so by themselves.
 #[allow(unsafe_code, reason = "no library has a safe form of it")]
 fn trim() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[cfg(all(target_os = "linux", target_env = "gnu", not(portable)))]
     // SAFETY: it takes no pointer, and glibc locks what it looks at.
     unsafe {
         libc::malloc_trim(0)

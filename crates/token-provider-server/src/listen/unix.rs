@@ -7,7 +7,8 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
+pub(super) use tokio::net::UnixStream;
 
 use super::limits::ACCEPT_QUEUE;
 use crate::config::{Owner, UnixPlace};
@@ -31,42 +32,43 @@ pub struct UnixSocket {
 #[derive(Debug)]
 struct SocketFile(PathBuf, (u64, u64));
 
-impl UnixSocket {
-    /// Binds, in place of a socket that a process which is gone left behind.
-    pub(super) fn bind(place: &UnixPlace) -> io::Result<Self> {
-        let UnixPlace { path, mode, user, group } = place;
-        let user = user.as_ref().map(|user| id("user", user, USERS)).transpose()?;
-        let group = group.as_ref().map(group_id).transpose()?;
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        let address = SockAddr::unix(path)?;
-        match socket.bind(&address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path, &address)? => {
-                fs::remove_file(path)?;
-                socket.bind(&address)?;
-            }
-            bound => bound?,
+/// Binds, in place of a socket that a process which is gone left behind.
+pub(super) fn bind(place: &UnixPlace) -> io::Result<UnixSocket> {
+    let UnixPlace { path, mode, user, group } = place;
+    let user = user.as_ref().map(|user| id("user", user, USERS)).transpose()?;
+    let group = group.as_ref().map(group_id).transpose()?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    let address = SockAddr::unix(path)?;
+    match socket.bind(&address) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path, &address)? => {
+            fs::remove_file(path)?;
+            socket.bind(&address)?;
         }
-        let file = SocketFile(path.clone(), device_and_inode(path)?);
-        // Until it listens, every connection is refused: there is no moment at which the mode is not yet right.
-        let owner = path.symlink_metadata()?;
-        if user.is_some_and(|user| user != owner.uid()) || group.is_some_and(|group| group != owner.gid()) {
-            lchown(path, user, group).map_err(|error| {
-                io::Error::other(format!("its user or group cannot be set: {error}; {WHO_MAY}"))
-            })?;
-        }
-        fs::set_permissions(path, fs::Permissions::from_mode(*mode))?;
-        socket.listen(ACCEPT_QUEUE)?;
-        Ok(Self { listener: UnixListener::from_std(socket.into())?, _file: Some(file) })
+        bound => bound?,
     }
+    let file = SocketFile(path.clone(), device_and_inode(path)?);
+    // Until it listens, every connection is refused: there is no moment at which the mode is not yet right.
+    let owner = path.symlink_metadata()?;
+    if user.is_some_and(|user| user != owner.uid()) || group.is_some_and(|group| group != owner.gid()) {
+        lchown(path, user, group).map_err(|error| {
+            io::Error::other(format!("its user or group cannot be set: {error}; {WHO_MAY}"))
+        })?;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(*mode))?;
+    socket.listen(ACCEPT_QUEUE)?;
+    Ok(UnixSocket { listener: UnixListener::from_std(socket.into())?, _file: Some(file) })
+}
 
+pub(super) async fn accept(socket: &UnixSocket) -> io::Result<UnixStream> {
+    socket.listener.accept().await.map(|(stream, _address)| stream)
+}
+
+#[cfg(all(target_os = "linux", not(portable)))]
+impl UnixSocket {
     /// Takes a socket that listens already.
     pub(super) fn inherited(listener: UnixListener) -> Self {
         Self { listener, _file: None }
-    }
-
-    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
-        self.listener.accept().await.map(|(stream, _address)| stream)
     }
 }
 

@@ -14,7 +14,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, mkdir, open, openat, renameat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, Stat, fstat, mkdir, open, openat, renameat, stat, statat, unlinkat,
+};
 use rustix::io::Errno;
 
 use crate::config::Owner;
@@ -24,8 +26,11 @@ use crate::settings::{is_own, others_control};
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const NEW_FILE: OFlags =
     OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-const FOLDER_MODE: u32 = 0o755;
+const FOLDER_MODE: u16 = 0o755;
 const STICKY: u32 = 0o1000;
+
+/// What a file is told from others by: it is held open, so that no other file can have its number.
+pub type Mark = File;
 
 /// Where a file is to be.
 #[derive(Debug)]
@@ -41,17 +46,6 @@ impl Place {
     pub fn new(path: &Path, kept: Arc<[PathBuf]>) -> Self {
         let (folder, name) = path.parent().zip(path.file_name()).expect("an output's path has a folder");
         Self { folder: folder.to_owned(), name: name.to_owned(), kept }
-    }
-
-    /// Returns the place where the folder would be made, if it is not there.
-    pub fn of_missing_folder(&self) -> io::Result<Option<Self>> {
-        if self.folder.try_exists()? {
-            return Ok(None);
-        }
-        let place = Self::new(&self.folder, Arc::clone(&self.kept));
-        // Only the last folder would be made.
-        place.folder.metadata()?;
-        Ok(Some(place))
     }
 
     /// Puts a file with this content into the place if it is still wanted once it is written, and returns it, open. Makes the
@@ -102,14 +96,19 @@ impl Place {
         }
     }
 
+    /// Returns whether this file is in the place.
+    pub fn has(&self, file: &Mark) -> io::Result<bool> {
+        Ok(self.folder_of(file)?.is_some())
+    }
+
     /// Returns the folder if this file is in the place.
-    pub fn folder_of(&self, file: &File) -> io::Result<Option<File>> {
+    fn folder_of(&self, file: &File) -> io::Result<Option<File>> {
         let folder = match open(&self.folder, FOLDER, Mode::empty()) {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
             folder => File::from(folder?),
         };
-        let (found, ours) = (self.stat(&folder, AtFlags::SYMLINK_NOFOLLOW)?, file.metadata()?);
-        let is_ours = |found: Stat| (found.st_dev, found.st_ino) == (ours.dev(), ours.ino());
+        let (found, ours) = (self.stat(&folder, AtFlags::SYMLINK_NOFOLLOW)?, fstat(file)?);
+        let is_ours = |found: Stat| (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino);
         Ok(found.is_some_and(is_ours).then_some(folder))
     }
 
@@ -133,7 +132,7 @@ impl Place {
                 judge_folder(above, &found)?;
             }
         }
-        let is_new = match mkdir(&self.folder, Mode::from_raw_mode(FOLDER_MODE)) {
+        let is_new = match mkdir(&self.folder, Mode::from_raw_mode(FOLDER_MODE.into())) {
             Err(Errno::EXIST) => false,
             made => made.map(|()| true)?,
         };
@@ -145,7 +144,7 @@ impl Place {
         };
         if is_new {
             // Whatever the umask.
-            folder.set_permissions(Permissions::from_mode(FOLDER_MODE))?;
+            folder.set_permissions(Permissions::from_mode(FOLDER_MODE.into()))?;
         }
         self.judged(folder)
     }
@@ -167,8 +166,8 @@ impl Place {
         if target.st_dev != found.st_dev || !FileType::from_raw_mode(target.st_mode).is_file() {
             return Err(problem("what is at this path is neither a file nor a link to one beside it"));
         }
-        let is_target = |kept: Metadata| (kept.dev(), kept.ino()) == (target.st_dev, target.st_ino);
-        if self.kept.iter().any(|kept| kept.metadata().is_ok_and(is_target)) {
+        let is_target = |kept: Stat| (kept.st_dev, kept.st_ino) == (target.st_dev, target.st_ino);
+        if self.kept.iter().any(|kept| stat(kept).is_ok_and(is_target)) {
             return Err(problem("what is at this path is a file that the server itself needs"));
         }
         Ok(())

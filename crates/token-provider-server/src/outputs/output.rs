@@ -1,7 +1,6 @@
 //! The task that keeps one file's token fresh: looks whether there is another token, and puts it into the file; and removes the file
 //! before its token expires.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -14,7 +13,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::file::Place;
+use super::file::{Mark, Place};
 use super::format::render;
 use crate::access::{Caller, Rules, TokenRequest};
 use crate::config::OutputConfig;
@@ -59,9 +58,9 @@ pub(super) struct Output {
     written: Option<Written>,
 }
 
-/// A file that was put at the path. It is held open, so that no other file can have its number.
+/// A file that was put at the path.
 struct Written {
-    file: Arc<File>,
+    file: Arc<Mark>,
     token: AccessToken,
     config: OutputConfig,
 }
@@ -169,7 +168,7 @@ impl Output {
             return Ok(false);
         }
         let file = Arc::clone(&written.file);
-        let is_there = self.on_disk(move |place| Ok(place.folder_of(&file)?.is_some())).await?;
+        let is_there = self.on_disk(move |place| place.has(&file)).await?;
         if !is_there {
             self.forget();
         }

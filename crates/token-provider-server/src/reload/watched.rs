@@ -1,7 +1,6 @@
 //! Tells whether a file has changed, without reading it.
 
 use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::file_work::FileWork;
@@ -24,7 +23,12 @@ pub(super) struct Watched {
 
 /// What differs between two states of a file: which file it is (device and inode; symbolic links are followed), its size,
 /// and when its content and its own record were last changed.
+#[cfg(unix)]
 type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
+
+/// Where files have no number: the size, and when the file was written and made.
+#[cfg(not(unix))]
+type Stamp = (u64, std::time::SystemTime, std::time::SystemTime);
 
 impl Watched {
     /// Begins with nothing known: between being read at the start and the first look the file may have changed. So a change is
@@ -91,10 +95,18 @@ impl Watched {
 }
 
 /// `None` for a pipe: what was read from it is gone. It cannot change, and reading it again would wait for a second writer.
+#[cfg(unix)]
 fn stamp(file: &Metadata) -> Option<Stamp> {
+    use std::os::unix::fs::MetadataExt as _;
+
     let modified = (file.mtime(), file.mtime_nsec());
     let changed = (file.ctime(), file.ctime_nsec());
     file.is_file().then(|| (file.dev(), file.ino(), file.size(), modified, changed))
+}
+
+#[cfg(not(unix))]
+fn stamp(file: &Metadata) -> Option<Stamp> {
+    file.is_file().then_some((file.len(), file.modified().ok()?, file.created().ok()?))
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::mem;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
+use zeroize::Zeroize as _;
 
 /// What each environment variable that sets a key begins with.
 pub(super) const PREFIX: &str = "TOKEN_PROVIDER_";
@@ -17,7 +17,15 @@ pub(super) const FILE_VARIABLE: &str = "TOKEN_PROVIDER_CONFIG";
 /// A snapshot of the environment, wiped on drop. An empty variable counts as one that is not set, as shells and container
 /// tools cannot always leave one out.
 #[derive(Clone, Default)]
-pub struct Environment(Arc<BTreeMap<String, Zeroizing<Vec<u8>>>>);
+pub struct Environment(Arc<BTreeMap<String, Value>>);
+
+struct Value(OsString);
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        mem::take(&mut self.0).into_encoded_bytes().zeroize();
+    }
+}
 
 impl Environment {
     /// Takes the variables of this process.
@@ -35,21 +43,23 @@ impl Environment {
         N: Into<OsString>,
         V: Into<OsString>,
     {
-        // A variable whose name is not text is none of ours.
+        // A variable whose name is not text is none of ours. On Windows `Path` and `PATH` are one variable.
         let pairs = pairs.into_iter().filter_map(|(name, value)| {
-            Some((name.into().into_string().ok()?, Zeroizing::new(value.into().into_vec())))
+            let name = name.into().into_string().ok()?;
+            let name = if cfg!(windows) { name.to_ascii_uppercase() } else { name };
+            Some((name, Value(value.into())))
         });
-        Self(Arc::new(pairs.filter(|(_, value)| !value.is_empty()).collect()))
+        Self(Arc::new(pairs.filter(|(_, value)| !value.0.is_empty()).collect()))
     }
 
     /// Returns a variable as it is.
     pub fn variable(&self, name: &str) -> Option<&OsStr> {
-        self.0.get(name).map(|value| OsStr::from_bytes(value))
+        self.0.get(name).map(|value| value.0.as_os_str())
     }
 
     /// Returns the variables that set a key, by name.
     pub(super) fn settings(&self) -> impl Iterator<Item = (&str, &OsStr)> {
-        let variables = self.0.iter().map(|(name, value)| (name.as_str(), OsStr::from_bytes(value)));
+        let variables = self.0.iter().map(|(name, value)| (name.as_str(), value.0.as_os_str()));
         variables.filter(|(name, _)| name.starts_with(PREFIX) && *name != FILE_VARIABLE)
     }
 }
@@ -92,6 +102,8 @@ mod tests {
 
     #[test]
     fn paths_may_be_anything() {
+        use std::os::unix::ffi::OsStringExt as _;
+
         let environment = Environment::from_pairs([("HOME", OsString::from_vec(vec![b'/', 0xff]))]);
         assert_eq!(environment.variable("HOME").map(OsStr::len), Some(2));
     }

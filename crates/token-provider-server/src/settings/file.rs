@@ -2,10 +2,8 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-
-use rustix::process::{getegid, geteuid};
+use std::sync::LazyLock;
 
 use super::environment::{Environment, FILE_VARIABLE};
 use super::error::{ConfigError, ConfigErrors, NOT_TEXT, Place};
@@ -14,7 +12,14 @@ use super::error::{ConfigError, ConfigErrors, NOT_TEXT, Place};
 const LOCAL: &str = "token-provider.toml";
 
 /// Looked for when there is no local one.
-const SYSTEM: &str = "/etc/token-provider/config.toml";
+static SYSTEM: LazyLock<PathBuf> = LazyLock::new(|| {
+    if !cfg!(windows) {
+        return "/etc/token-provider/config.toml".into();
+    }
+    let environment = Environment::from_process();
+    let folder = environment.variable("PROGRAMDATA").map_or_else(|| Path::new(r"C:\ProgramData"), Path::new);
+    folder.join(r"token-provider\config.toml")
+});
 
 /// Some thousand callers; a device or a log that is named by mistake does not fill the memory.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -32,7 +37,7 @@ impl<'p> Locations<'p> {
     pub(crate) fn new(flag: Option<&'p Path>, environment: &'p Environment) -> Self {
         let variable = environment.variable(FILE_VARIABLE).map(|path| (Path::new(path), FILE_VARIABLE));
         let named = flag.map(|path| (path, "--config")).or(variable);
-        Self { named, local: Path::new(LOCAL), system: Path::new(SYSTEM) }
+        Self { named, local: Path::new(LOCAL), system: &SYSTEM }
     }
 
     /// Returns the file that counts. There is none only where both usual places are empty: a file that cannot be
@@ -107,7 +112,10 @@ fn judge(path: &Path, what: &str, found: &Metadata) -> Result<(), ConfigErrors> 
 }
 
 /// Returns how another user can change a file, or put one into a folder in the place of another; `None` if nobody can.
+#[cfg(unix)]
 pub(crate) fn others_control(found: &Metadata) -> Option<&'static str> {
+    use std::os::unix::fs::MetadataExt as _;
+
     const BY_GROUP: u32 = 0o020;
     const BY_ALL: u32 = 0o002;
     // A link has no permissions, and who made it decides where it leads.
@@ -116,16 +124,23 @@ pub(crate) fn others_control(found: &Metadata) -> Option<&'static str> {
         Some("belongs to another user")
     } else if may(BY_ALL) {
         Some("is writable by every user")
-    } else if may(BY_GROUP) && found.gid() != getegid().as_raw() {
+    } else if may(BY_GROUP) && found.gid() != rustix::process::getegid().as_raw() {
         Some("is writable by a group other than this user's own")
     } else {
         None
     }
 }
 
+/// It cannot be judged; `check` says so.
+#[cfg(not(unix))]
+fn others_control(_found: &Metadata) -> Option<&'static str> {
+    None
+}
+
 /// Returns whether this user or root has this id.
+#[cfg(unix)]
 pub(crate) fn is_own(user: u32) -> bool {
-    [0, geteuid().as_raw()].contains(&user)
+    [0, rustix::process::geteuid().as_raw()].contains(&user)
 }
 
 fn at(path: &Path, line: usize, message: &str) -> ConfigErrors {

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
@@ -157,7 +156,9 @@ fn source(
 
 /// The file of HERE's SDKs with a section for each profile.
 fn ini(environment: &Environment) -> Option<PathBuf> {
-    let home = environment.variable("HOME").or_else(|| environment.variable("USERPROFILE"))?;
+    // As the library has it for the default profile.
+    let names = if cfg!(windows) { ["USERPROFILE", "HOME"] } else { ["HOME", "USERPROFILE"] };
+    let home = names.into_iter().find_map(|name| environment.variable(name))?;
     Some(Path::new(home).join(".here/credentials.ini"))
 }
 
@@ -220,15 +221,19 @@ pub(super) fn unreadable(profile: &str, key: &str, file: &Path) -> impl FnOnce(i
 }
 
 /// Returns whether users other than the file's owner can read it, which deserves a warning. Group access is left out of
-/// account: services are often given their files that way.
-pub fn is_readable_by_others(file: &Path) -> bool {
+/// account: services are often given their files that way. On Windows that cannot be told.
+pub fn is_readable_by_others(file: &Path) -> Option<bool> {
     const READ_BY_OTHERS: u32 = 0o004;
-    file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & READ_BY_OTHERS != 0)
+    #[cfg(unix)]
+    let mode = |file: std::fs::Metadata| Some(std::os::unix::fs::MetadataExt::mode(&file));
+    #[cfg(not(unix))]
+    let mode = |_| None;
+    file.metadata().map_or(Some(0), mode).map(|mode: u32| mode & READ_BY_OTHERS != 0)
 }
 
 /// Logs it where users other than the file's owner can read it.
 pub fn warn_of_others(file: &Path) {
-    if is_readable_by_others(file) {
+    if is_readable_by_others(file) == Some(true) {
         tracing::warn!(
             credential.source = %file.display(),
             "other users can read the credential file; run chmod 600 on it"
@@ -239,6 +244,7 @@ pub fn warn_of_others(file: &Path) {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
@@ -248,8 +254,8 @@ mod tests {
         for (mode, expected) in [(0o600, false), (0o400, false), (0o640, false), (0o644, true), (0o604, true)]
         {
             fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).expect("is ours");
-            assert_eq!(is_readable_by_others(file.path()), expected, "{mode:o}");
+            assert_eq!(is_readable_by_others(file.path()), Some(expected), "{mode:o}");
         }
-        assert!(!is_readable_by_others(Path::new("/nonexistent/file")));
+        assert_eq!(is_readable_by_others(Path::new("/nonexistent/file")), Some(false));
     }
 }

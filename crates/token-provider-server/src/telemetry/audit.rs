@@ -18,6 +18,7 @@ use token_provider::{Clock as _, SystemClock};
 
 use super::log;
 use super::sink::Sink;
+use super::system;
 use super::time::rfc_3339;
 use super::writer::{Counts, Options, Writer};
 use crate::config::AuditConfig;
@@ -53,7 +54,7 @@ impl Audit {
     /// If the file cannot be opened or the thread cannot be started.
     pub fn start(config: &AuditConfig, keeps_recent: bool) -> io::Result<Option<Self>> {
         let sink = match config {
-            AuditConfig::Stdout => Some(Sink::Stream(rustix::stdio::stdout())),
+            AuditConfig::Stdout => Some(Sink::Stream(system::stdout())),
             AuditConfig::File(path) => Some(Sink::file(path)?),
             AuditConfig::Off if !keeps_recent => return Ok(None),
             AuditConfig::Log | AuditConfig::Off => None,

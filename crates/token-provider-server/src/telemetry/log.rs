@@ -9,7 +9,6 @@ use std::sync::{LazyLock, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use rustix::fs::fstat;
 use token_provider::{Clock as _, SystemClock};
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
@@ -19,6 +18,7 @@ use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use super::sink::Sink;
+use super::system;
 use super::time::rfc_3339;
 use super::writer::{Counts, Options, Writer};
 use crate::config::{LogConfig, LogFormat};
@@ -40,16 +40,14 @@ static WRITER: LazyLock<Option<Writer>> = LazyLock::new(|| {
         report: |_, _| {},
         report_every: Duration::MAX,
     };
-    Writer::start(options, Sink::Stream(rustix::stdio::stderr())).ok()
+    Writer::start(options, Sink::Stream(system::stderr())).ok()
 });
 /// What sets its level, and its form, once it is set up.
 static LOG: OnceLock<(reload::Handle<Targets, Registry>, Form)> = OnceLock::new();
 /// Whether stderr is systemd's journal: the variable has the stream's device and inode (systemd.exec(5)).
 static IS_JOURNAL: LazyLock<bool> = LazyLock::new(|| {
     let environment = Environment::from_process();
-    let Some(journal) = environment.variable("JOURNAL_STREAM") else { return false };
-    fstat(rustix::stdio::stderr())
-        .is_ok_and(|stream| *journal == *format!("{}:{}", stream.st_dev, stream.st_ino))
+    environment.variable("JOURNAL_STREAM").is_some_and(system::is_stderr)
 });
 
 /// The form of a line.
@@ -102,10 +100,11 @@ pub fn init(config: LogConfig, no_color: bool) {
     let (filter, handle) = reload::Layer::new(targets(config.level));
     let registry = tracing_subscriber::registry().with(filter);
     let is_terminal = io::stderr().is_terminal();
+    // A console of Windows need not know the codes for colors.
     let form = match config.format {
         LogFormat::Auto if !is_terminal => Form::Json,
         LogFormat::Json => Form::Json,
-        LogFormat::Text | LogFormat::Auto => Form::Text { ansi: is_terminal && !no_color },
+        LogFormat::Text | LogFormat::Auto => Form::Text { ansi: is_terminal && !no_color && cfg!(unix) },
     };
     // What the layer has to say about itself would wait for stderr.
     let layer = fmt::layer().with_writer(form).log_internal_errors(false);

@@ -1,11 +1,6 @@
 //! What the process takes of the machine.
 
-use std::fs;
 use std::time::Duration;
-
-use rustix::param::page_size;
-use rustix::process::{Resource, getrlimit};
-use rustix::time::{ClockId, clock_gettime};
 
 /// A look at the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -27,9 +22,15 @@ pub struct Process {
 
 impl Process {
     /// Looks; `None` where there is no `/proc`. Reads a file and lists folders, one with an entry for each connection.
+    #[cfg(all(target_os = "linux", not(portable)))]
     pub fn look() -> Option<Self> {
+        use rustix::param::page_size;
+        use rustix::process::{Resource, getrlimit};
+        use rustix::time::{ClockId, clock_gettime};
+
+        let entries = |folder| std::fs::read_dir(folder).ok()?.count().try_into().ok();
         // Pages: first those of the address space, then those in memory (proc(5)).
-        let memory = fs::read_to_string("/proc/self/statm").ok()?;
+        let memory = std::fs::read_to_string("/proc/self/statm").ok()?;
         let page_size = u64::try_from(page_size()).ok()?;
         let mut sizes =
             memory.split(' ').map_while(|pages| pages.parse::<u64>().ok()?.checked_mul(page_size));
@@ -39,17 +40,20 @@ impl Process {
             resident_bytes: sizes.next()?,
             threads: entries("/proc/self/task")?,
             // The listing itself has one open.
-            open_files: entries("/proc/self/fd")?.saturating_sub(1),
+            open_files: u64::saturating_sub(entries("/proc/self/fd")?, 1),
             max_files: getrlimit(Resource::Nofile).current,
         })
     }
+
+    /// Without `/proc` nothing is known.
+    #[cfg(not(all(target_os = "linux", not(portable))))]
+    pub fn look() -> Option<Self> {
+        None
+    }
 }
 
-fn entries(folder: &str) -> Option<u64> {
-    fs::read_dir(folder).ok()?.count().try_into().ok()
-}
-
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(target_os = "linux", not(portable)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,23 +1,14 @@
 //! Where whole lines are written: a standard stream, or a file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::BorrowedFd;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Access, OFlags, access};
-use rustix::io::Errno;
-use rustix::pipe::PIPE_BUF;
+use super::system::{Stream, check_folder, options};
 
-/// A file is readable by the server's own user alone.
-const MODE: u32 = 0o600;
-
-#[derive(Debug)]
 pub(super) enum Sink {
     /// Standard output or error.
-    Stream(BorrowedFd<'static>),
+    Stream(Stream),
     /// A file that is appended to.
     File { path: PathBuf, file: File },
 }
@@ -25,7 +16,7 @@ pub(super) enum Sink {
 impl Sink {
     /// Opens a file, and creates it if need be.
     pub(super) fn file(path: &Path) -> io::Result<Self> {
-        let file = options().create(true).mode(MODE).open(path)?;
+        let file = options().create(true).open(path)?;
         Ok(Self::File { path: path.to_owned(), file })
     }
 
@@ -34,11 +25,15 @@ impl Sink {
         match options().open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let folder = path.parent().filter(|folder| *folder != Path::new(""));
-                let rights = Access::WRITE_OK | Access::EXEC_OK;
-                Ok(access(folder.unwrap_or_else(|| Path::new(".")), rights)?)
+                check_folder(folder.unwrap_or_else(|| Path::new(".")))
             }
             opened => opened.map(drop),
         }
+    }
+
+    /// Returns whether the file was moved away, where no SIGHUP says so.
+    pub(super) fn is_moved(&self) -> bool {
+        matches!(self, Self::File { path, .. } if !cfg!(unix) && !path.exists())
     }
 
     /// Opens the file at the same path, where another one may be now. `None` for a stream.
@@ -50,38 +45,16 @@ impl Sink {
     }
 }
 
-/// A named pipe that nobody reads is an error rather than a wait.
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.append(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-    options
-}
-
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Stream(stream) => write_to_stream(*stream, bytes),
+            Self::Stream(stream) => stream.write(bytes),
             Self::File { file, .. } => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// Writes without the standard library's lock, so that a thread that waits for the reader holds up no other. Waits even if the
-/// program was started with a non-blocking stream.
-///
-/// Takes whole lines, as far as a pipe takes them all or none: a process that ends while it waits here leaves no torn line.
-fn write_to_stream(stream: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
-    let start = bytes.get(..PIPE_BUF).unwrap_or(bytes);
-    let end = start.iter().rposition(|byte| *byte == b'\n').map_or(start.len(), |end| end + 1);
-    loop {
-        match rustix::io::write(stream, start.get(..end).unwrap_or(start)) {
-            Err(Errno::AGAIN) => poll(&mut [PollFd::new(&stream, PollFlags::OUT)], None)?,
-            result => return Ok(result?),
-        };
     }
 }
 

@@ -78,6 +78,9 @@ pub(crate) fn listen(text: &str) -> Result<Listen, &'static str> {
         return unix::place(place).map(Listen::Unix);
     }
     if let Some(sockets) = text.strip_prefix("systemd") {
+        if !cfg!(all(target_os = "linux", not(portable))) {
+            return Err("systemd is only on Linux; use TCP, such as localhost:3000");
+        }
         return match sockets.strip_prefix(':').map(name) {
             None if sockets.is_empty() => Ok(Listen::Systemd(None)),
             Some(Ok(socket)) => Ok(Listen::Systemd(Some(socket))),
@@ -125,8 +128,11 @@ mod tests {
             ("[::1]:3000", Listen::Tcp { host: six, port: 3000 }, true),
             ("[::]:3000", Listen::Tcp { host: Host::Ip("::".parse().unwrap()), port: 3000 }, false),
             ("unix:/run/x.sock", Listen::Unix(PathBuf::from("/run/x.sock").into()), true),
+            #[cfg(all(target_os = "linux", not(portable)))]
             ("systemd", Listen::Systemd(None), false),
+            #[cfg(all(target_os = "linux", not(portable)))]
             ("systemd:http", Listen::Systemd(Some("http".to_owned())), false),
+            #[cfg(all(target_os = "linux", not(portable)))]
             ("systemd:x.socket", Listen::Systemd(Some("x.socket".to_owned())), false),
         ] {
             assert_eq!(listen(text).as_ref(), Ok(&expected), "{text}");

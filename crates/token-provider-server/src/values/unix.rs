@@ -11,6 +11,9 @@ pub(crate) const EXPECTED_PATH: &str = "expected an absolute path after `unix:`"
 /// Reading and writing for the server's own user and group: connecting takes permission to write.
 const DEFAULT_MODE: u32 = 0o660;
 
+const NO_MODE: &str =
+    "cannot be set on this system: leave it out, and let the folder's permissions say who can read the file";
+
 /// Longest name of a user or group on Linux.
 const LONGEST_NAME: usize = 32;
 
@@ -67,6 +70,9 @@ pub(super) fn place(text: &str) -> Result<UnixPlace, &'static str> {
 
 /// Reads the path of a socket.
 pub(crate) fn socket_path(text: &str) -> Result<PathBuf, &'static str> {
+    if !cfg!(unix) {
+        return Err("Unix sockets cannot be used on this system; use TCP, such as localhost:3000");
+    }
     if !text.starts_with('/') || text.ends_with('/') || text.contains('\0') {
         return Err(EXPECTED_PATH);
     }
@@ -89,6 +95,9 @@ fn socket_mode(text: &str) -> Result<u32, &'static str> {
 
 /// Octal, as everywhere: `660` in decimal would be a strange mode indeed.
 pub(crate) fn mode(text: &str) -> Result<u32, &'static str> {
+    if !cfg!(unix) {
+        return Err(NO_MODE);
+    }
     let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
     mode.ok_or("expected a mode such as 0660, in octal digits")
@@ -96,6 +105,9 @@ pub(crate) fn mode(text: &str) -> Result<u32, &'static str> {
 
 /// Reads the name or the number of a user or group.
 pub(crate) fn owner(text: &str) -> Result<Owner, &'static str> {
+    if !cfg!(unix) {
+        return Err(NO_MODE);
+    }
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // The largest is no id: it means "leave it as it is".
         let id = text.parse().ok().filter(|id| *id != u32::MAX);

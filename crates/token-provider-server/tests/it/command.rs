@@ -5,7 +5,9 @@ mod config_file;
 mod foreign_text;
 mod health;
 mod help;
+#[cfg(all(target_os = "linux", not(portable)))]
 mod memory;
+#[cfg(all(target_os = "linux", not(portable)))]
 mod notify;
 mod old_configuration;
 mod sandbox;

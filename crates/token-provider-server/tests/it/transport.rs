@@ -8,6 +8,8 @@ mod http2;
 mod limits;
 mod memory;
 mod sockets;
+#[cfg(all(target_os = "linux", not(portable)))]
+mod systemd;
 mod tls;
 
 use std::sync::Arc;

@@ -10,15 +10,19 @@ use crate::error::{LoadError, LoadErrorKind};
 /// No real credential file is a hundredth of this; what is larger is something else, `/dev/zero` say.
 const MAX_FILE_SIZE: u64 = 64 * 1024;
 
+const DENIED: &str = if cfg!(unix) {
+    "this user cannot read it; make this user the owner, with mode 0600"
+} else {
+    "this user cannot read it, or it is a folder; allow this user to read it, and nobody else"
+};
+
 /// Reads a credential or private key.
 pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, LoadError> {
     let name = path.display();
     let failed = |error: std::io::Error| {
         let (kind, hint) = match error.kind() {
             std::io::ErrorKind::NotFound => (LoadErrorKind::NotFound, "there is no such file"),
-            std::io::ErrorKind::PermissionDenied => {
-                (LoadErrorKind::Invalid, "this user cannot read it; make this user the owner, with mode 0600")
-            }
+            std::io::ErrorKind::PermissionDenied => (LoadErrorKind::Invalid, DENIED),
             _ => (LoadErrorKind::Invalid, "it cannot be read"),
         };
         LoadError::new(kind, format!("{name}: {hint}")).with_source(error)

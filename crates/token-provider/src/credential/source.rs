@@ -18,6 +18,9 @@ use crate::token::Scope;
 /// What the ids of access keys begin with that a token provider has made for HERE's SDKs.
 const OF_TOKEN_PROVIDER: &str = "tp.";
 
+/// The variables that may name the user's folder, the better first. Other shells set `HOME` on Windows to what they like.
+const HOME: [&str; 2] = if cfg!(windows) { ["USERPROFILE", "HOME"] } else { ["HOME", "USERPROFILE"] };
+
 /// Where the credential comes from; it can be read there again after a rotation.
 #[derive(Clone)]
 pub struct CredentialSource(Source);
@@ -100,7 +103,7 @@ impl CredentialSource {
             let text = variable(name)?.into_string();
             Some(text.unwrap_or_else(|value| value.to_string_lossy().into_owned()).into())
         };
-        let home = path("HOME").or_else(|| path("USERPROFILE")).map(|home| home.join(".here"));
+        let home = HOME.into_iter().find_map(path).map(|home| home.join(".here"));
         let in_home = |name| home.as_ref().map(|home| home.join(name));
         let files = [
             path("CREDENTIALS_DIRECTORY").map(|directory| directory.join("here-credentials")),

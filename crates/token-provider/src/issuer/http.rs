@@ -109,6 +109,12 @@ impl Http {
         if let Some(path) = unix_socket {
             builder = builder.unix_socket(path);
         }
+        #[cfg(not(unix))]
+        if unix_socket.is_some() {
+            return Err(LoadError::invalid(
+                "a Unix socket cannot be used on this system; use the server's URL",
+            ));
+        }
         if let Some(pem) = extra_ca_pem {
             // An editor's byte-order mark would hide the first certificate.
             let pem = pem.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&pem);

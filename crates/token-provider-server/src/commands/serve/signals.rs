@@ -1,50 +1,88 @@
 //! The signals that a server acts on.
 
+use std::io;
+
+#[cfg(unix)]
 use tokio::signal::unix::{self, SignalKind};
+#[cfg(windows)]
+use tokio::signal::windows;
 
 use crate::failure::Failure;
 
 /// What the server is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
-    /// SIGTERM or SIGINT, by its name.
+    /// To stop, by the name of what says so.
     Stop(&'static str),
-    /// SIGHUP.
+    /// SIGHUP, where there is such a signal.
     Reload,
 }
 
 /// Keeps the signals that arrive until they are waited for.
 #[derive(Debug)]
 pub(super) struct Signals {
-    terminate: unix::Signal,
-    interrupt: unix::Signal,
+    stop: Stop,
+    #[cfg(unix)]
     hang_up: unix::Signal,
 }
 
+/// SIGTERM and SIGINT.
+#[cfg(unix)]
+type Stop = (unix::Signal, unix::Signal);
+
+/// Ctrl-C, which is also what wrappers send to the service that they stop. After the last two, Windows ends the process within seconds.
+#[cfg(windows)]
+type Stop = (windows::CtrlC, windows::CtrlBreak, windows::CtrlClose, windows::CtrlShutdown);
+
 impl Signals {
     pub(super) fn listen() -> Result<Self, Failure> {
-        let listen = |kind| unix::signal(kind).map_err(Failure::system("cannot listen for signals"));
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hang_up: listen(SignalKind::hangup())?,
-        })
+        Self::try_listen().map_err(Failure::system("cannot listen for signals"))
+    }
+
+    #[cfg(unix)]
+    fn try_listen() -> io::Result<Self> {
+        let stop = (unix::signal(SignalKind::terminate())?, unix::signal(SignalKind::interrupt())?);
+        Ok(Self { stop, hang_up: unix::signal(SignalKind::hangup())? })
+    }
+
+    #[cfg(windows)]
+    fn try_listen() -> io::Result<Self> {
+        use windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+        Ok(Self { stop: (ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?) })
     }
 
     /// Waits for the next one.
     pub(super) async fn next(&mut self) -> Signal {
+        #[cfg(unix)]
+        let reload = self.hang_up.recv();
+        #[cfg(not(unix))]
+        let reload = std::future::pending::<()>();
         tokio::select! {
-            _ = self.terminate.recv() => Signal::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Signal::Stop("SIGINT"),
-            _ = self.hang_up.recv() => Signal::Reload,
+            name = stop(&mut self.stop) => Signal::Stop(name),
+            _ = reload => Signal::Reload,
         }
     }
 
     /// Waits for one to stop, and keeps SIGHUP for later.
     pub(super) async fn stop(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
+        stop(&mut self.stop).await
+    }
+}
+
+#[cfg(unix)]
+async fn stop((terminate, interrupt): &mut Stop) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+#[cfg(windows)]
+async fn stop((interrupt, ctrl_break, close, shutdown): &mut Stop) -> &'static str {
+    tokio::select! {
+        _ = interrupt.recv() => "Ctrl-C",
+        _ = ctrl_break.recv() => "Ctrl-Break",
+        _ = close.recv() => "console closed",
+        _ = shutdown.recv() => "system shutdown",
     }
 }

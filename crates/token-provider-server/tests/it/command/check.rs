@@ -291,6 +291,7 @@ async fn audit_trail_that_cannot_be_opened_is_a_failure() {
     assert!(!trail.exists(), "a look leaves nothing behind");
 }
 
+#[cfg(all(target_os = "linux", not(portable)))]
 #[tokio::test]
 async fn sockets_from_systemd_are_a_warning_where_there_are_none() {
     let (_account, folder) = at_home().await;

@@ -37,6 +37,7 @@ async fn tokens_are_served_until_sigterm() {
     }
 }
 
+#[cfg(all(target_os = "linux", not(portable)))]
 #[tokio::test]
 async fn journal_is_told_the_priority_of_each_line() {
     let (account, mut folder) = (Account::open().await, Folder::new());

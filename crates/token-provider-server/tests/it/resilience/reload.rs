@@ -73,6 +73,7 @@ async fn added_origin_takes_effect_and_a_broken_file_changes_nothing() {
     load.end().await;
 }
 
+#[cfg(all(target_os = "linux", not(portable)))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn open_socket_that_systemd_has_passed_is_locked_with_the_last_access_rule() {
     let folder = Folder::new();
