@@ -7,6 +7,8 @@ readonly CARGO_DENY_VERSION=0.20.2
 readonly CARGO_DENY="$CARGO_TARGET_DIR/tools/bin/cargo-deny"
 readonly CARGO_DEB_VERSION=3.8.0
 readonly CARGO_DEB="$CARGO_TARGET_DIR/tools/bin/cargo-deb"
+readonly CARGO_CYCLONEDX_VERSION=0.5.9
+readonly CARGO_CYCLONEDX="$CARGO_TARGET_DIR/tools/bin/cargo-cyclonedx"
 readonly MDBOOK_VERSION=0.5.4
 readonly MDBOOK="$CARGO_TARGET_DIR/tools/bin/mdbook"
 readonly MIN_NODE=20
@@ -129,6 +131,14 @@ need_cargo_deb() {
     rm -rf "$CARGO_TARGET_DIR/tools/build"
 }
 
+need_cargo_cyclonedx() {
+    need_rust
+    [[ $("$CARGO_CYCLONEDX" cyclonedx --version 2>/dev/null) == "cargo-cyclonedx-cyclonedx $CARGO_CYCLONEDX_VERSION" ]] && return
+    cargo install --quiet --debug --locked --root "$CARGO_TARGET_DIR/tools" --target-dir "$CARGO_TARGET_DIR/tools/build" \
+        "cargo-cyclonedx@$CARGO_CYCLONEDX_VERSION"
+    rm -rf "$CARGO_TARGET_DIR/tools/build"
+}
+
 need_lintian() {
     command -v lintian >/dev/null || apt lintian
 }
@@ -177,6 +187,10 @@ need_musl() {
 need_podman() {
     command -v podman >/dev/null && command -v runc >/dev/null && return
     apt podman runc
+}
+
+need_shellcheck() {
+    command -v shellcheck >/dev/null || apt shellcheck
 }
 
 need_readelf() {

@@ -4,6 +4,7 @@
     deploy/metadata.py version | repository | published     prints it
     deploy/metadata.py targets | missing                    prints the Rust targets of a release; the platforms that it has no program for
     deploy/metadata.py labels                               prints the image's labels, one a line
+    deploy/metadata.py workflow                             prints what the release's workflow asks for, as outputs of its job
 """
 
 import email.utils
@@ -15,7 +16,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-CHANNELS = ("npm", "pypi", "crates.io", "releases")
+CHANNELS = ("npm", "pypi", "crates.io", "image", "releases")
 
 
 @functools.cache
@@ -81,6 +82,22 @@ def page():
     return text.replace("{RELEASED}", in_words(released)).replace("{MISSING}", without_program(missing))
 
 
+def image():
+    """Where an engine finds the image: beside the repository, if that is GitHub's."""
+    path = server()["repository"].removeprefix("https://github.com/").removesuffix(".git").lower()
+    if "image" in release()["published"] and path.startswith("https:"):
+        sys.exit("Cargo.toml: published has image, which is published beside a repository of GitHub, and repository is another one")
+    return "ghcr.io/" + (path if path and ":" not in path else "OWNER/token-provider")
+
+
+def workflow():
+    """The outputs of the job `plan`."""
+    released, missing = platforms()
+    found = {"version": server()["version"], "image": image(), "published": json.dumps(release()["published"])}
+    found |= {"platforms": json.dumps(released + missing), "released": json.dumps(released)}
+    return [f"{name}={value}" for name, value in found.items()]
+
+
 def labels():
     """What the image says of itself, beside what is in its Containerfile."""
     package = server()
@@ -99,6 +116,7 @@ def main(what):
         "targets": lambda: [each["target"] for each in platforms()[0]],
         "missing": lambda: [f"a program for {each['name']} ({each['target']})" for each in platforms()[1]],
         "labels": labels,
+        "workflow": workflow,
     }
     if what not in prints:
         sys.exit(__doc__)

@@ -29,6 +29,7 @@ WORDS = {
     "npm": rf"\b(?:npx|bunx|pnpx)\b{_OTHERS}|\b(?:npm|pnpm|yarn|bun) (?:i|install|add|exec|dlx|create)\b[^`\n]*?{_OURS}",
     "pypi": rf"\b(?:uvx|pipx (?:run|install)|pipx(?! [a-z]))\b{_OTHERS}|\b(?:pip3?|uv|poetry)(?: tool| pip)? (?:install|add|run)\b[^`\n]*?{_OURS}",
     "crates.io": rf"\bcargo (?:install|add)\b(?![^`\n]*--(?:path|git))[^`\n]*?(?:{_OURS}|\bhere-sandbox\b)",
+    "image": r"\bghcr\.io/",
     "releases": r"\bcargo binstall\b",
 }
 # What the installed packages and the program show, beside the pages.
@@ -40,8 +41,9 @@ def pieces(name: str, published: tuple[str, ...]) -> str:
     shown = {*published, "checkout"} if published else {"checkout", "unpublished"}
     texts = tomllib.loads(TEXTS.read_text(encoding="utf-8"))
     released, _ = metadata.platforms()
-    found = (text.replace("{RELEASED}", metadata.in_words(released)) for channel, text in texts[name].items() if channel in shown)
-    return "\n".join(found)
+    filled_in = {"{RELEASED}": metadata.in_words(released), "{IMAGE}": metadata.image(), "{VERSION}": metadata.server()["version"]}
+    found = "\n".join(text for channel, text in texts[name].items() if channel in shown)
+    return re.sub("|".join(filled_in), lambda match: filled_in[match[0]], found)
 
 
 def turned(text: str, published: tuple[str, ...]) -> str:

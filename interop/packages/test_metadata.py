@@ -6,18 +6,23 @@ PAGES and WHEELS are Pythons with what ci/docs and deploy/pypi need, CARGO_DEB i
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
+import tomllib
 import unittest
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "deploy"))
 REPOSITORY = "https://git.example/maps/token-provider"
 AUTHOR = "Maps Team <maps@example.com>"
 TARGET = "x86_64-unknown-linux-musl"
 ALL_CHANNELS = '"npm", "pypi", "crates.io", "releases"'
+WORKFLOW = ROOT / ".github/workflows/release.yml"
 
 
 class FilledIn(unittest.TestCase):
@@ -111,21 +116,84 @@ class FilledIn(unittest.TestCase):
         self.assertIn("for Linux x86-64, Linux arm64, macOS arm64 and Windows x86-64.", page)
         self.assertNotIn("none yet", page)
         files, _, program, licences = self.packed()
-        packed = (files, "x86_64-pc-windows-msvc", program, licences)
-        self.run_in_copy("deploy/npm/build", *packed)
-        with tarfile.open(self.files / "token-provider-win32-x64-0.1.0.tgz") as archive:
-            manifest = json.load(archive.extractfile("package/package.json"))
-            self.assertIn("package/bin/token-provider.exe", archive.getnames())
-        self.assertEqual((manifest["os"], manifest["cpu"]), (["win32"], ["x64"]))
-        self.run_in_copy(os.environ["WHEELS"], "deploy/pypi/build", *packed)
-        with zipfile.ZipFile(self.files / "token_provider-0.1.0-py3-none-win_amd64.whl") as archive:
-            self.assertIn("token_provider-0.1.0.data/scripts/token-provider.exe", archive.namelist())
+        for row in self.rows():
+            system, processor = row["npm"].split("-")
+            command = "token-provider.exe" if system == "win32" else "token-provider"
+            packed = (files, row["target"], program, licences)
+            self.run_in_copy("deploy/npm/build", *packed)
+            with tarfile.open(self.files / f"token-provider-{row['npm']}-0.1.0.tgz") as archive:
+                manifest = json.load(archive.extractfile("package/package.json"))
+                self.assertEqual(archive.extractfile(f"package/bin/{command}").read(), pathlib.Path(program).read_bytes())
+            self.assertEqual((manifest["os"], manifest["cpu"]), ([system], [processor]))
+            self.run_in_copy(os.environ["WHEELS"], "deploy/pypi/build", *packed)
+            with zipfile.ZipFile(self.files / f"token_provider-0.1.0-py3-none-{row['wheel']}.whl") as archive:
+                self.assertEqual(archive.read(f"token_provider-0.1.0.data/scripts/{command}"), pathlib.Path(program).read_bytes())
+
+    def rows(self):
+        return tomllib.loads((self.copy / "Cargo.toml").read_text())["workspace"]["metadata"]["release"]["platforms"]
+
+    def test_the_launcher_runs_the_program_of_each_platform(self):
+        path = self.copy / "Cargo.toml"
+        path.write_text(path.read_text().replace("released = false", "released = true"))
+        self.run_in_copy("deploy/npm/build", str(self.files))
+        modules = self.base / "node_modules"
+        with tarfile.open(self.files / "token-provider-0.1.0.tgz") as archive:
+            archive.extractall(modules, filter="data")
+        (modules / "package").rename(modules / "token-provider")
+        (modules / "@token-provider").mkdir()
+        for row in self.rows():
+            packed = self.packed()
+            # What stands for the program says for which platform it is.
+            pathlib.Path(packed[2]).write_text(f'#!/bin/sh\necho "{row["npm"]} $1"\nexit 7\n')
+            self.run_in_copy("deploy/npm/build", packed[0], row["target"], *packed[2:])
+            with tarfile.open(self.files / f"token-provider-{row['npm']}-0.1.0.tgz") as archive:
+                archive.extractall(self.base, filter="data")
+            shutil.move(self.base / "package", modules / "@token-provider" / row["npm"])
+        for row in self.rows():
+            system, processor = row["npm"].split("-")
+            there = self.base / "there.cjs"
+            there.write_text(
+                f'for (const [name, value] of [["platform", "{system}"], ["arch", "{processor}"]]) Object.defineProperty(process, name, {{ value }});\n'
+            )
+            launcher = str(modules / "token-provider/bin/token-provider.js")
+            self.assertEqual(self.run_in_copy("node", "--require", str(there), launcher, "serve", code=7), f"{row['npm']} serve\n")
 
     def test_the_image_has_it(self):
         self.all_filled_in()
         labels = self.run_in_copy("deploy/metadata.py", "labels").splitlines()
         self.assertIn(f"org.opencontainers.image.source={REPOSITORY}", labels)
         self.assertIn(f"org.opencontainers.image.authors={AUTHOR}", labels)
+
+    def test_the_image_is_published_beside_its_repository(self):
+        self.fill_in(repository='"https://github.com/Maps/Token-Provider"', published='["image"]')
+        said = self.run_in_copy("deploy/metadata.py", "workflow").splitlines()
+        self.assertIn("image=ghcr.io/maps/token-provider", said)
+        self.assertIn('published=["image"]', said)
+        self.run_in_copy(os.environ["PAGES"], "ci/docs/channels.py", "--write")
+        self.run_in_copy(os.environ["PAGES"], "ci/docs/channels.py")
+        self.assertIn("podman pull ghcr.io/maps/token-provider:0.1.0\n", (self.copy / "docs/deploying.md").read_text())
+        self.fill_in(repository=f'"{REPOSITORY}"')
+        self.assertIn("beside a repository of GitHub", self.run_in_copy("deploy/metadata.py", "workflow", code=1))
+
+    def test_the_workflow_builds_each_platform_and_publishes_where_it_is_said(self):
+        import metadata
+
+        outputs = dict(line.split("=", 1) for line in self.run_in_copy("deploy/metadata.py", "workflow").splitlines())
+        self.assertEqual(outputs["published"], "[]")
+        rows = json.loads(outputs["platforms"])
+        self.assertEqual(sorted(row["target"] for row in rows), sorted(row["target"] for row in metadata.release()["platforms"]))
+        self.assertEqual([row["target"] for row in json.loads(outputs["released"])], [row["target"] for row in metadata.platforms()[0]])
+        for row in rows:
+            self.assertRegex(row["runner"], r"^(ubuntu|macos|windows)-\d")
+        text = WORKFLOW.read_text()
+        # What a channel's job does, others cannot do by accident.
+        for channel in metadata.CHANNELS:
+            self.assertEqual(text.count(f"contains(fromJSON(needs.plan.outputs.published), '{channel}')"), 1, channel)
+        self.assertEqual(text.count("environment: release"), len(metadata.CHANNELS))
+
+    def test_a_release_is_built_by_the_same_compiler_as_the_image(self):
+        [version] = re.findall(r"RUSTUP_TOOLCHAIN: (\S+)", WORKFLOW.read_text())
+        self.assertIn(f"/rust:{version}-", (ROOT / "deploy/container/Containerfile").read_text())
 
     def test_the_debian_package_has_it(self):
         # What is not filled in is left out, and not left empty.
@@ -164,6 +232,7 @@ class FilledIn(unittest.TestCase):
             ("docs/deploying.md", "cargo install --locked token-provider-server"),
             ("crates/token-provider-server/src/cli.rs", "// pip install token-provider"),
             ("deploy/package.md", "pipx run token-provider"),
+            ("docs/deploying.md", "podman pull ghcr.io/maps/token-provider"),
         ):
             path = self.copy / name
             before = path.read_text()

@@ -115,7 +115,7 @@ mod tests {
             (Failure::setup("profile x".to_owned())(absent()), 78),
             (Failure::from(absent()), 78),
             (token(TokenErrorKind::NotLoaded), 78),
-            (token(TokenErrorKind::rejected(401, Some(401_300))), 1),
+            (token(TokenErrorKind::Rejected { status: 401, code: Some(401_300) }), 1),
             (token(TokenErrorKind::Unreachable), 1),
             (Failure::system("cannot")(io::Error::other("x")), 1),
             (Failure::new(Topic::NotReady, "x"), 1),

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::output::{Common, Output, STUCK, STUCK_AFTER};
-use crate::config::OutputConfig;
+use crate::config::{OutputConfig, output_path};
 use crate::failure::Failure;
 use crate::http::App;
 use crate::topic::Topic;
@@ -44,22 +44,26 @@ const MOST_THREADS: usize = 128;
 #[derive(Debug)]
 pub struct Outputs {
     common: Common,
+    kept_at_start: Arc<[PathBuf]>,
     tasks: Mutex<BTreeMap<Arc<Path>, JoinHandle<()>>>,
 }
 
 impl Outputs {
     /// Starts the outputs of the configuration that an application runs with. None takes the place of a file in `kept`.
     pub fn start(app: Arc<App>, clock: impl Clock, kept: Arc<[PathBuf]>) -> Self {
-        let threads = Arc::new(Semaphore::new(MOST_THREADS));
-        let common = Common { app, clock: Arc::new(clock), kept, threads, stop: CancellationToken::new() };
-        let outputs = Self { common, tasks: Mutex::default() };
-        outputs.look();
+        let (threads, stop) = (Arc::new(Semaphore::new(MOST_THREADS)), CancellationToken::new());
+        let common = Common { app, clock: Arc::new(clock), kept: Arc::default(), threads, stop };
+        let outputs = Self { common, kept_at_start: kept, tasks: Mutex::default() };
+        outputs.look(&[]);
         outputs
     }
 
     /// Starts the outputs of the configuration that do not run. What else has changed each sees by itself. One that ends just now,
-    /// as it was not configured for a moment, is started by the next look.
-    pub fn look(&self) {
+    /// as it was not configured for a moment, is started by the next look. `needed` are the files that the configuration names by
+    /// now: none takes their places either.
+    pub fn look(&self, needed: &[PathBuf]) {
+        let absolute = |file: &PathBuf| output_path(file.clone()).unwrap_or_else(|_| file.clone());
+        *self.common.kept.lock() = self.kept_at_start.iter().chain(needed).map(absolute).collect();
         let rules = self.common.app.access.rules();
         let mut tasks = self.tasks.lock();
         if self.common.stop.is_cancelled() {

@@ -319,13 +319,13 @@ mod tests {
     fn each_failure_of_the_library_has_its_row() {
         for (kind, status, code) in [
             (TokenErrorKind::InvalidRequest, 400, "invalid_request"),
-            (TokenErrorKind::rejected(401, Some(401_300)), 502, "issuer_rejected"),
+            (TokenErrorKind::Rejected { status: 401, code: Some(401_300) }, 502, "issuer_rejected"),
             (TokenErrorKind::ClockSkew, 502, "issuer_rejected"),
-            (TokenErrorKind::invalid_answer(Some(200)), 502, "issuer_rejected"),
+            (TokenErrorKind::InvalidAnswer { status: Some(200) }, 502, "issuer_rejected"),
             (TokenErrorKind::NotLoaded, 502, "issuer_rejected"),
             (TokenErrorKind::WaitedTooLong, 504, "issuer_timeout"),
             (TokenErrorKind::Throttled, 503, "temporarily_unavailable"),
-            (TokenErrorKind::unavailable(500), 503, "temporarily_unavailable"),
+            (TokenErrorKind::Unavailable { status: 500 }, 503, "temporarily_unavailable"),
             (TokenErrorKind::Unreachable, 503, "temporarily_unavailable"),
             (TokenErrorKind::TimedOut, 503, "temporarily_unavailable"),
             (TokenErrorKind::ExpiresTooSoon, 503, "temporarily_unavailable"),

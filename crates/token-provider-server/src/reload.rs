@@ -27,7 +27,7 @@ use crate::http::App;
 use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;
 use crate::outputs::Outputs;
-use crate::setup::{ProfileIssuer, TokenSource, read_here_secret};
+use crate::setup::{ProfileIssuer, TokenSource, needed_files, read_here_secret};
 use crate::telemetry::{self, ConfigStatus};
 
 /// How often files are checked.
@@ -41,8 +41,6 @@ pub struct Reloader {
     loaded: LoadedConfig,
     /// The configuration at startup, still in force for keys that need a restart.
     started_with: Config,
-    /// Whether a listener can be reached from outside this machine.
-    is_open: bool,
     config_file: Option<ConfigFile>,
     certificate: Option<(Arc<Tls>, FileWork)>,
     rotations: Vec<Rotation>,
@@ -61,14 +59,12 @@ impl Reloader {
         tls: Option<Arc<Tls>>,
         issuers: Vec<(TokenSource, ProfileIssuer)>,
     ) -> Self {
-        let is_open = !listeners.iter().all(Listener::is_local);
-        loaded.overrides.is_on_network = is_open;
+        loaded.overrides.is_on_network = !listeners.iter().all(Listener::is_local);
         let certificate = loaded.config.tls.as_ref().map(|files| FileWork::new(&files.cert));
         let reloader = Self {
             app,
             outputs,
             started_with: loaded.config.clone(),
-            is_open,
             config_file: loaded.config.file.clone().map(ConfigFile::new),
             certificate: tls.zip(certificate),
             rotations: issuers.into_iter().filter_map(Rotation::new).collect(),
@@ -134,7 +130,7 @@ impl Reloader {
             // Where it hangs, that is reported; the certificate stays.
             let _ = work.run(move || tls.look()).await;
         }
-        self.outputs.look();
+        self.outputs.look(&needed_files(&self.loaded.config, []));
         self.look_at_secrets().await;
         // Side by side: issuers that hang are waited for at the same time. The next look comes after the slowest.
         let (now, handout) = (Instant::now(), self.app.access.handout());
@@ -216,7 +212,7 @@ impl Reloader {
             );
         }
         if status.is_locked {
-            let restart = if self.is_open { "" } else { " (or a restart)" };
+            let restart = if self.loaded.overrides.is_on_network { "" } else { " (or a restart)" };
             tracing::error!(
                 "refusing everyone: the changed configuration has no access rule; add one, or set \
                  access.anonymous = true{restart} to allow anyone who can reach the server"
@@ -228,7 +224,7 @@ impl Reloader {
     /// without one, but losing one in a reload must not open it; a server on the network is never open without one.
     fn must_lock(&self, changed: &Config) -> bool {
         let before = &self.loaded.config.access;
-        let was_guarded = before.has_callers() || before.is_locked || self.is_open;
+        let was_guarded = before.has_callers() || before.is_locked || self.loaded.overrides.is_on_network;
         was_guarded && !changed.access.has_access_rule()
     }
 

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Position, Url};
 
@@ -25,7 +26,7 @@ use self::text::check_text;
 use crate::error::LoadError;
 use crate::token::Scope;
 
-pub use self::loopback::{is_loopback_address, is_loopback_host, is_loopback_url};
+pub use self::loopback::{is_loopback_address, is_loopback_url};
 pub use self::private_key::{PrivateKey, SigningAlgorithm};
 pub use self::source::CredentialSource;
 pub use self::text::{is_invisible, trim_value};
@@ -36,17 +37,15 @@ pub const DEFAULT_TOKEN_ENDPOINT_URL: &str = "https://account.api.here.com/oauth
 /// What errors call the place of a credential that is in no file or variable.
 pub(crate) const UNNAMED: &str = "the credential that the program was given";
 
-/// The one value of `here.auth.method`; without it, the access key is meant.
-const PRIVATE_KEY_JWT: &str = "private_key_jwt";
-
 /// An access key or a private key of a HERE app, with the token endpoint it is for.
 #[derive(Clone)]
 pub struct Credential {
-    key: Key,
+    pub(crate) key: Key,
     token_endpoint_url: Url,
     scope: Option<Scope>,
-    /// See [`Credential::place`].
-    place: Cow<'static, str>,
+    /// What errors call the place that it is from, such as the file's name without its folder: callers hear of it, and
+    /// need not know the server's folders.
+    pub(crate) place: Cow<'static, str>,
 }
 
 /// What a request shows that it comes from the app.
@@ -152,10 +151,6 @@ impl Credential {
         if let Key::Private { key, .. } = &self.key { Some(key) } else { None }
     }
 
-    pub(crate) fn key(&self) -> &Key {
-        &self.key
-    }
-
     /// Returns the token endpoint.
     pub fn token_endpoint_url(&self) -> &Url {
         &self.token_endpoint_url
@@ -166,81 +161,55 @@ impl Credential {
         self.scope.as_ref()
     }
 
-    /// Returns what errors call the place that the credential is from, such as the file's name without its folder:
-    /// callers hear of it, and need not know the server's folders.
-    pub(crate) fn place(&self) -> &str {
-        &self.place
-    }
-
     pub(crate) fn with_place(self, place: impl Into<Cow<'static, str>>) -> Self {
         Self { place: place.into(), ..self }
     }
 
-    /// Returns whether both are equal in every part; takes the same time wherever the secrets differ.
+    /// Returns whether both are equal in every part; takes the same time wherever the secrets differ. Of private keys,
+    /// the thumbprint of the public half says whether they are the same, and is no secret.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.key.is_same(&other.key)
-            && self.token_endpoint_url == other.token_endpoint_url
-            && self.scope == other.scope
+        let is_same_key = match (&self.key, &other.key) {
+            (Key::Access { id, secret }, Key::Access { id: other_id, secret: other }) => {
+                let (secret, other) = (secret.expose_secret().as_bytes(), other.expose_secret().as_bytes());
+                id == other_id && verify_slices_are_equal(secret, other).is_ok()
+            }
+            (Key::Private { client_id, key }, Key::Private { client_id: other_id, key: other }) => {
+                (client_id, key.key_id(), key.thumbprint()) == (other_id, other.key_id(), other.thumbprint())
+            }
+            _ => false,
+        };
+        is_same_key && self.token_endpoint_url == other.token_endpoint_url && self.scope == other.scope
     }
 
     /// `folder` is what the path of a private key is relative to.
-    fn from_entries(entries: Result<Entries, String>, name: &str, folder: &Path) -> Result<Self, LoadError> {
-        let read = |entries| Self::read_entries(&entries, folder);
-        let credential = entries.map_err(LoadError::invalid).and_then(read);
+    fn from_entries(
+        entries: Result<Entries, LoadError>,
+        name: &str,
+        folder: &Path,
+    ) -> Result<Self, LoadError> {
+        let credential = entries.and_then(|entries| Self::read_entries(&entries, folder));
         let place = Path::new(name).file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(credential.map_err(|error| error.within(name))?.with_place(place))
     }
 
     fn read_entries(entries: &Entries, folder: &Path) -> Result<Self, LoadError> {
-        let method = entries.optional(AUTH_METHOD, |method| {
-            let expected = "expected private_key_jwt; to use the access key, leave this line out";
-            if method == PRIVATE_KEY_JWT { Ok(()) } else { Err(LoadError::invalid(expected)) }
-        })?;
-        let mut credential = match method {
-            None => Self::of_access_key(entries)?,
-            Some(()) => Self::of_private_key(entries, folder)?,
+        let without = "; to use the access key, leave this line out";
+        let credential = if entries.is_set_to(AUTH_METHOD, "private_key_jwt", without)? {
+            let client_id = entries.checked(CLIENT_ID)?;
+            let key = entries.required(PRIVATE_KEY, |value| PrivateKey::from_value(value, folder))?;
+            let why = format!(", which is what {PRIVATE_KEY} signs with");
+            entries.is_set_to(ALGORITHM, key.algorithm().as_str(), &why)?;
+            let named = entries.optional(PRIVATE_KEY_ID, |id| key.clone().with_key_id(id))?;
+            Self::with_private_key(&client_id, named.unwrap_or(key))?
+        } else {
+            let (id, secret) = (entries.checked(KEY_ID)?, entries.checked(KEY_SECRET)?);
+            Self::new(&id, secret.as_str().into())?
         };
-        if let Some(url) = entries.optional(ENDPOINT, parse_endpoint)? {
-            credential.token_endpoint_url = url;
-        }
+        let url = entries.optional(ENDPOINT, parse_endpoint)?;
         let scope = |text: &str| Scope::new(text).map_err(|error| LoadError::invalid(error.to_string()));
-        Ok(credential.with_scope(entries.optional(SCOPE, scope)?))
-    }
-
-    fn of_access_key(entries: &Entries) -> Result<Self, LoadError> {
-        let (id, secret) = (entries.checked(KEY_ID)?, entries.checked(KEY_SECRET)?);
-        Self::new(&id, SecretString::from(secret.as_str()))
-    }
-
-    fn of_private_key(entries: &Entries, folder: &Path) -> Result<Self, LoadError> {
-        let client_id = entries.checked(CLIENT_ID)?;
-        let key = entries.required(PRIVATE_KEY, |value| PrivateKey::from_value(value, folder))?;
-        let algorithm = key.algorithm().as_str();
-        entries.optional(ALGORITHM, |name| {
-            let expected = || format!("expected {algorithm}, which is what {PRIVATE_KEY} signs with");
-            if name == algorithm { Ok(()) } else { Err(LoadError::invalid(expected())) }
-        })?;
-        let named = entries.optional(PRIVATE_KEY_ID, |id| key.clone().with_key_id(id))?;
-        Self::with_private_key(&client_id, named.unwrap_or(key))
-    }
-}
-
-impl Key {
-    /// Takes the same time wherever two secrets differ. Of private keys, the thumbprint of the public half says whether
-    /// they are the same, and is no secret.
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Access { id, secret }, Self::Access { id: other_id, secret: other }) => {
-                let (secret, other) = (secret.expose_secret().as_bytes(), other.expose_secret().as_bytes());
-                id == other_id && aws_lc_rs::constant_time::verify_slices_are_equal(secret, other).is_ok()
-            }
-            (Self::Private { client_id, key }, Self::Private { client_id: other_id, key: other }) => {
-                client_id == other_id
-                    && key.key_id() == other.key_id()
-                    && key.thumbprint() == other.thumbprint()
-            }
-            _ => false,
-        }
+        let scope = entries.optional(SCOPE, scope)?;
+        let token_endpoint_url = url.unwrap_or_else(|| credential.token_endpoint_url.clone());
+        Ok(Self { token_endpoint_url, scope, ..credential })
     }
 }
 

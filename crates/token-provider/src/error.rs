@@ -51,7 +51,6 @@ pub enum TokenErrorKind {
     /// The request can never be granted (a malformed scope, a lifetime out of range): ask for something else.
     InvalidRequest,
     /// The issuer refused the request (400, 401, 403 and other 4xx): fix the credential, or the scope.
-    #[non_exhaustive]
     Rejected {
         /// The HTTP status.
         status: u16,
@@ -63,7 +62,6 @@ pub enum TokenErrorKind {
     /// The issuer said 429 (RFC 6585 §4): ask less often; see [`TokenError::retry_after`].
     Throttled,
     /// The issuer, or a gateway before it, is failing (408, 5xx): wait.
-    #[non_exhaustive]
     Unavailable {
         /// The HTTP status.
         status: u16,
@@ -73,7 +71,6 @@ pub enum TokenErrorKind {
     /// The issuer did not answer within the time allowed for one attempt.
     TimedOut,
     /// The answer was no token answer: most often a proxy's own page, or an endpoint that is not a token endpoint.
-    #[non_exhaustive]
     InvalidAnswer {
         /// The HTTP status, where the answer came over HTTP.
         status: Option<u16>,
@@ -111,23 +108,6 @@ impl LoadError {
     /// Returns the kind, for programs that act on it.
     pub fn kind(&self) -> LoadErrorKind {
         self.kind
-    }
-}
-
-impl TokenErrorKind {
-    /// Makes [`TokenErrorKind::Rejected`], for an issuer written elsewhere.
-    pub const fn rejected(status: u16, code: Option<u32>) -> Self {
-        Self::Rejected { status, code }
-    }
-
-    /// Makes [`TokenErrorKind::Unavailable`].
-    pub const fn unavailable(status: u16) -> Self {
-        Self::Unavailable { status }
-    }
-
-    /// Makes [`TokenErrorKind::InvalidAnswer`].
-    pub const fn invalid_answer(status: Option<u16>) -> Self {
-        Self::InvalidAnswer { status }
     }
 }
 

@@ -84,7 +84,7 @@ pub use crate::cache::SlotStatus;
 pub use crate::clock::{Clock, Moment, SystemClock};
 pub use crate::credential::{
     Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, PrivateKey, SigningAlgorithm, is_invisible,
-    is_loopback_address, is_loopback_host, is_loopback_url, trim_value,
+    is_loopback_address, is_loopback_url, trim_value,
 };
 pub use crate::error::{LoadError, LoadErrorKind, TokenError, TokenErrorKind, error_chain};
 pub use crate::issuer::{

@@ -20,10 +20,6 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// The only method that all three of HERE's SDKs can speak. (`HMAC-SHA1` is for old Java programs alone.)
 const SIGNATURE_METHOD: &str = "HMAC-SHA256";
 
-/// How long a nonce is. HERE's Java SDK takes 6 characters (36 bits), which collide at high rates; 16 from an alphabet
-/// of 62 make 95 bits.
-const NONCE_LENGTH: usize = 16;
-
 /// What makes one signature differ from the next.
 #[derive(Clone, Debug)]
 pub(crate) struct Parameters<'a> {
@@ -166,25 +162,18 @@ fn encode(text: &str) -> Cow<'_, str> {
     utf8_percent_encode(text, ENCODED).into()
 }
 
-/// Makes a nonce from the operating system's randomness.
+/// Makes a nonce from the operating system's randomness: 128 bits in hexadecimal, as HERE's TypeScript SDK has it.
 ///
-/// Letters and digits only: HERE's server has been seen to refuse nonces that need percent-encoding
-/// (heremaps/here-aaa-java-sdk issue 57).
+/// HERE's server has been seen to refuse nonces that need percent-encoding (heremaps/here-aaa-java-sdk issue 57). Those of
+/// HERE's Java SDK have 36 bits, which collide at high rates.
 ///
 /// # Errors
 ///
 /// When the operating system has no randomness to give, which no supported one does after its start.
 pub(crate) fn nonce() -> Result<String, getrandom::Error> {
-    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let mut nonce = String::with_capacity(NONCE_LENGTH);
-    while nonce.len() < NONCE_LENGTH {
-        let mut bytes = [0_u8; 2 * NONCE_LENGTH];
-        getrandom::fill(&mut bytes)?;
-        // Six bits each; 62 and 63 are thrown away, so that every character is equally likely.
-        let characters = bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte & 63)));
-        nonce.extend(characters.map(|&character| char::from(character)).take(NONCE_LENGTH - nonce.len()));
-    }
-    Ok(nonce)
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 #[cfg(test)]
@@ -319,7 +308,7 @@ mod tests {
             (0..1000).map(|_| nonce().expect("randomness is there")).collect();
         assert_eq!(nonces.len(), 1000);
         for nonce in nonces {
-            assert_eq!(nonce.len(), NONCE_LENGTH);
+            assert_eq!(nonce.len(), 32);
             assert!(nonce.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{nonce}");
         }
     }

@@ -322,7 +322,7 @@ mod tests {
     impl Issue for Account {
         async fn issue(&self, _: &TokenKey) -> Result<Issued, TokenError> {
             let is_known = self.0.load(Ordering::Relaxed);
-            let refused = TokenErrorKind::rejected(401, None);
+            let refused = TokenErrorKind::Rejected { status: 401, code: None };
             let issued = || Issued::new("planted-token", Duration::from_secs(3600));
             is_known.then(issued).ok_or_else(|| TokenError::new(refused, "not known"))
         }

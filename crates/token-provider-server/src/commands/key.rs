@@ -167,18 +167,27 @@ fn origin_of(text: &str) -> Result<String, Failure> {
     url.map(|url| url.origin().ascii_serialization()).ok_or_else(|| Failure::new(Topic::Usage, expected))
 }
 
-/// Returns where the configured server is called: by its first public name, else at its first listener.
+/// Returns where the configured server is called: by its first public name, else at its first listener. A name without a port has
+/// the listener's where clients reach the listener itself, and https's where something in front ends TLS.
 fn default_origin(file: Option<PathBuf>) -> Result<String, Failure> {
     let overrides = Overrides { file: FileOption { config: file }, ..Overrides::default() };
     let config = Config::load(&overrides, &Environment::from_process())?;
+    let (is_tls, listener) = (config.tls.is_some(), config.listen.first());
     let scheme = |is_tls| if is_tls { "https" } else { "http" };
     if let Some(host) = config.public_hosts.first() {
-        // Where this server does not end TLS itself, something in front does.
-        return Ok(format!("{}://{host}", scheme(config.tls.is_some() || !host.is_loopback())));
+        let is_direct = config.access.trusted_proxy.is_none() && (is_tls || host.is_loopback());
+        let port = match listener {
+            Some(Listen::Tcp { port: port @ 1.., .. }) if is_direct && host.port.is_none() => {
+                format!(":{port}")
+            }
+            _ => String::new(),
+        };
+        // Without the port that goes without saying.
+        return origin_of(&format!("{}://{host}{port}", scheme(is_tls || !host.is_loopback())));
     }
-    match config.listen.first() {
+    match listener {
         Some(listen @ Listen::Tcp { host, port: 1.. }) if !matches!(host, Host::Ip(ip) if ip.is_unspecified()) => {
-            Ok(format!("{}://{listen}", scheme(config.tls.is_some())))
+            Ok(format!("{}://{listen}", scheme(is_tls)))
         }
         _ => Err(Failure::new(
             Topic::Usage,

@@ -1,21 +1,14 @@
 //! The forms in which a file holds a token.
 
-use serde::Serialize;
-use token_provider::{AccessToken, Scope};
+use token_provider::AccessToken;
 use zeroize::Zeroizing;
 
 use crate::config::TokenFormat;
+use crate::http::token::{Spelling, json};
 
-/// What HERE's Java SDK reads (`FileAccessTokenResponse`).
-#[derive(Serialize)]
-struct Json<'a> {
-    access_token: &'a str,
-    token_type: &'static str,
-    /// When it expires, in seconds since the epoch: how many are left says nothing in a file.
-    exp: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<&'a str>,
-}
+/// What HERE's Java SDK reads (`FileAccessTokenResponse`). How many seconds are left says nothing in a file: `exp` is when the token
+/// expires, in seconds since the epoch.
+const IN_A_FILE: Spelling = ["access_token", "token_type", "exp", "bearer"];
 
 /// Returns what a file in one of the forms holds. What is not the token alone is a line.
 pub fn render(token: &AccessToken, format: TokenFormat) -> Zeroizing<Vec<u8>> {
@@ -26,13 +19,7 @@ pub fn render(token: &AccessToken, format: TokenFormat) -> Zeroizing<Vec<u8>> {
         // RFC 6750's alphabet has nothing that a shell would take for its own.
         TokenFormat::Env => format!("HERE_ACCESS_TOKEN={access_token}\n"),
         TokenFormat::Here | TokenFormat::Json => {
-            let scope = token.scope().map(Scope::as_str);
-            let exp = token.expires_at().wall.as_secs();
-            let body = Json { access_token, token_type: "bearer", exp, scope };
-            // Room for all of it at once, so that growing leaves no copy of the token behind.
-            let room = access_token.len() + scope.map_or(0, str::len) + 256;
-            let mut json = Zeroizing::new(Vec::with_capacity(room));
-            serde_json::to_writer(&mut *json, &body).expect("strings and a number have a JSON form");
+            let mut json = json(token, token.expires_at().wall.as_secs(), IN_A_FILE);
             json.push(b'\n');
             return json;
         }

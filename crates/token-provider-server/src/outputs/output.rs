@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use token_provider::{AccessToken, Clock, EXPIRY_MARGIN, Moment, Scope};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -39,7 +40,8 @@ const LOOKS_IN_A_LIFETIME: u32 = 200;
 pub(super) struct Common {
     pub(super) app: Arc<App>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) kept: Arc<[PathBuf]>,
+    /// Files that the server itself needs.
+    pub(super) kept: Arc<Mutex<Arc<[PathBuf]>>>,
     /// A permit for each thread that may hang.
     pub(super) threads: Arc<Semaphore>,
     pub(super) stop: CancellationToken,
@@ -89,7 +91,7 @@ impl Output {
             let rules = Arc::clone(&self.common.app.access.rules());
             let Some((config, caller)) = rules.output(&self.path) else { break };
             let result = self.look(&rules, config, &caller).await;
-            let pause = if result.is_ok() { self.pause() } else { self.pause_after_failure() };
+            let pause = self.pause(result.is_err());
             // What the stop has cut short has not failed.
             if !stop.is_cancelled() {
                 self.report(result);
@@ -109,17 +111,14 @@ impl Output {
         self.common.app.telemetry.outputs.lock().remove(&self.name);
     }
 
-    /// Returns how long until the next look.
-    fn pause(&self) -> Duration {
-        let lifetime = self.written.as_ref().map_or(Duration::MAX, |written| written.token.lifetime());
-        self.pause_after_failure().min(lifetime / LOOKS_IN_A_LIFETIME)
-    }
-
-    /// The issuer's backoff is the provider's: what is left to spare is the file system and the log.
-    fn pause_after_failure(&self) -> Duration {
-        let left = self.written.as_ref().map(|written| written.left(self.now()));
-        // If there is none, the removal has failed.
-        left.filter(|left| !left.is_zero()).map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY))
+    /// Returns how long until the next look. After a failure that is seldom: the issuer's backoff is the provider's, and what is
+    /// left to spare is the file system and the log.
+    fn pause(&self, has_failed: bool) -> Duration {
+        let Some(written) = &self.written else { return LOOK_EVERY };
+        let part = if has_failed { LOOK_EVERY } else { written.token.lifetime() / LOOKS_IN_A_LIFETIME };
+        // If nothing is left, the removal has failed.
+        let left = Some(written.left(self.now())).filter(|left| !left.is_zero()).unwrap_or(LOOK_EVERY);
+        left.min(part).min(LOOK_EVERY)
     }
 
     /// Removes a file whose token is about to expire, and writes a token that is not in the file yet. Returns whether the file is up
@@ -130,6 +129,10 @@ impl Output {
         config: &OutputConfig,
         caller: &Caller<'_>,
     ) -> Result<bool, Problem> {
+        // Where it is not there yet, the token would become it.
+        if self.common.kept.lock().iter().any(|kept| **kept == *self.path) {
+            return Err(Problem::unavailable("what is at this path is a file that the server itself needs"));
+        }
         if !self.is_cleared {
             self.on_disk(Place::clear).await?;
             self.is_cleared = true;
@@ -154,7 +157,7 @@ impl Output {
         let (token, now) = tokio::select! {
             answer = handout.token(&permit, caller) => answer.map_err(|error| Problem::from(&error))?,
             // The request goes on.
-            () = sleep(self.pause()), if self.written.is_some() => return Ok(false),
+            () = sleep(self.pause(false)), if self.written.is_some() => return Ok(false),
             () = self.common.stop.cancelled() => return Ok(false),
         };
         self.write(token, now, config).await?;
@@ -218,7 +221,7 @@ impl Output {
         &mut self,
         work: impl FnOnce(&Place) -> io::Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
-        let place = Place::new(&self.path, Arc::clone(&self.common.kept));
+        let place = Place::new(&self.path, Arc::clone(&self.common.kept.lock()));
         let threads = Arc::clone(&self.common.threads);
         let mut work = pin!(async {
             let permit = threads.acquire_owned().await.expect("is never closed");

@@ -108,7 +108,7 @@ impl Bench {
     /// Takes another configuration into use, as the reloader does.
     fn reload(&self, outputs: &[(&str, &str)]) {
         self.outputs.common.app.access.reload(&config(&self.folder, outputs));
-        self.outputs.look();
+        self.outputs.look(&[]);
     }
 }
 
@@ -269,7 +269,7 @@ async fn stop_removes_the_files_that_were_written_and_no_other() {
     assert_eq!(is_there, [false, true, false, true]);
     assert_eq!(bench.read("replaced").as_deref(), Some("not ours"));
     // Nor does a look that comes late begin anew.
-    bench.outputs.look();
+    bench.outputs.look(&[]);
     sleep(Duration::from_secs(2)).await;
     let left = fs::read_dir(bench.folder.path()).expect("can be listed").count();
     assert_eq!(left, 2, "and nothing else is left");
@@ -295,7 +295,7 @@ async fn reload_removes_what_is_gone_starts_what_is_new_and_leaves_the_rest_alon
         sleep(Duration::from_millis(millis)).await;
         bench.reload(&[("comes", MINUTE), ("stays", TEXT)]);
         sleep(Duration::from_secs(2)).await;
-        bench.outputs.look();
+        bench.outputs.look(&[]);
         until("it is back", 2, || bench.read("stays").is_some()).await;
     }
 }
@@ -423,36 +423,53 @@ impl Clock for StickingClock {
     }
 }
 
-/// A file system that does not answer while it writes, in the place of a network file system whose server is gone.
+/// A file system that does not answer while it writes, in the place of a network file system whose server is gone. What it has
+/// written by the time that it answers is not put into its place: the token has expired by then, or the server has stopped.
 #[tokio::test(start_paused = true)]
-async fn file_system_that_hangs_holds_up_no_other_output_no_handout_and_no_end() {
-    let clock = TestClock::new();
-    let (release, released) = mpsc::channel();
-    let sticking = StickingClock {
-        clock: clock.clone(),
-        runtime: thread::current().id(),
-        sticks: Arc::new(AtomicBool::new(true)),
-        released: Arc::new(Mutex::new(released)),
-    };
-    let bench = Bench::start_with(&[("stuck", TEXT)], clock, sticking.clone());
-    // Threads need real time, and the paused one does not go on by itself while somebody is busy.
-    while sticking.sticks.load(Ordering::Relaxed) {
-        tokio::task::yield_now().await;
-    }
-    for _ in 0..40 {
-        advance(Duration::from_millis(100)).await;
-    }
-    let status = bench.status("stuck").expect("is configured");
-    assert_eq!((status.errors, status.problem.as_deref()), (1, Some(STUCK)));
-    assert!(bench.read("stuck").is_none());
+async fn file_system_that_hangs_holds_up_nothing_and_what_comes_too_late_is_not_put_in_place() {
+    for is_stopped in [false, true] {
+        let clock = TestClock::new();
+        let (release, released) = mpsc::channel();
+        let sticking = StickingClock {
+            clock: clock.clone(),
+            runtime: thread::current().id(),
+            sticks: Arc::new(AtomicBool::new(true)),
+            released: Arc::new(Mutex::new(released)),
+        };
+        let bench = Bench::start_with(&[("stuck", TEXT)], clock, sticking.clone());
+        // Threads need real time, and the paused one does not go on by itself while somebody is busy.
+        while sticking.sticks.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..40 {
+            advance(Duration::from_millis(100)).await;
+        }
+        let status = bench.status("stuck").expect("is configured");
+        assert_eq!((status.errors, status.problem.as_deref()), (1, Some(STUCK)));
+        assert!(bench.read("stuck").is_none());
 
-    bench.reload(&[("stuck", TEXT), ("other", TEXT)]);
-    // Another output goes on.
-    while bench.read("other").is_none() {
-        tokio::task::yield_now().await;
+        bench.reload(&[("stuck", TEXT), ("other", TEXT)]);
+        // Another output goes on.
+        while bench.read("other").is_none() {
+            tokio::task::yield_now().await;
+        }
+        bench.outputs.common.app.access.handout().ready().await.expect("and so do handouts");
+        if is_stopped {
+            stop_while_hung(&bench).await;
+            drop(release);
+            until("its end", 5, || bench.status("stuck").is_none()).await;
+            assert!(bench.read("stuck").is_none());
+        } else {
+            bench.clock.suspend(Duration::from_secs(3600));
+            drop(release);
+            until("another token", 10, || bench.read("stuck").is_some()).await;
+            assert!(bench.number("stuck") > Some(0), "{:?}", bench.read("stuck"));
+        }
     }
-    bench.outputs.common.app.access.handout().ready().await.expect("and so do handouts");
+}
 
+/// Stops the outputs, one of which hangs.
+async fn stop_while_hung(bench: &Bench) {
     let begun = Instant::now();
     let (outputs, mut is_stopped) = (Arc::clone(&bench.outputs), false);
     let stop = tokio::spawn(async move { outputs.stop().await });
@@ -462,31 +479,6 @@ async fn file_system_that_hangs_holds_up_no_other_output_no_handout_and_no_end()
         assert!(begun.elapsed() <= Duration::from_millis(1500), "the end waits for a second");
     }
     assert!(begun.elapsed() >= Duration::from_secs(1), "or nothing hung");
-
-    // It answers when nobody wants the file any more.
-    drop(release);
-    until("its end", 5, || bench.status("stuck").is_none()).await;
-    assert!(bench.read("stuck").is_none());
-}
-
-#[tokio::test(start_paused = true)]
-async fn token_that_expired_while_the_file_system_hung_is_not_written() {
-    let clock = TestClock::new();
-    let (release, released) = mpsc::channel();
-    let sticking = StickingClock {
-        clock: clock.clone(),
-        runtime: thread::current().id(),
-        sticks: Arc::new(AtomicBool::new(true)),
-        released: Arc::new(Mutex::new(released)),
-    };
-    let bench = Bench::start_with(&[("file", TEXT)], clock, sticking.clone());
-    while sticking.sticks.load(Ordering::Relaxed) {
-        tokio::task::yield_now().await;
-    }
-    bench.clock.suspend(Duration::from_secs(3600));
-    drop(release);
-    until("another token", 10, || bench.read("file").is_some()).await;
-    assert!(bench.number("file") > Some(0), "{:?}", bench.read("file"));
 }
 
 #[test]

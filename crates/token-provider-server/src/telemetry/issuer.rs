@@ -229,13 +229,13 @@ mod tests {
         let key = TokenKey::default();
         for (kind, expected) in [
             (None, "issued"),
-            (Some(TokenErrorKind::rejected(401, Some(401_300))), "rejected"),
+            (Some(TokenErrorKind::Rejected { status: 401, code: Some(401_300) }), "rejected"),
             (Some(TokenErrorKind::ClockSkew), "clock_skew"),
             (Some(TokenErrorKind::Throttled), "throttled"),
-            (Some(TokenErrorKind::unavailable(503)), "unavailable"),
+            (Some(TokenErrorKind::Unavailable { status: 503 }), "unavailable"),
             (Some(TokenErrorKind::Unreachable), "unreachable"),
             (Some(TokenErrorKind::TimedOut), "timed_out"),
-            (Some(TokenErrorKind::invalid_answer(Some(200))), "invalid_answer"),
+            (Some(TokenErrorKind::InvalidAnswer { status: Some(200) }), "invalid_answer"),
             (Some(TokenErrorKind::ExpiresTooSoon), "other"),
         ] {
             let issuer = MeteredIssuer::other(Scripted(kind), String::new());

@@ -418,6 +418,31 @@ async fn output_in_the_place_of_a_file_that_the_server_needs_is_refused() {
     }
 }
 
+/// A secret file and an output that one reload adds, whether the file is there or not.
+#[tokio::test]
+async fn output_in_the_place_of_a_secret_that_a_reload_names_is_refused() {
+    for is_there in [true, false] {
+        let (_account, folder) = at_home("admin.listen = '127.0.0.1:0'\n").await;
+        let mut server = folder.start(&["serve"]);
+        let [_, admin] = server.addresses().await;
+        let secret = "s".repeat(43);
+        if is_there {
+            folder.write("key.secret", &secret);
+        }
+        let config = "listen = '127.0.0.1:0'\nadmin.listen = '127.0.0.1:0'\n[[access.here_keys]]\nid = 'tp.one'\n\
+                      secret_file = 'sub/../key.secret'\n[[outputs]]\npath = 'key.secret'\nformat = 'text'\n";
+        fs::create_dir(folder.path("sub")).expect("can be made");
+        folder.write(CONFIG, config);
+        server.signal(Signal::HUP);
+        server.logged("the output is not up to date").await;
+        assert!(server.last_line().contains("a file that the server itself needs"), "{}", server.last_line());
+        let metrics = get(admin, "/metrics").await;
+        assert!(metrics.text().contains("token_provider_output_up{output="), "{metrics:?}");
+        let found = fs::read_to_string(folder.path("key.secret")).ok();
+        assert_eq!(found, is_there.then_some(secret), "neither replaced nor made");
+    }
+}
+
 #[tokio::test]
 async fn token_is_written_to_a_file_and_not_printed() {
     let (account, folder) = at_home("").await;

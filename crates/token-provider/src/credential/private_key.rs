@@ -1,5 +1,6 @@
 //! A private key for `private_key_jwt`: reading it, signing with it, and its public half.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +13,6 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPai
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64URL};
 use secrecy::SecretString;
-use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::file::read;
@@ -100,10 +100,6 @@ impl PrivateKey {
             return Self::from_pem(value);
         }
         let path = folder.join(value);
-        Ok(Self { file: Some(path.clone()), ..Self::from_file(&path)? })
-    }
-
-    fn from_file(path: &Path) -> Result<Self, LoadError> {
         // Not shown before it is known to be a path: a key without its first line looks like one that does not exist.
         let found = path.metadata().map_err(|error| {
             let problem = "it is neither PEM (with its `-----BEGIN` line) nor the path of a file that can be found; a \
@@ -111,14 +107,15 @@ impl PrivateKey {
             LoadError::invalid(problem).with_source(error)
         })?;
         let name = path.display().to_string();
+        let invalid = |problem| LoadError::invalid(problem).within(&name);
         if !found.is_file() {
             // A pipe could be read only once, and may never end.
-            return Err(LoadError::invalid("it is not a regular file").within(&name));
+            return Err(invalid("it is not a regular file"));
         }
-        let pem = read(path)?;
-        let pem = std::str::from_utf8(&pem)
-            .map_err(|_| LoadError::invalid("it is not text in PEM").within(&name))?;
-        Self::from_pem(pem).map_err(|error| error.within(&name))
+        let pem = read(&path)?;
+        let pem = std::str::from_utf8(&pem).map_err(|_| invalid("it is not text in PEM"))?;
+        let key = Self::from_pem(pem).map_err(|error| error.within(&name))?;
+        Ok(Self { file: Some(path), ..key })
     }
 
     /// Names the key as it is registered (`kid`). Without a name, HERE is to find out which of the app's keys it is.
@@ -156,12 +153,14 @@ impl PrivateKey {
     /// Returns its public half as a JWK (RFC 7517), to be registered. If it has no name, it is named after its
     /// thumbprint there.
     pub fn public_jwk(&self) -> String {
-        let members = self.pair.public_members();
-        let mut jwk: Map<String, Value> = serde_json::from_str(&members).expect("was made as JSON");
-        jwk.insert("alg".to_owned(), self.algorithm().as_str().into());
-        jwk.insert("kid".to_owned(), self.key_id().unwrap_or(&self.thumbprint).into());
-        jwk.insert("use".to_owned(), "sig".into());
-        Value::Object(jwk).to_string()
+        let id = self.key_id().unwrap_or(&self.thumbprint);
+        let mut jwk = self.pair.public_members();
+        jwk.extend([
+            ("alg", self.algorithm().as_str().to_owned()),
+            ("kid", id.to_owned()),
+            ("use", "sig".to_owned()),
+        ]);
+        serde_json::to_string(&jwk).expect("text has a form in JSON")
     }
 
     /// Returns the file that it was read from, if it has one of its own: another to watch for a rotation.
@@ -235,32 +234,33 @@ impl Pair {
         }
     }
 
-    /// Returns what makes the public half of the key, as JSON in the one form that RFC 7638 §3 has for it.
-    fn public_members(&self) -> String {
+    /// Returns what makes the public half of the key.
+    fn public_members(&self) -> Members {
         match self {
             Self::Rsa(pair) => {
                 let public = pair.public_key();
                 let e = BASE64URL.encode(public.exponent().big_endian_without_leading_zero());
                 let n = BASE64URL.encode(public.modulus().big_endian_without_leading_zero());
-                rsa_members(&e, &n)
+                Members::from([("kty", "RSA".to_owned()), ("n", n), ("e", e)])
             }
             Self::P256(pair) => {
                 // SEC 1 §2.3.3: a byte that says so, x and y.
                 let (_, point) = pair.public_key().as_ref().split_at(1);
                 let (x, y) = point.split_at(point.len() / 2);
                 let (x, y) = (BASE64URL.encode(x), BASE64URL.encode(y));
-                format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#)
+                let (kty, crv) = ("EC".to_owned(), "P-256".to_owned());
+                Members::from([("kty", kty), ("crv", crv), ("x", x), ("y", y)])
             }
         }
     }
 }
 
-fn rsa_members(e: &str, n: &str) -> String {
-    format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)
-}
+/// The members of a JWK, in the order that a thumbprint is of.
+type Members = BTreeMap<&'static str, String>;
 
 /// RFC 7638 §3.
-fn thumbprint(members: &str) -> String {
+fn thumbprint(members: &Members) -> String {
+    let members = serde_json::to_string(members).expect("text has a form in JSON");
     BASE64URL.encode(digest::digest(&digest::SHA256, members.as_bytes()))
 }
 

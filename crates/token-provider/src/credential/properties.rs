@@ -4,8 +4,7 @@
 //! Where that breaks signatures, we differ: a byte-order mark, quotes around a value, and blanks at its ends (also
 //! those that nobody sees) are taken off.
 
-use std::borrow::Cow;
-
+use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use super::text::{check_text, is_invisible, trim_value};
@@ -22,33 +21,52 @@ pub(super) const PRIVATE_KEY: &str = "here.private.key";
 pub(super) const PRIVATE_KEY_ID: &str = "here.key.id";
 pub(super) const ALGORITHM: &str = "here.signing.algorithm";
 
-/// The entries of a file, each with the number of the line it starts on.
-pub(super) struct Entries {
-    /// The one that counts of those with the same key comes last.
-    entries: Vec<Entry>,
-    is_json: bool,
-}
+/// Variables that stand for a file with these keys.
+const VARIABLES: [(&str, &str); 4] = [
+    ("HERE_ACCESS_KEY_ID", KEY_ID),
+    ("HERE_ACCESS_KEY_SECRET", KEY_SECRET),
+    ("HERE_TOKEN_ENDPOINT_URL", ENDPOINT),
+    ("HERE_TOKEN_SCOPE", SCOPE),
+];
 
-struct Entry {
+/// The entries of a file, or of variables in its stead.
+///
+/// The one that counts of those with the same key comes last.
+#[derive(Clone)]
+pub(super) struct Entries(Vec<Entry>);
+
+#[derive(Clone)]
+pub(super) struct Entry {
+    /// The number of the line it starts on.
     line: usize,
+    variable: Option<&'static str>,
     /// Wiped like the value: where a line is garbled, what stands in the place of the key may be the secret.
     key: Zeroizing<String>,
-    value: Zeroizing<String>,
+    pub(super) value: Zeroizing<String>,
 }
 
 impl Entries {
+    /// Takes those of the variables that are set.
+    pub(super) fn of_variables(variable: impl Fn(&str) -> Option<SecretString>) -> Self {
+        let entry = |(name, key)| {
+            let entry = Entry::new(0, key, variable(name)?.expose_secret());
+            Some(Entry { variable: Some(name), ..entry })
+        };
+        Self(VARIABLES.into_iter().filter_map(entry).collect())
+    }
+
     /// Reads a `.properties` file.
     ///
     /// # Errors
     ///
     /// A sentence on what is wrong, without any text from the file.
-    pub(super) fn parse_properties(text: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse_properties(text: &[u8]) -> Result<Self, LoadError> {
         let text = decode(text)?;
         let entry = |(line, logical): (usize, Zeroizing<String>)| {
             let (key, value) = split(&logical);
             Entry::new(line, &unescape(key), &unescape(value))
         };
-        Ok(Self { entries: logical_lines(&text).into_iter().map(entry).collect(), is_json: is_json(&text) })
+        Ok(Self(logical_lines(&text).into_iter().map(entry).collect()))
     }
 
     /// Reads a section of an `.ini` file as commons-configuration does, with which HERE's Java SDK reads it: a comment
@@ -57,7 +75,7 @@ impl Entries {
     /// # Errors
     ///
     /// As for a `.properties` file; and that there is no such section.
-    pub(super) fn parse_ini(text: &[u8], section: &str) -> Result<Self, String> {
+    pub(super) fn parse_ini(text: &[u8], section: &str) -> Result<Self, LoadError> {
         let text = decode(text)?;
         let mut entries = Vec::new();
         // Before the first header, a line is in no section.
@@ -78,29 +96,33 @@ impl Entries {
             }
         }
         if !found_section {
-            let problem = || format!("there is no section [{section}]");
-            return Err(if is_json(&text) { IS_JSON.to_owned() } else { problem() });
+            return Err(LoadError::invalid(format!("there is no section [{section}]")));
         }
         entries.reverse();
-        Ok(Self { entries, is_json: false })
+        Ok(Self(entries))
     }
 
-    /// Returns line and value of the entry with this key.
-    pub(super) fn get(&self, key: &str) -> Option<(usize, Zeroizing<String>)> {
-        let entry = self.entries.iter().rev().find(|entry| *entry.key == key)?;
-        Some((entry.line, entry.value.clone()))
+    /// Returns the entry with this key.
+    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+        self.0.iter().rev().find(|entry| *entry.key == key)
     }
 
-    /// Reads the value of an entry, if it is there and not empty. Errors name line and key.
+    /// Reads the value of an entry, if it is there and not empty. Errors name line and key, or variable.
     pub(super) fn optional<T>(
         &self,
         key: &str,
         read: impl FnOnce(&str) -> Result<T, LoadError>,
     ) -> Result<Option<T>, LoadError> {
-        let Some((line, value)) = self.get(key).filter(|(_, value)| !value.is_empty()) else {
-            return Ok(None);
+        let Some(entry) = self.get(key).filter(|entry| !entry.value.is_empty()) else { return Ok(None) };
+        read(&entry.value).map(Some).map_err(|error| error.within(&entry.place(key)))
+    }
+
+    /// Returns whether there is an entry, which has one value that will do; `why` says so.
+    pub(super) fn is_set_to(&self, key: &str, value: &str, why: &str) -> Result<bool, LoadError> {
+        let read = |found: &str| {
+            if found == value { Ok(()) } else { Err(LoadError::invalid(format!("expected {value}{why}"))) }
         };
-        read(&value).map(Some).map_err(|error| error.within(&format!("line {line}: {key}")))
+        Ok(self.optional(key, read)?.is_some())
     }
 
     /// Reads the value of an entry that must be there and not be empty.
@@ -118,46 +140,53 @@ impl Entries {
     }
 
     /// Explains why there is no value for a required key.
-    fn missing(&self, key: &str) -> Cow<'static, str> {
-        if let Some((line, _empty)) = self.get(key) {
+    fn missing(&self, key: &str) -> String {
+        if let Some(empty) = self.get(key) {
             let remedy = if key == PRIVATE_KEY {
                 "write the PEM or its file's path"
             } else {
                 "copy its value from the HERE portal"
             };
-            return format!("line {line}: {key} is empty; {remedy}").into();
+            return format!("{} is empty; {remedy}", empty.place(key));
         }
-        if self.is_json {
-            return IS_JSON.into();
+        if let Some(set) = self.0.first().and_then(|entry| entry.variable) {
+            let absent = VARIABLES.iter().find(|(_, of)| *of == key).map_or(key, |(name, _)| name);
+            return format!("{set} is set and {absent} is not; set both or neither");
         }
         // Its name is not repeated: in a garbled line the secret may stand in its place.
-        if let Some(entry) = self.entries.iter().rev().find(|entry| entry.is_nearly(key)) {
-            let line = entry.line;
-            return format!("line {line}: did you mean {key}? Write it exactly like that").into();
+        if let Some(entry) = self.0.iter().rev().find(|entry| entry.is_nearly(key)) {
+            return format!("line {}: did you mean {key}? Write it exactly like that", entry.line);
         }
-        let has_no_access_key = self.get(KEY_ID).is_none() && self.get(KEY_SECRET).is_none();
-        if key == KEY_ID && has_no_access_key && self.get(PRIVATE_KEY).is_some() {
-            return format!("it has {PRIVATE_KEY} but no line `{AUTH_METHOD} = private_key_jwt`; add it")
-                .into();
+        let has = |key| self.get(key).is_some();
+        match key {
+            KEY_ID if !has(KEY_SECRET) && has(PRIVATE_KEY) => {
+                format!("it has {PRIVATE_KEY} but no line `{AUTH_METHOD} = private_key_jwt`; add it")
+            }
+            KEY_ID if !has(KEY_SECRET) && has(CLIENT_ID) => {
+                "it has here.client.id but no access key: create an access key for the app in the HERE \
+                 portal, and use its credentials.properties"
+                    .to_owned()
+            }
+            PRIVATE_KEY => {
+                format!("{key} is missing; expected a line `{key} = …` with the PEM or its file's path")
+            }
+            _ => format!(
+                "{key} is missing; expected a line `{key} = …` as in the file that the HERE portal offers"
+            ),
         }
-        if key == KEY_ID && has_no_access_key && self.get(CLIENT_ID).is_some() {
-            return "it has here.client.id but no access key: create an access key for the app in the HERE \
-                    portal, and use its credentials.properties"
-                .into();
-        }
-        if key == PRIVATE_KEY {
-            return format!("{key} is missing; expected a line `{key} = …` with the PEM or its file's path")
-                .into();
-        }
-        format!("{key} is missing; expected a line `{key} = …` as in the file that the HERE portal offers")
-            .into()
     }
 }
 
 impl Entry {
     fn new(line: usize, key: &str, value: &str) -> Self {
         let owned = |text: &str| Zeroizing::new(text.to_owned());
-        Self { line, key: owned(key.trim_matches(is_invisible)), value: owned(trim_value(value)) }
+        let (key, value) = (owned(key.trim_matches(is_invisible)), owned(trim_value(value)));
+        Self { line, variable: None, key, value }
+    }
+
+    /// Returns what errors call the place of the entry with this key.
+    fn place(&self, key: &str) -> String {
+        self.variable.map_or_else(|| format!("line {}: {key}", self.line), str::to_owned)
     }
 
     /// Returns whether somebody may have meant that key: a typing mistake, another case, the name of the variable.
@@ -179,29 +208,28 @@ impl Entry {
     }
 }
 
-const IS_JSON: &str = "it is JSON; expected `key = value` lines, as in the credentials.properties from the \
-                       HERE portal";
-
-fn is_json(text: &str) -> bool {
-    text.trim_start_matches(is_invisible).starts_with('{')
-}
-
 /// Returns the names of an `.ini` file's sections.
-pub(super) fn ini_sections(text: &[u8]) -> Result<Vec<String>, String> {
+pub(super) fn ini_sections(text: &[u8]) -> Result<Vec<String>, LoadError> {
     let text = decode(text)?;
     let lines = natural_lines(&text).map(|line| line.trim_matches(is_invisible));
     Ok(lines.filter_map(header_of).map(str::to_owned).collect())
 }
 
 /// UTF-8 where it is that, else ISO-8859-1, Java's own choice.
-fn decode(text: &[u8]) -> Result<Zeroizing<String>, String> {
+fn decode(text: &[u8]) -> Result<Zeroizing<String>, LoadError> {
     if text.starts_with(&[0xFF, 0xFE]) || text.starts_with(&[0xFE, 0xFF]) {
-        return Err("the file is in UTF-16; save it as UTF-8".to_owned());
+        return Err(LoadError::invalid("the file is in UTF-16; save it as UTF-8"));
     }
     if text.contains(&0) {
-        return Err("the file holds NUL bytes, perhaps because it is in UTF-16; save it as UTF-8".to_owned());
+        let problem = "the file holds NUL bytes, perhaps because it is in UTF-16; save it as UTF-8";
+        return Err(LoadError::invalid(problem));
     }
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    if text.trim_ascii_start().starts_with(b"{") {
+        let problem = "it is JSON; expected `key = value` lines, as in the credentials.properties from the HERE \
+                       portal";
+        return Err(LoadError::invalid(problem));
+    }
     if let Ok(text) = std::str::from_utf8(text) {
         return Ok(Zeroizing::new(text.to_owned()));
     }

@@ -10,10 +10,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Credential;
 use super::file::read;
-use super::properties::{self, Entries};
-use super::text::trim_value;
+use super::properties::{Entries, KEY_ID, KEY_SECRET, ini_sections};
 use crate::error::{LoadError, LoadErrorKind};
-use crate::token::Scope;
 
 /// What the ids of access keys begin with that a token provider has made for HERE's SDKs.
 const OF_TOKEN_PROVIDER: &str = "tp.";
@@ -27,19 +25,10 @@ pub struct CredentialSource(Source);
 
 #[derive(Clone)]
 enum Source {
-    Properties(PathBuf),
-    Ini { path: PathBuf, section: String },
-    Variables(Variables),
+    /// In the `.ini` form if there is a section.
+    File(PathBuf, Option<String>),
+    Variables(Entries),
     Text(SecretString),
-}
-
-/// As they are set: `id` or `secret`, if not both.
-#[derive(Clone)]
-struct Variables {
-    id: Option<SecretString>,
-    secret: Option<SecretString>,
-    url: Option<SecretString>,
-    scope: Option<SecretString>,
 }
 
 impl CredentialSource {
@@ -48,11 +37,7 @@ impl CredentialSource {
     pub fn file(path: impl Into<PathBuf>, section: &str) -> Self {
         let path = path.into();
         let is_ini = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("ini"));
-        Self(if is_ini {
-            Source::Ini { path, section: section.to_owned() }
-        } else {
-            Source::Properties(path)
-        })
+        Self(Source::File(path, is_ini.then(|| section.to_owned())))
     }
 
     /// Returns a source for the file if it exists, even if it is unreadable: it is the one that was meant, and loading
@@ -72,13 +57,9 @@ impl CredentialSource {
     /// `HERE_TOKEN_SCOPE`, looked up with `variable`. `None` where neither key is set; where one of them is missing,
     /// loading says so.
     pub fn variables(variable: impl Fn(&str) -> Option<SecretString>) -> Option<Self> {
-        let variables = Variables {
-            id: variable("HERE_ACCESS_KEY_ID"),
-            secret: variable("HERE_ACCESS_KEY_SECRET"),
-            url: variable("HERE_TOKEN_ENDPOINT_URL"),
-            scope: variable("HERE_TOKEN_SCOPE"),
-        };
-        (variables.id.is_some() || variables.secret.is_some()).then_some(Self(Source::Variables(variables)))
+        let variables = Entries::of_variables(variable);
+        let has_key = [KEY_ID, KEY_SECRET].iter().any(|key| variables.get(key).is_some());
+        has_key.then_some(Self(Source::Variables(variables)))
     }
 
     /// Finds the first of the usual places that has a credential: [variables](Self::variables), the file that
@@ -135,10 +116,7 @@ impl CredentialSource {
 
     /// Returns the file to watch for a rotation, if it is one. A private key may be in another: [`PrivateKey::file`](crate::PrivateKey::file).
     pub fn path(&self) -> Option<&Path> {
-        match &self.0 {
-            Source::Properties(path) | Source::Ini { path, .. } => Some(path),
-            Source::Variables(_) | Source::Text(_) => None,
-        }
+        if let Source::File(path, _) = &self.0 { Some(path) } else { None }
     }
 
     /// Reads the credential as it is now. Blocks while it reads a file, which may have 64 KiB.
@@ -149,53 +127,35 @@ impl CredentialSource {
     /// provider has made (`token-provider key new --here`).
     pub fn load(&self) -> Result<Credential, LoadError> {
         let credential = match &self.0 {
-            Source::Properties(path) => Credential::from_entries_of(path, Entries::parse_properties),
-            Source::Ini { path, section } => {
-                Credential::from_entries_of(path, |text| Entries::parse_ini(text, section))
+            Source::File(path, section) => {
+                let text = read(path)?;
+                let entries = match section {
+                    Some(section) => Entries::parse_ini(&text, section),
+                    None => Entries::parse_properties(&text),
+                };
+                // A path in it is relative to its folder.
+                let folder = path.parent().unwrap_or(path);
+                Credential::from_entries(entries, &path.display().to_string(), folder)
+            }
+            Source::Variables(variables) => {
+                let credential =
+                    Credential::from_entries(Ok(variables.clone()), "environment", Path::new(""));
+                credential.map(|credential| credential.with_place("the environment"))
             }
             Source::Text(text) => {
                 Credential::from_properties(text.expose_secret().as_bytes(), "HERE_CREDENTIALS_STRING")
             }
-            Source::Variables(variables) => variables.load(),
         }?;
         let is_one_character = |secret: &SecretString| secret.expose_secret().chars().nth(1).is_none();
-        if credential.access_key_secret().is_some_and(is_one_character) {
-            let problem = "the access key secret is a single character; copy it again from the HERE portal";
-            return Err(LoadError::invalid(problem).within(&self.to_string()));
-        }
-        if credential.access_key_id().is_some_and(|id| id.starts_with(OF_TOKEN_PROVIDER)) {
-            let problem = "this access key is of a token provider (its id begins with `tp.`) and worth nothing \
-                           at HERE; to get tokens from that server, set `remote` in the profile";
-            return Err(LoadError::invalid(problem).within(&self.to_string()));
-        }
-        Ok(credential)
-    }
-}
-
-impl Variables {
-    fn load(&self) -> Result<Credential, LoadError> {
-        let invalid = |problem: String| LoadError::invalid(problem).within("environment");
-        let text = |variable: &Option<SecretString>| {
-            variable.as_ref().map(|text| trim_value(text.expose_secret()).to_owned())
+        let problem = if credential.access_key_secret().is_some_and(is_one_character) {
+            "the access key secret is a single character; copy it again from the HERE portal"
+        } else if credential.access_key_id().is_some_and(|id| id.starts_with(OF_TOKEN_PROVIDER)) {
+            "this access key is of a token provider (its id begins with `tp.`) and worth nothing at HERE; to get \
+             tokens from that server, set `remote` in the profile"
+        } else {
+            return Ok(credential);
         };
-        let (Some(id), Some(secret)) = (&self.id, &self.secret) else {
-            let (there, absent) = match self.id {
-                Some(_) => ("HERE_ACCESS_KEY_ID", "HERE_ACCESS_KEY_SECRET"),
-                None => ("HERE_ACCESS_KEY_SECRET", "HERE_ACCESS_KEY_ID"),
-            };
-            return Err(invalid(format!("{there} is set and {absent} is not; set both or neither")));
-        };
-        let secret = SecretString::from(trim_value(secret.expose_secret()));
-        let mut credential = Credential::new(trim_value(id.expose_secret()), secret)
-            .map_err(|error| invalid(format!("HERE_ACCESS_KEY_ID and HERE_ACCESS_KEY_SECRET: {error}")))?;
-        if let Some(url) = text(&self.url) {
-            credential = credential
-                .with_token_endpoint_url(&url)
-                .map_err(|error| invalid(format!("HERE_TOKEN_ENDPOINT_URL: {error}")))?;
-        }
-        let scope = text(&self.scope).map(|scope| Scope::new(&scope)).transpose();
-        let scope = scope.map_err(|error| invalid(format!("HERE_TOKEN_SCOPE: {error}")))?;
-        Ok(credential.with_scope(scope).with_place("the environment"))
+        Err(LoadError::invalid(problem).within(&self.to_string()))
     }
 }
 
@@ -211,32 +171,22 @@ impl Credential {
         CredentialSource::file(path.as_ref(), "default").load()
     }
 
-    fn from_entries_of(
-        path: &Path,
-        parse: impl FnOnce(&[u8]) -> Result<Entries, String>,
-    ) -> Result<Self, LoadError> {
-        // A path in it is relative to its folder.
-        let folder = path.parent().unwrap_or(path);
-        Self::from_entries(parse(&read(path)?), &path.display().to_string(), folder)
-    }
-
     /// Returns the names of the sections of a `credentials.ini` file.
     ///
     /// # Errors
     ///
     /// As for [`Credential::from_file`], where the file cannot be read at all.
     pub fn ini_sections(path: impl AsRef<Path>) -> Result<Vec<String>, LoadError> {
-        let text = read(path.as_ref())?;
-        let sections = properties::ini_sections(&text);
-        sections.map_err(|problem| LoadError::invalid(problem).within(&path.as_ref().display().to_string()))
+        let sections = ini_sections(&read(path.as_ref())?);
+        sections.map_err(|error| error.within(&path.as_ref().display().to_string()))
     }
 }
 
 impl fmt::Display for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Source::Properties(path) => write!(f, "file {}", path.display()),
-            Source::Ini { path, section } => write!(f, "file {} [{section}]", path.display()),
+            Source::File(path, None) => write!(f, "file {}", path.display()),
+            Source::File(path, Some(section)) => write!(f, "file {} [{section}]", path.display()),
             Source::Variables(_) => f.write_str("environment HERE_ACCESS_KEY_ID, HERE_ACCESS_KEY_SECRET"),
             Source::Text(_) => f.write_str("environment HERE_CREDENTIALS_STRING"),
         }

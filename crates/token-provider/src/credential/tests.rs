@@ -59,7 +59,7 @@ fn parts(credential: &Credential) -> Expected {
 fn value_of(written: &str) -> String {
     let text = format!("{KEY_SECRET}={written}");
     let entries = Entries::parse_properties(text.as_bytes()).expect(written);
-    entries.get(KEY_SECRET).expect(written).1.to_string()
+    entries.get(KEY_SECRET).expect(written).value.to_string()
 }
 
 /// Everything that a program could show of an error.

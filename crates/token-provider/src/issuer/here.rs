@@ -133,13 +133,16 @@ impl HereIssuer {
         let credential = &*signer.credential;
         let url = credential.token_endpoint_url();
         // HERE logs and returns it: the thread that joins our log to HERE's support.
-        let nonce = random()?;
+        let nonce = sign::nonce().map_err(|error| {
+            TokenError::new(TokenErrorKind::Unreachable, "the operating system provided no random data")
+                .with_source(error)
+        })?;
         let request = self.http.client(url)?.post(url.clone()).header(CORRELATION_ID, &nonce);
         let scope = key.scope().or_else(|| credential.scope()).map(Scope::as_str);
         let expires_in = key.lifetime().as_secs();
         // By the issuer's clock as far as it is known.
         let timestamp = self.clock.now().wall.as_secs().saturating_add_signed(signer.clock_offset());
-        let request = match credential.key() {
+        let request = match &credential.key {
             Key::Access { id, secret } => {
                 let parameters = Parameters { access_key_id: id, nonce: &nonce, timestamp };
                 let authorization = sign::authorization("POST", url, &[], &parameters, secret);
@@ -154,9 +157,7 @@ impl HereIssuer {
                 request.header(CONTENT_TYPE, "application/json").body(body.to_string())
             }
             Key::Private { client_id, key } => {
-                // 190 bits: RFC 7519 §4.1.7 wants no two alike.
-                let id = random()? + &random()?;
-                let assertion = assertion(client_id, url, &id, timestamp, key)?;
+                let assertion = assertion(client_id, url, &nonce, timestamp, key)?;
                 let body = assertion_form(&assertion, expires_in, scope);
                 request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
             }
@@ -251,14 +252,6 @@ fn assertion_form(assertion: &str, expires_in: u64, scope: Option<&str>) -> Stri
     ];
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.extend_pairs(fields).extend_pairs(scope.map(|scope| ("scope", scope))).finish()
-}
-
-/// Text that is used once.
-fn random() -> Result<String, TokenError> {
-    sign::nonce().map_err(|error| {
-        TokenError::new(TokenErrorKind::Unreachable, "the operating system provided no random data")
-            .with_source(error)
-    })
 }
 
 /// Reads an answer of the token endpoint.

@@ -21,8 +21,8 @@ const EXPECTED: &str = "expected http://HOST:PORT, or http://USER:PASSWORD@HOST:
 /// commas or blanks; `*` is every host. Plain `http://` is for loopback only, which no proxy can reach.
 #[derive(Clone, Default)]
 pub struct Proxies {
-    /// The variable's name, and its value where that can be used.
-    https: Option<(&'static str, Option<Url>)>,
+    /// The proxy, or what is wrong with its variable.
+    https: Option<Result<Url, String>>,
     exempt: String,
 }
 
@@ -45,8 +45,11 @@ impl Proxies {
             })
         };
         let https = first(["HTTPS_PROXY", "https_proxy"]).or_else(|| first(["ALL_PROXY", "all_proxy"]));
+        let parse = |(name, value): (&str, String)| {
+            parse(&value).ok_or_else(|| format!("{name} cannot be used: {EXPECTED}"))
+        };
         Self {
-            https: https.map(|(name, value)| (name, parse(&value))),
+            https: https.map(parse),
             exempt: first(["NO_PROXY", "no_proxy"]).map(|(_, value)| value).unwrap_or_default(),
         }
     }
@@ -58,20 +61,16 @@ impl Proxies {
     /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) where there is one and its variable cannot be read.
     /// The value is not shown: it may hold a password.
     pub fn for_url(&self, url: &Url) -> Result<Option<&Url>, LoadError> {
-        let Some((_, proxy)) = &self.https else { return Ok(None) };
+        let Some(proxy) = &self.https else { return Ok(None) };
         if url.scheme() != "https" || is_loopback_url(url) || self.exempts(url) {
             return Ok(None);
         }
-        match self.problem() {
-            Some(problem) => Err(LoadError::invalid(problem)),
-            None => Ok(proxy.as_ref()),
-        }
+        proxy.as_ref().map(Some).map_err(|problem| LoadError::invalid(problem.clone()))
     }
 
     /// Returns what is wrong with the variables, whether or not a request needs them.
     pub fn problem(&self) -> Option<String> {
-        let (name, proxy) = self.https.as_ref()?;
-        proxy.is_none().then(|| format!("{name} cannot be used: {EXPECTED}"))
+        self.https.as_ref()?.as_ref().err().cloned()
     }
 
     /// Returns a proxy's address without its user and password.
@@ -98,7 +97,7 @@ impl Proxies {
 
 impl fmt::Debug for Proxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let https = self.https.as_ref().map(|(name, proxy)| (name, proxy.as_ref().map(Self::describe)));
+        let https = self.https.as_ref().map(|proxy| proxy.as_ref().map(Self::describe));
         f.debug_struct("Proxies").field("https", &https).field("exempt", &self.exempt).finish()
     }
 }

@@ -210,10 +210,10 @@ async fn offset_is_learned_from_an_assertion_that_has_expired_for_here() {
 async fn refusals_are_told_by_what_to_do() {
     for (code, expected) in [
         (401_933, TokenErrorKind::ClockSkew),
-        (401_934, TokenErrorKind::unavailable(401)),
-        (401_932, TokenErrorKind::rejected(401, Some(401_932))),
-        (401_952, TokenErrorKind::rejected(401, Some(401_952))),
-        (401_953, TokenErrorKind::rejected(401, Some(401_953))),
+        (401_934, TokenErrorKind::Unavailable { status: 401 }),
+        (401_932, TokenErrorKind::Rejected { status: 401, code: Some(401_932) }),
+        (401_952, TokenErrorKind::Rejected { status: 401, code: Some(401_952) }),
+        (401_953, TokenErrorKind::Rejected { status: 401, code: Some(401_953) }),
     ] {
         let endpoint = Endpoint::start(move |_, _| Reply::Keep(refused(code, THEIR_DATE))).await;
         let error = issuer(&endpoint).issue(&hour()).await.expect_err("is refused");

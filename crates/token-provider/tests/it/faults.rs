@@ -130,10 +130,10 @@ async fn trickle_counts_against_the_whole_attempt() {
 async fn pages_of_a_proxy_are_no_tokens() {
     let page = format!("<!DOCTYPE html><html><title>{BODY}</title></html>");
     for (status, kind, is_transient) in [
-        ("200 OK", TokenErrorKind::invalid_answer(Some(200)), true),
-        ("502 Bad Gateway", TokenErrorKind::unavailable(502), true),
-        ("403 Forbidden", TokenErrorKind::invalid_answer(Some(403)), false),
-        ("407 Proxy Authentication Required", TokenErrorKind::invalid_answer(Some(407)), true),
+        ("200 OK", TokenErrorKind::InvalidAnswer { status: Some(200) }, true),
+        ("502 Bad Gateway", TokenErrorKind::Unavailable { status: 502 }, true),
+        ("403 Forbidden", TokenErrorKind::InvalidAnswer { status: Some(403) }, false),
+        ("407 Proxy Authentication Required", TokenErrorKind::InvalidAnswer { status: Some(407) }, true),
     ] {
         let reply = answer(status, "Content-Type: text/html\r\n", &page);
         let error = failure(move || Reply::Close(reply.clone())).await;
@@ -165,7 +165,7 @@ async fn retry_after_is_read_in_both_forms() {
     ] {
         for (status, kind) in [
             ("429 Too Many Requests", TokenErrorKind::Throttled),
-            ("503 Service Unavailable", TokenErrorKind::unavailable(503)),
+            ("503 Service Unavailable", TokenErrorKind::Unavailable { status: 503 }),
         ] {
             let reply = answer(status, fields, BODY);
             let error = failure(move || Reply::Close(reply.clone())).await;
@@ -182,12 +182,12 @@ async fn body_of_a_mebibyte_is_not_taken_in() {
         answer("200 OK", "", &body)
     };
     let error = failure(move || Reply::Close(padded(1024 * 1024))).await;
-    assert_eq!(error.kind(), TokenErrorKind::invalid_answer(Some(200)));
+    assert_eq!(error.kind(), TokenErrorKind::InvalidAnswer { status: Some(200) });
     assert!(text(&error).starts_with("the response is larger than 64 KiB"), "{error}");
     // Without an announced length, it is counted.
     let endless = format!("HTTP/1.1 200 OK\r\n\r\n{{\"x\":\"{}", "x".repeat(1024 * 1024));
     let error = failure(move || Reply::Close(endless.clone())).await;
-    assert_eq!(error.kind(), TokenErrorKind::invalid_answer(Some(200)));
+    assert_eq!(error.kind(), TokenErrorKind::InvalidAnswer { status: Some(200) });
     assert!(once(move || Reply::Close(padded(60 * 1024))).await.0.is_ok());
 }
 
@@ -210,7 +210,7 @@ async fn refusal_says_what_to_do() {
     let body = format!(r#"{{"errorId":"{BODY}","httpStatus":401,"errorCode":401300,"message":"{BODY}"}}"#);
     let reply = answer("401 Unauthorized", "", &body);
     let error = failure(move || Reply::Close(reply.clone())).await;
-    assert_eq!(error.kind(), TokenErrorKind::rejected(401, Some(401_300)));
+    assert_eq!(error.kind(), TokenErrorKind::Rejected { status: 401, code: Some(401_300) });
     assert_eq!(
         text(&error),
         "HERE refused the access key (401300): check here.access.key.id and here.access.key.secret in \

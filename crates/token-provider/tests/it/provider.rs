@@ -66,7 +66,7 @@ async fn answer_of_a_custom_issuer_is_checked_as_heres_is() {
     }
     for text in ["", "two words", "line\nbreak", "quoted\"", "ü", "=="] {
         let error = TokenProvider::new(Custom(text)).token().await.expect_err(text);
-        assert_eq!(error.kind(), TokenErrorKind::invalid_answer(None));
+        assert_eq!(error.kind(), TokenErrorKind::InvalidAnswer { status: None });
         assert_eq!(error.to_string(), "the issuer's token is not well-formed (RFC 6750 §2.1)");
     }
     let token = TokenProvider::new(Custom("good")).token().await.expect("is well-formed");
@@ -228,7 +228,7 @@ async fn rotated_credential_is_tried_before_it_is_used_and_ends_the_pause() {
     ));
 
     let error = issuer.rotate(credential("bad"), &hour()).await.expect_err("is refused, too");
-    assert_eq!(error.kind(), TokenErrorKind::rejected(401, Some(401_300)));
+    assert_eq!(error.kind(), TokenErrorKind::Rejected { status: 401, code: Some(401_300) });
     assert_eq!(issuer.credential().access_key_id(), Some("key-id"));
 
     issuer.rotate(credential("good"), &hour()).await.expect("is accepted");

@@ -117,7 +117,7 @@ fn pause_after_a_failure_outlives_the_runtime() {
     impl Issue for Down {
         async fn issue(&self, _key: &TokenKey) -> Result<Issued, TokenError> {
             self.0.fetch_add(1, Ordering::Relaxed);
-            Err(TokenError::new(TokenErrorKind::rejected(401, None), "no"))
+            Err(TokenError::new(TokenErrorKind::Rejected { status: 401, code: None }, "no"))
         }
     }
     let issuer = Down::default();

@@ -113,7 +113,7 @@ async fn offset_of_a_new_credential_counts_once_it_is_in_use() {
     })
     .await;
     let error = issuer.rotate(credential(&bad), &hour()).await.expect_err("is refused");
-    assert_eq!(error.kind(), TokenErrorKind::rejected(401, Some(401_300)));
+    assert_eq!(error.kind(), TokenErrorKind::Rejected { status: 401, code: Some(401_300) });
     assert_eq!(timestamps(&bad), [OURS, THEIRS], "it was tried with the other clock's time");
     assert_eq!(issuer.clock_offset(), 0);
     issuer.issue(&hour()).await.expect("a bad credential changes nothing");

@@ -129,6 +129,28 @@ async fn endpoint_is_where_the_configuration_says_or_the_option() {
         ),
         ("public_hosts = ['a.example']\naccess.trusted_proxy.from = '10.0.0.1'", &[], "https://a.example"),
         ("tls = { cert = 'c', key = 'k' }", &[], "https://localhost:3000"),
+        // Without a port: the listener's, unless something is in front.
+        (
+            "listen = '0.0.0.0:8443'\npublic_hosts = ['a.example']\ntls = { cert = 'c', key = 'k' }\naccess.anonymous = true",
+            &[],
+            "https://a.example:8443",
+        ),
+        (
+            "listen = '0.0.0.0:443'\npublic_hosts = ['a.example']\ntls = { cert = 'c', key = 'k' }\naccess.anonymous = true",
+            &[],
+            "https://a.example",
+        ),
+        (
+            "listen = 'systemd'\npublic_hosts = ['a.example']\ntls = { cert = 'c', key = 'k' }",
+            &[],
+            "https://a.example",
+        ),
+        (
+            "public_hosts = ['a.example']\ntls = { cert = 'c', key = 'k' }\naccess.trusted_proxy.from = '10.0.0.1'",
+            &[],
+            "https://a.example",
+        ),
+        ("listen = 'localhost:8080'\npublic_hosts = ['localhost']", &[], "http://localhost:8080"),
         ("not toml", &["--url", "https://a.example/"], "https://a.example"),
         ("", &["--url", "http://a.example:8080/oauth2/token"], "http://a.example:8080"),
     ] {

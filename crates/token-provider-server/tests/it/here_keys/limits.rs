@@ -66,7 +66,7 @@ async fn outage_keeps_its_status_has_no_number_and_uses_up_no_nonce() {
     let failing = |kind| TokenProvider::new(Failing(kind));
     let hanging = TokenProvider::builder(Hanging).max_wait(Duration::from_millis(50)).build();
     for (provider, status) in [
-        (failing(TokenErrorKind::rejected(401, Some(401_300))), 502),
+        (failing(TokenErrorKind::Rejected { status: 401, code: Some(401_300) }), 502),
         (failing(TokenErrorKind::Unreachable), 503),
         (hanging, 504),
     ] {

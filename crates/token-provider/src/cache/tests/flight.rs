@@ -234,7 +234,7 @@ async fn debug_and_status_show_no_token() {
     let status = bench.cache.status();
     let shown = format!("{status:?} {status:#?}");
     assert!(!shown.contains("planted"), "{shown}");
-    assert!(shown.contains(token.fingerprint().as_str()), "{shown}");
+    assert!(shown.contains(&token.fingerprint().to_string()), "{shown}");
 }
 
 #[tokio::test(start_paused = true)]

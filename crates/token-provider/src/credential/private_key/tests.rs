@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use aws_lc_rs::encoding::EcPrivateKeyRfc5915Der;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED_SIGNING, UnparsedPublicKey};
 use secrecy::ExposeSecret as _;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
@@ -69,7 +70,8 @@ fn thumbprint_is_that_of_the_rfcs_example() {
     let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMs\
              tn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91\
              CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
-    assert_eq!(thumbprint(&rsa_members("AQAB", n)), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    let members = [("n", n), ("kty", "RSA"), ("e", "AQAB")].map(|(name, value)| (name, value.to_owned()));
+    assert_eq!(thumbprint(&Members::from(members)), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
 }
 
 #[test]

@@ -140,8 +140,7 @@ fn half_set_variables_are_an_error_and_not_skipped() {
         ),
         (
             Lookup { access_key_id: Some(String::new()), ..all.clone() },
-            "environment: HERE_ACCESS_KEY_ID and HERE_ACCESS_KEY_SECRET: the access key id is empty; copy it again from \
-             the HERE portal",
+            "environment: HERE_ACCESS_KEY_ID is empty; copy its value from the HERE portal",
         ),
         (
             Lookup { token_endpoint_url: Some(format!("http://{MARKER}.example.com/")), ..all.clone() },
@@ -284,7 +283,7 @@ fn sources_are_named_and_never_shown() {
         let source = lookup.find().expect("there is one");
         let shown = format!("{source:?} {source} {lookup:?}");
         assert!(!shown.contains(MARKER), "{shown}");
-        let place = source.load().expect("is well-formed").place().to_owned();
+        let place = source.load().expect("is well-formed").place.into_owned();
         names.push((source.to_string(), source.path().is_some(), place));
     };
     look(&lookup);

@@ -44,7 +44,7 @@ pub(super) fn refusal(status: u16, code: Option<u32>, credential: &Credential) -
     let text = format!("HERE {what} ({number}): {remedy}");
     let text = parts.iter().fold(text, |text, (name, part)| text.replace(name, part));
     // The place last: a path may hold anything.
-    TokenError::new(kind, text.replace("{place}", credential.place()))
+    TokenError::new(kind, text.replace("{place}", &credential.place))
 }
 
 /// Returns what HERE refused, and what to do about it.

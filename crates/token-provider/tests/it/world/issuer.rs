@@ -46,14 +46,14 @@ impl Sky {
             Weather::Hanging => Fate { after: ATTEMPT_LIMIT, end: End::Fail(TokenErrorKind::TimedOut, None) },
             Weather::Lost => Fate { after: quick, end: End::Never },
             Weather::Panicking => Fate { after: quick, end: End::Panic },
-            Weather::Refusing => failure(TokenErrorKind::rejected(403, None)),
+            Weather::Refusing => failure(TokenErrorKind::Rejected { status: 403, code: None }),
             Weather::Garbage => {
                 let status = [200, 302, 403, 404][rng.usize(..4)];
-                failure(TokenErrorKind::invalid_answer(Some(status)))
+                failure(TokenErrorKind::InvalidAnswer { status: Some(status) })
             }
             Weather::Failing(asked) => {
                 let status = [408, 500, 502, 503][rng.usize(..4)];
-                Fate { after: quick, end: End::Fail(TokenErrorKind::unavailable(status), asked) }
+                Fate { after: quick, end: End::Fail(TokenErrorKind::Unavailable { status }, asked) }
             }
             Weather::Throttled(asked) => {
                 Fate { after: quick, end: End::Fail(TokenErrorKind::Throttled, asked) }
@@ -106,7 +106,9 @@ impl Issuer {
         let is_revoked = self.world.sky().revoked.is_some_and(|revoked| credential <= revoked);
         sleep(fate.after.mul_f64(1.0 - way_there)).await;
         match fate.end {
-            End::Grant(_) if is_revoked => flight.fail(TokenErrorKind::rejected(401, Some(401_300)), None),
+            End::Grant(_) if is_revoked => {
+                flight.fail(TokenErrorKind::Rejected { status: 401, code: Some(401_300) }, None)
+            }
             End::Grant(lifetime) => {
                 let asked = key.lifetime().as_secs();
                 let expires_in = match lifetime {
