@@ -113,25 +113,16 @@ impl TokenProvider {
         if let Some(failure) = self.0.cache.failure(key) {
             return Err(failure);
         }
-        let max_wait = self.0.max_wait;
-        let asked_at = tokio::time::Instant::now();
-        match tokio::time::timeout(max_wait, self.0.cache.wait(key, owner)).await {
-            // An attempt that began for this caller ends in the same moment as its wait. Of the two it is told that it has
-            // waited long enough, and not that the issuer cannot be reached.
-            Ok(Err(error)) if error.is_transient() && asked_at.elapsed() >= max_wait => {
-                Err(self.waited_too_long())
-            }
-            Ok(result) => result,
-            Err(_elapsed) => Err(self.waited_too_long()),
-        }
-    }
-
-    fn waited_too_long(&self) -> TokenError {
-        let seconds = self.0.max_wait.as_secs();
-        TokenError::new(
-            TokenErrorKind::WaitedTooLong,
-            format!("the issuer has not responded within {seconds} s; the request continues"),
-        )
+        let (max_wait, asked_at) = (self.0.max_wait, tokio::time::Instant::now());
+        let answer = tokio::time::timeout(max_wait, self.0.cache.wait(key, owner)).await;
+        // An attempt that began for this caller ends in the same moment as its wait. Of the two it is told that it has
+        // waited long enough, and not that the issuer cannot be reached.
+        let is_late = |error: &TokenError| error.is_transient() && asked_at.elapsed() >= max_wait;
+        answer.ok().filter(|answer| !answer.as_ref().is_err_and(is_late)).unwrap_or_else(|| {
+            let seconds = max_wait.as_secs();
+            let message = format!("the issuer has not responded within {seconds} s; the request continues");
+            Err(TokenError::new(TokenErrorKind::WaitedTooLong, message))
+        })
     }
 
     /// Returns the token held for this key if it may be handed out; never waits, and takes no lock.

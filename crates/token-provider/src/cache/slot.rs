@@ -70,7 +70,7 @@ pub(super) struct RefresherHandle {
 }
 
 /// What a slot holds, and what its refresher is doing.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct SlotState {
     pub(super) held: Option<Held>,
     pub(super) phase: Phase,
@@ -88,9 +88,10 @@ pub(super) struct Held {
 
 /// What the refresher is doing; callers without a usable token follow it. Times are readings of the boot clock, so that
 /// setting the wall clock neither ends a pause nor prolongs it.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) enum Phase {
     /// A request to the issuer is in flight, or about to be. If its runtime ends first, the next caller that waits has it made.
+    #[default]
     Requesting,
     /// The last request, sent at `sent_at`, brought a token. No other is sent before `until` as long as that is usable.
     Holding { sent_at: Duration, until: Duration },
@@ -211,12 +212,7 @@ impl Slot {
         Self {
             key,
             owner: owner.map(Into::into),
-            state: ArcSwap::from_pointee(SlotState {
-                held: None,
-                phase: Phase::Requesting,
-                failures: 0,
-                last_error: None,
-            }),
+            state: ArcSwap::default(),
             changed: Notify::new(),
             is_asked: AtomicBool::new(true),
             refresher: ArcSwapOption::empty(),

@@ -155,11 +155,8 @@ impl PrivateKey {
     pub fn public_jwk(&self) -> String {
         let id = self.key_id().unwrap_or(&self.thumbprint);
         let mut jwk = self.pair.public_members();
-        jwk.extend([
-            ("alg", self.algorithm().as_str().to_owned()),
-            ("kid", id.to_owned()),
-            ("use", "sig".to_owned()),
-        ]);
+        let more = [("alg", self.algorithm().as_str()), ("kid", id), ("use", "sig")];
+        jwk.extend(more.map(|(name, value)| (name, value.to_owned())));
         serde_json::to_string(&jwk).expect("text has a form in JSON")
     }
 

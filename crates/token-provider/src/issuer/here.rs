@@ -197,7 +197,8 @@ impl HereIssuer {
     }
 
     fn read(&self, exchange: &Exchange, credential: &Credential) -> Result<Issued, TokenError> {
-        read(exchange, self.clock.now().system_time(), credential)
+        let result = answer::read(exchange, self.clock.now().system_time(), credential);
+        result.map_err(|error| error.with_correlation_id(correlation_id(exchange)))
     }
 }
 
@@ -254,12 +255,6 @@ fn assertion_form(assertion: &str, expires_in: u64, scope: Option<&str>) -> Stri
     form.extend_pairs(fields).extend_pairs(scope.map(|scope| ("scope", scope))).finish()
 }
 
-/// Reads an answer of the token endpoint.
-fn read(exchange: &Exchange, now: SystemTime, credential: &Credential) -> Result<Issued, TokenError> {
-    let result = answer::read(exchange, now, credential);
-    result.map_err(|error| error.with_correlation_id(correlation_id(exchange)))
-}
-
 /// Returns the id under which HERE finds the request, if it is fit to be shown.
 fn correlation_id(exchange: &Exchange) -> Option<&str> {
     let is_fit = |id: &&str| {
@@ -286,7 +281,7 @@ mod fuzzing {
         ) -> Result<(String, Issued), TokenError> {
             let body = Zeroizing::new(body.to_vec());
             let credential = Credential::new("an-id", "a-secret".into()).expect("is well-formed");
-            let issued = read(&Exchange { status, headers, body }, now, &credential)?;
+            let issued = answer::read(&Exchange { status, headers, body }, now, &credential)?;
             Ok((issued.access_token.expose_secret().to_owned(), issued))
         }
     }
