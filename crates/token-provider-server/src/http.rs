@@ -5,7 +5,6 @@ mod audit;
 pub(crate) mod health;
 mod here;
 mod oauth2;
-mod openapi;
 mod page;
 mod parameters;
 pub(crate) mod pipeline;

@@ -63,7 +63,8 @@ pub struct Telemetry {
     pub outputs: Mutex<BTreeMap<Arc<str>, OutputStatus>>,
     refusals: [AtomicU64; Rule::ALL.len()],
     limited: [AtomicU64; Method::ALL.len()],
-    callers: Mutex<Callers>,
+    /// How many requests of each caller ended in each way.
+    pub callers: Mutex<Callers>,
     connections: OpenConnection,
     certificate: Option<Expiry>,
 }
@@ -113,11 +114,6 @@ impl Telemetry {
         Method::ALL.into_iter().zip(self.limited.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
-    /// Returns how many requests of each caller ended in each way.
-    pub fn callers(&self) -> Callers {
-        self.callers.lock().clone()
-    }
-
     /// Counts a connection as open.
     pub fn connection(&self) -> OpenConnection {
         Arc::clone(&self.connections)
@@ -153,11 +149,11 @@ mod tests {
             let subject = Subject { method: Some(method), caller: Some("a".into()), ..Subject::default() };
             telemetry.note(Event { subject, ..Event::default() });
         }
-        for (method, name, _) in telemetry.callers().into_keys() {
+        for (method, name, _) in telemetry.callers.lock().clone().into_keys() {
             let is_configured =
                 [Method::ApiKey, Method::HereKey, Method::Mtls, Method::Output].contains(&method);
             assert_eq!(&*name == "a", is_configured, "{method:?}");
         }
-        assert_eq!(telemetry.callers().len(), Method::ALL.len());
+        assert_eq!(telemetry.callers.lock().clone().len(), Method::ALL.len());
     }
 }

@@ -30,7 +30,6 @@ const PURPOSE: [&str; 4] = ["x-purpose", "sec-purpose", "purpose", "x-moz"];
 
 /// What the answer says to a browser. Credentials (cookies) are never allowed: this server has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Cors {
     /// No page asked, or one of our own.
     None,

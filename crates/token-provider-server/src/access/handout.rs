@@ -61,7 +61,6 @@ pub struct Handout {
 
 /// A look at one profile, for status pages and metrics.
 #[derive(Debug)]
-#[non_exhaustive]
 pub struct ProfileStatus<'a> {
     /// Its name.
     pub name: &'a str,

@@ -105,7 +105,7 @@ impl SignedRequest<'_> {
     /// Returns whether the request was signed with this secret, as any of HERE's SDKs signs: with one of up to 12 base strings.
     fn is_signed(&self, signature: &Signature, secret: &SecretString) -> bool {
         self.readings().into_iter().any(|(target, query)| {
-            let urls = self.origins().map(|origin| format!("{origin}{target}"));
+            let urls: Vec<_> = self.origins().iter().map(|origin| format!("{origin}{target}")).collect();
             let others = form_urlencoded::parse(query.as_bytes()).chain(form_urlencoded::parse(self.form));
             let others: Vec<_> = others.collect();
             let header = signature.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -116,15 +116,12 @@ impl SignedRequest<'_> {
 
     /// Returns how the client may have begun the URL. What stands before this server may have ended TLS, and not every client
     /// signs the default port just when it sends that.
-    fn origins(&self) -> [String; 4] {
-        let name = |port| self.host.strip_suffix(port).unwrap_or(self.host);
-        let (tls, plain) = (name(":443"), name(":80"));
-        [
-            format!("https://{tls}"),
-            format!("https://{tls}:443"),
-            format!("http://{plain}"),
-            format!("http://{plain}:80"),
-        ]
+    fn origins(&self) -> Vec<String> {
+        let both = [("https", ":443"), ("http", ":80")].map(|(scheme, port)| {
+            let name = self.host.strip_suffix(port).unwrap_or(self.host);
+            [format!("{scheme}://{name}"), format!("{scheme}://{name}{port}")]
+        });
+        both.concat()
     }
 
     /// Returns what the client may have made of the query: the URL that it signed, and the parameters that it signed as such.

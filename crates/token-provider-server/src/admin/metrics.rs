@@ -75,7 +75,7 @@ fn requests(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     let limited = telemetry.limited().filter(|(method, _)| *method != Method::Output);
     let limited = limited.map(|(method, count)| ([("method", method.as_str())], ConstCounter::new(count)));
     page.write("token_provider_callers_limited_total", limited)?;
-    let callers = telemetry.callers().into_iter().map(|((method, name, outcome), count)| {
+    let callers = telemetry.callers.lock().clone().into_iter().map(|((method, name, outcome), count)| {
         let labels = [("method", method.as_str()), ("caller", &name), ("outcome", outcome.as_str())];
         (labels.map(|(label, value)| (label, value.to_owned())), ConstCounter::new(count))
     });

@@ -182,7 +182,12 @@ impl Form {
         let is_form = names == IN_FORM;
         let fields = if is_form { form_urlencoded::parse(body).collect() } else { here::fields(body)? };
         // Another way to authenticate, such as a JWT (RFC 7523 §2.2) or a signature: who sends it must not be let in as anonymous.
-        let is_foreign = |name: &str| is_credential(name) && (is_here || name != "client_secret");
+        let is_foreign = |name: &str| {
+            let plain = name.replace('_', "").to_ascii_lowercase();
+            let claims =
+                ["clientsecret", "clientassertion", "oauth"].iter().any(|start| plain.starts_with(start));
+            claims && (is_here || name != "client_secret")
+        };
         if fields.iter().any(|(name, _)| is_foreign(name)) {
             return Err(Problem::unsupported_client_authentication());
         }
@@ -213,12 +218,6 @@ fn admit_grant_type(name: &str, grant_type: Option<&String>) -> Result<(), Probl
             Err(Problem::invalid_request(problem).with_number(400_201))
         }
     }
-}
-
-/// Returns whether a field, however it is spelled, claims to show who somebody is.
-fn is_credential(name: &str) -> bool {
-    let name = name.replace('_', "").to_ascii_lowercase();
-    ["clientsecret", "clientassertion", "oauth"].iter().any(|start| name.starts_with(start))
 }
 
 /// Reads the client that the head names: by a signature, or by id and secret (RFC 7617), both in form encoding (RFC 6749 §2.3.1).

@@ -1,5 +1,6 @@
 //! `GET /`: a short page that says what this is and how to call it, or the sandbox's demonstration in its place. And
-//! `GET /client.js`, the client for pages of others.
+//! `GET /client.js`, the client for pages of others, and `GET /openapi.json`, what the server answers to, for programs: an `OpenAPI` 3.1
+//! document, against which tests hold real answers.
 //!
 //! Everything is in the binary. The pages are served with a strict Content-Security-Policy.
 
@@ -7,12 +8,13 @@ use std::sync::LazyLock;
 
 use hyper::HeaderMap;
 
-use super::answer::{self, Answer, CSS, HTML, JAVASCRIPT, NO_CACHE};
+use super::answer::{self, Answer, CSS, HTML, JAVASCRIPT, JSON, NO_CACHE};
 
 const PLAIN: &str = include_str!("page/plain.html");
 const STYLE: &str = include_str!("page/page.css");
 /// Built by `npm run build` in `clients/typescript`.
 const CLIENT: &str = include_str!("page/client.js");
+const OPENAPI: &str = include_str!("openapi.json");
 
 /// What the page may load beside its style.
 const SOURCES: &str = "connect-src 'none'; img-src data:";
@@ -69,15 +71,24 @@ pub(super) fn client(headers: &HeaderMap) -> Answer {
     answer::with_etag(answer::answer(JAVASCRIPT, NO_CACHE, CLIENT), &CLIENT_ETAG, headers)
 }
 
+/// Answers `GET /openapi.json`. The same for everybody: it names no profile and no scope.
+pub(super) fn openapi() -> Answer {
+    answer::answer(JSON, NO_CACHE, OPENAPI)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use futures_util::FutureExt as _;
     use http_body_util::BodyExt as _;
     use hyper::StatusCode;
     use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, HeaderValue, IF_NONE_MATCH};
+    use serde_json::Value;
 
     use super::*;
     use crate::http::request::Route;
+    use crate::reason::{Method, Rule};
 
     fn file(path: &str) -> Option<Answer> {
         Page::Plain.file(path, &HeaderMap::new(), || "https://tokens.example.com:8443".to_owned())
@@ -149,5 +160,24 @@ mod tests {
         for path in ["", "/page", "/assets/", "/config.json", "/licences.txt", "/favicon.svg", "//"] {
             assert!(file(path).is_none(), "{path}");
         }
+    }
+
+    fn words(value: &Value) -> BTreeSet<&str> {
+        value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
+    #[test]
+    fn document_is_of_this_version_and_names_what_there_is() {
+        let document: Value = serde_json::from_str(OPENAPI).expect("is JSON");
+        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+        let paths = document["paths"].as_object().expect("is an object");
+        let admin = ["/metrics", "/status"];
+        for path in paths.keys().filter(|path| !admin.contains(&path.as_str())) {
+            assert!(Route::of(path).is_some(), "{path}");
+        }
+        assert_eq!(paths.len(), 8 + admin.len());
+        let event = &document["components"]["schemas"]["AuditEvent"]["properties"];
+        assert_eq!(words(&event["rule"]["enum"]), Rule::ALL.map(Rule::as_str).into());
+        assert_eq!(words(&event["method"]["enum"]), Method::ALL.map(Method::as_str).into());
     }
 }

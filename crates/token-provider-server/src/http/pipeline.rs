@@ -23,7 +23,7 @@ use super::answer::{self, Answer};
 use super::page::Page;
 use super::request::{CORRELATION_ID, Call, PAGE, REQUEST_ID, RequestInfo, Route, allow};
 use super::token::Served;
-use super::{audit, health, here, oauth2, openapi, page, token};
+use super::{audit, health, here, oauth2, page, token};
 use crate::access::{Access, ConnectionInfo, Cors, Rules, Shares};
 use crate::problem::Problem;
 use crate::telemetry::{OpenConnection, Telemetry};
@@ -63,14 +63,11 @@ impl App {
 }
 
 impl Service for App {
-    fn answer<B>(
+    fn answer<B: Body<Data = Bytes> + Send>(
         &self,
         request: Request<B>,
         connection: &ConnectionInfo,
-    ) -> impl Future<Output = Answer> + Send
-    where
-        B: Body<Data = Bytes> + Send,
-    {
+    ) -> impl Future<Output = Answer> + Send {
         let route = Route::of(request.uri().path());
         // Not in the future, which would have room for the whole request twice.
         let (info, headers, body) = RequestInfo::take(request, connection, route);
@@ -140,7 +137,7 @@ impl App {
                     drop(body);
                     health::ready(access).await.map(Served::from)
                 }
-                Route::OpenApi => Ok(openapi::document().into()),
+                Route::OpenApi => Ok(page::openapi().into()),
                 Route::Client => Ok(page::client(&headers).into()),
             }
         };

@@ -21,7 +21,7 @@ use hyper::header::CONNECTION;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::io::{self, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -212,7 +212,7 @@ impl Activity {
     }
 
     fn begin(self: &Arc<Self>) -> Exchange {
-        let mut notes = self.notes();
+        let mut notes = self.notes.lock();
         let began = notes.head.take().unwrap_or_else(Instant::now);
         notes.requests.push(began);
         if mem::take(&mut notes.is_unused) {
@@ -223,18 +223,18 @@ impl Activity {
 
     /// Between requests these are bytes of the next head.
     fn has_read(&self, bytes: &[u8]) {
-        let mut notes = self.notes();
+        let mut notes = self.notes.lock();
         if !bytes.is_empty() && notes.requests.is_empty() {
             notes.head.get_or_insert_with(Instant::now);
         }
     }
 
     fn has_written(&self) {
-        self.notes().moved = Instant::now();
+        self.notes.lock().moved = Instant::now();
     }
 
     fn is_idle(&self) -> bool {
-        let notes = self.notes();
+        let notes = self.notes.lock();
         notes.requests.is_empty() && notes.head.is_none()
     }
 
@@ -252,7 +252,7 @@ impl Activity {
     }
 
     fn due(&self, limits: &Limits, closing: Option<Instant>) -> Instant {
-        let notes = self.notes();
+        let notes = self.notes.lock();
         match (notes.requests.iter().min(), closing, notes.head) {
             // The handler ends within `answer`; what is left is a client that does not read the answer. The oldest counts:
             // others that come and go do not keep it.
@@ -262,10 +262,6 @@ impl Activity {
             (None, None, Some(head)) => head + limits.head,
             (None, None, None) => notes.moved + limits.idle,
         }
-    }
-
-    fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.notes.lock()
     }
 }
 
@@ -282,7 +278,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let mut notes = self.activity.notes();
+        let mut notes = self.activity.notes.lock();
         if let Some(at) = notes.requests.iter().position(|began| *began == self.began) {
             notes.requests.swap_remove(at);
         }

@@ -95,7 +95,8 @@ impl Bench {
             .common
             .app
             .telemetry
-            .callers()
+            .callers
+            .lock()
             .get(&(Method::Output, caller, outcome))
             .copied()
             .unwrap_or(0)

@@ -42,7 +42,6 @@ impl fmt::Display for Origin {
 
 /// A rule that an origin can meet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum OriginPattern {
     /// `*`: every origin, `null` included. Never goes together with credentials.
     Any,
