@@ -172,8 +172,9 @@ impl TokenError {
 
     /// Returns the texts of all causes below this error, outermost first, for a log line; 300 characters of each.
     pub fn causes(&self) -> Option<String> {
-        let mut texts: Vec<String> =
-            error_chain(self).skip(1).map(|cause| excerpt(&cause.to_string())).collect();
+        // The start of a text that is not ours: a certificate that a message lists all names of must not fill the log.
+        let excerpts = error_chain(self).skip(1).map(|cause| cause.to_string().chars().take(300).collect());
+        let mut texts: Vec<String> = excerpts.collect();
         texts.dedup();
         (!texts.is_empty()).then(|| texts.join(": "))
     }
@@ -209,11 +210,6 @@ pub fn error_chain<'a>(
         Some(wrapped) => Some(wrapped),
         None => error.source(),
     })
-}
-
-/// The start of a text that is not ours: a certificate that a message lists all names of must not fill the log.
-fn excerpt(text: &str) -> String {
-    text.chars().take(300).collect()
 }
 
 impl From<LoadError> for TokenError {

@@ -78,13 +78,10 @@ impl Http {
         }
         let here = runtime::Handle::try_current().ok().map(|runtime| runtime.id());
         let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |kept: &Kept| {
+        let client = match kept.take() {
             // One that was made outside a runtime has no connections yet.
-            kept.is_tls == is_tls && (kept.owner.is_none() || kept.owner == here)
-        };
-        let client = match kept.take().filter(fits) {
-            Some(kept) => kept.client,
-            None => self.make_client(is_tls)?,
+            Some(old) if old.is_tls == is_tls && (old.owner.is_none() || old.owner == here) => old.client,
+            _ => self.make_client(is_tls)?,
         };
         *kept = Some(Kept { client: client.clone(), is_tls, owner: here });
         Ok(client)
