@@ -189,6 +189,16 @@ need_podman() {
     apt podman runc
 }
 
+# Debian's compiler and the source of its standard library, which is compiled for targets that rustup's is not there for.
+need_debian_rust() {
+    [[ -x /usr/bin/cargo && -x /usr/bin/rustc && -d /usr/lib/rustlib/src/rust/library/std ]] || apt cargo-web rustc-web rust-web-src
+}
+
+# Runs programs for other processors.
+need_qemu() {
+    command -v qemu-aarch64-static >/dev/null || apt qemu-user-static
+}
+
 need_shellcheck() {
     command -v shellcheck >/dev/null || apt shellcheck
 }
