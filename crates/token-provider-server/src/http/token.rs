@@ -109,8 +109,9 @@ pub(super) async fn hand_out(
     }
 }
 
-/// Returns the body of a token answer. `expires_in` are the seconds left, not the lifetime: the token has been held for a while.
-pub(crate) fn json(token: &AccessToken, expires_in: u64, spelling: Spelling) -> Zeroizing<Vec<u8>> {
+/// Returns the body of a token answer. `expiry` are the seconds left, not the lifetime: the token has been held for a while. In a file
+/// it is the time.
+pub(crate) fn json(token: &AccessToken, expiry: u64, spelling: Spelling) -> Zeroizing<Vec<u8>> {
     let (access_token, scope) = (token.expose_secret(), token.scope().map(Scope::as_str));
     let [token_name, type_name, expiry_name, token_type] = spelling;
     // Room for all of it at once, so that growing leaves no copy of the token behind.
@@ -120,7 +121,7 @@ pub(crate) fn json(token: &AccessToken, expires_in: u64, spelling: Spelling) -> 
         let mut members = serializer.serialize_map(None)?;
         members.serialize_entry(token_name, access_token)?;
         members.serialize_entry(type_name, token_type)?;
-        members.serialize_entry(expiry_name, &expires_in)?;
+        members.serialize_entry(expiry_name, &expiry)?;
         scope.map_or(Ok(()), |scope| members.serialize_entry("scope", scope))?;
         members.end()
     };
