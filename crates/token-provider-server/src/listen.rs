@@ -8,7 +8,7 @@ mod connection;
 mod limits;
 mod listener;
 mod memory;
-#[cfg_attr(not(all(target_os = "linux", not(portable))), path = "listen/no_systemd.rs")]
+#[cfg(all(target_os = "linux", not(portable)))]
 mod systemd;
 mod tls;
 #[cfg_attr(not(unix), path = "listen/no_unix.rs")]

@@ -77,11 +77,9 @@ async fn check(config: &Config, environment: &Environment, offline: bool) -> Fin
         Ok(Some(tls)) => findings.extend(check_certificate(&tls, config)),
         Err(error) => findings.push(failed("tls", &error)),
     }
-    if !cfg!(unix) {
-        let unknown = "on this system nobody checks who else can read or change the credential and the configuration; allow \
-                       it only to those who run the server";
-        findings.push(warning("permissions", unknown));
-    }
+    let unknown =
+        "who else can read or change the credential and the configuration cannot be judged on this system";
+    findings.extend((!cfg!(unix)).then(|| warning("permissions", unknown)));
     findings.extend(check_copies(config));
     findings.extend(check_here_keys(config));
     let exposed = setup::check_exposure(config);

@@ -36,7 +36,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(loaded: LoadedConfig, sandbox: bool) -> Result<(), Failure> {
     // First, so that no signal is missed once anyone can know that the server is there.
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen().map_err(Failure::system("cannot listen for signals"))?;
     let prepared = tokio::select! {
         prepared = prepare(&loaded, sandbox) => prepared?,
         // Stay stoppable even if reading a file hangs.

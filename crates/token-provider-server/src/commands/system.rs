@@ -3,17 +3,17 @@
 use std::fs::DirBuilder;
 use std::io;
 
+#[cfg(unix)]
+use rustix::process;
+
 /// Keeps the memory of the process, where the access key is, out of core files, and on Linux from debuggers of the same user. Windows
 /// keeps none unless its administrator says so.
 pub(super) fn keep_memory_private() -> io::Result<()> {
     #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, setrlimit};
-        setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    }
+    process::setrlimit(process::Resource::Core, process::Rlimit { current: Some(0), maximum: Some(0) })?;
     // The limit does not hold for a core file that the kernel pipes to a program, such as systemd-coredump.
     #[cfg(all(target_os = "linux", not(portable)))]
-    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    process::set_dumpable_behavior(process::DumpableBehavior::NotDumpable)?;
     Ok(())
 }
 

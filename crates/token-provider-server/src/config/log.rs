@@ -1,6 +1,6 @@
 //! What is written down (sections `log` and `audit`), and where it can be looked at (`admin`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf, is_separator};
 
 use tracing::level_filters::LevelFilter;
 
@@ -75,7 +75,7 @@ pub enum AuditConfig {
 
 /// Reads a word, or a path: absolute, so that no slip in a word becomes a file.
 pub(super) fn audit(text: &str) -> Result<AuditConfig, ReadError> {
-    if text.starts_with('/') && !text.ends_with('/') && !text.contains('\0') {
+    if Path::new(text).is_absolute() && !text.ends_with(is_separator) && !text.contains('\0') {
         return Ok(AuditConfig::File(PathBuf::from(text)));
     }
     let words = [

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::limits::ACCEPT_QUEUE;
 use super::listener::Listener;
-use super::{systemd, unix};
+use super::unix;
 use crate::config::{Host, Listen};
 
 /// The system knows no IPv6 at all; the number is Windows'.
@@ -33,7 +33,10 @@ pub fn bind(listen: &Listen, setting: &str) -> io::Result<Vec<Listener>> {
             bind_tcp(SocketAddr::new(*address, *port)).map(|listener| vec![Listener::Tcp(listener, None)])
         }
         Listen::Unix(place) => unix::bind(place).map(|socket| vec![Listener::Unix(socket)]),
-        Listen::Systemd(name) => systemd::take(name.as_deref()),
+        #[cfg(all(target_os = "linux", not(portable)))]
+        Listen::Systemd(name) => super::systemd::take(name.as_deref()),
+        #[cfg(not(all(target_os = "linux", not(portable))))]
+        Listen::Systemd(_) => Err(io::ErrorKind::Unsupported.into()),
     };
     bound.map_err(|error| {
         let hint = hint(error.kind(), listen, setting);

@@ -102,8 +102,8 @@ impl Limits {
     /// the limit of open files as far as the system allows: many shells have 1,024. Reads files of the kernel. `outputs` is how many
     /// outputs need descriptors, too.
     pub fn of_process(outputs: usize) -> (Self, String) {
-        let memory =
-            if cfg!(all(target_os = "linux", not(portable))) { memory_limit(Path::new("/")) } else { None };
+        let has_groups = cfg!(all(target_os = "linux", not(portable)));
+        let memory = has_groups.then(|| memory_limit(Path::new("/"))).flatten();
         Self::within(memory, raise_file_limit(), outputs)
     }
 

@@ -37,7 +37,10 @@ pub fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.append(true);
     #[cfg(unix)]
-    unlocked::restrict(&mut options);
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
     options
 }
 
@@ -51,13 +54,10 @@ pub fn check_folder(folder: &Path) -> io::Result<()> {
 
 #[cfg(unix)]
 mod unlocked {
-    use std::fs::OpenOptions;
     use std::io::{self, Write};
     use std::os::fd::BorrowedFd;
-    use std::os::unix::fs::OpenOptionsExt as _;
 
     use rustix::event::{PollFd, PollFlags, poll};
-    use rustix::fs::OFlags;
     use rustix::io::Errno;
     use rustix::pipe::PIPE_BUF;
 
@@ -81,9 +81,5 @@ mod unlocked {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
-    }
-
-    pub fn restrict(options: &mut OpenOptions) {
-        options.mode(0o600).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
     }
 }

@@ -205,12 +205,9 @@ impl Counts {
 impl Output {
     fn run(mut self) {
         while let Some(work) = self.shared.next() {
-            if self.sink.is_moved() {
-                self.reopen();
-            }
             work.batches.iter().for_each(|lines| self.write(lines));
             self.unmarked += work.missing;
-            if work.is_reopening {
+            if work.is_reopening || self.sink.is_moved() {
                 self.reopen();
             }
             self.mark_gap();

@@ -70,9 +70,7 @@ pub(super) fn place(text: &str) -> Result<UnixPlace, &'static str> {
 
 /// Reads the path of a socket.
 pub(crate) fn socket_path(text: &str) -> Result<PathBuf, &'static str> {
-    if !cfg!(unix) {
-        return Err("Unix sockets cannot be used on this system; use TCP, such as localhost:3000");
-    }
+    only_unix("Unix sockets cannot be used on this system; use TCP, such as localhost:3000")?;
     if !text.starts_with('/') || text.ends_with('/') || text.contains('\0') {
         return Err(EXPECTED_PATH);
     }
@@ -85,6 +83,10 @@ pub(crate) fn socket_path(text: &str) -> Result<PathBuf, &'static str> {
     Ok(PathBuf::from(text))
 }
 
+fn only_unix(message: &'static str) -> Result<(), &'static str> {
+    if cfg!(unix) { Ok(()) } else { Err(message) }
+}
+
 fn socket_mode(text: &str) -> Result<u32, &'static str> {
     let mode = mode(text)?;
     if mode & 0o600 != 0o600 {
@@ -95,9 +97,7 @@ fn socket_mode(text: &str) -> Result<u32, &'static str> {
 
 /// Octal, as everywhere: `660` in decimal would be a strange mode indeed.
 pub(crate) fn mode(text: &str) -> Result<u32, &'static str> {
-    if !cfg!(unix) {
-        return Err(NO_MODE);
-    }
+    only_unix(NO_MODE)?;
     let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
     mode.ok_or("expected a mode such as 0660, in octal digits")
@@ -105,9 +105,7 @@ pub(crate) fn mode(text: &str) -> Result<u32, &'static str> {
 
 /// Reads the name or the number of a user or group.
 pub(crate) fn owner(text: &str) -> Result<Owner, &'static str> {
-    if !cfg!(unix) {
-        return Err(NO_MODE);
-    }
+    only_unix(NO_MODE)?;
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // The largest is no id: it means "leave it as it is".
         let id = text.parse().ok().filter(|id| *id != u32::MAX);

@@ -108,9 +108,7 @@ impl Http {
         }
         #[cfg(not(unix))]
         if unix_socket.is_some() {
-            return Err(LoadError::invalid(
-                "a Unix socket cannot be used on this system; use the server's URL",
-            ));
+            return Err(LoadError::invalid("this system has no Unix sockets; use the server's URL"));
         }
         if let Some(pem) = extra_ca_pem {
             // An editor's byte-order mark would hide the first certificate.

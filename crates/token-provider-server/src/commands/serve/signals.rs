@@ -7,8 +7,6 @@ use tokio::signal::unix::{self, SignalKind};
 #[cfg(windows)]
 use tokio::signal::windows;
 
-use crate::failure::Failure;
-
 /// What the server is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
@@ -35,18 +33,14 @@ type Stop = (unix::Signal, unix::Signal);
 type Stop = (windows::CtrlC, windows::CtrlBreak, windows::CtrlClose, windows::CtrlShutdown);
 
 impl Signals {
-    pub(super) fn listen() -> Result<Self, Failure> {
-        Self::try_listen().map_err(Failure::system("cannot listen for signals"))
-    }
-
     #[cfg(unix)]
-    fn try_listen() -> io::Result<Self> {
+    pub(super) fn listen() -> io::Result<Self> {
         let stop = (unix::signal(SignalKind::terminate())?, unix::signal(SignalKind::interrupt())?);
         Ok(Self { stop, hang_up: unix::signal(SignalKind::hangup())? })
     }
 
     #[cfg(windows)]
-    fn try_listen() -> io::Result<Self> {
+    pub(super) fn listen() -> io::Result<Self> {
         use windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
         Ok(Self { stop: (ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?) })
     }
