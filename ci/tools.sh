@@ -203,6 +203,18 @@ need_shellcheck() {
     command -v shellcheck >/dev/null || apt shellcheck
 }
 
+need_mingw() {
+    command -v x86_64-w64-mingw32-g++ >/dev/null || apt gcc-mingw-w64-x86-64 g++-mingw-w64-x86-64
+}
+
+# Runs programs for Windows. Sets WINE to how; each run has a Windows of its own, to be thrown away.
+need_wine() {
+    WINE=/usr/lib/wine/wine64
+    [[ -x $WINE ]] || apt wine64
+    # Neither .NET nor a browser.
+    export WINEDEBUG=-all WINEDLLOVERRIDES='mscoree,mshtml='
+}
+
 need_readelf() {
     command -v readelf >/dev/null || apt binutils
 }
