@@ -13,6 +13,7 @@ use crate::reason::Method;
 #[derive(Clone, Debug)]
 pub struct Caller<'r> {
     pub(super) method: Method,
+    /// A key's id, a certificate's name, a subject.
     pub(super) name: Option<Arc<str>>,
     /// Where its request came from.
     pub(super) address: Option<IpAddr>,
@@ -30,11 +31,6 @@ impl<'r> Caller<'r> {
             return Ok(());
         };
         limiter.take(name).map_err(|problem| problem.with_subject(self.subject()))
-    }
-
-    /// Returns the caller's name: a key's id, a certificate's name, a subject. Empty for one without a name.
-    pub(super) fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or_default()
     }
 
     /// Returns the profile that it gets if it names none: for an access key, whose holder cannot name one, its first.

@@ -154,7 +154,7 @@ impl Rules {
             Client::Unnamed => Ok(None),
             Client::Secret { id, secret } => {
                 let caller = api_key::authenticate(&self.api_keys, secret.as_bytes());
-                let caller = caller.filter(|caller| caller.name() == id.as_str());
+                let caller = caller.filter(|caller| caller.name.as_deref() == Some(id.as_str()));
                 caller.map(Some).ok_or_else(Problem::invalid_client)
             }
             Client::Signed(signature) => signature.and_then(|signature| {

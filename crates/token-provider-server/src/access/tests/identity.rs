@@ -117,7 +117,7 @@ async fn any_configured_way_lets_a_caller_in() {
         match expected {
             Ok(expected) => {
                 let caller = verdict.unwrap_or_else(|problem| panic!("{what}: {problem:?}"));
-                assert_eq!((caller.method, caller.name()), expected, "{what}");
+                assert_eq!((caller.method, caller.name.as_deref().unwrap_or_default()), expected, "{what}");
             }
             Err(expected) => assert_eq!(description(&verdict.expect_err(what)), expected, "{what}"),
         }
