@@ -66,7 +66,8 @@ impl Admin {
                 Ok(answer(telemetry::CONTENT_TYPE, NO_STORE, telemetry::page(metrics)))
             }
             (None, "/livez") => Ok(health::live()),
-            (None, _) => health::ready(access).await,
+            (None, "/readyz") => health::ready(access).await,
+            (None, _) => Err(Problem::not_found()),
         }
     }
 }

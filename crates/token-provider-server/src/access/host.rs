@@ -48,7 +48,7 @@ impl Rules {
             Rule::Host,
             "this server is not known by that name; if it should be, add the name to public_hosts",
         )
-        .with(|it| it.host = Some(text.into())))
+        .with_host(text))
     }
 
     fn is_ours(&self, host: &PublicHost, connection: &ConnectionInfo) -> bool {

@@ -174,5 +174,12 @@ mod tests {
             assert!(help.ends_with('.'), "{name}: {help}");
             assert_eq!(include_str!("metrics.rs").matches(&format!("\"{name}\"")).count(), 1, "{name}");
         }
+        let (code, _) = include_str!("metrics.rs").split_once("#[cfg(test)]").expect("has tests");
+        for name in
+            code.split('"').filter(|text| text.starts_with("token_provider_") || text.starts_with("process_"))
+        {
+            let is_of_it = |line: &str| line.split_once(' ').is_some_and(|(of, _)| of == name);
+            assert!(include_str!("metrics.txt").lines().any(is_of_it), "{name} has no line");
+        }
     }
 }
