@@ -121,6 +121,7 @@ fn monotonic_micros() -> i128 {
 
 /// None is told.
 #[cfg(not(all(target_os = "linux", not(portable))))]
+#[expect(clippy::unused_async, reason = "as the other")]
 async fn send(_address: &SockAddr, _message: &str) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }

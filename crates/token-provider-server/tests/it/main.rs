@@ -6,6 +6,10 @@
     clippy::too_many_lines,
     reason = "what a test relies on and does not find ends the test"
 )]
+#![cfg_attr(
+    not(all(target_os = "linux", not(portable))),
+    allow(dead_code, unused_imports, reason = "tests of what only Linux has are left out")
+)]
 
 mod admin;
 mod attacks;
