@@ -224,7 +224,9 @@ impl Problem {
 
     /// The client authenticates in an unsupported way.
     pub fn unsupported_client_authentication() -> Self {
-        Self::client("expected client_secret_basic, client_secret_post or a client certificate")
+        Self::client(
+            "expected client_secret_basic, client_secret_post, a client certificate or Authorization: OAuth",
+        )
     }
 
     /// A request that is signed as HERE's SDKs do is refused, with HERE's number for that.

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use hyper::header::{AUTHORIZATION, DATE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{HeaderMap, StatusCode};
-use serde_json::{Map, Value as Json, json};
+use serde::de::IgnoredAny;
+use serde_json::{Value as Json, json};
 use token_provider::{Clock as _, SystemClock};
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, JSON, NO_STORE};
-use super::oauth2::has_content_type;
+use super::oauth2::{has_content_type, is_credential};
 use super::parameters::{Given, MAX_TTL, Value};
 use crate::access::is_signed;
 use crate::problem::Problem;
@@ -21,16 +22,19 @@ pub(super) fn is_meant(headers: &HeaderMap) -> bool {
 }
 
 /// Reads a body in JSON. Its fields are text, or a number, or nothing that is right anywhere.
-pub(super) fn fields<'a>(body: &[u8]) -> Result<Vec<Given<'a>>, Problem> {
-    let members: Map<String, Json> = serde_json::from_slice(body).map_err(|_| {
-        Problem::invalid_request("the request body is not a JSON object").with_number(400_002)
-    })?;
-    let text = |value| match value {
-        Json::Null => None,
-        Json::String(text) => Some(text),
-        other => Some(other.to_string()),
-    };
-    Ok(members.into_iter().filter_map(|(name, value)| Some((name.into(), text(value)?.into()))).collect())
+pub(super) fn fields(body: &[u8]) -> Result<Box<dyn Iterator<Item = Given<'_>> + '_>, Problem> {
+    let malformed =
+        |_| Problem::invalid_request("the request body is not a JSON object").with_number(400_002);
+    // The names alone: of a secret there is no copy, and one that is null is none the less a credential.
+    let names: BTreeMap<String, Option<IgnoredAny>> = serde_json::from_slice(body).map_err(malformed)?;
+    if names.keys().any(|name| is_credential(name, true)) {
+        return Err(Problem::unsupported_client_authentication());
+    }
+    let members: BTreeMap<String, Option<Json>> = serde_json::from_slice(body).map_err(malformed)?;
+    Ok(Box::new(members.into_iter().filter_map(|(name, value)| match value? {
+        Json::String(text) => Some((name.into(), text.into())),
+        other => Some((name.into(), other.to_string().into())),
+    })))
 }
 
 /// Returns what is wanted, as HERE reads it: a lifetime of 0 is no wish, and one that is too long is cut. There is no profile.

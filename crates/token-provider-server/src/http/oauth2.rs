@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, JSON, NO_CACHE};
 use super::here;
-use super::parameters::{Value, parameters};
+use super::parameters::{Given, Value, parameters};
 use super::request::{Call, RequestInfo};
 use super::token::{self, HERE_FORM, HERE_JSON, STANDARD, Served};
 use crate::access::{Client, Rules, Shares, Signature, SignedRequest, X_API_KEY};
@@ -46,12 +46,8 @@ pub(super) fn bodies() -> Arc<Shares> {
     Arc::new(Shares::new(MAX_BODIES, MAX_BODIES_EACH, true))
 }
 
-/// What a body says.
-struct Form {
-    client: Option<Client>,
-    /// Lifetime, profile and scope, or why there is no token for anybody.
-    wanted: Result<[Option<Value>; 3], Problem>,
-}
+/// What a body says: a client; and lifetime, profile and scope, or why there is no token for anybody.
+type Said = (Option<Client>, Result<[Option<Value>; 3], Problem>);
 
 /// Answers `POST /oauth2/token`, in the spelling of the request.
 pub(super) async fn post(
@@ -78,32 +74,36 @@ pub(super) async fn post(
     };
     let is_named = matches!(client, Client::Secret { .. });
     // Whom the head names is judged before the body is waited for; of all others few bodies are on their way at once.
-    let early = if needs_body { Err(client) } else { Ok(judge(client, b"")?) };
+    let (judged, unjudged) =
+        if needs_body { (None, Some(client)) } else { (Some(judge(client, b"")?), None) };
     let unknown = Subject { address, ..Subject::default() };
-    let subject = early.as_ref().map_or(unknown, |(caller, _)| caller.subject());
+    let subject = judged.as_ref().map_or(unknown, |(caller, _)| caller.subject());
     let noted = |problem: Problem| problem.with_subject(subject.clone());
     let take = || call.bodies.take(address).ok_or_else(|| noted(Problem::too_many_bodies()));
     let share = if subject.caller.is_some() { None } else { Some(take()?) };
     let body = read(body).await.map_err(noted)?;
     drop(share);
-    let names = if is_form { IN_FORM } else { IN_JSON };
-    let Form { client, wanted } = Form::parse(&body, is_here, names).map_err(noted)?;
-    let judged = match client {
-        None => early.or_else(|client| judge(client, &body)),
+    let (names @ [_, lifetime_name, ..], spelling) = match (is_here, is_form) {
+        (false, _) => (IN_FORM, STANDARD),
+        (true, true) => (IN_FORM, HERE_FORM),
+        (true, false) => (IN_JSON, HERE_JSON),
+    };
+    let (client, wanted) = match parse(&body, names, is_form, is_here) {
+        // Told when the signature was judged, so that the audit trail has the caller, or the address is charged.
+        Err(problem) if is_here => (None, Err(problem)),
+        said => said.map_err(noted)?,
+    };
+    let judged = match client.or(unjudged) {
+        None => Ok(judged.expect("without a client that is yet to be judged, the head's was")),
         // RFC 6749 §2.3: no more than one way at once.
         Some(_) if is_named => {
             Err(Problem::invalid_request("the client authenticates in two ways; use only one"))
         }
-        Some(client) => judge(client, b""),
+        Some(client) => judge(client, &body),
     };
     let (caller, nonce) = judged.map_err(noted)?;
     drop(body);
-    let spelling = match (is_here, is_form) {
-        (false, _) => STANDARD,
-        (true, true) => HERE_FORM,
-        (true, false) => HERE_JSON,
-    };
-    let mut served = token::hand_out(call, &caller, names[1], wanted).await?.into_answer(Some(spelling));
+    let mut served = token::hand_out(call, &caller, lifetime_name, wanted).await?.into_answer(Some(spelling));
     if let Some(nonce) = nonce {
         nonce.note();
     }
@@ -177,36 +177,38 @@ async fn read(body: impl Body<Data = Bytes>) -> Result<Zeroizing<Vec<u8>>, Probl
     tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or_else(|_elapsed| Err(broken()))
 }
 
-impl Form {
-    fn parse(body: &[u8], is_here: bool, names: [&str; 6]) -> Result<Self, Problem> {
-        let is_form = names == IN_FORM;
-        let fields = if is_form { form_urlencoded::parse(body).collect() } else { here::fields(body)? };
-        // Another way to authenticate, such as a JWT (RFC 7523 §2.2) or a signature: who sends it must not be let in as anonymous.
-        let is_foreign = |name: &str| {
-            let plain = name.replace('_', "").to_ascii_lowercase();
-            let claims =
-                ["clientsecret", "clientassertion", "oauth"].iter().any(|start| plain.starts_with(start));
-            claims && (is_here || name != "client_secret")
-        };
-        if fields.iter().any(|(name, _)| is_foreign(name)) {
-            return Err(Problem::unsupported_client_authentication());
-        }
-        let is_more = |name: &str| matches!(name, "token_format" | "tokenFormat" | "resource");
-        let has_more = fields.iter().any(|(name, _)| is_more(name));
-        let [grant_type, lifetime, scope, profile, id, secret] = parameters(fields, names)?;
-        let client = match (secret, id) {
-            (None, _) => None,
-            (Some(_), None) => {
-                return Err(Problem::invalid_request("client_id: required with client_secret"));
-            }
-            (Some(secret), Some(id)) => Some(Client::Secret { id, secret }),
-        };
-        let scope = scope.filter(|scope| !scope.is_empty());
-        let wanted = admit_grant_type(names[0], grant_type.as_deref()).and_then(|()| {
-            if is_here { here::wanted(lifetime, scope, has_more) } else { Ok([lifetime, profile, scope]) }
-        });
-        Ok(Self { client, wanted })
+/// Reads what a body says. A form's fields are read one after the other: there may be 8,192, and any may be a secret.
+fn parse(body: &[u8], names: [&str; 6], is_form: bool, is_here: bool) -> Result<Said, Problem> {
+    let fields: Box<dyn Iterator<Item = Given<'_>> + '_> =
+        if is_form { Box::new(form_urlencoded::parse(body)) } else { here::fields(body)? };
+    let (mut has_credential, mut has_more) = (false, false);
+    let fields = fields.inspect(|(name, _)| {
+        has_credential |= is_credential(name, is_here);
+        has_more |= matches!(&**name, "token_format" | "tokenFormat" | "resource");
+    });
+    let values = parameters(fields, names);
+    if has_credential {
+        return Err(Problem::unsupported_client_authentication());
     }
+    let [grant_type, lifetime, scope, profile, id, secret] = values?;
+    let missing = || Problem::invalid_request("client_id: required with client_secret");
+    let with_id = |secret| id.ok_or_else(missing).map(|id| Client::Secret { id, secret });
+    let client = secret.map(with_id).transpose()?;
+    let scope = scope.filter(|scope| !scope.is_empty());
+    let wanted = admit_grant_type(names[0], grant_type.as_deref()).and_then(|()| {
+        if is_here { here::wanted(lifetime, scope, has_more) } else { Ok([lifetime, profile, scope]) }
+    });
+    Ok((client, wanted))
+}
+
+/// Returns whether a field is for another way to authenticate, such as a JWT (RFC 7523 §2.2) or a signature: who sends it must not be
+/// let in as anonymous. HERE's SDKs send none, however it is spelled, and no secret either.
+pub(super) fn is_credential(name: &str, is_here: bool) -> bool {
+    if !is_here {
+        return matches!(name, "client_assertion" | "client_assertion_type") || name.starts_with("oauth_");
+    }
+    let plain = name.replace('_', "").to_ascii_lowercase();
+    ["clientsecret", "clientassertion", "oauth"].iter().any(|start| plain.starts_with(start))
 }
 
 fn admit_grant_type(name: &str, grant_type: Option<&String>) -> Result<(), Problem> {

@@ -33,10 +33,12 @@ pub(super) fn parameters<'a, const N: usize>(
 ) -> Result<[Option<Value>; N], Problem> {
     let mut values = [const { None }; N];
     for (name, value) in given {
+        // Before its name is looked at: a secret may be in the wrong place.
+        let value = Zeroizing::new(value.into_owned());
         let Some((_, slot)) = names.iter().zip(&mut values).find(|(known, _)| **known == name) else {
             continue;
         };
-        if slot.replace(Zeroizing::new(value.into_owned())).is_some() {
+        if slot.replace(value).is_some() {
             return Err(Problem::invalid_request(format!("{name}: given twice")));
         }
     }

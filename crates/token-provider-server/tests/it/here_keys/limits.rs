@@ -34,6 +34,8 @@ async fn wrong_signatures_are_charged_to_their_address() {
     for number in 0..6 {
         let mut request = bench.request(if number % 2 == 0 { Sdk::Java } else { Sdk::Cpp });
         OTHER_SECRET.clone_into(&mut request.secret);
+        // Whatever else is wrong.
+        let request = if number < 2 { request.with("client_assertion", "x") } else { request };
         statuses.push(bench.send(&request).await.status);
     }
     assert_eq!(statuses, [401, 401, 401, 429, 429, 429]);

@@ -162,11 +162,20 @@ async fn credential_in_the_wrong_place_does_not_make_anybody_anonymous() {
         let in_json = "{\"grantType\":\"client_credentials\"}";
         assert_refused(&post(&format!("{target}?{parameter}"), json, in_json).await, 401, None);
     }
+    for name in ["client_assertion", "client_assertion_type"] {
+        assert_eq!(post(target, form, &format!("{grant}&{name}=x")).await.status, 401, "{name}");
+    }
+    for name in ["oauthState", "o_auth", "clientAssertion", "clientSecret"] {
+        let reply = post(target, form, &format!("{grant}&{name}=x")).await;
+        assert_eq!(reply.status, 200, "RFC 6749 ignores what it does not know: {name}: {reply:?}");
+    }
     for name in
         ["client_secret", "clientSecret", "client_assertion", "clientAssertionType", "oauth_signature"]
     {
-        let body = format!("{{\"grantType\":\"client_credentials\",\"{name}\":\"x\"}}");
-        assert_refused(&post(target, json, &body).await, 401, None);
+        for value in ["\"x\"", "null"] {
+            let body = format!("{{\"grantType\":\"client_credentials\",\"{name}\":{value}}}");
+            assert_refused(&post(target, json, &body).await, 401, None);
+        }
     }
     let signed = bench.request(Sdk::Java).authorization();
     let reply = request(bench.server.address, "GET", "/getToken", &[("Authorization", &signed)]).await;
@@ -174,6 +183,22 @@ async fn credential_in_the_wrong_place_does_not_make_anybody_anonymous() {
     let foreign = signed.replace("tp.maps", "someone-elses");
     let reply = request(bench.server.address, "GET", "/getToken", &[("Authorization", &foreign)]).await;
     assert_eq!(reply.status, 200, "counts as no credential: {reply:?}");
+}
+
+#[tokio::test]
+async fn signature_is_judged_before_the_fields_of_its_form() {
+    let bench = Bench::start("", "").await;
+    let refused =
+        [("client_assertion", 401, None), ("oauth_token", 401, None), ("scope", 400, Some(400_200))];
+    for (name, status, number) in refused {
+        let right = bench.request(Sdk::Java).with(name, SCOPE).with(name, SCOPE);
+        let wrong = SdkRequest { secret: OTHER_SECRET.to_owned(), ..right.clone() };
+        assert_refused(&bench.send(&wrong).await, 401, Some(401_300));
+        assert_refused(&bench.send(&right).await, status, number);
+    }
+    let lines = bench.audit_lines();
+    assert_eq!(lines.len(), 2 * refused.len());
+    assert!(lines.iter().all(|line| line["caller"] == ID), "{lines:?}");
 }
 
 #[tokio::test]
