@@ -11,8 +11,7 @@ use token_provider::{Clock as _, SystemClock};
 use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, JSON, NO_STORE};
-use super::oauth2::{has_content_type, is_credential};
-use super::parameters::{Given, MAX_TTL, Value};
+use super::parameters::{Given, MAX_TTL, Value, has_content_type, is_credential};
 use crate::access::is_signed;
 use crate::problem::Problem;
 

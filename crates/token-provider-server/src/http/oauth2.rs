@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, JSON, NO_CACHE};
 use super::here;
-use super::parameters::{Given, Value, parameters};
+use super::parameters::{Given, Value, has_content_type, is_credential, parameters};
 use super::request::{Call, RequestInfo};
 use super::token::{self, HERE_FORM, HERE_JSON, STANDARD, Served};
 use crate::access::{Client, Rules, Shares, Signature, SignedRequest, X_API_KEY};
@@ -135,13 +135,6 @@ fn admit_head(info: &RequestInfo<'_>, headers: &HeaderMap, is_form: bool) -> Res
     }
 }
 
-/// Returns whether the body is of this type, whatever its parameters.
-pub(super) fn has_content_type(headers: &HeaderMap, expected: &str) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split_once(';').map_or(content_type, |(essence, _)| essence);
-    essence.trim().eq_ignore_ascii_case(expected)
-}
-
 /// Answers `GET /.well-known/oauth-authorization-server` (RFC 8414 §2).
 pub(super) fn metadata(rules: &Rules, issuer: &str) -> Answer {
     let metadata = json!({
@@ -199,16 +192,6 @@ fn parse(body: &[u8], names: [&str; 6], is_form: bool, is_here: bool) -> Result<
         if is_here { here::wanted(lifetime, scope, has_more) } else { Ok([lifetime, profile, scope]) }
     });
     Ok((client, wanted))
-}
-
-/// Returns whether a field is for another way to authenticate, such as a JWT (RFC 7523 §2.2) or a signature: who sends it must not be
-/// let in as anonymous. HERE's SDKs send none, however it is spelled, and no secret either.
-pub(super) fn is_credential(name: &str, is_here: bool) -> bool {
-    if !is_here {
-        return matches!(name, "client_assertion" | "client_assertion_type") || name.starts_with("oauth_");
-    }
-    let plain = name.replace('_', "").to_ascii_lowercase();
-    ["clientsecret", "clientassertion", "oauth"].iter().any(|start| plain.starts_with(start))
 }
 
 fn admit_grant_type(name: &str, grant_type: Option<&String>) -> Result<(), Problem> {

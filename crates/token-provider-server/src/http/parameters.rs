@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use hyper::HeaderMap;
+use hyper::header::CONTENT_TYPE;
 use token_provider::MAX_LIFETIME;
 use zeroize::Zeroizing;
 
@@ -25,6 +27,13 @@ pub(super) type Value = Zeroizing<String>;
 /// A parameter as it was given: its name and its value.
 pub(super) type Given<'a> = (Cow<'a, str>, Cow<'a, str>);
 
+/// Returns whether the body of a request is of this type, whatever its parameters.
+pub(super) fn has_content_type(headers: &HeaderMap, expected: &str) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split_once(';').map_or(content_type, |(essence, _)| essence);
+    essence.trim().eq_ignore_ascii_case(expected)
+}
+
 /// Takes the parameters of these names, each of which may be given once. Others are ignored: people add some to get round
 /// caches.
 pub(super) fn parameters<'a, const N: usize>(
@@ -43,6 +52,16 @@ pub(super) fn parameters<'a, const N: usize>(
         }
     }
     Ok(values)
+}
+
+/// Returns whether a field is for another way to authenticate, such as a JWT (RFC 7523 §2.2) or a signature: who sends it must not be
+/// let in as anonymous. HERE's SDKs send none, however it is spelled, and no secret either.
+pub(super) fn is_credential(name: &str, is_here: bool) -> bool {
+    if !is_here {
+        return matches!(name, "client_assertion" | "client_assertion_type") || name.starts_with("oauth_");
+    }
+    let plain = name.replace('_', "").to_ascii_lowercase();
+    ["clientsecret", "clientassertion", "oauth"].iter().any(|start| plain.starts_with(start))
 }
 
 /// Reads a lifetime, which `name` is called in this request. It is `None` where none is given. One that is shorter than all
