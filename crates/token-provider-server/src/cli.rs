@@ -156,7 +156,8 @@ pub enum KeyCommand {
         #[arg(long, value_name = "FILE", requires = "here", conflicts_with = "url")]
         config: Option<PathBuf>,
         /// Create a private key for HERE in this file. A file that exists is not replaced.
-        #[arg(long, value_name = "FILE", conflicts_with_all = ["id", "here"], value_parser = PathBufValueParser::new().try_map(output_path))]
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["id", "here"],
+            value_parser = PathBufValueParser::new().try_map(output_path))]
         issuer_key: Option<PathBuf>,
         /// How the private key signs. Default: RS256, which HERE's metadata lists.
         #[arg(long, value_parser = ["RS256", "ES256"], requires = "issuer_key", conflicts_with = "id")]

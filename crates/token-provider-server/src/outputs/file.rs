@@ -24,6 +24,11 @@ use crate::listen::group_id;
 use crate::settings::{is_own, others_control};
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// For a folder that need not be readable, where the system can do that.
+#[cfg(all(target_os = "linux", not(portable)))]
+const SEARCHED: OFlags = OFlags::PATH;
+#[cfg(not(all(target_os = "linux", not(portable))))]
+const SEARCHED: OFlags = OFlags::empty();
 const NEW_FILE: OFlags =
     OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const FOLDER_MODE: u16 = 0o755;
@@ -76,8 +81,9 @@ impl Place {
 
     /// Makes a file with this content in the place, for this user alone. It replaces nothing, and follows no link.
     pub fn create(&self, content: &[u8]) -> io::Result<()> {
-        let folder = open(&self.folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        let folder = self.judged(folder.into())?;
+        let flags = SEARCHED | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = File::from(open(&self.folder, flags, Mode::empty())?);
+        judge_folder(&self.folder, &folder.metadata()?)?;
         let write = |mut file: &File| {
             set_access(file, 0o600, None)?;
             file.write_all(content)?;
@@ -146,13 +152,7 @@ impl Place {
             // Whatever the umask.
             folder.set_permissions(Permissions::from_mode(FOLDER_MODE.into()))?;
         }
-        self.judged(folder)
-    }
-
-    /// Refuses the folder if another user can put a file in the place of one in it.
-    fn judged(&self, folder: File) -> io::Result<File> {
-        judge_folder(&self.folder, &folder.metadata()?)?;
-        Ok(folder)
+        judge_folder(&self.folder, &folder.metadata()?).map(|()| folder)
     }
 
     /// Refuses to replace what is not a file or a link of this user's, or is needed.
@@ -211,8 +211,10 @@ fn set_access(file: &File, mode: u32, group: Option<&Owner>) -> io::Result<()> {
 
 /// Refuses a folder in which another user can put a file in the place of one.
 fn judge_folder(path: &Path, folder: &Metadata) -> io::Result<()> {
-    let is_safe = is_own(folder.uid()) && folder.mode() & STICKY != 0;
-    match others_control(folder).filter(|_| !is_safe) {
+    if is_own(folder.uid()) && folder.mode() & STICKY != 0 {
+        return Ok(());
+    }
+    match others_control(folder) {
         Some(reason) => Err(problem(&format!("{} {reason}", path.display()))),
         None => Ok(()),
     }

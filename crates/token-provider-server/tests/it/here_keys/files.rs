@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -103,6 +103,16 @@ async fn key_is_not_made_where_another_user_could_replace_it_nor_where_its_path_
         assert_eq!(folder.path("open/maps.secret").exists(), code == Some(0), "{mode:o}");
         assert!(code == Some(0) || made.stderr.contains("is writable by every user"), "{made:?}");
     }
+    // Nor need the folder be readable.
+    fs::create_dir(folder.path("unread")).expect("can be made");
+    set_mode(&folder.path("unread"), 0o300);
+    if is_root() {
+        chown(folder.path("unread"), Some(OTHER_USER), Some(OTHER_USER)).expect("is ours to give");
+    }
+    let command = folder.command_of_other(&["key", "new", "--here", "--id", "maps", "--out", "unread"]);
+    let made = Outcome::of(command).await;
+    set_mode(&folder.path("unread"), 0o700);
+    assert!(made.code == Some(0) && folder.path("unread/maps.secret").exists(), "{made:?}");
     for name in ["a\n[access]\nanonymous = true", "a\u{1b}[2J", "a\u{7f}"] {
         let made = new(&folder, &["--id", "maps", "--out", name]).await;
         assert_eq!((made.code, made.stdout.as_str()), (Some(2), ""), "{name:?}: {made:?}");
@@ -250,7 +260,7 @@ async fn secret_file_that_this_user_may_not_read_is_an_error() {
     let secret = folder.write("maps.secret", SECRET);
     let mut command = folder.command_of_other(&["serve", "--listen", "127.0.0.1:0"]);
     for (file, owner) in [(&secret, 0), (&config, OTHER_USER), (&credential, OTHER_USER)] {
-        std::os::unix::fs::chown(file, Some(owner), Some(owner)).expect("is root");
+        chown(file, Some(owner), Some(owner)).expect("is root");
     }
     let id = OTHER_USER.to_string();
     let mut reads = std::process::Command::new("setpriv");
