@@ -255,9 +255,10 @@ pub struct TlsConfig {
 }
 
 impl TlsConfig {
-    /// Returns all of its files.
-    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten()
+    /// Returns all of its files, with their keys.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let client_ca = self.client_ca.iter().map(|file| ("tls.client_ca", &**file));
+        [("tls.cert", &*self.cert), ("tls.key", &*self.key)].into_iter().chain(client_ca)
     }
 }
 

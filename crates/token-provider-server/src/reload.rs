@@ -22,12 +22,13 @@ use tokio::time::{Instant, MissedTickBehavior};
 use self::config_file::ConfigFile;
 use self::file_work::FileWork;
 use self::rotation::Rotation;
-use crate::config::{Config, ConfigErrors, LoadedConfig};
+use crate::config::{Config, LoadedConfig};
+use crate::failure::Failure;
 use crate::http::App;
 use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;
 use crate::outputs::Outputs;
-use crate::setup::{ProfileIssuer, TokenSource, needed_files, read_here_secret};
+use crate::setup::{ProfileIssuer, TokenSource, check_places, read_here_secret};
 use crate::telemetry::{self, ConfigStatus};
 
 /// How often files are checked.
@@ -40,7 +41,7 @@ pub struct Reloader {
     outputs: Arc<Outputs>,
     loaded: LoadedConfig,
     /// The configuration at startup, still in force for keys that need a restart.
-    started_with: Config,
+    started_with: Arc<Config>,
     config_file: Option<ConfigFile>,
     certificate: Option<(Arc<Tls>, FileWork)>,
     rotations: Vec<Rotation>,
@@ -64,7 +65,7 @@ impl Reloader {
         let reloader = Self {
             app,
             outputs,
-            started_with: loaded.config.clone(),
+            started_with: Arc::new(loaded.config.clone()),
             config_file: loaded.config.file.clone().map(ConfigFile::new),
             certificate: tls.zip(certificate),
             rotations: issuers.into_iter().filter_map(Rotation::new).collect(),
@@ -116,7 +117,14 @@ impl Reloader {
     async fn look(&mut self, is_asked_to: bool) {
         match &mut self.config_file {
             Some(file) => {
-                if let Some(changed) = file.look(is_asked_to, &self.loaded).await {
+                let (started_with, running) = (Arc::clone(&self.started_with), self.outputs.running());
+                let sources: Vec<_> = self.rotations.iter().map(|rotation| rotation.source.clone()).collect();
+                let judge = move |changed: &Config| {
+                    check_places(changed, &sources, running.iter().map(AsRef::as_ref))?;
+                    // What needs a restart stays in use.
+                    check_places(&started_with, [], changed.outputs.iter().map(|output| &*output.path))
+                };
+                if let Some(changed) = file.look(is_asked_to, &self.loaded, judge).await {
                     self.reload_config(changed);
                 }
             }
@@ -130,7 +138,7 @@ impl Reloader {
             // Where it hangs, that is reported; the certificate stays.
             let _ = work.run(move || tls.look()).await;
         }
-        self.outputs.look(&needed_files(&self.loaded.config, []));
+        self.outputs.look();
         self.look_at_secrets().await;
         // Side by side: issuers that hang are waited for at the same time. The next look comes after the slowest.
         let (now, handout) = (Instant::now(), self.app.access.handout());
@@ -171,15 +179,15 @@ impl Reloader {
     }
 
     /// Takes a changed configuration into use, all of it or nothing.
-    fn reload_config(&mut self, changed: Result<Config, ConfigErrors>) {
+    fn reload_config(&mut self, changed: Result<Config, Failure>) {
         let mut changed = match changed {
             Ok(changed) => changed,
-            Err(errors) => {
-                self.report(errors.as_slice().iter().map(ToString::to_string).collect());
-                for problem in errors.as_slice() {
-                    tracing::error!(%problem, "the changed configuration is not used");
+            Err(failure) => {
+                let problems = failure.problems();
+                for problem in &problems {
+                    tracing::error!(problem, "the changed configuration is not used");
                 }
-                return;
+                return self.report(problems);
             }
         };
         changed.access.is_locked = self.must_lock(&changed);

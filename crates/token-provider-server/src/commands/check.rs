@@ -5,9 +5,8 @@
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -105,7 +104,10 @@ async fn check(config: &Config, environment: &Environment, offline: bool) -> Fin
             Err(error) => findings.push(failed("credential", &error)),
         }
     }
-    findings.extend(check_outputs(config, &setup::needed_files(config, &sources)).await);
+    match setup::check_places(config, &sources, []) {
+        Ok(()) => findings.extend(check_outputs(config).await),
+        Err(error) => findings.push(failed("output", &error)),
+    }
     findings
 }
 
@@ -198,8 +200,8 @@ fn check_certificate(tls: &Tls, config: &Config) -> Findings {
 }
 
 fn check_copies(config: &Config) -> Option<Finding> {
-    let tls = config.tls.iter().flat_map(TlsConfig::files).map(|file| ("tls", file));
-    let keys = config.access.here_keys.iter().map(|key| ("access key", &key.secret_file));
+    let tls = config.tls.iter().flat_map(TlsConfig::files).map(|(_key, file)| ("tls", file));
+    let keys = config.access.here_keys.iter().map(|key| ("access key", &*key.secret_file));
     tls.chain(keys).find_map(|(what, file)| check_copy(what, file))
 }
 
@@ -234,10 +236,10 @@ fn check_audit(config: &Config) -> Option<Finding> {
     }
 }
 
-async fn check_outputs(config: &Config, needed_files: &Arc<[PathBuf]>) -> Findings {
+async fn check_outputs(config: &Config) -> Findings {
     let check = async |output: &OutputConfig| {
         let (path, mode) = (output.path.display(), output.mode);
-        match outputs::check(output, Arc::clone(needed_files), false).await {
+        match outputs::check(output, false).await {
             Err(error) => failed("output", &error),
             Ok(()) if mode & BY_OTHERS != 0 => {
                 let found =

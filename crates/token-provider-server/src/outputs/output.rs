@@ -2,12 +2,11 @@
 //! before its token expires.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use token_provider::{AccessToken, Clock, EXPIRY_MARGIN, Moment, Scope};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -40,8 +39,6 @@ const LOOKS_IN_A_LIFETIME: u32 = 200;
 pub(super) struct Common {
     pub(super) app: Arc<App>,
     pub(super) clock: Arc<dyn Clock>,
-    /// Files that the server itself needs.
-    pub(super) kept: Arc<Mutex<Arc<[PathBuf]>>>,
     /// A permit for each thread that may hang.
     pub(super) threads: Arc<Semaphore>,
     pub(super) stop: CancellationToken,
@@ -111,8 +108,9 @@ impl Output {
         self.common.app.telemetry.outputs.lock().remove(&self.name);
     }
 
-    /// Returns how long until the next look. After a failure that is seldom: the issuer's backoff is the provider's, and what is
-    /// left to spare is the file system and the log.
+    /// Returns how long until the next look, and no longer than until the file has to go. While a file is there that is a part of its
+    /// token's lifetime, as the next token must be in it in time. After a failure it is a whole second: to try more often would
+    /// only load the file system (how often the issuer is asked is up to the provider).
     fn pause(&self, has_failed: bool) -> Duration {
         let Some(written) = &self.written else { return LOOK_EVERY };
         let part = if has_failed { LOOK_EVERY } else { written.token.lifetime() / LOOKS_IN_A_LIFETIME };
@@ -129,18 +127,15 @@ impl Output {
         config: &OutputConfig,
         caller: &Caller<'_>,
     ) -> Result<bool, Problem> {
-        // Where it is not there yet, the token would become it.
-        if self.common.kept.lock().iter().any(|kept| **kept == *self.path) {
-            return Err(Problem::unavailable("what is at this path is a file that the server itself needs"));
+        // Before all that may fail.
+        if self.written.as_ref().is_some_and(|written| written.left(self.now()).is_zero()) {
+            self.remove().await?;
         }
         if !self.is_cleared {
             self.on_disk(Place::clear).await?;
             self.is_cleared = true;
         }
         let app = Arc::clone(&self.common.app);
-        if self.written.as_ref().is_some_and(|written| written.left(self.now()).is_zero()) {
-            self.remove().await?;
-        }
         let request = TokenRequest {
             profile: Some(&config.profile),
             scope: config.scope.as_ref().map(Scope::as_str),
@@ -221,7 +216,7 @@ impl Output {
         &mut self,
         work: impl FnOnce(&Place) -> io::Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
-        let place = Place::new(&self.path, Arc::clone(&self.common.kept.lock()));
+        let place = Place::new(&self.path);
         let threads = Arc::clone(&self.common.threads);
         let mut work = pin!(async {
             let permit = threads.acquire_owned().await.expect("is never closed");

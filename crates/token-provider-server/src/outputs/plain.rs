@@ -4,24 +4,28 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread::sleep;
 use std::time::SystemTime;
 
 use super::retry::retried;
 use crate::config::Owner;
 
-/// Where a file is to be; and files that are never replaced or removed, as this program needs them itself.
+/// Returns what a path leads to.
+pub fn id(path: &Path) -> Option<PathBuf> {
+    path.canonicalize().ok()
+}
+
+/// Where a file is to be.
 #[derive(Debug)]
-pub struct Place(PathBuf, Arc<[PathBuf]>);
+pub struct Place(PathBuf);
 
 /// What a file is told from others by: its size, and when it was written. (To hold it open would be in the way of the next one.)
 pub type Mark = (u64, SystemTime);
 
 impl Place {
     /// Takes the path of an output, which is absolute.
-    pub fn new(path: &Path, kept: Arc<[PathBuf]>) -> Self {
-        Self(path.to_owned(), kept)
+    pub fn new(path: &Path) -> Self {
+        Self(path.to_owned())
     }
 
     /// Puts a file with this content into the place if it is still wanted once it is written. Makes the folder if it is not there.
@@ -36,7 +40,7 @@ impl Place {
         made.or_else(|error| if error.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })?;
         self.judge_file()?;
         let random = getrandom::u64().map_err(io::Error::other)?;
-        let new = Self(self.0.with_extension(format!("{random:016x}.tmp")), Arc::default());
+        let new = Self(self.0.with_extension(format!("{random:016x}.tmp")));
         new.create(content)?;
         let mark = mark(&new.0)?;
         let done = if is_wanted() {
@@ -77,18 +81,14 @@ impl Place {
         if self.has(file)? { self.clear() } else { Ok(()) }
     }
 
-    /// Refuses to replace what is not a file, or is needed.
+    /// Refuses to replace what is not a file.
     fn judge_file(&self) -> io::Result<()> {
-        let Ok(found) = self.0.symlink_metadata() else { return Ok(()) };
-        let path = self.0.canonicalize().ok();
-        let problem = if !found.is_file() {
-            "what is at this path is not a file"
-        } else if self.1.iter().any(|kept| kept.canonicalize().ok() == path) {
-            "what is at this path is a file that the server itself needs"
-        } else {
-            return Ok(());
-        };
-        Err(io::Error::new(ErrorKind::InvalidInput, problem))
+        match self.0.symlink_metadata() {
+            Ok(found) if !found.is_file() => {
+                Err(io::Error::new(ErrorKind::InvalidInput, "what is at this path is not a file"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -66,8 +66,7 @@ impl Bench {
         let profile = Profile::new("default", Vec::new(), provider);
         let access = Access::start(&config(&folder, outputs), Handout::new([profile], "default"));
         let app = Arc::new(App::new(access, Page::Plain, Telemetry::new(None, None)));
-        let kept = [folder.path().join("needed")].into();
-        let outputs = Arc::new(Outputs::start(app, clock_of_outputs, kept));
+        let outputs = Arc::new(Outputs::start(app, clock_of_outputs));
         Self { folder, account, clock, outputs }
     }
 
@@ -109,7 +108,7 @@ impl Bench {
     /// Takes another configuration into use, as the reloader does.
     fn reload(&self, outputs: &[(&str, &str)]) {
         self.outputs.common.app.access.reload(&config(&self.folder, outputs));
-        self.outputs.look(&[]);
+        self.outputs.look();
     }
 }
 
@@ -270,7 +269,7 @@ async fn stop_removes_the_files_that_were_written_and_no_other() {
     assert_eq!(is_there, [false, true, false, true]);
     assert_eq!(bench.read("replaced").as_deref(), Some("not ours"));
     // Nor does a look that comes late begin anew.
-    bench.outputs.look(&[]);
+    bench.outputs.look();
     sleep(Duration::from_secs(2)).await;
     let left = fs::read_dir(bench.folder.path()).expect("can be listed").count();
     assert_eq!(left, 2, "and nothing else is left");
@@ -296,7 +295,7 @@ async fn reload_removes_what_is_gone_starts_what_is_new_and_leaves_the_rest_alon
         sleep(Duration::from_millis(millis)).await;
         bench.reload(&[("comes", MINUTE), ("stays", TEXT)]);
         sleep(Duration::from_secs(2)).await;
-        bench.outputs.look(&[]);
+        bench.outputs.look();
         until("it is back", 2, || bench.read("stays").is_some()).await;
     }
 }
@@ -390,19 +389,32 @@ async fn what_is_left_is_removed_once_it_can_be() {
     until("it is gone", 3, || bench.read("place/file").is_none()).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn file_that_the_server_needs_is_neither_replaced_nor_removed() {
-    let bench = Bench::start(&[]);
-    fs::write(bench.path("needed"), "a credential").expect("can be written");
-    symlink("needed", bench.path("link")).expect("can be made");
-    bench.reload(&[("needed", TEXT), ("link", TEXT)]);
-    sleep(Duration::from_secs(5)).await;
-    for name in ["needed", "link"] {
-        let problem = bench.status(name).and_then(|status| status.problem).expect("is reported");
-        assert!(problem.contains("the server itself needs"), "{problem}");
+#[test]
+fn place_of_a_needed_file_is_known_by_each_of_its_names_whether_it_is_there_or_not() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("real")).expect("can be made");
+    fs::create_dir(path("other")).expect("can be made");
+    symlink("real", path("linked")).expect("can be made");
+    fs::write(path("real/there"), "a credential").expect("can be written");
+    symlink("real/there", path("link")).expect("can be made");
+    fs::hard_link(path("real/there"), path("hard")).expect("can be made");
+    for (output, needed, is_refused) in [
+        ("real/there", "real/there", true),
+        ("real/there", "linked/there", true),
+        ("link", "real/there", true),
+        ("real/there", "hard", true),
+        ("real/absent", "real/absent", true),
+        ("real/absent", "linked/absent", true),
+        ("real/no/folder", "linked/no/folder", true),
+        ("real/absent", "none/../real/absent", true),
+        ("absent", "linked/../absent", true),
+        ("real/there", "other/there", false),
+        ("real/absent", "real/there", false),
+        ("real/no/folder", "other/no/folder", false),
+    ] {
+        assert_eq!(is_same(&path(output), &path(needed)), is_refused, "{output} {needed}");
     }
-    bench.outputs.stop().await;
-    assert_eq!(bench.read("link").as_deref(), Some("a credential"));
 }
 
 /// What an output waits for at the end of each write, in the thread that writes.

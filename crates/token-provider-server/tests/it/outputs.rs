@@ -393,7 +393,7 @@ async fn check_judges_each_output() {
 /// Files that the server needs are neither replaced nor removed, under any of their names.
 #[tokio::test]
 async fn output_in_the_place_of_a_file_that_the_server_needs_is_refused() {
-    const NEEDED: &str = "what is at this path is a file that the server itself needs";
+    const NEEDED: &str = ", which the server itself needs";
     let (_account, folder) = at_home("").await;
     folder.write("key.secret", &"s".repeat(43));
     set_mode(&folder.path("key.secret"), 0o600);
@@ -418,28 +418,68 @@ async fn output_in_the_place_of_a_file_that_the_server_needs_is_refused() {
     }
 }
 
-/// A secret file and an output that one reload adds, whether the file is there or not.
+/// A reload is refused as a whole that names a secret in the place of an output: the token would become the secret. Whether the file
+/// is there or not, under another name of its folder, and where the output goes in the same reload.
 #[tokio::test]
 async fn output_in_the_place_of_a_secret_that_a_reload_names_is_refused() {
-    for is_there in [true, false] {
-        let (_account, folder) = at_home("admin.listen = '127.0.0.1:0'\n").await;
+    const REFUSED: &str = "the changed configuration is not used";
+    let (outer, more) = ("listen = '127.0.0.1:0'\n", "[[outputs]]\nformat = 'text'\npath = ");
+    let before = format!("{more}'real/file'\n");
+    for (outputs, secret) in [
+        (before.clone(), "real/file"),
+        (before.clone(), "real/../real/file"),
+        (before.clone(), "linked/file"),
+        (format!("{before}{more}'real/new'\n"), "real/new"),
+        (format!("{before}{more}'real/new'\n"), "linked/new"),
+        (format!("{before}{more}'real/made/new'\n"), "linked/made/new"),
+        (String::new(), "linked/file"),
+    ] {
+        let (_account, folder) = at_home(&before).await;
+        fs::create_dir(folder.path("real")).expect("can be made");
+        symlink("real", folder.path("linked")).expect("can be made");
+        let file = folder.path("real/file");
         let mut server = folder.start(&["serve"]);
-        let [_, admin] = server.addresses().await;
-        let secret = "s".repeat(43);
-        if is_there {
-            folder.write("key.secret", &secret);
+        written(&mut server, &file).await;
+        let token = fs::read_to_string(&file).expect("is there");
+        let key = format!("[[access.here_keys]]\nid = 'tp.one'\nsecret_file = '{secret}'\n");
+        folder.write(CONFIG, &format!("{outer}{outputs}{key}"));
+        // By the second one the first has had all its consequences.
+        for _ in 0..2 {
+            server.signal(Signal::HUP);
+            server.logged(REFUSED).await;
+            let line = server.last_line();
+            let name = if secret.ends_with("new") { "new: " } else { "real/file: " };
+            assert!(line.contains("the same file as access.here_keys.secret_file"), "{secret}: {line}");
+            assert!(line.contains(name), "{secret}: {line}");
         }
-        let config = "listen = '127.0.0.1:0'\nadmin.listen = '127.0.0.1:0'\n[[access.here_keys]]\nid = 'tp.one'\n\
-                      secret_file = 'sub/../key.secret'\n[[outputs]]\npath = 'key.secret'\nformat = 'text'\n";
-        fs::create_dir(folder.path("sub")).expect("can be made");
-        folder.write(CONFIG, config);
-        server.signal(Signal::HUP);
-        server.logged("the output is not up to date").await;
-        assert!(server.last_line().contains("a file that the server itself needs"), "{}", server.last_line());
-        let metrics = get(admin, "/metrics").await;
-        assert!(metrics.text().contains("token_provider_output_up{output="), "{metrics:?}");
-        let found = fs::read_to_string(folder.path("key.secret")).ok();
-        assert_eq!(found, is_there.then_some(secret), "neither replaced nor made");
+        assert_eq!(fs::read_to_string(&file).expect("is there"), token, "{secret}");
+        assert_eq!(names(&folder.path("real")), ["file"], "no other output was taken into use");
+        fs::remove_file(&file).expect("is there");
+        written(&mut server, &file).await;
+
+        // Once it is gone, what it was in the way of is used.
+        if outputs.is_empty() {
+            folder.write(CONFIG, outer);
+            server.signal(Signal::HUP);
+            within("the end of the output", async {
+                while file.exists() {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+            fs::write(&file, "s".repeat(43)).expect("can be written");
+            folder.write(CONFIG, &format!("{outer}{key}"));
+            server.signal(Signal::HUP);
+            server.logged("the access key's secret was read").await;
+            server.signal(Signal::TERM);
+            server.end().await;
+            assert!(file.exists(), "it is the secret now");
+            continue;
+        }
+        server.signal(Signal::TERM);
+        let (_, _, log) = server.end().await;
+        assert!(!file.exists(), "{secret}: it is removed at the stop");
+        assert!(!log.concat().contains("the access key's secret"), "{secret}: {log:#?}");
     }
 }
 
