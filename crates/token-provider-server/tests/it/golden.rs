@@ -199,6 +199,7 @@ fn by_request<'a>(lines: impl Iterator<Item = &'a Value>) -> Vec<Value> {
     lines
 }
 
+#[cfg(all(target_os = "linux", not(portable)))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_profiles_are_told_apart_in_trail_metrics_and_status() {
     let (folder, aerial, maps) = (Folder::new(), Account::open().await, Account::open().await);

@@ -86,6 +86,7 @@ async fn file_and_variables_say_the_same() {
     assert_eq!(of_file, of_variables.expect("is good"));
 }
 
+#[cfg(all(target_os = "linux", not(portable)))]
 #[tokio::test]
 async fn other_spellings_and_every_flag_are_understood() {
     let (_account, folder) = furnished().await;

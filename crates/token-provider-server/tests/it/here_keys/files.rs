@@ -150,6 +150,7 @@ async fn endpoint_is_where_the_configuration_says_or_the_option() {
             &[],
             "https://a.example",
         ),
+        #[cfg(all(target_os = "linux", not(portable)))]
         (
             "listen = 'systemd'\npublic_hosts = ['a.example']\ntls = { cert = 'c', key = 'k' }",
             &[],
