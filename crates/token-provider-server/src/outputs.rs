@@ -35,7 +35,8 @@ pub use self::file::Place;
 pub use self::format::render;
 
 /// How long the end of the process waits for the files to be removed.
-const LONGEST_STOP: Duration = Duration::from_secs(1);
+/// On Windows a reader that has one open holds that up.
+const LONGEST_STOP: Duration = Duration::from_secs(if cfg!(unix) { 1 } else { 3 });
 
 /// All outputs, and as many that a reload has taken away while their file system hung. The runtime has 512.
 const MOST_THREADS: usize = 128;

@@ -76,8 +76,7 @@ async fn check(config: &Config, environment: &Environment, offline: bool) -> Fin
         Ok(Some(tls)) => findings.extend(check_certificate(&tls, config)),
         Err(error) => findings.push(failed("tls", &error)),
     }
-    let unknown =
-        "who else can read or change the credential and the configuration cannot be judged on this system";
+    let unknown = "who else can read or change files (credentials, keys, configuration, outputs) cannot be judged on this system";
     findings.extend((!cfg!(unix)).then(|| warning("permissions", unknown)));
     findings.extend(check_copies(config));
     findings.extend(check_here_keys(config));

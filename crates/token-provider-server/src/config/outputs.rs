@@ -2,7 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "the comments of the forms are help text, which is not Markdown")]
 
-use std::path::{Component, PathBuf};
+use std::path::{Component, PathBuf, is_separator};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -98,12 +98,16 @@ fn read_output(section: &mut Section<'_>, known: &Known<'_>) -> Option<OutputCon
 
 /// Makes the path of a file to write absolute, and the same for each way to write it.
 pub fn output_path(path: PathBuf) -> Result<PathBuf, &'static str> {
+    const EXPECTED: &str = "expected the path of a file, neither a folder nor `-`";
     let bytes = path.as_os_str().as_encoded_bytes();
-    if path.file_name().is_none() || bytes.ends_with(b"/") || bytes == b"-" {
-        return Err("expected the path of a file, neither a folder nor `-`");
+    let ends_as_folder = bytes.last().is_some_and(|&last| is_separator(last.into()));
+    if path.file_name().is_none() || ends_as_folder || bytes == b"-" {
+        return Err(EXPECTED);
     }
     let path =
         std::path::absolute(path).map_err(|_| "expected an absolute path: there is no working directory")?;
+    // A device of Windows', such as `NUL`, is in no folder.
+    path.parent().ok_or(EXPECTED)?;
     Ok(path.components().fold(PathBuf::new(), |mut path, part| {
         if part == Component::ParentDir {
             path.pop();

@@ -149,10 +149,11 @@ fn raise_file_limit() -> Option<u64> {
     use rustix::process::{Resource, getrlimit, setrlimit};
 
     let mut limit = getrlimit(Resource::Nofile);
+    let before = limit.current;
     limit.current = limit.maximum;
     if setrlimit(Resource::Nofile, limit).is_err() {
         // What macOS takes at most, though it says that there is no limit. Where that fails as well, the limit stays as it is.
-        limit.current = Some(10_240);
+        limit.current = before.map(|before| before.max(10_240));
         let _ = setrlimit(Resource::Nofile, limit);
     }
     getrlimit(Resource::Nofile).current

@@ -34,22 +34,21 @@ impl Place {
         _mode: u32,
         _group: Option<&Owner>,
         content: &[u8],
-        is_wanted: impl FnOnce() -> bool,
+        is_wanted: impl Fn() -> bool,
     ) -> io::Result<Option<Mark>> {
-        let made = fs::create_dir(self.0.parent().expect("an output's path has a folder"));
-        made.or_else(|error| if error.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })?;
+        let folder = self.0.parent().expect("an output's path has a folder");
+        // For the root of a drive that is there the system says that access is denied.
+        fs::create_dir(folder).or_else(|error| if folder.is_dir() { Ok(()) } else { Err(error) })?;
         self.judge_file()?;
         let random = getrandom::u64().map_err(io::Error::other)?;
         let new = Self(self.0.with_extension(format!("{random:016x}.tmp")));
         new.create(content)?;
         let mark = mark(&new.0)?;
-        let done = if is_wanted() {
-            retried(|| fs::rename(&new.0, &self.0), sleep).map(|()| true)
-        } else {
-            Ok(false)
-        };
+        // After each pause the server may be at its end, or the token.
+        let put = || if is_wanted() { fs::rename(&new.0, &self.0).map(|()| true) } else { Ok(false) };
+        let done = retried(put, sleep);
         if !matches!(done, Ok(true)) {
-            new.clear()?;
+            let _ = fs::remove_file(&new.0);
         }
         Ok(done?.then_some(mark))
     }
@@ -73,7 +72,10 @@ impl Place {
 
     /// Returns whether this file is in the place.
     pub fn has(&self, file: &Mark) -> io::Result<bool> {
-        Ok(mark(&self.0).is_ok_and(|found| found == *file))
+        match mark(&self.0) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            found => Ok(found? == *file),
+        }
     }
 
     /// Removes this file if it is in the place.
