@@ -134,6 +134,7 @@ async fn hundred_connections_whose_bodies_never_come_cost_little() {
     assert!(cost <= 64 * MIB, "{cost} KiB");
 }
 
+#[cfg(all(target_os = "linux", not(portable)))]
 #[tokio::test]
 async fn memory_of_connections_that_have_ended_is_given_back() {
     let folder = Folder::new();
