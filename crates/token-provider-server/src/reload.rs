@@ -247,7 +247,7 @@ impl Reloader {
 
     /// Publishes the status of the configuration file.
     fn report(&self, problems: Vec<String>) {
-        let (old, new) = (&self.started_with, &self.loaded.config);
+        let (old, new) = (&*self.started_with, &self.loaded.config);
         // What a running server does not take into use.
         let keys = [
             ("listen", old.listen != new.listen),
