@@ -144,6 +144,11 @@ impl Config {
         Ok(config)
     }
 
+    /// Returns the files that it names and the server needs itself.
+    pub fn needed_files(&self) -> Vec<&Path> {
+        needed_files(self.tls.as_ref(), &self.access, &self.audit, &self.profiles)
+    }
+
     /// Returns the settings of a profile that is among `profiles`.
     pub(crate) fn profile(&self, name: &str) -> &ProfileConfig {
         self.profiles.get(name).expect("profile names come from the configuration")
@@ -196,7 +201,9 @@ impl Config {
             }
             _ => None,
         };
-        let outputs = outputs::read(section, &known);
+        let audit = section.table_or_empty("audit").text("to", log::audit).unwrap_or_default();
+        let outputs =
+            outputs::read(section, &known, &needed_files(tls_config.as_ref(), &access, &audit, &profiles));
         let is_local = !flags.is_on_network && listen.iter().all(Listen::is_local);
         Self {
             file: None,
@@ -211,7 +218,7 @@ impl Config {
             outputs,
             admin: log::read_admin(section.table_or_empty("admin"), &listen),
             log: log::read_log(section.table_or_empty("log"), flags),
-            audit: section.table_or_empty("audit").text("to", log::audit).unwrap_or_default(),
+            audit,
             warnings: Vec::new(),
             is_profile_known,
             listen,
@@ -254,11 +261,23 @@ pub struct TlsConfig {
     pub client_ca: Option<PathBuf>,
 }
 
+fn needed_files<'c>(
+    tls: Option<&'c TlsConfig>,
+    access: &'c AccessConfig,
+    audit: &'c AuditConfig,
+    profiles: &'c BTreeMap<String, ProfileConfig>,
+) -> Vec<&'c Path> {
+    let tls = tls.into_iter().flat_map(TlsConfig::files);
+    let secrets = access.here_keys.iter().map(|key| &key.secret_file);
+    let audit = if let AuditConfig::File(path) = audit { Some(path) } else { None };
+    let of_profiles = profiles.values().flat_map(ProfileConfig::files);
+    tls.chain(secrets).chain(audit).chain(of_profiles).map(PathBuf::as_path).collect()
+}
+
 impl TlsConfig {
-    /// Returns all of its files, with their keys.
-    pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        let client_ca = self.client_ca.iter().map(|file| ("tls.client_ca", &**file));
-        [("tls.cert", &*self.cert), ("tls.key", &*self.key)].into_iter().chain(client_ca)
+    /// Returns all of its files.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten()
     }
 }
 

@@ -71,11 +71,6 @@ impl Failure {
         }
     }
 
-    /// Returns all that is wrong.
-    pub(crate) fn problems(self) -> Vec<String> {
-        if self.details.is_empty() { vec![self.message] } else { self.details }
-    }
-
     /// Returns `error: …`, the lines below it, and `caused by: …` for each cause.
     pub(crate) fn report(&self) -> String {
         let mut text = format!("error: {}\n", escaped(self));

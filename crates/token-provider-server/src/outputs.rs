@@ -13,7 +13,7 @@ mod retry;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,10 +49,10 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Starts the outputs of the configuration that an application runs with.
-    pub fn start(app: Arc<App>, clock: impl Clock) -> Self {
+    /// Starts the outputs of the configuration that an application runs with. None takes the place of a file in `kept`.
+    pub fn start(app: Arc<App>, clock: impl Clock, kept: Arc<[PathBuf]>) -> Self {
         let (threads, stop) = (Arc::new(Semaphore::new(MOST_THREADS)), CancellationToken::new());
-        let common = Common { app, clock: Arc::new(clock), threads, stop };
+        let common = Common { app, clock: Arc::new(clock), kept, threads, stop };
         let outputs = Self { common, tasks: Mutex::default() };
         outputs.look();
         outputs
@@ -74,10 +74,10 @@ impl Outputs {
         }
     }
 
-    /// Returns the paths at which there may be a file.
-    pub fn running(&self) -> Vec<Arc<Path>> {
-        let tasks = self.tasks.lock();
-        tasks.iter().filter(|(_, task)| !task.is_finished()).map(|(path, _)| Arc::clone(path)).collect()
+    /// Returns whether there may be a token at this path: an output that was taken out of the configuration removes its file first.
+    pub fn has(&self, path: &Path) -> bool {
+        let path = output_path(path.to_owned()).unwrap_or_default();
+        self.tasks.lock().get(&*path).is_some_and(|task| !task.is_finished())
     }
 
     /// Removes the files, as far as that can be done in a second.
@@ -90,30 +90,16 @@ impl Outputs {
     }
 }
 
-/// Returns whether an output's path and another lead to one file; or would, where it is not there yet.
-pub fn is_same(output: &Path, other: &Path) -> bool {
-    // Also as it is once there is a folder in which `..` could be followed.
-    let others = [absolute(other).ok(), output_path(other.to_owned()).ok()];
-    others.iter().flatten().any(|other| leads_to_same(output, other))
-}
-
-fn leads_to_same(one: &Path, other: &Path) -> bool {
-    let folders = || one.parent().zip(other.parent());
-    file::id(one).is_some_and(|id| file::id(other) == Some(id))
-        || one.file_name() == other.file_name()
-            && folders().is_some_and(|(one, other)| leads_to_same(one, other))
-}
-
 /// Checks that an output can be written. At the start its folder is made.
 ///
 /// # Errors
 ///
 /// Why not. Where the file system is full or does not respond, that is no error at the start: it may be well again soon.
-pub async fn check(output: &OutputConfig, is_start: bool) -> Result<(), Failure> {
+pub async fn check(output: &OutputConfig, kept: Arc<[PathBuf]>, is_start: bool) -> Result<(), Failure> {
     let OutputConfig { path, mode, group, .. } = output.clone();
     let work = spawn_blocking(move || {
         let path = if is_start { path } else { first_to_make(path)? };
-        Place::new(&path).replace(mode, group.as_ref(), &[], || false)
+        Place::new(&path, kept).replace(mode, group.as_ref(), &[], || false)
     });
     let done = timeout(STUCK_AFTER, work).await.map_err(|_| io::Error::new(ErrorKind::TimedOut, STUCK));
     let passes = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::TimedOut];

@@ -22,13 +22,12 @@ use tokio::time::{Instant, MissedTickBehavior};
 use self::config_file::ConfigFile;
 use self::file_work::FileWork;
 use self::rotation::Rotation;
-use crate::config::{Config, LoadedConfig};
-use crate::failure::Failure;
+use crate::config::{Config, ConfigErrors, LoadedConfig};
 use crate::http::App;
 use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;
 use crate::outputs::Outputs;
-use crate::setup::{ProfileIssuer, TokenSource, check_places, read_here_secret};
+use crate::setup::{ProfileIssuer, TokenSource, read_here_secret};
 use crate::telemetry::{self, ConfigStatus};
 
 /// How often files are checked.
@@ -41,7 +40,7 @@ pub struct Reloader {
     outputs: Arc<Outputs>,
     loaded: LoadedConfig,
     /// The configuration at startup, still in force for keys that need a restart.
-    started_with: Arc<Config>,
+    started_with: Config,
     config_file: Option<ConfigFile>,
     certificate: Option<(Arc<Tls>, FileWork)>,
     rotations: Vec<Rotation>,
@@ -65,7 +64,7 @@ impl Reloader {
         let reloader = Self {
             app,
             outputs,
-            started_with: Arc::new(loaded.config.clone()),
+            started_with: loaded.config.clone(),
             config_file: loaded.config.file.clone().map(ConfigFile::new),
             certificate: tls.zip(certificate),
             rotations: issuers.into_iter().filter_map(Rotation::new).collect(),
@@ -117,14 +116,7 @@ impl Reloader {
     async fn look(&mut self, is_asked_to: bool) {
         match &mut self.config_file {
             Some(file) => {
-                let (started_with, running) = (Arc::clone(&self.started_with), self.outputs.running());
-                let sources: Vec<_> = self.rotations.iter().map(|rotation| rotation.source.clone()).collect();
-                let judge = move |changed: &Config| {
-                    check_places(changed, &sources, running.iter().map(AsRef::as_ref))?;
-                    // What needs a restart stays in use.
-                    check_places(&started_with, [], changed.outputs.iter().map(|output| &*output.path))
-                };
-                if let Some(changed) = file.look(is_asked_to, &self.loaded, judge).await {
+                if let Some(changed) = file.look(is_asked_to, &self.loaded).await {
                     self.reload_config(changed);
                 }
             }
@@ -148,7 +140,9 @@ impl Reloader {
     /// Takes the secrets of access keys into use. They are small, and read at every look: that finds every change, and what could
     /// not be read is tried again.
     async fn look_at_secrets(&mut self) {
-        let keys = self.loaded.config.access.here_keys.clone();
+        let mut keys = self.loaded.config.access.here_keys.clone();
+        // Where an output has just been taken out, its token would become the secret.
+        keys.retain(|key| !self.outputs.has(&key.secret_file));
         let before = self.app.telemetry.config.load_full();
         if keys.is_empty() && before.secret_problems.is_empty() {
             return;
@@ -179,15 +173,15 @@ impl Reloader {
     }
 
     /// Takes a changed configuration into use, all of it or nothing.
-    fn reload_config(&mut self, changed: Result<Config, Failure>) {
+    fn reload_config(&mut self, changed: Result<Config, ConfigErrors>) {
         let mut changed = match changed {
             Ok(changed) => changed,
-            Err(failure) => {
-                let problems = failure.problems();
-                for problem in &problems {
-                    tracing::error!(problem, "the changed configuration is not used");
+            Err(errors) => {
+                self.report(errors.as_slice().iter().map(ToString::to_string).collect());
+                for problem in errors.as_slice() {
+                    tracing::error!(%problem, "the changed configuration is not used");
                 }
-                return self.report(problems);
+                return;
             }
         };
         changed.access.is_locked = self.must_lock(&changed);
@@ -247,7 +241,7 @@ impl Reloader {
 
     /// Publishes the status of the configuration file.
     fn report(&self, problems: Vec<String>) {
-        let (old, new) = (&*self.started_with, &self.loaded.config);
+        let (old, new) = (&self.started_with, &self.loaded.config);
         // What a running server does not take into use.
         let keys = [
             ("listen", old.listen != new.listen),

@@ -7,17 +7,16 @@ mod summary;
 
 use std::fmt::Display;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use token_provider::{Credential, CredentialSource, Proxies, SystemClock, TokenKey, TokenProvider};
 use tracing::level_filters::LevelFilter;
 
 use crate::access::{Access, Handout, Profile};
-use crate::config::{AuditConfig, Config, Environment, ProfileConfig, Source, TlsConfig};
+use crate::config::{AuditConfig, Config, Environment, ProfileConfig};
 use crate::failure::Failure;
 use crate::listen::{Listener, Tls};
-use crate::outputs;
 use crate::telemetry::MeteredIssuer;
 use crate::telemetry::audit::Audit;
 use crate::topic::Topic;
@@ -107,34 +106,13 @@ fn no_audit(config: &Config) -> impl FnOnce(io::Error) -> Failure {
     move |error| Failure::new(Topic::AuditTrail, message).caused_by(error)
 }
 
-/// Refuses an output, of the configuration or another, in the place of a file that a program with this configuration and these
-/// credentials needs itself: the file would be lost, and the token taken for it. May block, as it asks the file system.
-///
-/// # Errors
-///
-/// Names the output, and what names the file.
-pub fn check_places<'p>(
-    config: &'p Config,
-    sources: impl IntoIterator<Item = &'p TokenSource>,
-    others: impl IntoIterator<Item = &'p Path>,
-) -> Result<(), Failure> {
-    let file = config.file.iter().map(|file| ("the configuration", &**file));
-    let tls = config.tls.iter().flat_map(TlsConfig::files);
-    let keys = config.access.here_keys.iter().map(|key| ("access.here_keys.secret_file", &*key.secret_file));
-    let audit = if let AuditConfig::File(path) = &config.audit { Some(("audit.to", &**path)) } else { None };
-    let profiles = config.profiles.values().filter_map(|profile| match &profile.source {
-        Source::Here { credentials } => Some(("profiles.*.credentials", credentials.as_deref()?)),
-        Source::Remote { api_key_file, .. } => Some(("profiles.*.api_key_file", api_key_file.as_deref()?)),
-    });
-    let found = sources.into_iter().flat_map(TokenSource::files).map(|file| ("a credential", file));
-    let needed: Vec<_> = file.chain(tls).chain(keys).chain(audit).chain(profiles).chain(found).collect();
-    for path in config.outputs.iter().map(|output| &*output.path).chain(others) {
-        if let Some((key, _)) = needed.iter().find(|(_, file)| outputs::is_same(path, file)) {
-            let problem = format!("the same file as {key}, which the server itself needs");
-            return Err(outputs::failure(path, &io::Error::other(problem)));
-        }
-    }
-    Ok(())
+/// Returns the files that a program with this configuration and these credentials needs itself: none may become an output.
+pub fn needed_files<'s>(
+    config: &'s Config,
+    sources: impl IntoIterator<Item = &'s TokenSource>,
+) -> Arc<[PathBuf]> {
+    let named = config.file.as_deref().into_iter().chain(config.needed_files());
+    named.chain(sources.into_iter().flat_map(TokenSource::files)).map(Path::to_owned).collect()
 }
 
 /// Access rules with a provider for each profile behind them.

@@ -5,8 +5,9 @@
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -103,10 +104,7 @@ async fn check(config: &Config, environment: &Environment, offline: bool) -> Fin
             Err(error) => findings.push(failed("credential", &error)),
         }
     }
-    match setup::check_places(config, &sources, []) {
-        Ok(()) => findings.extend(check_outputs(config).await),
-        Err(error) => findings.push(failed("output", &error)),
-    }
+    findings.extend(check_outputs(config, &setup::needed_files(config, &sources)).await);
     findings
 }
 
@@ -199,8 +197,8 @@ fn check_certificate(tls: &Tls, config: &Config) -> Findings {
 }
 
 fn check_copies(config: &Config) -> Option<Finding> {
-    let tls = config.tls.iter().flat_map(TlsConfig::files).map(|(_key, file)| ("tls", file));
-    let keys = config.access.here_keys.iter().map(|key| ("access key", &*key.secret_file));
+    let tls = config.tls.iter().flat_map(TlsConfig::files).map(|file| ("tls", file));
+    let keys = config.access.here_keys.iter().map(|key| ("access key", &key.secret_file));
     tls.chain(keys).find_map(|(what, file)| check_copy(what, file))
 }
 
@@ -235,10 +233,10 @@ fn check_audit(config: &Config) -> Option<Finding> {
     }
 }
 
-async fn check_outputs(config: &Config) -> Findings {
+async fn check_outputs(config: &Config, needed_files: &Arc<[PathBuf]>) -> Findings {
     let check = async |output: &OutputConfig| {
         let (path, mode) = (output.path.display(), output.mode);
-        match outputs::check(output, false).await {
+        match outputs::check(output, Arc::clone(needed_files), false).await {
             Err(error) => failed("output", &error),
             Ok(()) if mode & BY_OTHERS != 0 => {
                 let found =

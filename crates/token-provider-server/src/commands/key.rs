@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -94,7 +95,7 @@ pub(super) fn new_here(
 /// Writes a file for this user alone. The path is absolute.
 fn create(file: &Path, text: &[u8]) -> Result<(), Failure> {
     let name = file.display();
-    Place::new(file).create(text).map_err(|error| match error.kind() {
+    Place::new(file, Arc::default()).create(text).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
             Failure::new(Topic::Usage, format!("{name} already exists and is not overwritten"))
         }

@@ -75,7 +75,7 @@ impl Server {
     /// Starts all that runs beside the answering of requests. Returns the listeners for callers, and those of the admin service.
     fn start(prepared: Prepared, loaded: LoadedConfig) -> (Self, Vec<Listener>, Vec<Listener>) {
         prepared.announce(&loaded.config);
-        let Prepared { limits, tls, listeners, admin, service, page, audit, .. } = prepared;
+        let Prepared { limits, tls, listeners, admin, service, page, audit, needed_files, .. } = prepared;
         service.access.handout().warm();
 
         let expiry = tls.clone().map(|tls| -> Expiry { Box::new(move || tls.not_after()) });
@@ -84,7 +84,7 @@ impl Server {
         let notifier = Notifier::new(&loaded.environment);
         let status = setup::listening_on(&listeners);
         let reload = Arc::new(Notify::new());
-        let outputs = Arc::new(Outputs::start(Arc::clone(&app), SystemClock));
+        let outputs = Arc::new(Outputs::start(Arc::clone(&app), SystemClock, needed_files));
         let reloader =
             Reloader::new(Arc::clone(&app), Arc::clone(&outputs), loaded, &listeners, tls, service.issuers);
         // Both run until the process ends. A rotation that is cut off then has changed nothing: the new credential replaces

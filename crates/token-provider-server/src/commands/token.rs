@@ -28,8 +28,8 @@ pub(super) async fn run(
         let left = token.remaining(provider.now()).as_secs();
         return print(&token, left, format).map_err(Failure::stdout);
     };
-    setup::check_places(&config, [&source], [&*file]).map_err(Failure::at_run_time)?;
-    let written = Place::new(&file).replace(0o600, None, &render(&token, format), || true);
+    let place = Place::new(&file, setup::needed_files(&config, [&source]));
+    let written = place.replace(0o600, None, &render(&token, format), || true);
     written.map(drop).map_err(|error| outputs::failure(&file, &error).at_run_time())
 }
 

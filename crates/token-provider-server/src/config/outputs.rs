@@ -2,7 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "the comments of the forms are help text, which is not Markdown")]
 
-use std::path::{Component, PathBuf, is_separator};
+use std::path::{Component, Path, PathBuf, is_separator};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -61,8 +61,8 @@ impl OutputConfig {
     }
 }
 
-/// Reads `[[outputs]]`.
-pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>) -> Vec<OutputConfig> {
+/// Reads `[[outputs]]`. None may be at the path of a file that the server needs: the file would be lost, and the token taken for it.
+pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>, needed: &[&Path]) -> Vec<OutputConfig> {
     let sections = section.tables("outputs");
     if sections.len() > MOST {
         section.error("outputs", format!("expected {MOST} at most"));
@@ -72,6 +72,10 @@ pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>) -> Vec<OutputCo
         let Some(output) = read_output(&mut section, known) else { continue };
         if outputs.iter().any(|other| other.path == output.path) {
             section.error("path", "another output has the same path");
+        }
+        let is_needed = |file: &&Path| output_path(file.to_path_buf()).is_ok_and(|file| file == output.path);
+        if needed.iter().any(is_needed) {
+            section.error("path", "expected the path of a file of its own; another key names this one");
         }
         outputs.push(output);
     }

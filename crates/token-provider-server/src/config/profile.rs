@@ -71,6 +71,14 @@ impl Default for Source {
 }
 
 impl ProfileConfig {
+    /// Returns its files.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let key = match &self.source {
+            Source::Here { credentials: file } | Source::Remote { api_key_file: file, .. } => file,
+        };
+        key.iter().chain(&self.ca)
+    }
+
     /// Applies the flags that are about the profile in use.
     pub(super) fn apply(&mut self, flags: &Overrides, section: &Section<'_>) {
         if let Some(scope) = section.argument("--scope", flags.source.scope.as_deref(), scope) {

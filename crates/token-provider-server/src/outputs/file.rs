@@ -12,9 +12,10 @@ use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Stat, fstat, mkdir, open, openat, renameat, statat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, Stat, fstat, mkdir, open, openat, renameat, stat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -36,23 +37,20 @@ const STICKY: u32 = 0o1000;
 /// What a file is told from others by: it is held open, so that no other file can have its number.
 pub type Mark = File;
 
-/// Returns the numbers of what a path leads to.
-pub fn id(path: &Path) -> Option<(u64, u64)> {
-    path.metadata().ok().map(|found| (found.dev(), found.ino()))
-}
-
 /// Where a file is to be.
 #[derive(Debug)]
 pub struct Place {
     folder: PathBuf,
     name: OsString,
+    /// Files that are never replaced or removed, as this program needs them itself.
+    kept: Arc<[PathBuf]>,
 }
 
 impl Place {
     /// Takes the path of an output, which is absolute.
-    pub fn new(path: &Path) -> Self {
+    pub fn new(path: &Path, kept: Arc<[PathBuf]>) -> Self {
         let (folder, name) = path.parent().zip(path.file_name()).expect("an output's path has a folder");
-        Self { folder: folder.to_owned(), name: name.to_owned() }
+        Self { folder: folder.to_owned(), name: name.to_owned(), kept }
     }
 
     /// Puts a file with this content into the place if it is still wanted once it is written, and returns it, open. Makes the
@@ -157,7 +155,7 @@ impl Place {
         judge_folder(&self.folder, &folder.metadata()?).map(|()| folder)
     }
 
-    /// Refuses to replace what is not a file or a link of this user's.
+    /// Refuses to replace what is not a file or a link of this user's, or is needed.
     fn judge_file(&self, folder: &File) -> io::Result<()> {
         let Some(found) = self.stat(folder, AtFlags::SYMLINK_NOFOLLOW)? else { return Ok(()) };
         if !is_own(found.st_uid) {
@@ -167,6 +165,10 @@ impl Place {
         // A link that leads to another file system is one such as `/dev/stdout`, which others go on to need.
         if target.st_dev != found.st_dev || !FileType::from_raw_mode(target.st_mode).is_file() {
             return Err(problem("what is at this path is neither a file nor a link to one beside it"));
+        }
+        let is_target = |kept: Stat| (kept.st_dev, kept.st_ino) == (target.st_dev, target.st_ino);
+        if self.kept.iter().any(|kept| stat(kept).is_ok_and(is_target)) {
+            return Err(problem("what is at this path is a file that the server itself needs"));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! before its token expires.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +39,8 @@ const LOOKS_IN_A_LIFETIME: u32 = 200;
 pub(super) struct Common {
     pub(super) app: Arc<App>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Files that the server itself needs.
+    pub(super) kept: Arc<[PathBuf]>,
     /// A permit for each thread that may hang.
     pub(super) threads: Arc<Semaphore>,
     pub(super) stop: CancellationToken,
@@ -216,7 +218,7 @@ impl Output {
         &mut self,
         work: impl FnOnce(&Place) -> io::Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
-        let place = Place::new(&self.path);
+        let place = Place::new(&self.path, Arc::clone(&self.common.kept));
         let threads = Arc::clone(&self.common.threads);
         let mut work = pin!(async {
             let permit = threads.acquire_owned().await.expect("is never closed");

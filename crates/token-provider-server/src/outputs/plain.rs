@@ -4,28 +4,24 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::SystemTime;
 
 use super::retry::retried;
 use crate::config::Owner;
 
-/// Returns what a path leads to.
-pub fn id(path: &Path) -> Option<PathBuf> {
-    path.canonicalize().ok()
-}
-
-/// Where a file is to be.
+/// Where a file is to be; and files that are never replaced or removed, as this program needs them itself.
 #[derive(Debug)]
-pub struct Place(PathBuf);
+pub struct Place(PathBuf, Arc<[PathBuf]>);
 
 /// What a file is told from others by: its size, and when it was written. (To hold it open would be in the way of the next one.)
 pub type Mark = (u64, SystemTime);
 
 impl Place {
     /// Takes the path of an output, which is absolute.
-    pub fn new(path: &Path) -> Self {
-        Self(path.to_owned())
+    pub fn new(path: &Path, kept: Arc<[PathBuf]>) -> Self {
+        Self(path.to_owned(), kept)
     }
 
     /// Puts a file with this content into the place if it is still wanted once it is written. Makes the folder if it is not there.
@@ -41,7 +37,7 @@ impl Place {
         fs::create_dir(folder).or_else(|error| if folder.is_dir() { Ok(()) } else { Err(error) })?;
         self.judge_file()?;
         let random = getrandom::u64().map_err(io::Error::other)?;
-        let new = Self(self.0.with_extension(format!("{random:016x}.tmp")));
+        let new = Self(self.0.with_extension(format!("{random:016x}.tmp")), Arc::default());
         new.create(content)?;
         let mark = mark(&new.0)?;
         // After each pause the server may be at its end, or the token.
@@ -83,14 +79,18 @@ impl Place {
         if self.has(file)? { self.clear() } else { Ok(()) }
     }
 
-    /// Refuses to replace what is not a file.
+    /// Refuses to replace what is not a file, or is needed.
     fn judge_file(&self) -> io::Result<()> {
-        match self.0.symlink_metadata() {
-            Ok(found) if !found.is_file() => {
-                Err(io::Error::new(ErrorKind::InvalidInput, "what is at this path is not a file"))
-            }
-            _ => Ok(()),
-        }
+        let Ok(found) = self.0.symlink_metadata() else { return Ok(()) };
+        let path = self.0.canonicalize().ok();
+        let problem = if !found.is_file() {
+            "what is at this path is not a file"
+        } else if self.1.iter().any(|kept| kept.canonicalize().ok() == path) {
+            "what is at this path is a file that the server itself needs"
+        } else {
+            return Ok(());
+        };
+        Err(io::Error::new(ErrorKind::InvalidInput, problem))
     }
 }
 

@@ -66,7 +66,8 @@ impl Bench {
         let profile = Profile::new("default", Vec::new(), provider);
         let access = Access::start(&config(&folder, outputs), Handout::new([profile], "default"));
         let app = Arc::new(App::new(access, Page::Plain, Telemetry::new(None, None)));
-        let outputs = Arc::new(Outputs::start(app, clock_of_outputs));
+        let kept = [folder.path().join("needed")].into();
+        let outputs = Arc::new(Outputs::start(app, clock_of_outputs, kept));
         Self { folder, account, clock, outputs }
     }
 
@@ -389,32 +390,19 @@ async fn what_is_left_is_removed_once_it_can_be() {
     until("it is gone", 3, || bench.read("place/file").is_none()).await;
 }
 
-#[test]
-fn place_of_a_needed_file_is_known_by_each_of_its_names_whether_it_is_there_or_not() {
-    let folder = tempfile::tempdir().expect("can be made");
-    let path = |name: &str| folder.path().join(name);
-    fs::create_dir(path("real")).expect("can be made");
-    fs::create_dir(path("other")).expect("can be made");
-    symlink("real", path("linked")).expect("can be made");
-    fs::write(path("real/there"), "a credential").expect("can be written");
-    symlink("real/there", path("link")).expect("can be made");
-    fs::hard_link(path("real/there"), path("hard")).expect("can be made");
-    for (output, needed, is_refused) in [
-        ("real/there", "real/there", true),
-        ("real/there", "linked/there", true),
-        ("link", "real/there", true),
-        ("real/there", "hard", true),
-        ("real/absent", "real/absent", true),
-        ("real/absent", "linked/absent", true),
-        ("real/no/folder", "linked/no/folder", true),
-        ("real/absent", "none/../real/absent", true),
-        ("absent", "linked/../absent", true),
-        ("real/there", "other/there", false),
-        ("real/absent", "real/there", false),
-        ("real/no/folder", "other/no/folder", false),
-    ] {
-        assert_eq!(is_same(&path(output), &path(needed)), is_refused, "{output} {needed}");
+#[tokio::test(start_paused = true)]
+async fn file_that_the_server_needs_is_neither_replaced_nor_removed() {
+    let bench = Bench::start(&[]);
+    fs::write(bench.path("needed"), "a credential").expect("can be written");
+    symlink("needed", bench.path("link")).expect("can be made");
+    bench.reload(&[("needed", TEXT), ("link", TEXT)]);
+    sleep(Duration::from_secs(5)).await;
+    for name in ["needed", "link"] {
+        let problem = bench.status(name).and_then(|status| status.problem).expect("is reported");
+        assert!(problem.contains("the server itself needs"), "{problem}");
     }
+    bench.outputs.stop().await;
+    assert_eq!(bench.read("link").as_deref(), Some("a credential"));
 }
 
 /// What an output waits for at the end of each write, in the thread that writes.

@@ -1,11 +1,10 @@
 //! The configuration file of a running server: when it says something new.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::watched::Watched;
 use crate::config::{Config, ConfigErrors, LoadedConfig};
-use crate::failure::Failure;
 
 /// On SIGHUP the file is read again after this time rather than at the next look: one that says the same then is not being written.
 /// It may be saved just while logs are rotated.
@@ -34,14 +33,12 @@ impl ConfigFile {
     }
 
     /// Returns the configuration if the file has changed or a reload was requested. Two readings in a row must agree:
-    /// of a file that is being written the first lines may be a configuration by themselves, with fewer rules. What
-    /// `judge` needs to ask of the file system is bounded, too.
+    /// of a file that is being written the first lines may be a configuration by themselves, with fewer rules.
     pub(super) async fn look(
         &mut self,
         is_asked_to: bool,
         loaded: &LoadedConfig,
-        judge: impl FnOnce(&Config) -> Result<(), Failure> + Send + 'static,
-    ) -> Option<Result<Config, Failure>> {
+    ) -> Option<Result<Config, ConfigErrors>> {
         self.is_wanted |= is_asked_to;
         let mut reading = self.read(loaded).await?;
         if is_asked_to && self.seen.as_ref() != Some(&reading) {
@@ -54,17 +51,11 @@ impl ConfigFile {
         if !is_settled || (!self.is_wanted && self.judged.as_ref() == Some(&reading)) {
             return None;
         }
-        let (text, environment, overrides) =
-            (reading.clone(), loaded.environment.clone(), loaded.overrides.clone());
-        let parse = move |path: &Path| {
-            let config = Config::parse(Some((path, &text?)), &environment, &overrides)?;
-            judge(&config).map(|()| config)
-        };
-        // Where the file system hangs, the next look tries it again.
-        let changed = self.file.read(parse).await?;
         self.is_wanted = false;
-        self.judged = Some(reading);
-        Some(changed)
+        self.judged = Some(reading.clone());
+        Some(reading.and_then(|text| {
+            Config::parse(Some((&self.file.path, &text)), &loaded.environment, &loaded.overrides)
+        }))
     }
 
     /// Returns `None` while the file does not answer, and for a pipe unless it is wanted: reading it waits for a writer.
@@ -80,6 +71,7 @@ impl ConfigFile {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use super::*;
     use crate::config::{Environment, Overrides};
@@ -116,8 +108,8 @@ mod tests {
 
         /// Looks, and tells the profile in what comes of it, or what is wrong.
         async fn look(&mut self, is_asked_to: bool) -> Option<String> {
-            let changed = self.file.look(is_asked_to, &self.loaded, |_| Ok(())).await?;
-            Some(changed.map_or_else(|failure| failure.problems().join("\n"), |config| config.profile))
+            let changed = self.file.look(is_asked_to, &self.loaded).await?;
+            Some(changed.map_or_else(|error| error.to_string(), |config| config.profile))
         }
     }
 

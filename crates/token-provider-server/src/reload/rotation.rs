@@ -19,7 +19,7 @@ const GONE_FOR: Duration = Duration::from_secs(60);
 /// Watches one profile's credential file, and the file of the private key that it names.
 #[derive(Debug)]
 pub(super) struct Rotation {
-    pub(super) source: TokenSource,
+    source: TokenSource,
     issuer: ProfileIssuer,
     file: Watched,
     /// The private key's file, once a key was read from it: what stands there before may be a key that was pasted, and not be shown.
@@ -181,7 +181,6 @@ impl Rotation {
     }
 
     fn watch_key(&mut self, key: Option<&PrivateKey>) {
-        self.source.private_key = key.cloned();
         let path = key.and_then(PrivateKey::file).filter(|path| *path != self.file.path);
         if self.key_file.as_ref().map(|file| file.path.as_path()) != path {
             self.key_file = path.map(|path| Watched::new(path.to_owned()));

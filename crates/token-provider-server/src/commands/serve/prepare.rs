@@ -1,6 +1,7 @@
 //! Everything that a server reads, binds and sets up before it starts.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
@@ -27,6 +28,8 @@ pub(super) struct Prepared {
     pub(super) service: Service,
     pub(super) page: Page,
     pub(super) audit: Option<Audit>,
+    /// No output takes the place of one of these.
+    pub(super) needed_files: Arc<[PathBuf]>,
 }
 
 /// Prepares a server. Files are read where that may block, so that a caller can stop waiting.
@@ -37,7 +40,9 @@ pub(super) async fn prepare(loaded: &LoadedConfig, sandbox: bool) -> Result<Prep
     let work = tokio::task::spawn_blocking(move || prepare_blocking(&config, &environment, account));
     let prepared =
         work.await.map_err(|error| Failure::system("startup was interrupted")(io::Error::other(error)))??;
-    try_join_all(loaded.config.outputs.iter().map(|output| outputs::check(output, true))).await?;
+    let outputs = loaded.config.outputs.iter();
+    try_join_all(outputs.map(|output| outputs::check(output, Arc::clone(&prepared.needed_files), true)))
+        .await?;
     Ok(prepared)
 }
 
@@ -54,14 +59,14 @@ fn prepare_blocking(
     setup::check_listeners(config, &listeners)?;
     let (source, page) = account.map_or((None, Page::Plain), |(source, page)| (Some(source), page));
     let service = setup::service(config, environment, source.as_ref())?;
-    setup::check_places(config, service.issuers.iter().map(|(source, _issuer)| source), [])?;
     let audit = setup::audit(config)?;
     let admin = match &config.admin {
         Some(listen) => bind(listen, "admin.listen", None)?,
         None => Vec::new(),
     };
     let (limits, capacity) = Limits::of_process(config.outputs.len());
-    Ok(Prepared { limits, capacity, tls, listeners, admin, service, page, audit })
+    let needed_files = setup::needed_files(config, service.issuers.iter().map(|(source, _issuer)| source));
+    Ok(Prepared { limits, capacity, tls, listeners, admin, service, page, audit, needed_files })
 }
 
 fn bind(listen: &Listen, setting: &str, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, Failure> {

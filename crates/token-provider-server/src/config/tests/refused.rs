@@ -64,6 +64,18 @@ fn wrong_values_are_refused_in_words_that_help() {
             "outputs[1].path: another output has the same path",
         ),
         (
+            "profiles.default.ca = 'a'\n[[outputs]]\npath = 'b/../a'",
+            "outputs[0].path: expected the path of a file of its own; another key names this one",
+        ),
+        (
+            "profiles.default.credentials = 'a'\n[[outputs]]\npath = 'a'",
+            "outputs[0].path: expected the path of a file of its own",
+        ),
+        (
+            "tls = { cert = 'c', key = 'a' }\n[[outputs]]\npath = 'a'",
+            "outputs[0].path: expected the path of a file of its own",
+        ),
+        (
             "[[outputs]]\npath = 'a'\nformat = 'yaml'",
             "outputs[0].format: expected \"here\", \"text\", \"json\", \"env\" or \"header\"",
         ),
