@@ -467,6 +467,7 @@ async fn token_of_an_output_that_was_taken_out_becomes_no_secret() {
         }
     };
     within("the end of the output", gone).await;
+    server.logged("the access key's secret cannot be used").await;
     fs::write(&file, "s".repeat(43)).expect("can be written");
     server.logged("the access key's secret was read").await;
     server.signal(Signal::TERM);
