@@ -85,7 +85,7 @@ impl Place {
         let path = self.0.canonicalize().ok();
         let problem = if !found.is_file() {
             "what is at this path is not a file"
-        } else if self.1.iter().any(|kept| kept.canonicalize().ok() == path) {
+        } else if path.is_some() && self.1.iter().any(|kept| kept.canonicalize().ok() == path) {
             "what is at this path is a file that the server itself needs"
         } else {
             return Ok(());
