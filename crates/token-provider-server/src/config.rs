@@ -261,6 +261,14 @@ pub struct TlsConfig {
     pub client_ca: Option<PathBuf>,
 }
 
+impl TlsConfig {
+    /// Returns all of its files.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten()
+    }
+}
+
+/// The files of [`Config::needed_files`], while the configuration is being read.
 fn needed_files<'c>(
     tls: Option<&'c TlsConfig>,
     access: &'c AccessConfig,
@@ -272,13 +280,6 @@ fn needed_files<'c>(
     let audit = if let AuditConfig::File(path) = audit { Some(path) } else { None };
     let of_profiles = profiles.values().flat_map(ProfileConfig::files);
     tls.chain(secrets).chain(audit).chain(of_profiles).map(PathBuf::as_path).collect()
-}
-
-impl TlsConfig {
-    /// Returns all of its files.
-    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten()
-    }
 }
 
 fn read_tls(section: &mut Section<'_>) -> TlsConfig {

@@ -34,8 +34,7 @@ use crate::topic::Topic;
 pub use self::file::Place;
 pub use self::format::render;
 
-/// How long the end of the process waits for the files to be removed.
-/// On Windows a reader that has one open holds that up.
+/// How long the end of the process waits for the files to be removed. On Windows a file is there for as long as a reader has it open.
 const LONGEST_STOP: Duration = Duration::from_secs(if cfg!(unix) { 1 } else { 3 });
 
 /// All outputs, and as many that a reload has taken away while their file system hung. The runtime has 512.

@@ -165,8 +165,8 @@ impl Credential {
         Self { place: place.into(), ..self }
     }
 
-    /// Returns whether both are equal in every part; takes the same time wherever the secrets differ. Of private keys,
-    /// the thumbprint of the public half says whether they are the same, and is no secret.
+    /// Returns whether both are equal in every part; takes the same time wherever the secrets differ. Private
+    /// keys are compared by the thumbprint of their public half, which is no secret.
     pub fn is_same(&self, other: &Self) -> bool {
         let is_same_key = match (&self.key, &other.key) {
             (Key::Access { id, secret }, Key::Access { id: other_id, secret: other }) => {

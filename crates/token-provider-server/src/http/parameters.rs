@@ -1,4 +1,5 @@
-//! The parameters of a request for a token, as the query of `/getToken` and the form of `/oauth2/token` have them.
+//! The parameters of a request for a token, as the query of `/getToken` and the body of `/oauth2/token` have them, and which of
+//! their names show a credential.
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -321,7 +321,7 @@ async fn file_that_somebody_removed_or_replaced_is_back_within_a_second() {
 async fn output_that_fails_is_down_until_it_works_and_tries_once_a_second() {
     let bench = Bench::start(&[("place/file", MINUTE)]);
     until("the first token", 1, || bench.read("place/file").is_some()).await;
-    // A file in the place of the folder: whoever is root may write to any folder.
+    // A file in the place of the folder: root may write to any folder.
     fs::rename(bench.path("place"), bench.path("away")).expect("can be renamed");
     fs::write(bench.path("place"), "no folder").expect("can be written");
     let errors = |bench: &Bench| bench.status("place/file").expect("is configured").errors;

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::topic::Topic;
 
-/// Fewer characters could be guessed by whoever has a signature.
+/// Fewer characters could be guessed by someone who has a signature.
 const MIN_SECRET: usize = 32;
 
 /// Reads the secrets of all access keys.

@@ -1,4 +1,4 @@
-//! HERE's error numbers over HTTP, in each of their spellings, up to whoever reads the message. And the ids for HERE's support, which
+//! HERE's error numbers over HTTP, in each of their spellings, up to the person who reads the message. And the ids for HERE's support, which
 //! are for the operator and for nobody else.
 
 use here_sandbox::{App, AppRefusal, Fault, NumberSpelling};

@@ -1,4 +1,4 @@
-//! What HERE's error numbers mean for whoever has to act. docs/troubleshooting.md explains each; a test compares the two.
+//! What HERE's error numbers mean for the person who has to act. docs/troubleshooting.md explains each; a test compares the two.
 
 use crate::credential::Credential;
 use crate::error::{TokenError, TokenErrorKind};
