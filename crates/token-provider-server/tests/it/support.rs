@@ -10,14 +10,20 @@ pub(crate) mod sdk;
 pub(crate) mod server;
 pub(crate) mod wire;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-/// Ends a test that would hang. Nothing here takes a tenth of it on an idle machine.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+/// Ends a test that would hang. Nothing here takes a tenth of it on an idle machine. `ci/mutants/run` sets another: where a rule
+/// is broken on purpose, many a test waits for what never comes.
+pub(crate) static TIMEOUT: LazyLock<Duration> = LazyLock::new(|| {
+    let seconds =
+        std::env::var("TEST_TIMEOUT").map_or(60, |text| text.parse().expect("TEST_TIMEOUT is in seconds"));
+    Duration::from_secs(seconds)
+});
 
 /// Waits for what must come.
 pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    tokio::time::timeout(TIMEOUT, future)
+    tokio::time::timeout(*TIMEOUT, future)
         .await
-        .unwrap_or_else(|_elapsed| panic!("{what}: not within {TIMEOUT:?}"))
+        .unwrap_or_else(|_elapsed| panic!("{what}: not within {:?}", *TIMEOUT))
 }

@@ -74,7 +74,7 @@ impl Server {
     /// Ends the audit trail, and returns all of its lines.
     pub(crate) fn audit_lines(&self, trail: &Path) -> Vec<Value> {
         let audit = self.app.telemetry.audit.as_ref().expect("leaves a trail");
-        assert!(audit.flush(TIMEOUT), "all lines are written");
+        assert!(audit.flush(*TIMEOUT), "all lines are written");
         let text = std::fs::read_to_string(trail).expect("can be read");
         text.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect()
     }
