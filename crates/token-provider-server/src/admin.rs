@@ -39,7 +39,13 @@ impl Admin {
         let access = &app.access;
         let rules = access.rules();
         let host = match rules.admit_host(headers, info.authority(), info.connection) {
-            Err(_) if health::is_probe(info, headers) => return health::probe(access, info),
+            Err(_) if health::is_probe(info, headers) => {
+                return health::probe(
+                    access,
+                    info,
+                    health::profile_of(info)?.as_ref().map(|name| name.as_str()),
+                );
+            }
             host => host?,
         };
         let path = info.head.uri.path();
@@ -66,7 +72,10 @@ impl Admin {
                 Ok(answer(telemetry::CONTENT_TYPE, NO_STORE, telemetry::page(metrics)))
             }
             (None, "/livez") => Ok(health::live()),
-            (None, "/readyz") => health::ready(access).await,
+            (None, "/readyz") => match health::profile_of(info)? {
+                Some(profile) => health::ready_profile(access, &profile),
+                None => health::ready(access).await,
+            },
             (None, _) => Err(Problem::not_found()),
         }
     }

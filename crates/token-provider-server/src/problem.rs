@@ -268,6 +268,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, Topic::NotFound, description)
     }
 
+    /// No such profile, where it is part of what is addressed.
+    pub fn unknown_profile() -> Self {
+        let description = "profile: no profile with this name is configured; see GET /status";
+        Self::new(StatusCode::NOT_FOUND, Topic::NotFound, description)
+    }
+
     /// The path is there, but not for this method.
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let description = format!("this path accepts only {allow}");

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use hyper::header::{HOST, ORIGIN};
 use hyper::{HeaderMap, StatusCode, Version};
+use url::form_urlencoded;
 
 use super::answer::{Answer, NO_STORE, TEXT, answer};
+use super::parameters::{Value, parameters};
 use super::request::{PAGE, RequestInfo, allow};
 use crate::access::Access;
 use crate::problem::Problem;
@@ -19,14 +21,38 @@ pub(crate) fn live() -> Answer {
 
 /// Waits a moment for a token that is on its way.
 pub(crate) async fn ready(access: &Access) -> Result<Answer, Problem> {
-    if access.is_draining() {
-        return Err(Problem::unavailable("the server is shutting down"));
-    }
+    admit_running(access)?;
     match tokio::time::timeout(MAX_WAIT, Box::pin(access.handout().ready())).await {
         Ok(Ok(())) => Ok(text("ready\n")),
         Ok(Err(error)) => Err(Problem::unavailable(error.to_string())),
         Err(_elapsed) => Err(Problem::unavailable("the first token has not arrived yet")),
     }
+}
+
+/// Answers for one profile, or for `all`, as far as is known: this requests no token, and keeps none fresh.
+pub(crate) fn ready_profile(access: &Access, name: &str) -> Result<Answer, Problem> {
+    admit_running(access)?;
+    let is_meant = |profile: &str| name == "all" || profile == name;
+    let profiles: Vec<_> = access.handout().status().filter(|profile| is_meant(profile.name)).collect();
+    if profiles.is_empty() {
+        return Err(Problem::unknown_profile());
+    }
+    let unready = profiles.iter().filter(|profile| !profile.is_ready).map(|profile| profile.name);
+    let unready = unready.collect::<Vec<_>>().join(", ");
+    if unready.is_empty() {
+        return Ok(text("ready\n"));
+    }
+    Err(Problem::unavailable(format!("no token can be handed out for {unready}; see GET /status")))
+}
+
+fn admit_running(access: &Access) -> Result<(), Problem> {
+    if access.is_draining() { Err(Problem::unavailable("the server is shutting down")) } else { Ok(()) }
+}
+
+/// Returns the profile that a query names.
+pub(crate) fn profile_of(info: &RequestInfo<'_>) -> Result<Option<Value>, Problem> {
+    let query = info.head.uri.query().unwrap_or_default();
+    parameters(form_urlencoded::parse(query.as_bytes()), ["profile"]).map(|[profile]| profile)
 }
 
 /// Returns whether a request whose `Host` is not ours comes from a health check all the same: balancers send any name, and
@@ -41,17 +67,25 @@ pub(crate) fn is_probe(info: &RequestInfo<'_>, headers: &HeaderMap) -> bool {
         && !headers.contains_key("sec-fetch-site")
 }
 
-/// Answers such a request by the status and one word. It is not asking for a token: a stranger keeps none alive.
-pub(crate) fn probe(access: &Access, info: &RequestInfo<'_>) -> Result<Answer, Problem> {
+/// Answers such a request by the status and one word. It is not asking for a token: a stranger keeps none alive. `profile` is the
+/// one that it names, where it can name one.
+pub(crate) fn probe(
+    access: &Access,
+    info: &RequestInfo<'_>,
+    profile: Option<&str>,
+) -> Result<Answer, Problem> {
     allow(&info.head.method, PAGE)?;
     if info.head.uri.path() == "/livez" {
         return Ok(live());
     }
-    if !access.is_draining() && access.handout().is_ready() {
-        return Ok(text("ready\n"));
-    }
+    let is_ready = !access.is_draining() && access.handout().is_ready();
+    let status = match profile.map(|profile| ready_profile(access, profile)) {
+        Some(Err(problem)) => problem.status,
+        None if !is_ready => StatusCode::SERVICE_UNAVAILABLE,
+        _ => return Ok(text("ready\n")),
+    };
     let mut answer = text("unready\n");
-    *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    *answer.status_mut() = status;
     Ok(answer)
 }
 

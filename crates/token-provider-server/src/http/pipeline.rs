@@ -104,7 +104,7 @@ impl App {
         let host = match rules.admit_host(&headers, info.authority(), info.connection) {
             Ok(host) => host.to_owned(),
             Err(_) if health::is_probe(info, &headers) => {
-                return Ok((Cors::None, health::probe(&self.access, info).map(Served::from)));
+                return Ok((Cors::None, health::probe(&self.access, info, None).map(Served::from)));
             }
             Err(problem) => return refused(problem),
         };

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use here_sandbox::Fault;
 use http_body_util::Full;
 use hyper::Request;
 use rustix::process::Signal;
@@ -147,6 +148,54 @@ async fn admin_listener_tells_its_health() {
         let page = request(admin, "GET", target, &[("Origin", "https://evil.example")]).await;
         assert_eq!(page.status, 403, "{page:?}");
     }
+}
+
+#[tokio::test]
+async fn readiness_of_a_profile_is_what_is_known_and_requests_nothing() {
+    let server =
+        Setup::default().config(&format!("{CONFIG}[profiles.maps]\n[profiles.rest]\n")).start().await;
+    let admin = server.admin().await;
+    let ready = async |query: &str| get(admin, &format!("/readyz?{query}")).await;
+    for query in ["profile=maps", "profile=all", "profile=default"] {
+        assert_eq!((ready(query).await.status, ready(query).await.text()), (200, "ready\n"), "{query}");
+    }
+    let unknown = ready("profile=map").await;
+    assert_eq!((unknown.status, unknown.error().as_str()), (404, "not_found"), "{unknown:?}");
+    assert_eq!(ready("profile=").await.status, 404);
+    assert_eq!(ready("profile=maps&profile=rest").await.status, 400);
+    assert_eq!(server.sandbox.stats().token_requests, 0, "looking is not asking");
+
+    server
+        .sandbox
+        .faults()
+        .replace(vec![Fault::new().with_status(403).with_error_code(403_000).with_count(1)]);
+    assert_eq!(get(server.address, "/getToken?profile=maps").await.status, 502);
+    assert_eq!(get(server.address, "/getToken").await.status, 200);
+    let requests = server.sandbox.stats().token_requests;
+    for (profile, status) in [("maps", 503), ("all", 503), ("default", 200), ("rest", 200)] {
+        let reply = ready(&format!("profile={profile}")).await;
+        assert_eq!(reply.status, status, "{reply:?}");
+        let names_it = reply.text().contains("handed out for maps;");
+        assert_eq!(names_it, status == 503, "{reply:?}");
+    }
+    assert_eq!(get(admin, "/readyz").await.text(), "ready\n", "the default profile's");
+    assert_eq!(
+        get(server.address, "/readyz?profile=maps").await.text(),
+        "ready\n",
+        "for callers there is one answer"
+    );
+    for (profile, status, word) in
+        [("maps", 503, "unready\n"), ("default", 200, "ready\n"), ("map", 404, "unready\n")]
+    {
+        let mut connection = Connection::open(admin).await;
+        let head = format!("GET /readyz?profile={profile} HTTP/1.1\r\nHost: balancer.example\r\n\r\n");
+        connection.send(head).await;
+        let reply = connection.reply().await;
+        assert_eq!((reply.status, reply.text()), (status, word), "{reply:?}");
+    }
+    assert_eq!(server.sandbox.stats().token_requests, requests, "looking is not asking");
+    server.app.access.drain();
+    assert_eq!(ready("profile=default").await.status, 503);
 }
 
 #[tokio::test]
