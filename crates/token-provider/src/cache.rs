@@ -8,6 +8,7 @@
 //! caller that waits starts another on its own. What the slot holds outlives them all.
 
 mod refresher;
+mod reports;
 mod slot;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,15 +17,17 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime;
+use tokio::sync::Semaphore;
 use tracing::{Instrument as _, Span};
 
 use self::refresher::Refresher;
-use self::slot::{RefresherHandle, Shared, Slot};
+use self::slot::{Phase, RefresherHandle, Shared, Slot, locked};
 use crate::clock::{Clock, Moment};
 use crate::error::TokenError;
 use crate::issuer::AnyIssuer;
-use crate::token::{AccessToken, TokenKey};
+use crate::token::{AccessToken, Fingerprint, TokenKey};
 
+pub use self::reports::ReportOutcome;
 pub use self::slot::SlotStatus;
 
 /// A refresher that is polled answers within microseconds. One of another runtime that takes longer is replaced; if it was late
@@ -44,6 +47,8 @@ impl Cache {
             max_slots,
             jitter: Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
             credential_changes: AtomicU64::new(0),
+            reported_requests: Mutex::default(),
+            turn: Arc::new(Semaphore::new(1)),
             span: Span::current(),
         }))
     }
@@ -175,6 +180,44 @@ impl Cache {
         }
     }
 
+    /// Has the successor of a token requested, since a service refused it. Until that is there it goes on being handed out.
+    pub(crate) fn report(&self, token: Fingerprint) -> ReportOutcome {
+        let (now, mut outcome) = (self.now(), ReportOutcome::Unknown);
+        for slot in self.0.slots.load().values() {
+            let state = slot.state.load();
+            if state.usable(now).is_none_or(|held| held.fingerprint() != token) {
+                continue;
+            }
+            let mut reports = locked(&slot.reports);
+            reports.report(token, now.boot);
+            let is_at_once = match state.phase {
+                Phase::Requesting => true,
+                Phase::BackingOff { .. } => false,
+                Phase::Holding { .. } => {
+                    reports.until_request(&locked(&self.0.reported_requests), now.boot).is_zero()
+                }
+            };
+            drop(reports);
+            self.wake(slot);
+            outcome = outcome.max(if is_at_once { ReportOutcome::Accepted } else { ReportOutcome::Limited });
+        }
+        outcome
+    }
+
+    /// Has all tokens replaced, one after the other; those that nobody has asked for since their last refresh are dropped.
+    pub(crate) fn replace_all(&self) {
+        for slot in self.0.slots.load_full().values() {
+            let is_holding = matches!(slot.state.load().phase, Phase::Holding { .. });
+            if is_holding && !slot.is_asked.load(Ordering::Relaxed) {
+                self.0.remove(slot);
+                slot.end();
+            } else {
+                slot.is_replaced.store(true, Ordering::Release);
+                self.wake(slot);
+            }
+        }
+    }
+
     /// Returns the status of every slot, in order.
     pub(crate) fn status(&self) -> Vec<SlotStatus> {
         let now = self.now();
@@ -188,9 +231,7 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        for refresher in self.0.slots.load().values().filter_map(|slot| slot.refresher.load_full()) {
-            refresher.abort();
-        }
+        self.0.slots.load().values().for_each(|slot| slot.end());
     }
 }
 

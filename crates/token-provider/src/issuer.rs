@@ -19,7 +19,7 @@ use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 
 use crate::error::TokenError;
-use crate::token::{Scope, TokenKey};
+use crate::token::{AccessToken, Scope, TokenKey};
 
 pub use self::here::{HereIssuer, HereIssuerConfig};
 pub use self::http::Network;
@@ -56,11 +56,26 @@ pub trait Issue: Send + Sync + 'static {
     /// Returns an error if there is none. Its kind decides when the request is repeated: see
     /// [`TokenError::is_transient`].
     fn issue(&self, key: &TokenKey) -> impl Future<Output = Result<Issued, TokenError>> + Send;
+
+    /// Learns that a service refused this token, just before its successor is requested. One that hands out what it holds must
+    /// replace it, or the successor is the same token again; an issuer that wraps another passes it on.
+    ///
+    /// Returns whether a successor is under way at the issuer: the provider then waits a second before it requests one. It
+    /// also does not wait for longer than 3 s for this. The default does nothing and returns `false`, which is right where
+    /// each request brings a new token.
+    fn report(&self, token: &AccessToken) -> impl Future<Output = bool> + Send {
+        let _ = token;
+        std::future::ready(false)
+    }
 }
 
 impl<I: Issue> Issue for Arc<I> {
     async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
         (**self).issue(key).await
+    }
+
+    async fn report(&self, token: &AccessToken) -> bool {
+        (**self).report(token).await
     }
 }
 
@@ -85,6 +100,10 @@ impl Issue for AnyIssuer {
     async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
         self.0.issue_boxed(key).await
     }
+
+    async fn report(&self, token: &AccessToken) -> bool {
+        self.0.report_boxed(token).await
+    }
 }
 
 impl fmt::Debug for AnyIssuer {
@@ -97,11 +116,16 @@ impl fmt::Debug for AnyIssuer {
 /// The object-safe form of [`Issue`], which returns `impl Future` and so is not.
 trait DynIssue: Any + Send + Sync {
     fn issue_boxed<'a>(&'a self, key: &'a TokenKey) -> BoxFuture<'a, Result<Issued, TokenError>>;
+    fn report_boxed<'a>(&'a self, token: &'a AccessToken) -> BoxFuture<'a, bool>;
 }
 
 impl<I: Issue> DynIssue for I {
     fn issue_boxed<'a>(&'a self, key: &'a TokenKey) -> BoxFuture<'a, Result<Issued, TokenError>> {
         Box::pin(self.issue(key))
+    }
+
+    fn report_boxed<'a>(&'a self, token: &'a AccessToken) -> BoxFuture<'a, bool> {
+        Box::pin(self.report(token))
     }
 }
 

@@ -80,7 +80,7 @@ mod provider;
 #[cfg(any(test, feature = "test-util"))]
 mod testing;
 
-pub use crate::cache::SlotStatus;
+pub use crate::cache::{ReportOutcome, SlotStatus};
 pub use crate::clock::{Clock, Moment, SystemClock};
 pub use crate::credential::{
     Credential, CredentialSource, DEFAULT_TOKEN_ENDPOINT_URL, PrivateKey, SigningAlgorithm, is_invisible,

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cache::{Cache, SlotStatus};
+use crate::cache::{Cache, ReportOutcome, SlotStatus};
 use crate::clock::{Clock, Moment, SystemClock};
 use crate::credential::{Credential, CredentialSource};
 use crate::error::{LoadError, TokenError, TokenErrorKind};
 use crate::issuer::{AnyIssuer, HereIssuer, HereIssuerConfig, Issue};
-use crate::token::{AccessToken, TokenKey};
+use crate::token::{AccessToken, Fingerprint, TokenKey};
 
 /// How long a caller without a token waits for one.
 const MAX_WAIT: Duration = Duration::from_secs(10);
@@ -184,6 +184,47 @@ impl TokenProvider {
     /// Backoff after other failures continues: it protects the issuer, whatever the credential.
     pub fn credential_changed(&self) {
         self.0.cache.credential_changed();
+    }
+
+    /// Reports that a service refused this token, which the provider handed out. If it is still held, its successor is requested at
+    /// once and replaces it on arrival. Until then it goes on being handed out: no report leaves a caller without a token.
+    ///
+    /// Reports lead to few requests, however many there are: for each kind of token one in 10 s, a pause that each request
+    /// after a report doubles, up to 5 min, and that 10 min without a report reset; for all kinds together ten in a minute;
+    /// and none while the provider pauses after a failure. A report that comes too soon is [`ReportOutcome::Limited`]: the
+    /// request follows as soon as it may.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), token_provider::TokenError> {
+    /// use token_provider::{ReportOutcome, TokenProvider};
+    ///
+    /// # let provider = TokenProvider::fixed("abc");
+    /// let token = provider.token().await?;
+    /// let status = 401; // what the service answered
+    /// if status == 401 && provider.report(&token) != ReportOutcome::Unknown {
+    ///     // Ask for a token again in a moment.
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn report(&self, token: &AccessToken) -> ReportOutcome {
+        self.0.cache.report(token.fingerprint())
+    }
+
+    /// Reports a token of which only the text is known; see [`TokenProvider::report`]. It is known by its SHA-256, so that how
+    /// long this takes says nothing about the text of tokens that are held.
+    pub fn report_text(&self, token: &str) -> ReportOutcome {
+        self.0.cache.report(Fingerprint::of(token.as_bytes()))
+    }
+
+    /// Replaces the tokens that are held now, or were requested before now, one after the other: they are handed out until their
+    /// successors are there. Those that nobody has asked for since their last refresh are dropped.
+    ///
+    /// Waits for nothing. While the issuer cannot be reached no other token's turn comes, and what is held goes on being handed
+    /// out.
+    pub fn replace_all(&self) {
+        self.0.cache.replace_all();
     }
 
     /// Returns the status of every token held or wanted, sorted by their keys. Asks for none.

@@ -133,7 +133,7 @@ struct Inner {
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
-    fn of(text: &[u8]) -> Self {
+    pub(crate) fn of(text: &[u8]) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text);
         let first = digest.as_ref().first_chunk().expect("SHA-256 has 32 bytes");
         Self(u64::from_be_bytes(*first) >> 16)

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::histogram::Histogram;
 use token_provider::{
-    AnyIssuer, Credential, HereIssuer, Issue, Issued, TokenError, TokenErrorKind, TokenKey,
+    AccessToken, AnyIssuer, Credential, HereIssuer, Issue, Issued, TokenError, TokenErrorKind, TokenKey,
 };
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -151,6 +151,10 @@ impl Issue for MeteredIssuer {
             self.report_cut(key.lifetime().as_secs(), issued.expires_in().as_secs());
         }
         result
+    }
+
+    async fn report(&self, token: &AccessToken) -> bool {
+        self.issuer.report(token).await
     }
 }
 

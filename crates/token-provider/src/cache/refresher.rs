@@ -10,8 +10,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::slot::{Held, Phase, RefresherHandle, Shared, Slot, SlotState};
+use super::slot::{Held, Phase, RefresherHandle, Shared, Slot, SlotState, locked};
 use crate::clock::Moment;
 use crate::error::{TokenError, TokenErrorKind};
 use crate::issuer::{Issue as _, Issued};
@@ -31,6 +32,11 @@ const UNASKED_RETRIES: u32 = 10;
 /// count: a caller that comes back must not find the backoff forgotten.
 const FAILURE_MEMORY: Duration = Duration::from_secs(300);
 
+/// What an issuer does with a report may take so long, and where it has a successor requested itself, so long is left for that:
+/// HERE answers within half a second.
+const LONGEST_REPORT: Duration = Duration::from_secs(3);
+const ISSUERS_OWN_REQUEST: Duration = Duration::from_secs(1);
+
 /// Keeps one slot's token fresh. It continues where its predecessor ended: all its state is in the slot.
 pub(super) struct Refresher {
     shared: Arc<Shared>,
@@ -38,6 +44,8 @@ pub(super) struct Refresher {
     handle: Arc<RefresherHandle>,
     /// How many failures in a row happened without a caller asking in between.
     unasked_failures: u32,
+    /// While all tokens are replaced: the right to be the one whose token is.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 /// What a wait ended with.
@@ -49,7 +57,7 @@ enum Next {
 
 impl Refresher {
     pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>, handle: Arc<RefresherHandle>) -> Self {
-        Self { shared, slot, handle, unasked_failures: 0 }
+        Self { shared, slot, handle, unasked_failures: 0, turn: None }
     }
 
     pub(super) async fn run(mut self) {
@@ -73,22 +81,38 @@ impl Refresher {
     /// Makes one request.
     async fn request(&mut self) {
         let state = SlotState::clone(&self.slot.state.load());
+        let held = state.usable(self.shared.clock.now());
+        if self.slot.is_replaced.swap(false, Ordering::Acquire)
+            && let Some(held) = &held
+        {
+            locked(&self.slot.reports).add(held.fingerprint());
+        }
+        let refused = held.filter(|token| self.is_refused(token));
         self.slot.set(SlotState { phase: Phase::Requesting, ..state });
         // As of now: if the credential changes while the request is in flight, the request was made with the old
         // one, and a refusal says nothing about the new one.
         let credential_changes = self.shared.credential_changes();
         // Before the request, so that the time on the way counts against the token.
         let sent_at = self.shared.clock.now();
-        let answer = self.attempt().await;
-        if let Err(error) = answer.and_then(|issued| self.accept(issued, sent_at)) {
+        let answer = self.attempt(refused).await;
+        let result = answer.and_then(|issued| self.accept(issued, sent_at));
+        // Where the issuer is away, others would fail as well.
+        self.turn.take_if(|_| !result.as_ref().is_err_and(TokenError::is_transient));
+        if let Err(error) = result {
             self.back_off(error, credential_changes);
         }
     }
 
-    async fn attempt(&self) -> Result<Issued, TokenError> {
+    /// Asks the issuer for a token: another one, where one was refused.
+    async fn attempt(&self, refused: Option<AccessToken>) -> Result<Issued, TokenError> {
         // An issuer that panics has failed like any other: what follows is a pause, not a slot without its task.
-        let attempt =
-            AssertUnwindSafe(async { self.shared.issuer.issue(&self.slot.key).await }).catch_unwind();
+        let attempt = AssertUnwindSafe(async {
+            if let Some(token) = refused {
+                self.pass_on(&token).await;
+            }
+            self.shared.issuer.issue(&self.slot.key).await
+        });
+        let attempt = attempt.catch_unwind();
         let mut attempt = pin!(tokio::time::timeout(LONGEST_ATTEMPT, attempt));
         loop {
             tokio::select! {
@@ -101,6 +125,14 @@ impl Refresher {
                 // Callers of other runtimes see by this that the request goes on.
                 () = self.handle.woken() => {}
             }
+        }
+    }
+
+    /// Reports a token to the issuer, which may have more callers. Whatever becomes of that, the next one is requested.
+    async fn pass_on(&self, token: &AccessToken) {
+        let report = AssertUnwindSafe(async { self.shared.issuer.report(token).await }).catch_unwind();
+        if matches!(tokio::time::timeout(LONGEST_REPORT, report).await, Ok(Ok(true))) {
+            tokio::time::sleep(ISSUERS_OWN_REQUEST).await;
         }
     }
 
@@ -120,7 +152,8 @@ impl Refresher {
                 ),
             ));
         }
-        let rest = if is_from_cache {
+        let is_no_newer = self.is_no_newer(&token, is_from_cache, now);
+        let rest = if is_from_cache || is_no_newer {
             schedule::ask_again_after(left, self.shared.chance())
         } else {
             schedule::SHORTEST_REFRESH
@@ -128,7 +161,7 @@ impl Refresher {
         let until = sent_at.boot.saturating_add(rest);
         let phase = Phase::Holding { sent_at: sent_at.boot, until };
         self.unasked_failures = 0;
-        if is_from_cache && self.is_no_newer(&token, now) {
+        if is_no_newer {
             let state = SlotState::clone(&self.slot.state.load());
             self.slot.set(SlotState { phase, failures: 0, last_error: None, ..state });
             return Ok(());
@@ -153,13 +186,13 @@ impl Refresher {
         Ok(())
     }
 
-    /// Returns whether a token out of the issuer's cache leaves everything as it is: the held one came again, or another that
-    /// lives no longer (of several servers at one address, each has its own token).
-    fn is_no_newer(&self, token: &AccessToken, now: Moment) -> bool {
-        let state = self.slot.state.load();
-        let Some(held) = state.usable(now) else { return false };
+    /// Returns whether a token leaves everything as it is: a refused one came again, or one out of the issuer's cache that is
+    /// the held one or lives no longer (of several servers at one address, each has its own token).
+    fn is_no_newer(&self, token: &AccessToken, is_from_cache: bool, now: Moment) -> bool {
+        let Some(held) = self.slot.state.load().usable(now) else { return false };
         let is_same = held.fingerprint() == token.fingerprint();
-        if !is_same && token.remaining(now) > held.remaining(now) {
+        let is_older = is_same || token.remaining(now) <= held.remaining(now);
+        if !self.is_refused(token) && (!is_from_cache || !is_older || self.is_refused(&held)) {
             return false;
         }
         tracing::debug!(
@@ -168,6 +201,10 @@ impl Refresher {
             "the issuer has no newer token yet"
         );
         true
+    }
+
+    fn is_refused(&self, token: &AccessToken) -> bool {
+        locked(&self.slot.reports).has(token.fingerprint())
     }
 
     /// Notes a failure, and begins the pause after it.
@@ -212,7 +249,7 @@ impl Refresher {
     }
 
     /// Waits until the held token is due.
-    async fn while_holding(&self, sent_at: Duration, until: Duration) -> Next {
+    async fn while_holding(&mut self, sent_at: Duration, until: Duration) -> Next {
         loop {
             let now = self.shared.clock.now();
             let freshness = self.slot.state.load().freshness(now);
@@ -228,7 +265,20 @@ impl Refresher {
                 let is_asked = self.slot.is_asked.load(Ordering::Relaxed);
                 return if is_asked { Next::Request } else { Next::Drop };
             }
-            self.sleep(pause.max(self.until_due(now))).await;
+            let until_due = pause.max(self.until_due(now));
+            let until_replaced = self.until_replaced(now).unwrap_or(Duration::MAX);
+            if until_replaced.is_zero() {
+                return Next::Request;
+            }
+            let turn = Arc::clone(&self.shared.turn).acquire_owned();
+            tokio::select! {
+                biased;
+                turn = turn, if self.slot.is_replaced.load(Ordering::Acquire) => {
+                    self.turn = turn.ok();
+                    return Next::Request;
+                }
+                () = self.sleep(until_due.min(until_replaced)) => {}
+            }
         }
     }
 
@@ -252,6 +302,17 @@ impl Refresher {
             }
             self.sleep(if left.is_zero() { LONGEST_SLEEP } else { left }).await;
         }
+    }
+
+    /// Returns how long until the successor of a refused token may be requested. If that is now, it counts as requested.
+    fn until_replaced(&self, now: Moment) -> Option<Duration> {
+        self.slot.state.load().usable(now).filter(|held| self.is_refused(held))?;
+        let (mut reports, mut all) = (locked(&self.slot.reports), locked(&self.shared.reported_requests));
+        let wait = reports.until_request(&all, now.boot);
+        if wait.is_zero() {
+            reports.note_request(&mut all, now.boot);
+        }
+        Some(wait)
     }
 
     fn until_due(&self, now: Moment) -> Duration {

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::runtime;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::AbortHandle;
 use tracing::Span;
 
+use super::reports::Reports;
 use crate::clock::{Clock, Moment};
 use crate::error::{TokenError, TokenErrorKind};
 use crate::issuer::AnyIssuer;
@@ -35,6 +36,10 @@ pub(super) struct Shared {
     pub(super) jitter: Mutex<fastrand::Rng>,
     /// How often the credential has changed. After a change, refused requests are repeated at once.
     pub(super) credential_changes: AtomicU64,
+    /// When requests were made lately that reports led to.
+    pub(super) reported_requests: Mutex<Vec<Duration>>,
+    /// Held by a refresher that replaces its token while all are replaced: one request after the other.
+    pub(super) turn: Arc<Semaphore>,
     /// Around everything that refreshers log.
     pub(super) span: Span,
 }
@@ -53,6 +58,10 @@ pub(super) struct Slot {
     pub(super) changed: Notify,
     /// Whether anyone has asked since the issuer's last answer.
     pub(super) is_asked: AtomicBool,
+    /// Held for moments by reports and the refresher, never by those who hand tokens out.
+    pub(super) reports: Mutex<Reports>,
+    /// Whether the token is to be replaced by one whose request begins from here on.
+    pub(super) is_replaced: AtomicBool,
     /// The one that keeps the slot's token fresh, or the last that did.
     pub(super) refresher: ArcSwapOption<RefresherHandle>,
 }
@@ -126,7 +135,7 @@ impl Shared {
         if let Some(slot) = self.find(key) {
             return Ok(slot);
         }
-        let _writing = self.table_write.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = locked(&self.table_write);
         // Another caller may have made it between the look and the lock.
         if let Some(slot) = self.find(key) {
             return Ok(slot);
@@ -145,8 +154,8 @@ impl Shared {
         Arc::make_mut(&mut slots).insert(key.clone(), Arc::clone(&slot));
         self.slots.store(slots);
         // Now that no caller finds its slot any more, who would start another.
-        if let Some(refresher) = idle.and_then(|slot| slot.refresher.load_full()) {
-            refresher.abort();
+        if let Some(idle) = idle {
+            idle.end();
         }
         Ok(slot)
     }
@@ -176,7 +185,7 @@ impl Shared {
 
     /// Takes a slot out of the table. The next caller makes a new one.
     pub(super) fn remove(&self, slot: &Arc<Slot>) {
-        let _writing = self.table_write.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = locked(&self.table_write);
         let slots = self.slots.load();
         if slots.get(&slot.key).is_some_and(|current| Arc::ptr_eq(current, slot)) {
             let mut shrunk = Slots::clone(&slots);
@@ -191,8 +200,12 @@ impl Shared {
 
     /// Draws a number from 0 up to 1.
     pub(super) fn chance(&self) -> f64 {
-        self.jitter.lock().unwrap_or_else(PoisonError::into_inner).f64()
+        locked(&self.jitter).f64()
     }
+}
+
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns which token of an owner has been idle for longest. Of its own alone: no caller takes another's, nor the default one.
@@ -215,6 +228,8 @@ impl Slot {
             state: ArcSwap::default(),
             changed: Notify::new(),
             is_asked: AtomicBool::new(true),
+            reports: Mutex::default(),
+            is_replaced: AtomicBool::new(false),
             refresher: ArcSwapOption::empty(),
         }
     }
@@ -237,6 +252,13 @@ impl Slot {
                 (!self.is_asked.load(Ordering::Relaxed)).then_some(sent_at)
             }
             _ => None,
+        }
+    }
+
+    /// Ends its refresher.
+    pub(super) fn end(&self) {
+        if let Some(refresher) = self.refresher.load_full() {
+            refresher.abort();
         }
     }
 

@@ -1,0 +1,94 @@
+//! Tokens that are to be replaced before they are due, since a service refused them: which, and when.
+//!
+//! A report may be false, by mistake or by intent. So it takes no token away before its successor is there, and leads to few
+//! requests, however many reports there are.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::token::Fingerprint;
+
+/// How long after a request that a report led to no other is made for the same kind of token: the first time …
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+/// … and at most, as each further one doubles it: a service that refuses successors, too, refuses them for another reason.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// So long after the last report the pause is the first one again.
+const RESET: Duration = Duration::from_secs(600);
+/// For all kinds of token together, reports lead to so many requests in any `SPAN`.
+const REQUESTS: usize = 10;
+const SPAN: Duration = Duration::from_secs(60);
+/// Several servers at one address may each have a token; so many refused ones of a kind are not taken again.
+const MAX_TOKENS: usize = 8;
+
+/// What became of a report that a service refused a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_enums, reason = "a report is for a held token or not, and in time or not")]
+pub enum ReportOutcome {
+    /// The token is not held (any more): nothing happens.
+    Unknown,
+    /// The token is held. There were too many reports, or the issuer fails: its successor is requested once that is over.
+    Limited,
+    /// The token is held. Its successor is being requested, and replaces it on arrival.
+    Accepted,
+}
+
+impl ReportOutcome {
+    /// Returns the name for metrics: `unknown`, `limited` or `accepted`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Limited => "limited",
+            Self::Accepted => "accepted",
+        }
+    }
+}
+
+/// What was reported of one kind of token. Times are readings of the boot clock.
+#[derive(Default)]
+pub(super) struct Reports {
+    /// The newest first.
+    tokens: VecDeque<Fingerprint>,
+    reported_at: Duration,
+    /// When the last request was made that a report led to, and how long no other is.
+    requested_at: Option<Duration>,
+    pause: Duration,
+}
+
+impl Reports {
+    /// Notes that a service refused this token, which is held.
+    pub(super) fn report(&mut self, token: Fingerprint, now: Duration) {
+        if self.reported_at.saturating_add(RESET) <= now {
+            self.requested_at = None;
+        }
+        self.reported_at = now;
+        self.add(token);
+    }
+
+    /// Notes that this token is to be replaced, and not to be taken again.
+    pub(super) fn add(&mut self, token: Fingerprint) {
+        if !self.has(token) {
+            self.tokens.push_front(token);
+            self.tokens.truncate(MAX_TOKENS);
+        }
+    }
+
+    pub(super) fn has(&self, token: Fingerprint) -> bool {
+        self.tokens.contains(&token)
+    }
+
+    /// Returns how long the request for a successor has to wait. `all` is when those for any kind were made.
+    pub(super) fn until_request(&self, all: &[Duration], now: Duration) -> Duration {
+        let of_kind = self.requested_at.map(|at| at.saturating_add(self.pause));
+        let of_all = all.iter().nth_back(REQUESTS - 1).map(|at| at.saturating_add(SPAN));
+        of_kind.max(of_all).unwrap_or_default().saturating_sub(now)
+    }
+
+    /// Counts a request.
+    pub(super) fn note_request(&mut self, all: &mut Vec<Duration>, now: Duration) {
+        let doubled = self.requested_at.map(|_| self.pause.saturating_mul(2).min(LONGEST_PAUSE));
+        self.pause = doubled.unwrap_or(FIRST_PAUSE);
+        self.requested_at = Some(now);
+        all.retain(|at| at.saturating_add(SPAN) > now);
+        all.push(now);
+    }
+}
