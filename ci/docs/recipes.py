@@ -4,6 +4,8 @@
 `ci/check interop-nginx` runs.
 """
 
+import functools
+import itertools
 import re
 import sys
 
@@ -12,6 +14,13 @@ import program
 
 # What the configuration of Cargo begins its sections with.
 CARGO = re.compile(r"^\[(package|dependencies|dev-dependencies|workspace|features|profile\b)", re.MULTILINE)
+
+
+def with_hashes(text: str) -> str:
+    """Puts a hash in the place of each `…`, none twice."""
+    hashes = itertools.count(1)
+    in_line = functools.partial(re.sub, '"…"', lambda _: f'"{next(hashes):064x}"')
+    return re.sub(r"^\s*sha256 = .*", lambda line: in_line(line[0]), text, flags=re.MULTILINE)
 
 
 def main() -> int:
@@ -25,7 +34,7 @@ def main() -> int:
             if fence.info.split(" ")[0] != "toml" or CARGO.search(fence.text):
                 continue
             count += 1
-            for problem in program.problems(fence.text.replace('sha256 = "…"', f'sha256 = "{count:064x}"')):
+            for problem in program.problems(with_hashes(fence.text)):
                 line = re.match(r"c\.toml:(\d+)", problem)
                 at = fence.line + (int(line[1]) - 1 if line else 0)
                 problems.append(f"{page.name}:{at}: {problem}")

@@ -13,6 +13,7 @@ import threading
 import time
 import unittest
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import requests
@@ -34,6 +35,8 @@ ADMIN = '[admin]\nlisten = "{instance}"\n'
 AUDIT = '[audit]\nto = "{folder}/audit.jsonl"\n'
 TLS = '[tls]\ncert = "cert.pem"\nkey = "key.pem"\n'
 OUTPUT = '[[outputs]]\npath = "{folder}/outputs/token"\n'
+# Its hash is nobody's.
+API_KEY = f'[access]\nanonymous = true\n[[access.api_keys]]\nid = "dashboard"\nsha256 = "{"a" * 64}"\n'
 OIDC = '[access.oidc]\nissuer = "{issuer}"\naudience = "token-provider"\n'
 
 # That of RFC 7517, appendix A.1.
@@ -46,6 +49,10 @@ KEY = {
     "alg": "ES256",
     "kid": "1",
 }
+
+
+def day_after_tomorrow():
+    return (datetime.now(UTC) + timedelta(days=2)).isoformat(timespec="seconds")
 
 
 def folder_in(stack):
@@ -173,6 +180,7 @@ class AlertsOnRealFaults(unittest.TestCase):
         self.provider = IdentityProvider(stack)
         self.locked = Faulty(stack, config=OIDC.format(issuer=self.provider.issuer))
         self.full, self.unread = Faulty(stack, 3600, config=AUDIT), Faulty(stack, 3600)
+        self.temporary = Faulty(stack, config=API_KEY)
         self.crowded, self.blocked = Faulty(stack, max_files=512), Faulty(stack, config=OUTPUT)
         self.account = stack.enter_context(command.Sandbox(folder_in(stack), seconds=LIFE))
         self.rotated = Faulty(stack, account=self.account)
@@ -204,6 +212,7 @@ class AlertsOnRealFaults(unittest.TestCase):
             (0, self.gone.stop),
             (0, lambda: self.broken.configure("nonsense")),
             (0, lambda: self.ending.certify(days=1)),
+            (0, lambda: self.temporary.configure(f"expires = {day_after_tomorrow()}\n")),
             (0, lambda: self.full.audit_to("/dev/full")),
             (0, lambda: self.account.file.write_text(unknown)),
             (0, self.forgetful.look_at),
@@ -222,6 +231,7 @@ class AlertsOnRealFaults(unittest.TestCase):
             (240, self.blocked.unblock_output),
             (180, lambda: self.ending.certify(days=30)),
             (370, self.off.fault),
+            (370, self.temporary.configure),
             (370, self.crowded.disconnect),
             (370, self.provider.start),
             (370, lambda: self.account.file.write_text(credentials)),
@@ -240,6 +250,7 @@ class AlertsOnRealFaults(unittest.TestCase):
         """Each alert, its labels, what causes it, and how many seconds later it fires."""
         requests_total = "token_provider_issuer_requests_total"
         expiry = "token_provider_certificate_expiry_timestamp_seconds"
+        key_expiry = "token_provider_api_key_expiry_timestamp_seconds"
         rotation = "token_provider_credential_last_rotation_successful"
 
         def of(server, more=""):
@@ -256,6 +267,7 @@ class AlertsOnRealFaults(unittest.TestCase):
             ("Down", of(self.gone), "up{%s} == 0", 120),
             ("ReloadFailed", of(self.broken), "token_provider_config_last_reload_successful{%s} == 0", 120),
             ("CertificateEnding", of(self.ending), expiry + "{%s} < time() + 2 * 86400", 0),
+            ("ApiKeyExpiring", of(self.temporary, 'caller="dashboard"'), key_expiry + "{%s}", 300),
             ("IdentityProviderDown", of(self.locked), "token_provider_oidc_up{%s} == 0", 300),
             ("AuditLoss", of(self.full), 'token_provider_audit_lines_lost_total{%s reason="write_failed"} > 0', 0),
             ("LogLoss", of(self.unread), "token_provider_log_lines_lost_total{%s} > 0", 0),

@@ -3,6 +3,7 @@
 #![expect(clippy::doc_markdown, reason = "these comments are the help text, which is not Markdown")]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -10,7 +11,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::config::{
-    FileOption, ListenOption, LogOptions, Overrides, SourceOptions, TokenFormat, output_path,
+    FileOption, ListenOption, LogOptions, Overrides, SourceOptions, TokenFormat, key_lifetime, output_path,
 };
 use crate::sandbox;
 
@@ -143,6 +144,10 @@ pub enum KeyCommand {
         /// The caller's name in logs, and its OAuth 2.0 client id. An access key's id is tp.NAME.
         #[arg(long, value_name = "NAME", required_unless_present = "issuer_key")]
         id: Option<String>,
+        /// When the API key expires, such as 90d from now.
+        #[arg(long, value_name = "DURATION", value_parser = key_lifetime,
+            conflicts_with_all = ["here", "issuer_key"])]
+        expires: Option<Duration>,
         /// Create an access key for HERE's own SDKs.
         #[arg(long, requires = "out")]
         here: bool,

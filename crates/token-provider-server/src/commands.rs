@@ -47,11 +47,11 @@ fn run_command(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Key(KeyCommand::New { issuer_key: Some(file), algorithm, .. }) => {
             key::new_issuer_key(&file, algorithm.as_deref())
         }
-        Command::Key(KeyCommand::New { id, out, url, config, .. }) => {
+        Command::Key(KeyCommand::New { id, expires, out, url, config, .. }) => {
             let id = id.expect("it is required without --issuer-key");
             match out {
                 Some(out) => key::new_here(&id, &out, url.as_deref(), config),
-                None => key::new(&id),
+                None => key::new(&id, expires),
             }
         }
         Command::Man => cli::man(&mut io::stdout()).map_err(Failure::stdout),

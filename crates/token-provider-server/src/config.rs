@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::access::{
-    AccessConfig, ApiKeyConfig, HereKeyConfig, MtlsConfig, OidcConfig, SubjectName, TrustedProxyConfig,
+    AccessConfig, ApiKeyConfig, Hash, HereKeyConfig, MtlsConfig, OidcConfig, SubjectName, TrustedProxyConfig,
+    key_lifetime,
 };
 pub use self::log::{AuditConfig, LogConfig, LogFormat};
 pub use self::outputs::{OutputConfig, TokenFormat, output_path};

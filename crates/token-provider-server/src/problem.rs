@@ -15,9 +15,6 @@ use token_provider::{Scope, TokenError, TokenErrorKind};
 use crate::reason::{Method, Rejection, Rule};
 use crate::topic::Topic;
 
-const REJECTED_CERTIFICATE: &str =
-    "the client certificate is no longer accepted; open a new connection with a valid one";
-
 /// A failure as the caller sees it. Small to pass on: most requests have none.
 #[derive(Debug)]
 pub struct Problem(Box<Details>);
@@ -53,6 +50,8 @@ pub struct Subject {
     pub method: Option<Method>,
     /// Its name, if it has one.
     pub caller: Option<Arc<str>>,
+    /// Which of its two API keys it used: the first digits of the hash.
+    pub key: Option<Arc<str>>,
     /// Where the request came from.
     pub address: Option<IpAddr>,
     /// The profile.
@@ -194,12 +193,13 @@ impl Problem {
         Self::bearer(reason, challenge).with(|it| it.reason = Some(reason))
     }
 
-    /// The client certificate that the connection began with is no longer valid; `is_client` at the OAuth 2.0 endpoint.
-    pub fn rejected_certificate(is_client: bool) -> Self {
+    /// The caller's credential is no longer good; `is_client` at the OAuth 2.0 endpoint.
+    pub fn rejected(rejection: Rejection, is_client: bool) -> Self {
+        let reason = rejection.as_str();
         if is_client {
-            return Self::client(REJECTED_CERTIFICATE).with(|it| it.reason = Some(REJECTED_CERTIFICATE));
+            return Self::client(reason).with(|it| it.reason = Some(reason));
         }
-        Self::rejected_token(REJECTED_CERTIFICATE)
+        Self::rejected_token(reason)
     }
 
     /// A token cannot be judged: the identity provider's keys are not held, and it does not answer.
@@ -309,7 +309,7 @@ impl Problem {
 /// The identity provider's token is not good.
 impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
-        Self::rejected_token(rejection.as_str())
+        Self::rejected(rejection, false)
     }
 }
 

@@ -78,9 +78,13 @@ names! {
 }
 
 names! {
-    /// Why a token of the identity provider lets nobody in, in words that say nothing of what is in it: its bearer may be
-    /// a stranger.
+    /// Why an API key, a client certificate, or a token of the identity provider lets nobody in, in words that say nothing of what
+    /// is in it: its bearer may be a stranger.
     Rejection {
+        /// The API key is right, and its `expires` is over.
+        KeyExpired => "the API key has expired",
+        /// The client certificate that the connection began with is no longer valid.
+        Certificate => "the client certificate is no longer accepted; open a new connection with a valid one",
         /// Longer than a request's head may be.
         TooLong => "the token is too long",
         /// Not three parts of base64url, or not JSON, or a member that is missing, given twice, or of another type.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use token_provider::{Clock as _, SystemClock};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -46,6 +47,8 @@ pub struct Reloader {
     rotations: Vec<Rotation>,
     /// For the secrets of access keys, all of them together.
     secrets: FileWork,
+    /// What was last said of API keys that expire.
+    key_warnings: Vec<String>,
 }
 
 impl Reloader {
@@ -69,6 +72,7 @@ impl Reloader {
             certificate: tls.zip(certificate),
             rotations: issuers.into_iter().filter_map(Rotation::new).collect(),
             secrets: FileWork::new(Path::new("access.here_keys")),
+            key_warnings: Vec::new(),
             loaded,
         };
         reloader.report(Vec::new());
@@ -131,10 +135,22 @@ impl Reloader {
             let _ = work.run(move || tls.look()).await;
         }
         self.outputs.look();
+        self.look_at_api_keys();
         self.look_at_secrets().await;
         // Side by side: issuers that hang are waited for at the same time. The next look comes after the slowest.
         let (now, handout) = (Instant::now(), self.app.access.handout());
         join_all(self.rotations.iter_mut().map(|rotation| rotation.look(now, is_asked_to, handout))).await;
+    }
+
+    /// Warns of API keys that have expired or soon will: at the start, when that begins, and once a day. There may be thousands, of
+    /// which `check`, the metrics and the status page show all.
+    fn look_at_api_keys(&mut self) {
+        let warnings = self.loaded.config.access.expiry_warnings(SystemClock.now().wall);
+        let warnings: Vec<_> = warnings.take(20).collect();
+        for key in warnings.iter().filter(|warning| !self.key_warnings.contains(warning)) {
+            tracing::warn!(key, "an API key has expired, or soon will");
+        }
+        self.key_warnings = warnings;
     }
 
     /// Takes the secrets of access keys into use. They are small, and read at every look: that finds every change, and what could

@@ -18,5 +18,5 @@ pub(crate) use self::error::{ReadError, did_you_mean, word};
 pub(crate) use self::file::Locations;
 #[cfg(unix)]
 pub(crate) use self::file::{is_own, others_control};
-pub(crate) use self::section::{List, Section, path, read};
+pub(crate) use self::section::{List, Parse, Section, path, read};
 pub(crate) use self::unknown::MisplacedSecrets;

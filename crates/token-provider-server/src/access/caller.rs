@@ -15,6 +15,8 @@ pub struct Caller<'r> {
     pub(super) method: Method,
     /// A key's id, a certificate's name, a subject.
     pub(super) name: Option<Arc<str>>,
+    /// Which of its two API keys it has shown.
+    pub(super) key: Option<Arc<str>>,
     /// Where its request came from.
     pub(super) address: Option<IpAddr>,
     pub(super) policy: &'r Policy,
@@ -22,7 +24,7 @@ pub struct Caller<'r> {
 
 impl<'r> Caller<'r> {
     pub(super) fn new(method: Method, name: Option<Arc<str>>, policy: &'r Policy) -> Self {
-        Self { method, name, address: None, policy }
+        Self { method, name, key: None, address: None, policy }
     }
 
     /// Takes one from the caller's bucket. One without a name has none: what counts for it is its address.
@@ -50,6 +52,7 @@ impl<'r> Caller<'r> {
         Subject {
             method: Some(self.method),
             caller: self.name.clone(),
+            key: self.key.clone(),
             address: self.address,
             ..Subject::default()
         }

@@ -25,7 +25,7 @@ use crate::config::{
 };
 use crate::oidc::IdentityProvider;
 use crate::problem::Problem;
-use crate::reason::Method;
+use crate::reason::{Method, Rejection};
 use crate::values::name::HERE_KEY;
 
 /// What callers without a name may ask of one address that is not loopback, unless the configuration says otherwise.
@@ -105,6 +105,11 @@ impl Rules {
         }
     }
 
+    /// Returns the API keys.
+    pub fn api_keys(&self) -> impl Iterator<Item = &ApiKeyConfig> {
+        self.api_keys.iter().map(|key| &key.config)
+    }
+
     /// Returns the identity provider, and whether it had keys when it was last asked.
     pub fn identity_provider(&self) -> Option<(&str, bool)> {
         self.identity_provider.as_ref().map(|provider| provider.config.status())
@@ -128,7 +133,7 @@ impl Rules {
             if let Some(caller) = self.certified(connection).or_else(by_proxy) {
                 shown = Ok(Some(caller));
             } else if shown.is_ok() && connection.client.is_rejected() {
-                shown = Err(Problem::rejected_certificate(false));
+                shown = Err(Problem::rejected(Rejection::Certificate, false));
             }
         }
         let unauthenticated = || Problem::unauthenticated(&self.ways(false));
@@ -153,9 +158,7 @@ impl Rules {
         let named = match client {
             Client::Unnamed => Ok(None),
             Client::Secret { id, secret } => {
-                let caller = api_key::authenticate(&self.api_keys, secret.as_bytes());
-                let caller = caller.filter(|caller| caller.name.as_deref() == Some(id.as_str()));
-                caller.map(Some).ok_or_else(Problem::invalid_client)
+                api_key::authenticate(&self.api_keys, secret.as_bytes(), Some(&id), now.wall).map(Some)
             }
             Client::Signed(signature) => signature.and_then(|signature| {
                 let found = here_key::authenticate(&self.here_keys, &signature, request, now)?;
@@ -166,7 +169,9 @@ impl Rules {
             }),
         };
         let shown = match named {
-            Ok(None) if connection.client.is_rejected() => Err(Problem::rejected_certificate(true)),
+            Ok(None) if connection.client.is_rejected() => {
+                Err(Problem::rejected(Rejection::Certificate, true))
+            }
             Ok(None) => Ok(self.certified(connection)),
             named => named,
         };
@@ -294,8 +299,7 @@ impl Rules {
     /// schemes are for a proxy in front, which may pass on what it has judged; so are bearer tokens where nobody has to say
     /// who they are and no caller here has one.
     async fn authenticate_head(&self, headers: &HeaderMap) -> Result<Option<Caller<'_>>, Problem> {
-        let by_key =
-            |key| api_key::authenticate(&self.api_keys, key).map(Some).ok_or_else(Problem::invalid_token);
+        let by_key = |key| api_key::authenticate(&self.api_keys, key, None, SystemClock.now().wall).map(Some);
         let mut keys = headers.get_all(X_API_KEY).iter();
         if let Some(key) = keys.next() {
             // With two keys it is unclear which one applies, so neither does.

@@ -348,7 +348,7 @@ fn preflight_allows_private_networks_only_when_asked() {
 
 #[tokio::test]
 async fn certificate_that_is_not_accepted_any_more_is_a_wrong_credential() {
-    let (key, hash) = api_key::generate().expect("has randomness");
+    let (key, hash) = api_key::generate(api_key::PREFIX).expect("has randomness");
     let rules = rules(&format!(
         "[access]\nanonymous = true\n[[access.api_keys]]\nid = \"a\"\nsha256 = \"{hash}\"\n\
          [access.mtls]\nallow = [\"a.example\"]\n[tls]\ncert = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\n"

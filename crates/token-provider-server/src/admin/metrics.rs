@@ -34,6 +34,7 @@ impl Collector for Metrics {
         page.write("token_provider_config_last_reload_successful", [(NO_LABELS, is_reloaded)])?;
         handouts(page, &profiles)?;
         requests(page, telemetry)?;
+        api_keys(page, &self.app)?;
         if let Some((provider, is_up)) = self.app.access.rules().identity_provider() {
             page.write("token_provider_oidc_up", [([("provider", provider)], is(is_up))])?;
         }
@@ -82,6 +83,17 @@ fn requests(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     page.write("token_provider_caller_requests_total", callers)?;
     let connections = ConstGauge::new(telemetry.connections());
     page.write("token_provider_connections_open", [(NO_LABELS, connections)])
+}
+
+fn api_keys(page: &mut Page<'_>, app: &App) -> fmt::Result {
+    let rules = app.access.rules();
+    let ends = rules.api_keys().filter_map(|key| Some((&*key.id, key.expires?)));
+    let ends = ends.map(|(id, end)| ([("caller", id)], ConstGauge::new(end.as_secs())));
+    page.write("token_provider_api_key_expiry_timestamp_seconds", ends)?;
+    let uses = app.telemetry.keys.lock().clone();
+    let uses = uses.iter().map(|((id, key), time)| ([("caller", &**id), ("key", key)], time.as_secs()));
+    let uses = uses.map(|(labels, time)| (labels, ConstGauge::new(time)));
+    page.write("token_provider_api_key_last_used_timestamp_seconds", uses)
 }
 
 fn issuers(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result {

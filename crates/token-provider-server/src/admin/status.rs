@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use token_provider::{Clock as _, Credential, Moment, PrivateKey, Scope, SlotStatus, SystemClock};
 
 use crate::access::ProfileStatus;
+use crate::config::ApiKeyConfig;
 use crate::http::App;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::{MeteredIssuer, OutputStatus, Process, rfc_3339};
@@ -24,6 +25,7 @@ pub(super) fn json(app: &App, process: Option<Process>) -> Value {
         // As `/readyz` has it.
         "ready": is_ready && !app.access.is_draining(),
         "profiles": profiles.iter().map(profile).collect::<Vec<_>>(),
+        "api_keys": app.access.rules().api_keys().map(api_key).collect::<Vec<_>>(),
         "outputs": outputs.iter().map(|(path, status)| output(path, status, now)).collect::<Vec<_>>(),
         "refusals": counts(telemetry.refusals().map(|(rule, count)| (rule.as_str(), count))),
         "connections_open": telemetry.connections(),
@@ -81,6 +83,10 @@ fn credential(credential: &Credential) -> Value {
         "kid": key.and_then(PrivateKey::key_id),
         "thumbprint": key.map(PrivateKey::thumbprint),
     })
+}
+
+fn api_key(key: &ApiKeyConfig) -> Value {
+    json!({ "id": key.id, "expires_at": key.expires.map(rfc_3339) })
 }
 
 fn output(path: &str, output: &OutputStatus, now: Moment) -> Value {

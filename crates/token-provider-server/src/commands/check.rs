@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use token_provider::{Issue as _, PrivateKey, Proxies, TokenError, TokenErrorKind, TokenKey};
+use token_provider::{
+    Clock as _, Issue as _, PrivateKey, Proxies, SystemClock, TokenError, TokenErrorKind, TokenKey,
+};
 
 use super::health;
 use crate::config::{
@@ -80,6 +82,8 @@ async fn check(config: &Config, environment: &Environment, offline: bool) -> Fin
     let unknown = "who else can read or change files (credentials, keys, configuration, outputs) cannot be judged on this system";
     findings.extend((!cfg!(unix)).then(|| warning("permissions", unknown)));
     findings.extend(check_copies(config));
+    let warnings = config.access.expiry_warnings(SystemClock.now().wall);
+    findings.extend(warnings.map(|found| warning("API key", found)));
     findings.extend(check_here_keys(config));
     let exposed = setup::check_exposure(config);
     findings.extend(exposed.as_ref().err().map(|error| failed("access", error)));

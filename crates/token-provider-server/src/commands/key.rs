@@ -5,11 +5,10 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use token_provider::secrecy::ExposeSecret as _;
-use token_provider::{LoadError, PrivateKey, SigningAlgorithm};
+use token_provider::{Clock as _, LoadError, PrivateKey, SigningAlgorithm, SystemClock};
 use tracing::Level;
 use url::{Position, Url};
 use zeroize::Zeroizing;
@@ -23,17 +22,18 @@ use crate::telemetry;
 use crate::topic::Topic;
 use crate::values::name::{HERE_KEY, here_key_id, name};
 
-const SECRET_LENGTH: usize = 43;
-
-pub(super) fn new(id: &str) -> Result<(), Failure> {
+pub(super) fn new(id: &str, lifetime: Option<Duration>) -> Result<(), Failure> {
     // What the configuration would refuse must not be printed for it.
     name(id).map_err(|expected| Failure::new(Topic::Usage, format!("--id: {expected}")))?;
-    let (key, hash) = api_key::generate().map_err(no_randomness)?;
+    let (key, hash) = api_key::generate(api_key::PREFIX).map_err(no_randomness)?;
+    let end = lifetime.map(|lifetime| SystemClock.now().after(lifetime).system_time());
+    let expires =
+        end.map_or_else(String::new, |end| format!("expires = {}\n", humantime::format_rfc3339_seconds(end)));
     // The key stands alone on the first line, for scripts.
     let text = Zeroizing::new(format!(
         "{}\n\n# Add this to the configuration file. It does not contain the key, which cannot be shown \
          again.\n\
-         [[access.api_keys]]\nid = \"{id}\"\nsha256 = \"{hash}\"\n\
+         [[access.api_keys]]\nid = \"{id}\"\nsha256 = \"{hash}\"\n{expires}\
          # profiles = [\"NAME\"]    # default: the default profile\n",
         *key
     ));
@@ -57,7 +57,7 @@ pub(super) fn new_here(
         Some(url) => origin_of(url)?,
         None => default_origin(config)?,
     };
-    let secret = secret().map_err(no_randomness)?;
+    let (secret, _) = api_key::generate("").map_err(no_randomness)?;
     let unusable = |error| Failure::system(&format!("--out {}: cannot be used", out.display()))(error);
     system::new_folder().create(out).map_err(unusable)?;
     // The stanza must mean the same file wherever the configuration is, and nothing else.
@@ -139,18 +139,6 @@ pub(super) fn new_issuer_key(file: &Path, algorithm: Option<&str>) -> Result<(),
     );
     telemetry::log::write(Level::INFO, next.as_bytes());
     Ok(())
-}
-
-/// As many random bits as an API key has, 256, in letters and digits: encoded or not, these sign alike, whichever SDK.
-fn secret() -> Result<Zeroizing<String>, getrandom::Error> {
-    // Some eighty more than are needed, less the two characters that are neither.
-    let mut random = Zeroizing::new([0_u8; 96]);
-    getrandom::fill(&mut *random)?;
-    let characters = Zeroizing::new(BASE64.encode(*random));
-    // Room for all of it at once, so that growing leaves no copy behind.
-    let mut secret = Zeroizing::new(String::with_capacity(SECRET_LENGTH));
-    secret.extend(characters.chars().filter(char::is_ascii_alphanumeric).take(SECRET_LENGTH));
-    Ok(secret)
 }
 
 /// Reads `--url`: scheme, host and port. A path other than the endpoint's own would not be what this server sees, and

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER_PERMISSIVE;
+use humantime::format_rfc3339_seconds;
 use hyper::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN, PROXY_AUTHORIZATION};
 use ipnet::IpNet;
 use url::Url;
 
 use super::hint::API_KEY;
 use super::policy::{self, Known, PolicyConfig};
-use crate::settings::{List, Section};
+use crate::settings::{List, Parse, Section};
+use crate::values::duration::{date_time, duration};
 use crate::values::host::{normal, service_url};
 use crate::values::name::{here_key_id, name};
 use crate::values::network::ip_net;
@@ -54,6 +57,18 @@ impl AccessConfig {
         self.anonymous || self.has_callers()
     }
 
+    /// Returns what there is to say of API keys that have expired, or will in two weeks. The texts change once a day.
+    pub fn expiry_warnings(&self, now: Duration) -> impl Iterator<Item = String> {
+        self.api_keys.iter().filter_map(move |ApiKeyConfig { id, expires, .. }| {
+            let end = expires.filter(|end| *end <= now + 14 * DAY)?;
+            let (left, end) = (end.saturating_sub(now), format_rfc3339_seconds(UNIX_EPOCH + end));
+            Some(match left.as_secs() / DAY.as_secs() {
+                _ if left.is_zero() => format!("{id} expired at {end}; replace or remove it"),
+                days => format!("{id} expires at {end} (full days left: {days}); replace it"),
+            })
+        })
+    }
+
     /// Returns whether there is a way to authenticate.
     pub fn has_callers(&self) -> bool {
         !self.api_keys.is_empty()
@@ -64,15 +79,29 @@ impl AccessConfig {
     }
 }
 
+/// A SHA-256.
+pub type Hash = [u8; 32];
+
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// One API key, by its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyConfig {
     /// The caller's name, and its OAuth 2.0 `client_id`.
     pub id: String,
-    /// SHA-256 of the key.
-    pub sha256: [u8; 32],
+    /// SHA-256 of the key, or of the new one and the old.
+    pub sha256: Vec<Hash>,
+    /// When it expires, since the epoch. A date is for the wall clock alone.
+    pub expires: Option<Duration>,
     /// What the caller may have.
     pub policy: PolicyConfig,
+}
+
+/// Reads how long a new API key is to be good: not for so long that its end has no text in RFC 3339.
+pub fn key_lifetime(text: &str) -> Result<Duration, &'static str> {
+    let range = Duration::from_secs(1)..=36_500 * DAY;
+    let lifetime = duration(text).ok().filter(|lifetime| range.contains(lifetime));
+    lifetime.ok_or("expected a duration from \"1s\" to \"36500d\", such as \"90d\"")
 }
 
 /// One access key of this server.
@@ -153,48 +182,57 @@ pub(super) fn read(mut section: Section<'_>, known: &Known<'_>, client_ca: bool)
 }
 
 fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConfig> {
-    let mut seen: Vec<(Option<String>, Option<[u8; 32]>)> = Vec::new();
-    let mut keys = Vec::new();
+    let (mut ids, mut hashes, mut keys) = (Vec::new(), Vec::<Vec<Hash>>::new(), Vec::new());
     for mut section in section.tables("api_keys") {
-        let id = section.text("id", name);
-        let sha256 = section.text("sha256", sha256);
+        let id = read_id(&mut section, "api_keys", &mut ids, name);
+        let sha256 = section.list("sha256", List::NotEmpty, sha256).unwrap_or_default();
         section.need(&[
             ("id", "a name for the caller"),
             ("sha256", "the hash that `token-provider key new` prints"),
         ]);
+        let expires = section.text_or_number("expires", date_time);
         let policy = policy::read(&mut section, "", known);
-        if let Some(first) = seen.iter().position(|(other, _)| id.is_some() && *other == id) {
-            section
-                .error("id", format!("already used by access.api_keys[{first}]: each key needs its own id"));
-        }
-        if let Some(first) = seen.iter().position(|(_, other)| sha256.is_some() && *other == sha256) {
+        let is_known = |others: &Vec<Hash>| sha256.iter().any(|hash| others.contains(hash));
+        if let Some(first) = hashes.iter().position(is_known) {
             section.error("sha256", format!("the same key as access.api_keys[{first}]"));
         }
-        seen.push((id.clone(), sha256));
-        keys.extend(id.zip(sha256).map(|(id, sha256)| ApiKeyConfig { id, sha256, policy }));
+        if sha256.len() > 2 || sha256.len() == 2 && sha256.first() == sha256.last() {
+            section.error("sha256", "expected one hash, or two different ones: of the new key and the old");
+        }
+        hashes.push(sha256.clone());
+        keys.extend(id.map(|id| ApiKeyConfig { id, sha256, expires, policy }));
     }
     keys
 }
 
 fn read_here_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<HereKeyConfig> {
-    let mut seen: Vec<Option<String>> = Vec::new();
-    let mut keys = Vec::new();
+    let (mut ids, mut keys) = (Vec::new(), Vec::new());
     for mut section in section.tables("here_keys") {
-        let id = section.text("id", here_key_id);
+        let id = read_id(&mut section, "here_keys", &mut ids, here_key_id);
         let secret_file = section.path("secret_file");
         section.need(&[
             ("id", "a name for the caller that begins with `tp.`"),
             ("secret_file", "the NAME.secret that `token-provider key new --here` writes"),
         ]);
         let policy = policy::read(&mut section, "", known);
-        if let Some(first) = seen.iter().position(|other| id.is_some() && *other == id) {
-            section
-                .error("id", format!("already used by access.here_keys[{first}]: each key needs its own id"));
-        }
-        seen.push(id.clone());
         keys.extend(id.zip(secret_file).map(|(id, secret_file)| HereKeyConfig { id, secret_file, policy }));
     }
     keys
+}
+
+/// Reads the id of a key, which none before it in the list may have.
+fn read_id(
+    section: &mut Section<'_>,
+    list: &str,
+    others: &mut Vec<Option<String>>,
+    parse: impl Parse<String>,
+) -> Option<String> {
+    let id = section.text("id", parse);
+    if let Some(first) = others.iter().position(|other| id.is_some() && *other == id) {
+        section.error("id", format!("already used by access.{list}[{first}]: each key needs its own id"));
+    }
+    others.push(id.clone());
+    id
 }
 
 fn read_oidc(mut section: Section<'_>, known: &Known<'_>) -> Option<OidcConfig> {
@@ -237,14 +275,13 @@ fn read_trusted_proxy(mut section: Section<'_>, known: &Known<'_>) -> TrustedPro
     proxy
 }
 
-fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
+fn sha256(text: &str) -> Result<Hash, &'static str> {
     if text.starts_with(API_KEY) {
         return Err("expected the SHA-256 of the key, not the key itself; this one is no longer secret, so \
                     create a new one with `token-provider key new`");
     }
     let hash = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|hash| hash.try_into().ok());
-    let hash: [u8; 32] =
-        hash.ok_or("expected 64 hexadecimal digits, as `token-provider key new` prints them")?;
+    let hash: Hash = hash.ok_or("expected 64 hexadecimal digits, as `token-provider key new` prints them")?;
     if hash == digest(&SHA256, b"").as_ref() {
         return Err(
             "expected the SHA-256 of a key: this is the hash of empty input, as an empty file or variable gives it",

@@ -166,7 +166,7 @@ impl<'a> Section<'a> {
         self.parse(&entry, false, parse)
     }
 
-    /// Reads a string or a whole number; the parser gets the number's digits.
+    /// Reads a string, a whole number or a date; the parser gets its text, of a number the digits.
     pub(crate) fn text_or_number<T>(&mut self, key: &str, parse: impl Parse<T>) -> Option<T> {
         let entry = self.take(key)?;
         self.parse(&entry, true, parse)
@@ -175,8 +175,8 @@ impl<'a> Section<'a> {
     /// Reads a list; a lone value is a list of one, and in a variable commas separate.
     pub(crate) fn list<T>(&mut self, key: &str, list: List, parse: impl Parse<T>) -> Option<Vec<T>> {
         let Entry { key, value, is_raw } = self.take(key)?;
-        let span = value.span();
-        let items = match value.into_inner() {
+        let (span, numbers) = (value.span(), list == List::NotEmptyNumbers);
+        let items: Vec<_> = match value.into_inner() {
             DeValue::Array(items) => items.into_iter().collect(),
             DeValue::String(text) if is_raw => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -184,14 +184,16 @@ impl<'a> Section<'a> {
                     .map(|item| Spanned::new(span.clone(), DeValue::String(item.to_owned().into())))
                     .collect()
             }
-            value @ (DeValue::String(_) | DeValue::Integer(_)) => vec![Spanned::new(span, value)],
+            value @ (DeValue::String(_) | DeValue::Integer(_)) => {
+                let item = Entry { key, value: Spanned::new(span, value), is_raw };
+                return Some(self.parse(&item, numbers, parse).into_iter().collect());
+            }
             other => return self.refuse(&key, "a list", &other),
         };
         if items.is_empty() && list != List::Any {
             self.report(&key, "expected a list with at least one entry");
             return None;
         }
-        let numbers = list == List::NotEmptyNumbers;
         Some(self.items(&key, items).filter_map(|item| self.parse(&item, numbers, parse)).collect())
     }
 
@@ -341,6 +343,7 @@ impl<'a> Section<'a> {
                 let text = decimal.map_or_else(|_| number.to_string(), |number| number.to_string());
                 self.parse_text(&entry.key, &text, parse)
             }
+            DeValue::Datetime(date) if numbers => self.parse_text(&entry.key, &date.to_string(), parse),
             other if numbers => self.refuse(&entry.key, "a string or a number", other),
             other => self.refuse(&entry.key, "a string", other),
         }

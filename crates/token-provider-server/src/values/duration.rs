@@ -1,10 +1,14 @@
-//! Numbers, spans of time and rates, as people write them.
+//! Numbers, spans of time, dates and rates, as people write them.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use governor::Quota;
+use toml::value::{Datetime, Offset};
+
+/// In seconds since the Unix epoch. What comes later has no text in RFC 3339.
+const YEAR_10_000: u64 = 253_402_300_800;
 
 /// Reads a number in decimal digits: `parse` alone would take `+5`.
 pub(crate) fn digits<T: FromStr>(text: &str) -> Option<T> {
@@ -16,24 +20,39 @@ pub(crate) fn positive(text: &str) -> Result<NonZeroU32, &'static str> {
     digits(text).ok_or("expected a whole number of at least 1")
 }
 
-/// Reads `90s`, `15m`, `1h`, `1h30m` or plain seconds.
+/// Reads `90s`, `15m`, `1h`, `1h30m`, `90d` or plain seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     let seconds = digits(text).or_else(|| sum_of_units(text));
     seconds
         .map(Duration::from_secs)
-        .ok_or("expected a duration such as \"90s\", \"15m\" or \"1h30m\", or a number of seconds")
+        .ok_or("expected a duration such as \"90s\", \"15m\", \"1h30m\" or \"90d\", or a number of seconds")
 }
 
 fn sum_of_units(text: &str) -> Option<u64> {
     let (mut rest, mut total) = (text, 0_u64);
     // In this order, each at most once, so that there is one reading of every text.
-    for (unit, seconds) in [('h', 3600), ('m', 60), ('s', 1)] {
+    for (unit, seconds) in [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)] {
         if let Some((number, after)) = rest.split_once(unit) {
             total = total.checked_add(digits::<u64>(number)?.checked_mul(seconds)?)?;
             rest = after;
         }
     }
     (rest.is_empty() && !text.is_empty()).then_some(total)
+}
+
+/// Reads a date and time as RFC 3339 has it. Returns how many whole seconds after the Unix epoch it is.
+///
+/// One without an offset would mean another time wherever the server runs.
+pub(crate) fn date_time(text: &str) -> Result<Duration, &'static str> {
+    let read = || {
+        let Datetime { date, time, offset } = text.parse().ok()?;
+        let minutes = if let Offset::Custom { minutes } = offset? { minutes } else { 0 };
+        let there = Datetime { date, time, offset: None }.to_string();
+        let there = humantime::parse_rfc3339_weak(&there).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        let seconds = there.as_secs().checked_add_signed(-60 * i64::from(minutes))?;
+        (seconds < YEAR_10_000).then(|| Duration::from_secs(seconds))
+    };
+    read().ok_or("expected a date and time with its offset from UTC, such as 2030-01-31T00:00:00Z")
 }
 
 /// Reads `10/s`, `100/m` or `1000/h`: a token bucket that gains so many in this span, and holds as many.
@@ -65,6 +84,8 @@ mod tests {
             ("1h0m1s", 3601),
             ("1m90s", 150),
             ("24h", 86_400),
+            ("90d", 7_776_000),
+            ("1d12h", 129_600),
         ] {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
@@ -89,7 +110,9 @@ mod tests {
             "5M",
             "5ms",
             "5min",
-            "1d",
+            "1h1d",
+            "d",
+            "1w",
             "٣s",
             "99999999999999999999",
             "99999999999999999h",
@@ -98,6 +121,44 @@ mod tests {
         ];
         for text in texts {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_have_a_time_and_an_offset() {
+        for (text, seconds) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2026-11-27T12:00:00Z", 1_795_780_800),
+            ("2026-11-27t12:00:00z", 1_795_780_800),
+            ("2026-11-27 12:00:00Z", 1_795_780_800),
+            ("2026-11-27T12:00:00.999Z", 1_795_780_800),
+            ("2026-11-27T14:00:00+02:00", 1_795_780_800),
+            ("2026-11-27T01:30:00-10:30", 1_795_780_800),
+            ("2026-11-27T12:00:00-00:00", 1_795_780_800),
+            ("2028-02-29T00:00:00Z", 1_835_395_200),
+            ("9999-12-31T23:59:59Z", YEAR_10_000 - 1),
+        ] {
+            assert_eq!(date_time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in [
+            "",
+            "2026-11-27",
+            "2026-11-27T12:00:00",
+            "12:00:00",
+            "2027-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-11-27T25:00:00Z",
+            "2026-11-27T12:00:00+25:00",
+            "1969-12-31T23:59:59Z",
+            "1970-01-01T00:00:00+00:01",
+            // Later than any text can say.
+            "9999-12-31T23:59:59-00:01",
+            "10000-01-01T00:00:00Z",
+            "1795780800",
+            "90d",
+            "tomorrow",
+        ] {
+            assert!(date_time(text).is_err(), "{text}");
         }
     }
 
@@ -151,9 +212,9 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_a_parser_panic(text in ".{0,12}", close in "[0-9hms/+ -]{0,12}") {
+        fn no_text_makes_a_parser_panic(text in ".{0,12}", close in "[0-9hmsdTZ:/+ -]{0,25}") {
             for text in [text, close] {
-                let _ = (duration(&text), rate(&text), positive(&text));
+                let _ = (duration(&text), rate(&text), positive(&text), date_time(&text));
             }
         }
     }

@@ -348,7 +348,7 @@ async fn few_bodies_are_waited_for_at_once_in_all_and_from_one_address() {
 
 #[tokio::test]
 async fn caller_that_its_head_names_is_judged_before_its_body_comes() {
-    let (key, hash) = api_key::generate().expect("there is randomness");
+    let (key, hash) = api_key::generate(api_key::PREFIX).expect("there is randomness");
     let config = format!("[[access.api_keys]]\nid = \"a\"\nsha256 = \"{hash}\"\n");
     let server = Setup::default().config(&config).start().await;
     let mut waiting = Vec::new();

@@ -115,7 +115,11 @@ impl Case {
         }
         if let [key] = keys.as_slice() {
             let hash = digest(&SHA256, key.as_bytes());
-            let known = config.access.api_keys.iter().find(|known| known.sha256 == hash.as_ref());
+            let known = config
+                .access
+                .api_keys
+                .iter()
+                .find(|known| known.sha256.iter().any(|known| known == hash.as_ref()));
             form.append_pair("client_id", known.map_or("nobody", |known| &known.id));
             form.append_pair("client_secret", key);
         } else if !keys.is_empty() {

@@ -81,7 +81,7 @@ async fn ask<'r>(
 async fn any_configured_way_lets_a_caller_in() {
     let key = Key::p256();
     let (issuer, _) = issuer(&key).await;
-    let (api_key, hash) = api_key::generate().expect("there is randomness");
+    let (api_key, hash) = api_key::generate(api_key::PREFIX).expect("there is randomness");
     let text = format!(
         "{}max_ttl = \"15m\"\n[[access.api_keys]]\nid = \"batch\"\nsha256 = \"{hash}\"\n\
          [access.mtls]\nallow = [\"dashboard.example.com\"]\n[tls]\ncert = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\n",

@@ -59,7 +59,11 @@ burst = 20
 
 [[access.api_keys]]
 id = "batch"
-sha256 = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+sha256 = [
+    "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+    "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+]
+expires = 2030-01-31T01:00:00+01:00
 
 [[access.here_keys]]
 id = "tp.import"
@@ -198,12 +202,15 @@ fn each_way_to_authenticate_has_its_own_policy() {
 
     let [dashboard, batch] = &access.api_keys[..] else { panic!("two keys") };
     assert_eq!(dashboard.id, "dashboard");
-    assert!(dashboard.sha256.iter().copied().eq(0..32));
+    let [sha256] = &dashboard.sha256[..] else { panic!("one hash") };
+    assert!(sha256.iter().copied().eq(0..32));
+    assert_eq!(dashboard.expires, None);
     assert_eq!(dashboard.policy.profiles, ["maps", "far"]);
     assert_eq!(dashboard.policy.scopes, Some(vec![scope("p1")]));
     assert_eq!(dashboard.policy.max_ttl, Some(Duration::from_secs(900)));
     assert_eq!(dashboard.policy.rate.map(interval_and_burst), Some((100, 20)));
-    assert_eq!((&*batch.id, batch.sha256), ("batch", [0xff; 32]));
+    assert_eq!((&*batch.id, &batch.sha256[..]), ("batch", &[[0xff; 32], [0xee; 32]][..]));
+    assert_eq!(batch.expires, Some(Duration::from_secs(1_896_048_000)));
     assert_eq!(batch.policy.profiles, ["maps"], "the default profile, where none is named");
     assert_eq!((&batch.policy.scopes, batch.policy.max_ttl, batch.policy.rate), (&None, None, None));
 
@@ -323,4 +330,33 @@ fn without_callers_every_profile_may_be_asked_for() {
     let key = "0".repeat(64);
     let named = format!("[profiles.maps]\n[[access.api_keys]]\nid = 'a'\nsha256 = '{key}'");
     assert_eq!(parsed(&named).access.anonymous_policy.profiles, ["default"]);
+}
+
+#[test]
+fn date_is_the_same_in_quotes_or_without() {
+    let hash = "a".repeat(64);
+    for date in ["2030-01-31T00:00:00Z", "2030-01-31 00:00:00Z", "2030-01-31T01:00:00+01:00"] {
+        for date in [date.to_owned(), format!("\"{date}\"")] {
+            let key = format!("[[access.api_keys]]\nid = 'a'\nsha256 = '{hash}'\nexpires = {date}\n");
+            let expires = parsed(&key).access.api_keys.first().and_then(|key| key.expires);
+            assert_eq!(expires, Some(Duration::from_secs(1_896_048_000)), "{date}");
+        }
+    }
+}
+
+#[test]
+fn key_is_reported_from_two_weeks_before_its_end() {
+    let (hash, day) = ("a".repeat(64), 86_400);
+    let text = "[[access.api_keys]]\nid = 'a'\nsha256 = '{hash}'\nexpires = 2030-01-31T00:00:00Z\n";
+    let access = parsed(&text.replace("{hash}", &hash)).access;
+    let end = 1_896_048_000;
+    let warning = |now| access.expiry_warnings(Duration::from_secs(now)).next();
+    assert_eq!(warning(end - 14 * day - 1), None);
+    for (now, days) in [(end - 14 * day, 14), (end - 13 * day, 13), (end - day - 1, 1), (end - 1, 0)] {
+        let expected = format!("a expires at 2030-01-31T00:00:00Z (full days left: {days}); ");
+        assert!(warning(now).is_some_and(|text| text.starts_with(&expected)), "{:?}", warning(now));
+    }
+    for now in [end, end + 1, end + 1000 * day] {
+        assert_eq!(warning(now).as_deref(), Some("a expired at 2030-01-31T00:00:00Z; replace or remove it"));
+    }
 }

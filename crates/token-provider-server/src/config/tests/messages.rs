@@ -35,7 +35,7 @@ c.toml:7: tls.cert: expected a string, not a number
 c.toml:8: access.api_keys[0].sha256: missing; expected the hash that `token-provider key new` prints
 c.toml:11: access.api_keys[1].id: already used by access.api_keys[0]: each key needs its own id
 c.toml:12: access.api_keys[1].sha256: expected 64 hexadecimal digits, as `token-provider key new` prints them
-c.toml:13: access.api_keys[1].colour: unknown key; expected one of: burst, id, max_ttl, profiles, rate, scopes, sha256
+c.toml:13: access.api_keys[1].colour: unknown key; expected one of: burst, expires, id, max_ttl, profiles, rate, scopes, sha256
 c.toml:15: log.format: expected \"auto\", \"text\" or \"json\"; did you mean \"json\"?
 c.toml:16: log.level: expected a string, not a list"
     );

@@ -2,6 +2,9 @@
 
 use super::{parsed, problems};
 
+const EXPIRES: &str = "access.api_keys[0].expires: expected a date and time with its offset from UTC, such as \
+                       2030-01-31T00:00:00Z";
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn wrong_values_are_refused_in_words_that_help() {
@@ -156,6 +159,21 @@ fn wrong_values_are_refused_in_words_that_help() {
             &format!("{key}{hash}'\nmax_ttl = '25h'"),
             "access.api_keys[0].max_ttl: expected a lifetime from 60s",
         ),
+        (
+            &format!("[[access.api_keys]]\nid = 'a'\nsha256 = ['{hash}', 'x']"),
+            "access.api_keys[0].sha256[1]: expected 64 hexadecimal digits",
+        ),
+        ("[[access.api_keys]]\nid = 'a'\nsha256 = []", "access.api_keys[0].sha256: expected a list with"),
+        ("[[access.api_keys]]\nid = 'a'\nsha256 = 1", "access.api_keys[0].sha256: expected a string, not a"),
+        (&format!("{key}{hash}'\nexpires = 2030-01-31"), EXPIRES),
+        (&format!("{key}{hash}'\nexpires = 2030-01-31T00:00:00"), EXPIRES),
+        (&format!("{key}{hash}'\nexpires = 00:00:00"), EXPIRES),
+        (&format!("{key}{hash}'\nexpires = '2030-01-31'"), EXPIRES),
+        (&format!("{key}{hash}'\nexpires = ''"), EXPIRES),
+        (&format!("{key}{hash}'\nexpires = '90d'"), EXPIRES),
+        (&format!("{key}{hash}'\nexpires = 1896048000"), EXPIRES),
+        (&format!("{key}{hash}'\nexpires = true"), "access.api_keys[0].expires: expected a string or a"),
+        (&format!("{key}{hash}'\nmax_ttl = 2030-01-31"), "access.api_keys[0].max_ttl: expected a duration"),
         (&format!("{key}{hash}'\nrate = 10"), "access.api_keys[0].rate: expected a string, not a number"),
         (&format!("{key}{hash}'\nrate = '10'"), "access.api_keys[0].rate: expected a rate such as"),
         (
@@ -231,6 +249,9 @@ fn wrong_values_are_refused_in_words_that_help() {
 fn keys_that_must_agree_do() {
     let hash = "a".repeat(64);
     let key = |id: &str, hash: &str| format!("[[access.api_keys]]\nid = '{id}'\nsha256 = '{hash}'\n");
+    let two = |id: &str, new: &str, old: &str| {
+        format!("[[access.api_keys]]\nid = '{id}'\nsha256 = ['{new}', '{old}']\n")
+    };
     let here_key = |id: &str| format!("[[access.here_keys]]\nid = '{id}'\nsecret_file = 'x'\n");
     let tls = "tls = { cert = 'a', key = 'b', client_ca = 'c' }";
     let mtls = "access.mtls.allow = ['a.example']";
@@ -243,6 +264,18 @@ fn keys_that_must_agree_do() {
         (
             key("a", &hash) + &key("b", &hash.to_uppercase()),
             "c.toml:6: access.api_keys[1].sha256: the same key as access.api_keys[0]",
+        ),
+        (
+            key("a", &hash) + &two("b", &"b".repeat(64), &hash),
+            "c.toml:6: access.api_keys[1].sha256: the same key as access.api_keys[0]",
+        ),
+        (
+            two("a", &hash, &hash.to_uppercase()),
+            "c.toml:3: access.api_keys[0].sha256: expected one hash, or two different ones: of the new key and the old",
+        ),
+        (
+            two("a", &hash, &format!("{}', '{}", "b".repeat(64), "c".repeat(64))),
+            "c.toml:3: access.api_keys[0].sha256: expected one hash, or two different ones: of the new key and the old",
         ),
         (
             here_key("tp.a") + &here_key("tp.b") + &here_key("tp.a"),

@@ -66,6 +66,7 @@ impl Event {
             ("status", (self.status != 0).then_some(Field::Number(self.status.into()))),
             ("method", subject.method.map(Method::as_str).and_then(text)),
             ("caller", subject.caller.as_deref().and_then(text)),
+            ("key", subject.key.as_deref().and_then(text)),
             ("address", subject.address.map(|address| Field::Text(address.to_string().into()))),
             ("origin", self.origin.as_deref().and_then(text)),
             ("host", self.host.as_deref().and_then(text)),

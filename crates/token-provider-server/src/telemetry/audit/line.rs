@@ -116,6 +116,7 @@ mod tests {
             subject: Subject {
                 method: Some(Method::ApiKey),
                 caller: Some(Arc::from("dash board")),
+                key: Some(Arc::from("01234567")),
                 address: Some(IpAddr::from([192, 0, 2, 1])),
                 profile: Some("maps".into()),
                 scope: Some(Scope::new("hrn:here:authorization::rlm:project/p1").expect("is one")),
@@ -136,7 +137,7 @@ mod tests {
         let expected = concat!(
             r#"{"time":"2026-01-01T00:00:00.042Z","outcome":"handed_out","rule":"origin","#,
             r#""reason":"the token has expired","error":"access_denied","#,
-            r#""status":200,"method":"api_key","caller":"dash board","address":"192.0.2.1","#,
+            r#""status":200,"method":"api_key","caller":"dash board","key":"01234567","address":"192.0.2.1","#,
             r#""origin":"https://maps.example.com","host":"tokens.example.com","profile":"maps","#,
             r#""scope":"hrn:here:authorization::rlm:project/p1","lifetime":3600,"seconds_left":0,"#,
             r#""request_id":"0abc","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","duration_us":85}"#,
@@ -161,7 +162,7 @@ mod tests {
         let text = text(&whole());
         let start = " outcome=handed_out rule=origin reason=\"the token has expired\" ";
         assert!(text.starts_with(start), "{text}");
-        assert!(text.contains(" caller=\"dash board\" address=192.0.2.1 "), "{text}");
+        assert!(text.contains(" caller=\"dash board\" key=01234567 address=192.0.2.1 "), "{text}");
         assert!(text.ends_with(" duration_us=85"), "{text}");
     }
 

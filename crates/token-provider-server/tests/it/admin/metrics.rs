@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use here_sandbox::Fault;
+use token_provider_server::parts::access::api_key;
 
 use super::{CONFIG, assert_sample, metrics, start};
 use crate::support::identity::IdentityProvider;
@@ -145,8 +146,14 @@ async fn every_metric_that_is_named_is_one() {
     let read =
         |path: &str| fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
     let company = IdentityProvider::start().await;
-    let config = format!("access.anonymous = true\n{}{CONFIG}", company.config());
+    let (key, hash) = api_key::generate(api_key::PREFIX).expect("there is randomness");
+    let key_config = format!(
+        "[[access.api_keys]]\nid = 'a'\nsha256 = ['{hash}', '{}']\nexpires = 2100-01-31T00:00:00Z\n",
+        "a".repeat(64)
+    );
+    let config = format!("access.anonymous = true\n{}{key_config}{CONFIG}", company.config());
     let server = Setup::default().config(&config).start().await;
+    assert_eq!(request(server.address, "GET", "/getToken", &[("X-API-Key", &key)]).await.status, 200);
     server.app.telemetry.outputs.lock().entry("a file".into()).or_default();
     assert_eq!(get(server.address, "/getToken").await.status, 200);
     let page = metrics(&server).await;

@@ -88,6 +88,42 @@ async fn guesses_are_refused_then_slowed_down_and_all_written_down() {
     assert!(!text.contains("tp_"), "what was guessed is not written down: {text}");
 }
 
+/// Its time is over: the key is as good as a guess, but for the trail, which says whose it was.
+#[tokio::test]
+async fn expired_key_is_refused_and_charged_like_a_wrong_one_and_its_holder_alone_is_told() {
+    let target = Target::start(&config("expires = 2020-01-31T00:00:00Z\n")).await;
+    let basic = format!("Authorization: Basic {}\r\n", base64(&format!("dashboard:{KEY}")));
+    for (request, error) in [
+        (format!("GET /getToken HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\n\r\n"), "invalid_token"),
+        (
+            format!("GET /getToken HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n\r\n"),
+            "invalid_token",
+        ),
+        (post(&basic, ""), "invalid_client"),
+        (post("", &format!("&client_id=dashboard&client_secret={KEY}")), "invalid_client"),
+    ] {
+        let reply = target.send(&request).await;
+        assert_eq!((reply.status, reply.error().as_str()), (401, error), "{reply:?}");
+        assert_eq!(reply.description(), "the API key has expired", "{request}");
+        assert!(reply.header("www-authenticate").is_some(), "{reply:?}");
+    }
+    let guessed = guess(&target, 0, None).await;
+    assert_eq!(guessed.status, 401);
+    assert!(!guessed.description().contains("expired"), "{guessed:?}");
+    assert_eq!(target.get(&[("X-API-Key", KEY)]).await.status, 429, "five wrong ones from this address");
+    target.assert_nothing_happened();
+    let lines = target.lines();
+    for line in lines.iter().take(4) {
+        let found = [&line["rule"], &line["reason"], &line["method"], &line["caller"], &line["address"]];
+        assert_eq!(
+            found,
+            ["authenticate", "the API key has expired", "api_key", "dashboard", "127.0.0.1"],
+            "{line}"
+        );
+    }
+    assert!(lines[4]["caller"].is_null() && lines[4]["reason"].is_null(), "{}", lines[4]);
+}
+
 #[tokio::test]
 async fn guesses_through_a_proxy_are_charged_to_the_client() {
     let proxy = "[access.trusted_proxy]\nfrom = [\"127.0.0.1\"]\nheader = \"X-Forwarded-User\"\n";

@@ -250,6 +250,48 @@ async fn file_that_others_can_read_is_a_warning() {
 }
 
 #[tokio::test]
+async fn api_key_that_expires_soon_is_a_warning() {
+    let (_account, folder) = at_home().await;
+    let made = async |id: &str, lifetime: &str| {
+        let made = folder.run(&["key", "new", "--id", id, "--expires", lifetime]).await;
+        made.stdout.split_once('\n').expect("a key, then its stanza").1.to_owned()
+    };
+    let stanzas = [made("near", "13d12h").await, made("far", "15d").await].concat();
+    let over = format!(
+        "[[access.api_keys]]\nid = \"over\"\nsha256 = \"{API_KEY_SHA256}\"\nexpires = 2020-01-31T00:00:00Z\n"
+    );
+    folder.write("token-provider.toml", &(stanzas + &over));
+    for arguments in [&["check", "--listen", "127.0.0.1:0"][..], &["check", "--offline"]] {
+        let outcome = folder.run(arguments).await;
+        let expected = [
+            ("warning  API key: near expires at ", "(full days left: 13)"),
+            ("warning  API key: over expired at ", "2020-01-31T00:00:00Z; replace or remove it"),
+        ];
+        assert_outcome(&outcome, 0, &expected);
+        assert!(!outcome.stdout.contains("far expires"), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn new_key_expires_in_a_time_that_is_one() {
+    const EXPECTED: &str = "expected a duration from \"1s\" to \"36500d\"";
+    let folder = Folder::new();
+    for (arguments, part) in [
+        (&["--expires", "0"][..], EXPECTED),
+        (&["--expires", "36501d"], EXPECTED),
+        (&["--expires", "90 days"], EXPECTED),
+        (&["--expires", "2030-01-31T00:00:00Z"], EXPECTED),
+        (&["--expires", "90d", "--here", "--out", "."], "cannot be used with"),
+    ] {
+        let outcome = folder.run(&[&["key", "new", "--id", "a"], arguments].concat()).await;
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{arguments:?}: {outcome:?}");
+        assert!(outcome.stderr.contains(part), "{outcome:?}");
+    }
+    let longest = folder.run(&["key", "new", "--id", "a", "--expires", "36500d"]).await;
+    assert!(longest.stdout.contains("\nexpires = 21"), "{longest:?}");
+}
+
+#[tokio::test]
 async fn port_that_is_taken_is_a_failure() {
     let (_account, folder) = at_home().await;
     let taken = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use here_sandbox::Fault;
 
@@ -14,10 +15,14 @@ use super::process::Process;
 use crate::here_keys::{ID, SECRET};
 use crate::support::program::{Account, Folder};
 use crate::support::sdk::{Sdk, SdkRequest, now};
-use crate::support::wire::get;
+use crate::support::wire::{Connection, get};
 
 const DIFFERS: &str = "clock differs from HERE's";
 const HOUR: i64 = 3600;
+const DAY: Duration = Duration::from_secs(86_400);
+const API_KEY: &str = "tp_an-api-key-of-the-tests-0123456789-0123456789";
+/// SHA-256 of [`API_KEY`].
+const API_KEY_SHA256: &str = "45031396deae5803240c63b24994287aa2715350dc5622d246f33ad3de2d5d50";
 
 /// A server whose wall clock can be set; the account behind it and this process keep to the true time.
 struct Bench {
@@ -38,7 +43,11 @@ impl Bench {
         folder.write("credentials.properties", &account.credentials());
         folder.write("maps.secret", SECRET);
         let key = format!("[[access.here_keys]]\nid = '{ID}'\nsecret_file = 'maps.secret'\n");
-        folder.write("token-provider.toml", &format!("access.anonymous = true\n{key}"));
+        let end = UNIX_EPOCH + Duration::from_secs(now()) + 15 * DAY;
+        let end = humantime::format_rfc3339_seconds(end);
+        let expires =
+            format!("[[access.api_keys]]\nid = 'a'\nsha256 = '{API_KEY_SHA256}'\nexpires = {end}\n");
+        folder.write("token-provider.toml", &format!("access.anonymous = true\n{key}{expires}"));
         set(&folder, off_by);
         let mut command = folder.command(&["serve", "--listen", "127.0.0.1:0"]);
         command
@@ -175,9 +184,40 @@ async fn client_whose_timestamp_is_refused_is_told_the_time_by_a_clock_that_was_
             "{refused:?}"
         );
         let date = httpdate::parse_http_date(refused.header("date").expect("is there")).expect("is a date");
-        request.timestamp = date.duration_since(std::time::UNIX_EPOCH).expect("is later").as_secs();
+        request.timestamp = date.duration_since(UNIX_EPOCH).expect("is later").as_secs();
         assert!(now().abs_diff(request.timestamp).abs_diff(HOUR.unsigned_abs()) <= 5, "{refused:?}");
         let reply = request.send(address).await;
         assert_eq!(reply.status, 200, "{reply:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn key_is_reported_once_a_day_from_two_weeks_before_its_end_and_then_opens_nothing() {
+    const WARNING: &str = "an API key has expired, or soon will";
+    let Some(bench) = Bench::start(0).await else { return };
+    let mut kept = Connection::open(bench.server.address().await).await;
+    let mut ask = async || {
+        kept.send(format!("GET /getToken HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {API_KEY}\r\n\r\n")).await;
+        kept.reply().await
+    };
+    assert_eq!(ask().await.status, 200);
+    let days = |days: i64| 24 * HOUR * days;
+    for (off_by, expected) in [
+        (days(1) + HOUR, "(full days left: 13)"),
+        (days(2) + HOUR, "(full days left: 12)"),
+        (days(15) - HOUR, "(full days left: 0)"),
+        (days(15) + HOUR, "a expired at "),
+    ] {
+        let from = bench.server.so_far();
+        bench.set_clock(off_by);
+        let line = bench.server.logged(from, WARNING).await;
+        assert!(line.contains(expected), "{line}");
+        assert_eq!(bench.server.count(from, WARNING), 1, "said once");
+    }
+    let reply = ask().await;
+    assert_eq!(
+        (reply.status, reply.description().as_str()),
+        (401, "the API key has expired"),
+        "also on a kept connection"
+    );
 }

@@ -28,7 +28,8 @@ async fn idle_connections_leave_descriptors_for_all_else() {
     let (account, folder) = (Account::open().await, Folder::new());
     folder.write("credentials.properties", &account.credentials());
     let (trail, rotated) = (folder.path("audit.jsonl"), folder.path("audit.jsonl.1"));
-    let keys = ["old", "new"].map(|id| (id, api_key::generate().expect("there is randomness")));
+    let keys =
+        ["old", "new"].map(|id| (id, api_key::generate(api_key::PREFIX).expect("there is randomness")));
     let [old, new] = keys.each_ref().map(|(_, (key, _))| key.as_str());
     let config = |ids: &[&str]| {
         let listed = keys.iter().filter(|(id, _)| ids.contains(id));

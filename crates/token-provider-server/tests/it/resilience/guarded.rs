@@ -59,7 +59,7 @@ struct Bench {
 
 impl Key {
     fn new(id: &str) -> Self {
-        let (key, sha256) = api_key::generate().expect("there is randomness");
+        let (key, sha256) = api_key::generate(api_key::PREFIX).expect("there is randomness");
         let stanza = format!("[[access.api_keys]]\nid = '{id}'\nsha256 = '{sha256}'\n");
         Self { key: key.to_string(), stanza }
     }

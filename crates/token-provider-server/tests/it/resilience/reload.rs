@@ -12,7 +12,7 @@ use super::load::Load;
 use super::process::Process;
 use crate::support::identity::IdentityProvider;
 use crate::support::program::{Folder, feed};
-use crate::support::wire::request;
+use crate::support::wire::{Connection, request};
 use crate::support::within;
 
 pub(super) const FILE: &str = "token-provider.toml";
@@ -103,7 +103,7 @@ async fn open_socket_that_systemd_has_passed_is_locked_with_the_last_access_rule
 /// The server's address; with `--sandbox`, the account's is logged, too.
 async fn listening(server: &Process) -> SocketAddr {
     let line = server.logged(0, "listening on http://").await;
-    let address = line.split("listening on http://").nth(1).and_then(|rest| rest.split('"').next());
+    let address = line.split("listening on http://").nth(1).and_then(|rest| rest.split(['"', ';']).next());
     address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("no address: {line}"))
 }
 
@@ -268,4 +268,62 @@ async fn new_certificate_is_found_by_looking() {
     // With no signal.
     server.logged(before, READ).await;
     assert!(is_shown(&second).await && !is_shown(&first).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn key_is_exchanged_for_another_without_a_gap_and_expires_on_a_kept_connection() {
+    const NEW: &str = "tp_another-api-key-of-the-tests-0123456789-0123456789";
+    const NEW_SHA256: &str = "03c0fff417a9802135c3139049c60ce36d7ca2602087a8c7adc5804301bdf5d6";
+    let folder = Folder::new();
+    let write = |rest: &str| {
+        folder
+            .write(FILE, &format!("[admin]\nlisten = '127.0.0.1:0'\n[[access.api_keys]]\nid = 'a'\n{rest}\n"))
+    };
+    write(&format!("sha256 = '{KEY_SHA256}'"));
+    let server = Process::start(folder.command(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]));
+    let address = listening(&server).await;
+    let admin = server.address_after("metrics and status at http://").await;
+    let mut kept = Connection::open(address).await;
+    let mut ask = async |key: &str| {
+        kept.send(format!("GET /getToken HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\n\r\n")).await;
+        kept.reply().await
+    };
+    let reload = async |rest: &str| {
+        let before = server.so_far();
+        write(rest);
+        server.signal(Signal::HUP);
+        server.logged(before, RELOADED).await;
+    };
+    let used = async |key: &str| {
+        let sample =
+            format!("token_provider_api_key_last_used_timestamp_seconds{{caller=\"a\",key=\"{key}\"}} 1");
+        request(admin, "GET", "/metrics", &[]).await.text().contains(&sample)
+    };
+    let [old, new] = [KEY_SHA256, NEW_SHA256].map(|hash| hash.split_at(8).0);
+
+    assert_eq!((ask(KEY).await.status, ask(NEW).await.status), (200, 401));
+    let both = format!("sha256 = ['{NEW_SHA256}', '{KEY_SHA256}']");
+    reload(&both).await;
+    assert_eq!(
+        (ask(KEY).await.status, used(old).await, used(new).await),
+        (200, true, false),
+        "not switched yet"
+    );
+    assert_eq!((ask(NEW).await.status, used(old).await, used(new).await), (200, true, true));
+
+    reload(&format!("sha256 = '{NEW_SHA256}'")).await;
+    assert_eq!((ask(KEY).await.status, ask(NEW).await.status), (401, 200));
+
+    let before = server.so_far();
+    reload(&format!("sha256 = '{NEW_SHA256}'\nexpires = 2020-01-31T00:00:00Z")).await;
+    let reply = ask(NEW).await;
+    assert_eq!((reply.status, reply.description().as_str()), (401, "the API key has expired"));
+    let warning = server.logged(before, "an API key has expired, or soon will").await;
+    assert!(warning.contains("a expired at 2020-01-31T00:00:00Z"), "{warning}");
+    let status = request(admin, "GET", "/status", &[("Accept", "application/json")]).await.json();
+    let shown = serde_json::json!([{ "id": "a", "expires_at": "2020-01-31T00:00:00.000Z" }]);
+    assert_eq!(status["api_keys"], shown);
+    let metrics = request(admin, "GET", "/metrics", &[]).await;
+    let sample = "token_provider_api_key_expiry_timestamp_seconds{caller=\"a\"} 1580428800\n";
+    assert!(metrics.text().contains(sample), "no {sample}: {}", metrics.text());
 }
