@@ -202,6 +202,7 @@ class OnWindows(unittest.TestCase):
         shutil.copy(first, credentials)
         self.config('[log]\nlevel = "info"\n')
         server = self.serve()
+        self.assertEqual(server.text.count("token-provider.toml was found there, and whether others can change it cannot be judged"), 1)
         self.get()
         os.replace(second, credentials)
         server.until("credential rotated: .* accepts the new one")
@@ -237,6 +238,29 @@ class OnWindows(unittest.TestCase):
         self.assertEqual(server.wait(), 0, server.text)
         self.assertEqual(list((self.folder / "out").iterdir()), [])
 
+    def test_output_goes_although_windows_gives_no_time_to_drain(self):
+        event = pathlib.Path(PROGRAM).with_name("event.exe")
+        if not event.exists():
+            self.skipTest("ci/windows/build makes what tells the program")
+        # So that no other server is told.
+        own = pathlib.Path(shutil.copy(PROGRAM, self.folder / "told.exe"))
+        library = event.with_name("bcryptprimitives.dll")
+        if library.exists():
+            shutil.copy(library, self.folder)
+        self.config('drain = "10m"\n[[outputs]]\npath = "token.txt"\n')
+        output = self.folder / "token.txt"
+        for number, name in ((2, "console closed"), (6, "system shutdown")):
+            server = Program([*RUNNER, str(own), "serve", "--sandbox"], self.folder, self.env)
+            self.addCleanup(server.close)
+            self.eventually(output.exists)
+            subprocess.run([*RUNNER, str(event), own.name, str(number)], env=self.env, check=True, timeout=PATIENCE)
+            begin = time.monotonic()
+            self.assertEqual(server.wait(), 1, server.text)
+            self.assertIn(f"{name}: stopped at once", server.text)
+            self.assertFalse(output.exists(), "no token stays")
+            # Windows ends the process after 5 s.
+            self.assertLess(time.monotonic() - begin, 5)
+
     def test_audit_trail_that_was_moved_away_is_begun_again(self):
         trail = self.folder / "audit.log"
         self.config(f"[audit]\nto = '{windows(trail)}'\n")
@@ -270,6 +294,8 @@ class OnWindows(unittest.TestCase):
         report = done.stdout + done.stderr
         self.assertEqual(done.returncode, 0, report)
         self.assertIn(r"data\token-provider\config.toml", report)
+        warning = r"^warning  configuration: the configuration .*data.token-provider.config\.toml was found there, and whether others can"
+        self.assertEqual(len(re.findall(warning, report, re.MULTILINE)), 1, report)
         self.assertRegex(report, r"credential: profile default: file .*profile.\.here.credentials.properties")
 
     def test_new_keys_are_files_that_the_configuration_can_name(self):

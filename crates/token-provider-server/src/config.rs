@@ -94,11 +94,14 @@ impl Config {
     ///
     /// Lists everything that is wrong, each problem with its place.
     pub fn load(overrides: &Overrides, environment: &Environment) -> Result<Self, ConfigErrors> {
-        let Some(path) = Locations::new(overrides.file.config.as_deref(), environment).find()? else {
+        let locations = Locations::new(overrides.file.config.as_deref(), environment);
+        let Some(path) = locations.find()? else {
             return Self::parse(None, environment, overrides);
         };
-        let text = Self::read_file(&path, overrides, environment)?;
-        Self::parse(Some((&path, &text)), environment, overrides)
+        let text = locations.read(&path)?;
+        let mut config = Self::parse(Some((&path, &text)), environment, overrides)?;
+        config.warnings.extend(locations.unjudged(&path));
+        Ok(config)
     }
 
     /// Reads the text of the file that [`load`](Self::load) has found, which may have changed.

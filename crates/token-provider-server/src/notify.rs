@@ -6,7 +6,8 @@
 use std::io;
 use std::time::Duration;
 
-use socket2::SockAddr;
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::task::spawn_blocking;
 use tokio::time::MissedTickBehavior;
 
 use crate::config::Environment;
@@ -77,10 +78,11 @@ impl Notifier {
     }
 
     async fn tell(&self, message: &str) {
-        let Some(address) = &self.address else { return };
-        let sent = tokio::time::timeout(TIMEOUT, send(address, message)).await;
-        if let Err(error) = sent.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())) {
-            let what = message.split('\n').next();
+        let Some(address) = self.address.clone() else { return };
+        let what = message.split('\n').next();
+        let text = message.to_owned();
+        let sent = spawn_blocking(move || send(&address, &text)).await;
+        if let Err(error) = sent.unwrap_or_else(|error| Err(error.into())) {
             tracing::warn!(%error, what, "cannot notify systemd");
         }
     }
@@ -95,35 +97,21 @@ fn address(place: &str) -> Option<SockAddr> {
     }
 }
 
-#[cfg(all(target_os = "linux", not(portable)))]
-fn monotonic_micros() -> i128 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000
-}
-
-#[cfg(all(target_os = "linux", not(portable)))]
-async fn send(address: &SockAddr, message: &str) -> io::Result<()> {
-    use std::os::fd::OwnedFd;
-
-    use socket2::{Domain, Socket, Type};
-
+/// Waits for systemd's queue no longer than the time-out.
+fn send(address: &SockAddr, message: &str) -> io::Result<()> {
     let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
-    socket.set_nonblocking(true)?;
-    socket.connect(address)?;
-    let socket = tokio::net::UnixDatagram::from_std(OwnedFd::from(socket).into())?;
-    socket.send(message.as_bytes()).await.map(drop)
+    socket.set_write_timeout(Some(TIMEOUT))?;
+    socket.send_to(message.as_bytes(), address).map(drop)
 }
 
-#[cfg(not(all(target_os = "linux", not(portable))))]
 fn monotonic_micros() -> i128 {
-    0
-}
-
-/// None is told.
-#[cfg(not(all(target_os = "linux", not(portable))))]
-#[expect(clippy::unused_async, reason = "as the other")]
-async fn send(_address: &SockAddr, _message: &str) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
+    #[cfg(not(unix))]
+    return 0;
+    #[cfg(unix)]
+    {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000
+    }
 }
 
 #[cfg(all(target_os = "linux", not(portable)))]
@@ -131,7 +119,6 @@ async fn send(_address: &SockAddr, _message: &str) -> io::Result<()> {
 mod tests {
     use std::os::fd::OwnedFd;
 
-    use socket2::{Domain, Socket, Type};
     use tokio::net::UnixDatagram;
     use tokio::time::Instant;
 

@@ -3,12 +3,14 @@
 //! Each has a task, which asks for its token as any caller does. What a file system may be slow at is done where that holds up
 //! nobody else: in a thread of its own, one at a time for each output.
 
-#[cfg_attr(not(unix), path = "outputs/plain.rs")]
+#[cfg(unix)]
 mod file;
 mod format;
 mod output;
 #[cfg(any(not(unix), test))]
-mod retry;
+mod plain;
+#[cfg(not(unix))]
+use self::plain as file;
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};

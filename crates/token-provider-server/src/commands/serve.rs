@@ -5,7 +5,8 @@
 //! answer callers, and tell systemd.
 //!
 //! Stop, on SIGTERM or SIGINT: tell systemd; drain (answer callers, and be not ready); finish the requests in flight; end the admin
-//! listener; remove the outputs; write the last audit lines. A second signal ends the server at once.
+//! listener; remove the outputs; write the last audit lines. A second signal ends the server at once, and so does one after which there
+//! would be no time for that: it removes the outputs and writes the last audit lines.
 
 mod prepare;
 mod signals;
@@ -18,7 +19,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::prepare::{Prepared, prepare};
-use self::signals::{Signal, Signals};
+use self::signals::{LAST, Signal, Signals};
 use crate::admin::Admin;
 use crate::config::LoadedConfig;
 use crate::failure::Failure;
@@ -52,7 +53,7 @@ pub(super) async fn run(loaded: LoadedConfig, sandbox: bool) -> Result<(), Failu
     };
     tokio::join!(server.outputs.stop(), server.flush_audit());
     if let Some(signal) = cut_off_by {
-        let message = format!("{signal} during shutdown: requests in flight were cut off");
+        let message = format!("{signal}: stopped at once; requests in flight were cut off");
         return Err(Failure::new(Topic::CutOff, message));
     }
     tracing::info!("stopped");
@@ -124,12 +125,12 @@ impl Server {
         tokio::time::sleep(drain).await;
     }
 
-    /// Reloads on SIGHUP, and stops on the first signal to do so. Returns the second one.
+    /// Reloads on SIGHUP, and stops on the first signal to do so. Returns the one that ends the server at once.
     async fn handle_signals(&self, mut signals: Signals) -> &'static str {
         loop {
             match signals.next().await {
                 Signal::Reload => self.reload(),
-                Signal::Stop(name) if self.stop.is_cancelled() => return name,
+                Signal::Stop(name) if self.stop.is_cancelled() || LAST.contains(&name) => return name,
                 Signal::Stop(name) => self.begin_stop(name),
             }
         }

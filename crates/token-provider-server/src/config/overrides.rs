@@ -39,7 +39,10 @@ pub struct Overrides {
 /// Where the settings are.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileOption {
-    /// The configuration file. Default: ./token-provider.toml or /etc/token-provider/config.toml, if either exists.
+    /// The configuration file. Default: ./token-provider.toml or
+    #[cfg_attr(not(windows), doc = "/etc/token-provider/config.toml,")]
+    #[cfg_attr(windows, doc = r"%ProgramData%\token-provider\config.toml,")]
+    /// if either exists.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }

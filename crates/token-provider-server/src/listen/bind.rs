@@ -11,11 +11,8 @@ use super::listener::Listener;
 use super::unix;
 use crate::config::{Host, Listen};
 
-/// The system knows no IPv6 at all; the number is Windows'.
-#[cfg(not(unix))]
-const NO_SUCH_FAMILY: i32 = 10_047;
-#[cfg(unix)]
-const NO_SUCH_FAMILY: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+/// The system knows no IPv6 at all, in the numbers of Linux, macOS and Windows.
+const NO_SUCH_FAMILY: [Option<i32>; 3] = [Some(97), Some(47), Some(10_047)];
 
 /// `localhost:0` is a port that is free on two addresses: the system's choice for the first may be taken on the second.
 const PORT_ATTEMPTS: usize = 8;
@@ -55,10 +52,12 @@ fn bind_localhost(port: u16) -> io::Result<Vec<Listener>> {
             Ok(second) => return Ok(vec![Listener::Tcp(first, None), Listener::Tcp(second, None)]),
             Err(error) => error,
         };
+        let is_unknown = NO_SUCH_FAMILY.contains(&error.raw_os_error());
         match error.kind() {
             // A machine without IPv6 has no `::1`.
-            io::ErrorKind::AddrNotAvailable => return Ok(vec![Listener::Tcp(first, None)]),
-            _ if error.raw_os_error() == Some(NO_SUCH_FAMILY) => return Ok(vec![Listener::Tcp(first, None)]),
+            kind if is_unknown || kind == io::ErrorKind::AddrNotAvailable => {
+                return Ok(vec![Listener::Tcp(first, None)]);
+            }
             io::ErrorKind::AddrInUse if attempts > 0 => {}
             _ => return Err(io::Error::new(error.kind(), format!("[::1]:{chosen}: {error}"))),
         }

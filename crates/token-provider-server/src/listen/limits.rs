@@ -102,9 +102,8 @@ impl Limits {
     /// the limit of open files as far as the system allows: many shells have 1,024. Reads files of the kernel. `outputs` is how many
     /// outputs need descriptors, too.
     pub fn of_process(outputs: usize) -> (Self, String) {
-        let has_groups = cfg!(all(target_os = "linux", not(portable)));
-        let memory = has_groups.then(|| memory_limit(Path::new("/"))).flatten();
-        Self::within(memory, raise_file_limit(), outputs)
+        let root = cfg!(all(target_os = "linux", not(portable))).then_some(Path::new("/"));
+        Self::within(root.and_then(memory_limit), raise_file_limit(), outputs)
     }
 
     /// One address has a quarter of the room.
@@ -146,15 +145,14 @@ impl Limits {
 /// Raises the open file limit and returns it; `None` where there is none.
 #[cfg(unix)]
 fn raise_file_limit() -> Option<u64> {
-    use rustix::process::{Resource, getrlimit, setrlimit};
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-    let mut limit = getrlimit(Resource::Nofile);
-    let before = limit.current;
-    limit.current = limit.maximum;
-    if setrlimit(Resource::Nofile, limit).is_err() {
-        // What macOS takes at most, though it says that there is no limit. Where that fails as well, the limit stays as it is.
-        limit.current = before.map(|before| before.max(10_240));
-        let _ = setrlimit(Resource::Nofile, limit);
+    let limit = getrlimit(Resource::Nofile);
+    // macOS takes 10,240 at most, though it says that there is no limit. Where that fails as well, the limit stays as it is.
+    for current in [limit.maximum, limit.current.map(|current| current.max(10_240))] {
+        if setrlimit(Resource::Nofile, Rlimit { current, ..limit }).is_ok() {
+            break;
+        }
     }
     getrlimit(Resource::Nofile).current
 }

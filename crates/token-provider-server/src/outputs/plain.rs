@@ -1,15 +1,20 @@
 //! In place of `file.rs` on Windows: files that are replaced as a whole. Who can read them, or put another one there, is up to their
-//! folder, which nobody judges.
+//! folder, which nobody judges. Nothing here needs Windows: it is tested on every system.
+//!
+//! On Windows a file cannot be replaced or removed while another program has it open, unless that program allows it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use super::retry::retried;
 use crate::config::Owner;
+
+/// Readers of a token are done sooner.
+const LONGEST: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Where a file is to be; and files that are never replaced or removed, as this program needs them itself.
 #[derive(Debug)]
@@ -97,4 +102,144 @@ impl Place {
 fn mark(path: &Path) -> io::Result<Mark> {
     let found = path.symlink_metadata()?;
     Ok((found.len(), found.modified()?))
+}
+
+/// Tries again while it fails, for two seconds. There is nothing to wait for where nothing is.
+fn retried<T>(mut attempt: impl FnMut() -> io::Result<T>, mut pause: impl FnMut(Duration)) -> io::Result<T> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match attempt() {
+            Err(error) if error.kind() != ErrorKind::NotFound && waited < LONGEST => {
+                pause(PAUSE);
+                waited += PAUSE;
+            }
+            done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A folder, and the place of an output in it, in a folder that is still to be made.
+    fn place() -> (TempDir, Place) {
+        let folder = tempfile::tempdir().expect("can be made");
+        let place = Place::new(&folder.path().join("made/token"), [folder.path().join("made/needed")].into());
+        (folder, place)
+    }
+
+    fn put(place: &Place, content: &str) -> Mark {
+        let mark = place.replace(0, None, content.as_bytes(), || true).expect("can be written");
+        mark.expect("is wanted")
+    }
+
+    fn names(folder: &TempDir) -> Vec<String> {
+        let made = fs::read_dir(folder.path().join("made")).expect("is there");
+        made.map(|entry| entry.expect("is there").file_name().into_string().expect("is text")).collect()
+    }
+
+    #[test]
+    fn file_is_replaced_whole_and_told_from_others() {
+        let (folder, place) = place();
+        let first = put(&place, "first");
+        assert!(place.has(&first).expect("can be told"));
+        let second = put(&place, "the second");
+        assert_eq!(fs::read_to_string(&place.0).expect("is there"), "the second");
+        assert_eq!((place.has(&first).ok(), place.has(&second).ok()), (Some(false), Some(true)));
+        assert_eq!(names(&folder), ["token"]);
+
+        fs::write(&place.0, "somebody else's").expect("can be written");
+        place.remove(&second).expect("is not there");
+        assert_eq!(names(&folder), ["token"], "what somebody else has put there stays");
+        let third = put(&place, "3");
+        place.remove(&third).expect("can be removed");
+        assert!(names(&folder).is_empty());
+        assert!(!place.has(&third).expect("can be told"));
+        place.remove(&third).expect("there is nothing to do");
+    }
+
+    #[test]
+    fn what_is_no_longer_wanted_leaves_nothing_behind() {
+        let (folder, place) = place();
+        assert_eq!(place.replace(0, None, b"x", || false).expect("can be written"), None);
+        assert!(names(&folder).is_empty());
+        put(&place, "old");
+        assert_eq!(place.replace(0, None, b"x", || false).expect("can be written"), None);
+        assert_eq!(names(&folder), ["token"]);
+        assert_eq!(fs::read_to_string(&place.0).expect("is there"), "old");
+    }
+
+    #[test]
+    fn leftover_is_removed_and_nothing_is_no_error() {
+        let (folder, place) = place();
+        place.clear().expect("there is nothing to do");
+        put(&place, "of a server that was killed");
+        place.clear().expect("can be removed");
+        assert!(names(&folder).is_empty());
+    }
+
+    #[test]
+    fn new_file_replaces_nothing() {
+        let (folder, place) = place();
+        assert!(place.create(b"x").is_err(), "its folder is not there, and is nothing to be made here");
+        put(&place, "old");
+        let error = place.create(b"new").expect_err("there is one");
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&place.0).expect("is there"), "old");
+        place.clear().expect("can be removed");
+        place.create(b"new").expect("can be written");
+        assert_eq!((names(&folder).len(), fs::read(&place.0).ok()), (1, Some(b"new".into())));
+    }
+
+    #[test]
+    fn folder_and_needed_file_are_neither_replaced_nor_removed() {
+        let (folder, place) = place();
+        let made = folder.path().join("made");
+        fs::create_dir_all(made.join("token")).expect("can be made");
+        let needed = Place::new(&made.join("needed"), Arc::clone(&place.1));
+        needed.create(b"key").expect("can be written");
+        // Written another way, it is the same file.
+        let roundabout = Place::new(&made.join("../made/needed"), Arc::clone(&place.1));
+        for (place, problem) in
+            [(&place, "is not a file"), (&needed, "itself needs"), (&roundabout, "itself needs")]
+        {
+            for result in [place.replace(0, None, b"x", || true).map(drop), place.clear()] {
+                let error = result.expect_err("is refused").to_string();
+                assert!(error.contains(problem), "{error}");
+            }
+        }
+        assert_eq!(names(&folder).len(), 2);
+        assert_eq!(fs::read(&needed.0).expect("is there"), b"key");
+    }
+
+    /// What comes of a file that another program has open for so long, and after how long.
+    fn with_reader(until: Duration) -> (io::Result<()>, Duration) {
+        let now = std::cell::Cell::new(Duration::ZERO);
+        let attempt = || if now.get() < until { Err(ErrorKind::PermissionDenied.into()) } else { Ok(()) };
+        let result = retried(attempt, |pause| now.set(now.get() + pause));
+        (result, now.get())
+    }
+
+    #[test]
+    fn file_that_is_open_is_replaced_once_it_is_closed_within_two_seconds() {
+        for millis in [0, 50, 1_000, 2_000] {
+            let (result, after) = with_reader(Duration::from_millis(millis));
+            assert!(
+                result.is_ok() && after == Duration::from_millis(millis),
+                "{millis}: {result:?} {after:?}"
+            );
+        }
+        let (result, after) = with_reader(Duration::from_secs(3));
+        assert_eq!(result.map_err(|error| error.kind()), Err(ErrorKind::PermissionDenied));
+        assert_eq!(after, LONGEST);
+    }
+
+    #[test]
+    fn nothing_is_waited_for_where_there_is_no_file() {
+        let attempt = || Err::<(), _>(ErrorKind::NotFound.into());
+        assert!(retried(attempt, |_| panic!("waits")).is_err());
+    }
 }

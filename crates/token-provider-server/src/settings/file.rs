@@ -87,6 +87,13 @@ impl<'p> Locations<'p> {
         })
     }
 
+    /// Returns a warning where a file that was found decides, and nobody can tell who else can change it.
+    pub(crate) fn unjudged(&self, path: &Path) -> Option<String> {
+        let text = "was found there, and whether others can change it cannot be judged on this system";
+        let is_unjudged = !cfg!(unix) && self.named.is_none();
+        is_unjudged.then(|| format!("the configuration {} {text}", path.display()))
+    }
+
     fn unreadable(&self, path: &Path, error: &io::Error) -> ConfigErrors {
         let reason = match error.kind() {
             io::ErrorKind::NotFound => "there is no such file".to_owned(),
@@ -131,7 +138,7 @@ pub(crate) fn others_control(found: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// It cannot be judged; `check` says so.
+/// It cannot be judged: [`Locations::unjudged`] says so.
 #[cfg(not(unix))]
 fn others_control(_found: &Metadata) -> Option<&'static str> {
     None

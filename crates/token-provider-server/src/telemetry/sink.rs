@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::system::{Stream, check_folder, options};
+use super::system::{check_folder, options};
 
 pub(super) enum Sink {
     /// Standard output or error.
-    Stream(Stream),
+    Stream(Box<dyn Write + Send>),
     /// A file that is appended to.
     File { path: PathBuf, file: File },
 }

@@ -2,25 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
-/// A standard stream to which nobody else writes.
-pub type Stream = Box<dyn Write + Send>;
+#[cfg(not(unix))]
+pub use std::io::{stderr, stdout};
 
-pub fn stdout() -> Stream {
-    #[cfg(unix)]
-    return Box::new(unlocked::Stream(rustix::stdio::stdout()));
-    #[cfg(not(unix))]
-    Box::new(io::stdout())
-}
-
-pub fn stderr() -> Stream {
-    #[cfg(unix)]
-    return Box::new(unlocked::Stream(rustix::stdio::stderr()));
-    #[cfg(not(unix))]
-    Box::new(io::stderr())
-}
+#[cfg(unix)]
+pub use self::unlocked::{stderr, stdout};
 
 /// Returns whether stderr is the journal: a device and an inode, as in `JOURNAL_STREAM`.
 pub fn is_stderr(journal: &OsStr) -> bool {
@@ -61,9 +50,19 @@ mod unlocked {
     use rustix::io::Errno;
     use rustix::pipe::PIPE_BUF;
 
+    /// A standard stream to which nobody else writes.
+    ///
     /// Written to without the standard library's lock, so that a thread that waits for the reader holds up no other. Waits even if
     /// the program was started with a non-blocking stream.
-    pub struct Stream(pub BorrowedFd<'static>);
+    pub struct Stream(BorrowedFd<'static>);
+
+    pub fn stdout() -> Stream {
+        Stream(rustix::stdio::stdout())
+    }
+
+    pub fn stderr() -> Stream {
+        Stream(rustix::stdio::stderr())
+    }
 
     impl Write for Stream {
         /// Takes whole lines, as far as a pipe takes them all or none: a process that ends while it waits here leaves no torn line.

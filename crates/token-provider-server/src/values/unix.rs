@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-/// Longest path of a Unix domain socket, as `sockaddr_un` on Linux has it (108 bytes with the final NUL).
-const LONGEST_PATH: usize = 107;
+/// Longest path of a Unix domain socket, as `sockaddr_un` has it: 108 bytes with the final NUL on Linux, 104 on macOS.
+const LONGEST_PATH: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
 
 pub(crate) const EXPECTED_PATH: &str = "expected an absolute path after `unix:`";
 
@@ -76,8 +76,8 @@ pub(crate) fn socket_path(text: &str) -> Result<PathBuf, &'static str> {
     }
     if text.len() > LONGEST_PATH {
         return Err(
-            "expected a path of at most 107 bytes after `unix:`: the system does not support longer \
-                    paths",
+            "expected a path of at most 107 bytes (on macOS, 103) after `unix:`: the system does not \
+                    support longer paths",
         );
     }
     Ok(PathBuf::from(text))

@@ -301,7 +301,10 @@ async fn made_key_replaces_nothing_and_options_must_fit() {
     assert_eq!(fs::read_to_string(folder.path("here.pem")).expect("is there"), "planted");
     assert!(!folder.path("new.pem").exists() && !folder.path("nowhere").exists());
 
-    // Nobody reads the public key, so there is none to register.
+    // Nobody reads the public key, so there is none to register. Only Linux has a disk that is always full.
+    if !cfg!(target_os = "linux") {
+        return;
+    }
     let mut command = folder.command(&["key", "new", "--issuer-key", "new.pem"]);
     command.stdout(fs::File::options().write(true).open("/dev/full").expect("is there"));
     let outcome = Outcome::of(command).await;

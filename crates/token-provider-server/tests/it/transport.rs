@@ -6,6 +6,7 @@ mod client_certificates;
 mod half_closed;
 mod http2;
 mod limits;
+#[cfg(target_os = "linux")]
 mod memory;
 mod sockets;
 #[cfg(all(target_os = "linux", not(portable)))]

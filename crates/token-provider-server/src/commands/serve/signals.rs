@@ -16,6 +16,9 @@ pub(super) enum Signal {
     Reload,
 }
 
+/// Signals after which Windows ends the process within seconds.
+pub(super) const LAST: [&str; 2] = ["console closed", "system shutdown"];
+
 /// Keeps the signals that arrive until they are waited for.
 #[derive(Debug)]
 pub(super) struct Signals {
@@ -28,7 +31,7 @@ pub(super) struct Signals {
 #[cfg(unix)]
 type Stop = (unix::Signal, unix::Signal);
 
-/// Ctrl-C, which is also what wrappers send to the service that they stop. After the last two, Windows ends the process within seconds.
+/// Ctrl-C, which is also what wrappers send to the service that they stop; and the [`LAST`].
 #[cfg(windows)]
 type Stop = (windows::CtrlC, windows::CtrlBreak, windows::CtrlClose, windows::CtrlShutdown);
 
@@ -76,7 +79,7 @@ async fn stop((interrupt, ctrl_break, close, shutdown): &mut Stop) -> &'static s
     tokio::select! {
         _ = interrupt.recv() => "Ctrl-C",
         _ = ctrl_break.recv() => "Ctrl-Break",
-        _ = close.recv() => "console closed",
-        _ = shutdown.recv() => "system shutdown",
+        _ = close.recv() => LAST[0],
+        _ = shutdown.recv() => LAST[1],
     }
 }

@@ -136,7 +136,7 @@ async fn second_signal_cuts_answers_off() {
     server.signal(Signal::INT);
     let (status, _, log) = server.end().await;
     assert_eq!(status.code(), Some(1), "{log:#?}");
-    assert!(log.join("\n").contains("SIGINT during shutdown"), "{log:#?}");
+    assert!(log.join("\n").contains("SIGINT: stopped at once"), "{log:#?}");
     assert!(under_way.await.is_err(), "got no answer");
 }
 

@@ -118,7 +118,11 @@ async fn key_is_not_made_where_another_user_could_replace_it_nor_where_its_path_
         let made = new(&folder, &["--id", "maps", "--out", name]).await;
         assert_eq!((made.code, made.stdout.as_str()), (Some(2), ""), "{name:?}: {made:?}");
     }
-    // A key whose stanza could not be shown is of no use, and in the way of the next attempt.
+    // A key whose stanza could not be shown is of no use, and in the way of the next attempt. Only Linux has a disk that is always
+    // full.
+    if !cfg!(target_os = "linux") {
+        return;
+    }
     let mut command = folder.command(&["key", "new", "--here", "--id", "lost", "--out", "."]);
     command.stdout(fs::File::options().write(true).open("/dev/full").expect("is there"));
     let lost = Outcome::of(command).await;

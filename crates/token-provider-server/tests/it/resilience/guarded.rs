@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use futures_util::future::join_all;
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit};
+use rustix::process::Signal;
 use serde_json::Value;
 use token_provider_server::parts::access::api_key;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -389,6 +389,7 @@ fn can_be_read(file: &Path) -> bool {
     command.status().expect("can be run").success()
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn file_that_cannot_be_opened_for_want_of_descriptors_changes_nothing() {
     for flags in [&[][..], &["--config", FILE]] {
@@ -400,7 +401,7 @@ async fn file_that_cannot_be_opened_for_want_of_descriptors_changes_nothing() {
         assert_eq!(statuses(&mut without_key, None).await, CLOSED);
 
         // As when strangers hold all of them: what is open goes on, and nothing more can be opened.
-        let limit = getrlimit(Resource::Nofile);
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         set_descriptors(&bench.server, Some(3));
         let before = bench.server.so_far();
         bench.server.signal(Signal::HUP);
@@ -418,7 +419,10 @@ async fn file_that_cannot_be_opened_for_want_of_descriptors_changes_nothing() {
 }
 
 /// Sets how many descriptors a process may have, below the limit that it cannot raise.
+#[cfg(target_os = "linux")]
 fn set_descriptors(server: &Process, current: Option<u64>) {
+    use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+
     let limit = Rlimit { current, ..getrlimit(Resource::Nofile) };
     prlimit(Some(server.pid()), Resource::Nofile, limit).expect("is a process of this user");
 }

@@ -260,7 +260,13 @@ impl Running {
     /// The arguments that everybody on the machine can see.
     pub(crate) fn visible_arguments(&self) -> String {
         let id = self.id();
-        let bytes = fs::read(format!("/proc/{id}/cmdline")).expect("can be read");
+        let bytes = if cfg!(target_os = "linux") {
+            fs::read(format!("/proc/{id}/cmdline")).expect("can be read")
+        } else {
+            let mut shown = std::process::Command::new("ps");
+            shown.args(["-ww", "-o", "args=", "-p", &id.to_string()]).output().expect("can be run").stdout
+        };
+        assert!(!bytes.is_empty(), "it runs");
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }
