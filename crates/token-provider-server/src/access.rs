@@ -30,11 +30,11 @@ use crate::config::Config;
 use crate::problem::{Problem, Subject};
 
 pub use self::browser::Cors;
-pub(crate) use self::browser::{admit_own_page, refuse_prefetch};
+pub(crate) use self::browser::{admit_local, admit_own_page, refuse_prefetch};
 pub use self::caller::Caller;
 pub use self::connection::{ClientCertificate, ConnectionInfo};
 pub use self::handout::{Handout, Permit, Profile, ProfileStatus};
-pub(crate) use self::here_key::{Signature, SignedRequest, is_signed};
+pub(crate) use self::here_key::{Nonce, Signature, SignedRequest, is_signed};
 pub use self::rules::Rules;
 pub(crate) use self::rules::{Client, X_API_KEY};
 pub use self::shares::{Share, Shares};

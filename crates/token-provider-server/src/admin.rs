@@ -1,5 +1,5 @@
-//! The admin listener: `/metrics` for Prometheus, `/status` for programs and people. It asks nobody who they are, and
-//! shows no token and no secret.
+//! The admin listener: `/metrics` for Prometheus, `/status` for programs and people, `/revoke` for whoever is on this machine. It asks
+//! nobody who they are, and shows no token and no secret.
 //!
 //! The page has a strict Content-Security-Policy, and nobody else's page may ask: what this server does is no business of
 //! theirs.
@@ -16,7 +16,8 @@ use hyper::{HeaderMap, Request};
 
 use self::metrics::Metrics;
 use crate::access::{self, ConnectionInfo, Cors};
-use crate::http::answer::{self, Answer, CSS, HTML, JAVASCRIPT, JSON, NO_STORE, answer};
+use crate::http::answer::{self, Answer, CSS, HTML, JAVASCRIPT, JSON, NO_STORE, TEXT, answer};
+use crate::http::parameters::has_content_type;
 use crate::http::pipeline::catch_panic;
 use crate::http::request::{PAGE, RequestInfo, allow};
 use crate::http::token::Served;
@@ -39,13 +40,7 @@ impl Admin {
         let access = &app.access;
         let rules = access.rules();
         let host = match rules.admit_host(headers, info.authority(), info.connection) {
-            Err(_) if health::is_probe(info, headers) => {
-                return health::probe(
-                    access,
-                    info,
-                    health::profile_of(info)?.as_ref().map(|name| name.as_str()),
-                );
-            }
+            Err(_) if health::is_probe(info, headers) => return health::probe(access, info),
             host => host?,
         };
         let path = info.head.uri.path();
@@ -55,11 +50,14 @@ impl Admin {
             "/status" if prefers_page(headers) => Some((HTML, STATUS_PAGE)),
             "/status.js" => Some((JAVASCRIPT, SCRIPT)),
             "/status.css" => Some((CSS, STYLE)),
-            "/status" | "/metrics" | "/livez" | "/readyz" => None,
+            "/status" | "/metrics" | "/livez" | "/readyz" | "/revoke" => None,
             _ => return Err(Problem::not_found()),
         };
         if file.is_none() {
             access::admit_own_page(headers, host, info.connection)?;
+        }
+        if path == "/revoke" {
+            return revoke(app, info, headers);
         }
         allow(&info.head.method, PAGE)?;
         match (file, path) {
@@ -72,10 +70,7 @@ impl Admin {
                 Ok(answer(telemetry::CONTENT_TYPE, NO_STORE, telemetry::page(metrics)))
             }
             (None, "/livez") => Ok(health::live()),
-            (None, "/readyz") => match health::profile_of(info)? {
-                Some(profile) => health::ready_profile(access, &profile),
-                None => health::ready(access).await,
-            },
+            (None, "/readyz") => health::ready(access, info).await,
             (None, _) => Err(Problem::not_found()),
         }
     }
@@ -100,6 +95,20 @@ impl Service for Admin {
     fn is_draining(&self) -> bool {
         self.0.is_draining()
     }
+}
+
+/// Replaces all tokens of a profile. A page cannot send this content type to somebody else without asking first, which gets 405.
+fn revoke(app: &App, info: &RequestInfo<'_>, headers: &HeaderMap) -> Result<Answer, Problem> {
+    access::admit_local(headers, info.connection)?;
+    allow(&info.head.method, "POST")?;
+    if !has_content_type(headers, JSON) {
+        return Err(Problem::invalid_request(format!("Content-Type: expected {JSON}")));
+    }
+    let missing =
+        || Problem::invalid_request("profile: missing; name the one whose tokens are to be replaced");
+    let profile = health::profile_of(info)?.ok_or_else(missing)?;
+    app.access.handout().replace_all(&profile, "POST /revoke")?;
+    Ok(answer(TEXT, NO_STORE, "replacing all tokens of this profile\n"))
 }
 
 /// Looks at the process. Lists a folder with an entry for each connection, so not in a thread that answers requests.

@@ -6,7 +6,7 @@ pub(crate) mod health;
 mod here;
 mod oauth2;
 mod page;
-mod parameters;
+pub(crate) mod parameters;
 pub(crate) mod pipeline;
 pub(crate) mod request;
 pub(crate) mod token;

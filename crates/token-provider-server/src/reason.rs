@@ -129,6 +129,8 @@ names! {
         Refused => "refused",
         /// No token was available.
         Failed => "failed",
+        /// It was no such request, but a report that a service refused one.
+        Reported => "reported",
     }
 }
 

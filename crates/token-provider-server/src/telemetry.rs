@@ -70,6 +70,8 @@ pub struct Telemetry {
     pub callers: Mutex<Callers>,
     /// When a caller with two API keys last used each.
     pub keys: Mutex<KeyUses>,
+    /// How many reports that a service refused a token came to what, for each profile.
+    pub reports: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
     connections: OpenConnection,
     certificate: Option<Expiry>,
 }
@@ -102,6 +104,11 @@ impl Telemetry {
         }
         if let Some(key) = event.subject.caller.clone().zip(event.subject.key.clone()) {
             self.keys.lock().insert(key, event.time);
+        }
+        if let (Outcome::Reported, Some(profile), Some(outcome)) =
+            (event.outcome, event.subject.profile.clone(), event.reason)
+        {
+            *self.reports.lock().entry((profile, outcome)).or_default() += 1;
         }
         let Some(rule) = event.rule else { return };
         self.refusals[rule as usize].fetch_add(1, Ordering::Relaxed);

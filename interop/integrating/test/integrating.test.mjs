@@ -311,6 +311,13 @@ test("a standard OAuth 2.0 library, in JavaScript and in Python", { timeout }, a
   await prints(/^200$/, process.env.PYTHON, ["-c", code(title, "python")], { env: { API_KEY: key } });
 });
 
+test("a refused token is reported from a page, from Python and from the shell", { timeout }, async () => {
+  const title = "A service refuses the token";
+  await inPage(code(title, "js"), (_page, log) => log.includes("200"));
+  await prints(/^200$/, process.env.PYTHON, ["-c", code(title, "python")]);
+  await prints(/^200$/, "bash", ["-euo", "pipefail", "-c", code(title, "sh")]);
+});
+
 test("all code of the document has been run, but for what other steps run", () => {
   assert.deepEqual(ELSEWHERE.filter((title) => !document.has(title)), []);
   const here = [...document].filter(([title]) => !ELSEWHERE.includes(title));

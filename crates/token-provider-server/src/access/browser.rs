@@ -8,6 +8,7 @@ use hyper::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, HeaderName,
     HeaderValue, ORIGIN, VARY,
 };
+use token_provider::is_loopback_address;
 
 use super::connection::ConnectionInfo;
 use super::proxy::is_of_proxy;
@@ -86,6 +87,22 @@ pub(crate) fn admit_own_page(
     let own = admit(&[], headers, host, connection.is_tls);
     own.map_err(|_| Problem::access_denied(Rule::Origin, "only pages from this listener are allowed"))?;
     refuse_prefetch(headers)
+}
+
+/// Refuses what has not come from this machine itself: by its network, or through a proxy on it.
+///
+/// # Errors
+///
+/// 403.
+pub(crate) fn admit_local(headers: &HeaderMap, connection: &ConnectionInfo) -> Result<(), Problem> {
+    let is_forwarded = headers.keys().any(|name| is_of_proxy(name.as_str()));
+    if connection.address().is_none_or(is_loopback_address) && !is_forwarded {
+        return Ok(());
+    }
+    Err(Problem::access_denied(
+        Rule::Origin,
+        "only requests from this machine are allowed, not through a proxy",
+    ))
 }
 
 fn admit(origins: &[OriginPattern], headers: &HeaderMap, host: &str, is_tls: bool) -> Result<Cors, Problem> {

@@ -5,15 +5,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use governor::Quota;
 use prometheus_client::metrics::histogram::Histogram;
 use token_provider::{
-    AccessToken, Moment, Scope, SlotStatus, TokenError, TokenErrorKind, TokenKey, TokenProvider,
+    AccessToken, Moment, ReportOutcome, Scope, SlotStatus, TokenError, TokenErrorKind, TokenKey,
+    TokenProvider,
 };
 use tokio::time::timeout;
 
 use super::caller::Caller;
+use super::rate::Limiter;
 use crate::problem::{Problem, Subject};
 use crate::telemetry::{BUCKETS, MeteredIssuer};
 
@@ -57,6 +61,8 @@ pub struct Handout {
     default: Arc<str>,
     /// The token for callers that request no lifetime; a reload may change it.
     usual: ArcSwap<TokenKey>,
+    /// How often all tokens of a profile are replaced.
+    replacements: Limiter<Arc<str>>,
 }
 
 /// A look at one profile, for status pages and metrics.
@@ -114,7 +120,9 @@ impl Handout {
         // A test that hands nothing out has no profiles.
         let usual = profiles.get(default).map(|profile| profile.provider.default_key().clone());
         let usual = Arc::new(usual.unwrap_or_default());
-        let handout = Self { profiles, default: default.into(), usual: ArcSwap::new(Arc::clone(&usual)) };
+        let replacements = Limiter::new(Quota::with_period(Duration::from_secs(10)).expect("is not zero"));
+        let handout =
+            Self { profiles, default: default.into(), usual: ArcSwap::new(Arc::clone(&usual)), replacements };
         handout.tell_issuers(&usual);
         handout
     }
@@ -158,6 +166,40 @@ impl Handout {
         let then = provider.now();
         waits.observe(then.boot.saturating_sub(now.boot).as_secs_f64());
         result.map(|token| (token, then))
+    }
+
+    /// Reports a token that a service refused to the profiles that this caller may use. Returns the one that holds it, else the
+    /// default one, and what became of the report. All are looked at in any case, so that the time tells nothing.
+    pub(crate) fn report(&self, caller: &Caller<'_>, token: &str) -> (Arc<str>, ReportOutcome) {
+        let may_use = |profile: &&Profile| caller.policy.admit_profile(&profile.name).is_ok();
+        let reports = self.profiles.values().filter(may_use);
+        let reports = reports.map(|profile| (&profile.name, profile.provider.report_text(token)));
+        let held = reports.filter(|(_, outcome)| *outcome != ReportOutcome::Unknown).last();
+        let (name, outcome) = held.unwrap_or((&self.default, ReportOutcome::Unknown));
+        (Arc::clone(name), outcome)
+    }
+
+    /// Has all held tokens of a profile replaced, behind the callers. `by` is what has asked for it, for the log.
+    ///
+    /// # Errors
+    ///
+    /// 404 where there is no such profile; 429 where the same was asked for in the last ten seconds.
+    pub(crate) fn replace_all(&self, profile: &str, by: &str) -> Result<(), Problem> {
+        let Profile { name, provider, .. } =
+            self.profiles.get(profile).ok_or_else(Problem::unknown_profile)?;
+        self.replacements.take(name)?;
+        tracing::info!(profile = &**name, "{by}: replacing all tokens of this profile");
+        provider.replace_all();
+        Ok(())
+    }
+
+    /// Does so for every profile.
+    pub(crate) fn replace_everything(&self, by: &str) {
+        for name in self.profiles.keys() {
+            if let Err(problem) = self.replace_all(name, by) {
+                tracing::warn!(profile = &**name, "{by}: {}", problem.description);
+            }
+        }
     }
 
     /// Returns the permitted token if it is held. This keeps it fresh, and does not count as a handout.
@@ -250,7 +292,6 @@ impl Handout {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicBool;
-    use std::time::Duration;
 
     use token_provider::{Issue, Issued, TestClock};
 

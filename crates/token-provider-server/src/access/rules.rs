@@ -63,14 +63,16 @@ pub struct Rules {
     limits_local: bool,
 }
 
-/// How a client at the OAuth 2.0 endpoint says who it is.
-pub(crate) enum Client {
+/// How a client at an OAuth 2.0 endpoint says who it is.
+pub(crate) enum Client<'r> {
     /// Not at all, in the head of its request.
     Unnamed,
     /// By the id of an API key, and the key (RFC 6749 §2.3.1).
     Secret { id: Zeroizing<String>, secret: Zeroizing<String> },
     /// By a signature, or what claims to be one.
     Signed(Result<Signature, Problem>),
+    /// In a way that the other endpoints have; `None` if it has shown nothing.
+    Shown(Result<Option<Caller<'r>>, Problem>),
 }
 
 impl Rules {
@@ -127,17 +129,29 @@ impl Rules {
         headers: &HeaderMap,
         connection: &ConnectionInfo,
     ) -> Result<Caller<'r>, Problem> {
-        let mut shown = self.authenticate_head(headers).await;
-        if !matches!(shown, Ok(Some(_))) {
-            let by_proxy = || self.trusted_proxy.as_ref()?.authenticate(headers, connection.address());
-            if let Some(caller) = self.certified(connection).or_else(by_proxy) {
-                shown = Ok(Some(caller));
-            } else if shown.is_ok() && connection.client.is_rejected() {
-                shown = Err(Problem::rejected(Rejection::Certificate, false));
+        let shown = match self.identify(headers, connection).await {
+            Ok(None) if connection.client.is_rejected() => {
+                Err(Problem::rejected(Rejection::Certificate, false))
             }
-        }
+            shown => shown,
+        };
         let unauthenticated = || Problem::unauthenticated(&self.ways(false));
         self.admit(shown, self.address(headers, connection), unauthenticated)
+    }
+
+    /// Returns the caller that the head of a request shows, by any of the configured methods but those of a client at the OAuth 2.0
+    /// endpoint. It is yet to be let in.
+    pub(crate) async fn identify(
+        &self,
+        headers: &HeaderMap,
+        connection: &ConnectionInfo,
+    ) -> Result<Option<Caller<'_>>, Problem> {
+        let shown = self.authenticate_head(headers).await;
+        if matches!(shown, Ok(Some(_))) {
+            return shown;
+        }
+        let by_proxy = || self.trusted_proxy.as_ref()?.authenticate(headers, connection.address());
+        self.certified(connection).or_else(by_proxy).map_or(shown, |caller| Ok(Some(caller)))
     }
 
     /// Authenticates a client at the OAuth 2.0 endpoint. One that names nobody, or an access key that is not of this server, may have
@@ -148,15 +162,17 @@ impl Rules {
     /// 401 when it is not known or its signature is not good; 429 when it asks too often.
     pub(crate) fn authenticate_client<'r>(
         &'r self,
-        client: Client,
+        client: Client<'r>,
         request: &SignedRequest<'_>,
         address: Option<IpAddr>,
         connection: &ConnectionInfo,
     ) -> Result<(Caller<'r>, Option<Nonce>), Problem> {
         let (now, has_signed) = (SystemClock.now(), matches!(client, Client::Signed(_)));
+        let is_client = !matches!(client, Client::Shown(_));
         let mut signed = None;
         let named = match client {
             Client::Unnamed => Ok(None),
+            Client::Shown(shown) => shown,
             Client::Secret { id, secret } => {
                 api_key::authenticate(&self.api_keys, secret.as_bytes(), Some(&id), now.wall).map(Some)
             }
@@ -175,7 +191,7 @@ impl Rules {
             Ok(None) => Ok(self.certified(connection)),
             named => named,
         };
-        let unauthenticated = || Problem::unauthenticated_client(has_signed, &self.ways(true));
+        let unauthenticated = || Problem::unauthenticated_client(has_signed, &self.ways(is_client));
         let caller = self.admit(shown, address, unauthenticated)?;
         let nonce = signed.map(|(nonces, signature)| nonces.reserve(&signature, now)).transpose();
         let nonce = nonce.map_err(|problem| problem.with_subject(caller.subject()))?;

@@ -81,6 +81,10 @@ fn requests(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
         (labels.map(|(label, value)| (label, value.to_owned())), ConstCounter::new(count))
     });
     page.write("token_provider_caller_requests_total", callers)?;
+    let reports = telemetry.reports.lock().clone().into_iter().map(|((profile, outcome), count)| {
+        ([("profile", profile.to_string()), ("outcome", outcome.to_owned())], ConstCounter::new(count))
+    });
+    page.write("token_provider_reports_total", reports)?;
     let connections = ConstGauge::new(telemetry.connections());
     page.write("token_provider_connections_open", [(NO_LABELS, connections)])
 }

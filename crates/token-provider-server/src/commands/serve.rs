@@ -125,11 +125,13 @@ impl Server {
         tokio::time::sleep(drain).await;
     }
 
-    /// Reloads on SIGHUP, and stops on the first signal to do so. Returns the one that ends the server at once.
+    /// Reloads on SIGHUP, replaces all tokens on SIGUSR1, and stops on the first signal to do so. Returns the one that ends the server at
+    /// once.
     async fn handle_signals(&self, mut signals: Signals) -> &'static str {
         loop {
             match signals.next().await {
                 Signal::Reload => self.reload(),
+                Signal::Replace => self.app.access.handout().replace_everything("SIGUSR1"),
                 Signal::Stop(name) if self.stop.is_cancelled() || LAST.contains(&name) => return name,
                 Signal::Stop(name) => self.begin_stop(name),
             }

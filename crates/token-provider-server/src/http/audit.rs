@@ -1,10 +1,10 @@
-//! What the log and the audit trail are told of a request: the one place that makes an [`Event`].
+//! What the log and the audit trail are told of a request: the one place that makes an [`Event`] of it.
 
 use hyper::StatusCode;
 use token_provider::{Clock as _, SystemClock};
 
 use super::request::{RequestInfo, Route};
-use super::token::{HandedOut, Served};
+use super::token::{Done, Served};
 use crate::problem::{Problem, Subject};
 use crate::reason::{Outcome, Rule};
 use crate::telemetry::Telemetry;
@@ -13,11 +13,11 @@ use crate::telemetry::audit::{Event, foreign};
 /// Of a path that a stranger wrote, so much is logged.
 const MAX_PATH: usize = 256;
 
-/// Logs what came of a request, for looking closer. The audit trail is told of a request for a token, and of any that an access
-/// rule refused.
+/// Logs what came of a request, for looking closer. The audit trail is told of a request for a token, of a report of one, and of any
+/// that an access rule refused.
 pub(super) fn record(telemetry: &Telemetry, info: &RequestInfo<'_>, result: &mut Result<Served, Problem>) {
-    let (status, handed_out) = match result {
-        Ok(served) => (served.answer.status(), served.handed_out.take()),
+    let (status, done) = match result {
+        Ok(served) => (served.answer.status(), served.done.take()),
         Err(problem) => (problem.status, None),
     };
     let (path, problem) = (info.head.uri.path(), result.as_ref().err());
@@ -33,36 +33,29 @@ pub(super) fn record(telemetry: &Telemetry, info: &RequestInfo<'_>, result: &mut
     );
     // Without a trail there is no admin listener either, which would show the counts.
     let is_recorded = match problem {
-        None => handed_out.is_some() && telemetry.audit.is_some(),
-        Some(problem) => problem.rule.is_some() || info.route.is_some_and(Route::hands_out_tokens),
+        None => done.is_some() && telemetry.audit.is_some(),
+        Some(problem) => problem.rule.is_some() || info.route.is_some_and(Route::is_for_callers),
     };
     if is_recorded {
-        telemetry.note(event(info, status, problem, handed_out));
+        telemetry.note(event(info, status, problem, done));
     }
 }
 
-fn event(
-    info: &RequestInfo<'_>,
-    status: StatusCode,
-    problem: Option<&Problem>,
-    handed_out: Option<HandedOut>,
-) -> Event {
+fn event(info: &RequestInfo<'_>, status: StatusCode, problem: Option<&Problem>, done: Option<Done>) -> Event {
     let refusal = problem.filter(|problem| !problem.is_failure());
-    let (fingerprint, left) =
-        handed_out.as_ref().map(|token| (token.token.fingerprint(), token.left())).unzip();
-    let (time, subject) = match handed_out {
-        Some(HandedOut { now, subject, .. }) => (now.wall, subject),
-        None => (SystemClock.now().wall, problem.map(|problem| problem.subject.clone()).unwrap_or_default()),
-    };
+    let Done { time, outcome, reason, subject, token } = done.unwrap_or_else(|| Done {
+        time: SystemClock.now().wall,
+        outcome: if refusal.is_some() { Outcome::Refused } else { Outcome::Failed },
+        reason: refusal.and_then(|problem| problem.reason),
+        subject: problem.map(|problem| problem.subject.clone()).unwrap_or_default(),
+        token: None,
+    });
+    let (fingerprint, left) = token.unzip();
     Event {
         time,
-        outcome: match (problem, refusal) {
-            (None, _) => Outcome::HandedOut,
-            (_, Some(_)) => Outcome::Refused,
-            (_, None) => Outcome::Failed,
-        },
+        outcome,
         rule: refusal.map(|problem| problem.rule.unwrap_or(Rule::Request)),
-        reason: refusal.and_then(|problem| problem.reason),
+        reason,
         error: problem.map(|problem| problem.code()),
         status: status.as_u16(),
         subject: Subject { address: subject.address.or_else(|| info.connection.address()), ..subject },

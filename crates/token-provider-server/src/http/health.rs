@@ -19,9 +19,14 @@ pub(crate) fn live() -> Answer {
     text("live\n")
 }
 
-/// Waits a moment for a token that is on its way.
-pub(crate) async fn ready(access: &Access) -> Result<Answer, Problem> {
-    admit_running(access)?;
+/// Waits a moment for a token that is on its way. Of a profile that is named this tells what is known.
+pub(crate) async fn ready(access: &Access, info: &RequestInfo<'_>) -> Result<Answer, Problem> {
+    if access.is_draining() {
+        return Err(Problem::unavailable("the server is shutting down"));
+    }
+    if let Some(profile) = profile_of(info)? {
+        return ready_profile(access, &profile);
+    }
     match tokio::time::timeout(MAX_WAIT, Box::pin(access.handout().ready())).await {
         Ok(Ok(())) => Ok(text("ready\n")),
         Ok(Err(error)) => Err(Problem::unavailable(error.to_string())),
@@ -30,8 +35,7 @@ pub(crate) async fn ready(access: &Access) -> Result<Answer, Problem> {
 }
 
 /// Answers for one profile, or for `all`, as far as is known: this requests no token, and keeps none fresh.
-pub(crate) fn ready_profile(access: &Access, name: &str) -> Result<Answer, Problem> {
-    admit_running(access)?;
+fn ready_profile(access: &Access, name: &str) -> Result<Answer, Problem> {
     let is_meant = |profile: &str| name == "all" || profile == name;
     let profiles: Vec<_> = access.handout().status().filter(|profile| is_meant(profile.name)).collect();
     if profiles.is_empty() {
@@ -45,13 +49,9 @@ pub(crate) fn ready_profile(access: &Access, name: &str) -> Result<Answer, Probl
     Err(Problem::unavailable(format!("no token can be handed out for {unready}; see GET /status")))
 }
 
-fn admit_running(access: &Access) -> Result<(), Problem> {
-    if access.is_draining() { Err(Problem::unavailable("the server is shutting down")) } else { Ok(()) }
-}
-
-/// Returns the profile that a query names.
+/// Returns the profile that a query names, on the admin listener. Callers have one answer for all.
 pub(crate) fn profile_of(info: &RequestInfo<'_>) -> Result<Option<Value>, Problem> {
-    let query = info.head.uri.query().unwrap_or_default();
+    let query = info.head.uri.query().filter(|_| info.route.is_none()).unwrap_or_default();
     parameters(form_urlencoded::parse(query.as_bytes()), ["profile"]).map(|[profile]| profile)
 }
 
@@ -67,24 +67,21 @@ pub(crate) fn is_probe(info: &RequestInfo<'_>, headers: &HeaderMap) -> bool {
         && !headers.contains_key("sec-fetch-site")
 }
 
-/// Answers such a request by the status and one word. It is not asking for a token: a stranger keeps none alive. `profile` is the
-/// one that it names, where it can name one.
-pub(crate) fn probe(
-    access: &Access,
-    info: &RequestInfo<'_>,
-    profile: Option<&str>,
-) -> Result<Answer, Problem> {
+/// Answers such a request by the status and one word. It is not asking for a token: a stranger keeps none alive.
+pub(crate) fn probe(access: &Access, info: &RequestInfo<'_>) -> Result<Answer, Problem> {
     allow(&info.head.method, PAGE)?;
     if info.head.uri.path() == "/livez" {
         return Ok(live());
     }
-    let is_ready = !access.is_draining() && access.handout().is_ready();
-    let status = match profile.map(|profile| ready_profile(access, profile)) {
-        Some(Err(problem)) => problem.status,
-        None if !is_ready => StatusCode::SERVICE_UNAVAILABLE,
-        _ => return Ok(text("ready\n")),
+    let status = match profile_of(info)? {
+        _ if access.is_draining() => StatusCode::SERVICE_UNAVAILABLE,
+        Some(profile) => {
+            ready_profile(access, &profile).map_or_else(|problem| problem.status, |_| StatusCode::OK)
+        }
+        None if access.handout().is_ready() => StatusCode::OK,
+        None => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let mut answer = text("unready\n");
+    let mut answer = text(if status == StatusCode::OK { "ready\n" } else { "unready\n" });
     *answer.status_mut() = status;
     Ok(answer)
 }

@@ -1,6 +1,6 @@
 //! `POST /oauth2/token`: the client credentials grant (RFC 6749 §4.4), so that any OAuth 2.0 library gets HERE tokens
-//! without knowing HERE's signature, and the same for HERE's own SDKs (`here.rs`); and the metadata by which a library finds its way
-//! (RFC 8414).
+//! without knowing HERE's signature, and the same for HERE's own SDKs (`here.rs`); the metadata by which a library finds its way
+//! (RFC 8414); and `POST /oauth2/revoke`: a caller reports that a service refused its token, in the form of RFC 7009.
 
 use std::borrow::Cow;
 use std::pin::pin;
@@ -16,16 +16,18 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, PRAGMA};
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, StatusCode};
 use serde_json::json;
+use token_provider::{Clock as _, SystemClock};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use super::answer::{self, Answer, JSON, NO_CACHE};
+use super::answer::{self, Answer, JSON, NO_CACHE, NO_STORE, TEXT};
 use super::here;
 use super::parameters::{Given, Value, has_content_type, is_credential, parameters};
-use super::request::{Call, RequestInfo};
-use super::token::{self, HERE_FORM, HERE_JSON, STANDARD, Served};
-use crate::access::{Client, Rules, Shares, Signature, SignedRequest, X_API_KEY};
+use super::request::{Call, RequestInfo, Route};
+use super::token::{self, Done, HERE_FORM, HERE_JSON, STANDARD, Served};
+use crate::access::{Caller, Client, Nonce, Rules, Shares, Signature, SignedRequest, X_API_KEY};
 use crate::problem::{Problem, Subject};
+use crate::reason::Outcome;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 /// A token request has some hundred bytes.
@@ -46,8 +48,8 @@ pub(super) fn bodies() -> Arc<Shares> {
     Arc::new(Shares::new(MAX_BODIES, MAX_BODIES_EACH, true))
 }
 
-/// What a body says: a client; and lifetime, profile and scope, or why there is no token for anybody.
-type Said = (Option<Client>, Result<[Option<Value>; 3], Problem>);
+/// What a body says: a client; and what is wanted, or why nobody can have that.
+type Said<T> = (Option<Client<'static>>, Result<T, Problem>);
 
 /// Answers `POST /oauth2/token`, in the spelling of the request.
 pub(super) async fn post(
@@ -55,54 +57,20 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: impl Body<Data = Bytes>,
 ) -> Result<Served, Problem> {
-    let Call { rules, info, host, .. } = call;
-    let (connection, is_here, is_form) = (info.connection, info.is_here(), has_content_type(&headers, FORM));
-    admit_head(info, &headers, is_form)?;
+    let (is_here, is_form) = (call.info.is_here(), has_content_type(&headers, FORM));
+    admit_head(call.info, &headers, is_form)?;
     let client = client_of(&headers)?;
-    let address = rules.address(&headers, connection);
-    // A body may take ten seconds, in which a head of a hundred fields would keep some 40 KiB.
-    drop(headers);
-    let target = info.head.uri.path_and_query().map_or("", PathAndQuery::as_str);
-    let judge = |client, form: &[u8]| {
-        rules.authenticate_client(client, &SignedRequest { host, target, form }, address, connection)
-    };
-    let needs_body = match &client {
-        Client::Unnamed => !is_here && rules.certified(connection).is_none(),
-        Client::Secret { .. } => false,
-        // Only a form is covered by a signature.
-        Client::Signed(signature) => is_form && rules.needs_form(signature),
-    };
-    let is_named = matches!(client, Client::Secret { .. });
-    // Whom the head names is judged before the body is waited for; of all others few bodies are on their way at once.
-    let (judged, unjudged) =
-        if needs_body { (None, Some(client)) } else { (Some(judge(client, b"")?), None) };
-    let unknown = Subject { address, ..Subject::default() };
-    let subject = judged.as_ref().map_or(unknown, |(caller, _)| caller.subject());
-    let noted = |problem: Problem| problem.with_subject(subject.clone());
-    let take = || call.bodies.take(address).ok_or_else(|| noted(Problem::too_many_bodies()));
-    let share = if subject.caller.is_some() { None } else { Some(take()?) };
-    let body = read(body).await.map_err(noted)?;
-    drop(share);
     let (names @ [_, lifetime_name, ..], spelling) = match (is_here, is_form) {
         (false, _) => (IN_FORM, STANDARD),
         (true, true) => (IN_FORM, HERE_FORM),
         (true, false) => (IN_JSON, HERE_JSON),
     };
-    let (client, wanted) = match parse(&body, names, is_form, is_here) {
+    let parse = |body: &[u8]| match parse(body, names, is_form, is_here) {
         // Told when the signature was judged, so that the audit trail has the caller, or the address is charged.
-        Err(problem) if is_here => (None, Err(problem)),
-        said => said.map_err(noted)?,
+        Err(problem) if is_here => Ok((None, Err(problem))),
+        said => said,
     };
-    let judged = match client.or(unjudged) {
-        None => Ok(judged.expect("without a client that is yet to be judged, the head's was")),
-        // RFC 6749 §2.3: no more than one way at once.
-        Some(_) if is_named => {
-            Err(Problem::invalid_request("the client authenticates in two ways; use only one"))
-        }
-        Some(client) => judge(client, &body),
-    };
-    let (caller, nonce) = judged.map_err(noted)?;
-    drop(body);
+    let (caller, nonce, wanted) = authenticate(call, client, headers, body, parse).await?;
     let mut served = token::hand_out(call, &caller, lifetime_name, wanted).await?.into_answer(Some(spelling));
     if let Some(nonce) = nonce {
         nonce.note();
@@ -112,13 +80,88 @@ pub(super) async fn post(
     Ok(served)
 }
 
+/// Answers `POST /oauth2/revoke`: a service refused a token. The answer is the same whether that is held or not.
+pub(super) async fn revoke(
+    call: Call<'_>,
+    headers: HeaderMap,
+    body: impl Body<Data = Bytes>,
+) -> Result<Served, Problem> {
+    admit_head(call.info, &headers, has_content_type(&headers, FORM))?;
+    let shown = call.rules.identify(&headers, call.info.connection).await;
+    let client = match (shown, client_of(&headers)) {
+        (shown @ Ok(Some(_)), _) | (shown, Ok(Client::Unnamed)) => Client::Shown(shown),
+        // Neither `Basic` nor signed.
+        (shown, Err(problem)) if problem.status == StatusCode::UNAUTHORIZED => Client::Shown(shown),
+        (_, client) => client?,
+    };
+    let (caller, nonce, token) = authenticate(call, client, headers, body, parse_report).await?;
+    let token = token.map_err(|problem| problem.with_subject(caller.subject()))?;
+    let (profile, reported) = call.access.handout().report(&caller, &token);
+    if let Some(nonce) = nonce {
+        nonce.note();
+    }
+    let (time, subject) = (SystemClock.now().wall, Subject { profile: Some(profile), ..caller.subject() });
+    let reason = Some(reported.as_str());
+    let done = Some(Done { time, outcome: Outcome::Reported, reason, subject, token: None });
+    Ok(Served { answer: answer::answer(TEXT, NO_STORE, ""), done })
+}
+
+/// Finds out who has sent a request, by its head and its body, and what the body says. Whom the head names is judged before the body
+/// is waited for; of all others few bodies are on their way at once.
+async fn authenticate<'r, T>(
+    call: Call<'r>,
+    client: Client<'r>,
+    headers: HeaderMap,
+    body: impl Body<Data = Bytes>,
+    parse: impl FnOnce(&[u8]) -> Result<Said<T>, Problem>,
+) -> Result<(Caller<'r>, Option<Nonce>, Result<T, Problem>), Problem> {
+    let Call { rules, info, host, .. } = call;
+    let connection = info.connection;
+    let (address, is_form) = (rules.address(&headers, connection), has_content_type(&headers, FORM));
+    // A body may take ten seconds, in which a head of a hundred fields would keep some 40 KiB.
+    drop(headers);
+    let target = info.head.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let judge = |client, form: &[u8]| {
+        rules.authenticate_client(client, &SignedRequest { host, target, form }, address, connection)
+    };
+    let needs_body = match &client {
+        Client::Unnamed => !info.is_here() && rules.certified(connection).is_none(),
+        Client::Shown(shown) => matches!(shown, Ok(None)),
+        Client::Secret { .. } => false,
+        // Only a form is covered by a signature.
+        Client::Signed(signature) => is_form && rules.needs_form(signature),
+    };
+    let is_named = matches!(client, Client::Secret { .. });
+    let (judged, unjudged) =
+        if needs_body { (None, Some(client)) } else { (Some(judge(client, b"")?), None) };
+    let unknown = Subject { address, ..Subject::default() };
+    let subject = judged.as_ref().map_or(unknown, |(caller, _)| caller.subject());
+    let noted = |problem: Problem| problem.with_subject(subject.clone());
+    let take = || call.bodies.take(address).ok_or_else(|| noted(Problem::too_many_bodies()));
+    let share = if subject.caller.is_some() { None } else { Some(take()?) };
+    let body = read(body).await.map_err(noted)?;
+    drop(share);
+    let (client, said) = parse(&body).map_err(noted)?;
+    let judged = match client.or(unjudged) {
+        None => Ok(judged.expect("without a client that is yet to be judged, the head's was")),
+        // RFC 6749 §2.3: no more than one way at once.
+        Some(_) if is_named => {
+            Err(Problem::invalid_request("the client authenticates in two ways; use only one"))
+        }
+        Some(client) => judge(client, &body),
+    };
+    let (caller, nonce) = judged.map_err(noted)?;
+    Ok((caller, nonce, said))
+}
+
 /// Refuses what nothing good can follow: another kind of body, or a credential that is not for this path. Who sends one must not be
 /// let in as anonymous.
 fn admit_head(info: &RequestInfo<'_>, headers: &HeaderMap, is_form: bool) -> Result<(), Problem> {
     let query = info.head.uri.query().unwrap_or_default();
     let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
-    // An API key is for `/getToken`; for signatures see RFC 5849 §3.5.3.
-    if headers.contains_key(X_API_KEY) || names.clone().any(|name| name.starts_with("oauth_")) {
+    // For tokens, an API key in a header of its own is for `/getToken`; for signatures see RFC 5849 §3.5.3.
+    let has_key = info.route == Some(Route::OAuth2) && headers.contains_key(X_API_KEY);
+    if has_key || names.clone().any(|name| name.starts_with("oauth_")) {
         return Err(Problem::unsupported_client_authentication());
     }
     if !(is_form || info.is_here() && has_content_type(headers, JSON)) {
@@ -170,28 +213,52 @@ async fn read(body: impl Body<Data = Bytes>) -> Result<Zeroizing<Vec<u8>>, Probl
     tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or_else(|_elapsed| Err(broken()))
 }
 
-/// Reads what a body says. A form's fields are read one after the other: there may be 8,192, and any may be a secret.
-fn parse(body: &[u8], names: [&str; 6], is_form: bool, is_here: bool) -> Result<Said, Problem> {
+/// Reads what the body of a token request says.
+fn parse(
+    body: &[u8],
+    names: [&str; 6],
+    is_form: bool,
+    is_here: bool,
+) -> Result<Said<[Option<Value>; 3]>, Problem> {
     let fields: Box<dyn Iterator<Item = Given<'_>> + '_> =
         if is_form { Box::new(form_urlencoded::parse(body)) } else { here::fields(body)? };
-    let (mut has_credential, mut has_more) = (false, false);
-    let fields = fields.inspect(|(name, _)| {
-        has_credential |= is_credential(name, is_here);
-        has_more |= matches!(&**name, "token_format" | "tokenFormat" | "resource");
-    });
-    let values = parameters(fields, names);
-    if has_credential {
-        return Err(Problem::unsupported_client_authentication());
-    }
-    let [grant_type, lifetime, scope, profile, id, secret] = values?;
-    let missing = || Problem::invalid_request("client_id: required with client_secret");
-    let with_id = |secret| id.ok_or_else(missing).map(|id| Client::Secret { id, secret });
-    let client = secret.map(with_id).transpose()?;
+    let mut has_more = false;
+    let fields = fields
+        .inspect(|(name, _)| has_more |= matches!(&**name, "token_format" | "tokenFormat" | "resource"));
+    let [grant_type, lifetime, scope, profile, id, secret] = values(fields, names, is_here)?;
     let scope = scope.filter(|scope| !scope.is_empty());
     let wanted = admit_grant_type(names[0], grant_type.as_deref()).and_then(|()| {
         if is_here { here::wanted(lifetime, scope, has_more) } else { Ok([lifetime, profile, scope]) }
     });
-    Ok((client, wanted))
+    Ok((secret_of(id, secret)?, wanted))
+}
+
+/// Reads what the body of a report says.
+fn parse_report(body: &[u8]) -> Result<Said<Value>, Problem> {
+    let names = ["token", "client_id", "client_secret"];
+    let [token, id, secret] = values(form_urlencoded::parse(body), names, false)?;
+    let token = token.filter(|token| !token.is_empty());
+    let missing = || Problem::invalid_request("token: missing; expected the token that a service refused");
+    Ok((secret_of(id, secret)?, token.ok_or_else(missing)))
+}
+
+/// Reads the fields of a body, one after the other: there may be 8,192, and any may be a secret. None may be for a way to
+/// authenticate that there is not.
+fn values<'a, const N: usize>(
+    fields: impl Iterator<Item = Given<'a>>,
+    names: [&str; N],
+    is_here: bool,
+) -> Result<[Option<Value>; N], Problem> {
+    let mut has_credential = false;
+    let values =
+        parameters(fields.inspect(|(name, _)| has_credential |= is_credential(name, is_here)), names);
+    if has_credential { Err(Problem::unsupported_client_authentication()) } else { values }
+}
+
+fn secret_of(id: Option<Value>, secret: Option<Value>) -> Result<Option<Client<'static>>, Problem> {
+    let missing = || Problem::invalid_request("client_id: required with client_secret");
+    let with_id = |secret| id.ok_or_else(missing).map(|id| Client::Secret { id, secret });
+    secret.map(with_id).transpose()
 }
 
 fn admit_grant_type(name: &str, grant_type: Option<&String>) -> Result<(), Problem> {
@@ -206,7 +273,7 @@ fn admit_grant_type(name: &str, grant_type: Option<&String>) -> Result<(), Probl
 }
 
 /// Reads the client that the head names: by a signature, or by id and secret (RFC 7617), both in form encoding (RFC 6749 §2.3.1).
-fn client_of(headers: &HeaderMap) -> Result<Client, Problem> {
+fn client_of(headers: &HeaderMap) -> Result<Client<'static>, Problem> {
     if let Some(signature) = Signature::of(headers) {
         return Ok(Client::Signed(signature));
     }

@@ -171,11 +171,11 @@ mod tests {
         let document: Value = serde_json::from_str(OPENAPI).expect("is JSON");
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
         let paths = document["paths"].as_object().expect("is an object");
-        let admin = ["/metrics", "/status"];
+        let admin = ["/metrics", "/revoke", "/status"];
         for path in paths.keys().filter(|path| !admin.contains(&path.as_str())) {
             assert!(Route::of(path).is_some(), "{path}");
         }
-        assert_eq!(paths.len(), 8 + admin.len());
+        assert_eq!(paths.len(), 9 + admin.len());
         let event = &document["components"]["schemas"]["AuditEvent"]["properties"];
         assert_eq!(words(&event["rule"]["enum"]), Rule::ALL.map(Rule::as_str).into());
         assert_eq!(words(&event["method"]["enum"]), Method::ALL.map(Method::as_str).into());

@@ -29,7 +29,7 @@ pub(super) type Value = Zeroizing<String>;
 pub(super) type Given<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// Returns whether the body of a request is of this type, whatever its parameters.
-pub(super) fn has_content_type(headers: &HeaderMap, expected: &str) -> bool {
+pub(crate) fn has_content_type(headers: &HeaderMap, expected: &str) -> bool {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split_once(';').map_or(content_type, |(essence, _)| essence);
     essence.trim().eq_ignore_ascii_case(expected)

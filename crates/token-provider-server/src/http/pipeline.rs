@@ -104,7 +104,7 @@ impl App {
         let host = match rules.admit_host(&headers, info.authority(), info.connection) {
             Ok(host) => host.to_owned(),
             Err(_) if health::is_probe(info, &headers) => {
-                return Ok((Cors::None, health::probe(&self.access, info, None).map(Served::from)));
+                return Ok((Cors::None, health::probe(&self.access, info).map(Served::from)));
             }
             Err(problem) => return refused(problem),
         };
@@ -130,12 +130,13 @@ impl App {
                 }
                 // In a box, as all that waits for somebody else: the others would be as large.
                 Route::OAuth2 => Box::pin(oauth2::post(call, headers, body)).await,
+                Route::Revoke => Box::pin(oauth2::revoke(call, headers, body)).await,
                 Route::Timestamp => Ok(here::timestamp().into()),
                 Route::Metadata => Ok(oauth2::metadata(&rules, &own_origin()).into()),
                 Route::Live => Ok(health::live().into()),
                 Route::Ready => {
                     drop(body);
-                    health::ready(access).await.map(Served::from)
+                    health::ready(access, info).await.map(Served::from)
                 }
                 Route::OpenApi => Ok(page::openapi().into()),
                 Route::Client => Ok(page::client(&headers).into()),

@@ -131,6 +131,7 @@ names! {
     Route {
         Token => "/getToken",
         OAuth2 => "/oauth2/token",
+        Revoke => "/oauth2/revoke",
         Timestamp => "/timestamp",
         Metadata => "/.well-known/oauth-authorization-server",
         Live => "/livez",
@@ -145,18 +146,18 @@ impl Route {
         Self::ALL.into_iter().find(|route| route.as_str() == path)
     }
 
-    /// Returns whether tokens are handed out here.
-    pub(super) fn hands_out_tokens(self) -> bool {
-        matches!(self, Self::Token | Self::OAuth2)
+    /// Returns whether this is for callers: tokens are handed out here, or reported.
+    pub(super) fn is_for_callers(self) -> bool {
+        matches!(self, Self::Token | Self::OAuth2 | Self::Revoke)
     }
 
     /// Returns whether a request here can cause one to the issuer.
     fn uses_token(self) -> bool {
-        self.hands_out_tokens() || self == Self::Ready
+        self.is_for_callers() || self == Self::Ready
     }
 
     fn methods(self) -> &'static str {
-        if self == Self::OAuth2 { POST } else { READ }
+        if matches!(self, Self::OAuth2 | Self::Revoke) { POST } else { READ }
     }
 }
 

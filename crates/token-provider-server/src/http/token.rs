@@ -1,11 +1,13 @@
 //! `GET /getToken`: the access token as text, or as JSON in the form of RFC 6749 §5.1.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue};
 use serde::Serializer as _;
 use serde::ser::SerializeMap as _;
-use token_provider::{AccessToken, Moment, Scope};
+use token_provider::{AccessToken, Fingerprint, Moment, Scope};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
@@ -14,6 +16,7 @@ use super::parameters::{Value, lifetime, parameters};
 use super::request::Call;
 use crate::access::{Caller, TokenRequest};
 use crate::problem::{Problem, Subject};
+use crate::reason::Outcome;
 
 /// Fetch standard, "Cross-Origin-Resource-Policy": an answer that was asked for without CORS does not even get into the
 /// process of a foreign page. For browsers that do not say where a request comes from.
@@ -57,20 +60,35 @@ impl HandedOut {
         let headers = answer.headers_mut();
         headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
         headers.insert(TOKEN_EXPIRES_IN, HeaderValue::from(self.left()));
-        Served { answer, handed_out: Some(self) }
+        let token = Some((self.token.fingerprint(), self.left()));
+        let (time, outcome, subject) = (self.now.wall, Outcome::HandedOut, self.subject);
+        Served { answer, done: Some(Done { time, outcome, reason: None, subject, token }) }
     }
 }
 
-/// An answer, and the token in it, if there is one.
+/// What was done for a caller, as the audit trail is told.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// When, since the epoch.
+    pub(super) time: Duration,
+    pub(super) outcome: Outcome,
+    pub(super) reason: Option<&'static str>,
+    /// For whom, and for which token.
+    pub(super) subject: Subject,
+    /// The fingerprint of the token that was handed out, and how many seconds it had left.
+    pub(super) token: Option<(Fingerprint, u64)>,
+}
+
+/// An answer, and what was done for it, if it was for a caller.
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(super) answer: Answer,
-    pub(super) handed_out: Option<HandedOut>,
+    pub(super) done: Option<Done>,
 }
 
 impl From<Answer> for Served {
     fn from(answer: Answer) -> Self {
-        Self { answer, handed_out: None }
+        Self { answer, done: None }
     }
 }
 

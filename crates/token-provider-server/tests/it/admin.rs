@@ -1,6 +1,7 @@
 //! The admin listener: metrics, the status, and who may see them.
 
 mod metrics;
+mod revoke;
 mod status;
 
 use std::future::pending;

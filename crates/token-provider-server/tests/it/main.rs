@@ -28,6 +28,7 @@ mod private_key;
 mod probes;
 mod problems;
 mod promises;
+mod reports;
 mod resilience;
 mod secrets;
 mod shutdown;

@@ -14,6 +14,8 @@ pub(super) enum Signal {
     Stop(&'static str),
     /// SIGHUP, where there is such a signal.
     Reload,
+    /// SIGUSR1, where there is such a signal.
+    Replace,
 }
 
 /// Signals after which Windows ends the process within seconds.
@@ -25,6 +27,8 @@ pub(super) struct Signals {
     stop: Stop,
     #[cfg(unix)]
     hang_up: unix::Signal,
+    #[cfg(unix)]
+    user_1: unix::Signal,
 }
 
 /// SIGTERM and SIGINT.
@@ -39,7 +43,8 @@ impl Signals {
     #[cfg(unix)]
     pub(super) fn listen() -> io::Result<Self> {
         let stop = (unix::signal(SignalKind::terminate())?, unix::signal(SignalKind::interrupt())?);
-        Ok(Self { stop, hang_up: unix::signal(SignalKind::hangup())? })
+        let user_1 = unix::signal(SignalKind::user_defined1())?;
+        Ok(Self { stop, hang_up: unix::signal(SignalKind::hangup())?, user_1 })
     }
 
     #[cfg(windows)]
@@ -51,12 +56,13 @@ impl Signals {
     /// Waits for the next one.
     pub(super) async fn next(&mut self) -> Signal {
         #[cfg(unix)]
-        let reload = self.hang_up.recv();
+        let (reload, replace) = (self.hang_up.recv(), self.user_1.recv());
         #[cfg(not(unix))]
-        let reload = std::future::pending::<()>();
+        let (reload, replace) = (std::future::pending::<()>(), std::future::pending::<()>());
         tokio::select! {
             name = stop(&mut self.stop) => Signal::Stop(name),
             _ = reload => Signal::Reload,
+            _ = replace => Signal::Replace,
         }
     }
 

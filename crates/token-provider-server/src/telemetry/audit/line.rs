@@ -38,6 +38,7 @@ pub(super) fn log_line(event: &Event) -> Vec<u8> {
         Outcome::HandedOut => "token handed out",
         Outcome::Refused => "token refused",
         Outcome::Failed => "no token for a caller",
+        Outcome::Reported => "token reported as refused by a service",
     };
     match log::form() {
         Form::Json => {

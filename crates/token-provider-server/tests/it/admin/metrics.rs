@@ -10,7 +10,7 @@ use token_provider_server::parts::access::api_key;
 use super::{CONFIG, assert_sample, metrics, start};
 use crate::support::identity::IdentityProvider;
 use crate::support::server::Setup;
-use crate::support::wire::{get, request};
+use crate::support::wire::{get, report, request};
 use crate::support::within;
 
 /// Prometheus 2's.
@@ -156,6 +156,7 @@ async fn every_metric_that_is_named_is_one() {
     assert_eq!(request(server.address, "GET", "/getToken", &[("X-API-Key", &key)]).await.status, 200);
     server.app.telemetry.outputs.lock().entry("a file".into()).or_default();
     assert_eq!(get(server.address, "/getToken").await.status, 200);
+    assert_eq!(report(server.address, "abc", "", &[]).await.status, 200);
     let page = metrics(&server).await;
     let mut known: BTreeSet<String> =
         series(&page).iter().map(|series| series.split('{').next().unwrap_or_default().to_owned()).collect();

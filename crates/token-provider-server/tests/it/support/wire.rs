@@ -190,6 +190,19 @@ pub(crate) async fn post_form(address: SocketAddr, fields: &str, headers: &[(&st
     send(address, "POST", "/oauth2/token", &[&form, headers].concat(), &body).await
 }
 
+/// Reports a token at `POST /oauth2/revoke`; `fields` beside it each begin with `&`.
+pub(crate) async fn report(
+    address: SocketAddr,
+    token: &str,
+    fields: &str,
+    headers: &[(&str, &str)],
+) -> Reply {
+    let body = format!("token={token}{fields}");
+    let length = body.len().to_string();
+    let form = [("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", &length)];
+    send(address, "POST", "/oauth2/revoke", &[&form, headers].concat(), &body).await
+}
+
 pub(crate) async fn send(
     address: SocketAddr,
     method: &str,
