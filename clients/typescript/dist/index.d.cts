@@ -83,7 +83,8 @@ export interface Clock {
     monotonic(): number;
     /** Evenly spread in [0, 1), as `Math.random()`. */
     random(): number;
-    setTimeout(run: () => void, milliseconds: number): unknown;
+    /** `isAwaited` where a call waits for it: a finished script may end before any other. */
+    setTimeout(run: () => void, milliseconds: number, isAwaited?: boolean): unknown;
     clearTimeout(timer: unknown): void;
 }
 /** Options of one call. */
@@ -129,7 +130,8 @@ export interface TokenClient {
      * Like the platform's `fetch`, with `Authorization: Bearer …` set and nothing else changed.
      *
      * On a 401 the token is invalidated and the request sent once more with another one, where the provider has one
-     * and the body can be sent twice (not a stream, and of a `Request` up to 1 MiB); else the 401 is returned.
+     * and the body can be sent twice (not a stream, and of a `Request` up to 1 MiB); else the 401 is returned. Where it came from
+     * one of HERE's services, the provider is told first (`POST oauth2/revoke`, once for each token), so that it has another one.
      *
      * @throws {@link TokenError} when there is no token, or the URL is outside `allowedOrigins`; else as `fetch` does.
      */

@@ -5,8 +5,9 @@ var systemClock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   random: () => Math.random(),
-  setTimeout(run, milliseconds) {
+  setTimeout(run, milliseconds, isAwaited) {
     const timer = setTimeout(run, milliseconds);
+    if (isAwaited) return timer;
     if (timer.unref) timer.unref();
     else if (typeof Deno !== "undefined") Deno.unrefTimer?.(timer);
     return timer;
@@ -42,8 +43,8 @@ var HERE = ["https://*.hereapi.com", "https://*.here.com"];
 var LOOPBACK = /^https?:\/\/(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/;
 var MAX_KEPT_BODY = 1024 * 1024;
 function authorizedFetch(keeper, send, allowedOrigins) {
-  const allowed = (allowedOrigins ?? HERE).map(originRule);
-  if (!allowedOrigins) allowed.push((origin) => LOOPBACK.test(origin));
+  const here = HERE.map(originRule);
+  const allowed = allowedOrigins?.map(originRule) ?? [...here, (origin) => LOOPBACK.test(origin)];
   return async (input, init) => {
     const request = typeof input === "object" && "url" in input ? input : void 0;
     const { origin } = new URL(request?.url ?? String(input), base());
@@ -60,7 +61,9 @@ function authorizedFetch(keeper, send, allowedOrigins) {
     const body = again(request, init?.body);
     const response = await attempt(token);
     if (response.status !== 401) return response;
-    keeper.invalidate(token);
+    const isOfHere = here.some((isHere) => isHere(origin)) && (!response.url || new URL(response.url).origin === origin);
+    if (isOfHere) keeper.refuse(token);
+    else keeper.invalidate(token);
     const kept = await body;
     if (kept === false) return response;
     let next;
@@ -148,7 +151,7 @@ var failure = (code, message, details = {}, more = {}) => ({
   ...more
 });
 var unsent = (message, details) => failure("request_failed", message, details, { sent: false });
-function tokenRequest(url, options, send, clock) {
+function providerAt(url, options, send, clock) {
   checkUrl(url);
   checkOptions(options);
   const { ttl, profile, scope, headers, credentials, timeoutMs = 15e3 } = options;
@@ -161,20 +164,14 @@ function tokenRequest(url, options, send, clock) {
     }
     return target2;
   };
-  const attempt = async (address, headers2, signal) => {
-    const response = await send(address.href, {
-      headers: headers2,
-      // A redirect leads to a log-in page, or takes an API key to another origin.
-      redirect: "manual",
-      signal,
-      ...credentials && { credentials }
-    });
+  const answer = async (response) => {
     if (!response.ok) return refusal(response, clock.now());
     const token = (await response.text()).trim();
     return /^[\w.~+/-]+=*$/.test(token) ? { token, lifetime: lifetimeS(response.headers, fallback) } : failure("invalid_response", "the answer of the token provider is not a token", { status: response.status });
   };
-  return () => new Promise((resolve) => {
+  const exchange = (where, what, read) => new Promise((resolve) => {
     const controller = new AbortController();
+    const { signal } = controller;
     let waiting = unsent(`\`headers\` took longer than ${timeoutMs} ms`);
     const timer = clock.setTimeout(
       () => {
@@ -186,7 +183,7 @@ function tokenRequest(url, options, send, clock) {
     const steps = async () => {
       let address;
       try {
-        address = target();
+        address = where();
       } catch {
         return unsent(`${given} is relative, and there is no page here whose origin it could have: give the whole address`);
       }
@@ -198,17 +195,28 @@ function tokenRequest(url, options, send, clock) {
       }
       const valid = headersOf(ready);
       if (!valid) return unsent(BAD_HEADERS);
-      if (controller.signal.aborted) return waiting;
+      if (signal.aborted) return waiting;
       waiting = failure("timeout", `the token provider did not answer within ${timeoutMs} ms`);
-      return attempt(address, valid, controller.signal).catch(
-        (cause) => failure("request_failed", noAnswer(address), { cause })
-      );
+      try {
+        return await read(await send(address.href, { ...what, headers: valid, redirect: "manual", signal, ...credentials && { credentials } }));
+      } catch (cause) {
+        return failure("request_failed", noAnswer(address), { cause });
+      }
     };
     steps().then((outcome) => {
       clock.clearTimeout(timer);
       resolve(outcome);
     });
   });
+  return {
+    ask: () => exchange(target, {}, answer),
+    // RFC 7009 §2, beside the address of the token. Whoever answers with a page has not heard it.
+    report: (token) => exchange(
+      () => new URL("oauth2/revoke", target()),
+      { method: "POST", body: new URLSearchParams({ token }) },
+      async (response) => !await response.text() && response.ok
+    )
+  };
 }
 var BAD_HEADERS = "`headers` has a name or value that no HTTP header can have";
 function headersOf(given) {
@@ -257,8 +265,9 @@ async function refusal(response, now) {
 
 // src/keeper.ts
 var INVALIDATE_PAUSE_MS = 1e4;
+var SUCCESSOR_MS = [250, 750, 1500];
 var Keeper = class {
-  #ask;
+  #provider;
   #clock;
   #onError;
   #held;
@@ -266,6 +275,9 @@ var Keeper = class {
   #failed;
   #failures = 0;
   #pausedUntil = -Infinity;
+  /** The token that HERE refused last, and the same until the provider is told of it. */
+  #refused;
+  #unreported;
   /** Whether the next `online` event will be heard. */
   #listening = false;
   #refusedAgain = -Infinity;
@@ -279,8 +291,8 @@ var Keeper = class {
   #resumed = 0;
   #requests = 0;
   #handouts = 0;
-  constructor(ask, clock, onError) {
-    this.#ask = ask;
+  constructor(provider, clock, onError) {
+    this.#provider = provider;
     this.#clock = clock;
     this.#onError = onError;
   }
@@ -322,6 +334,12 @@ var Keeper = class {
       this.#held = { ...this.#held, refused: true };
     }
   };
+  /** Invalidates a token that one of HERE's services has refused. Of each, the provider is told once, before it is asked again. */
+  refuse(token) {
+    this.invalidate(token);
+    const held = this.#held;
+    if (held?.refused && held.token === token && this.#refused !== token) this.#refused = this.#unreported = token;
+  }
   status = () => {
     const held = this.#held;
     const left = held ? this.#left(held) : 0;
@@ -361,16 +379,25 @@ var Keeper = class {
   }
   async #request() {
     if (this.#failed?.sent && this.#paused()) throw this.#error(this.#failed);
+    let waits = [];
     for (; ; ) {
+      const refused = this.#unreported;
+      this.#unreported = void 0;
+      if (refused && await this.#provider.report(refused) === true) waits = [...SUCCESSOR_MS];
       const wall = this.#clock.now();
       const monotonic = this.#clock.monotonic();
       const drops = this.#drops;
       const resumed = this.#resumed;
       this.#requests++;
       this.#wanted = false;
-      let outcome = await this.#ask();
+      let outcome = await this.#provider.ask();
       if ("token" in outcome) {
-        if (this.#drops !== drops) continue;
+        if (this.#drops !== drops || outcome.token === this.#unreported) continue;
+        const wait = outcome.token === this.#refused && waits.shift();
+        if (wait) {
+          await new Promise((resolve) => this.#clock.setTimeout(resolve, wait, true));
+          continue;
+        }
         if (this.#keep(outcome, wall, monotonic)) return outcome.token;
         outcome = failure("invalid_response", "the token had expired when it came");
       }
@@ -392,6 +419,7 @@ var Keeper = class {
     };
     if (this.#left(next) <= marginMs(lifetimeMs)) return false;
     this.#held = next;
+    this.#unreported = void 0;
     this.#failed = void 0;
     this.#failures = 0;
     this.#arm(this.#left(next) - next.dueLeft);
@@ -438,7 +466,7 @@ function unlessAborted(promise, signal) {
 function createTokenClient(url, options = {}) {
   const { clock = systemClock, allowedOrigins, onError } = options;
   const send = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
-  const keeper = new Keeper(tokenRequest(url, options, send, clock), clock, onError);
+  const keeper = new Keeper(providerAt(url, options, send, clock), clock, onError);
   return {
     getToken: keeper.token,
     getBearerToken: keeper.token,

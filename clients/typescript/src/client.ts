@@ -1,9 +1,9 @@
-// createTokenClient: puts request, keeper and fetch together.
+// createTokenClient: puts provider, keeper and fetch together.
 
 import { systemClock } from "./clock.js";
 import { authorizedFetch } from "./fetch.js";
 import { Keeper } from "./keeper.js";
-import { tokenRequest } from "./request.js";
+import { providerAt } from "./request.js";
 import type { Fetch, TokenClient, TokenClientOptions } from "./types.js";
 
 /**
@@ -24,7 +24,7 @@ export function createTokenClient(url: string | URL, options: TokenClientOptions
   const { clock = systemClock, allowedOrigins, onError } = options;
   // Called as a plain function: a browser's `fetch` refuses to be the method of another object.
   const send: Fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
-  const keeper = new Keeper(tokenRequest(url, options, send, clock), clock, onError);
+  const keeper = new Keeper(providerAt(url, options, send, clock), clock, onError);
   return {
     getToken: keeper.token,
     getBearerToken: keeper.token,

@@ -9,8 +9,9 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   random: () => Math.random(),
-  setTimeout(run, milliseconds) {
+  setTimeout(run, milliseconds, isAwaited) {
     const timer = setTimeout(run, milliseconds) as unknown as { unref?(): void };
+    if (isAwaited) return timer;
     // A refresh that is due in an hour is no reason to keep a finished script running. Node has a method for that,
     // Deno (whose timers are plain numbers) a function, a browser needs neither.
     if (timer.unref) timer.unref();

@@ -1,4 +1,5 @@
-// `fetch` with the token: sets Authorization and nothing else, and sends once more after a 401.
+// `fetch` with the token: sets Authorization and nothing else, and sends once more after a 401, of which the provider is told where
+// it came from HERE.
 
 import { base } from "./base.js";
 import { TokenError } from "./error.js";
@@ -16,8 +17,8 @@ const MAX_KEPT_BODY = 1024 * 1024;
 
 /** Returns a `fetch` that sends the keeper's token to the allowed origins. */
 export function authorizedFetch(keeper: Keeper, send: Fetch, allowedOrigins: readonly string[] | undefined): Fetch {
-  const allowed = (allowedOrigins ?? HERE).map(originRule);
-  if (!allowedOrigins) allowed.push((origin) => LOOPBACK.test(origin));
+  const here = HERE.map(originRule);
+  const allowed = allowedOrigins?.map(originRule) ?? [...here, (origin) => LOOPBACK.test(origin)];
 
   return async (input, init) => {
     const request = typeof input === "object" && "url" in input ? input : undefined;
@@ -36,7 +37,10 @@ export function authorizedFetch(keeper: Keeper, send: Fetch, allowedOrigins: rea
     const body = again(request, init?.body);
     const response = await attempt(token);
     if (response.status !== 401) return response;
-    keeper.invalidate(token);
+    // Where it was led elsewhere, the token did not go along.
+    const isOfHere = here.some((isHere) => isHere(origin)) && (!response.url || new URL(response.url).origin === origin);
+    if (isOfHere) keeper.refuse(token);
+    else keeper.invalidate(token);
     const kept = await body;
     if (kept === false) return response;
     let next: string;

@@ -5,7 +5,7 @@
 // machine sleeps and are held back in background tabs.
 
 import { TokenError } from "./error.js";
-import { failure, type Answer, type Failure } from "./request.js";
+import { failure, type Answer, type Failure, type Provider } from "./request.js";
 import { dueLeftMs, marginMs, pauseMs } from "./schedule.js";
 import type { CallOptions, Clock, TokenStatus } from "./types.js";
 
@@ -14,6 +14,12 @@ import type { CallOptions, Clock, TokenStatus } from "./types.js";
  * token, and between two pauses ended by `invalidate()`, because a program may call it after every failure.
  */
 const INVALIDATE_PAUSE_MS = 10_000;
+
+/**
+ * How long the provider is given to replace a token that it was told of, in milliseconds: HERE answers in some 200, and a provider
+ * that has its tokens from another takes a second more.
+ */
+const SUCCESSOR_MS = [250, 750, 1500];
 
 interface Held {
   readonly token: string;
@@ -28,7 +34,7 @@ interface Held {
 
 /** Holds the token of one client. Methods that become callbacks are bound to it. */
 export class Keeper {
-  readonly #ask: () => Promise<Answer | Failure>;
+  readonly #provider: Provider;
   readonly #clock: Clock;
   readonly #onError: ((error: TokenError) => unknown) | undefined;
   #held: Held | undefined;
@@ -36,6 +42,9 @@ export class Keeper {
   #failed: Failure | undefined;
   #failures = 0;
   #pausedUntil = -Infinity;
+  /** The token that HERE refused last, and the same until the provider is told of it. */
+  #refused: string | undefined;
+  #unreported: string | undefined;
   /** Whether the next `online` event will be heard. */
   #listening = false;
   #refusedAgain = -Infinity;
@@ -50,8 +59,8 @@ export class Keeper {
   #requests = 0;
   #handouts = 0;
 
-  constructor(ask: () => Promise<Answer | Failure>, clock: Clock, onError: ((error: TokenError) => unknown) | undefined) {
-    this.#ask = ask;
+  constructor(provider: Provider, clock: Clock, onError: ((error: TokenError) => unknown) | undefined) {
+    this.#provider = provider;
     this.#clock = clock;
     this.#onError = onError;
   }
@@ -99,6 +108,13 @@ export class Keeper {
       this.#held = { ...this.#held, refused: true };
     }
   };
+
+  /** Invalidates a token that one of HERE's services has refused. Of each, the provider is told once, before it is asked again. */
+  refuse(token: string): void {
+    this.invalidate(token);
+    const held = this.#held;
+    if (held?.refused && held.token === token && this.#refused !== token) this.#refused = this.#unreported = token;
+  }
 
   readonly status = (): TokenStatus => {
     const held = this.#held;
@@ -149,16 +165,25 @@ export class Keeper {
   async #request(): Promise<string> {
     // What never reached the provider needs no pause: whoever has signed in by now gets a token.
     if (this.#failed?.sent && this.#paused()) throw this.#error(this.#failed);
+    let waits: number[] = [];
     for (;;) {
+      const refused = this.#unreported;
+      this.#unreported = undefined;
+      if (refused && (await this.#provider.report(refused)) === true) waits = [...SUCCESSOR_MS];
       const wall = this.#clock.now();
       const monotonic = this.#clock.monotonic();
       const drops = this.#drops;
       const resumed = this.#resumed;
       this.#requests++;
       this.#wanted = false;
-      let outcome = await this.#ask();
+      let outcome = await this.#provider.ask();
       if ("token" in outcome) {
-        if (this.#drops !== drops) continue;
+        if (this.#drops !== drops || outcome.token === this.#unreported) continue;
+        const wait = outcome.token === this.#refused && waits.shift();
+        if (wait) {
+          await new Promise<void>((resolve) => this.#clock.setTimeout(resolve, wait, true));
+          continue;
+        }
         if (this.#keep(outcome, wall, monotonic)) return outcome.token;
         outcome = failure("invalid_response", "the token had expired when it came");
       }
@@ -181,6 +206,7 @@ export class Keeper {
     };
     if (this.#left(next) <= marginMs(lifetimeMs)) return false;
     this.#held = next;
+    this.#unreported = undefined;
     this.#failed = undefined;
     this.#failures = 0;
     this.#arm(this.#left(next) - next.dueLeft);

@@ -35,13 +35,15 @@ export const failure = (code: TokenErrorCode, message: string, details: TokenErr
 /** What happens before anything is sent. */
 const unsent = (message: string, details?: TokenErrorDetails): Failure => failure("request_failed", message, details, { sent: false });
 
-/** Returns the function that sends one request. */
-export function tokenRequest(
-  url: string | URL,
-  options: TokenClientOptions,
-  send: Fetch,
-  clock: Clock,
-): () => Promise<Answer | Failure> {
+/** What is sent to the provider. */
+export interface Provider {
+  readonly ask: () => Promise<Answer | Failure>;
+  /** Tells it that a service refused this token; `true` where it has heard that. */
+  readonly report: (token: string) => Promise<boolean | Failure>;
+}
+
+/** Returns the functions that send one request each. */
+export function providerAt(url: string | URL, options: TokenClientOptions, send: Fetch, clock: Clock): Provider {
   checkUrl(url);
   checkOptions(options);
   const { ttl, profile, scope, headers, credentials, timeoutMs = 15_000 } = options;
@@ -56,15 +58,7 @@ export function tokenRequest(
     return target;
   };
 
-  const attempt = async (address: URL, headers: Headers, signal: AbortSignal): Promise<Answer | Failure> => {
-    // No `cache`: older Cloudflare Workers refuse it, and the provider says `no-store`.
-    const response = await send(address.href, {
-      headers,
-      // A redirect leads to a log-in page, or takes an API key to another origin.
-      redirect: "manual",
-      signal,
-      ...(credentials && { credentials }),
-    });
+  const answer = async (response: Response): Promise<Answer | Failure> => {
     if (!response.ok) return refusal(response, clock.now());
     const token = (await response.text()).trim();
     // RFC 6750 §2.1, b64token. A proxy's page with status 200 is no token, and must not get into a header.
@@ -73,9 +67,10 @@ export function tokenRequest(
       : failure("invalid_response", "the answer of the token provider is not a token", { status: response.status });
   };
 
-  return () =>
+  const exchange = <T>(where: () => URL, what: RequestInit, read: (response: Response) => Promise<T>): Promise<T | Failure> =>
     new Promise((resolve) => {
       const controller = new AbortController();
+      const { signal } = controller;
       let waiting = unsent(`\`headers\` took longer than ${timeoutMs} ms`);
       const timer = clock.setTimeout(
         () => {
@@ -85,10 +80,10 @@ export function tokenRequest(
         },
         Math.min(MAX_TIMER_MS, timeoutMs),
       );
-      const steps = async (): Promise<Answer | Failure> => {
+      const steps = async (): Promise<T | Failure> => {
         let address: URL;
         try {
-          address = target();
+          address = where();
         } catch {
           return unsent(`${given} is relative, and there is no page here whose origin it could have: give the whole address`);
         }
@@ -100,17 +95,32 @@ export function tokenRequest(
         }
         const valid = headersOf(ready);
         if (!valid) return unsent(BAD_HEADERS);
-        if (controller.signal.aborted) return waiting;
+        if (signal.aborted) return waiting;
         waiting = failure("timeout", `the token provider did not answer within ${timeoutMs} ms`);
-        return attempt(address, valid, controller.signal).catch((cause: unknown) =>
-          failure("request_failed", noAnswer(address), { cause }),
-        );
+        try {
+          // No `cache`: older Cloudflare Workers refuse it, and the provider says `no-store`.
+          // A redirect leads to a log-in page, or takes an API key to another origin.
+          return await read(await send(address.href, { ...what, headers: valid, redirect: "manual", signal, ...(credentials && { credentials }) }));
+        } catch (cause) {
+          return failure("request_failed", noAnswer(address), { cause });
+        }
       };
       steps().then((outcome) => {
         clock.clearTimeout(timer);
         resolve(outcome);
       });
     });
+
+  return {
+    ask: () => exchange(target, {}, answer),
+    // RFC 7009 §2, beside the address of the token. Whoever answers with a page has not heard it.
+    report: (token) =>
+      exchange(
+        () => new URL("oauth2/revoke", target()),
+        { method: "POST", body: new URLSearchParams({ token }) },
+        async (response) => !(await response.text()) && response.ok,
+      ),
+  };
 }
 
 const BAD_HEADERS = "`headers` has a name or value that no HTTP header can have";

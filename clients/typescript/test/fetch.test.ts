@@ -249,6 +249,155 @@ test("the same token again is not sent again", async () => {
   assert.equal(provider.calls.length, 2);
 });
 
+/** HERE, which accepts only some tokens, and a provider that has its next token `successorMs` after it was told of the last. */
+function here(accepts: (token: string) => boolean, { status = 401, successorMs = 200, ...options }: TokenClientOptions & { status?: number; successorMs?: number } = {}) {
+  const clock = new FakeClock();
+  const told: { url: string; method: string | undefined; body: string; headers: Headers; redirect: string | undefined }[] = [];
+  const asked: string[] = [];
+  let report: () => Response | Promise<Response> = () => new Response("");
+  let number = 1;
+  const fetch = (async (input: string, init: RequestInit = {}) => {
+    if (!input.startsWith("https://tokens.example/")) {
+      const token = new Headers(init.headers).get("authorization")!.slice("Bearer ".length);
+      return new Response("", { status: accepts(token) ? 200 : status });
+    }
+    if (init.method !== "POST") {
+      asked.push(`token-${number}`);
+      return tokenReply(`token-${number}`)({} as never);
+    }
+    told.push({ url: input, method: init.method, body: String(init.body), headers: new Headers(init.headers), redirect: init.redirect });
+    if (told.length === 1 && successorMs) clock.setTimeout(() => number++, successorMs);
+    else if (told.length === 1) number++;
+    return report();
+  }) as typeof globalThis.fetch;
+  const client = createTokenClient("https://tokens.example/tp/getToken", { ttl: 600, clock, fetch, ...options });
+  return { client, clock, told, asked, reports: (reply: typeof report) => (report = reply) };
+}
+const TILE = "https://vector.hereapi.com/tiles/1";
+const isSuccessor = (token: string): boolean => token !== "token-1";
+
+/** What a call came to, after a time that passes meanwhile. */
+async function after<T>(clock: FakeClock, milliseconds: number, call: Promise<T>): Promise<T> {
+  await settle();
+  await clock.advance(milliseconds);
+  return call;
+}
+
+test("a token that HERE refused is reported once, and the request sent with its successor", async () => {
+  const { client, clock, told, asked } = here(isSuccessor, { headers: { "X-API-Key": "key" } });
+  const tiles = Promise.all(Array.from({ length: 100 }, (_, tile) => client.fetch(`${TILE}${tile}`)));
+  assert.ok((await after(clock, 250, tiles)).every(({ status }) => status === 200));
+  assert.deepEqual(told.map(({ url, method, body, redirect }) => [url, method, body, redirect]), [
+    ["https://tokens.example/tp/oauth2/revoke", "POST", "token=token-1", "manual"],
+  ]);
+  assert.equal(told[0]!.headers.get("x-api-key"), "key");
+  assert.deepEqual(asked, ["token-1", "token-1", "token-2"], "again after a pause in which HERE has answered");
+  assert.equal(await client.getToken(), "token-2");
+});
+
+test("of one token there is one report, however often it is refused", async () => {
+  const { client, clock, told } = here(() => false, { successorMs: Infinity });
+  for (let minute = 0; minute < 5; minute++) {
+    assert.equal((await after(clock, 60_000, client.fetch(TILE))).status, 401);
+    assert.equal(await client.getToken(), "token-1");
+  }
+  assert.equal(told.length, 1);
+});
+
+test("the provider is given two and a half seconds to replace a token, and no longer", async () => {
+  for (const [successorMs, status, requests] of [[0, 200, 2], [240, 200, 3], [990, 200, 4], [2490, 200, 5], [2600, 401, 5]] as const) {
+    const { client, clock, asked } = here(isSuccessor, { successorMs });
+    assert.equal((await after(clock, 2500, client.fetch(TILE))).status, status, `${successorMs}`);
+    assert.equal(asked.length, requests, `${successorMs}`);
+  }
+});
+
+test("only a 401 of one of HERE's services is reported", async () => {
+  const table: [url: string, status: number, allowedOrigins: string[] | undefined, reports: number][] = [
+    [TILE, 401, undefined, 1],
+    ["https://config.data.api.platform.here.com/config/v1/catalogs", 401, undefined, 1],
+    [TILE, 401, ["https://*.hereapi.com"], 1],
+    [TILE, 403, undefined, 0],
+    [TILE, 429, undefined, 0],
+    ["http://localhost:8080/hello", 401, undefined, 0],
+    ["https://[::1]/hello", 401, undefined, 0],
+    [DATA, 401, ["https://data.example"], 0],
+    ["https://here.com.evil.example/", 401, ["https://*.evil.example"], 0],
+    ["https://where.com/", 401, ["https://where.com"], 0],
+  ];
+  for (const [url, status, allowedOrigins, reports] of table) {
+    const { client, clock, told } = here(() => false, { status, allowedOrigins });
+    assert.equal((await after(clock, 3000, client.fetch(url))).status, status, url);
+    assert.equal(told.length, reports, url);
+  }
+});
+
+test("a 401 of where HERE has led a request is not reported: the token did not go along", async () => {
+  const { client, clock, told } = here(() => true, {
+    fetch: (async (input: string, init?: RequestInit) => {
+      if (init?.method === "POST") assert.fail("is reported");
+      if (input.startsWith("https://tokens.example/")) return tokenReply("token-1")({} as never);
+      return Object.defineProperty(new Response("", { status: 401 }), "url", { value: "https://elsewhere.example/" });
+    }) as typeof globalThis.fetch,
+  });
+  assert.equal((await after(clock, 3000, client.fetch(TILE))).status, 401);
+  assert.equal(told.length, 0);
+});
+
+test("invalidate(token) reports nothing: who refused it is not known here", async () => {
+  const { client, clock, told } = here(() => true);
+  client.invalidate(await client.getToken());
+  await after(clock, 3000, client.getToken());
+  assert.equal(told.length, 0);
+});
+
+test("a report that fails changes nothing for the page", async () => {
+  const replies: [name: string, reply: () => Response | Promise<Response>, waitMs: number][] = [
+    ["no such path", () => new Response("", { status: 404 }), 0],
+    ["over the rate", () => new Response("{}", { status: 429, headers: { "Retry-After": "60" } }), 0],
+    ["no answer", () => Promise.reject(new TypeError("fetch failed")), 0],
+    ["a redirect", () => Response.error(), 0],
+    ["somebody's page", () => new Response("<html>"), 0],
+    ["nothing for too long", () => new Promise(() => {}), 15_000],
+    ["no body", () => new Response(new ReadableStream({ start: (controller) => controller.error(new Error("reset")) })), 0],
+  ];
+  for (const [name, reply, waitMs] of replies) {
+    const errors: unknown[] = [];
+    const { client, clock, told, asked, reports } = here(() => false, { successorMs: Infinity, onError: (error) => errors.push(error) });
+    reports(reply);
+    assert.equal((await after(clock, waitMs, client.fetch(TILE))).status, 401, name);
+    assert.deepEqual([told.length, asked.length, errors], [1, 2, []], name);
+    assert.equal(await client.getToken(), "token-1", name);
+    assert.equal(client.status().error, undefined, name);
+  }
+});
+
+test("a token that is refused while another is on its way is reported unless that one comes", async () => {
+  for (const [arriving, reports] of [["token-1", 1], ["token-2", 0]] as const) {
+    const told: string[] = [];
+    const late = held();
+    const replies = [tokenReply("token-1"), late.reply];
+    const clock = new FakeClock();
+    const { fetch, getToken, peekToken } = createTokenClient("https://tokens.example/getToken", {
+      clock,
+      fetch: (async (input: string, init: RequestInit = {}) => {
+        if (input === TILE) return new Response("", { status: 401 });
+        if (init.method === "POST") return told.push(String(init.body)), new Response("");
+        return (replies.shift() ?? tokenReply("token-3"))({} as never);
+      }) as typeof globalThis.fetch,
+    });
+    await getToken();
+    clock.wall += 0.8 * HOUR;
+    peekToken();
+    await settle();
+    const tile = fetch(TILE);
+    await settle();
+    await late.answer(tokenReply(arriving));
+    await after(clock, 3000, tile);
+    assert.deepEqual(told, Array(reports).fill("token=token-1"), arriving);
+  }
+});
+
 test("a 401 while the provider is away is returned, and the token kept for other services", async () => {
   const { client, provider, clock } = world(() => false);
   await client.getToken();
