@@ -95,7 +95,7 @@ fn check_config(config: &Config) {
     // What reads well can be put to use: rates, addresses and names included.
     // All but the identity provider, which would be asked for its keys.
     let mut offline = config.clone();
-    offline.access.oidc = None;
+    offline.access.oidc = Vec::new();
     drop(Access::start(&offline, Handout::new([], &config.profile)));
     check_shown(config);
 }

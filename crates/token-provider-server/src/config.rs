@@ -7,6 +7,7 @@ mod access;
 mod cors;
 mod hint;
 mod log;
+mod oidc;
 mod outputs;
 mod overrides;
 mod policy;
@@ -17,10 +18,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::access::{
-    AccessConfig, ApiKeyConfig, Hash, HereKeyConfig, MtlsConfig, OidcConfig, SubjectName, TrustedProxyConfig,
+    AccessConfig, ApiKeyConfig, Hash, HereKeyConfig, MtlsConfig, SubjectName, TrustedProxyConfig,
     key_lifetime,
 };
 pub use self::log::{AuditConfig, LogConfig, LogFormat};
+pub use self::oidc::{KeySource, OidcConfig};
 pub use self::outputs::{OutputConfig, TokenFormat, output_path};
 pub use self::overrides::{FileOption, ListenOption, LogOptions, Overrides, SourceOptions};
 pub use self::policy::PolicyConfig;
@@ -281,9 +283,11 @@ fn needed_files<'c>(
 ) -> Vec<&'c Path> {
     let tls = tls.into_iter().flat_map(TlsConfig::files);
     let secrets = access.here_keys.iter().map(|key| &key.secret_file);
+    let keys = access.oidc.iter().map(|oidc| &oidc.keys);
+    let of_providers = keys.flat_map(|keys| [&keys.file, &keys.token_file, &keys.ca].into_iter().flatten());
     let audit = if let AuditConfig::File(path) = audit { Some(path) } else { None };
     let of_profiles = profiles.values().flat_map(ProfileConfig::files);
-    tls.chain(secrets).chain(audit).chain(of_profiles).map(PathBuf::as_path).collect()
+    tls.chain(secrets).chain(of_providers).chain(audit).chain(of_profiles).map(PathBuf::as_path).collect()
 }
 
 fn read_tls(section: &mut Section<'_>) -> TlsConfig {

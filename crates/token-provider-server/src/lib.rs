@@ -12,6 +12,8 @@ mod printable;
 
 mod outbound;
 
+mod file_work;
+
 mod reason;
 
 mod topic;

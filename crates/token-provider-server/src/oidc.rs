@@ -1,8 +1,8 @@
-//! Tokens of the company's identity provider (`OpenID` Connect): what they must say, and the keys that sign them.
+//! Tokens of identity providers (`OpenID` Connect): what they must say, and the keys that sign them.
 //!
 //! What a token says is judged before its signature: that is cheap, refuses most bad tokens, and keeps them from making
-//! the server request keys. Nothing is trusted, and no required claim is checked, until the signature has been
-//! verified.
+//! the server request keys. It chooses whose keys the signature is checked with, and nothing else: nothing is trusted, and no
+//! required claim is checked, until the signature has been verified.
 
 mod claims;
 mod keys;
@@ -10,16 +10,22 @@ mod provider;
 mod refresher;
 mod token;
 
+use std::ptr;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use token_provider::Clock;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
+use url::Url;
 
-use self::provider::FetchError;
-use self::refresher::{CALLER_TIMEOUT, KeyRefresher};
+use self::provider::{FetchError, Fetcher};
+use self::refresher::{CALLER_TIMEOUT, FILE_EVERY, KeyRefresher, REFRESH_EVERY};
 use self::token::Jwt;
-use crate::config::OidcConfig;
+use crate::config::{KeySource, OidcConfig};
 use crate::problem::{Problem, Subject};
 use crate::reason::{Method, Rejection, Rule};
 
@@ -27,12 +33,26 @@ use crate::reason::{Method, Rejection, Rule};
 /// (which may predate the token's key), and with those from a new request.
 const LOOKS: u32 = 3;
 
-/// The identity provider whose tokens let a caller in.
+/// An identity provider whose tokens let callers in.
 #[derive(Debug)]
 pub(crate) struct IdentityProvider {
     config: OidcConfig,
     keys: Arc<KeyRefresher>,
     clock: Arc<dyn Clock>,
+}
+
+/// All that a token says.
+pub(crate) type Claims = Map<String, Value>;
+
+/// How a provider is doing.
+#[derive(Debug, Serialize)]
+pub struct ProviderStatus<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Whether its last answer brought keys.
+    pub up: bool,
+    /// Why its last answer brought none.
+    pub problem: Option<String>,
 }
 
 /// Requests an identity provider's keys once, and returns how many of them can be used.
@@ -41,78 +61,139 @@ pub(crate) struct IdentityProvider {
 ///
 /// Why there are none.
 pub(crate) async fn fetch_keys(config: &OidcConfig) -> Result<usize, FetchError> {
-    Ok(provider::fetch(config.issuer.clone(), config.discovery.clone()).await?.len())
+    Ok(Fetcher::new(&config.keys).fetch().await?.len())
+}
+
+/// Finds the provider that accepts a token: the first of those that it fits. Each comes with what is to be returned for it,
+/// together with the token's subject and all of its claims.
+///
+/// Those that have to request keys for it are waited for together, and only if no other accepts it: one that is away holds up no
+/// token of another.
+///
+/// # Errors
+///
+/// 401 for a token that is not good; 403 for a good one without a required claim; 503 when it cannot be judged
+/// because no keys are held and the provider is away, or because its key may be newer than those held. Where several
+/// providers refuse it, the last of these.
+pub(crate) async fn authenticate<'p, P: Copy>(
+    providers: impl Iterator<Item = (&'p IdentityProvider, P)>,
+    token: &[u8],
+) -> Result<(P, Arc<str>, Claims), Problem> {
+    let jwt = Jwt::parse(token)?;
+    let (mut candidates, mut refused) = (Vec::new(), Rejection::Issuer);
+    for (provider, with) in providers {
+        match claims::judge(&jwt.claims, &provider.config, provider.clock.now().wall) {
+            Ok(subject) => candidates.push(Candidate { provider, with, jwt: &jwt, subject }),
+            Err(rejection) => refused = refused.max(rejection),
+        }
+    }
+    let mut refused = Problem::from(refused);
+    let mut verdicts: FuturesUnordered<_> = candidates.iter().map(Candidate::judge).collect();
+    while let Some(verdict) = verdicts.next().await {
+        match verdict {
+            Ok(accepts) => {
+                // Two that share keys have them at the same time: the order counts, and not who was told first.
+                let mut earlier = candidates.iter().take_while(|earlier| !ptr::eq(*earlier, accepts));
+                let first = earlier.find(|earlier| matches!(earlier.verdict(), Some(Ok(()))));
+                let first = first.unwrap_or(accepts);
+                return Ok((first.with, first.subject.into(), jwt.claims.0.clone()));
+            }
+            // What may pass by itself (503) before what does not.
+            Err(problem) if problem.status >= refused.status => refused = problem,
+            Err(_) => {}
+        }
+    }
+    Err(refused)
+}
+
+/// A token, and a provider that it fits as far as can be told without its signature.
+struct Candidate<'a, P> {
+    provider: &'a IdentityProvider,
+    with: P,
+    jwt: &'a Jwt<'a>,
+    subject: &'a str,
+}
+
+impl<P> Candidate<'_, P> {
+    /// Judges by the held keys, if there are some and no others could change the verdict.
+    fn verdict(&self) -> Option<Result<(), Problem>> {
+        match self.provider.keys.usable()?.verify(self.jwt) {
+            Ok(()) => {}
+            Err(Rejection::UnknownKey) => return None,
+            Err(rejection) => return Some(Err(rejection.into())),
+        }
+        let claim = claims::missing(&self.jwt.claims, &self.provider.config.require);
+        Some(claim.map_or(Ok(()), |claim| {
+            let description =
+                format!("the token's `{claim}` has none of the values required by access.oidc.require");
+            let (method, caller) = (Some(Method::Oidc), Some(self.subject.into()));
+            let subject = Subject { method, caller, ..Subject::default() };
+            Err(Problem::access_denied(Rule::Claims, &description).with_subject(subject))
+        }))
+    }
+
+    /// Judges: by the held keys, else by others if the provider has some.
+    async fn judge(&self) -> Result<&Self, Problem> {
+        let keys = &self.provider.keys;
+        let (came_in, deadline) = (self.provider.clock.now(), Instant::now() + CALLER_TIMEOUT);
+        let mut looks = 1..LOOKS;
+        let retry_after = loop {
+            if let Some(verdict) = self.verdict() {
+                return verdict.map(|()| self);
+            }
+            let Some(_) = looks.next() else { break CALLER_TIMEOUT };
+            if let Err(not_now) = keys.refresh(deadline).await {
+                break not_now;
+            }
+        };
+        if keys.usable().is_none() {
+            return Err(Problem::keys_unavailable(retry_after));
+        }
+        if keys.are_newer_than(claims::issued_at(&self.jwt.claims), came_in) {
+            return Err(Rejection::UnknownKey.into());
+        }
+        // Its key may be newer than ours: no reason to sign in again.
+        Err(Problem::key_not_known_yet(retry_after))
+    }
 }
 
 impl IdentityProvider {
     /// Spawns the task that requests the provider's keys and keeps them fresh; nobody waits for it. Needs a Tokio runtime.
     ///
-    /// `previous` is what was in force before the configuration changed; its keys are kept if they are this provider's.
-    pub(crate) fn spawn_refresher(
+    /// `others` are those that are there already, as before the configuration changed: if one has its keys from the same place, it
+    /// shares them.
+    pub(crate) fn spawn_refresher<'o>(
         config: &OidcConfig,
         clock: Arc<dyn Clock>,
-        previous: Option<&Self>,
+        mut others: impl Iterator<Item = &'o Self>,
     ) -> Self {
-        let is_same =
-            |old: &&Self| (&old.config.issuer, &old.config.discovery) == (&config.issuer, &config.discovery);
         let new = || {
-            let OidcConfig { issuer, discovery, .. } = config.clone();
-            let fetch = move || provider::fetch(issuer.clone(), discovery.clone()).boxed();
-            Arc::new(KeyRefresher::spawn(Box::new(fetch), Arc::clone(&clock)))
+            let KeySource { issuer, file, url, .. } = &config.keys;
+            let fetcher = Arc::new(Mutex::new(Fetcher::new(&config.keys)));
+            let fetch = move || {
+                let fetcher = Arc::clone(&fetcher);
+                async move { fetcher.lock().await.fetch().await }.boxed()
+            };
+            let every = if file.is_some() { FILE_EVERY } else { REFRESH_EVERY };
+            let url = url.as_ref().map(Url::as_str);
+            // At the highest level, so that it is around every line, however little is logged.
+            let span = tracing::error_span!(
+                "keys",
+                issuer,
+                url,
+                file = file.as_ref().and_then(|file| file.to_str())
+            );
+            span.in_scope(|| Arc::new(KeyRefresher::spawn(Box::new(fetch), every, Arc::clone(&clock))))
         };
-        let keys = previous.filter(is_same).map_or_else(new, |old| Arc::clone(&old.keys));
+        let same = others.find(|other| other.config.keys == config.keys);
+        let keys = same.map_or_else(new, |other| Arc::clone(&other.keys));
         Self { config: config.clone(), keys, clock }
     }
 
-    /// Returns the provider's name, and whether its last answer brought keys.
-    pub(crate) fn status(&self) -> (&str, bool) {
-        (&self.config.issuer, self.keys.is_up())
-    }
-
-    /// Returns the subject of a token.
-    ///
-    /// # Errors
-    ///
-    /// 401 for a token that is not good; 403 for a good one without a required claim; 503 when it cannot be judged
-    /// because no keys are held and the provider is away, or because its key may be newer than those held.
-    pub(crate) async fn authenticate(&self, token: &[u8]) -> Result<Arc<str>, Problem> {
-        let jwt = Jwt::parse(token)?;
-        let subject: Arc<str> = claims::judge(&jwt.claims, &self.config, self.clock.now().wall)?.into();
-        self.verify(&jwt).await?;
-        if let Some(claim) = claims::missing(&jwt.claims, &self.config.require) {
-            let description =
-                format!("the token's `{claim}` has none of the values required by access.oidc.require");
-            let (method, caller) = (Some(Method::Oidc), Some(subject));
-            let subject = Subject { method, caller, ..Subject::default() };
-            return Err(Problem::access_denied(Rule::Claims, &description).with_subject(subject));
-        }
-        Ok(subject)
-    }
-
-    /// Checks the signature, with other keys if the provider has some.
-    async fn verify(&self, jwt: &Jwt<'_>) -> Result<(), Problem> {
-        let (came_in, deadline) = (self.clock.now(), Instant::now() + CALLER_TIMEOUT);
-        let mut retry_after = CALLER_TIMEOUT;
-        for look in 1..=LOOKS {
-            match self.keys.usable().map(|keys| keys.verify(jwt)) {
-                Some(Err(Rejection::UnknownKey)) | None => {}
-                Some(verdict) => return Ok(verdict?),
-            }
-            if look < LOOKS
-                && let Err(not_now) = self.keys.refresh(deadline).await
-            {
-                retry_after = not_now;
-                break;
-            }
-        }
-        if self.keys.usable().is_none() {
-            return Err(Problem::keys_unavailable(retry_after));
-        }
-        if self.keys.are_newer_than(claims::issued_at(&jwt.claims), came_in) {
-            return Err(Rejection::UnknownKey.into());
-        }
-        // Its key may be newer than ours: no reason to sign in again.
-        Err(Problem::key_not_known_yet(retry_after))
+    /// Returns how the provider is doing.
+    pub(crate) fn status(&self) -> ProviderStatus<'_> {
+        let problem = self.keys.problem();
+        ProviderStatus { name: &self.config.name, up: problem.is_none(), problem }
     }
 }
 

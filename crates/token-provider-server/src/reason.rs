@@ -79,12 +79,17 @@ names! {
 
 names! {
     /// Why an API key, a client certificate, or a token of the identity provider lets nobody in, in words that say nothing of what
-    /// is in it: its bearer may be a stranger.
+    /// is in it: its bearer may be a stranger. With several providers of one issuer the last of their reasons counts: that one has
+    /// come the furthest.
     Rejection {
         /// The API key is right, and its `expires` is over.
         KeyExpired => "the API key has expired",
         /// The client certificate that the connection began with is no longer valid.
         Certificate => "the client certificate is no longer accepted; open a new connection with a valid one",
+        /// `iss` is another.
+        Issuer => "the token is from another issuer",
+        /// `aud` is another.
+        Audience => "the token is for another audience",
         /// Longer than a request's head may be.
         TooLong => "the token is too long",
         /// Not three parts of base64url, or not JSON, or a member that is missing, given twice, or of another type.
@@ -95,10 +100,6 @@ names! {
         Algorithm => "the token's signature algorithm is not accepted",
         /// `crit` names one.
         CriticalHeader => "the token requires an unsupported extension",
-        /// `iss` is another.
-        Issuer => "the token is from another issuer",
-        /// `aud` is another.
-        Audience => "the token is for another audience",
         /// `exp` is over.
         Expired => "the token has expired",
         /// `nbf` is yet to come.

@@ -7,7 +7,6 @@
 //! is reported once.
 
 mod config_file;
-mod file_work;
 mod rotation;
 mod watched;
 
@@ -21,9 +20,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::config_file::ConfigFile;
-use self::file_work::FileWork;
 use self::rotation::Rotation;
 use crate::config::{Config, ConfigErrors, LoadedConfig};
+use crate::file_work::FileWork;
 use crate::http::App;
 use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;

@@ -135,9 +135,9 @@ pub fn service(
     environment: &Environment,
     sandbox: Option<&CredentialSource>,
 ) -> Result<Service, Failure> {
-    if let Some(oidc) = &config.access.oidc {
-        // Issuers check theirs when they are made.
-        Proxies::from_env().for_url(&oidc.discovery).map_err(Failure::setup("access.oidc".to_owned()))?;
+    // Issuers check theirs when they are made.
+    for url in config.access.oidc.iter().filter_map(|oidc| oidc.keys.url.as_ref()) {
+        Proxies::from_env().for_url(url).map_err(Failure::setup("access.oidc".to_owned()))?;
     }
     let (mut profiles, mut issuers) = (Vec::new(), Vec::new());
     for name in config.profiles.keys() {

@@ -20,10 +20,10 @@ use super::here_key::{self, HereKey, Nonce, Signature, SignedRequest};
 use super::policy::{Policy, Way};
 use super::rate::{Limiter, network_of};
 use crate::config::{
-    ApiKeyConfig, Config, Lifetimes, MtlsConfig, OidcConfig, OriginPattern, OutputConfig, PublicHost,
-    SubjectName, TrustedProxyConfig,
+    ApiKeyConfig, Config, Lifetimes, MtlsConfig, OriginPattern, OutputConfig, PublicHost, SubjectName,
+    TrustedProxyConfig,
 };
-use crate::oidc::IdentityProvider;
+use crate::oidc::{self, IdentityProvider, ProviderStatus};
 use crate::problem::Problem;
 use crate::reason::{Method, Rejection};
 use crate::values::name::HERE_KEY;
@@ -50,7 +50,7 @@ pub struct Rules {
     pub(super) drain: Duration,
     api_keys: Vec<Way<ApiKeyConfig>>,
     here_keys: Vec<Way<Arc<HereKey>>>,
-    identity_provider: Option<Way<IdentityProvider>>,
+    identity_providers: Vec<Way<IdentityProvider>>,
     mtls: Option<Way<MtlsConfig>>,
     pub(super) trusted_proxy: Option<Way<TrustedProxyConfig>>,
     outputs: Vec<Way<OutputConfig>>,
@@ -82,11 +82,13 @@ impl Rules {
         let access = &config.access;
         let here_keys =
             here_key::start(&access.here_keys, previous.map_or(&[], |previous| &previous.here_keys));
-        let previous = previous.and_then(|previous| Some(&previous.identity_provider.as_ref()?.config));
-        let identity_provider = |oidc: &OidcConfig| {
-            let provider = IdentityProvider::spawn_refresher(oidc, Arc::new(SystemClock), previous);
-            Way::new(provider, &oidc.policy)
-        };
+        let previous = previous.map_or(&[][..], |previous| &previous.identity_providers);
+        let mut identity_providers: Vec<Way<IdentityProvider>> = Vec::new();
+        for oidc in &access.oidc {
+            let others = identity_providers.iter().chain(previous).map(|way| &way.config);
+            let provider = IdentityProvider::spawn_refresher(oidc, Arc::new(SystemClock), others);
+            identity_providers.push(Way::new(provider, &oidc.policy));
+        }
         let mut anonymous_policy = access.anonymous_policy.clone();
         // That rate is for each address, not for all of them together.
         let address_rate = anonymous_policy.rate.take();
@@ -97,7 +99,7 @@ impl Rules {
             drain: config.drain,
             api_keys: access.api_keys.iter().map(|key| Way::new(key.clone(), &key.policy)).collect(),
             here_keys,
-            identity_provider: access.oidc.as_ref().map(identity_provider),
+            identity_providers,
             mtls: access.mtls.as_ref().map(|mtls| Way::new(mtls.clone(), &mtls.policy)),
             trusted_proxy: access.trusted_proxy.as_ref().map(|proxy| Way::new(proxy.clone(), &proxy.policy)),
             outputs: config.outputs.iter().map(|output| Way::new(output.clone(), &output.policy())).collect(),
@@ -112,9 +114,9 @@ impl Rules {
         self.api_keys.iter().map(|key| &key.config)
     }
 
-    /// Returns the identity provider, and whether it had keys when it was last asked.
-    pub fn identity_provider(&self) -> Option<(&str, bool)> {
-        self.identity_provider.as_ref().map(|provider| provider.config.status())
+    /// Returns how the identity providers are doing, in the order of the configuration.
+    pub fn identity_providers(&self) -> impl Iterator<Item = ProviderStatus<'_>> {
+        self.identity_providers.iter().map(|provider| provider.config.status())
     }
 
     /// Authenticates the caller, by any of the configured methods. A caller with a wrong credential and no valid one is
@@ -266,7 +268,7 @@ impl Rules {
             (!self.api_keys.is_empty(), key),
             (!self.here_keys.is_empty(), HERE_KEY_WAY),
             (
-                !is_client && self.identity_provider.is_some(),
+                !is_client && !self.identity_providers.is_empty(),
                 "send a token from your identity provider (Authorization: Bearer)",
             ),
             (self.mtls.is_some(), "present a client certificate"),
@@ -335,12 +337,15 @@ impl Rules {
         if token.starts_with(api_key::PREFIX.as_bytes()) {
             return by_key(token);
         }
-        if self.anonymous.is_some() && self.identity_provider.is_none() && self.api_keys.is_empty() {
+        if self.anonymous.is_some() && self.identity_providers.is_empty() && self.api_keys.is_empty() {
             return Ok(None);
         }
-        let provider = self.identity_provider.as_ref().ok_or_else(Problem::invalid_token)?;
-        let subject = Box::pin(provider.config.authenticate(token)).await?;
-        Ok(Some(Caller::new(Method::Oidc, Some(subject), &provider.policy)))
+        if self.identity_providers.is_empty() {
+            return Err(Problem::invalid_token());
+        }
+        let providers = self.identity_providers.iter().map(|way| (&way.config, &way.policy));
+        let (policy, subject, _claims) = Box::pin(oidc::authenticate(providers, token)).await?;
+        Ok(Some(Caller::new(Method::Oidc, Some(subject), policy)))
     }
 }
 

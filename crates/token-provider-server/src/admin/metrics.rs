@@ -35,9 +35,9 @@ impl Collector for Metrics {
         handouts(page, &profiles)?;
         requests(page, telemetry)?;
         api_keys(page, &self.app)?;
-        if let Some((provider, is_up)) = self.app.access.rules().identity_provider() {
-            page.write("token_provider_oidc_up", [([("provider", provider)], is(is_up))])?;
-        }
+        let rules = self.app.access.rules();
+        let providers = rules.identity_providers();
+        page.write("token_provider_oidc_up", providers.map(|one| ([("provider", one.name)], is(one.up))))?;
         issuers(page, &profiles)?;
         tokens(page, &profiles)?;
         outputs(page, telemetry)?;

@@ -208,6 +208,9 @@ function troubles(status) {
   for (const { path, up, problem } of status.outputs) {
     if (!up) list.push({ title: `Output ${path}`, what: problem ?? "no token has been written yet" });
   }
+  for (const { name, up, problem } of status.identity_providers) {
+    if (!up) list.push({ title: `Identity provider ${name}: no new keys`, what: problem, remedy: "Keys that were received before are used for 24 h." });
+  }
   const { file, problems, secret_problems: secrets, locked, waiting_for_restart: waiting } = status.configuration;
   if (problems.length > 0) {
     list.push({ title: `The changed configuration is not used: ${file}`, what: problems.join("; "), remedy: "Fix the file; it is reloaded automatically." });
@@ -240,6 +243,7 @@ function figures(status) {
     ["Refused", refused.length > 0 ? refused.map(([rule, count]) => `${rule} ${number.format(count)}`).join(", ") : "0"],
     ["Connections open", number.format(status.connections_open)],
     audit && ["Audit lines written", number.format(audit.lines_written)],
+    ...status.identity_providers.map(({ name, up }) => [`Identity provider ${name}`, up ? "up" : "down"]),
     process && ["Memory", mebibytes(process.resident_memory_bytes)],
     process && ["Processor time", `${process.cpu_seconds.toFixed(1)} s`],
     process && ["Open files", process.max_files ? `${number.format(process.open_files)} of ${number.format(process.max_files)}` : number.format(process.open_files)],

@@ -17,6 +17,7 @@ pub(super) fn json(app: &App, process: Option<Process>) -> Value {
     let profiles: Vec<ProfileStatus<'_>> = app.access.handout().status().collect();
     let is_ready = profiles.iter().any(|profile| profile.is_default && profile.is_ready);
     let config = telemetry.config.load();
+    let rules = app.access.rules();
     without_nulls(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "time": rfc_3339(now_on_wall),
@@ -27,6 +28,7 @@ pub(super) fn json(app: &App, process: Option<Process>) -> Value {
         "profiles": profiles.iter().map(profile).collect::<Vec<_>>(),
         "api_keys": app.access.rules().api_keys().map(api_key).collect::<Vec<_>>(),
         "outputs": outputs.iter().map(|(path, status)| output(path, status, now)).collect::<Vec<_>>(),
+        "identity_providers": rules.identity_providers().collect::<Vec<_>>(),
         "refusals": counts(telemetry.refusals().map(|(rule, count)| (rule.as_str(), count))),
         "connections_open": telemetry.connections(),
         "certificate_expires_at": telemetry.certificate_expiry().map(rfc_3339),

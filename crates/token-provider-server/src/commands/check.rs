@@ -17,7 +17,8 @@ use token_provider::{
 
 use super::health;
 use crate::config::{
-    AuditConfig, Config, Environment, HereKeyConfig, Listen, LoadedConfig, OutputConfig, Overrides, TlsConfig,
+    AuditConfig, Config, Environment, HereKeyConfig, Listen, LoadedConfig, OidcConfig, OutputConfig,
+    Overrides, TlsConfig,
 };
 use crate::failure::{EXIT_CONFIG, Failure};
 use crate::listen::{self, Listener, Tls};
@@ -94,9 +95,7 @@ async fn check(config: &Config, environment: &Environment, offline: bool) -> Fin
         findings.extend(exposed.map(|error| failed("access", &error)));
     }
     findings.extend(check_audit(config));
-    if !offline {
-        findings.extend(check_identity_provider(config).await);
-    }
+    findings.extend(check_identity_providers(config, offline).await);
     findings.extend(Proxies::from_env().problem().map(|problem| warning("proxy", problem)));
     let mut sources = Vec::new();
     for name in config.profiles.keys() {
@@ -159,14 +158,18 @@ async fn taken(what: &str, listen: &Listen, is_tls: bool, error: io::Error) -> F
     }
 }
 
-async fn check_identity_provider(config: &Config) -> Option<Finding> {
-    let oidc = config.access.oidc.as_ref()?;
-    let (what, issuer) = ("identity provider", &oidc.issuer);
-    Some(match oidc::fetch_keys(oidc).await {
-        Ok(0) => failure(what, format_args!("{issuer}: has no key that can be used"), 1),
-        Ok(keys) => ok(what, format_args!("{issuer}: keys: {keys}")),
-        Err(error) => failure(what, format_args!("{issuer}: {}", one_line(&error)), 1),
-    })
+async fn check_identity_providers(config: &Config, offline: bool) -> Findings {
+    let what = "identity provider";
+    let check = async |oidc: &OidcConfig| {
+        let name = &oidc.name;
+        match oidc::fetch_keys(oidc).await {
+            Ok(0) => failure(what, format_args!("{name}: has no key that can be used"), 1),
+            Ok(keys) => ok(what, format_args!("{name}: keys: {keys}")),
+            Err(error) => failure(what, format_args!("{name}: {}", one_line(&error)), 1),
+        }
+    };
+    let providers = config.access.oidc.iter().filter(|oidc| !offline || oidc.keys.file.is_some());
+    join_all(providers.map(check)).await
 }
 
 /// Checks for certificate problems that the server tolerates but clients do not.

@@ -1,6 +1,5 @@
 //! Who is allowed (section `access`): the ways to authenticate, and what each caller may have.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -12,10 +11,11 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::hint::API_KEY;
+use super::oidc::{self, OidcConfig};
 use super::policy::{self, Known, PolicyConfig};
 use crate::settings::{List, Parse, Section};
 use crate::values::duration::{date_time, duration};
-use crate::values::host::{normal, service_url};
+use crate::values::host::normal;
 use crate::values::name::{here_key_id, name};
 use crate::values::network::ip_net;
 
@@ -34,8 +34,8 @@ pub struct AccessConfig {
     pub api_keys: Vec<ApiKeyConfig>,
     /// Callers that sign with an access key of this server, as HERE's SDKs do.
     pub here_keys: Vec<HereKeyConfig>,
-    /// Callers with a token of the company's identity provider.
-    pub oidc: Option<OidcConfig>,
+    /// Callers with a token of an identity provider: the providers in the order of the file.
+    pub oidc: Vec<OidcConfig>,
     /// Callers with a client certificate.
     pub mtls: Option<MtlsConfig>,
     /// A reverse proxy in front, and the callers whom it has authenticated.
@@ -73,7 +73,7 @@ impl AccessConfig {
     pub fn has_callers(&self) -> bool {
         !self.api_keys.is_empty()
             || !self.here_keys.is_empty()
-            || self.oidc.is_some()
+            || !self.oidc.is_empty()
             || self.mtls.is_some()
             || self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.header.is_some())
     }
@@ -115,21 +115,6 @@ pub struct HereKeyConfig {
     pub policy: PolicyConfig,
 }
 
-/// The `OpenID` Connect provider whose tokens are taken.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OidcConfig {
-    /// Exactly as written: the claim `iss` is compared with it letter by letter, final slash and all.
-    pub issuer: String,
-    /// Where the provider describes itself (`OpenID` Connect Discovery 1.0 §4).
-    pub discovery: Url,
-    /// A token must be meant for one of these.
-    pub audience: Vec<String>,
-    /// Claims that a token must have, each with one of the values.
-    pub require: BTreeMap<String, Vec<String>>,
-    /// What such a caller may have.
-    pub policy: PolicyConfig,
-}
-
 /// The client certificates that let a caller in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MtlsConfig {
@@ -167,7 +152,7 @@ pub(super) fn read(mut section: Section<'_>, known: &Known<'_>, client_ca: bool)
         anonymous_policy: policy::read(&mut section, "anonymous_", known),
         api_keys: read_api_keys(&mut section, known),
         here_keys: read_here_keys(&mut section, known),
-        oidc: section.table("oidc").and_then(|section| read_oidc(section, known)),
+        oidc: oidc::read(&mut section, known),
         mtls: section.table("mtls").map(|section| read_mtls(section, known, client_ca)),
         trusted_proxy: section.table("trusted_proxy").map(|section| read_trusted_proxy(section, known)),
         is_locked: false,
@@ -235,21 +220,6 @@ fn read_id(
     id
 }
 
-fn read_oidc(mut section: Section<'_>, known: &Known<'_>) -> Option<OidcConfig> {
-    let issuer = section.text("issuer", issuer);
-    let audience = section.list("audience", List::NotEmpty, filled);
-    section.need(&[("issuer", "the identity provider's URL"), ("audience", "the `aud` of its tokens")]);
-    let mut claims = section.table_or_empty("require");
-    let mut require = BTreeMap::new();
-    for claim in claims.names() {
-        let values = claims.list(&claim, List::NotEmpty, filled).unwrap_or_default();
-        require.insert(claim, values);
-    }
-    let policy = policy::read(&mut section, "", known);
-    let (issuer, discovery) = issuer?;
-    Some(OidcConfig { issuer, discovery, audience: audience?, require, policy })
-}
-
 fn read_mtls(mut section: Section<'_>, known: &Known<'_>, client_ca: bool) -> MtlsConfig {
     let allow = section.list("allow", List::NotEmpty, subject_name).unwrap_or_default();
     section.need(&[("allow", "a list of DNS names and URIs")]);
@@ -288,17 +258,6 @@ fn sha256(text: &str) -> Result<Hash, &'static str> {
         );
     }
     Ok(hash)
-}
-
-fn issuer(text: &str) -> Result<(String, Url), &'static str> {
-    service_url(text)?;
-    // The issuer is cut at its final slash for this and for nothing else (Discovery 1.0 §4.1).
-    let discovery = format!("{}/.well-known/openid-configuration", text.strip_suffix('/').unwrap_or(text));
-    Ok((text.to_owned(), service_url(&discovery)?))
-}
-
-fn filled(text: &str) -> Result<String, &'static str> {
-    if text.is_empty() { Err("expected a string that is not empty") } else { Ok(text.to_owned()) }
 }
 
 fn subject_name(text: &str) -> Result<SubjectName, &'static str> {

@@ -13,11 +13,6 @@ use super::token::Members;
 use crate::config::OidcConfig;
 use crate::reason::Rejection;
 
-/// By how much the clocks of this machine and the identity provider may differ. RFC 7519 §4.1.4 allows "no more than a
-/// few minutes"; machines that keep time by NTP differ by less than a second, and a minute covers one that lost it for a
-/// while. All three times are judged with it.
-pub(super) const LEEWAY: Duration = Duration::from_secs(60);
-
 /// `OpenID` Connect Core §2: at most 255 ASCII characters.
 const MAX_SUBJECT: usize = 255;
 
@@ -35,17 +30,17 @@ pub(super) fn judge<'a>(
     if claims.get("events").is_some() {
         return Err(Rejection::Type);
     }
-    if claims.get("iss").and_then(Value::as_str) != Some(&config.issuer) {
+    if claims.get("iss").and_then(Value::as_str) != Some(&config.keys.issuer) {
         return Err(Rejection::Issuer);
     }
     if !config.audience.iter().any(|audience| is_or_holds(claims.get("aud"), audience)) {
         return Err(Rejection::Audience);
     }
     let expires_at = time(claims, "exp")?.ok_or(Rejection::Malformed)?;
-    if now >= expires_at.saturating_add(LEEWAY) {
+    if now >= expires_at.saturating_add(config.leeway) {
         return Err(Rejection::Expired);
     }
-    let latest = now.saturating_add(LEEWAY);
+    let latest = now.saturating_add(config.leeway);
     if time(claims, "nbf")?.is_some_and(|not_before| not_before > latest) {
         return Err(Rejection::NotYetValid);
     }

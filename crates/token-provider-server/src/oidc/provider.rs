@@ -1,18 +1,24 @@
-//! Requests the identity provider's keys: the document in which it describes itself (`OpenID` Connect Discovery 1.0 §4),
-//! and the key set that this names.
+//! Gets an identity provider's keys: from a file or a URL of the configuration, or from where the document says in which the
+//! provider describes itself (`OpenID` Connect Discovery 1.0 §4).
 //!
-//! Both are read each time, so that a key set that moves is followed and an issuer that changes its name is noticed. No
-//! redirect is followed: where a document is, the configuration and the document before it have said.
+//! Everything is read each time, files included, so that a key set that moves is followed, an issuer that changes its name is
+//! noticed, and a token that has been replaced is the one that is sent. No redirect is followed: where a document is, the
+//! configuration and the document before it have said.
 
+use std::fmt::Display;
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::ACCEPT;
-use reqwest::{RequestBuilder, StatusCode};
+use reqwest::{Certificate, RequestBuilder, StatusCode};
 use serde::Deserialize;
-use token_provider::{Proxies, connection_problem, is_loopback_url};
+use token_provider::{Proxies, connection_problem, is_loopback_url, trim_value};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::keys::KeySet;
+use crate::config::KeySource;
+use crate::file_work::{FileWork, MAX_SECRET, read_small};
 use crate::outbound;
 
 /// As for HERE: within a region a connection takes milliseconds.
@@ -38,23 +44,109 @@ impl FetchError {
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self(message.into(), None)
     }
+
+    fn in_file(key: &str, file: &Path, problem: impl Display) -> Self {
+        Self::new(format!("access.oidc.{key}: {}: {problem}", file.display()))
+    }
 }
 
-/// Requests an issuer's keys.
-pub(super) async fn fetch(issuer: String, discovery: Url) -> Result<KeySet, FetchError> {
-    let what = "discovery document";
-    let body = get(what, discovery.clone()).await?;
-    let document: Discovery = parsed(what, serde_json::from_slice(&body))?;
-    // Discovery §4.3: or one issuer could speak for another.
-    if document.issuer != issuer {
-        return Err(FetchError::new(
-            "the discovery document is for another issuer; access.oidc.issuer must match it exactly, \
-             including any trailing slash",
-        ));
+/// Fetches an issuer's keys.
+#[derive(Debug)]
+pub(super) struct Fetcher {
+    source: KeySource,
+    /// Where one hangs, these keys do, and nothing else.
+    files: FileWork,
+}
+
+impl Fetcher {
+    pub(super) fn new(source: &KeySource) -> Self {
+        Self { source: source.clone(), files: FileWork::new(Path::new("access.oidc")) }
     }
-    let what = "key set";
-    let body = get(what, keys_url(&discovery, &document.jwks_uri)?).await?;
-    parsed(what, KeySet::parse(&body))
+
+    /// Reads the keys where they are.
+    pub(super) async fn fetch(&mut self) -> Result<KeySet, FetchError> {
+        let KeySource { issuer, file, url, is_discovery, .. } = self.source.clone();
+        if let Some(file) = file {
+            let text = self.read("jwks_file", &file, MAX_BODY).await?;
+            return parsed("key set in access.oidc.jwks_file", KeySet::parse(text.as_bytes()));
+        }
+        let mut url = url.expect("the configuration has a URL where it has no file");
+        if is_discovery {
+            let what = "discovery document";
+            let body = self.get(what, url.clone()).await?;
+            let document: Discovery = parsed(what, serde_json::from_slice(&body))?;
+            // Discovery §4.3: or one issuer could speak for another.
+            if document.issuer != issuer {
+                return Err(FetchError::new(
+                    "the discovery document is for another issuer; access.oidc.issuer must match it exactly, \
+                     including any trailing slash",
+                ));
+            }
+            url = keys_url(&url, &document.jwks_uri)?;
+        }
+        parsed("key set", KeySet::parse(&self.get("key set", url).await?))
+    }
+
+    async fn get(&mut self, what: &str, url: Url) -> Result<Vec<u8>, FetchError> {
+        // A URL may have anything in its query, and errors go to the log.
+        let no_answer = |source: reqwest::Error| {
+            let source = source.without_url();
+            let message = match connection_problem(&source) {
+                Some(problem) => format!("no answer to the request for the {what}: {problem}"),
+                None => format!(
+                    "no answer to the request for the {what}; check its URL, the network and HTTPS_PROXY"
+                ),
+            };
+            FetchError(message, Some(source))
+        };
+        let response = self.request(url).await?.send().await.map_err(no_answer)?;
+        if response.status() != StatusCode::OK {
+            let status = response.status().as_u16();
+            return Err(FetchError::new(format!("the request for the {what} returned status {status}")));
+        }
+        let body = outbound::body(response, MAX_BODY).await.map_err(no_answer)?;
+        body.ok_or_else(|| FetchError::new(format!("the {what} is larger than 256 KiB")))
+    }
+
+    /// The client is made for each request, as there are two in ten minutes: a certificate that the system has trusted since
+    /// counts, and so does one that `ca` has now.
+    async fn request(&mut self, url: Url) -> Result<RequestBuilder, FetchError> {
+        let no_tls = |source| {
+            let message = "TLS could not be set up; are the system's CA certificates installed?";
+            FetchError(message.to_owned(), Some(source))
+        };
+        let mut builder = outbound::client(REQUEST_TIMEOUT).connect_timeout(CONNECT_TIMEOUT);
+        let proxy = Proxies::from_env().for_url(&url).map(|proxy| proxy.map(Url::to_string));
+        if let Some(proxy) = proxy.map_err(|error| FetchError::new(error.to_string()))? {
+            builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(no_tls)?);
+        }
+        if url.scheme() == "http" {
+            // Without TLS, as on this machine, no certificates are needed.
+            builder = builder.tls_certs_only([]);
+        } else if let Some(ca) = self.source.ca.clone() {
+            let pem = self.read("ca", &ca, MAX_BODY).await?;
+            let certificates = Certificate::from_pem_bundle(pem.as_bytes()).unwrap_or_default();
+            if certificates.is_empty() {
+                return Err(FetchError::in_file("ca", &ca, "there is no PEM certificate in it"));
+            }
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let request = builder.build().map_err(no_tls)?.get(url).header(ACCEPT, "application/json");
+        let Some(file) = self.source.token_file.clone() else { return Ok(request) };
+        let text = self.read("jwks_token_file", &file, MAX_SECRET).await?;
+        let token = trim_value(&text);
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(FetchError::in_file("jwks_token_file", &file, "expected a token, and nothing else"));
+        }
+        Ok(request.bearer_auth(token))
+    }
+
+    async fn read(&mut self, key: &str, file: &Path, max: usize) -> Result<Zeroizing<String>, FetchError> {
+        let path = file.to_owned();
+        let read = self.files.run(move || read_small(&path, max)).await;
+        let read = read.ok_or_else(|| FetchError::in_file(key, file, "the file system does not respond"))?;
+        read.map_err(|error| FetchError::in_file(key, file, format_args!("cannot be read: {error}")))
+    }
 }
 
 /// Some have their keys on another host. But keys that came in the clear may have been changed on their way, except on this
@@ -66,46 +158,6 @@ fn keys_url(discovery: &Url, text: &str) -> Result<Url, FetchError> {
     };
     let no_url = || FetchError::new("the discovery document names a key set that is not at an https URL");
     Url::parse(text).ok().filter(is_good).ok_or_else(no_url)
-}
-
-async fn get(what: &str, url: Url) -> Result<Vec<u8>, FetchError> {
-    // A URL may have anything in its query, and errors go to the log.
-    let no_answer = |source: reqwest::Error| {
-        let source = source.without_url();
-        let message = match connection_problem(&source) {
-            Some(problem) => format!("no answer to the request for the {what}: {problem}"),
-            None => format!(
-                "no answer to the request for the {what}; check access.oidc.issuer, the network and HTTPS_PROXY"
-            ),
-        };
-        FetchError(message, Some(source))
-    };
-    let response = request(url)?.send().await.map_err(no_answer)?;
-    if response.status() != StatusCode::OK {
-        let status = response.status().as_u16();
-        return Err(FetchError::new(format!("the request for the {what} returned status {status}")));
-    }
-    let body = outbound::body(response, MAX_BODY).await.map_err(no_answer)?;
-    body.ok_or_else(|| FetchError::new(format!("the {what} is larger than 256 KiB")))
-}
-
-/// The client is made for each request, as there are two in ten minutes: a certificate that the system has trusted since
-/// counts.
-fn request(url: Url) -> Result<RequestBuilder, FetchError> {
-    let no_tls = |source| {
-        let message = "TLS could not be set up; are the system's CA certificates installed?";
-        FetchError(message.to_owned(), Some(source))
-    };
-    let mut builder = outbound::client(REQUEST_TIMEOUT).connect_timeout(CONNECT_TIMEOUT);
-    let proxy = Proxies::from_env().for_url(&url).map(|proxy| proxy.map(Url::to_string));
-    if let Some(proxy) = proxy.map_err(|error| FetchError::new(error.to_string()))? {
-        builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(no_tls)?);
-    }
-    if url.scheme() == "http" {
-        // Without TLS, as on this machine, no certificates are needed.
-        builder = builder.tls_certs_only([]);
-    }
-    Ok(builder.build().map_err(no_tls)?.get(url).header(ACCEPT, "application/json"))
 }
 
 /// Says where a document is not well-formed, and not in the parser's words, which repeat what stands there.

@@ -14,6 +14,7 @@ use token_provider::{Clock, Moment};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 use super::keys::KeySet;
 use super::provider::FetchError;
@@ -23,6 +24,8 @@ use crate::printable::causes;
 /// at once. While the provider answers, a withdrawn key is accepted for eleven minutes at most; while it does not, for
 /// [`USABLE_FOR`].
 pub(super) const REFRESH_EVERY: Duration = Duration::from_secs(10 * 60);
+/// How often keys in a file are read.
+pub(super) const FILE_EVERY: Duration = Duration::from_secs(2);
 /// Keys are used for so long while the provider is away: time to notice and fix it. (Those who have to sign in there cannot,
 /// meanwhile; this is for tokens issued before, and for a provider that only this server cannot reach.)
 pub(super) const USABLE_FOR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -38,6 +41,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Timers stop while the machine is suspended, so the clock is read at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+const NO_KEY: &str = "the identity provider has no usable key; none of its tokens are accepted";
 
 /// One request for the keys.
 pub(super) type Fetch = Box<dyn Fn() -> BoxFuture<'static, Result<KeySet, FetchError>> + Send + Sync>;
@@ -55,8 +60,8 @@ struct State {
     keys: Arc<KeySet>,
     /// When the keys were requested; `None` before any were received.
     sent_at: Option<Moment>,
-    /// Whether the last answer brought keys.
-    is_up: bool,
+    /// Why the last answer brought none.
+    problem: Option<String>,
     /// From the moment that a caller wants it: those that come later wait for the same request.
     is_fetching: bool,
     /// Before this, by the boot clock, callers cause no request.
@@ -65,9 +70,11 @@ struct State {
 
 impl KeyRefresher {
     /// Spawns the task, which requests keys at once. Needs a Tokio runtime.
-    pub(super) fn spawn(fetch: Fetch, clock: Arc<dyn Clock>) -> Self {
-        let state = Arc::new(watch::Sender::new(State { is_fetching: true, ..State::default() }));
-        let task = tokio::spawn(keep_fresh(Arc::clone(&state), Arc::clone(&clock), fetch));
+    pub(super) fn spawn(fetch: Fetch, every: Duration, clock: Arc<dyn Clock>) -> Self {
+        let problem = Some("the identity provider has not answered yet".to_owned());
+        let state = Arc::new(watch::Sender::new(State { is_fetching: true, problem, ..State::default() }));
+        let task =
+            tokio::spawn(keep_fresh(Arc::clone(&state), Arc::clone(&clock), fetch, every).in_current_span());
         Self { state, clock, _task: AbortOnDropHandle::new(task) }
     }
 
@@ -78,9 +85,9 @@ impl KeyRefresher {
         (!until.remaining(self.clock.now()).is_zero()).then(|| Arc::clone(&state.keys))
     }
 
-    /// Returns whether the provider's last answer brought keys that can be used.
-    pub(super) fn is_up(&self) -> bool {
-        self.state.borrow().is_up
+    /// Returns why the provider's last answer brought no keys that can be used.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.state.borrow().problem.clone()
     }
 
     /// Returns whether the keys were requested after a token was signed, or after it came in: then its key would be among
@@ -119,7 +126,7 @@ impl KeyRefresher {
     }
 }
 
-async fn keep_fresh(state: Arc<watch::Sender<State>>, clock: Arc<dyn Clock>, fetch: Fetch) {
+async fn keep_fresh(state: Arc<watch::Sender<State>>, clock: Arc<dyn Clock>, fetch: Fetch, every: Duration) {
     let mut failures = 0;
     loop {
         let sent_at = clock.now();
@@ -129,24 +136,28 @@ async fn keep_fresh(state: Arc<watch::Sender<State>>, clock: Arc<dyn Clock>, fet
         let pause = match fetched.unwrap_or_else(|_panic| Err(FetchError::new("the request panicked"))) {
             Ok(keys) => {
                 failures = 0;
-                log_received(&keys, &state.borrow().keys);
+                log_received(&keys, &state.borrow());
                 state.send_modify(|state| {
-                    state.is_up = keys.len() > 0;
+                    state.problem = (keys.len() == 0).then(|| NO_KEY.to_owned());
                     state.keys = Arc::new(keys);
                     state.sent_at = Some(sent_at);
                     state.is_fetching = false;
                 });
-                REFRESH_EVERY.mul_f64(0.9 + fastrand::f64() / 5.0)
+                every.mul_f64(0.9 + fastrand::f64() / 5.0)
             }
             Err(error) => {
                 failures += 1;
-                let pause = pause_after(failures);
-                let cause = causes(&error).join(": ");
-                let retry_in = pause.as_secs_f64();
-                tracing::warn!(%error, cause, failures, retry_in, "cannot fetch the identity provider's keys; retrying");
+                let pause = pause_after(failures).min(every);
+                let problem = Some(error.to_string());
+                // A file is read so often that what is wrong with it is said once.
+                if every > LONGEST_PAUSE || state.borrow().problem != problem {
+                    let cause = causes(&error).join(": ");
+                    let retry_in = pause.as_secs_f64();
+                    tracing::warn!(%error, cause, failures, retry_in, "cannot fetch the identity provider's keys; retrying");
+                }
                 let retry_at = clock.now().boot.saturating_add(pause);
                 state.send_modify(|state| {
-                    state.is_up = false;
+                    state.problem = problem;
                     state.is_fetching = false;
                     state.may_fetch_at = state.may_fetch_at.max(retry_at);
                 });
@@ -176,11 +187,11 @@ fn pause_after(failures: u32) -> Duration {
     longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-fn log_received(keys: &KeySet, old: &KeySet) {
-    let (new, gone) = (keys.count_not_in(old), old.count_not_in(keys));
-    if keys.len() == 0 {
-        tracing::warn!("the identity provider has no usable key; none of its tokens are accepted");
-    } else if new + gone > 0 {
+fn log_received(keys: &KeySet, before: &State) {
+    let (new, gone) = (keys.count_not_in(&before.keys), before.keys.count_not_in(keys));
+    if keys.len() > 0 && (new + gone > 0 || before.problem.is_some()) {
         tracing::info!(keys = keys.len(), new, gone, "the identity provider's keys were received");
+    } else if keys.len() == 0 && before.problem.as_deref() != Some(NO_KEY) {
+        tracing::warn!("{NO_KEY}");
     }
 }

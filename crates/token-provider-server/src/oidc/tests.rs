@@ -6,5 +6,6 @@ mod forged;
 mod malformed;
 mod provider;
 mod refresher;
+mod several;
 mod signatures;
 pub(crate) mod support;

@@ -3,14 +3,13 @@
 //! Stricter than the RFCs where they leave a choice: a member given twice, padding and stray bits are refused, because
 //! two readers that differ in what they make of one token are an attack.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::reason::Rejection;
 
@@ -37,7 +36,7 @@ pub(super) struct Jwt<'a> {
 
 /// The members of a JSON object, each given once.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Members(BTreeMap<String, Value>);
+pub(super) struct Members(pub(super) Map<String, Value>);
 
 impl<'a> Jwt<'a> {
     /// Parses a token. Keys in its header (`jwk`, `jku`, `x5u`, `x5c`) are ignored: a forger can put their own there.
@@ -105,7 +104,7 @@ impl<'de> Deserialize<'de> for Members {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = BTreeMap::new();
+                let mut members = Map::new();
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
                     if members.insert(name, value).is_some() {
                         return Err(A::Error::custom("a member is given twice"));

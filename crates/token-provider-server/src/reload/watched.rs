@@ -3,7 +3,7 @@
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
-use super::file_work::FileWork;
+use crate::file_work::FileWork;
 
 /// A file that is checked for changes.
 #[derive(Debug)]

@@ -254,6 +254,21 @@ impl<'a> Section<'a> {
         Vec::new()
     }
 
+    /// Reads a list of tables, or a table in place of a list of one. Variables set keys of that one only.
+    pub(crate) fn table_or_tables(&mut self, key: &str) -> Vec<Self> {
+        if !matches!(self.table.get(key).map(Spanned::get_ref), Some(DeValue::Array(_))) {
+            return self.table(key).into_iter().collect();
+        }
+        let (path, prefix) = (self.path_of(key), format!("{}__", self.variable(key)));
+        for name in self.reading.variables.keys().filter(|name| name.starts_with(&prefix)) {
+            let key = Key { place: Place::Variable((*name).to_owned()), path: path.clone() };
+            let message = format!("cannot be set beside the list [[{path}]] in the file: set it there");
+            self.report(&key, message);
+        }
+        self.reading.notes.borrow_mut().broken.push(prefix);
+        self.tables(key)
+    }
+
     /// Parses the values of a flag, if it was given. It sets a list with this key.
     pub(crate) fn arguments<T>(
         &self,

@@ -1,16 +1,15 @@
 //! The credential of a profile: where it is found, and what the log says of it.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use token_provider::{Credential, CredentialSource, LoadErrorKind, PrivateKey, Proxies, trim_value};
 use url::Url;
-use zeroize::Zeroizing;
 
 use crate::config::{Config, Environment, Remote, Source, did_you_mean};
 use crate::failure::Failure;
+use crate::file_work::{MAX_SECRET, read_small};
 use crate::telemetry::endpoint_of;
 use crate::topic::Topic;
 
@@ -198,20 +197,7 @@ pub fn key_name(key: &PrivateKey) -> String {
 ///
 /// What the system said.
 pub fn read_api_key(file: &Path) -> io::Result<SecretString> {
-    Ok(SecretString::from(trim_value(&read_small(file)?)))
-}
-
-/// Reads a file with a secret, and no more than one would have: a device or a log that is named by mistake does not fill the memory.
-pub(super) fn read_small(file: &Path) -> io::Result<Zeroizing<String>> {
-    const MAX: usize = 4096;
-    // Room for all of it at once, so that growing leaves no copy of the secret behind.
-    let mut text = Zeroizing::new(String::with_capacity(MAX + 1));
-    File::open(file)?.take(MAX as u64 + 1).read_to_string(&mut text)?;
-    if text.len() > MAX {
-        Err(io::Error::other("it is larger than 4 KiB, too large for a secret"))
-    } else {
-        Ok(text)
-    }
+    Ok(SecretString::from(trim_value(&read_small(file, MAX_SECRET)?)))
 }
 
 /// A file that a key of a profile names cannot be read.

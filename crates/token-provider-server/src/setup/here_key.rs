@@ -6,10 +6,11 @@ use std::path::Path;
 use secrecy::SecretString;
 use token_provider::trim_value;
 
-use super::credential::{read_small, warn_of_others};
+use super::credential::warn_of_others;
 use crate::access::Access;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::file_work::{MAX_SECRET, read_small};
 use crate::topic::Topic;
 
 /// Fewer characters could be guessed by someone who has a signature.
@@ -40,7 +41,7 @@ pub fn read_here_secret(file: &Path) -> Result<SecretString, String> {
     let name = file.display();
     let read = file.metadata().and_then(|found| {
         // A pipe would have to be waited for.
-        if found.is_file() { read_small(file) } else { Err(io::Error::other("it is not a file")) }
+        if found.is_file() { read_small(file, MAX_SECRET) } else { Err(io::Error::other("it is not a file")) }
     });
     let text = read.map_err(|error| format!("{name}: cannot be read: {error}"))?;
     let secret = trim_value(&text);

@@ -57,11 +57,12 @@ fn callers(access: &AccessConfig, is_local: bool) -> String {
     let certificates =
         |mtls: &MtlsConfig| format!("client certificates ({})", names(mtls.allow.iter().map(subject)));
     let proxy = access.trusted_proxy.as_ref().filter(|proxy| proxy.header.is_some());
+    let providers = access.oidc.iter().map(|oidc| &oidc.name);
     let ways = [
         access.allows_anonymous().then(|| anyone.to_owned()),
         keys("API keys", access.api_keys.iter().map(|key| &key.id).collect()),
         keys("access keys", access.here_keys.iter().map(|key| &key.id).collect()),
-        access.oidc.as_ref().map(|oidc| format!("tokens from {}", oidc.issuer)),
+        (!access.oidc.is_empty()).then(|| format!("tokens from {}", joined(providers, " and "))),
         access.mtls.as_ref().map(certificates),
         proxy.map(|proxy| format!("users named by the proxy at {}", names(proxy.from.iter()))),
     ];

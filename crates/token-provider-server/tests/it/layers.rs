@@ -4,6 +4,7 @@
 pub(crate) const ROOMS: &[&str] = &[
     "printable",
     "outbound",
+    "file_work",
     "reason",
     "topic",
     "problem",
@@ -35,6 +36,7 @@ pub(crate) const ONLY_IN: &[(&str, &[&str], &[&str])] = &[
         "starts tasks or timers",
         &["tokio::spawn", "spawn_blocking", "JoinSet", "thread::Builder", "time::sleep", "time::interval"],
         &[
+            "file_work",
             "oidc::refresher",
             "telemetry",
             "admin",

@@ -193,3 +193,70 @@ async fn keys_survive_a_change_of_the_configuration_and_the_rules_do_not() {
     assert!(ask(&third, Some(&self::token(&key, &other)), &connection).await.is_ok());
     assert_eq!((asked.load(Ordering::Relaxed), other_asked.load(Ordering::Relaxed)), (1, 1));
 }
+
+#[tokio::test]
+async fn provider_that_stays_keeps_its_keys_when_others_come_and_go() {
+    let (a, b) = (Key::p256(), Key::p256());
+    let ((first, asked_first), (second, asked_second)) = (issuer(&a).await, issuer(&b).await);
+    let entry = |issuer: &str| oidc(issuer).replace("[access.oidc]", "[[access.oidc]]");
+    let connection = ConnectionInfo::default();
+    let (of_first, of_second) = (token(&a, &first), token(&b, &second));
+    let one = Rules::start(&config(&entry(&first)), None);
+    assert!(ask(&one, Some(&of_first), &connection).await.is_ok());
+    assert!(ask(&one, Some(&of_second), &connection).await.is_err());
+
+    let both = Rules::start(&config(&(entry(&second) + &entry(&first))), Some(&one));
+    assert!(ask(&both, Some(&of_first), &connection).await.is_ok());
+    assert!(ask(&both, Some(&of_second), &connection).await.is_ok());
+    let names: Vec<_> = both.identity_providers().map(|status| (status.name.to_owned(), status.up)).collect();
+    assert_eq!(names, [(second.clone(), true), (first.clone(), true)]);
+
+    let other = Rules::start(&config(&entry(&second)), Some(&both));
+    let refused = ask(&other, Some(&of_first), &connection).await.expect_err("its provider is gone");
+    assert_eq!(description(&refused), "401 the token is from another issuer");
+    assert!(ask(&other, Some(&of_second), &connection).await.is_ok());
+    let asked = [asked_first, asked_second].map(|asked| asked.load(Ordering::Relaxed));
+    assert_eq!(asked, [1, 1]);
+}
+
+#[tokio::test]
+async fn entries_with_the_same_keys_share_them_and_their_order_counts() {
+    let key = Key::p256();
+    let (issuer, asked) = issuer(&key).await;
+    let entry = |rest: &str| oidc(&issuer).replace("[access.oidc]", "[[access.oidc]]") + rest + "\n";
+    let text = entry("require = { groups = [\"staff\"] }")
+        + &entry("max_ttl = \"5m\"")
+        + &entry("max_ttl = \"10m\"");
+    let rules = Rules::start(&config(&text), None);
+    // All of them have to wait for the keys.
+    let caller = ask(&rules, Some(&token(&key, &issuer)), &ConnectionInfo::default()).await;
+    let limit = caller.unwrap_or_else(|problem| panic!("{problem:?}")).policy.config.max_ttl;
+    assert_eq!(limit.map(|limit| limit.as_secs()), Some(300));
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    let names: Vec<_> = rules.identity_providers().map(|status| status.name.to_owned()).collect();
+    assert_eq!(names, [issuer.clone(), format!("{issuer}#2"), format!("{issuer}#3")]);
+}
+
+#[tokio::test]
+async fn entries_with_one_issuer_and_other_files_have_their_own_keys() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let entry = |key: &Key, file: &str, profile: &str| {
+        let keys = json!({ "keys": [key.jwk("a")] }).to_string();
+        std::fs::write(folder.path().join(file), keys).expect("can be written");
+        format!(
+            "[[access.oidc]]\nissuer = \"cluster\"\naudience = \"token-provider\"\njwks_file = {:?}\n\
+             profiles = [\"{profile}\"]\n",
+            folder.path().join(file)
+        )
+    };
+    let keys = [Key::p256(), Key::p256()];
+    let text = entry(&keys[0], "1.json", "default") + &entry(&keys[1], "2.json", "maps");
+    let rules = Rules::start(&config(&(text + "[profiles.maps]\n")), None);
+    for (key, profile) in keys.iter().zip(["default", "maps"]) {
+        let caller = ask(&rules, Some(&token(key, "cluster")), &ConnectionInfo::default()).await;
+        let caller = caller.unwrap_or_else(|problem| panic!("{problem:?}"));
+        assert_eq!(caller.policy.config.profiles, [profile]);
+    }
+    let refused = ask(&rules, Some(&token(&Key::p256(), "cluster")), &ConnectionInfo::default()).await;
+    assert_eq!(description(&refused.expect_err("is of neither")), "401 the token's signature is wrong");
+}

@@ -74,15 +74,29 @@ max_ttl = "30m"
 rate = "3/s"
 burst = 4
 
-[access.oidc]
+[[access.oidc]]
 issuer = "https://login.example.com/"
+ca = "company.pem"
 audience = "token-provider"
 require = { groups = ["maps", "admins"], "https://example.com/role" = "reader" }
+leeway = "2m"
 profiles = ["maps"]
 scopes = ["hrn:here:authorization::myrealm:project/p2"]
 max_ttl = 3600
 rate = "100/m"
 burst = 7
+
+[[access.oidc]]
+issuer = "https://kubernetes.default.svc.cluster.local"
+audience = "token-provider"
+jwks_url = "https://kubernetes.default.svc/openid/v1/jwks"
+jwks_token_file = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+ca = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+
+[[access.oidc]]
+issuer = "https://kubernetes.default.svc.cluster.local"
+audience = "token-provider"
+jwks_file = "cluster-2.json"
 
 [access.mtls]
 allow = ["spiffe://example.com/inspector", "Dashboard.example.com"]
@@ -221,13 +235,31 @@ fn each_way_to_authenticate_has_its_own_policy() {
     assert_eq!(import.policy.max_ttl, Some(Duration::from_secs(1800)));
     assert_eq!(import.policy.rate.map(interval_and_burst), Some((333, 4)));
 
-    let oidc = access.oidc.unwrap();
-    assert_eq!(oidc.issuer, "https://login.example.com/");
-    assert_eq!(oidc.discovery.as_str(), "https://login.example.com/.well-known/openid-configuration");
+    let [oidc, cluster, second] = &access.oidc[..] else { panic!("there are three") };
+    assert_eq!(oidc.keys.issuer, "https://login.example.com/");
+    assert_eq!(
+        oidc.keys.url.as_ref().unwrap().as_str(),
+        "https://login.example.com/.well-known/openid-configuration"
+    );
+    assert_eq!((oidc.name.as_str(), oidc.leeway), ("https://login.example.com/", Duration::from_secs(120)));
     assert_eq!(oidc.audience, ["token-provider"]);
     assert_eq!(oidc.require["groups"], ["maps", "admins"]);
     assert_eq!(oidc.require["https://example.com/role"], ["reader"]);
     assert_eq!(oidc.policy.rate.map(interval_and_burst), Some((600, 7)));
+    assert_eq!((oidc.keys.is_discovery, oidc.keys.ca.as_deref()), (true, Some(Path::new("company.pem"))));
+    let names = ["", "#2"].map(|end| format!("https://kubernetes.default.svc.cluster.local{end}"));
+    assert_eq!([&cluster.name, &second.name], [&names[0], &names[1]]);
+    assert_eq!([&cluster.keys.issuer, &second.keys.issuer], [&names[0], &names[0]]);
+    let url = cluster.keys.url.as_ref().unwrap().as_str();
+    assert_eq!((url, cluster.keys.is_discovery), ("https://kubernetes.default.svc/openid/v1/jwks", false));
+    let folder = Path::new("/var/run/secrets/kubernetes.io/serviceaccount");
+    let files = [&cluster.keys.token_file, &cluster.keys.ca].map(|file| file.clone().unwrap());
+    assert_eq!(files, [folder.join("token"), folder.join("ca.crt")]);
+    assert_eq!((second.keys.file.as_deref(), &second.keys.url), (Some(Path::new("cluster-2.json")), &None));
+    assert_eq!(
+        (second.leeway, &second.policy.profiles[..]),
+        (Duration::from_secs(60), &["maps".to_owned()][..])
+    );
 
     let mtls = access.mtls.unwrap();
     let uri = SubjectName::Uri("spiffe://example.com/inspector".to_owned());

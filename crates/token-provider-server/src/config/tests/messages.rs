@@ -88,7 +88,11 @@ fn each_table_says_which_keys_it_has() {
             "anonymous, anonymous_burst, anonymous_max_ttl, anonymous_profiles, anonymous_rate, anonymous_scopes, \
              api_keys, here_keys, mtls, oidc, trusted_proxy",
         ),
-        ("access.oidc", "audience, burst, issuer, max_ttl, profiles, rate, require, scopes"),
+        (
+            "access.oidc",
+            "audience, burst, ca, issuer, jwks_file, jwks_token_file, jwks_url, leeway, max_ttl, profiles, rate, \
+             require, scopes",
+        ),
         ("access.mtls", "allow, burst, max_ttl, profiles, rate, scopes"),
         ("access.trusted_proxy", "burst, from, header, max_ttl, profiles, rate, scopes"),
         ("admin", "listen"),

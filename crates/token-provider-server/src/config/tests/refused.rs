@@ -189,6 +189,41 @@ fn wrong_values_are_refused_in_words_that_help() {
         ),
         ("access.oidc = { issuer = 'http://a', audience = 'a' }", "access.oidc.issuer: expected https"),
         (
+            "access.oidc = { issuer = 'https://a', audience = 'a', leeway = '301s' }",
+            "access.oidc.leeway: expected a duration from 0s to 5m",
+        ),
+        (
+            "access.oidc = [{ issuer = 'https://a', audience = 'a' }, { issuer = 'https://a' }]",
+            "access.oidc[1].audience: missing",
+        ),
+        (
+            "access.oidc = { issuer = 'x', audience = 'a', jwks_file = 'f', jwks_url = 'https://a' }",
+            "access.oidc.jwks_file: cannot be combined with jwks_url",
+        ),
+        (
+            "access.oidc = { issuer = 'https://a', audience = 'a', jwks_token_file = 'f' }",
+            "access.oidc.jwks_token_file: requires jwks_url",
+        ),
+        (
+            "access.oidc = { issuer = 'x', audience = 'a', jwks_file = 'f', jwks_token_file = 'f' }",
+            "access.oidc.jwks_token_file: requires jwks_url",
+        ),
+        (
+            "access.oidc = { issuer = 'x', audience = 'a', jwks_file = 'f', ca = 'f' }",
+            "access.oidc.ca: cannot be combined with jwks_file",
+        ),
+        (
+            "access.oidc = { issuer = 'x', audience = 'a', jwks_url = 'http://a' }",
+            "access.oidc.jwks_url: expected https: plain http is accepted on a loopback address only",
+        ),
+        (
+            "access.oidc = { issuer = 'x', audience = 'a', jwks_url = 'https://a:b@c' }",
+            "access.oidc.jwks_url: expected a URL without user name",
+        ),
+        ("access.oidc = { issuer = 'x', audience = 'a' }", "access.oidc.issuer: expected a URL such as"),
+        ("access.oidc = 'https://a'", "access.oidc: expected a table, not a string"),
+        ("access.oidc = ['https://a']", "access.oidc[0]: expected a table, not a string"),
+        (
             "access.oidc = { issuer = 'https://a', audience = [] }",
             "access.oidc.audience: expected a list with at",
         ),

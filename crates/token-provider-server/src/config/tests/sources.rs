@@ -92,7 +92,7 @@ fn variables_hold_lists_numbers_and_words() {
     assert_eq!(access.anonymous_policy.max_ttl.map(|ttl| ttl.as_secs()), Some(900));
     assert_eq!(access.anonymous_policy.rate.map(|rate| rate.burst_size().get()), Some(6));
     assert_eq!(access.api_keys.len(), 1);
-    let oidc = access.oidc.unwrap();
+    let [oidc] = &access.oidc[..] else { panic!("there is one") };
     assert_eq!(oidc.audience, ["a", "b"]);
     assert_eq!(oidc.require["groups"], ["maps"]);
     assert_eq!(oidc.require["role"], ["x", "y"]);
@@ -134,6 +134,31 @@ fn what_is_wrong_with_a_variable_names_the_variable() {
         let expected = format!("{name}: {expected}");
         assert!(found.lines().any(|line| line.starts_with(&expected)), "{found}\n  has no {expected}");
     }
+}
+
+#[test]
+fn variables_set_keys_of_a_single_provider_and_are_an_error_beside_a_list() {
+    let single = "[access.oidc]\nissuer = 'https://a.example'\naudience = 'a'\n";
+    let list = single.replace("[access.oidc]", "[[access.oidc]]");
+    let variable = ("TOKEN_PROVIDER_ACCESS__OIDC__AUDIENCE", "b");
+    let config = with(single, &[variable], &Overrides::default()).unwrap();
+    assert_eq!(config.access.oidc[0].audience, ["b"]);
+    for text in [list.clone(), list.repeat(2)] {
+        let found =
+            with(&text, &[variable, ("TOKEN_PROVIDER_ACCESS__OIDC__ISSUR", "x")], &Overrides::default())
+                .unwrap_err()
+                .to_string();
+        let error = "access.oidc: cannot be set beside the list [[access.oidc]] in the file: set it there";
+        let expected =
+            ["AUDIENCE", "ISSUR"].map(|key| format!("TOKEN_PROVIDER_ACCESS__OIDC__{key}: {error}"));
+        assert_eq!(found, expected.join("\n"));
+    }
+    // The whole list in a variable replaces that in the file.
+    let whole = ("TOKEN_PROVIDER_ACCESS__OIDC", "[{ issuer = 'https://b.example', audience = 'b' }]");
+    assert_eq!(
+        with(&list, &[whole], &Overrides::default()).unwrap().access.oidc[0].keys.issuer,
+        "https://b.example"
+    );
 }
 
 #[test]

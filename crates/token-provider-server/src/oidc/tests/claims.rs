@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use token_provider::TestClock;
 
 use super::support::{Answer, Bench, Key, claims, claims_with, config, config_requiring, header};
-use crate::oidc::claims::{LEEWAY, judge, missing};
+use crate::oidc::claims::{judge, missing};
 use crate::oidc::token::Members;
 use crate::reason::Rejection;
 
@@ -21,7 +21,7 @@ fn members(claims: Value) -> Members {
 async fn leeway_ends_to_the_second() {
     let key = Key::p256();
     let bench = Bench::new(vec![key.jwk("a")]);
-    let leeway = LEEWAY.as_secs();
+    let leeway = config().leeway.as_secs();
     for (changes, expected) in [
         (json!({ "exp": NOW - leeway + 1 }), None),
         (json!({ "exp": NOW - leeway }), Some(Rejection::Expired)),
@@ -107,7 +107,7 @@ proptest! {
             claims["nbf"] = nbf.into();
         }
         let verdict = judge(&members(claims), &config(), Duration::from_secs(now)).is_ok();
-        let leeway = LEEWAY.as_secs();
+        let leeway = config().leeway.as_secs();
         let is_good = now < exp + leeway
             && nbf.is_none_or(|nbf| nbf <= now + leeway)
             && iat.is_none_or(|iat| iat <= now + leeway);

@@ -1,15 +1,18 @@
-//! The identity provider over a real socket, answering well and badly.
+//! The identity provider over a real socket, answering well and badly; and its keys in a file.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 
-use super::support::Key;
+use super::support::{Key, discovered};
+use crate::config::KeySource;
 use crate::oidc::keys::KeySet;
-use crate::oidc::provider::{self, FetchError};
+use crate::oidc::provider::{FetchError, Fetcher};
 use crate::printable::causes;
 
 /// Makes the answer to the discovery request and to the other one, given the provider's origin.
@@ -56,8 +59,11 @@ impl Wire {
 }
 
 async fn fetch_from(origin: &str) -> Result<KeySet, FetchError> {
-    let discovery = format!("{origin}/.well-known/openid-configuration").parse().expect("is a URL");
-    provider::fetch(origin.to_owned(), discovery).await
+    fetch(discovered(origin)).await
+}
+
+async fn fetch(source: KeySource) -> Result<KeySet, FetchError> {
+    Fetcher::new(&source).fetch().await
 }
 
 fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
@@ -199,13 +205,13 @@ async fn bad_answer_is_an_error_that_repeats_nothing_of_it() {
             Box::new(|origin| {
                 [ok(&discovery(origin)), b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"keys\":".to_vec()]
             }),
-            "no answer to the request for the key set; check access.oidc.issuer, the network and HTTPS_PROXY",
+            "no answer to the request for the key set; check its URL, the network and HTTPS_PROXY",
             2,
         ),
         (
             "no HTTP",
             Box::new(|_| [b"planted-secret\r\n".to_vec(), Vec::new()]),
-            "no answer to the request for the discovery document; check access.oidc.issuer, the network and HTTPS_PROXY",
+            "no answer to the request for the discovery document; check its URL, the network and HTTPS_PROXY",
             1,
         ),
     ];
@@ -236,4 +242,141 @@ async fn provider_that_is_not_there_is_an_error() {
     let error = fetch_from(&origin).await.map(drop).expect_err("nobody listens");
     assert!(error.to_string().starts_with("no answer to the request for the discovery document; check "));
     assert!(!causes(&error).is_empty());
+}
+
+/// An issuer whose keys are at this URL, which wants to see the token in this file.
+fn at(url: &str, token_file: Option<PathBuf>) -> KeySource {
+    let (issuer, url) = ("kubernetes/serviceaccount".to_owned(), Some(url.parse().expect("is a URL")));
+    KeySource { issuer, file: None, url, is_discovery: false, token_file, ca: None }
+}
+
+fn in_file(file: PathBuf) -> KeySource {
+    KeySource { file: Some(file), url: None, ..at("https://x.example", None) }
+}
+
+#[tokio::test]
+async fn keys_at_a_configured_url_are_requested_there_and_nowhere_else() {
+    let keys = json!({ "keys": [Key::p256().jwk("a")] }).to_string();
+    let mut wire = Wire::start(|_| [Vec::new(), ok(&keys)]).await;
+    let url = format!("{}/openid/v1/jwks", wire.origin);
+    assert_eq!(fetch(at(&url, None)).await.expect("is well-formed").len(), 1);
+    let asked = wire.asked();
+    let [only] = asked.as_slice() else { panic!("{asked:?}") };
+    assert!(only.starts_with("GET /openid/v1/jwks HTTP/1.1\r\n"), "{only}");
+    assert!(!only.contains("authorization"), "{only}");
+}
+
+#[tokio::test]
+async fn token_for_the_keys_is_read_for_each_request_and_sent_to_no_other_place() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let file = folder.path().join("token");
+    let keys = json!({ "keys": [Key::p256().jwk("a")] }).to_string();
+    let mut elsewhere = Wire::start(|_| [Vec::new(), ok(&keys)]).await;
+    let mut wire = Wire::start(|_| [Vec::new(), ok(&keys)]).await;
+    // One fetcher, as the server has it.
+    let mut fetcher = Fetcher::new(&at(&format!("{}/jwks", wire.origin), Some(file.clone())));
+    for token in ["first.planted-secret", "second.planted-secret"] {
+        fs::write(&file, format!("{token}\n")).expect("can be written");
+        assert!(fetcher.fetch().await.is_ok());
+        let asked = wire.asked().concat();
+        assert!(asked.contains(&format!("authorization: Bearer {token}\r\n")), "{asked}");
+    }
+    for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
+        let location = format!("location: {}/jwks\r\n", elsewhere.origin);
+        let redirecting = Wire::start(|_| [Vec::new(), answer(status, &location, "")]).await;
+        let error = fetch(at(&format!("{}/jwks", redirecting.origin), Some(file.clone()))).await.map(drop);
+        let error = error.expect_err("is not followed").to_string();
+        assert_eq!(
+            error,
+            format!(
+                "the request for the key set returned status {}",
+                status.split(' ').next().unwrap_or_default()
+            )
+        );
+    }
+    assert_eq!(elsewhere.asked(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn token_file_that_cannot_be_used_is_named_and_nothing_is_requested() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let file = folder.path().join("token");
+    let mut wire = Wire::start(|_| [Vec::new(), ok(r#"{"keys":[]}"#)]).await;
+    for (content, problem) in [
+        (None, "cannot be read: No such file or directory"),
+        (Some(String::new()), "expected a token, and nothing else"),
+        (Some("planted secret\r\nX-Other: 1".to_owned()), "expected a token, and nothing else"),
+        (Some("planted-secret".repeat(400)), "cannot be read: it is larger than 4 KiB"),
+    ] {
+        if let Some(content) = &content {
+            fs::write(&file, content).expect("can be written");
+        }
+        let source = at(&format!("{}/jwks", wire.origin), Some(file.clone()));
+        let error = fetch(source).await.map(drop).expect_err(problem);
+        let log = format!("{error} {:?} {error:?}", causes(&error));
+        let expected = format!("access.oidc.jwks_token_file: {}: {problem}", file.display());
+        assert!(error.to_string().starts_with(&expected), "{error}");
+        assert!(!log.contains("planted"), "{log}");
+    }
+    assert_eq!(wire.asked(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn keys_in_a_file_are_read_or_it_is_named() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let file = folder.path().join("keys.json");
+    let mut fetcher = Fetcher::new(&in_file(file.clone()));
+    let whole = json!({ "keys": [Key::p256().jwk("a")] }).to_string();
+    for (content, expected) in [
+        (None, Err("cannot be read: No such file or directory")),
+        (Some(whole.clone()), Ok(1)),
+        (Some(String::new()), Err("the key set in access.oidc.jwks_file is malformed at line 1, column 0")),
+        (
+            Some(whole.chars().take(90).collect()),
+            Err("the key set in access.oidc.jwks_file is malformed at line 1, column 90"),
+        ),
+        (Some(" ".repeat(256 * 1024 + 1)), Err("cannot be read: it is larger than 256 KiB")),
+        (Some(r#"{"keys":[]}"#.to_owned()), Ok(0)),
+    ] {
+        if let Some(content) = content {
+            fs::write(&file, content).expect("can be written");
+        }
+        match (fetcher.fetch().await, expected) {
+            (Ok(keys), Ok(count)) => assert_eq!(keys.len(), count),
+            (Err(error), Err(problem)) => assert!(error.to_string().contains(problem), "{error}"),
+            (found, expected) => panic!("{found:?} {expected:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn authority_that_cannot_be_used_is_named_and_nothing_is_requested() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let file = folder.path().join("ca.pem");
+    for (content, problem) in
+        [(None, "cannot be read: "), (Some("planted-secret"), "there is no PEM certificate in it")]
+    {
+        if let Some(content) = content {
+            fs::write(&file, content).expect("can be written");
+        }
+        // Nobody is there, which would be another error.
+        let source = KeySource { ca: Some(file.clone()), ..at("https://127.0.0.1:1/jwks", None) };
+        let error = fetch(source).await.map(drop).expect_err(problem).to_string();
+        assert!(error.starts_with(&format!("access.oidc.ca: {}: {problem}", file.display())), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn file_that_hangs_is_an_error_and_holds_one_thread() {
+    let folder = tempfile::tempdir().expect("can be made");
+    let file = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.expect("can be run").success());
+    let mut fetcher = Fetcher::new(&in_file(file.clone()));
+    for _ in 0..3 {
+        let error = fetcher.fetch().await.map(drop).expect_err("nobody writes").to_string();
+        assert!(error.ends_with("the file system does not respond"), "{error}");
+    }
+    // Lets the thread go.
+    fs::write(&file, "").expect("somebody reads");
 }

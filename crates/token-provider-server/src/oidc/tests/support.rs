@@ -18,13 +18,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use token_provider::TestClock;
-use url::Url;
 
-use crate::config::{OidcConfig, PolicyConfig};
-use crate::oidc::IdentityProvider;
+use crate::config::{KeySource, OidcConfig, PolicyConfig};
 use crate::oidc::keys::KeySet;
 use crate::oidc::provider::FetchError;
-use crate::oidc::refresher::KeyRefresher;
+use crate::oidc::refresher::{KeyRefresher, REFRESH_EVERY};
+use crate::oidc::{self, IdentityProvider};
 use crate::problem::Problem;
 
 pub(super) const ISSUER: &str = "https://login.example.com";
@@ -139,11 +138,18 @@ pub(crate) fn claims_with(changes: &Value) -> Value {
     claims
 }
 
+/// An issuer that is asked where its keys are.
+pub(super) fn discovered(issuer: &str) -> KeySource {
+    let url = format!("{issuer}/.well-known/openid-configuration").parse().expect("is a URL");
+    let (url, issuer) = (Some(url), issuer.to_owned());
+    KeySource { issuer, file: None, url, is_discovery: true, token_file: None, ca: None }
+}
+
 pub(super) fn config() -> OidcConfig {
     OidcConfig {
-        issuer: ISSUER.to_owned(),
-        discovery: Url::parse("https://login.example.com/.well-known/openid-configuration")
-            .expect("is a URL"),
+        name: ISSUER.to_owned(),
+        keys: discovered(ISSUER),
+        leeway: Duration::from_secs(60),
         audience: vec![AUDIENCE.to_owned()],
         require: BTreeMap::new(),
         policy: PolicyConfig {
@@ -225,19 +231,25 @@ impl Bench {
     }
 
     pub(super) fn with(config: &OidcConfig, answer: Answer) -> Self {
+        Self::asking(config, answer, REFRESH_EVERY)
+    }
+
+    pub(super) fn asking(config: &OidcConfig, answer: Answer, every: Duration) -> Self {
         let (script, clock) = (Script::new(answer), TestClock::new());
         let fetch = {
             let script = script.clone();
             move || script.clone().fetch().boxed()
         };
-        let keys = Arc::new(KeyRefresher::spawn(Box::new(fetch), Arc::new(clock.clone())));
+        let keys = Arc::new(KeyRefresher::spawn(Box::new(fetch), every, Arc::new(clock.clone())));
         let provider = IdentityProvider { config: config.clone(), keys, clock: Arc::new(clock.clone()) };
         Self { provider, script, clock }
     }
 
     /// Returns the subject.
     pub(super) async fn judge(&self, token: &str) -> Result<Arc<str>, Problem> {
-        self.provider.authenticate(token.as_bytes()).await
+        let providers = std::iter::once((&self.provider, ()));
+        let ((), subject, _claims) = oidc::authenticate(providers, token.as_bytes()).await?;
+        Ok(subject)
     }
 
     /// What the token's bearer is told.

@@ -135,7 +135,7 @@ async fn identity_provider_is_up_while_it_has_keys() {
         }
     };
     within(&sample, asked).await;
-    assert!(!metrics(&start().await).await.contains("token_provider_oidc_up"), "there is none");
+    assert!(!metrics(&start().await).await.contains("token_provider_oidc_up{"), "there is none");
 }
 
 /// What dashboards, alerts and documentation speak of is there, and all that is there is documented.

@@ -225,7 +225,7 @@ async fn secret_file_that_cannot_be_used_is_an_error_at_the_start_and_for_check(
         (Some("\n\n"), "one word of 32 or more"),
         (Some("plantedSecret0123456789ABCD EFGHIJKLMNOPQRST"), "one word of 32 or more"),
         (Some("plantedSecret0123456789ABCDEFGHIJKLMNOPQRST\nx"), "one word of 32 or more"),
-        (Some(&"planted".repeat(600)), "too large for a secret"),
+        (Some(&"planted".repeat(600)), "larger than 4 KiB"),
     ] {
         if let Some(text) = text {
             folder.write("maps.secret", text);

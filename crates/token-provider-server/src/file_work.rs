@@ -1,17 +1,23 @@
 //! Work on a file that may hang, as on a network file system whose server is gone: not on the threads that answer
 //! callers, waited for only so long, and for each file at a path never more than one at a time.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
+use zeroize::Zeroizing;
+
+/// The most that a file with a secret has.
+pub(crate) const MAX_SECRET: usize = 4 * 1024;
 
 /// A network file system answers in milliseconds while it is well.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs blocking work on a file, one task at a time.
 #[derive(Debug)]
-pub(super) struct FileWork {
+pub(crate) struct FileWork {
     /// For the log.
     file: String,
     /// The work that is not done, or timed out. It cannot be stopped, and holds a thread until the file answers.
@@ -19,13 +25,13 @@ pub(super) struct FileWork {
 }
 
 impl FileWork {
-    pub(super) fn new(file: &Path) -> Self {
+    pub(crate) fn new(file: &Path) -> Self {
         Self { file: file.display().to_string(), unfinished: None }
     }
 
     /// Runs the work where it may block. Returns `None` if the file does not answer, which is logged once; and at once while
     /// earlier work hangs, so that threads do not pile up.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
@@ -46,8 +52,20 @@ impl FileWork {
     }
 
     /// Stops waiting for work that hangs: there is another file at the path now.
-    pub(super) fn forget_unfinished(&mut self) {
+    pub(crate) fn forget_unfinished(&mut self) {
         self.unfinished = None;
+    }
+}
+
+/// Reads a file of no more than this: a device or a log that is named by mistake does not fill the memory. Blocks.
+pub(crate) fn read_small(file: &Path, max: usize) -> io::Result<Zeroizing<String>> {
+    // Room for all of it at once, so that growing leaves no copy of a secret behind.
+    let mut text = Zeroizing::new(String::with_capacity(max + 1));
+    File::open(file)?.take(max as u64 + 1).read_to_string(&mut text)?;
+    if text.len() > max {
+        Err(io::Error::other(format!("it is larger than {} KiB", max / 1024)))
+    } else {
+        Ok(text)
     }
 }
 

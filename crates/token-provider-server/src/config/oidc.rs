@@ -1,0 +1,121 @@
+//! The identity providers whose tokens let callers in (section `access.oidc`).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use super::policy::{self, Known, PolicyConfig};
+use crate::settings::{List, Section};
+use crate::values::duration::duration;
+use crate::values::host::service_url;
+
+/// By how much the clocks of this machine and the identity provider may differ. Machines that keep time by NTP differ by
+/// less than a second, and a minute covers one that lost it for a while.
+const LEEWAY: Duration = Duration::from_secs(60);
+/// RFC 7519 §4.1.4: "no more than a few minutes".
+const MAX_LEEWAY: Duration = Duration::from_secs(5 * 60);
+
+/// An `OpenID` Connect provider whose tokens are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OidcConfig {
+    /// What metrics and messages call it: the issuer, with `#2` for the second entry with the same one, and so on.
+    pub name: String,
+    /// The issuer, and where its keys are.
+    pub keys: KeySource,
+    /// A token must be meant for one of these.
+    pub audience: Vec<String>,
+    /// Claims that a token must have, each with one of the values.
+    pub require: BTreeMap<String, Vec<String>>,
+    /// By how much its clock may differ from ours.
+    pub leeway: Duration,
+    /// What such a caller may have.
+    pub policy: PolicyConfig,
+}
+
+/// An issuer, and where its keys are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySource {
+    /// Exactly as written: the claim `iss` is compared with it letter by letter, final slash and all.
+    pub issuer: String,
+    /// The file that they are in. Without it there is a URL.
+    pub file: Option<PathBuf>,
+    /// The URL that they are at, or the document that says where.
+    pub url: Option<Url>,
+    /// Whether at the URL the provider describes itself (`OpenID` Connect Discovery 1.0 §4).
+    pub is_discovery: bool,
+    /// File with a bearer token for the URL. None if that leads to another one.
+    pub token_file: Option<PathBuf>,
+    /// PEM file with certificate authorities that are trusted there, besides the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// Reads the providers, in their order.
+pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>) -> Vec<OidcConfig> {
+    let mut providers: Vec<OidcConfig> = Vec::new();
+    for section in section.table_or_tables("oidc") {
+        let Some(mut provider) = read_one(section, known) else { continue };
+        let earlier = providers.iter().filter(|other| other.keys.issuer == provider.name).count();
+        if earlier > 0 {
+            provider.name = format!("{}#{}", provider.name, earlier + 1);
+        }
+        providers.push(provider);
+    }
+    providers
+}
+
+fn read_one(mut section: Section<'_>, known: &Known<'_>) -> Option<OidcConfig> {
+    let keys = read_keys(&mut section);
+    let audience = section.list("audience", List::NotEmpty, filled);
+    section.need(&[("issuer", "the identity provider's URL"), ("audience", "the `aud` of its tokens")]);
+    let mut claims = section.table_or_empty("require");
+    let mut require = BTreeMap::new();
+    for claim in claims.names() {
+        let values = claims.list(&claim, List::NotEmpty, filled).unwrap_or_default();
+        require.insert(claim, values);
+    }
+    let leeway = section.text_or_number("leeway", leeway).unwrap_or(LEEWAY);
+    let policy = policy::read(&mut section, "", known);
+    let keys = keys?;
+    Some(OidcConfig { name: keys.issuer.clone(), keys, audience: audience?, require, leeway, policy })
+}
+
+fn read_keys(section: &mut Section<'_>) -> Option<KeySource> {
+    let (file, url) = (section.path("jwks_file"), section.text("jwks_url", service_url));
+    let (token_file, ca) = (section.path("jwks_token_file"), section.path("ca"));
+    let (has_file, has_url) = (section.is_set("jwks_file"), section.is_set("jwks_url"));
+    for (key, is_wrong, message) in [
+        ("jwks_file", has_url, "cannot be combined with jwks_url: the keys are in one place"),
+        ("jwks_token_file", !has_url, "requires jwks_url: the token is sent there alone"),
+        ("ca", has_file, "cannot be combined with jwks_file: nothing is requested"),
+    ] {
+        if is_wrong && section.is_set(key) {
+            section.error(key, message);
+        }
+    }
+    let is_discovery = !has_file && !has_url;
+    let (issuer, url) = if is_discovery {
+        section.text("issuer", issuer).map(|(issuer, url)| (issuer, Some(url)))?
+    } else {
+        // It is a name, and not asked for anything (RFC 7519 §2, `StringOrURI`).
+        (section.text("issuer", filled)?, url)
+    };
+    Some(KeySource { issuer, file, url, is_discovery, token_file, ca })
+}
+
+fn issuer(text: &str) -> Result<(String, Url), &'static str> {
+    service_url(text)?;
+    // The issuer is cut at its final slash for this and for nothing else (Discovery 1.0 §4.1).
+    let discovery = format!("{}/.well-known/openid-configuration", text.strip_suffix('/').unwrap_or(text));
+    Ok((text.to_owned(), service_url(&discovery)?))
+}
+
+fn filled(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Err("expected a string that is not empty") } else { Ok(text.to_owned()) }
+}
+
+fn leeway(text: &str) -> Result<Duration, &'static str> {
+    let leeway = duration(text)?;
+    if leeway > MAX_LEEWAY { Err("expected a duration from 0s to 5m") } else { Ok(leeway) }
+}
