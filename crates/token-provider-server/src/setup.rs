@@ -175,7 +175,7 @@ pub fn profile(name: &str, config: &Config, credential: Credential) -> Result<Pr
 }
 
 fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Profile {
-    let ProfileConfig { scopes, scope, .. } = config.profile(name);
+    let ProfileConfig { scopes, scope, replaces, .. } = config.profile(name);
     // The lifetime of callers who name none, so that the token fetched at the start is the one that they request.
     let key =
         TokenKey::new(config.lifetimes.usual()).expect("the configuration takes only lifetimes of HERE");
@@ -185,6 +185,6 @@ fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Profile {
     let provider = tracing::error_span!("tokens", profile = name, issuer = issuer.endpoint())
         .in_scope(|| builder.build());
     let mut profile = Profile::new(name, scopes.clone(), provider);
-    (profile.scope, profile.issuer) = (scope.clone(), Some(issuer));
+    (profile.scope, profile.issuer, profile.replaces) = (scope.clone(), Some(issuer), *replaces);
     profile
 }

@@ -29,6 +29,8 @@ pub struct Profile {
     /// The one that the configuration gives requests without a scope, for callers that may not have every scope. (The issuer
     /// behind the provider has it already; the credential may have one, too.)
     pub(crate) scope: Option<Scope>,
+    /// Whether held tokens are replaced after a rotation of the credential.
+    pub(crate) replaces: bool,
     provider: TokenProvider,
     counts: Counts,
     waits: Histogram,
@@ -103,7 +105,8 @@ impl Profile {
     /// Puts a profile together. Callers may ask for the listed scopes and no other.
     pub fn new(name: &str, scopes: Vec<Scope>, provider: TokenProvider) -> Self {
         let (counts, waits) = (Counts::default(), Histogram::new(BUCKETS));
-        Self { name: name.into(), scopes, scope: None, provider, counts, waits, issuer: None }
+        let replaces = false;
+        Self { name: name.into(), scopes, scope: None, replaces, provider, counts, waits, issuer: None }
     }
 
     pub(super) fn listed_scope(&self, scope: &str) -> Result<Scope, Problem> {
@@ -248,9 +251,14 @@ impl Handout {
             .expect("the configuration has it; the default one also where it is not written down")
     }
 
-    /// Has a profile's refused requests tried again at once: its credential is another one now.
+    /// Has a profile's refused requests tried again at once, and its tokens replaced where that is wanted: its credential is another
+    /// one now.
     pub fn credential_changed(&self, profile: &str) {
-        self.existing(profile).provider.credential_changed();
+        let Profile { provider, replaces, .. } = self.existing(profile);
+        provider.credential_changed();
+        if *replaces {
+            provider.replace_all();
+        }
     }
 
     /// Sets why a profile's credential is not the one in its file; `None` if it is.

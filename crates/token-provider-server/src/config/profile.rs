@@ -8,7 +8,7 @@ use token_provider::Scope;
 use url::Url;
 
 use super::overrides::Overrides;
-use crate::settings::{List, Section, path};
+use crate::settings::{List, Section, path, word};
 use crate::values::host::service_url;
 use crate::values::name::{name, scope};
 use crate::values::unix;
@@ -24,6 +24,8 @@ pub struct ProfileConfig {
     pub scope: Option<Scope>,
     /// PEM file with certificate authorities that are trusted for the token endpoint, besides the system's.
     pub ca: Option<PathBuf>,
+    /// Whether held tokens are replaced after a rotation of the credential.
+    pub replaces: bool,
 }
 
 /// Who issues the tokens of a profile.
@@ -134,7 +136,10 @@ fn read(mut section: Section<'_>) -> ProfileConfig {
         None => Source::Here { credentials },
     };
     let scopes = section.list("scopes", List::Any, scope).unwrap_or_default();
-    let mut profile = ProfileConfig { source, scopes, scope: None, ca: section.path("ca") };
+    let ca = section.path("ca");
+    let words = [("keep", false), ("replace", true)];
+    let replaces = section.text("on_rotation", |text: &str| word(text, &words, None)).unwrap_or_default();
+    let mut profile = ProfileConfig { source, scopes, scope: None, ca, replaces };
     if let Some(scope) = section.text("scope", scope) {
         profile.set_scope(scope);
     }

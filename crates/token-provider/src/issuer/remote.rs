@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use reqwest::RequestBuilder;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
+use url::form_urlencoded::byte_serialize;
 
 use super::answer;
 use super::http::{Exchange, Http, Network};
@@ -17,7 +19,7 @@ use super::{Issue, Issued};
 use crate::clock::{Clock as _, SystemClock};
 use crate::credential::parse_endpoint;
 use crate::error::{LoadError, TokenError, TokenErrorKind};
-use crate::token::TokenKey;
+use crate::token::{AccessToken, TokenKey};
 
 /// Shorter ones are the rest of a damaged file, and no secret. (Ours have 46.)
 const MIN_BEARER: usize = 8;
@@ -38,7 +40,8 @@ pub struct RemoteIssuerConfig {
 }
 
 /// Gets tokens from another token provider: `GET /getToken`, answered as JSON (RFC 6749 §5.1 and §5.2). A token may
-/// have been held there for a while; see [`Issued::marked_as_cached`].
+/// have been held there for a while; see [`Issued::marked_as_cached`]. That a service refused one is passed on
+/// (`POST …/oauth2/revoke`, beside `…/getToken`).
 #[derive(Debug)]
 pub struct RemoteIssuer {
     http: Http,
@@ -121,12 +124,32 @@ impl RemoteIssuer {
         if let Some(scope) = key.scope() {
             url.query_pairs_mut().append_pair("scope", scope.as_str());
         }
-        let mut request =
-            self.http.client(&url)?.get(url).header(ACCEPT, HeaderValue::from_static("application/json"));
+        let request = self.http.client(&url)?.get(url);
+        let exchange = self.send(request, authorization).await?;
+        read(&exchange, SystemClock.now().system_time())
+    }
+
+    /// Reports a token, in the form of RFC 7009, beside `/getToken`. Returns the status of the response.
+    async fn revoke(&self, token: &AccessToken) -> Result<u16, TokenError> {
+        let url = self.url.join("oauth2/revoke").expect("a path can be joined");
+        let form = ["token="].into_iter().chain(byte_serialize(token.expose_secret().as_bytes()));
+        let form: String = form.collect();
+        let request =
+            self.http.client(&url)?.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let authorization = self.authorization.load_full();
+        Ok(self.send(request.body(form), authorization.as_deref()).await?.status)
+    }
+
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Exchange, TokenError> {
+        let mut request = request.header(ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        read(&self.http.receive(request).await?, SystemClock.now().system_time())
+        self.http.receive(request).await
     }
 }
 
@@ -194,6 +217,21 @@ impl Issue for RemoteIssuer {
     async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
         let authorization = self.authorization.load_full();
         self.ask(authorization.as_deref(), key).await
+    }
+
+    async fn report(&self, token: &AccessToken) -> bool {
+        let status = self.revoke(token).await;
+        let is_taken = matches!(status, Ok(200..300));
+        if !is_taken {
+            let error = status.as_ref().err().map(tracing::field::display);
+            let status = status.as_ref().ok();
+            tracing::warn!(
+                error,
+                status,
+                "the other token provider did not take the report of a refused token"
+            );
+        }
+        is_taken
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
-use token_provider::{Issue, Issued, TestClock, TokenError, TokenErrorKind, TokenKey, TokenProvider};
+use token_provider::{
+    AccessToken, Issue, Issued, ReportOutcome, TestClock, TokenError, TokenErrorKind, TokenKey, TokenProvider,
+};
 use tokio::time::sleep;
 
 /// Issues a new token each time, as HERE does, unless it is down.
@@ -49,6 +51,14 @@ impl Issue for Remote {
         let token = provider.token_for(&key).await?;
         let left = Duration::from_secs(token.remaining(provider.now()).as_secs());
         Ok(Issued::new(token.expose_secret(), left).marked_as_cached())
+    }
+
+    async fn report(&self, token: &AccessToken) -> bool {
+        let turn = self.asked.load(Ordering::Relaxed);
+        sleep(Duration::from_millis(5)).await;
+        let provider = self.providers.get(turn % self.providers.len()).expect("there is one");
+        provider.report_text(token.expose_secret());
+        true
     }
 }
 
@@ -193,4 +203,53 @@ async fn first_that_grants_less_than_was_asked_for_is_asked_often_and_not_all_th
     }
     let asked = asked.load(Ordering::Relaxed);
     assert!(asked < 86_400 / 15, "{asked} requests a day");
+}
+
+/// Reports the token that the last provider hands out, and returns after how long it hands out another.
+async fn replaced_after(last: &TokenProvider, key: &TokenKey) -> Duration {
+    let refused = last.token_for(key).await.expect("is handed out");
+    let since = last.now().boot;
+    assert_eq!(last.report(&refused), ReportOutcome::Accepted);
+    while last.held(key).expect("a report leaves nobody without a token").fingerprint()
+        == refused.fingerprint()
+    {
+        sleep(Duration::from_millis(1)).await;
+        assert!(last.now().boot < since + Duration::from_secs(300), "is never replaced");
+    }
+    last.now().boot.saturating_sub(since)
+}
+
+#[tokio::test(start_paused = true)]
+async fn report_goes_up_the_chain_and_the_successor_comes_down_for_one_request_to_here() {
+    for (depth, longest) in [(1, 2.0), (2, 12.0), (3, 32.0)] {
+        let here = Arc::new(Here::default());
+        let mut last = provider(Arc::clone(&here), 1);
+        let first = last.clone();
+        for level in 1..=depth {
+            last = provider(Remote::new(vec![last]), 1 + level);
+        }
+        let span = replaced_after(&last, &key(3600)).await;
+        assert!(span <= Duration::from_secs_f64(longest), "depth {depth}: {span:?}");
+        let newest = first.held(&key(3600)).expect("is held");
+        assert_eq!(newest.fingerprint(), last.held(&key(3600)).expect("is held").fingerprint());
+        assert_eq!(here.issued.load(Ordering::Relaxed), 2, "depth {depth}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_that_is_without_a_successor_for_long_is_asked_ever_more_rarely() {
+    let here = Arc::new(Here::default());
+    let remote = Remote::new(vec![provider(Arc::clone(&here), 1)]);
+    let asked = Arc::clone(&remote.asked);
+    let (second, key) = (provider(remote, 2), key(3600));
+    let refused = second.token_for(&key).await.expect("is handed out");
+    here.is_down.store(true, Ordering::Relaxed);
+    second.report(&refused);
+    sleep(Duration::from_secs(600)).await;
+    // At once and after 10, 30, 70, 150, 310 and 610 s.
+    assert_eq!(asked.load(Ordering::Relaxed), 1 + 6);
+    here.is_down.store(false, Ordering::Relaxed);
+    sleep(Duration::from_secs(60)).await;
+    let next = second.held(&key).expect("is held");
+    assert_ne!(next.fingerprint(), refused.fingerprint());
 }

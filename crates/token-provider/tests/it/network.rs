@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use token_provider::{
-    Credential, HereIssuer, HereIssuerConfig, Issue as _, RemoteIssuer, RemoteIssuerConfig, Scope,
-    TokenError, TokenErrorKind, TokenKey,
+    Credential, HereIssuer, HereIssuerConfig, Issue as _, RemoteIssuer, RemoteIssuerConfig, ReportOutcome,
+    Scope, TokenError, TokenErrorKind, TokenKey, TokenProvider,
 };
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -73,6 +73,61 @@ async fn other_token_provider_is_asked_for_profile_scope_and_lifetime() {
         issuer.issue(key).await.expect("a token came");
         let asked = endpoint.requests().pop().expect("was asked").head;
         assert!(asked.starts_with("GET ") && asked.contains(&format!("{expected} HTTP/1.1")), "{asked}");
+    }
+}
+
+/// A token with a number in it, and with characters that a form has to encode.
+fn numbered(number: usize) -> String {
+    let body = format!(r#"{{"access_token":"a+b/{number}=","token_type":"Bearer","expires_in":300}}"#);
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+#[tokio::test]
+async fn other_token_provider_learns_of_a_refused_token_before_it_is_asked_for_another() {
+    let endpoint = Endpoint::start(|number, request| {
+        let is_report = request.head.starts_with("POST ");
+        let taken = || "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned();
+        Reply::Close(if is_report { taken() } else { numbered(number) })
+    })
+    .await;
+    let url = endpoint.url.replace("/oauth2/token", "/base/getToken?a=b");
+    let mut config = RemoteIssuerConfig::new(&url).expect("is on this machine");
+    (config.profile, config.bearer) = (Some("maps".to_owned()), Some("planted-key".into()));
+    let issuer = RemoteIssuer::new(config).expect("can be made");
+    let provider = TokenProvider::new(issuer);
+    let first = provider.token().await.expect("is handed out");
+    assert_eq!((first.expose_secret(), provider.report(&first)), ("a+b/1=", ReportOutcome::Accepted));
+    while provider.token().await.expect("is held").fingerprint() == first.fingerprint() {
+        tokio::task::yield_now().await;
+    }
+    let requests = endpoint.requests();
+    let heads: Vec<_> = requests.iter().filter_map(|request| request.head.lines().next()).collect();
+    let ask = "GET /base/getToken?a=b&profile=maps&ttl=3600 HTTP/1.1";
+    assert_eq!(heads, [ask, "POST /base/oauth2/revoke HTTP/1.1", ask]);
+    let report = &requests[1];
+    assert_eq!(report.body, "token=a%2Bb%2F1%3D");
+    let head = report.head.to_ascii_lowercase();
+    assert!(head.contains("authorization: bearer planted-key"), "{head}");
+    assert!(head.contains("content-type: application/x-www-form-urlencoded"), "{head}");
+}
+
+#[tokio::test]
+async fn server_that_takes_no_reports_is_asked_for_another_token_all_the_same() {
+    leaks::listen();
+    for gone in ["HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", ""] {
+        let endpoint = Endpoint::start(move |number, request| {
+            let is_report = request.head.starts_with("POST ");
+            Reply::Close(if is_report { gone.to_owned() } else { numbered(number) })
+        })
+        .await;
+        let config = RemoteIssuerConfig::new(&endpoint.url).expect("is on this machine");
+        let provider = TokenProvider::new(RemoteIssuer::new(config).expect("can be made"));
+        let first = provider.token().await.expect("is handed out");
+        assert_eq!(provider.report(&first), ReportOutcome::Accepted);
+        while provider.token().await.expect("is held").fingerprint() == first.fingerprint() {
+            tokio::task::yield_now().await;
+        }
+        assert!(endpoint.requests().iter().any(|request| request.head.starts_with("POST ")));
     }
 }
 

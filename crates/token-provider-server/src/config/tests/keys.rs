@@ -31,6 +31,7 @@ credentials = "/etc/token-provider/credentials.properties"
 scopes = ["hrn:here:authorization::myrealm:project/p1"]
 scope = "hrn:here:authorization::myrealm:project/p2"
 ca = "/etc/ssl/here.pem"
+on_rotation = "replace"
 
 [profiles.far]
 remote = "https://tokens.example.com/getToken"
@@ -177,6 +178,7 @@ fn what_the_file_says_is_what_comes_out() {
     assert_eq!(maps.scopes, [scope("p1"), scope("p2")], "the default scope may be asked for");
     assert_eq!(maps.scope, Some(scope("p2")));
     assert_eq!(maps.ca.as_deref(), Some(Path::new("/etc/ssl/here.pem")));
+    assert!(maps.replaces && !far.replaces, "tokens are kept unless it is said otherwise");
     let Source::Remote { at, api_key_file } = &far.source else { panic!("{far:?}") };
     assert_eq!(at.to_string(), "https://tokens.example.com/getToken");
     assert_eq!(api_key_file.as_deref(), Some(Path::new("/etc/token-provider/far.key")));

@@ -81,7 +81,7 @@ fn each_table_says_which_keys_it_has() {
              tls",
         ),
         ("tls", "cert, client_ca, key"),
-        ("profiles.maps", "api_key_file, ca, credentials, remote, scope, scopes"),
+        ("profiles.maps", "api_key_file, ca, credentials, on_rotation, remote, scope, scopes"),
         ("cors", "origins"),
         (
             "access",

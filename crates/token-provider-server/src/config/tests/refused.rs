@@ -49,6 +49,8 @@ fn wrong_values_are_refused_in_words_that_help() {
             "profiles.a = { remote = 'https://a', credentials = 'b' }",
             "profiles.a.remote: cannot be combined with",
         ),
+        ("profiles.a.on_rotation = 'drop'", "profiles.a.on_rotation: expected \"keep\" or \"replace\""),
+        ("profiles.a.on_rotation = true", "profiles.a.on_rotation: expected a string, not"),
         ("profiles.a.api_key_file = 'b'", "profiles.a.api_key_file: is for another token provider"),
         ("outputs = 'x'", "outputs: expected a list of tables, not a string"),
         ("[outputs]", "outputs: expected a list of tables: write [[outputs]], with two brackets"),

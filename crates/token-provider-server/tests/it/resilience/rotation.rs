@@ -14,6 +14,7 @@ use super::load::Load;
 use super::process::Process;
 use crate::support::program::{Account, Folder, feed, set_mode};
 use crate::support::wire::{get, request};
+use crate::support::within;
 
 const SECOND_ID: &str = "second-access-key";
 const SECOND_SECRET: &str = "planted-second-secret-AbCdEfGhIjKlMnOpQrStUvWxYz0123456789";
@@ -127,6 +128,41 @@ async fn renamed_over_file_rotates_the_credential_under_load() {
     bench.assert_old_key_is_not_used().await;
     assert_eq!(bench.server.count(before, READABLE), 0);
     bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn held_tokens_are_replaced_after_a_rotation_where_that_is_wanted() {
+    for (on_rotation, is_replaced) in [("keep", false), ("replace", true)] {
+        let folder = Folder::new();
+        folder
+            .write("token-provider.toml", &format!("[profiles.default]\non_rotation = \"{on_rotation}\"\n"));
+        let file = folder.path("credentials.properties");
+        let bench =
+            Bench::start_with(folder, file, |file, text| fs::write(file, text).expect("can be written"))
+                .await;
+        let mut held = Vec::new();
+        for ttl in [3600, 900, 900] {
+            held.push(get(bench.address, &format!("/getToken?ttl={ttl}")).await.text().to_owned());
+        }
+        let before = bench.server.so_far();
+        bench.rename_over(&bench.second());
+        bench.server.logged(before, ROTATED).await;
+        for (ttl, old) in [(3600, &held[0]), (900, &held[1])] {
+            let path = format!("/getToken?ttl={ttl}");
+            if is_replaced {
+                let replaced = async {
+                    while get(bench.address, &path).await.text() == old {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                within("its successor", replaced).await;
+            } else {
+                assert_eq!(get(bench.address, &path).await.text(), old);
+            }
+        }
+        // The load's callers, too, had a token at every moment.
+        bench.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
