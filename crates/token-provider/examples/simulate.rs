@@ -145,6 +145,8 @@ impl Sum {
         self.counts.calls += report.counts.calls;
         self.counts.handouts += report.counts.handouts;
         self.counts.requests += report.counts.requests;
+        self.counts.reports += report.counts.reports;
+        self.counts.replacements += report.counts.replacements;
         self.counts.faults += report.counts.faults;
         if !report.violations.is_empty() {
             self.broken.push(report);
@@ -156,13 +158,15 @@ impl Sum {
     }
 
     fn print(&self) {
-        let Counts { calls, handouts, requests, faults } = self.counts;
+        let Counts { calls, handouts, requests, reports, replacements, faults } = self.counts;
         println!("lives            {}", self.lives);
         println!("simulated years  {:.1}", self.years());
         println!("faults injected  {faults}");
         println!("requests         {requests}");
         println!("calls            {calls}");
         println!("handouts         {handouts}");
+        println!("reports          {reports}");
+        println!("replacements     {replacements}");
         println!(
             "violations       {}",
             self.broken.iter().map(|report| report.violations.len()).sum::<usize>()

@@ -48,6 +48,9 @@ fn no_promise_is_broken_in_three_hundred_more() {
     let (requests, calls) = (sum(|report| report.counts.requests), sum(|report| report.counts.calls));
     assert!(hours > 1000 && handouts > 50_000 && faults > 5000, "{hours} {handouts} {faults}");
     assert!(calls > handouts && requests < calls, "{calls} {handouts} {requests}");
+    let reports = sum(|report| report.counts.reports);
+    let replacements = sum(|report| report.counts.replacements);
+    assert!(reports > 10_000 && (500..reports / 5).contains(&replacements), "{reports} {replacements}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use token_provider::{TokenKey, TokenProvider};
+use token_provider::{AccessToken, ReportOutcome, TokenKey, TokenProvider};
 
 use super::World;
 use super::plan::Caller;
@@ -12,6 +12,7 @@ use super::plan::Caller;
 /// Comes and goes until the horizon.
 pub(crate) async fn live(world: Arc<World>, provider: TokenProvider, caller: Caller, horizon: Duration) {
     let mut rng = Rng::with_seed(caller.seed);
+    let mut moods = Rng::with_seed(caller.seed ^ 0x4d4f_4f44);
     let mut visits = 0_u32;
     loop {
         let mut pause = Duration::from_secs_f64(rng.f64() * caller.every);
@@ -36,7 +37,7 @@ pub(crate) async fn live(world: Arc<World>, provider: TokenProvider, caller: Cal
                     let (world, provider, key, index) =
                         (Arc::clone(&world), provider.clone(), key.clone(), *index);
                     let deadline = deadline(&mut rng, &caller);
-                    tokio::spawn(async move { call(&world, &provider, index, &key, deadline).await })
+                    tokio::spawn(async move { call(&world, &provider, index, &key, deadline, false).await })
                 })
                 .collect();
             for one in burst {
@@ -44,7 +45,14 @@ pub(crate) async fn live(world: Arc<World>, provider: TokenProvider, caller: Cal
             }
         } else {
             let deadline = deadline(&mut rng, &caller);
-            call(&world, &provider, *index, key, deadline).await;
+            let lies = caller.false_reports.is_some_and(|one_in| moods.u32(..one_in) == 0);
+            let calls = if lies { moods.u32(1..=caller.flood) } else { 1 };
+            for _ in 0..calls {
+                call(&world, &provider, *index, key, deadline, lies).await;
+                if calls > 1 {
+                    tokio::time::sleep(Duration::from_millis(moods.u64(..2000))).await;
+                }
+            }
         }
         if rng.u8(..16) == 0 {
             world.judge().slots_are(provider.status().len(), world.clocks.now());
@@ -63,6 +71,7 @@ async fn call(
     index: usize,
     key: &TokenKey,
     deadline: Option<Duration>,
+    lies: bool,
 ) -> bool {
     let call = world.judge().call_begins(index, world.clocks.now());
     let answer = match deadline {
@@ -72,7 +81,10 @@ async fn call(
     let now = world.clocks.now();
     match answer {
         Some(Ok(token)) => {
-            world.judge().handed_out(&call, &token, now);
+            let number = world.judge().handed_out(&call, &token, now);
+            if let Some(number) = number.filter(|number| lies || *number < world.sky().refused) {
+                report(world, provider, index, number, &token).await;
+            }
             true
         }
         Some(Err(error)) => {
@@ -86,9 +98,22 @@ async fn call(
     }
 }
 
+/// Reports a token, and has the judge look at what comes of that.
+async fn report(world: &World, provider: &TokenProvider, index: usize, number: usize, token: &AccessToken) {
+    let outcome = provider.report(token);
+    world.judge().reported(index, number, outcome, world.clocks.now());
+    if outcome == ReportOutcome::Accepted {
+        let jumps = world.clocks.now().jumps;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        if world.clocks.now().jumps == jumps {
+            world.judge().successor_must_be_under_way(index, number, world.clocks.now());
+        }
+    }
+}
+
 /// Asks when nothing is wrong with the world any more.
 pub(crate) async fn call_and_succeed(world: &World, provider: &TokenProvider, index: usize, key: &TokenKey) {
-    if !call(world, provider, index, key, None).await {
+    if !call(world, provider, index, key, None, false).await {
         world.judge().must_have_room(index, world.clocks.now());
     }
 }

@@ -19,12 +19,14 @@ pub(crate) struct Sky {
     pub(crate) weather: Weather,
     /// The newest access key that is accepted no longer.
     pub(crate) revoked: Option<u64>,
+    /// Services refuse the tokens with a smaller number.
+    pub(crate) refused: usize,
     rng: Rng,
 }
 
 impl Sky {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { weather: Weather::Fair, revoked: None, rng: Rng::with_seed(seed ^ 0x0053_4b59) }
+        Self { weather: Weather::Fair, revoked: None, refused: 0, rng: Rng::with_seed(seed ^ 0x0053_4b59) }
     }
 
     /// Decides what becomes of one request.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use token_provider::{AccessToken, SlotStatus, TokenError, TokenErrorKind};
+use token_provider::{AccessToken, ReportOutcome, SlotStatus, TokenError, TokenErrorKind};
 
 use super::clocks::Now;
 use super::trace::{Step, Trace};
@@ -29,6 +29,17 @@ const MEMORY: Duration = Duration::from_secs(300);
 const REFRESHERS_SLEEP: Duration = Duration::from_secs(31);
 /// A token that nobody has asked for again so long after its request may give way to another kind.
 const IDLE: Duration = Duration::from_secs(60);
+/// After reports there is one request in this time for a kind of token, and each doubles it up to …
+const PAUSE: Duration = Duration::from_secs(10);
+/// … so long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// So long without a report and it is the first one again.
+const RESET: Duration = Duration::from_secs(600);
+/// So many requests after reports may be made in a minute.
+const A_MINUTE: usize = 10;
+/// If no request fails for so long, a reported token has been replaced: the pause after the last failure, the pause after
+/// reports, and a slow request for each kind.
+const REPLACED_WITHIN: Duration = Duration::from_secs(345 + 300 + 75);
 /// More violations than this say nothing new.
 const ENOUGH: usize = 5;
 
@@ -40,6 +51,10 @@ pub(crate) struct Judge {
     max_slots: usize,
     /// Which access key is in use, counted from 1.
     credential: u64,
+    /// When the last requests were made that reports led to, in boot time.
+    after_reports: Vec<Duration>,
+    /// When a request failed last, or a clock changed.
+    troubled: Duration,
     counts: Counts,
     trace: Trace,
     violations: Vec<String>,
@@ -68,10 +83,17 @@ impl Judge {
             tokens: Vec::new(),
             max_slots,
             credential: 1,
+            after_reports: Vec::new(),
+            troubled: Duration::ZERO,
             counts: Counts::default(),
             trace: Trace::new(),
             violations: Vec::new(),
         }
+    }
+
+    /// How many tokens were issued.
+    pub(crate) fn issued(&self) -> usize {
+        self.tokens.len()
     }
 
     pub(crate) fn credential(&self) -> u64 {
@@ -108,6 +130,7 @@ impl Judge {
     /// To be called before clocks change and after.
     pub(crate) fn clocks_change(&mut self, now: Now) {
         self.trace.note(now, Step::Clocks);
+        self.troubled = now.timer;
         let is_crowded = self.is_crowded();
         for file in &mut self.files {
             file.grow_old(&self.tokens, is_crowded, now);
@@ -130,13 +153,37 @@ impl Judge {
         self.trace.note(now, Step::Request { key });
         let file = &self.files[key];
         let is_alone = file.flight.is_none();
-        let is_wanted = file.is_wanted(&self.tokens, now);
-        let is_in_time = file.earliest_request(&self.tokens, now).is_none_or(|earliest| now.boot >= earliest);
+        let is_early = file.earliest_request(&self.tokens, now).is_some_and(|earliest| now.boot < earliest);
+        let is_replacement = file.is_replacement();
+        let is_after_report = !is_replacement && file.is_refused() && is_early;
+        let is_wanted = file.is_wanted(&self.tokens, now) || file.is_refused() || is_replacement;
+        // A pause after a failure is kept whatever was reported.
+        let is_in_time = !is_early || file.failure().is_none() && (is_replacement || is_after_report);
+        let is_turn = !is_replacement
+            || !is_early
+            || file.is_refused()
+            || !self.files.iter().any(|file| file.flight.is_some_and(|flight| flight.is_replacement));
         self.check(is_alone, key, now, "one request at a time is in flight for a key");
         self.check(is_wanted, key, now, "no request is made for a token that nobody asks for");
         self.check(is_in_time, key, now, "the issuer is left alone until a token is due or a pause is over");
+        self.check(is_turn, key, now, "all tokens are replaced one after the other");
+        if is_after_report {
+            self.request_after_report(key, now);
+        }
+        self.counts.replacements += u64::from(is_early);
         let credential = self.credential;
-        self.files[key].begin(Flight { begun: now, credential });
+        let is_replacement = is_replacement && is_early && !self.files[key].is_refused();
+        self.files[key].begin(Flight { begun: now, credential, is_early, is_replacement });
+    }
+
+    /// A request that nothing but a report is the reason for.
+    fn request_after_report(&mut self, key: usize, now: Now) {
+        self.after_reports.retain(|at| *at + Duration::from_secs(60) > now.boot);
+        self.after_reports.push(now.boot);
+        let is_paused = self.files[key].request_after_report(now);
+        self.check(is_paused, key, now, "requests after reports are further and further apart");
+        let count = self.after_reports.len();
+        self.check(count <= A_MINUTE, key, now, "reports lead to ten requests a minute at most");
     }
 
     /// Returns the token's number.
@@ -159,12 +206,14 @@ impl Judge {
                 } else {
                     // Cannot be handed out: a failure, by the contract.
                     self.counts.faults += 1;
+                    self.troubled = now.timer;
                     self.files[key].fail(flight, false, None, now, self.credential);
                 }
             }
             Answer::Failure { is_refusal, retry_after } => {
                 self.trace.note(now, Step::Failure { key, is_refusal, retry_after });
                 self.counts.faults += 1;
+                self.troubled = now.timer;
                 self.files[key].fail(flight, is_refusal, retry_after, now, self.credential);
             }
         }
@@ -183,14 +232,16 @@ impl Judge {
         Call { key, begun: now, must_be_held: file.must_be_held() }
     }
 
-    pub(crate) fn handed_out(&mut self, call: &Call, token: &AccessToken, now: Now) {
+    /// Returns the token's number.
+    pub(crate) fn handed_out(&mut self, call: &Call, token: &AccessToken, now: Now) -> Option<usize> {
         self.counts.handouts += 1;
         let key = call.key;
         let number = token.expose_secret().strip_prefix('t').and_then(|number| number.parse().ok());
         let Some((number, token)) =
             number.and_then(|number: usize| Some((number, *self.tokens.get(number)?)))
         else {
-            return self.check(false, key, now, "a token that is handed out was issued");
+            self.check(false, key, now, "a token that is handed out was issued");
+            return None;
         };
         self.trace.note(now, Step::HandOut { key, token: number });
         let file = &self.files[key];
@@ -203,8 +254,55 @@ impl Judge {
         self.check(left > MARGIN, key, now, "no token within 10 s of its expiry is handed out");
         self.check(is_newest, key, now, "no token is handed out after a newer one");
         self.check(has_quarter, key, now, "a quarter of the lifetime is left while the issuer answers");
+        let is_reported_one = self.files[key].is_replaced(number, &self.tokens, now);
+        self.check(!is_reported_one, key, now, "no caller gets a reported token once its successor is there");
+        let since = self.files[key].to_be_replaced_since(number).map(|since| since.max(self.troubled));
+        let is_late = since.is_some_and(|since| now.timer > since + REPLACED_WITHIN);
+        self.check(!is_late, key, now, "a token that is to be replaced is replaced");
         self.judge_wait(call, now);
         self.files[key].newest_handed_out = number;
+        Some(number)
+    }
+
+    // ---- reports ----
+
+    pub(crate) fn reported(&mut self, key: usize, number: usize, outcome: ReportOutcome, now: Now) {
+        self.counts.reports += 1;
+        self.trace.note(now, Step::Report { key, token: number, outcome });
+        let is_crowded = self.is_crowded();
+        let file = &mut self.files[key];
+        file.grow_old(&self.tokens, is_crowded, now);
+        let is_known = outcome != ReportOutcome::Unknown;
+        let is_held = file.must_be_held() && file.token == Some(number);
+        if is_known {
+            file.report(number, now);
+        }
+        self.check(is_known || !is_held, key, now, "a report against a held token is taken");
+    }
+
+    /// To be called a moment after a report that was accepted.
+    pub(crate) fn successor_must_be_under_way(&mut self, key: usize, number: usize, now: Now) {
+        let is_crowded = self.is_crowded();
+        let file = &mut self.files[key];
+        file.grow_old(&self.tokens, is_crowded, now);
+        let is_under_way = file.flight.is_some() || file.failure().is_some() || file.token != Some(number);
+        // Of two kinds that are reported in the same moment, one may have been the tenth.
+        let is_excused = !file.must_be_held() || self.after_reports.len() >= A_MINUTE;
+        self.check(
+            is_under_way || is_excused,
+            key,
+            now,
+            "the successor of a reported token is requested at once",
+        );
+    }
+
+    pub(crate) fn all_are_replaced(&mut self, now: Now) {
+        self.trace.note(now, Step::ReplaceAll);
+        let is_crowded = self.is_crowded();
+        for file in &mut self.files {
+            file.grow_old(&self.tokens, is_crowded, now);
+            file.replace(now);
+        }
     }
 
     pub(crate) fn told(&mut self, call: &Call, error: &TokenError, now: Now) {

@@ -47,6 +47,9 @@ pub(crate) struct Counts {
     pub(crate) calls: u64,
     pub(crate) handouts: u64,
     pub(crate) requests: u64,
+    pub(crate) reports: u64,
+    /// Requests that reports and replacements led to.
+    pub(crate) replacements: u64,
     /// Requests that brought no good token, and clocks, machines and credentials that were meddled with.
     pub(crate) faults: u64,
 }
@@ -97,7 +100,7 @@ async fn live(seed: u64) -> Report {
         .collect();
     for (at, event) in &plan.events {
         world.clocks.until(*at).await;
-        happen(&world, &provider, event);
+        happen(&world, &provider, event, plan.replaces);
     }
     world.clocks.until(plan.horizon).await;
     for caller in callers {
@@ -130,7 +133,7 @@ async fn settle() {
     }
 }
 
-fn happen(world: &World, provider: &TokenProvider, event: &Event) {
+fn happen(world: &World, provider: &TokenProvider, event: &Event, replaces: bool) {
     if event.is_about_clocks() {
         // Tokens may come of age, or be gone, by the clocks as they stand before the change and after it.
         world.judge().clocks_change(world.clocks.now());
@@ -139,7 +142,7 @@ fn happen(world: &World, provider: &TokenProvider, event: &Event) {
             Event::SetWallRight => world.clocks.set_wall_right(),
             Event::Suspend(span) => world.clocks.suspend(span),
             Event::Freeze(span) => world.clocks.freeze(span),
-            Event::Weather(_) | Event::Revoke | Event::Rotate => {}
+            _ => {}
         }
         world.judge().clocks_change(world.clocks.now());
     }
@@ -153,7 +156,15 @@ fn happen(world: &World, provider: &TokenProvider, event: &Event) {
             world.judge().credential_changes(world.clocks.now());
             provider.credential_changed();
         }
+        Event::Refuse => {
+            let issued = world.judge().issued();
+            world.sky().refused = issued;
+        }
         _ => {}
+    }
+    if matches!(event, Event::ReplaceAll) || matches!(event, Event::Rotate) && replaces {
+        world.judge().all_are_replaced(world.clocks.now());
+        provider.replace_all();
     }
     world.judge().happened(event.is_fault(), world.clocks.now());
     world.judge().slots_are(provider.status().len(), world.clocks.now());
@@ -162,6 +173,6 @@ fn happen(world: &World, provider: &TokenProvider, event: &Event) {
 /// Ends all trouble: from here on the provider has no excuse.
 fn make_good(world: &World, provider: &TokenProvider) {
     for event in [Event::SetWallRight, Event::Weather(plan::Weather::Fair), Event::Rotate] {
-        happen(world, provider, &event);
+        happen(world, provider, &event, false);
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) callers: Vec<Caller>,
     /// Whether to wait at the end until every token should have been dropped.
     pub(crate) ends_idle: bool,
+    /// Whether all tokens are replaced after a rotation.
+    pub(crate) replaces: bool,
 }
 
 /// What changes in the world.
@@ -39,6 +41,10 @@ pub(crate) enum Event {
     Revoke,
     /// A new access key, which is accepted, takes its place.
     Rotate,
+    /// Services refuse all tokens that were issued so far.
+    Refuse,
+    /// Somebody has all tokens replaced.
+    ReplaceAll,
 }
 
 /// How the issuer behaves for a while.
@@ -84,6 +90,10 @@ pub(crate) struct Caller {
     pub(crate) impatient: u32,
     /// Longest silence in seconds, before which a caller makes a number of visits.
     pub(crate) silence: Option<u64>,
+    /// One in so many tokens is reported although no service has refused it.
+    pub(crate) false_reports: Option<u32>,
+    /// How many reports in a row such a caller makes at the most.
+    pub(crate) flood: u32,
 }
 
 /// What may happen to the clocks in one life.
@@ -116,12 +126,14 @@ impl Plan {
         let mut events = weather(&mut rng, horizon);
         events.extend(jumps(&mut rng, horizon));
         events.extend(rotations(&mut rng, horizon));
+        events.extend(refusals(&mut rng, horizon));
         events.sort_by_key(|(at, _)| *at);
         let callers = (0..rng.usize(1..=5)).map(|_| Caller::new(&mut rng, &keys, horizon)).collect();
         // Now and then there is room for fewer tokens than are wanted.
         let max_tokens = if rng.u8(..8) == 0 { rng.usize(1..=keys.len()) } else { 512 };
         let ends_idle = rng.u8(..4) == 0;
-        Self { horizon: Duration::from_secs(horizon), keys, max_tokens, events, callers, ends_idle }
+        let horizon = Duration::from_secs(horizon);
+        Self { horizon, keys, max_tokens, events, callers, ends_idle, replaces: rng.bool() }
     }
 }
 
@@ -207,6 +219,26 @@ fn rotations(rng: &mut Rng, horizon: u64) -> Vec<(Duration, Event)> {
     events
 }
 
+/// Tokens that services refuse before they expire, and people who have all replaced, some over and over.
+fn refusals(rng: &mut Rng, horizon: u64) -> Vec<(Duration, Event)> {
+    let mut events = Vec::new();
+    if rng.bool() {
+        return events;
+    }
+    let every = spread(rng, 10 * MINUTE, 12 * HOUR);
+    let mut at = spread(rng, 1, every);
+    while at < horizon {
+        let event = if rng.u8(..3) == 0 { Event::ReplaceAll } else { Event::Refuse };
+        let mut millis = at * 1000 + rng.u64(..1000);
+        for _ in 0..rng.u64(1..=6) {
+            events.push((Duration::from_millis(millis), event.clone()));
+            millis += spread(rng, 1, 60_000);
+        }
+        at += spread(rng, 1, every);
+    }
+    events
+}
+
 impl Weather {
     pub(crate) fn foul(rng: &mut Rng) -> Self {
         match rng.u8(..18) {
@@ -267,6 +299,8 @@ impl Caller {
             },
             impatient: rng.u32(2..10),
             silence: rng.bool().then(|| spread(rng, MINUTE, 12 * HOUR)),
+            false_reports: (rng.u8(..4) == 0).then(|| rng.u32(3..100)),
+            flood: if rng.u8(..8) == 0 { 100 } else { 1 },
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt::Debug;
 
+use token_provider::ReportOutcome;
+
 use super::clocks::Now;
 
 /// How much of what went before a violation is told with it.
@@ -26,6 +28,8 @@ pub(crate) enum Step {
     Clocks,
     Rotation,
     Event,
+    Report { key: usize, token: usize, outcome: ReportOutcome },
+    ReplaceAll,
 }
 
 impl Trace {
@@ -47,6 +51,8 @@ impl Trace {
             Step::Clocks => (8, [now.wall.cast_unsigned(), now.jumps, 0]),
             Step::Rotation => (9, [0; 3]),
             Step::Event => (10, [0; 3]),
+            Step::Report { key, token, outcome } => (11, [key as u64, token as u64, outcome as u64]),
+            Step::ReplaceAll => (12, [0; 3]),
         };
         let timer = u64::try_from(now.timer.as_nanos()).unwrap_or(u64::MAX);
         let truth = u64::try_from(now.truth.as_nanos()).unwrap_or(u64::MAX);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{IDLE, MARGIN, MEMORY, REFRESHERS_SLEEP, SHORTEST, TICK, UNASKED};
+use super::{IDLE, LONGEST_PAUSE, MARGIN, MEMORY, PAUSE, REFRESHERS_SLEEP, RESET, SHORTEST, TICK, UNASKED};
 use crate::world::clocks::Now;
 
 /// What the judge knows of one kind of token.
@@ -28,6 +28,14 @@ pub(super) struct File {
     jumped: Option<Duration>,
     /// When a caller was the first to find the token due after that, and no pause kept the refresher from asking.
     noticed: Option<Duration>,
+    /// The newest token that was reported while it was held, and since when, in timer time.
+    refused: Option<(usize, Duration)>,
+    /// When the last report came, in boot time.
+    reported: Duration,
+    /// When the last request was made that a report led to, in boot time, and the pause after it.
+    after_report: Option<(Duration, Duration)>,
+    /// Since when a token that was requested before is to be replaced, in timer time. Until a request begins.
+    replaces: Option<Duration>,
 }
 
 /// A request in flight.
@@ -35,6 +43,10 @@ pub(super) struct File {
 pub(super) struct Flight {
     pub(super) begun: Now,
     pub(super) credential: u64,
+    /// Made before the token that is held is due.
+    pub(super) is_early: bool,
+    /// … because all tokens are replaced, and for no other reason.
+    pub(super) is_replacement: bool,
 }
 
 /// A request that failed, and the pause after it.
@@ -218,10 +230,12 @@ impl File {
         // Repeated at once after a refusal that was about another credential, it is the same to those who wait.
         let is_same =
             self.failure.is_some_and(|failure| failure.passes_waiters_by && failure.at.timer == now.timer);
-        if !is_same {
+        // Nobody waits for one that is made while a token is held.
+        if !is_same && !flight.is_early {
             self.last_begun = Some(now);
         }
         self.flight = Some(flight);
+        self.replaces = None;
         // If the last failure is long ago, it may have been forgotten.
         if let Some(failure) = &mut self.failure
             && now.boot >= failure.earliest_retry() + MEMORY
@@ -231,6 +245,10 @@ impl File {
     }
 
     pub(super) fn accept(&mut self, number: usize, sent: Now) {
+        if self.may_be_gone {
+            // With it went what was known of reports.
+            self.after_report = None;
+        }
         self.token = Some(number);
         self.failure = None;
         self.is_asked = false;
@@ -263,6 +281,54 @@ impl File {
         // Such a request is repeated at once, and its waiters are told of that one's end.
         self.last_failed = (!passes_waiters_by).then_some(now);
         self.failures_since_asked += 1;
+    }
+
+    /// Whether the token that is held was reported.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.is_some_and(|(number, _)| self.token == Some(number))
+    }
+
+    /// Whether this is a reported token although a newer one has come.
+    pub(super) fn is_replaced(&self, number: usize, tokens: &[Token], now: Now) -> bool {
+        let newest = self.token.filter(|newest| *newest > number).and_then(|newest| tokens.get(newest));
+        let was_reported = self.refused.is_some_and(|(refused, _)| refused >= number);
+        was_reported && newest.is_some_and(|newest| newest.came.timer < now.timer)
+    }
+
+    /// Since when a token is to be replaced, in timer time, if no request is under way.
+    pub(super) fn to_be_replaced_since(&self, number: usize) -> Option<Duration> {
+        let refused = self.refused.filter(|(refused, _)| *refused == number).map(|(_, since)| since);
+        refused.or(self.replaces).filter(|_| self.flight.is_none())
+    }
+
+    /// A report against a token that is held.
+    pub(super) fn report(&mut self, number: usize, now: Now) {
+        if self.refused.is_none_or(|(refused, _)| refused != number) {
+            self.refused = Some((number, now.timer));
+        }
+        if self.reported + RESET <= now.boot {
+            self.after_report = None;
+        }
+        self.reported = now.boot;
+    }
+
+    /// A request is made that a report led to. Returns whether the pause after the last one is over.
+    pub(super) fn request_after_report(&mut self, now: Now) -> bool {
+        let last = self.after_report;
+        let pause = last.map_or(PAUSE, |(_, pause)| (2 * pause).min(LONGEST_PAUSE));
+        self.after_report = Some((now.boot, pause));
+        last.is_none_or(|(at, pause)| now.boot >= at + pause)
+    }
+
+    /// All tokens are replaced; one that nobody has asked for is dropped.
+    pub(super) fn replace(&mut self, now: Now) {
+        self.replaces = Some(now.timer);
+        self.may_be_gone |= !self.is_asked && self.token.is_some();
+    }
+
+    /// Whether the token is to be replaced because all are.
+    pub(super) fn is_replacement(&self) -> bool {
+        self.replaces.is_some()
     }
 
     /// Whether there is a reason for a token with less than a quarter of its lifetime left.
