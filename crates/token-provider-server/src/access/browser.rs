@@ -26,6 +26,9 @@ const ALLOWED_HEADERS: &str =
     "Accept, Authorization, Content-Type, X-API-Key, X-Request-ID, traceparent, tracestate";
 const ALLOWED_METHODS: &str = "GET, HEAD, POST";
 
+/// By which a browser says whether a page of another site asks (W3C Fetch Metadata).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// The headers of a prefetch: today's, the one before it, Firefox's old one, and that of old `WebKit`.
 const PURPOSE: [&str; 4] = ["x-purpose", "sec-purpose", "purpose", "x-moz"];
 
@@ -123,7 +126,7 @@ fn admit(origins: &[OriginPattern], headers: &HeaderMap, host: &str, is_tls: boo
 /// Browsers leave `Origin` out of what a page embeds (images, scripts, `no-cors` fetches) and of links, but say where it
 /// comes from. Programs send neither.
 fn admit_without_origin(origins: &[OriginPattern], headers: &HeaderMap) -> Result<Cors, Problem> {
-    match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
+    match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
         _ if origins.contains(&OriginPattern::Any) => Ok(Cors::Any),
         None | Some(b"none" | b"same-origin") => Ok(Cors::None),
         Some(_) => Err(refused()),
@@ -148,7 +151,7 @@ pub(crate) fn refuse_prefetch(headers: &HeaderMap) -> Result<(), Problem> {
         let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
         ["prefetch", "prerender", "preview"].iter().any(|word| value.contains(word))
     };
-    if PURPOSE.iter().any(|name| headers.get_all(*name).iter().any(is_prefetch)) {
+    if headers.iter().any(|(name, value)| PURPOSE.contains(&name.as_str()) && is_prefetch(value)) {
         return Err(Problem::access_denied(
             Rule::Prefetch,
             "tokens must not be prefetched; request one when it is needed",

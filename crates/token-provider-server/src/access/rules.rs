@@ -323,7 +323,7 @@ impl Rules {
             // With two keys it is unclear which one applies, so neither does.
             return by_key(if keys.next().is_some() { b"" } else { key.as_bytes() });
         }
-        let value = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+        let Some(value) = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes) else { return Ok(None) };
         // Whatever stands behind the scheme's name, if it is no space as it should be: it claims to be somebody.
         let end = value.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(value.len());
         let (scheme, token) = value.split_at(end);

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use hyper::header::{HeaderName, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
@@ -163,7 +164,7 @@ impl Route {
 
 /// Refuses a method that is not in the list.
 pub(crate) fn allow(method: &Method, allowed: &'static str) -> Result<(), Problem> {
-    if allowed.split(", ").any(|allowed| allowed == method.as_str()) {
+    if allowed.split([',', ' ']).any(|allowed| allowed == method.as_str()) {
         return Ok(());
     }
     Err(Problem::method_not_allowed(allowed))
@@ -178,7 +179,9 @@ fn id_of(headers: &HeaderMap, header: &HeaderName) -> HeaderValue {
     };
     headers.get(header).filter(is_formed).cloned().unwrap_or_else(|| {
         // Tells requests apart in logs; it need not be hard to guess.
-        HeaderValue::try_from(format!("{:032x}", fastrand::u128(..))).expect("digits are plain characters")
+        let mut id = [0; 32];
+        HEXLOWER.encode_mut(&fastrand::u128(..).to_be_bytes(), &mut id);
+        HeaderValue::from_bytes(&id).expect("digits are plain characters")
     })
 }
 
