@@ -1,6 +1,7 @@
 //! What is noted of a handout or a refusal.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -50,15 +51,16 @@ pub struct Event {
 #[serde(untagged)]
 pub(super) enum Field<'a> {
     Text(Cow<'a, str>),
+    Address(IpAddr),
     Number(u128),
 }
 
 impl Event {
-    /// Returns the fields of the line but the time, in their order. What is not known is left out.
-    pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, Field<'_>)> {
+    /// Returns the fields of the line but the time, in their order. What is not known has no value.
+    pub(super) fn fields(&self) -> [(&'static str, Option<Field<'_>>); 19] {
         let text = |text| Some(Field::Text(Cow::Borrowed(text)));
         let subject = &self.subject;
-        let fields = [
+        [
             ("outcome", text(self.outcome.as_str())),
             ("rule", self.rule.map(Rule::as_str).and_then(text)),
             ("reason", self.reason.and_then(text)),
@@ -67,7 +69,7 @@ impl Event {
             ("method", subject.method.map(Method::as_str).and_then(text)),
             ("caller", subject.caller.as_deref().and_then(text)),
             ("key", subject.key.as_deref().and_then(text)),
-            ("address", subject.address.map(|address| Field::Text(address.to_string().into()))),
+            ("address", subject.address.map(Field::Address)),
             ("origin", self.origin.as_deref().and_then(text)),
             ("host", self.host.as_deref().and_then(text)),
             ("profile", subject.profile.as_deref().and_then(text)),
@@ -78,8 +80,7 @@ impl Event {
             ("request_id", text(&self.request_id).filter(|_| !self.request_id.is_empty())),
             ("trace_id", self.trace_id.as_deref().and_then(text)),
             ("duration_us", Some(Field::Number(self.took.as_micros()))),
-        ];
-        fields.into_iter().filter_map(|(name, value)| Some((name, value?)))
+        ]
     }
 }
 

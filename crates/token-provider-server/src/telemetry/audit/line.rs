@@ -4,7 +4,6 @@
 
 use std::iter;
 
-use serde::Serializer as _;
 use serde_json::{Value, json};
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
@@ -17,7 +16,7 @@ use crate::telemetry::time::rfc_3339;
 /// Returns the line of an event.
 pub(super) fn record(event: &Event) -> Vec<u8> {
     let time = rfc_3339(event.time);
-    to_line(iter::once(("time", Field::Text(time.into()))).chain(event.fields()))
+    to_line(iter::once(&("time", Some(Field::Text(time.into())))).chain(&event.fields()))
 }
 
 /// Returns the same as a JSON object.
@@ -45,8 +44,8 @@ pub(super) fn log_line(event: &Event) -> Vec<u8> {
             let time = rfc_3339(event.time);
             let (level, target) = (level(event).as_str(), "audit");
             let head = [("timestamp", &*time), ("level", level), ("message", message), ("target", target)];
-            let head = head.map(|(name, value)| (name, Field::Text(value.into())));
-            to_line(head.into_iter().chain(event.fields()))
+            let head = head.map(|(name, value)| (name, Some(Field::Text(value.into()))));
+            to_line(head.iter().chain(&event.fields()))
         }
         form @ Form::Text { .. } => {
             let line = log::text_line(event.time, level(event), &(message.to_owned() + &text(event)));
@@ -60,18 +59,26 @@ pub(super) fn level(event: &Event) -> Level {
     if event.outcome == Outcome::Failed { Level::WARN } else { Level::INFO }
 }
 
-fn to_line<'a>(fields: impl Iterator<Item = (&'static str, Field<'a>)>) -> Vec<u8> {
+/// Takes names that have nothing to escape.
+fn to_line<'a>(fields: impl Iterator<Item = &'a (&'static str, Option<Field<'a>>)>) -> Vec<u8> {
     let mut line = Vec::with_capacity(512);
-    serde_json::Serializer::new(&mut line).collect_map(fields).expect("text and numbers have a JSON form");
-    line.push(b'\n');
+    for (name, value) in fields.filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+        line.extend(if line.is_empty() { b"{\"" } else { b",\"" });
+        line.extend(name.as_bytes());
+        line.extend(b"\":");
+        serde_json::to_writer(&mut line, value).expect("text and numbers have a JSON form");
+    }
+    line.extend(b"}\n");
     log::fit(line, Form::Json)
 }
 
 /// Returns the fields as `name=value`, in quotes where a value has anything but the plainest characters.
 fn text(event: &Event) -> String {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"=\\".contains(&byte);
-    let fields = event.fields().map(|(name, value)| match value {
+    let fields = event.fields().into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let fields = fields.map(|(name, value)| match value {
         Field::Text(text) if !text.is_empty() && text.bytes().all(is_plain) => format!(" {name}={text}"),
+        Field::Address(address) => format!(" {name}={address}"),
         value => format!(" {name}={}", json!(value)),
     });
     fields.collect()
