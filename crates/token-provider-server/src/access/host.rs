@@ -64,7 +64,8 @@ impl Rules {
 /// since a name that is pointed at a machine has one. (Where a proxy's hosts are configured there is none: a page reaches the
 /// socket through such a proxy, by whatever name the page has.)
 fn is_made_up(host: &PublicHost, headers: &HeaderMap) -> bool {
-    let is_word = host.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let url::Host::Domain(name) = &host.name else { return false };
+    let is_word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     // A web page, or a proxy. (Not every browser says the first two, and not every proxy the others.)
     let is_of_other =
         |name: &HeaderName| *name == ORIGIN || *name == "sec-fetch-site" || is_of_proxy(name.as_str());

@@ -178,8 +178,8 @@ fn check_certificate(tls: &Tls, config: &Config) -> Findings {
     let mut findings = Vec::new();
     findings.extend(tls.out_of_date().map(|reason| unusable(format!("{reason}; clients will reject it"))));
     for host in &config.public_hosts {
-        let name = host.name.trim_start_matches('[').trim_end_matches(']');
-        if tls.is_for(name) {
+        let name = host.name.to_string().trim_matches(['[', ']']).to_owned();
+        if tls.is_for(&name) {
             continue;
         }
         let found = format!("the certificate does not cover {name}, which is in public_hosts");

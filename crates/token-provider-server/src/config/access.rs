@@ -268,7 +268,8 @@ fn subject_name(text: &str) -> Result<SubjectName, &'static str> {
             Url::parse(text).is_ok() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'*');
         return if is_whole { Ok(SubjectName::Uri(text.to_owned())) } else { Err(EXPECTED) };
     }
-    normal(text).filter(|_| !text.contains('[')).map(SubjectName::Dns).ok_or(EXPECTED)
+    let name = normal(text).filter(|_| !text.contains('['));
+    name.map(|name| SubjectName::Dns(name.to_string())).ok_or(EXPECTED)
 }
 
 fn header(text: &str) -> Result<HeaderName, &'static str> {

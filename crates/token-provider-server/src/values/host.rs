@@ -2,7 +2,7 @@
 //! host must compare equal, or an access rule can be walked around.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use token_provider::{is_loopback_address, is_loopback_url};
 use url::{Host, Position, Url};
@@ -12,8 +12,8 @@ use super::duration::digits;
 /// A host, and a port where it was given: what a `Host` header may say.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicHost {
-    /// Lower case, without a trailing dot; an IPv6 address stands in brackets.
-    pub name: String,
+    /// A name is in lower case, without a trailing dot.
+    pub name: Host,
     /// Any port will do where there is none.
     pub port: Option<u16>,
 }
@@ -35,7 +35,7 @@ impl PublicHost {
 
     /// Returns whether the name can only be this machine.
     pub fn is_loopback(&self) -> bool {
-        self.name == "localhost" || self.address().is_some_and(is_loopback_address)
+        self.name == Host::Domain("localhost") || self.address().is_some_and(is_loopback_address)
     }
 
     /// Returns whether the name is this address, written out.
@@ -44,7 +44,11 @@ impl PublicHost {
     }
 
     fn address(&self) -> Option<IpAddr> {
-        self.name.trim_start_matches('[').trim_end_matches(']').parse().ok()
+        match self.name {
+            Host::Domain(_) => None,
+            Host::Ipv4(address) => Some(address.into()),
+            Host::Ipv6(address) => Some(address.into()),
+        }
     }
 }
 
@@ -52,7 +56,7 @@ impl fmt::Display for PublicHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.port {
             Some(port) => write!(f, "{}:{port}", self.name),
-            None => f.write_str(&self.name),
+            None => self.name.fmt(f),
         }
     }
 }
@@ -67,28 +71,22 @@ pub(crate) fn public_host(text: &str) -> Result<PublicHost, &'static str> {
 }
 
 /// Brings a host to its one spelling, the way browsers do. `None` for what is not one whole host, such as `*.a.b`.
-pub(crate) fn normal(host: &str) -> Option<String> {
-    // `Host::parse` would take half a microsecond of each handout to find these as they are.
-    if host.parse::<Ipv4Addr>().is_ok() {
-        return Some(host.to_owned());
-    }
-    let parsed = match host {
-        name if is_normal(name) => Host::Domain(name.to_owned()),
+pub(crate) fn normal(host: &str) -> Option<Host> {
+    let parsed = match host.parse() {
+        // `Host::parse` would take half a microsecond of each handout to find these as they are.
+        Ok(address) => Host::Ipv4(address),
+        Err(_) if is_normal(host) => Host::Domain(host.to_owned()),
         // It would decode percent signs, which no host has.
-        other if other.contains('%') => return None,
-        other => Host::parse(other).ok()?,
+        Err(_) if host.contains('%') => return None,
+        Err(_) => Host::parse(host).ok()?,
     };
-    match parsed {
-        Host::Domain(name) => {
-            let name = name.strip_suffix('.').unwrap_or(&name);
-            let label = |label: &str| {
-                (1..=63).contains(&label.len())
-                    && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-            };
-            (name.len() <= 253 && name.split('.').all(label)).then(|| name.to_owned())
-        }
-        address => Some(address.to_string()),
-    }
+    let Host::Domain(name) = &parsed else { return Some(parsed) };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    (name.len() <= 253 && name.split('.').all(label)).then(|| Host::Domain(name.to_owned()))
 }
 
 /// Returns whether IDNA leaves a name as it is: lower-case ASCII that encodes nothing and whose end is no number, so that it is
@@ -140,7 +138,8 @@ mod tests {
             ("[::1]:3000", "[::1]", Some(3000)),
             ("[0:0:0:0:0:0:0:1]", "[::1]", None),
         ] {
-            assert_eq!(PublicHost::parse(text), Some(PublicHost { name: name.to_owned(), port }), "{text}");
+            let read = PublicHost::parse(text).map(|host| (host.name.to_string(), host.port));
+            assert_eq!(read, Some((name.to_owned(), port)), "{text}");
         }
     }
 
