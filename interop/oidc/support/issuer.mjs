@@ -2,6 +2,7 @@
 
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { createServer as createTlsServer, request } from "node:https";
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { Provider } from "oidc-provider";
 
@@ -31,19 +32,21 @@ export function makeKey(alg, kid) {
 }
 
 /**
- * Starts the identity provider. The first key signs; all are published. `requests` counts by path what it was asked.
+ * Starts the identity provider. The first key signs; all are published. `requests` counts by path what it was asked. With `tls` (`key`,
+ * `cert` and the `ca` that has signed it, as PEM) it is at https://localhost.
  */
-export async function startIssuer(keys, port = 0) {
+export async function startIssuer(keys, port = 0, tls = undefined) {
   let handle;
   const requests = new Map();
-  const server = createServer((request, response) => {
+  const listener = (request, response) => {
     const { pathname } = new URL(request.url, "http://localhost");
     requests.set(pathname, (requests.get(pathname) ?? 0) + 1);
     handle(request, response);
-  });
+  };
+  const server = tls ? createTlsServer(tls, listener) : createServer(listener);
   server.listen(port, "127.0.0.1");
   await once(server, "listening");
-  const origin = `http://127.0.0.1:${server.address().port}`;
+  const origin = `${tls ? "https://localhost" : "http://127.0.0.1"}:${server.address().port}`;
   const secret = randomBytes(32).toString("base64url");
   const cookieKey = randomBytes(32).toString("base64url");
 
@@ -55,13 +58,10 @@ export async function startIssuer(keys, port = 0) {
 
   const post = async (form, client) => {
     const authorization = `Basic ${Buffer.from(`${client}:${secret}`).toString("base64")}`;
-    const response = await fetch(`${origin}/token`, {
-      method: "POST",
-      headers: { authorization },
-      body: new URLSearchParams(form),
-    });
-    const answer = await response.json();
-    if (!response.ok) throw new Error(`the identity provider: ${JSON.stringify(answer)}`);
+    const body = new URLSearchParams(form).toString();
+    const response = await send(`${origin}/token`, { authorization }, body, tls?.ca);
+    const answer = JSON.parse(response.text);
+    if (response.status !== 200) throw new Error(`the identity provider: ${JSON.stringify(answer)}`);
     return answer;
   };
 
@@ -87,6 +87,18 @@ export async function startIssuer(keys, port = 0) {
       await once(server, "close");
     },
   };
+}
+
+/** Posts a form; with `ca` to a server whose certificate that authority has signed, which `fetch` cannot be told. */
+async function send(url, headers, body, ca) {
+  const options = { method: "POST", headers: { ...headers, "content-type": "application/x-www-form-urlencoded" } };
+  if (!ca) {
+    const response = await fetch(url, { ...options, body });
+    return { status: response.status, text: await response.text() };
+  }
+  const message = request(url, { ...options, ca, agent: false }).end(body);
+  const [response] = await once(message, "response");
+  return { status: response.statusCode, text: (await response.toArray()).join("") };
 }
 
 function configuration(keys, secret, cookieKey) {

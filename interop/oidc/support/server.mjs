@@ -8,11 +8,16 @@ import { join } from "node:path";
 import { startServer } from "../../node/support/command.mjs";
 
 /** Starts `token-provider serve --sandbox` with a configuration file for this issuer. */
-export async function startServerFor(issuer, { audience, require }) {
-  const folder = await mkdtemp(join(tmpdir(), "token-provider-oidc-"));
-  const file = join(folder, "token-provider.toml");
+export function startServerFor(issuer, { audience, require }) {
   const lines = ["[access.oidc]", `issuer = "${issuer}"`, `audience = ${JSON.stringify([audience].flat())}`];
   if (require) lines.push(`require = ${require}`);
+  return startServerWith(lines);
+}
+
+/** Starts `token-provider serve --sandbox` with these lines as its configuration file. */
+export async function startServerWith(lines) {
+  const folder = await mkdtemp(join(tmpdir(), "token-provider-oidc-"));
+  const file = join(folder, "token-provider.toml");
   await writeFile(file, `${lines.join("\n")}\n`);
   try {
     const server = await startServer("--sandbox", "--config", file);

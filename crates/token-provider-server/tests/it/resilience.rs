@@ -7,5 +7,6 @@ mod guarded;
 mod load;
 mod outage;
 mod process;
+mod providers;
 mod reload;
 mod rotation;

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use crate::support::identity::IdentityProvider;
 use crate::support::port::Port;
 use crate::support::program::{Account, Folder, Outcome, set_mode};
 
@@ -130,6 +131,44 @@ async fn identity_provider_is_asked() {
     let asked = ("FAILURE  identity provider: ", "no answer to the request for the discovery document");
     assert_outcome(&outcome, 1, &[asked, ("ok       token: ", "")]);
     assert_eq!(folder.run(&["check", "--offline"]).await.code, Some(0));
+}
+
+#[tokio::test]
+async fn each_identity_provider_has_its_line() {
+    let (_account, folder) = at_home().await;
+    let company = IdentityProvider::start().await;
+    let entry = |keys: &str| format!("[[access.oidc]]\nissuer = 'cluster'\naudience = 'a'\n{keys}\n");
+    let several = [
+        company.config().replace("[access.oidc]", "[[access.oidc]]"),
+        entry("jwks_file = 'keys.json'"),
+        entry("jwks_file = 'nowhere.json'"),
+        entry(&format!("jwks_url = '{}/keys'\njwks_token_file = 'token'", company.issuer)),
+    ];
+    folder.write("keys.json", &company.key_set());
+    folder.write("token-provider.toml", &several.concat());
+    let of_company = format!("{}: keys: 1", company.issuer);
+    let lines = |is_online: bool| {
+        let mut lines = vec![
+            ("ok       identity provider: cluster: keys: 1", ""),
+            (
+                "FAILURE  identity provider: cluster#2: access.oidc.jwks_file: ",
+                "nowhere.json: cannot be read",
+            ),
+        ];
+        if is_online {
+            lines.push(("ok       identity provider: ", &of_company));
+            lines.push((
+                "FAILURE  identity provider: cluster#3: access.oidc.jwks_token_file: ",
+                "cannot be read",
+            ));
+        }
+        lines
+    };
+    assert_outcome(&check(&folder).await, 1, &lines(true));
+    let offline = folder.run(&["check", "--offline"]).await;
+    assert_outcome(&offline, 1, &lines(false));
+    assert!(!offline.stdout.contains(&company.issuer), "{offline:?}");
+    assert_eq!(company.asked(), 1, "the other has no token to show");
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ pub(crate) const KEY_ID: &str = "key-of-the-company";
 pub(crate) struct IdentityProvider {
     pub(crate) issuer: String,
     key: RsaKeyPair,
+    key_set: String,
     asked: Arc<AtomicUsize>,
 }
 
@@ -43,6 +44,7 @@ impl IdentityProvider {
         let keys = [&[jwk], others].concat();
         let discovery = json!({ "issuer": issuer, "jwks_uri": format!("{issuer}/keys") }).to_string();
         let keys = json!({ "keys": keys }).to_string();
+        let key_set = keys.clone();
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
         tokio::spawn(async move {
@@ -57,12 +59,17 @@ impl IdentityProvider {
                 connection.send(answer).await;
             }
         });
-        Self { issuer, key, asked }
+        Self { issuer, key, key_set, asked }
     }
 
     /// The configuration of a server that takes its tokens, and nothing else.
     pub(crate) fn config(&self) -> String {
         format!("[access.oidc]\nissuer = \"{}\"\naudience = \"{AUDIENCE}\"\n", self.issuer)
+    }
+
+    /// Its keys, as it publishes them.
+    pub(crate) fn key_set(&self) -> String {
+        self.key_set.clone()
     }
 
     /// How often it was asked for its keys.
