@@ -17,6 +17,7 @@ mod policy;
 mod proxy;
 mod rate;
 mod rules;
+mod selection;
 mod shares;
 
 use std::sync::Arc;

@@ -12,9 +12,11 @@ mod outputs;
 mod overrides;
 mod policy;
 mod profile;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::time::Duration;
 
 pub use self::access::{
@@ -197,7 +199,7 @@ impl Config {
         let mut tls = section.table("tls");
         let tls_config = tls.as_mut().map(read_tls);
         let client_ca = tls.is_some_and(|tls| tls.is_set("client_ca"));
-        let known = Known { profiles: &profiles, default_profile: &profile, lifetimes: &lifetimes };
+        let known = Known { profiles: &profiles, usual: slice::from_ref(&profile), lifetimes: &lifetimes };
         let mut access = access::read(section.table_or_empty("access"), &known, client_ca);
         access.anonymous |= flags.anonymous;
         let ambient = match &access {

@@ -52,6 +52,10 @@ pub struct Subject {
     pub caller: Option<Arc<str>>,
     /// Which of its two API keys it used: the first digits of the hash.
     pub key: Option<Arc<str>>,
+    /// Whether the configuration has this name in full, so that there are only so many.
+    pub is_configured: bool,
+    /// The rule that lets it in, if that is one to go.
+    pub audit_rule: Option<Arc<str>>,
     /// Where the request came from.
     pub address: Option<IpAddr>,
     /// The profile.

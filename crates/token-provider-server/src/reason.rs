@@ -52,6 +52,8 @@ names! {
         Rate => "rate",
         /// The request is well-formed.
         Request => "request",
+        /// One of the rules for callers of this kind matches.
+        Rules => "rules",
         /// The caller may have this scope.
         Scope => "scope",
     }

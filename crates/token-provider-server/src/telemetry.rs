@@ -72,6 +72,8 @@ pub struct Telemetry {
     pub keys: Mutex<KeyUses>,
     /// How many reports that a service refused a token came to what, for each profile.
     pub reports: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
+    /// How many handouts each rule has made whose handouts are marked.
+    pub audited: Mutex<BTreeMap<Arc<str>, u64>>,
     connections: OpenConnection,
     certificate: Option<Expiry>,
 }
@@ -97,9 +99,8 @@ impl Telemetry {
     #[expect(clippy::indexing_slicing, reason = "each array has an element for every variant")]
     fn count(&self, event: &Event) {
         if let Some(method) = event.subject.method {
-            let is_configured =
-                matches!(method, Method::ApiKey | Method::HereKey | Method::Mtls | Method::Output);
-            let name = event.subject.caller.clone().filter(|_| is_configured).unwrap_or_default();
+            let name =
+                event.subject.caller.clone().filter(|_| event.subject.is_configured).unwrap_or_default();
             *self.callers.lock().entry((method, name, event.outcome)).or_default() += 1;
         }
         if let Some(key) = event.subject.caller.clone().zip(event.subject.key.clone()) {
@@ -109,6 +110,10 @@ impl Telemetry {
             (event.outcome, event.subject.profile.clone(), event.reason)
         {
             *self.reports.lock().entry((profile, outcome)).or_default() += 1;
+        }
+        if let Some(rule) = event.subject.audit_rule.as_ref().filter(|_| event.outcome == Outcome::HandedOut)
+        {
+            *self.audited.lock().entry(Arc::clone(rule)).or_default() += 1;
         }
         let Some(rule) = event.rule else { return };
         self.refusals[rule as usize].fetch_add(1, Ordering::Relaxed);
@@ -160,15 +165,24 @@ mod tests {
     #[test]
     fn callers_that_the_configuration_names_are_counted_by_name() {
         let telemetry = Telemetry::default();
-        for method in Method::ALL {
-            let subject = Subject { method: Some(method), caller: Some("a".into()), ..Subject::default() };
+        for (name, is_configured) in [("a", true), ("b", false), ("c", false)] {
+            let (method, caller) = (Some(Method::Mtls), Some(name.into()));
+            let subject = Subject { method, caller, is_configured, ..Subject::default() };
             telemetry.note(Event { subject, ..Event::default() });
         }
-        for (method, name, _) in telemetry.callers.lock().clone().into_keys() {
-            let is_configured =
-                [Method::ApiKey, Method::HereKey, Method::Mtls, Method::Output].contains(&method);
-            assert_eq!(&*name == "a", is_configured, "{method:?}");
+        let counts: Vec<_> = telemetry.callers.lock().clone().into_iter().collect();
+        let counts: Vec<_> = counts.iter().map(|((_, name, _), count)| (&**name, *count)).collect();
+        assert_eq!(counts, [("", 2), ("a", 1)]);
+    }
+
+    #[test]
+    fn handout_by_an_audited_rule_is_counted_and_a_refusal_is_not() {
+        let telemetry = Telemetry::default();
+        for outcome in Outcome::ALL {
+            let subject = Subject { audit_rule: Some("access.mtls.rules[0]".into()), ..Subject::default() };
+            telemetry.note(Event { outcome, subject, ..Event::default() });
         }
-        assert_eq!(telemetry.callers.lock().clone().len(), Method::ALL.len());
+        let counts: Vec<_> = telemetry.audited.lock().clone().into_iter().collect();
+        assert_eq!(counts, [("access.mtls.rules[0]".into(), 1)]);
     }
 }

@@ -123,7 +123,7 @@ mod tests {
 
     fn way(keys: &[&str], expires: Option<u64>) -> Way<ApiKeyConfig> {
         let hash = |key: &&str| digest(&SHA256, key.as_bytes()).as_ref().try_into().expect("has 32 bytes");
-        let policy = PolicyConfig { profiles: vec![], scopes: None, max_ttl: None, rate: None };
+        let policy = PolicyConfig::default();
         let (id, sha256) = ("a".to_owned(), keys.iter().map(hash).collect());
         let expires = expires.map(Duration::from_secs);
         Way::new(ApiKeyConfig { id, sha256, expires, policy: policy.clone() }, &policy)

@@ -64,9 +64,11 @@ impl Rules {
 
     /// Writes the headers of a preflight's answer (Fetch standard, "CORS-preflight fetch").
     pub fn apply_preflight(&self, request: &HeaderMap, headers: &mut HeaderMap) {
-        // By this one a trusted proxy says who is asking.
-        let callers_name = self.trusted_proxy.as_ref().and_then(|proxy| proxy.config.header.as_ref());
-        let allowed = HeaderValue::try_from(allowed_headers(request, callers_name));
+        // By these a trusted proxy says who is asking.
+        let of_proxy =
+            self.trusted_proxy.iter().flat_map(|proxy| [&proxy.config.header, &proxy.config.groups_header]);
+        let of_proxy: Vec<&HeaderName> = of_proxy.flatten().collect();
+        let allowed = HeaderValue::try_from(allowed_headers(request, &of_proxy));
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed.expect("names of headers are plain characters"));
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(ALLOWED_METHODS));
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_MAX_AGE));
@@ -184,14 +186,12 @@ impl Cors {
 /// No page names more. A head has room for 4,000 names, and comparing each with all others would take 30 ms of the server's time.
 const MAX_NAMED_HEADERS: usize = 100;
 
-fn allowed_headers(request: &HeaderMap, callers_name: Option<&HeaderName>) -> String {
+fn allowed_headers(request: &HeaderMap, of_proxy: &[&HeaderName]) -> String {
     // In the answer `*` would be every header, and pages can give one that name.
     let is_refused = |name: &str| {
         // Some proxies and frameworks take `_` for `-`.
         let name = name.to_ascii_lowercase().replace('_', "-");
-        name == "*"
-            || is_of_proxy(&name)
-            || callers_name.is_some_and(|own| own.as_str().replace('_', "-") == name)
+        name == "*" || is_of_proxy(&name) || of_proxy.iter().any(|own| own.as_str().replace('_', "-") == name)
     };
     let asked =
         request.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter().filter_map(|names| names.to_str().ok());

@@ -348,7 +348,7 @@ mod tests {
     async fn caller_that_signs_is_answered_before_it_sends_the_same_request_again() {
         let handout =
             Handout::new([Profile::new("p", Vec::new(), TokenProvider::builder(Hanging).build())], "p");
-        let config = PolicyConfig { profiles: Vec::new(), scopes: None, max_ttl: None, rate: None };
+        let config = PolicyConfig::default();
         let policy = Policy::new(&config);
         for (method, seconds) in [(Method::HereKey, 4), (Method::ApiKey, 10)] {
             for lifetime in [3600, 60] {

@@ -16,6 +16,8 @@ pub(super) struct Policy {
     pub(super) config: PolicyConfig,
     /// Each caller has the rate for itself, by its name.
     pub(super) limiter: Option<Limiter<Arc<str>>>,
+    /// Those of the rules of its section, in the order of the file.
+    pub(super) rules: Vec<Self>,
 }
 
 /// A way to authenticate, and what its callers may have.
@@ -33,7 +35,8 @@ impl<C> Way<C> {
 
 impl Policy {
     pub(super) fn new(config: &PolicyConfig) -> Self {
-        Self { config: config.clone(), limiter: config.rate.map(Limiter::new) }
+        let rules = config.rules.iter().map(Self::new).collect();
+        Self { config: config.clone(), limiter: config.rate.map(Limiter::new), rules }
     }
 
     /// Cuts a lifetime down to the longest allowed.

@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
+use serde_json::json;
 
-use super::caller::Caller;
 use super::policy::Way;
+use super::selection::Verdict;
 use crate::config::TrustedProxyConfig;
 use crate::reason::Method;
 
@@ -29,7 +30,7 @@ impl Way<TrustedProxyConfig> {
 
     /// Returns the caller that the proxy names, if this is the proxy. A header that is there twice names nobody: one of
     /// them may be the caller's own, which a careless proxy let through.
-    pub(super) fn authenticate(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Caller<'_>> {
+    pub(super) fn authenticate(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Verdict<'_>> {
         let header = self.config.header.as_ref()?;
         if !peer.is_some_and(|peer| self.is_trusted(peer)) {
             return None;
@@ -39,7 +40,18 @@ impl Way<TrustedProxyConfig> {
         if named.next().is_some() || is_placeholder(name) || name.len() > MAX_NAME {
             return None;
         }
-        Some(Caller::new(Method::TrustedProxy, Some(name.into()), &self.policy))
+        // Without them no rule matches.
+        let facts = self.groups(headers).map(|groups| json!({ "users": name, "groups": groups }));
+        Some(self.policy.caller(Method::TrustedProxy, &[(name.into(), facts.unwrap_or_default())]))
+    }
+
+    /// Returns the groups that the proxy says the caller is in. `None` if that is unclear: with the header there twice, one of them
+    /// may be the caller's own.
+    fn groups<'h>(&self, headers: &'h HeaderMap) -> Option<Vec<&'h str>> {
+        let given = self.config.groups_header.as_ref().map(|header| headers.get_all(header));
+        let mut given = given.into_iter().flatten();
+        let groups = given.next().map_or(Ok(""), |groups| str::from_utf8(groups.as_bytes())).ok()?;
+        given.next().is_none().then(|| groups.split(',').map(str::trim).collect())
     }
 
     /// Returns the address that the request came from, as the proxies of ours saw it: the last one in
@@ -135,6 +147,7 @@ mod tests {
             (Some("10.1.2.3"), &[], None),
         ] {
             let caller = proxy.authenticate(&headers("x-forwarded-user", values), peer.map(address));
+            let caller = caller.map(|caller| caller.expect("there are no rules"));
             assert_eq!(
                 caller.as_ref().and_then(|caller| caller.name.as_deref()),
                 expected,

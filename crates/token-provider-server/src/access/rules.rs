@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use governor::Quota;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use secrecy::SecretString;
+use serde_json::json;
 use token_provider::{Clock as _, DEFAULT_LIFETIME, SystemClock, is_loopback_address};
 use zeroize::Zeroizing;
 
@@ -153,7 +155,14 @@ impl Rules {
             return shown;
         }
         let by_proxy = || self.trusted_proxy.as_ref()?.authenticate(headers, connection.address());
-        self.certified(connection).or_else(by_proxy).map_or(shown, |caller| Ok(Some(caller)))
+        let otherwise = match self.certified(connection) {
+            Some(Ok(caller)) => Some(Ok(caller)),
+            refused => by_proxy().or(refused),
+        };
+        match (shown, otherwise) {
+            (shown, None) | (shown @ Err(_), Some(Err(_))) => shown,
+            (_, Some(verdict)) => verdict.map(Some),
+        }
     }
 
     /// Authenticates a client at the OAuth 2.0 endpoint. One that names nobody, or an access key that is not of this server, may have
@@ -190,7 +199,7 @@ impl Rules {
             Ok(None) if connection.client.is_rejected() => {
                 Err(Problem::rejected(Rejection::Certificate, true))
             }
-            Ok(None) => Ok(self.certified(connection)),
+            Ok(None) => self.certified(connection).transpose(),
             named => named,
         };
         let unauthenticated = || Problem::unauthenticated_client(has_signed, &self.ways(is_client));
@@ -232,14 +241,27 @@ impl Rules {
         }
     }
 
-    /// Returns the caller whose client certificate has an allowed name; the one on the list is the caller's. The connection has
-    /// checked the chain against `tls.client_ca`.
-    pub fn certified(&self, connection: &ConnectionInfo) -> Option<Caller<'_>> {
+    /// Returns the caller whose client certificate has an allowed name; the one on the list is the caller's, unless there are rules:
+    /// then it is the one that a rule matches. The connection has checked the chain against `tls.client_ca`.
+    pub fn certified(&self, connection: &ConnectionInfo) -> Option<Result<Caller<'_>, Problem>> {
         let ClientCertificate::Verified(names) = &connection.client else { return None };
-        let Way { config, policy } = self.mtls.as_ref()?;
-        let (SubjectName::Dns(name) | SubjectName::Uri(name)) =
-            config.allow.iter().find(|allowed| names.contains(allowed))?;
-        Some(Caller::new(Method::Mtls, Some(name.as_str().into()), policy))
+        let Way { config: MtlsConfig { allow, .. }, policy } = self.mtls.as_ref()?;
+        let names = match allow.iter().find(|allowed| names.contains(allowed)) {
+            Some(name) if policy.rules.is_empty() => slice::from_ref(name),
+            None if policy.rules.is_empty() || !allow.is_empty() => return None,
+            _ => names,
+        };
+        let identity = |(SubjectName::Dns(name) | SubjectName::Uri(name)): &SubjectName| {
+            (Arc::from(name.as_str()), json!({ "names": name }))
+        };
+        let identities: Vec<_> = names.iter().map(identity).collect();
+        Some(policy.caller(Method::Mtls, &identities))
+    }
+
+    /// Returns the names of the rules in audit mode, whose handouts are marked.
+    pub fn audited(&self) -> impl Iterator<Item = &Arc<str>> {
+        let mtls = self.mtls.iter().map(|way| &way.policy);
+        mtls.chain(self.trusted_proxy.iter().map(|way| &way.policy)).flat_map(Policy::audited)
     }
 
     /// Returns the files that hold a fresh token.

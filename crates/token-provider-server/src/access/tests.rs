@@ -8,6 +8,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
 mod identity;
+mod selection;
 
 use super::{Client, ClientCertificate, ConnectionInfo, Cors, Rules, SignedRequest, api_key};
 use crate::config::{Config, Environment, Overrides, PublicHost, SubjectName};

@@ -35,7 +35,11 @@ impl Collector for Metrics {
         handouts(page, &profiles)?;
         requests(page, telemetry)?;
         api_keys(page, &self.app)?;
-        let rules = self.app.access.rules();
+        let (rules, counts) = (self.app.access.rules(), telemetry.audited.lock().clone());
+        let audited = rules.audited().map(|rule| {
+            ([("rule", &**rule)], ConstCounter::new(counts.get(rule).copied().unwrap_or_default()))
+        });
+        page.write("token_provider_audit_rule_total", audited)?;
         let providers = rules.identity_providers();
         page.write("token_provider_oidc_up", providers.map(|one| ([("provider", one.name)], is(one.up))))?;
         issuers(page, &profiles)?;

@@ -13,7 +13,9 @@ use url::Url;
 use super::hint::API_KEY;
 use super::oidc::{self, OidcConfig};
 use super::policy::{self, Known, PolicyConfig};
+use super::rules;
 use crate::settings::{List, Parse, Section};
+use crate::values::Pattern;
 use crate::values::duration::{date_time, duration};
 use crate::values::host::normal;
 use crate::values::name::{here_key_id, name};
@@ -118,7 +120,8 @@ pub struct HereKeyConfig {
 /// The client certificates that let a caller in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MtlsConfig {
-    /// One of the certificate's subject alternative names must be among them.
+    /// One of the certificate's subject alternative names must be among them. Where there are rules it may be empty, and then they
+    /// alone decide.
     pub allow: Vec<SubjectName>,
     /// What such a caller may have.
     pub policy: PolicyConfig,
@@ -141,6 +144,8 @@ pub struct TrustedProxyConfig {
     pub from: Vec<IpNet>,
     /// The header with the caller's name; `None` where the proxy names no callers.
     pub header: Option<HeaderName>,
+    /// The header with the caller's groups.
+    pub groups_header: Option<HeaderName>,
     /// What such a caller may have.
     pub policy: PolicyConfig,
 }
@@ -168,7 +173,7 @@ pub(super) fn read(mut section: Section<'_>, known: &Known<'_>, client_ca: bool)
 
 fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConfig> {
     let (mut ids, mut hashes, mut keys) = (Vec::new(), Vec::<Vec<Hash>>::new(), Vec::new());
-    for mut section in section.tables("api_keys") {
+    for mut section in section.tables("api_keys", List::Any) {
         let id = read_id(&mut section, "api_keys", &mut ids, name);
         let sha256 = section.list("sha256", List::NotEmpty, sha256).unwrap_or_default();
         section.need(&[
@@ -192,7 +197,7 @@ fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConf
 
 fn read_here_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<HereKeyConfig> {
     let (mut ids, mut keys) = (Vec::new(), Vec::new());
-    for mut section in section.tables("here_keys") {
+    for mut section in section.tables("here_keys", List::Any) {
         let id = read_id(&mut section, "here_keys", &mut ids, here_key_id);
         let secret_file = section.path("secret_file");
         section.need(&[
@@ -222,27 +227,43 @@ fn read_id(
 
 fn read_mtls(mut section: Section<'_>, known: &Known<'_>, client_ca: bool) -> MtlsConfig {
     let allow = section.list("allow", List::NotEmpty, subject_name).unwrap_or_default();
-    section.need(&[("allow", "a list of DNS names and URIs")]);
+    let mut policy = policy::read(&mut section, "", known);
+    let names = |rule: &mut Section<'_>| rules::listed(rule, &["names"], subject_pattern);
+    rules::read(&mut section, known, &mut policy, names);
+    if !section.is_set("rules") {
+        section.need(&[("allow", "a list of DNS names and URIs")]);
+    }
     if !client_ca {
         section.error_here("requires tls.client_ca: without it no client certificates are requested");
     }
-    MtlsConfig { allow, policy: policy::read(&mut section, "", known) }
+    MtlsConfig { allow, policy }
 }
 
 fn read_trusted_proxy(mut section: Section<'_>, known: &Known<'_>) -> TrustedProxyConfig {
     let from = section.list("from", List::NotEmpty, ip_net).unwrap_or_default();
     section.need(&[("from", "a list of the proxy's addresses")]);
-    let proxy = TrustedProxyConfig {
-        from,
-        header: section.text("header", header),
-        policy: policy::read(&mut section, "", known),
+    let [header, groups_header] = ["header", "groups_header"].map(|key| section.text(key, header));
+    let mut policy = policy::read(&mut section, "", known);
+    let (has_name, has_groups) = (section.is_set("header"), section.is_set("groups_header"));
+    let users = |rule: &mut Section<'_>| {
+        let claims = rules::listed(rule, &["users", "groups"], Pattern::parse);
+        if rule.is_set("groups") && !has_groups {
+            rule.error("groups", "requires access.trusted_proxy.groups_header");
+        }
+        claims
     };
-    for key in ["profiles", "scopes", "max_ttl", "rate"] {
-        if section.is_set(key) && !section.is_set("header") {
+    rules::read(&mut section, known, &mut policy, users);
+    for key in ["profiles", "scopes", "max_ttl", "rate", "groups_header", "rules"] {
+        if section.is_set(key) && !has_name {
             section.error(key, "requires header: it applies only to callers named by the proxy");
         }
     }
-    proxy
+    if has_groups && !section.is_set("rules") {
+        section.error("groups_header", "requires rules: nothing else reads groups");
+    } else if has_groups && header == groups_header {
+        section.error("groups_header", "expected another header than `header`");
+    }
+    TrustedProxyConfig { from, header, groups_header, policy }
 }
 
 fn sha256(text: &str) -> Result<Hash, &'static str> {
@@ -270,6 +291,14 @@ fn subject_name(text: &str) -> Result<SubjectName, &'static str> {
     }
     let name = normal(text).filter(|_| !text.contains('['));
     name.map(|name| SubjectName::Dns(name.to_string())).ok_or(EXPECTED)
+}
+
+/// Reads a pattern for names in certificates, which are in full, DNS names in lower case.
+fn subject_pattern(text: &str) -> Result<Pattern, &'static str> {
+    match subject_name(&text.replace('*', "x"))? {
+        SubjectName::Dns(_) => Pattern::parse(&text.to_lowercase()),
+        SubjectName::Uri(_) => Pattern::parse(text),
+    }
 }
 
 fn header(text: &str) -> Result<HeaderName, &'static str> {

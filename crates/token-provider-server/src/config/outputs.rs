@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use token_provider::{DEFAULT_LIFETIME, Scope};
 
 use super::policy::{Known, PolicyConfig};
-use crate::settings::{ReadError, Section, word};
+use crate::settings::{List, ReadError, Section, word};
 use crate::values::Owner;
 use crate::values::unix;
 
@@ -57,13 +57,13 @@ pub enum TokenFormat {
 impl OutputConfig {
     /// Returns what the output may have as a caller: what is configured for it.
     pub fn policy(&self) -> PolicyConfig {
-        PolicyConfig { profiles: vec![self.profile.clone()], scopes: None, max_ttl: None, rate: None }
+        PolicyConfig { profiles: vec![self.profile.clone()], ..PolicyConfig::default() }
     }
 }
 
 /// Reads `[[outputs]]`. None may be at the path of a file that the server needs: the file would be lost, and the token taken for it.
 pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>, needed: &[&Path]) -> Vec<OutputConfig> {
-    let sections = section.tables("outputs");
+    let sections = section.tables("outputs", List::Any);
     if sections.len() > MOST {
         section.error("outputs", format!("expected {MOST} at most"));
     }
@@ -86,7 +86,7 @@ fn read_output(section: &mut Section<'_>, known: &Known<'_>) -> Option<OutputCon
     let path = section.path("path");
     section.need(&[("path", "the path of the file to write")]);
     let profile = section.text("profile", |text: &str| known.profile(text));
-    let profile = profile.unwrap_or_else(|| known.default_profile.to_owned());
+    let profile = profile.or_else(|| known.usual.first().cloned()).expect("one is the default");
     let listed = known.profiles.get(&profile).map(|profile| profile.scopes.as_slice()).unwrap_or_default();
     let scope = section.text("scope", |text: &str| {
         let scope = listed.iter().find(|listed| listed.as_str() == text);

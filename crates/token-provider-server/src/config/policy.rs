@@ -1,6 +1,7 @@
 //! What a caller may have: the same few keys beside every way to authenticate.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use governor::Quota;
@@ -8,12 +9,12 @@ use token_provider::Scope;
 
 use super::profile::ProfileConfig;
 use crate::settings::{List, ReadError, Section};
-use crate::values::Lifetimes;
 use crate::values::duration::{positive, rate};
 use crate::values::ttl::lifetime;
+use crate::values::{Lifetimes, Pattern};
 
 /// What one caller, or one kind of caller, may have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PolicyConfig {
     /// The profiles that the caller may use; where the configuration names none, the default profile alone.
     pub profiles: Vec<String>,
@@ -23,13 +24,32 @@ pub struct PolicyConfig {
     pub max_ttl: Option<Duration>,
     /// How often; `None` for what is usual for this kind of caller.
     pub rate: Option<Quota>,
+    /// Its place in the configuration where callers of other policies may have the same names, such as `access.mtls.rules[0]`.
+    pub path: Arc<str>,
+    /// The rule that it is of, if it is of one.
+    pub rule: Option<RuleConfig>,
+    /// Policies for some of these callers instead. Where there are any, nobody is let in whom the rule of none matches.
+    pub rules: Vec<Self>,
 }
+
+/// Whom a policy is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleConfig {
+    /// Whom it matches.
+    pub claims: Claims,
+    /// Whether handouts by this rule are marked, because it is to go.
+    pub is_audit: bool,
+}
+
+/// Pointers to claims that a caller must have, all of them, and the patterns of which one must match.
+pub type Claims = Vec<(String, Vec<Pattern>)>;
 
 /// What is already known of the configuration when policies are read.
 pub(super) struct Known<'c> {
     /// The one in use is among them.
     pub(super) profiles: &'c BTreeMap<String, ProfileConfig>,
-    pub(super) default_profile: &'c str,
+    /// Those of a policy that names none: the default profile.
+    pub(super) usual: &'c [String],
     pub(super) lifetimes: &'c Lifetimes,
 }
 
@@ -56,7 +76,7 @@ pub(super) fn read(section: &mut Section<'_>, prefix: &str, known: &Known<'_>) -
     let key = |name: &str| format!("{prefix}{name}");
 
     let profiles = section.list(&key("profiles"), List::NotEmpty, |text: &str| known.profile(text));
-    let profiles = profiles.unwrap_or_else(|| vec![known.default_profile.to_owned()]);
+    let profiles = profiles.unwrap_or_else(|| known.usual.to_vec());
 
     // Nobody gets a scope that no profile lists. Naming one here is a mistake, which would otherwise show only as a caller's
     // `invalid_scope`.
@@ -74,5 +94,5 @@ pub(super) fn read(section: &mut Section<'_>, prefix: &str, known: &Known<'_>) -
         section.error(&key("burst"), format!("requires {}", key("rate")));
     }
     let rate = rate.map(|rate| burst.map_or(rate, |burst| rate.allow_burst(burst)));
-    PolicyConfig { profiles, scopes, max_ttl, rate }
+    PolicyConfig { profiles, scopes, max_ttl, rate, ..PolicyConfig::default() }
 }

@@ -125,7 +125,7 @@ async fn authenticate<'r, T>(
         rules.authenticate_client(client, &SignedRequest { host, target, form }, address, connection)
     };
     let needs_body = match &client {
-        Client::Unnamed => !info.is_here() && rules.certified(connection).is_none(),
+        Client::Unnamed => !info.is_here() && !matches!(rules.certified(connection), Some(Ok(_))),
         Client::Shown(shown) => matches!(shown, Ok(None)),
         Client::Secret { .. } => false,
         // Only a form is covered by a signature.

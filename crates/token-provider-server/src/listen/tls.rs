@@ -27,9 +27,13 @@ use crate::config::{SubjectName, TlsConfig};
 use crate::failure::Failure;
 use crate::printable::one_line;
 use crate::topic::Topic;
+use crate::values::name::is_plain;
 
 /// Preferred first (RFC 7301 §3.2).
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// A longer URI names nobody.
+const MAX_NAME: usize = 256;
 
 const NOT_PEM: &str = "damaged PEM: expected base64 between BEGIN and END lines";
 
@@ -254,7 +258,9 @@ impl ShownCertificate {
     pub(super) fn new(tls: Arc<Tls>, chain: &[CertificateDer<'static>]) -> Option<Self> {
         let leaf = EndEntityCert::try_from(chain.first()?).ok()?;
         let dns = leaf.valid_dns_names().map(|name| SubjectName::Dns(name.to_ascii_lowercase()));
-        let uri = leaf.valid_uri_names().map(|name| SubjectName::Uri(name.to_owned()));
+        // Without `://` it could pass for a DNS name.
+        let uri = leaf.valid_uri_names().filter(|name| name.contains("://") && is_plain(name, MAX_NAME));
+        let uri = uri.map(|name| SubjectName::Uri(name.to_owned()));
         Some(Self { tls, chain: chain.to_vec(), names: dns.chain(uri).collect() })
     }
 

@@ -77,7 +77,7 @@ impl Output {
     pub(super) fn new(common: Common, path: Arc<Path>) -> Self {
         let name: Arc<str> = path.to_string_lossy().into();
         let (method, caller) = (Some(Method::Output), Some(Arc::clone(&name)));
-        let subject = Subject { method, caller, ..Subject::default() };
+        let subject = Subject { method, caller, is_configured: true, ..Subject::default() };
         Self { common, path, name, subject, is_cleared: false, written: None }
     }
 

@@ -146,6 +146,11 @@ impl<'a> Section<'a> {
         self.keys.get(key).is_some_and(Option::is_some)
     }
 
+    /// Returns the path of this section, dotted.
+    pub(crate) fn dotted(&self) -> &str {
+        &self.key.path
+    }
+
     /// Returns the keys that are set, for tables whose keys are names. Those that a variable can spell come first, so that a
     /// variable is theirs.
     pub(crate) fn names(&self) -> Vec<String> {
@@ -238,10 +243,16 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// Returns whether a key that was read is set by a variable, by itself or with all that is around it.
+    pub(crate) fn is_from_variable(&self, key: &str) -> bool {
+        matches!(self.keys.get(key), Some(Some(Place::Variable(_))))
+    }
+
     /// Reads a list of tables.
-    pub(crate) fn tables(&mut self, key: &str) -> Vec<Self> {
+    pub(crate) fn tables(&mut self, key: &str, list: List) -> Vec<Self> {
         let Some(Entry { key, value, .. }) = self.take(key) else { return Vec::new() };
         let message = match value.into_inner() {
+            DeValue::Array(items) if items.is_empty() && list != List::Any => "one table at least".to_owned(),
             DeValue::Array(items) => {
                 let items = self.items(&key, items.into_iter().collect());
                 // The path stands for a prefix that no variable has.
@@ -266,7 +277,7 @@ impl<'a> Section<'a> {
             self.report(&key, message);
         }
         self.reading.notes.borrow_mut().broken.push(prefix);
-        self.tables(key)
+        self.tables(key, List::Any)
     }
 
     /// Parses the values of a flag, if it was given. It sets a list with this key.

@@ -1,7 +1,7 @@
 //! What a server says of itself when it starts.
 
 use super::credential::TokenSource;
-use crate::config::{AccessConfig, Config, MtlsConfig, OriginPattern, SubjectName};
+use crate::config::{AccessConfig, Config, MtlsConfig, OriginPattern, PolicyConfig, SubjectName};
 use crate::listen::Listener;
 
 /// More names than this are counted instead. The three origins of loopback are among them by default.
@@ -54,8 +54,16 @@ fn callers(access: &AccessConfig, is_local: bool) -> String {
         (!ids.is_empty()).then(|| format!("{what} ({})", names(ids.into_iter())))
     };
     let subject = |(SubjectName::Dns(name) | SubjectName::Uri(name)): &'_ SubjectName| name.clone();
-    let certificates =
-        |mtls: &MtlsConfig| format!("client certificates ({})", names(mtls.allow.iter().map(subject)));
+    let by_rules = |policy: &PolicyConfig| match policy.rules.len() {
+        0 => String::new(),
+        count => format!(" (rules: {count})"),
+    };
+    let certificates = |mtls: &MtlsConfig| match mtls.allow.as_slice() {
+        [] => format!("client certificates{}", by_rules(&mtls.policy)),
+        allow => {
+            format!("client certificates ({}){}", names(allow.iter().map(subject)), by_rules(&mtls.policy))
+        }
+    };
     let proxy = access.trusted_proxy.as_ref().filter(|proxy| proxy.header.is_some());
     let providers = access.oidc.iter().map(|oidc| &oidc.name);
     let ways = [
@@ -64,7 +72,9 @@ fn callers(access: &AccessConfig, is_local: bool) -> String {
         keys("access keys", access.here_keys.iter().map(|key| &key.id).collect()),
         (!access.oidc.is_empty()).then(|| format!("tokens from {}", joined(providers, " and "))),
         access.mtls.as_ref().map(certificates),
-        proxy.map(|proxy| format!("users named by the proxy at {}", names(proxy.from.iter()))),
+        proxy.map(|proxy| {
+            format!("users named by the proxy at {}{}", names(proxy.from.iter()), by_rules(&proxy.policy))
+        }),
     ];
     joined(ways.into_iter().flatten(), ", ")
 }
@@ -129,6 +139,13 @@ mod tests {
         let expected = "tokens from https://login.example, users named by the proxy at 10.0.0.0/8; no web \
                         pages except its own";
         assert_eq!(who(text, false), expected);
+        let tls = "[tls]\ncert = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\n[cors]\norigins = []\n";
+        let rules = "[[access.mtls.rules]]\nnames = [\"*.a.example\"]\n[[access.mtls.rules]]\nnames = [\"b.example\"]\n";
+        let expected = "client certificates (rules: 2); no web pages except its own";
+        assert_eq!(who(&format!("{tls}{rules}"), false), expected);
+        let allow = format!("{tls}[access.mtls]\nallow = [\"b.example\"]\n{rules}");
+        let expected = "client certificates (b.example) (rules: 2); no web pages except its own";
+        assert_eq!(who(&allow, false), expected);
         let text = "[access.trusted_proxy]\nfrom = [\"10.0.0.0/8\"]\n[cors]\norigins = []\n";
         assert_eq!(who(text, true), "anyone on this machine; no web pages except its own", "it names nobody");
     }

@@ -27,6 +27,12 @@ pub(crate) fn scope(text: &str) -> Result<Scope, &'static str> {
     scope.ok_or("expected a scope such as \"hrn:here:authorization::myrealm:project/p1\"")
 }
 
+/// Returns whether a name that others have given, of this length at most, is fit for a log: nothing in it may look like another
+/// line.
+pub(crate) fn is_plain(text: &str, longest: usize) -> bool {
+    (1..=longest).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

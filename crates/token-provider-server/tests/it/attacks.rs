@@ -5,6 +5,7 @@ mod forger;
 mod forwarded;
 mod guessing;
 mod rebinding;
+mod rules;
 mod scopes;
 mod shares;
 mod tokens;

@@ -127,7 +127,7 @@ async fn window_has_a_bound_and_says_when_there_is_room() {
 }
 
 fn keys(ids: &[&str], previous: &[Way<Arc<HereKey>>]) -> Vec<Way<Arc<HereKey>>> {
-    let policy = PolicyConfig { profiles: vec![], scopes: None, max_ttl: None, rate: None };
+    let policy = PolicyConfig::default();
     let config =
         |id: &&str| HereKeyConfig { id: (*id).to_owned(), secret_file: "x".into(), policy: policy.clone() };
     let configs: Vec<_> = ids.iter().map(config).collect();

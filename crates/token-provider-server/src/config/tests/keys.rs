@@ -107,14 +107,32 @@ max_ttl = "1h"
 rate = "1000/h"
 burst = 8
 
+[[access.mtls.rules]]
+names = ["spiffe://example.com/ns/maps/*", "*.Example.com"]
+max_ttl = "15m"
+
+[[access.mtls.rules]]
+names = "spiffe://example.com/*"
+mode = "audit"
+
 [access.trusted_proxy]
 from = ["10.0.0.0/8", "fd00::7"]
 header = "X-Forwarded-User"
+groups_header = "X-Forwarded-Groups"
 profiles = ["maps"]
 scopes = ["hrn:here:authorization::myrealm:project/p2"]
 max_ttl = "1h"
 rate = "2/s"
 burst = 9
+
+[[access.trusted_proxy.rules]]
+users = ["alice", "*@example.com"]
+groups = "maps"
+profiles = ["far"]
+scopes = ["hrn:here:authorization::myrealm:project/p1"]
+rate = "1/s"
+burst = 3
+mode = "enforce"
 
 [admin]
 listen = "127.0.0.1:9464"
@@ -267,12 +285,31 @@ fn each_way_to_authenticate_has_its_own_policy() {
     let uri = SubjectName::Uri("spiffe://example.com/inspector".to_owned());
     assert_eq!(mtls.allow, [uri, SubjectName::Dns("dashboard.example.com".to_owned())]);
     assert_eq!(mtls.policy.rate.map(interval_and_burst), Some((3600, 8)));
+    let [narrow, wide] = &mtls.policy.rules[..] else { panic!("two rules") };
+    assert_eq!((narrow.max_ttl, wide.max_ttl), (Some(Duration::from_secs(900)), mtls.policy.max_ttl));
+    for (rule, path, is_audit) in
+        [(narrow, "access.mtls.rules[0]", false), (wide, "access.mtls.rules[1]", true)]
+    {
+        // What a rule leaves out is the section's.
+        assert_eq!((&rule.profiles, &rule.scopes), (&mtls.policy.profiles, &mtls.policy.scopes));
+        assert_eq!(rule.rate.map(interval_and_burst), Some((3600, 8)));
+        assert_eq!(&*rule.path, path);
+        let rule = rule.rule.as_ref().unwrap();
+        assert_eq!((rule.is_audit, &*rule.claims[0].0), (is_audit, "/names"));
+    }
 
     let proxy = access.trusted_proxy.unwrap();
     let from: Vec<String> = proxy.from.iter().map(ToString::to_string).collect();
     assert_eq!(from, ["10.0.0.0/8", "fd00::7/128"]);
     assert_eq!(proxy.header.map(|header| header.to_string()).as_deref(), Some("x-forwarded-user"));
     assert_eq!(proxy.policy.scopes, Some(vec![scope("p2")]));
+    assert_eq!(proxy.groups_header.map(|header| header.to_string()).as_deref(), Some("x-forwarded-groups"));
+    let [rule] = &proxy.policy.rules[..] else { panic!("one rule") };
+    assert_eq!((&rule.profiles[..], &rule.scopes), (&["far".to_owned()][..], &Some(vec![scope("p1")])));
+    assert_eq!((rule.rate.map(interval_and_burst), rule.max_ttl), (Some((1000, 3)), proxy.policy.max_ttl));
+    let claims = &rule.rule.as_ref().unwrap().claims;
+    let claims: Vec<_> = claims.iter().map(|(claim, patterns)| (claim.as_str(), patterns.len())).collect();
+    assert_eq!(claims, [("/users", 2), ("/groups", 1)]);
 }
 
 #[test]

@@ -59,6 +59,18 @@ fn near_names_are_suggested() {
         ("[[access.api_key]]", "access.api_key: unknown key; did you mean \"api_keys\"?"),
         ("access.anonimous = 1", "access.anonimous: unknown key; did you mean \"anonymous\"?"),
         ("access.oicd = 1", "access.oicd: unknown key; did you mean \"oidc\"?"),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', rules = [{ user = 'a', users = 'a' }] }",
+            "access.trusted_proxy.rules[0].user: unknown key; did you mean \"users\"?",
+        ),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', rules = [{ users = 'a', mode = 'audti' }] }",
+            "access.trusted_proxy.rules[0].mode: expected \"enforce\" or \"audit\"; did you mean \"audit\"?",
+        ),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', rules = [{ users = 'a', profiles = 'defualt' }] }",
+            "access.trusted_proxy.rules[0].profiles: expected the name of a configured profile; did you mean \"default\"?",
+        ),
         ("log.leval = 1", "log.leval: unknown key; did you mean \"level\"?"),
         ("admin.listn = 1", "admin.listn: unknown key; did you mean \"listen\"?"),
         (
@@ -93,8 +105,11 @@ fn each_table_says_which_keys_it_has() {
             "audience, burst, ca, issuer, jwks_file, jwks_token_file, jwks_url, leeway, max_ttl, profiles, rate, \
              require, scopes",
         ),
-        ("access.mtls", "allow, burst, max_ttl, profiles, rate, scopes"),
-        ("access.trusted_proxy", "burst, from, header, max_ttl, profiles, rate, scopes"),
+        ("access.mtls", "allow, burst, max_ttl, profiles, rate, rules, scopes"),
+        (
+            "access.trusted_proxy",
+            "burst, from, groups_header, header, max_ttl, profiles, rate, rules, scopes",
+        ),
         ("admin", "listen"),
         ("log", "format, level"),
         ("audit", "to"),

@@ -262,6 +262,54 @@ fn wrong_values_are_refused_in_words_that_help() {
             "access.trusted_proxy = { from = ['10.0.0.1'], header = 'Authorization' }",
             "access.trusted_proxy.header: expected a header reserved for the proxy",
         ),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', rules = [{ users = 'a' }] }",
+            "access.trusted_proxy.rules: requires header",
+        ),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', rules = [] }",
+            "access.trusted_proxy.rules: expected one table at least",
+        ),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', rules = 'x' }",
+            "access.trusted_proxy.rules: expected a list of tables, not a string",
+        ),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', rules = {} }",
+            "access.trusted_proxy.rules: expected a list of tables: write [[access.trusted_proxy.rules]]",
+        ),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', rules = [{}] }",
+            "access.trusted_proxy.rules[0]: matches nobody; expected users or groups",
+        ),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', rules = [{ users = [] }] }",
+            "access.trusted_proxy.rules[0].users: expected a list with at least one entry",
+        ),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', rules = [{ users = ['a', 'b**'] }] }",
+            "access.trusted_proxy.rules[0].users[1]: expected text in which each `*` stands for",
+        ),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', rules = [{ groups = 'a' }] }",
+            "access.trusted_proxy.rules[0].groups: requires access.trusted_proxy.groups_header",
+        ),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', rules = [{ users = 'a', burst = 3 }] }",
+            "access.trusted_proxy.rules[0].burst: requires rate",
+        ),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', groups_header = 'X-Groups' }",
+            "access.trusted_proxy.groups_header: requires rules",
+        ),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', groups_header = 'X-USER', rules = [{ users = 'a' }] }",
+            "access.trusted_proxy.groups_header: expected another header than",
+        ),
+        (
+            "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', groups_header = 'Cookie', rules = [{ users = 'a' }] }",
+            "access.trusted_proxy.groups_header: expected a header reserved for the proxy",
+        ),
         ("admin.listen = 'x'", "admin.listen: expected \"localhost:3000\""),
         ("admin.listen = ['x']", "admin.listen: expected a string or a number, not a list"),
         ("log.format = 'xml'", "log.format: expected \"auto\", \"text\" or \"json\""),
@@ -337,6 +385,18 @@ fn keys_that_must_agree_do() {
         (
             format!("tls = {{ cert = 'a', key = 'b' }}\n{mtls}"),
             "c.toml:2: access.mtls: requires tls.client_ca: without it no client certificates are requested",
+        ),
+        (
+            format!("{tls}\n[access.mtls]\nrate = '1/s'"),
+            "c.toml:2: access.mtls.allow: missing; expected a list of DNS names and URIs",
+        ),
+        (
+            format!(
+                "{tls}\n[[access.mtls.rules]]\nmode = 'audit'\n[[access.mtls.rules]]\nnames = ['a b', '*.a.example']"
+            ),
+            "c.toml:2: access.mtls.rules[0]: matches nobody; expected names, a list of names\n\
+             c.toml:5: access.mtls.rules[1].names[0]: expected a DNS name such as \"dashboard.example.com\" or a URI such as \
+             \"spiffe://example.com/dashboard\", in full",
         ),
         (
             format!("cors.origins = '*'\n{tls}\n{mtls}"),

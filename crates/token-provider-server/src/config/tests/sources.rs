@@ -128,6 +128,21 @@ fn what_is_wrong_with_a_variable_names_the_variable() {
             "unknown variable; expected one of: TOKEN_PROVIDER_ACCESS__ANONYMOUS, ",
         ),
         ("ACCESS__OIDC__ISSUER", "https://a.example", "access.oidc.audience: missing"),
+        (
+            "ACCESS__MTLS__RULES",
+            "[{ names = ['a.example'] }]",
+            "no variable can set it: write it into the file",
+        ),
+        (
+            "ACCESS__TRUSTED_PROXY",
+            "{ from = '10.0.0.1', header = 'X-User', rules = [{ users = 'a' }] }",
+            "access.trusted_proxy.rules: no variable can set it: write it into the file",
+        ),
+        (
+            "ACCESS__MTLS__RULES__0__NAMES",
+            "a.example",
+            "unknown variable; expected one of: TOKEN_PROVIDER_ACCESS__MTLS__ALLOW, ",
+        ),
     ] {
         let name = format!("TOKEN_PROVIDER_{name}");
         let found = with_variables(&[(&name, value)]).unwrap_err().to_string();

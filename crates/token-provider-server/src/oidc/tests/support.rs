@@ -152,12 +152,7 @@ pub(super) fn config() -> OidcConfig {
         leeway: Duration::from_secs(60),
         audience: vec![AUDIENCE.to_owned()],
         require: BTreeMap::new(),
-        policy: PolicyConfig {
-            profiles: vec!["default".to_owned()],
-            scopes: None,
-            max_ttl: None,
-            rate: None,
-        },
+        policy: PolicyConfig::default(),
     }
 }
 

@@ -57,9 +57,9 @@ pub(super) enum Field<'a> {
 
 impl Event {
     /// Returns the fields of the line but the time, in their order. What is not known has no value.
-    pub(super) fn fields(&self) -> [(&'static str, Option<Field<'_>>); 19] {
+    pub(super) fn fields(&self) -> [(&'static str, Option<Field<'_>>); 20] {
         let text = |text| Some(Field::Text(Cow::Borrowed(text)));
-        let subject = &self.subject;
+        let (subject, is_handout) = (&self.subject, self.outcome == Outcome::HandedOut);
         [
             ("outcome", text(self.outcome.as_str())),
             ("rule", self.rule.map(Rule::as_str).and_then(text)),
@@ -72,6 +72,7 @@ impl Event {
             ("address", subject.address.map(Field::Address)),
             ("origin", self.origin.as_deref().and_then(text)),
             ("host", self.host.as_deref().and_then(text)),
+            ("would_refuse", subject.audit_rule.as_deref().filter(|_| is_handout).and_then(text)),
             ("profile", subject.profile.as_deref().and_then(text)),
             ("scope", subject.scope.as_ref().map(Scope::as_str).and_then(text)),
             ("lifetime", subject.lifetime.map(|lifetime| Field::Number(lifetime.as_secs().into()))),

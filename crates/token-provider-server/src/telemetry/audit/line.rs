@@ -125,6 +125,8 @@ mod tests {
                 method: Some(Method::ApiKey),
                 caller: Some(Arc::from("dash board")),
                 key: Some(Arc::from("01234567")),
+                is_configured: true,
+                audit_rule: Some("access.oidc.rules[0]".into()),
                 address: Some(IpAddr::from([192, 0, 2, 1])),
                 profile: Some("maps".into()),
                 scope: Some(Scope::new("hrn:here:authorization::rlm:project/p1").expect("is one")),
@@ -146,7 +148,8 @@ mod tests {
             r#"{"time":"2026-01-01T00:00:00.042Z","outcome":"handed_out","rule":"origin","#,
             r#""reason":"the token has expired","error":"access_denied","#,
             r#""status":200,"method":"api_key","caller":"dash board","key":"01234567","address":"192.0.2.1","#,
-            r#""origin":"https://maps.example.com","host":"tokens.example.com","profile":"maps","#,
+            r#""origin":"https://maps.example.com","host":"tokens.example.com","#,
+            r#""would_refuse":"access.oidc.rules[0]","profile":"maps","#,
             r#""scope":"hrn:here:authorization::rlm:project/p1","lifetime":3600,"seconds_left":0,"#,
             r#""request_id":"0abc","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","duration_us":85}"#,
             "\n"

@@ -151,7 +151,8 @@ async fn every_metric_that_is_named_is_one() {
         "[[access.api_keys]]\nid = 'a'\nsha256 = ['{hash}', '{}']\nexpires = 2100-01-31T00:00:00Z\n",
         "a".repeat(64)
     );
-    let config = format!("access.anonymous = true\n{}{key_config}{CONFIG}", company.config());
+    let rule = "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', rules = [{ users = 'a', mode = 'audit' }] }";
+    let config = format!("access.anonymous = true\n{rule}\n{}{key_config}{CONFIG}", company.config());
     let server = Setup::default().config(&config).start().await;
     assert_eq!(request(server.address, "GET", "/getToken", &[("X-API-Key", &key)]).await.status, 200);
     server.app.telemetry.outputs.lock().entry("a file".into()).or_default();

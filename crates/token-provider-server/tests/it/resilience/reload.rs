@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 use tokio::process::Command;
+use tokio::time::Instant;
 
 use super::load::Load;
 use super::process::Process;
@@ -71,6 +72,35 @@ async fn added_origin_takes_effect_and_a_broken_file_changes_nothing() {
     assert_eq!((status(address, &A).await, status(address, &B).await), (403, 200));
     assert_eq!(server.count(start, RELOADED), 2);
     load.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rule_that_is_taken_out_is_gone_on_kept_connections_within_seconds() {
+    let proxy = "access.trusted_proxy = { from = ['127.0.0.1'], header = 'X-User' }\n";
+    let with = |rules: &str| proxy.replace(" }", &format!(", rules = [{rules}] }}"));
+    let folder = Folder::new();
+    folder.write(FILE, &with("{ users = ['alice'] }, { users = ['b*'] }"));
+    let server = Process::start(folder.command(&["serve", "--sandbox", "--listen", "127.0.0.1:0"]));
+    let address = listening(&server).await;
+    let mut kept = Connection::open(address).await;
+    let mut ask = async |user| {
+        kept.send(format!("GET /getToken HTTP/1.1\r\nHost: localhost\r\nX-User: {user}\r\n\r\n")).await;
+        kept.reply().await.status
+    };
+    assert_eq!((ask("alice").await, ask("bob").await, ask("carol").await), (200, 200, 403));
+    // Found by looking, with no signal.
+    let (start, before) = (server.so_far(), Instant::now());
+    let other = folder.write("other", &with("{ users = ['alice'] }"));
+    fs::rename(other, folder.path(FILE)).expect("can be renamed");
+    server.logged(start, RELOADED).await;
+    assert!(before.elapsed().as_secs() < 5, "{:?}", before.elapsed());
+    assert_eq!((ask("alice").await, ask("bob").await), (200, 403));
+    // Without any the section's own policy would be for everybody: an empty list changes nothing.
+    let start = server.so_far();
+    folder.write(FILE, &with(""));
+    server.signal(Signal::HUP);
+    assert!(server.logged(start, NOT_USED).await.contains("expected one table at least"));
+    assert_eq!((ask("alice").await, ask("bob").await), (200, 403));
 }
 
 #[cfg(all(target_os = "linux", not(portable)))]

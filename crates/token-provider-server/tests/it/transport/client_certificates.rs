@@ -13,7 +13,7 @@ use token_provider::TestClock;
 use super::authority::{Authority, Files, Leaf};
 use super::tls::kind;
 use super::{REQUEST, TlsServer};
-use crate::support::server::Setup;
+use crate::support::server::{Setup, parse};
 use crate::support::wire::Connection;
 use crate::support::within;
 
@@ -168,6 +168,35 @@ async fn changed_authorities_count_for_new_connections_and_kept_ones() {
     assert!(status(&server, Some(&leaf)).await.is_err(), "its authority is not on the list");
     let leaf = successor.client(&["dashboard.example.com"]);
     assert_eq!(status(&server, Some(&leaf)).await.expect("shakes hands"), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn rule_that_is_removed_lets_nobody_in_on_a_kept_connection_either() {
+    let clients = Authority::new();
+    let narrow = "[[access.mtls.rules]]\nnames = [\"*.example.com\"]\n";
+    let wide = "[[access.mtls.rules]]\nnames = [\"spiffe://example.com/ns/*\"]\n";
+    let (tls, _) = CONFIG.split_once("[access.mtls]").expect("has the section");
+    let setup = Setup::default().config(&format!("{tls}{narrow}{wide}"));
+    let server = TlsServer::start_with(setup, Files::with_client_ca(&clients)).await;
+    let dashboard = clients.client(&["dashboard.example.com"]);
+    let inspector = clients.client(&["spiffe://example.com/ns/maps"]);
+    let kept = |leaf| [false, true].map(|is_http2| keeping(&server, leaf, is_http2));
+    let (dashboard, inspector) = (kept(&dashboard), kept(&inspector));
+    for client in dashboard.iter().chain(&inspector) {
+        assert_eq!(get(client, &server, "/getToken").await.expect("is let in"), 200);
+    }
+    server.server.app.access.reload(&parse(&format!("{tls}{narrow}")));
+    for client in &dashboard {
+        assert_eq!(get(client, &server, "/getToken").await.expect("is kept"), 200);
+    }
+    for client in &inspector {
+        assert_eq!(get(client, &server, "/getToken").await.expect("is kept"), 403);
+    }
+    // What is no SPIFFE id and no name of a host is nobody's name, whatever a rule says of hosts.
+    let disguised = clients.client(&["urn:dashboard.example.com"]);
+    assert_eq!(status(&server, Some(&disguised)).await.expect("shakes hands"), StatusCode::FORBIDDEN);
+    let nested = clients.client(&["spiffe://example.com/ns/maps/x"]);
+    assert_eq!(status(&server, Some(&nested)).await.expect("shakes hands"), StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]

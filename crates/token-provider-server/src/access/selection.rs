@@ -1,0 +1,65 @@
+//! Which policy is a caller's: that of the first rule of its section that matches it, or, where the section has no rules, the
+//! section's own.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::caller::Caller;
+use super::policy::Policy;
+use crate::problem::Problem;
+use crate::reason::{Method, Rule};
+use crate::values::Pattern;
+
+/// A name of a caller, and what is known of it: the claims of its token, or in the same form what else has shown who it is.
+pub(super) type Identity = (Arc<str>, Value);
+
+/// The caller, or why the rules refuse it.
+pub(super) type Verdict<'r> = Result<Caller<'r>, Problem>;
+
+impl Policy {
+    /// Returns the caller with the policy of the first rule that matches one of its identities; without rules the first of them
+    /// counts.
+    ///
+    /// # Errors
+    ///
+    /// 403 if there are rules and none matches. What they are is not said: the caller may be a stranger.
+    pub(super) fn caller(&self, method: Method, identities: &[Identity]) -> Verdict<'_> {
+        let own = Caller::new(method, identities.first().map(|(name, _)| Arc::clone(name)), self);
+        if self.rules.is_empty() {
+            return Ok(own);
+        }
+        for policy in &self.rules {
+            if let Some(name) = identities.iter().find_map(|identity| policy.name_of(identity)) {
+                return Ok(Caller::new(method, Some(name), policy));
+            }
+        }
+        Err(Problem::access_denied(Rule::Rules, "no rule lets this caller in").with_subject(own.subject()))
+    }
+
+    /// Returns whether it is that of a rule in audit mode.
+    pub(super) fn is_audit(&self) -> bool {
+        self.config.rule.as_ref().is_some_and(|rule| rule.is_audit)
+    }
+
+    /// Returns the names of the rules whose handouts are marked.
+    pub(super) fn audited(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.rules.iter().filter(|policy| policy.is_audit()).map(|policy| &policy.config.path)
+    }
+
+    /// Returns the name that a caller has by the rule whose policy this is, if the rule matches it.
+    fn name_of(&self, (name, facts): &Identity) -> Option<Arc<str>> {
+        let rule = self.config.rule.as_ref()?;
+        let has = |(claim, patterns): &(String, Vec<Pattern>)| is_one(facts.pointer(claim), patterns);
+        (!rule.claims.is_empty() && rule.claims.iter().all(has)).then(|| Arc::clone(name))
+    }
+}
+
+/// Returns whether a claim is a string that one of the patterns matches, or a list with one.
+fn is_one(claim: Option<&Value>, patterns: &[Pattern]) -> bool {
+    let is_it = |text: &str| patterns.iter().any(|pattern| pattern.matches(text));
+    match claim {
+        Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).any(is_it),
+        claim => claim.and_then(Value::as_str).is_some_and(is_it),
+    }
+}

@@ -1,0 +1,52 @@
+//! Rules of a way to authenticate: whom each matches, and what it gives them in place of what the section says.
+
+use super::policy::{self, Claims, Known, PolicyConfig, RuleConfig};
+use crate::settings::{List, Section, word};
+use crate::values::Pattern;
+use crate::values::claim::claim_pointer;
+
+/// Whether a rule's handouts are marked.
+const MODES: [(&str, bool); 2] = [("enforce", false), ("audit", true)];
+
+/// Reads a section's `rules` into its policy, of which a rule has what it does not set itself. `claims` reads the keys that say
+/// whom a rule matches, and reports it if there are none.
+pub(super) fn read(
+    section: &mut Section<'_>,
+    known: &Known<'_>,
+    own: &mut PolicyConfig,
+    claims: impl Fn(&mut Section<'_>) -> Claims,
+) {
+    let known = Known { usual: &own.profiles, ..*known };
+    let read = |mut rule: Section<'_>| {
+        let claims = claims(&mut rule);
+        let mut policy = policy::read(&mut rule, "", &known);
+        policy.scopes = policy.scopes.or_else(|| own.scopes.clone());
+        policy.max_ttl = policy.max_ttl.or(own.max_ttl);
+        policy.rate = policy.rate.or(own.rate);
+        let is_audit = rule.text("mode", |text: &str| word(text, &MODES, None)).unwrap_or_default();
+        let (path, rule) = (rule.dotted().into(), Some(RuleConfig { claims, is_audit }));
+        PolicyConfig { path, rule, ..policy }
+    };
+    let rules = section.tables("rules", List::NotEmpty);
+    if section.is_from_variable("rules") {
+        section.error("rules", "no variable can set it: write it into the file");
+    }
+    (own.path, own.rules) = (section.dotted().into(), rules.into_iter().map(read).collect());
+}
+
+/// Reads lists of patterns, one at least, for what is known of a caller by the same names.
+pub(super) fn listed(
+    rule: &mut Section<'_>,
+    keys: &[&str],
+    pattern: fn(&str) -> Result<Pattern, &'static str>,
+) -> Claims {
+    let read = |key: &&str| {
+        let claim = claim_pointer(key).expect("a key is the name of a claim");
+        Some((claim, rule.list(key, List::NotEmpty, pattern)?))
+    };
+    let claims = keys.iter().filter_map(read).collect();
+    if !keys.iter().any(|key| rule.is_set(key)) {
+        rule.error_here(format!("matches nobody; expected {}, a list of names", keys.join(" or ")));
+    }
+    claims
+}
