@@ -38,6 +38,10 @@ export async function attempt(url) {
   for (const mode of ["cors", "no-cors"]) {
     await look(`post ${mode}`, async () => read(await fetch(door, { method: "POST", mode, body: form })));
   }
+  const told = url.replace("/getToken", "/oauth2/revoke");
+  for (const mode of ["cors", "no-cors"]) {
+    await look(`report ${mode}`, async () => read(await fetch(told, { method: "POST", mode, body: new URLSearchParams({ token: "guess" }) })));
+  }
   await look("beacon", async () => `queued: ${navigator.sendBeacon(door, form)}`);
   await look("XMLHttpRequest", () => {
     const request = new XMLHttpRequest();

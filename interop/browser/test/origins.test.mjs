@@ -96,6 +96,31 @@ test("a listed page gets a token, after a preflight too, and never with credenti
   assert.equal(JSON.parse(refused[1]).error, "invalid_request");
 });
 
+test("a page that may ask reports a token that HERE refuses, with the client that the server has", { timeout }, async (t) => {
+  const page = await visit(t, `http://maps.example.com:${pages.port}`);
+  const origin = `http://localhost:${listed.port}`;
+  const before = (await stats(listed.sandbox)).token_requests;
+  const isOfThisTest = later();
+  const seen = await page.evaluate(async (origin) => {
+    const { createTokenClient } = await import(`${origin}/client.js`);
+    const tokens = [];
+    // HERE itself is out of reach: it refuses the first token.
+    const send = (input, init) => {
+      if (!String(input).startsWith("https://maps.hereapi.com/")) return fetch(input, init);
+      tokens.push(new Headers(init.headers).get("authorization"));
+      return Promise.resolve(new Response("", { status: tokens.length === 1 ? 401 : 200 }));
+    };
+    const client = createTokenClient(`${origin}/getToken`, { ttl: 600, fetch: send, headers: { "X-Request-ID": "of-the-client" } });
+    const { status } = await client.fetch("https://maps.hereapi.com/1");
+    return { status, tokens };
+  }, origin);
+  assert.equal(seen.status, 200);
+  assert.equal(new Set(seen.tokens).size, 2, "it was sent again with another token");
+  assert.equal((await stats(listed.sandbox)).token_requests - before, 2);
+  const reports = await auditLines(listed.audit, 1, (line) => isOfThisTest(line) && line.outcome === "reported");
+  assert.deepEqual(reports.map(({ status, reason, profile }) => [status, reason, profile]), [[200, "accepted", "default"]]);
+});
+
 for (const [what, server, host] of [
   ["where nothing is configured", () => open, "evil.example"],
   ["where another page is listed", () => listed, "evil.example"],

@@ -73,13 +73,15 @@ pub(crate) fn probe(access: &Access, info: &RequestInfo<'_>) -> Result<Answer, P
     if info.head.uri.path() == "/livez" {
         return Ok(live());
     }
-    let status = match profile_of(info)? {
+    let known = profile_of(info).and_then(|profile| match profile {
+        Some(profile) => ready_profile(access, &profile).map(drop),
+        None if access.handout().is_ready() => Ok(()),
+        None => Err(Problem::unavailable("")),
+    });
+    let status = match known {
         _ if access.is_draining() => StatusCode::SERVICE_UNAVAILABLE,
-        Some(profile) => {
-            ready_profile(access, &profile).map_or_else(|problem| problem.status, |_| StatusCode::OK)
-        }
-        None if access.handout().is_ready() => StatusCode::OK,
-        None => StatusCode::SERVICE_UNAVAILABLE,
+        Ok(()) => StatusCode::OK,
+        Err(problem) => problem.status,
     };
     let mut answer = text(if status == StatusCode::OK { "ready\n" } else { "unready\n" });
     *answer.status_mut() = status;

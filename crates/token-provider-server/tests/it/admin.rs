@@ -185,11 +185,15 @@ async fn readiness_of_a_profile_is_what_is_known_and_requests_nothing() {
         "ready\n",
         "for callers there is one answer"
     );
-    for (profile, status, word) in
-        [("maps", 503, "unready\n"), ("default", 200, "ready\n"), ("map", 404, "unready\n")]
-    {
+    for (target, status, word) in [
+        ("/readyz?profile=maps", 503, "unready\n"),
+        ("/readyz?profile=default", 200, "ready\n"),
+        ("/readyz?profile=map", 404, "unready\n"),
+        ("/readyz?profile=maps&profile=rest", 400, "unready\n"),
+        ("/livez?profile=maps&profile=rest", 200, "live\n"),
+    ] {
         let mut connection = Connection::open(admin).await;
-        let head = format!("GET /readyz?profile={profile} HTTP/1.1\r\nHost: balancer.example\r\n\r\n");
+        let head = format!("GET {target} HTTP/1.1\r\nHost: balancer.example\r\n\r\n");
         connection.send(head).await;
         let reply = connection.reply().await;
         assert_eq!((reply.status, reply.text()), (status, word), "{reply:?}");
