@@ -245,6 +245,20 @@ async fn anonymous_callers_report_where_they_may_ask_and_a_wrong_credential_does
 }
 
 #[tokio::test]
+async fn reports_while_here_is_away_leave_everyone_with_the_token() {
+    let server = Server::start().await;
+    let token = get(server.address, "/getToken").await.text().to_owned();
+    server.sandbox.faults().replace(vec![Fault::new().with_status(503).with_count(1000)]);
+    for _ in 0..100 {
+        assert_accepted(&report(server.address, &token, "", &[]).await);
+        let reply = get(server.address, "/getToken").await;
+        assert_eq!((reply.status, reply.text()), (200, &*token), "{reply:?}");
+    }
+    let requests = server.sandbox.stats().token_requests - 1;
+    assert!((1..=8).contains(&requests), "HERE is left alone: {requests} requests");
+}
+
+#[tokio::test]
 async fn report_counts_against_the_rate_of_its_caller() {
     let folder = tempfile::tempdir().expect("can be made");
     let trail = folder.path().join("audit.jsonl");

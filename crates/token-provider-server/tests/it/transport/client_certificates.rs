@@ -68,6 +68,20 @@ async fn status(server: &TlsServer, leaf: Option<&Leaf>) -> Result<StatusCode, r
 }
 
 #[tokio::test]
+async fn certificate_reports_a_token_as_it_gets_one() {
+    let clients = Authority::new();
+    let server = start(&clients).await;
+    for (names, expected) in
+        [(&["dashboard.example.com"][..], StatusCode::OK), (&["other.example.com"], StatusCode::UNAUTHORIZED)]
+    {
+        let report = client(&server, Some(&clients.client(names))).post(server.url("/oauth2/revoke"));
+        let report = report.header("Content-Type", "application/x-www-form-urlencoded").body("token=abc");
+        let reply = within("an answer", report.send()).await.expect("is answered");
+        assert_eq!(reply.status(), expected, "{names:?}");
+    }
+}
+
+#[tokio::test]
 async fn names_in_the_certificate_decide() {
     let clients = Authority::new();
     let server = start(&clients).await;
