@@ -47,7 +47,7 @@ impl Cache {
             max_slots,
             jitter: Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
             credential_changes: AtomicU64::new(0),
-            reported_requests: Mutex::default(),
+            early: Mutex::default(),
             turn: Arc::new(Semaphore::new(1)),
             span: Span::current(),
         }))
@@ -185,7 +185,8 @@ impl Cache {
         let (now, mut outcome) = (self.now(), ReportOutcome::Unknown);
         for slot in self.0.slots.load().values() {
             let state = slot.state.load();
-            if state.usable(now).is_none_or(|held| held.fingerprint() != token) {
+            let is_it = state.held.as_ref().is_some_and(|held| held.token.fingerprint() == token);
+            if !is_it || state.usable(now).is_none() {
                 continue;
             }
             let mut reports = locked(&slot.reports);
@@ -193,9 +194,7 @@ impl Cache {
             let is_at_once = match state.phase {
                 Phase::Requesting => true,
                 Phase::BackingOff { .. } => false,
-                Phase::Holding { .. } => {
-                    reports.until_request(&locked(&self.0.reported_requests), now.boot).is_zero()
-                }
+                Phase::Holding { .. } => reports.until_request(&locked(&self.0.early), now.boot).is_zero(),
             };
             drop(reports);
             self.wake(slot);

@@ -57,15 +57,13 @@ pub trait Issue: Send + Sync + 'static {
     /// [`TokenError::is_transient`].
     fn issue(&self, key: &TokenKey) -> impl Future<Output = Result<Issued, TokenError>> + Send;
 
-    /// Learns that a service refused this token, just before its successor is requested. One that hands out what it holds must
-    /// replace it, or the successor is the same token again; an issuer that wraps another passes it on.
+    /// Learns that a service refused this token, just before its successor is requested. An issuer that hands out what it
+    /// holds must replace the token, or the successor is the same one again; one that wraps another passes it on.
     ///
-    /// Returns whether a successor is under way at the issuer: the provider then waits a second before it requests one. It
-    /// also does not wait for longer than 3 s for this. The default does nothing and returns `false`, which is right where
-    /// each request brings a new token.
-    fn report(&self, token: &AccessToken) -> impl Future<Output = bool> + Send {
-        let _ = token;
-        std::future::ready(false)
+    /// A provider waits at most 3 s for the report. The default does nothing, which is right where each request brings a new
+    /// token.
+    fn report(&self, _token: &AccessToken) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
     }
 }
 
@@ -74,8 +72,8 @@ impl<I: Issue> Issue for Arc<I> {
         (**self).issue(key).await
     }
 
-    async fn report(&self, token: &AccessToken) -> bool {
-        (**self).report(token).await
+    async fn report(&self, token: &AccessToken) {
+        (**self).report(token).await;
     }
 }
 
@@ -101,8 +99,8 @@ impl Issue for AnyIssuer {
         self.0.issue_boxed(key).await
     }
 
-    async fn report(&self, token: &AccessToken) -> bool {
-        self.0.report_boxed(token).await
+    async fn report(&self, token: &AccessToken) {
+        self.0.report_boxed(token).await;
     }
 }
 
@@ -116,7 +114,7 @@ impl fmt::Debug for AnyIssuer {
 /// The object-safe form of [`Issue`], which returns `impl Future` and so is not.
 trait DynIssue: Any + Send + Sync {
     fn issue_boxed<'a>(&'a self, key: &'a TokenKey) -> BoxFuture<'a, Result<Issued, TokenError>>;
-    fn report_boxed<'a>(&'a self, token: &'a AccessToken) -> BoxFuture<'a, bool>;
+    fn report_boxed<'a>(&'a self, token: &'a AccessToken) -> BoxFuture<'a, ()>;
 }
 
 impl<I: Issue> DynIssue for I {
@@ -124,7 +122,7 @@ impl<I: Issue> DynIssue for I {
         Box::pin(self.issue(key))
     }
 
-    fn report_boxed<'a>(&'a self, token: &'a AccessToken) -> BoxFuture<'a, bool> {
+    fn report_boxed<'a>(&'a self, token: &'a AccessToken) -> BoxFuture<'a, ()> {
         Box::pin(self.report(token))
     }
 }

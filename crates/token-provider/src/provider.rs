@@ -191,8 +191,8 @@ impl TokenProvider {
     ///
     /// Reports lead to few requests, however many there are: for each kind of token one in 10 s, a pause that each request
     /// after a report doubles, up to 5 min, and that 10 min without a report reset; for all kinds together ten in a minute;
-    /// and none while the provider pauses after a failure. A report that comes too soon is [`ReportOutcome::Limited`]: the
-    /// request follows as soon as it may.
+    /// and none while the provider pauses after a failure. A report that comes too soon is [`ReportOutcome::Limited`]: it is
+    /// acted on later.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

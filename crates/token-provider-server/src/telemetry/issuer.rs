@@ -153,8 +153,8 @@ impl Issue for MeteredIssuer {
         result
     }
 
-    async fn report(&self, token: &AccessToken) -> bool {
-        self.issuer.report(token).await
+    async fn report(&self, token: &AccessToken) {
+        self.issuer.report(token).await;
     }
 }
 

@@ -32,10 +32,8 @@ const UNASKED_RETRIES: u32 = 10;
 /// count: a caller that comes back must not find the backoff forgotten.
 const FAILURE_MEMORY: Duration = Duration::from_secs(300);
 
-/// What an issuer does with a report may take so long, and where it has a successor requested itself, so long is left for that:
-/// HERE answers within half a second.
+/// Limit for what an issuer does with a report. A successor is requested in any case.
 const LONGEST_REPORT: Duration = Duration::from_secs(3);
-const ISSUERS_OWN_REQUEST: Duration = Duration::from_secs(1);
 
 /// Keeps one slot's token fresh. It continues where its predecessor ended: all its state is in the slot.
 pub(super) struct Refresher {
@@ -87,32 +85,29 @@ impl Refresher {
         {
             locked(&self.slot.reports).add(held.fingerprint());
         }
-        let refused = held.filter(|token| self.is_refused(token));
+        // Once is enough: a request that is repeated after a failure is about the same token.
+        let refused = held.filter(|token| state.failures == 0 && self.is_refused(token));
         self.slot.set(SlotState { phase: Phase::Requesting, ..state });
+        if let Some(token) = refused {
+            self.pass_on(&token).await;
+        }
         // As of now: if the credential changes while the request is in flight, the request was made with the old
         // one, and a refusal says nothing about the new one.
         let credential_changes = self.shared.credential_changes();
         // Before the request, so that the time on the way counts against the token.
         let sent_at = self.shared.clock.now();
-        let answer = self.attempt(refused).await;
+        let answer = self.attempt().await;
         let result = answer.and_then(|issued| self.accept(issued, sent_at));
-        // Where the issuer is away, others would fail as well.
-        self.turn.take_if(|_| !result.as_ref().is_err_and(TokenError::is_transient));
+        self.turn = None;
         if let Err(error) = result {
             self.back_off(error, credential_changes);
         }
     }
 
-    /// Asks the issuer for a token: another one, where one was refused.
-    async fn attempt(&self, refused: Option<AccessToken>) -> Result<Issued, TokenError> {
+    async fn attempt(&self) -> Result<Issued, TokenError> {
         // An issuer that panics has failed like any other: what follows is a pause, not a slot without its task.
-        let attempt = AssertUnwindSafe(async {
-            if let Some(token) = refused {
-                self.pass_on(&token).await;
-            }
-            self.shared.issuer.issue(&self.slot.key).await
-        });
-        let attempt = attempt.catch_unwind();
+        let attempt =
+            AssertUnwindSafe(async { self.shared.issuer.issue(&self.slot.key).await }).catch_unwind();
         let mut attempt = pin!(tokio::time::timeout(LONGEST_ATTEMPT, attempt));
         loop {
             tokio::select! {
@@ -128,12 +123,10 @@ impl Refresher {
         }
     }
 
-    /// Reports a token to the issuer, which may have more callers. Whatever becomes of that, the next one is requested.
+    /// Reports a token to the issuer, which may hold it, too.
     async fn pass_on(&self, token: &AccessToken) {
         let report = AssertUnwindSafe(async { self.shared.issuer.report(token).await }).catch_unwind();
-        if matches!(tokio::time::timeout(LONGEST_REPORT, report).await, Ok(Ok(true))) {
-            tokio::time::sleep(ISSUERS_OWN_REQUEST).await;
-        }
+        let _ = tokio::time::timeout(LONGEST_REPORT, report).await;
     }
 
     /// Puts a new token where callers find it.
@@ -161,6 +154,7 @@ impl Refresher {
         let until = sent_at.boot.saturating_add(rest);
         let phase = Phase::Holding { sent_at: sent_at.boot, until };
         self.unasked_failures = 0;
+        locked(&self.shared.early).away_until = Duration::ZERO;
         if is_no_newer {
             let state = SlotState::clone(&self.slot.state.load());
             self.slot.set(SlotState { phase, failures: 0, last_error: None, ..state });
@@ -217,7 +211,11 @@ impl Refresher {
         let pause = schedule::retry_after(&error, failures, self.shared.chance());
         self.log_failure(&error, failures, pause, now);
         let refused = (!error.is_transient()).then_some(credential_changes);
-        let phase = Phase::BackingOff { until: now.boot.saturating_add(pause), refused };
+        let until = now.boot.saturating_add(pause);
+        if refused.is_none() {
+            locked(&self.shared.early).away_until = until;
+        }
+        let phase = Phase::BackingOff { until, refused };
         self.slot.set(SlotState { phase, failures, last_error: Some(error), ..state });
     }
 
@@ -266,19 +264,19 @@ impl Refresher {
                 return if is_asked { Next::Request } else { Next::Drop };
             }
             let until_due = pause.max(self.until_due(now));
-            let until_replaced = self.until_replaced(now).unwrap_or(Duration::MAX);
+            let is_replaced = self.slot.is_replaced.load(Ordering::Acquire);
+            let until_replaced = self.until_replaced(is_replaced, now).unwrap_or(Duration::MAX);
             if until_replaced.is_zero() {
+                if is_replaced {
+                    tokio::select! {
+                        biased;
+                        turn = Arc::clone(&self.shared.turn).acquire_owned() => self.turn = turn.ok(),
+                        () = self.sleep(until_due) => continue,
+                    }
+                }
                 return Next::Request;
             }
-            let turn = Arc::clone(&self.shared.turn).acquire_owned();
-            tokio::select! {
-                biased;
-                turn = turn, if self.slot.is_replaced.load(Ordering::Acquire) => {
-                    self.turn = turn.ok();
-                    return Next::Request;
-                }
-                () = self.sleep(until_due.min(until_replaced)) => {}
-            }
+            self.sleep(until_due.min(until_replaced)).await;
         }
     }
 
@@ -304,15 +302,15 @@ impl Refresher {
         }
     }
 
-    /// Returns how long until the successor of a refused token may be requested. If that is now, it counts as requested.
-    fn until_replaced(&self, now: Moment) -> Option<Duration> {
-        self.slot.state.load().usable(now).filter(|held| self.is_refused(held))?;
-        let (mut reports, mut all) = (locked(&self.slot.reports), locked(&self.shared.reported_requests));
-        let wait = reports.until_request(&all, now.boot);
-        if wait.is_zero() {
-            reports.note_request(&mut all, now.boot);
+    /// Returns how long until the successor of a refused token may be requested, or that of any while all are replaced. If that is
+    /// now, it counts as requested.
+    fn until_replaced(&self, is_replaced: bool, now: Moment) -> Option<Duration> {
+        self.slot.state.load().usable(now).filter(|held| is_replaced || self.is_refused(held))?;
+        let mut early = locked(&self.shared.early);
+        if is_replaced {
+            return Some(early.away_until.saturating_sub(now.boot));
         }
-        Some(wait)
+        Some(locked(&self.slot.reports).request(&mut early, now.boot))
     }
 
     fn until_due(&self, now: Moment) -> Duration {

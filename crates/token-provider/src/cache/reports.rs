@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use crate::token::Fingerprint;
 
-/// How long after a request that a report led to no other is made for the same kind of token: the first time …
+/// The pause between requests caused by reports, for one kind of token: at first …
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
-/// … and at most, as each further one doubles it: a service that refuses successors, too, refuses them for another reason.
+/// … and at most. Each request doubles it: a service that refuses successors, too, refuses them for another reason.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// So long after the last report the pause is the first one again.
 const RESET: Duration = Duration::from_secs(600);
-/// For all kinds of token together, reports lead to so many requests in any `SPAN`.
+/// For all kinds of token together, reports cause at most this many requests per `SPAN`.
 const REQUESTS: usize = 10;
 const SPAN: Duration = Duration::from_secs(60);
 /// Several servers at one address may each have a token; so many refused ones of a kind are not taken again.
@@ -49,7 +49,7 @@ pub(super) struct Reports {
     /// The newest first.
     tokens: VecDeque<Fingerprint>,
     reported_at: Duration,
-    /// When the last request was made that a report led to, and how long no other is.
+    /// When a report last caused a request, and the pause after it.
     requested_at: Option<Duration>,
     pause: Duration,
 }
@@ -76,19 +76,36 @@ impl Reports {
         self.tokens.contains(&token)
     }
 
-    /// Returns how long the request for a successor has to wait. `all` is when those for any kind were made.
-    pub(super) fn until_request(&self, all: &[Duration], now: Duration) -> Duration {
+    /// Returns how long the request for a successor has to wait.
+    pub(super) fn until_request(&self, early: &Early, now: Duration) -> Duration {
         let of_kind = self.requested_at.map(|at| at.saturating_add(self.pause));
-        let of_all = all.iter().nth_back(REQUESTS - 1).map(|at| at.saturating_add(SPAN));
-        of_kind.max(of_all).unwrap_or_default().saturating_sub(now)
+        let of_all = early.requests.iter().nth_back(REQUESTS - 1).map(|at| at.saturating_add(SPAN));
+        of_kind.max(of_all).unwrap_or_default().max(early.away_until).saturating_sub(now)
     }
 
-    /// Counts a request.
-    pub(super) fn note_request(&mut self, all: &mut Vec<Duration>, now: Duration) {
-        let doubled = self.requested_at.map(|_| self.pause.saturating_mul(2).min(LONGEST_PAUSE));
-        self.pause = doubled.unwrap_or(FIRST_PAUSE);
-        self.requested_at = Some(now);
-        all.retain(|at| at.saturating_add(SPAN) > now);
-        all.push(now);
+    /// Returns the same. If that is not at all, the request counts as made.
+    pub(super) fn request(&mut self, early: &mut Early, now: Duration) -> Duration {
+        let wait = self.until_request(early, now);
+        if wait.is_zero() {
+            let doubled = self.requested_at.map(|_| self.pause.saturating_mul(2).min(LONGEST_PAUSE));
+            self.pause = doubled.unwrap_or(FIRST_PAUSE);
+            self.requested_at = Some(now);
+            early.requests.retain(|at| at.saturating_add(SPAN) > now);
+            early.requests.push(now);
+            // Where the issuer was away, one request finds out whether it still is.
+            if !early.away_until.is_zero() {
+                early.away_until = now.saturating_add(FIRST_PAUSE);
+            }
+        }
+        wait
     }
+}
+
+/// What all kinds of token have in common about requests before a token is due. Times are readings of the boot clock.
+#[derive(Default)]
+pub(super) struct Early {
+    /// When those were made lately that reports led to.
+    requests: Vec<Duration>,
+    /// When the pause ends after the last request of any kind, if the issuer was away.
+    pub(super) away_until: Duration,
 }

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::AbortHandle;
 use tracing::Span;
 
-use super::reports::Reports;
+use super::reports::{Early, Reports};
 use crate::clock::{Clock, Moment};
 use crate::error::{TokenError, TokenErrorKind};
 use crate::issuer::AnyIssuer;
@@ -36,8 +36,7 @@ pub(super) struct Shared {
     pub(super) jitter: Mutex<fastrand::Rng>,
     /// How often the credential has changed. After a change, refused requests are repeated at once.
     pub(super) credential_changes: AtomicU64,
-    /// When requests were made lately that reports led to.
-    pub(super) reported_requests: Mutex<Vec<Duration>>,
+    pub(super) early: Mutex<Early>,
     /// Held by a refresher that replaces its token while all are replaced: one request after the other.
     pub(super) turn: Arc<Semaphore>,
     /// Around everything that refreshers log.

@@ -53,12 +53,12 @@ impl Issue for Remote {
         Ok(Issued::new(token.expose_secret(), left).marked_as_cached())
     }
 
-    async fn report(&self, token: &AccessToken) -> bool {
+    async fn report(&self, token: &AccessToken) {
         let turn = self.asked.load(Ordering::Relaxed);
         sleep(Duration::from_millis(5)).await;
         let provider = self.providers.get(turn % self.providers.len()).expect("there is one");
         provider.report_text(token.expose_secret());
-        true
+        sleep(Duration::from_secs(1)).await;
     }
 }
 

@@ -258,7 +258,7 @@ async fn nothing_but_a_reported_token_is_better_than_none() {
 struct Upstream {
     log: Mutex<Vec<String>>,
     /// What becomes of a report.
-    on_report: Option<bool>,
+    on_report: Option<Duration>,
 }
 
 impl Issue for Upstream {
@@ -269,10 +269,10 @@ impl Issue for Upstream {
         Ok(Issued::new(text, HOUR))
     }
 
-    async fn report(&self, token: &AccessToken) -> bool {
+    async fn report(&self, token: &AccessToken) {
         self.log.lock().expect("no test panics with it").push(format!("refused {}", token.expose_secret()));
         match self.on_report {
-            Some(is_under_way) => is_under_way,
+            Some(takes) => sleep(takes).await,
             None if token.expose_secret() == "planted.0" => panic!("planted panic"),
             None => std::future::pending().await,
         }
@@ -281,7 +281,7 @@ impl Issue for Upstream {
 
 #[tokio::test(start_paused = true)]
 async fn issuer_is_told_first_and_asked_then_whatever_it_makes_of_that() {
-    for (on_report, waits) in [(Some(false), [0, 0]), (Some(true), [1, 1]), (None, [0, 3])] {
+    for (on_report, waits) in [(Some(Duration::ZERO), [0, 0]), (Some(seconds(1.0)), [1, 1]), (None, [0, 3])] {
         let upstream = Arc::new(Upstream { log: Mutex::default(), on_report });
         let clock = TestClock::new();
         let cache =
@@ -448,4 +448,69 @@ fn reports_outside_a_runtime_are_noted() {
     assert_eq!(bench.cache.report(first.fingerprint()), ACCEPTED);
     runtime.block_on(settle());
     assert_eq!(bench.issuer.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_issuer_is_away_reports_against_many_kinds_cause_one_request_at_a_time() {
+    let bench = Bench::new(|request| if request > 25 { failure(DOWN) } else { token(86_400) });
+    let keys: Vec<TokenKey> = (0..25).map(|number| key(86_400 - number)).collect();
+    for key in &keys {
+        bench.ask(key).await.expect("is handed out");
+    }
+    assert_eq!(bench.report(&keys[0]).await, ACCEPTED);
+    pass(seconds(60.0)).await;
+    let before = bench.issuer.count();
+    for key in &keys[1..] {
+        assert_eq!(bench.report(key).await, LIMITED);
+    }
+    assert_eq!(bench.issuer.count(), before);
+    // The first one goes on by itself. At the end of each of its pauses one more may find out.
+    pass(seconds(60.0)).await;
+    let failing = bench.cache.status().iter().filter(|slot| slot.failures > 0).count();
+    assert!((1..=8).contains(&failing), "{failing}");
+    for key in &keys {
+        bench.text(key).await;
+    }
+}
+
+/// Issues the first token of each kind, and others for all kinds but one.
+struct FailsForOne {
+    kind: TokenKey,
+    issued: AtomicU64,
+}
+
+impl Issue for FailsForOne {
+    async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
+        let number = self.issued.fetch_add(1, Ordering::Relaxed);
+        sleep(seconds(0.1)).await;
+        if *key == self.kind && number >= 3 {
+            return Err(TokenError::new(DOWN, "planted failure"));
+        }
+        Ok(Issued::new(format!("planted.{number}"), HOUR))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn kind_that_always_fails_keeps_no_other_from_being_replaced() {
+    let keys = [3600, 3599, 3598].map(key);
+    let issuer = FailsForOne { kind: keys[1].clone(), issued: AtomicU64::new(0) };
+    let cache = Cache::new(AnyIssuer::new(issuer), Arc::new(TestClock::new()), 8, Some(1));
+    let mut before = Vec::new();
+    for key in &keys {
+        before.push(cache.wait(key, None).await.expect("is handed out").fingerprint());
+        cache.held(key, cache.now());
+    }
+    cache.replace_all();
+    pass(seconds(90.0)).await;
+    for (key, (before, is_replaced)) in keys.iter().zip(before.into_iter().zip([true, false, true])) {
+        let token = cache.held(key, cache.now()).expect("is held");
+        assert_eq!(token.fingerprint() != before, is_replaced, "{key:?}");
+    }
+    // The same for a report.
+    pass(seconds(60.0)).await;
+    let token = cache.held(&keys[0], cache.now()).expect("is held");
+    assert_ne!(cache.report(token.fingerprint()), UNKNOWN);
+    pass(seconds(90.0)).await;
+    let next = cache.held(&keys[0], cache.now()).expect("is held");
+    assert_ne!(next.fingerprint(), token.fingerprint());
 }
