@@ -71,6 +71,7 @@ const OUTCOMES = {
   handed_out: ["handed out", "good"],
   refused: ["refused", "due"],
   failed: ["no token", "bad"],
+  reported: ["reported", "due"],
 };
 
 function outcome(event) {

@@ -9,7 +9,7 @@ use token_provider_server::parts::config::{Config, Environment, Overrides};
 use super::support::log::{heard, listen_in};
 use super::support::program::{Account, Folder};
 use super::support::server::{ACCESS_KEY_SECRET, Server, Setup};
-use super::support::wire::{Reply, get, request};
+use super::support::wire::{Reply, get, report, request};
 
 /// What must be nowhere, and parts of it that are long enough to be of use.
 fn pieces(secret: &str) -> Vec<String> {
@@ -82,6 +82,35 @@ async fn no_secret_is_in_logs_debug_or_other_answers() {
     assert_hidden("the log", &text, &secrets);
     // Signatures are no secrets, but single-use proofs of one; they are no one's business either.
     assert!(!text.contains("oauth_signature="), "{text}");
+}
+
+#[tokio::test]
+async fn reported_token_is_in_no_answer_log_or_trail() {
+    const FOREIGN: &str = "planted-token-of-somebody-else-0123456789-0123456789-0123456789";
+    listen_in();
+    let folder = tempfile::tempdir().expect("can be made");
+    let trail = folder.path().join("audit.jsonl");
+    let server = Setup::default().config("[admin]\nlisten = 0\n").trail(&trail).start().await;
+    let held = get(server.address, "/getToken").await.text().to_owned();
+    let twice = format!("&token={FOREIGN}");
+    let mut text = String::new();
+    for (token, fields, status) in [
+        (FOREIGN, "", 200),
+        (FOREIGN, &*twice, 400),
+        (FOREIGN, "&client_id=a&client_secret=b", 401),
+        (held.as_str(), "", 200),
+    ] {
+        let reply = report(server.address, token, fields, &[]).await;
+        assert_eq!(reply.status, status, "{reply:?}");
+        text += &rendered(&reply);
+    }
+    let admin = server.admin().await;
+    for target in ["/status", "/metrics"] {
+        text += get(admin, target).await.text();
+    }
+    text += &format!("{:?} {:?} {}", server.audit_lines(&trail), server.app, heard());
+    assert!(text.contains("reported"), "{text}");
+    assert_hidden("what is told", &text, &[FOREIGN, &held]);
 }
 
 #[tokio::test]
