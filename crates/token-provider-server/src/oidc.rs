@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use serde::Serialize;
 use serde_json::{Map, Value};
 use token_provider::Clock;
 use tokio::sync::Mutex;
@@ -44,24 +43,13 @@ pub(crate) struct IdentityProvider {
 /// All that a token says.
 pub(crate) type Claims = Map<String, Value>;
 
-/// How a provider is doing.
-#[derive(Debug, Serialize)]
-pub struct ProviderStatus<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Whether its last answer brought keys.
-    pub up: bool,
-    /// Why its last answer brought none.
-    pub problem: Option<String>,
-}
-
 /// Requests an identity provider's keys once, and returns how many of them can be used.
 ///
 /// # Errors
 ///
 /// Why there are none.
-pub(crate) async fn fetch_keys(config: &OidcConfig) -> Result<usize, FetchError> {
-    Ok(Fetcher::new(&config.keys).fetch().await?.len())
+pub(crate) async fn fetch_keys(source: &KeySource) -> Result<usize, FetchError> {
+    Ok(Fetcher::new(source).fetch().await?.len())
 }
 
 /// Finds the provider that accepts a token: the first of those that it fits. Each comes with what is to be returned for it,
@@ -94,8 +82,8 @@ pub(crate) async fn authenticate<'p, P: Copy>(
             Ok(accepts) => {
                 // Two that share keys have them at the same time: the order counts, and not who was told first.
                 let mut earlier = candidates.iter().take_while(|earlier| !ptr::eq(*earlier, accepts));
-                let first = earlier.find(|earlier| matches!(earlier.verdict(), Some(Ok(()))));
-                let first = first.unwrap_or(accepts);
+                let first =
+                    earlier.find(|earlier| matches!(earlier.verdict(), Some(Ok(())))).unwrap_or(accepts);
                 return Ok((first.with, first.subject.into(), jwt.claims.0.clone()));
             }
             // What may pass by itself (503) before what does not.
@@ -175,14 +163,9 @@ impl IdentityProvider {
                 async move { fetcher.lock().await.fetch().await }.boxed()
             };
             let every = if file.is_some() { FILE_EVERY } else { REFRESH_EVERY };
-            let url = url.as_ref().map(Url::as_str);
+            let (url, file) = (url.as_ref().map(Url::as_str), file.as_ref().and_then(|file| file.to_str()));
             // At the highest level, so that it is around every line, however little is logged.
-            let span = tracing::error_span!(
-                "keys",
-                issuer,
-                url,
-                file = file.as_ref().and_then(|file| file.to_str())
-            );
+            let span = tracing::error_span!("keys", issuer, url, file);
             span.in_scope(|| Arc::new(KeyRefresher::spawn(Box::new(fetch), every, Arc::clone(&clock))))
         };
         let same = others.find(|other| other.config.keys == config.keys);
@@ -190,10 +173,9 @@ impl IdentityProvider {
         Self { config: config.clone(), keys, clock }
     }
 
-    /// Returns how the provider is doing.
-    pub(crate) fn status(&self) -> ProviderStatus<'_> {
-        let problem = self.keys.problem();
-        ProviderStatus { name: &self.config.name, up: problem.is_none(), problem }
+    /// Returns its name, and why its last answer brought no keys, if so.
+    pub(crate) fn status(&self) -> (&str, Option<String>) {
+        (&self.config.name, self.keys.problem())
     }
 }
 

@@ -25,7 +25,7 @@ use crate::config::{
     ApiKeyConfig, Config, Lifetimes, MtlsConfig, OriginPattern, OutputConfig, PublicHost, SubjectName,
     TrustedProxyConfig,
 };
-use crate::oidc::{self, IdentityProvider, ProviderStatus};
+use crate::oidc::{self, IdentityProvider};
 use crate::problem::Problem;
 use crate::reason::{Method, Rejection};
 use crate::values::name::HERE_KEY;
@@ -116,8 +116,8 @@ impl Rules {
         self.api_keys.iter().map(|key| &key.config)
     }
 
-    /// Returns how the identity providers are doing, in the order of the configuration.
-    pub fn identity_providers(&self) -> impl Iterator<Item = ProviderStatus<'_>> {
+    /// Returns the identity providers by name, in the order of the configuration, each with why its last answer brought no keys, if so.
+    pub fn identity_providers(&self) -> impl Iterator<Item = (&str, Option<String>)> {
         self.identity_providers.iter().map(|provider| provider.config.status())
     }
 

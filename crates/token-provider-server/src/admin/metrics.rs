@@ -41,7 +41,8 @@ impl Collector for Metrics {
         });
         page.write("token_provider_audit_rule_total", audited)?;
         let providers = rules.identity_providers();
-        page.write("token_provider_oidc_up", providers.map(|one| ([("provider", one.name)], is(one.up))))?;
+        let up = providers.map(|(provider, problem)| ([("provider", provider)], is(problem.is_none())));
+        page.write("token_provider_oidc_up", up)?;
         issuers(page, &profiles)?;
         tokens(page, &profiles)?;
         outputs(page, telemetry)?;

@@ -28,7 +28,10 @@ pub(super) fn json(app: &App, process: Option<Process>) -> Value {
         "profiles": profiles.iter().map(profile).collect::<Vec<_>>(),
         "api_keys": app.access.rules().api_keys().map(api_key).collect::<Vec<_>>(),
         "outputs": outputs.iter().map(|(path, status)| output(path, status, now)).collect::<Vec<_>>(),
-        "identity_providers": rules.identity_providers().collect::<Vec<_>>(),
+        // With why there are no keys, or no new ones.
+        "identity_providers": rules.identity_providers().map(|(name, problem)| {
+            json!({ "name": name, "up": problem.is_none(), "problem": problem })
+        }).collect::<Vec<_>>(),
         "refusals": counts(telemetry.refusals().map(|(rule, count)| (rule.as_str(), count))),
         "connections_open": telemetry.connections(),
         "certificate_expires_at": telemetry.certificate_expiry().map(rfc_3339),

@@ -160,13 +160,10 @@ async fn taken(what: &str, listen: &Listen, is_tls: bool, error: io::Error) -> F
 
 async fn check_identity_providers(config: &Config, offline: bool) -> Findings {
     let what = "identity provider";
-    let check = async |oidc: &OidcConfig| {
-        let name = &oidc.name;
-        match oidc::fetch_keys(oidc).await {
-            Ok(0) => failure(what, format_args!("{name}: has no key that can be used"), 1),
-            Ok(keys) => ok(what, format_args!("{name}: keys: {keys}")),
-            Err(error) => failure(what, format_args!("{name}: {}", one_line(&error)), 1),
-        }
+    let check = async |OidcConfig { name, keys, .. }: &OidcConfig| match oidc::fetch_keys(keys).await {
+        Ok(0) => failure(what, format_args!("{name}: has no key that can be used"), 1),
+        Ok(keys) => ok(what, format_args!("{name}: keys: {keys}")),
+        Err(error) => failure(what, format_args!("{name}: {}", one_line(&error)), 1),
     };
     let providers = config.access.oidc.iter().filter(|oidc| !offline || oidc.keys.file.is_some());
     join_all(providers.map(check)).await

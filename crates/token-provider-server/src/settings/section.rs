@@ -272,9 +272,8 @@ impl<'a> Section<'a> {
         }
         let (path, prefix) = (self.path_of(key), format!("{}__", self.variable(key)));
         for name in self.reading.variables.keys().filter(|name| name.starts_with(&prefix)) {
-            let key = Key { place: Place::Variable((*name).to_owned()), path: path.clone() };
             let message = format!("cannot be set beside the list [[{path}]] in the file: set it there");
-            self.report(&key, message);
+            self.report(&Key { place: Place::Variable((*name).to_owned()), path: path.clone() }, message);
         }
         self.reading.notes.borrow_mut().broken.push(prefix);
         self.tables(key, List::Any)

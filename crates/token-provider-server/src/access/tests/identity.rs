@@ -208,8 +208,8 @@ async fn provider_that_stays_keeps_its_keys_when_others_come_and_go() {
     let both = Rules::start(&config(&(entry(&second) + &entry(&first))), Some(&one));
     assert!(ask(&both, Some(&of_first), &connection).await.is_ok());
     assert!(ask(&both, Some(&of_second), &connection).await.is_ok());
-    let names: Vec<_> = both.identity_providers().map(|status| (status.name.to_owned(), status.up)).collect();
-    assert_eq!(names, [(second.clone(), true), (first.clone(), true)]);
+    let names: Vec<_> = both.identity_providers().map(|(name, problem)| (name.to_owned(), problem)).collect();
+    assert_eq!(names, [(second.clone(), None), (first.clone(), None)]);
 
     let other = Rules::start(&config(&entry(&second)), Some(&both));
     let refused = ask(&other, Some(&of_first), &connection).await.expect_err("its provider is gone");
@@ -233,7 +233,7 @@ async fn entries_with_the_same_keys_share_them_and_their_order_counts() {
     let limit = caller.unwrap_or_else(|problem| panic!("{problem:?}")).policy.config.max_ttl;
     assert_eq!(limit.map(|limit| limit.as_secs()), Some(300));
     assert_eq!(asked.load(Ordering::Relaxed), 1);
-    let names: Vec<_> = rules.identity_providers().map(|status| status.name.to_owned()).collect();
+    let names: Vec<_> = rules.identity_providers().map(|(name, _)| name.to_owned()).collect();
     assert_eq!(names, [issuer.clone(), format!("{issuer}#2"), format!("{issuer}#3")]);
 }
 

@@ -94,7 +94,7 @@ async fn provider_that_is_away_at_the_start_is_asked_less_and_less_and_found_whe
 async fn provider_is_up_while_the_last_request_brought_keys() {
     let key = Key::p256();
     let bench = Bench::with(&config(), Answer::Away);
-    let is_up = || bench.provider.status().problem.is_none();
+    let is_up = || bench.provider.status().1.is_none();
     assert!(!is_up(), "it has not answered yet");
     assert!(bench.judge(&lasting(&key, "a")).await.is_err());
     for (answer, expected) in [
@@ -327,13 +327,10 @@ async fn keys_in_a_file_are_looked_at_all_the_time_also_after_failures() {
     tokio::time::sleep(REFRESH_EVERY).await;
     assert!(bench.script.asked() > 250, "{} looks", bench.script.asked());
     assert!(bench.judge(&lasting(&old, "a")).await.is_ok(), "what was read last stays in use");
-    assert_eq!(
-        bench.provider.status().problem.as_deref(),
-        Some("the request for the key set returned status 503")
-    );
+    assert_eq!(bench.provider.status().1.as_deref(), Some("the request for the key set returned status 503"));
     bench.script.set(keys(&[(&new, "a")]));
     tokio::time::sleep(FILE_EVERY.mul_f64(1.2)).await;
     assert!(bench.judge(&lasting(&new, "a")).await.is_ok());
     assert_eq!(bench.refusal(&lasting(&old, "a")).await, "401 the token's signature is wrong");
-    assert_eq!(bench.provider.status().problem, None);
+    assert_eq!(bench.provider.status().1, None);
 }
