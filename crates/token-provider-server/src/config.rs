@@ -20,8 +20,7 @@ use std::slice;
 use std::time::Duration;
 
 pub use self::access::{
-    AccessConfig, ApiKeyConfig, Hash, HereKeyConfig, MtlsConfig, SubjectName, TrustedProxyConfig,
-    key_lifetime,
+    AccessConfig, ApiKeyConfig, HereKeyConfig, MtlsConfig, SubjectName, TrustedProxyConfig, key_lifetime,
 };
 pub use self::log::{AuditConfig, LogConfig, LogFormat};
 pub use self::oidc::{KeySource, OidcConfig};

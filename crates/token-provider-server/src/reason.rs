@@ -40,6 +40,8 @@ names! {
         Authenticate => "authenticate",
         /// A token of the identity provider has the required claims.
         Claims => "claims",
+        /// Callers without a credential show that they choose their headers.
+        Header => "header",
         /// `Host` is one of the server's names.
         Host => "host",
         /// Only allowed web pages ask.

@@ -2,6 +2,7 @@
 
 pub(crate) mod claim;
 pub(crate) mod duration;
+pub(crate) mod header;
 pub(crate) mod host;
 pub(crate) mod listen;
 pub(crate) mod name;

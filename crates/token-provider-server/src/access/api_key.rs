@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::caller::Caller;
 use super::policy::Way;
-use crate::config::{ApiKeyConfig, Hash};
+use crate::config::ApiKeyConfig;
 use crate::problem::Problem;
 use crate::reason::{Method, Rejection};
 
@@ -38,7 +38,7 @@ pub(super) fn authenticate<'k>(
     now: Duration,
 ) -> Result<Caller<'k>, Problem> {
     let hash = digest(&SHA256, presented);
-    let fits = |known: &&Hash| verify_slices_are_equal(*known, hash.as_ref()).is_ok();
+    let fits = |known: &&[u8; 32]| verify_slices_are_equal(*known, hash.as_ref()).is_ok();
     let found = keys.iter().find_map(|key| Some((key, key.config.sha256.iter().find(fits)?)));
     let is_its_own = |key: &ApiKeyConfig| client_id.is_none_or(|id| id == key.id);
     let found = found.filter(|(key, _)| is_issued_form(presented) && is_its_own(&key.config));

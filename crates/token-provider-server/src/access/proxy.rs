@@ -7,7 +7,9 @@ use hyper::HeaderMap;
 use hyper::header::HeaderName;
 use serde_json::json;
 
+use super::connection::ConnectionInfo;
 use super::policy::Way;
+use super::rules::Rules;
 use super::selection::Verdict;
 use crate::config::TrustedProxyConfig;
 use crate::reason::Method;
@@ -20,6 +22,22 @@ const MAX_NAME: usize = 256;
 /// Returns whether proxies set this header, in lower case, to say where a request comes from.
 pub(super) fn is_of_proxy(header: &str) -> bool {
     matches!(header, "forwarded" | "via" | "x-real-ip") || header.starts_with("x-forwarded-")
+}
+
+impl Rules {
+    /// Returns the header that callers without a credential have to send, if this request lacks it: it is not there exactly once
+    /// with a value, or somebody who is not the trusted proxy has passed the request on.
+    ///
+    /// It shows that they choose their headers. A program that was tricked into fetching a URL does not (SSRF).
+    pub(crate) fn missing_header(&self, headers: &HeaderMap, from: &ConnectionInfo) -> Option<&HeaderName> {
+        let required = self.require_header.as_ref()?;
+        let mut given = headers.get_all(required).iter();
+        let is_given = given.next().is_some_and(|value| !value.is_empty()) && given.next().is_none();
+        let is_mark = |name: &HeaderName| is_of_proxy(name.as_str()) && *name != "x-real-ip";
+        let is_trusted = |peer| self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.is_trusted(peer));
+        let is_direct = from.address().is_some_and(is_trusted) || !headers.keys().any(is_mark);
+        Some(required).filter(|_| !(is_given && is_direct))
+    }
 }
 
 impl Way<TrustedProxyConfig> {

@@ -27,7 +27,7 @@ use crate::config::{
 };
 use crate::oidc::{self, IdentityProvider};
 use crate::problem::Problem;
-use crate::reason::{Method, Rejection};
+use crate::reason::{Method, Rejection, Rule};
 use crate::values::name::HERE_KEY;
 
 /// What callers without a name may ask of one address that is not loopback, unless the configuration says otherwise.
@@ -56,6 +56,7 @@ pub struct Rules {
     mtls: Option<Way<MtlsConfig>>,
     pub(super) trusted_proxy: Option<Way<TrustedProxyConfig>>,
     outputs: Vec<Way<OutputConfig>>,
+    pub(super) require_header: Option<HeaderName>,
     /// `None` when everybody has to say who they are.
     anonymous: Option<Policy>,
     /// For those without a name, and for those who show a wrong one; those without an address, at a Unix socket, share one
@@ -105,6 +106,7 @@ impl Rules {
             mtls: access.mtls.as_ref().map(|mtls| Way::new(mtls.clone(), &mtls.policy)),
             trusted_proxy: access.trusted_proxy.as_ref().map(|proxy| Way::new(proxy.clone(), &proxy.policy)),
             outputs: config.outputs.iter().map(|output| Way::new(output.clone(), &output.policy())).collect(),
+            require_header: access.require_header.clone(),
             anonymous: access.allows_anonymous().then(|| Policy::new(&anonymous_policy)),
             addresses: Limiter::new(address_rate.unwrap_or(ADDRESS_RATE)),
             limits_local: address_rate.is_some(),
@@ -134,13 +136,12 @@ impl Rules {
         connection: &ConnectionInfo,
     ) -> Result<Caller<'r>, Problem> {
         let shown = match self.identify(headers, connection).await {
-            Ok(None) if connection.client.is_rejected() => {
-                Err(Problem::rejected(Rejection::Certificate, false))
-            }
+            Ok(None) if connection.client.is_rejected() => Err(Rejection::Certificate.into()),
             shown => shown,
         };
         let unauthenticated = || Problem::unauthenticated(&self.ways(false));
-        self.admit(shown, self.address(headers, connection), unauthenticated)
+        let missing = self.missing_header(headers, connection);
+        self.admit(shown, self.address(headers, connection), missing, unauthenticated)
     }
 
     /// Returns the caller that the head of a request shows, by any of the configured methods but those of a client at the OAuth 2.0
@@ -176,6 +177,7 @@ impl Rules {
         client: Client<'r>,
         request: &SignedRequest<'_>,
         address: Option<IpAddr>,
+        missing_header: Option<&HeaderName>,
         connection: &ConnectionInfo,
     ) -> Result<(Caller<'r>, Option<Nonce>), Problem> {
         let (now, has_signed) = (SystemClock.now(), matches!(client, Client::Signed(_)));
@@ -203,7 +205,7 @@ impl Rules {
             named => named,
         };
         let unauthenticated = || Problem::unauthenticated_client(has_signed, &self.ways(is_client));
-        let caller = self.admit(shown, address, unauthenticated)?;
+        let caller = self.admit(shown, address, missing_header, unauthenticated)?;
         let nonce = signed.map(|(nonces, signature)| nonces.reserve(&signature, now)).transpose();
         let nonce = nonce.map_err(|problem| problem.with_subject(caller.subject()))?;
         Ok((caller, nonce))
@@ -221,16 +223,23 @@ impl Rules {
     }
 
     /// Lets a named caller in, within its rate. Anybody else is charged to its address, and let in where nobody has to
-    /// say who they are, unless it has shown a wrong credential.
+    /// say who they are, unless it has shown a wrong credential, or none and not the header that is then required.
     fn admit<'r>(
         &'r self,
         shown: Result<Option<Caller<'r>>, Problem>,
         address: Option<IpAddr>,
+        missing_header: Option<&HeaderName>,
         unauthenticated: impl FnOnce() -> Problem,
     ) -> Result<Caller<'r>, Problem> {
-        let admitted = match shown {
-            Ok(Some(caller)) => caller.admit_rate().map(|()| caller),
-            other => self.admit_address(address).and(other).and_then(|_nobody| {
+        let admitted = match (shown, missing_header) {
+            (Ok(Some(caller)), _) => caller.admit_rate().map(|()| caller),
+            // Not charged to the address, whose other programs would pay for it.
+            (Ok(None), Some(header)) => {
+                let expected = "once and not empty, and none of Forwarded, Via and X-Forwarded-*";
+                let description = format!("without a credential, send the header {header}, {expected}");
+                Err(Problem::access_denied(Rule::Header, &description))
+            }
+            (other, _) => self.admit_address(address).and(other).and_then(|_nobody| {
                 let policy = self.anonymous.as_ref().ok_or_else(unauthenticated)?;
                 Ok(Caller::new(Method::Anonymous, None, policy))
             }),

@@ -13,6 +13,7 @@ mod selection;
 use super::{Client, ClientCertificate, ConnectionInfo, Cors, Rules, SignedRequest, api_key};
 use crate::config::{Config, Environment, Overrides, PublicHost, SubjectName};
 use crate::problem::Problem;
+use crate::reason::Rule;
 
 fn rules(text: &str) -> Rules {
     let file = (Path::new("c.toml"), text);
@@ -371,7 +372,7 @@ async fn certificate_that_is_not_accepted_any_more_is_a_wrong_credential() {
         (Client::Unnamed, rejected.clone(), 401),
         (Client::Secret { id: "a".to_owned().into(), secret: key }, rejected, 200),
     ] {
-        let found = rules.authenticate_client(client, &unsigned, None, &connection);
+        let found = rules.authenticate_client(client, &unsigned, None, None, &connection);
         assert_eq!(status(&found.map(|(caller, _)| caller)), expected, "{connection:?}");
     }
 }
@@ -478,4 +479,53 @@ fn preflight_allows_what_a_page_names_but_no_header_of_a_proxy() {
     // Also where the name is one that pages are allowed by default.
     let without = allowed(&format!("{proxy}\"X-Request-ID\""), &[(ASK, "x-request-id")]);
     assert!(!without.to_ascii_lowercase().contains("x-request-id"), "{without}");
+}
+
+#[tokio::test]
+async fn callers_without_a_credential_send_the_header_that_is_required() {
+    let (key, hash) = api_key::generate(api_key::PREFIX).expect("has randomness");
+    let rules = rules(&format!(
+        "[access]\nanonymous = true\nrequire_header = \"X-Asked\"\n[access.trusted_proxy]\nfrom = [\"10.0.0.0/8\"]\n\
+         header = \"X-User\"\n[[access.api_keys]]\nid = \"a\"\nsha256 = \"{hash}\"\n"
+    ));
+    let from = |address: &str| ConnectionInfo { peer: address.parse().ok(), ..ConnectionInfo::default() };
+    let asked = ("x-asked", "1");
+    for (lines, peer, expected) in [
+        (&[asked][..], "192.0.2.1:1", 200),
+        (&[("x-asked", "\u{fc}")], "192.0.2.1:1", 200),
+        (&[asked], "", 200),
+        (&[], "192.0.2.1:1", 403),
+        (&[], "127.0.0.1:1", 403),
+        // At a Unix socket.
+        (&[], "", 403),
+        (&[("x-asked", "")], "192.0.2.1:1", 403),
+        (&[asked, asked], "192.0.2.1:1", 403),
+        (&[asked, ("x-asked", "")], "192.0.2.1:1", 403),
+        (&[("x_asked", "1")], "192.0.2.1:1", 403),
+        (&[asked, ("forwarded", "for=192.0.2.2")], "192.0.2.1:1", 403),
+        (&[asked, ("via", "1.1 a")], "192.0.2.1:1", 403),
+        (&[asked, ("via", "")], "192.0.2.1:1", 403),
+        (&[asked, ("x-forwarded-for", "192.0.2.2")], "192.0.2.1:1", 403),
+        (&[asked, ("x-forwarded-whatever", "a")], "127.0.0.1:1", 403),
+        (&[asked, ("x-forwarded-for", "192.0.2.2")], "", 403),
+        (&[asked, ("x-real-ip", "192.0.2.2")], "192.0.2.1:1", 200),
+        // The trusted proxy may say that it passes something on; it must pass the header on, too, or name the caller.
+        (&[asked, ("x-forwarded-for", "192.0.2.2"), ("via", "1.1 a")], "10.0.0.1:1", 200),
+        (&[("x-forwarded-for", "192.0.2.2")], "10.0.0.1:1", 403),
+        (&[("x-user", "alice"), ("x-forwarded-for", "192.0.2.2")], "10.0.0.1:1", 200),
+        (&[("x-user", "alice")], "192.0.2.1:1", 403),
+        // Credentials, and what is none here.
+        (&[("x-api-key", &key)], "192.0.2.1:1", 200),
+        (&[("x-api-key", &key), ("via", "1.1 a")], "192.0.2.1:1", 200),
+        (&[("x-api-key", "tp_wrong")], "192.0.2.1:1", 401),
+        (&[("authorization", "Basic YTpi")], "192.0.2.1:1", 403),
+        (&[("authorization", "Basic YTpi"), asked], "192.0.2.1:1", 200),
+    ] {
+        let (headers, connection) = (headers(lines), from(peer));
+        let found = rules.authenticate(&headers, &connection).await;
+        assert_eq!(status(&found), expected, "{lines:?} from {peer}");
+        if let Err(problem) = found.map_err(|problem| (problem.rule, problem)) {
+            assert_eq!(problem.0 == Some(Rule::Header), expected == 403, "{:?}", problem.1);
+        }
+    }
 }

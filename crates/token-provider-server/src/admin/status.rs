@@ -4,7 +4,6 @@ use serde_json::{Map, Value, json};
 use token_provider::{Clock as _, Credential, Moment, PrivateKey, Scope, SlotStatus, SystemClock};
 
 use crate::access::ProfileStatus;
-use crate::config::ApiKeyConfig;
 use crate::http::App;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::{MeteredIssuer, OutputStatus, Process, rfc_3339};
@@ -26,7 +25,10 @@ pub(super) fn json(app: &App, process: Option<Process>) -> Value {
         // As `/readyz` has it.
         "ready": is_ready && !app.access.is_draining(),
         "profiles": profiles.iter().map(profile).collect::<Vec<_>>(),
-        "api_keys": app.access.rules().api_keys().map(api_key).collect::<Vec<_>>(),
+        "api_keys": app.access.rules().api_keys().map(|key| json!({
+            "id": key.id,
+            "expires_at": key.expires.map(rfc_3339),
+        })).collect::<Vec<_>>(),
         "outputs": outputs.iter().map(|(path, status)| output(path, status, now)).collect::<Vec<_>>(),
         // With why there are no keys, or no new ones.
         "identity_providers": rules.identity_providers().map(|(name, problem)| {
@@ -88,10 +90,6 @@ fn credential(credential: &Credential) -> Value {
         "kid": key.and_then(PrivateKey::key_id),
         "thumbprint": key.map(PrivateKey::thumbprint),
     })
-}
-
-fn api_key(key: &ApiKeyConfig) -> Value {
-    json!({ "id": key.id, "expires_at": key.expires.map(rfc_3339) })
 }
 
 fn output(path: &str, output: &OutputStatus, now: Moment) -> Value {

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use humantime::format_rfc3339_seconds;
-use hyper::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN, PROXY_AUTHORIZATION};
+use hyper::header::HeaderName;
 use ipnet::IpNet;
 use url::Url;
 
@@ -17,13 +17,10 @@ use super::rules;
 use crate::settings::{List, Parse, Section};
 use crate::values::Pattern;
 use crate::values::duration::{date_time, duration};
+use crate::values::header::{callers_header, required_header};
 use crate::values::host::normal;
 use crate::values::name::{here_key_id, name};
 use crate::values::network::ip_net;
-
-/// Headers that hold a secret or belong to the connection: the caller's name, which is logged, is in none of them.
-const NO_CALLER_IN: [HeaderName; 6] =
-    [AUTHORIZATION, COOKIE, HOST, ORIGIN, PROXY_AUTHORIZATION, HeaderName::from_static("x-api-key")];
 
 /// Who is allowed. Any of the configured ways lets a caller in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +39,8 @@ pub struct AccessConfig {
     pub mtls: Option<MtlsConfig>,
     /// A reverse proxy in front, and the callers whom it has authenticated.
     pub trusted_proxy: Option<TrustedProxyConfig>,
+    /// What callers without a credential have to send.
+    pub require_header: Option<HeaderName>,
     /// Nobody is let in: a change of the file took away the last way to authenticate. Never so at the start.
     pub is_locked: bool,
     /// Anonymous callers get every profile because the configuration has neither callers nor `anonymous_profiles`.
@@ -81,9 +80,6 @@ impl AccessConfig {
     }
 }
 
-/// A SHA-256.
-pub type Hash = [u8; 32];
-
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// One API key, by its hash.
@@ -92,7 +88,7 @@ pub struct ApiKeyConfig {
     /// The caller's name, and its OAuth 2.0 `client_id`.
     pub id: String,
     /// SHA-256 of the key, or of the new one and the old.
-    pub sha256: Vec<Hash>,
+    pub sha256: Vec<[u8; 32]>,
     /// When it expires, since the epoch. A date is for the wall clock alone.
     pub expires: Option<Duration>,
     /// What the caller may have.
@@ -160,6 +156,7 @@ pub(super) fn read(mut section: Section<'_>, known: &Known<'_>, client_ca: bool)
         oidc: oidc::read(&mut section, known),
         mtls: section.table("mtls").map(|section| read_mtls(section, known, client_ca)),
         trusted_proxy: section.table("trusted_proxy").map(|section| read_trusted_proxy(section, known)),
+        require_header: section.text("require_header", required_header),
         is_locked: false,
         has_implied_profiles: false,
     };
@@ -172,7 +169,7 @@ pub(super) fn read(mut section: Section<'_>, known: &Known<'_>, client_ca: bool)
 }
 
 fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConfig> {
-    let (mut ids, mut hashes, mut keys) = (Vec::new(), Vec::<Vec<Hash>>::new(), Vec::new());
+    let (mut ids, mut hashes, mut keys) = (Vec::new(), Vec::<Vec<[u8; 32]>>::new(), Vec::new());
     for mut section in section.tables("api_keys", List::Any) {
         let id = read_id(&mut section, "api_keys", &mut ids, name);
         let sha256 = section.list("sha256", List::NotEmpty, sha256).unwrap_or_default();
@@ -182,7 +179,7 @@ fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConf
         ]);
         let expires = section.text_or_number("expires", date_time);
         let policy = policy::read(&mut section, "", known);
-        let is_known = |others: &Vec<Hash>| sha256.iter().any(|hash| others.contains(hash));
+        let is_known = |others: &Vec<[u8; 32]>| sha256.iter().any(|hash| others.contains(hash));
         if let Some(first) = hashes.iter().position(is_known) {
             section.error("sha256", format!("the same key as access.api_keys[{first}]"));
         }
@@ -242,7 +239,7 @@ fn read_mtls(mut section: Section<'_>, known: &Known<'_>, client_ca: bool) -> Mt
 fn read_trusted_proxy(mut section: Section<'_>, known: &Known<'_>) -> TrustedProxyConfig {
     let from = section.list("from", List::NotEmpty, ip_net).unwrap_or_default();
     section.need(&[("from", "a list of the proxy's addresses")]);
-    let [header, groups_header] = ["header", "groups_header"].map(|key| section.text(key, header));
+    let [header, groups_header] = ["header", "groups_header"].map(|key| section.text(key, callers_header));
     let mut policy = policy::read(&mut section, "", known);
     let (has_name, has_groups) = (section.is_set("header"), section.is_set("groups_header"));
     let users = |rule: &mut Section<'_>| {
@@ -266,13 +263,14 @@ fn read_trusted_proxy(mut section: Section<'_>, known: &Known<'_>) -> TrustedPro
     TrustedProxyConfig { from, header, groups_header, policy }
 }
 
-fn sha256(text: &str) -> Result<Hash, &'static str> {
+fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
     if text.starts_with(API_KEY) {
         return Err("expected the SHA-256 of the key, not the key itself; this one is no longer secret, so \
                     create a new one with `token-provider key new`");
     }
     let hash = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|hash| hash.try_into().ok());
-    let hash: Hash = hash.ok_or("expected 64 hexadecimal digits, as `token-provider key new` prints them")?;
+    let hash: [u8; 32] =
+        hash.ok_or("expected 64 hexadecimal digits, as `token-provider key new` prints them")?;
     if hash == digest(&SHA256, b"").as_ref() {
         return Err(
             "expected the SHA-256 of a key: this is the hash of empty input, as an empty file or variable gives it",
@@ -299,13 +297,4 @@ fn subject_pattern(text: &str) -> Result<Pattern, &'static str> {
         SubjectName::Dns(_) => Pattern::parse(&text.to_lowercase()),
         SubjectName::Uri(_) => Pattern::parse(text),
     }
-}
-
-fn header(text: &str) -> Result<HeaderName, &'static str> {
-    let header = HeaderName::try_from(text);
-    let header = header.map_err(|_| "expected the name of a header such as \"X-Forwarded-User\"")?;
-    if NO_CALLER_IN.contains(&header) {
-        return Err("expected a header reserved for the proxy: this one has another meaning");
-    }
-    Ok(header)
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use hyper::header::HeaderName;
 use token_provider::Scope;
 use url::Url;
 
 use super::overrides::Overrides;
 use crate::settings::{List, Section, path, word};
+use crate::values::header::required_header;
 use crate::values::host::service_url;
 use crate::values::name::{name, scope};
 use crate::values::unix;
@@ -22,6 +24,8 @@ pub struct ProfileConfig {
     pub scopes: Vec<Scope>,
     /// The scope of tokens for which the caller names none. It beats the one in the credential file.
     pub scope: Option<Scope>,
+    /// The header that another token provider requires of callers without a credential.
+    pub remote_header: Option<HeaderName>,
     /// PEM file with certificate authorities that are trusted for the token endpoint, besides the system's.
     pub ca: Option<PathBuf>,
     /// Whether held tokens are replaced after a rotation of the credential.
@@ -128,8 +132,11 @@ fn read(mut section: Section<'_>) -> ProfileConfig {
     if credentials.is_some() && remote.is_some() {
         section.error("remote", "cannot be combined with credentials: the tokens come from one or the other");
     }
-    if section.is_set("api_key_file") && !section.is_set("remote") {
-        section.error("api_key_file", "is for another token provider, but `remote` is not set");
+    let remote_header = section.text("remote_header", required_header);
+    for key in ["api_key_file", "remote_header"] {
+        if section.is_set(key) && !section.is_set("remote") {
+            section.error(key, "is for another token provider, but `remote` is not set");
+        }
     }
     let source = match remote {
         Some(at) => Source::Remote { at, api_key_file },
@@ -139,7 +146,7 @@ fn read(mut section: Section<'_>) -> ProfileConfig {
     let ca = section.path("ca");
     let words = [("keep", false), ("replace", true)];
     let replaces = section.text("on_rotation", |text: &str| word(text, &words, None)).unwrap_or_default();
-    let mut profile = ProfileConfig { source, scopes, scope: None, ca, replaces };
+    let mut profile = ProfileConfig { source, scopes, scope: None, remote_header, ca, replaces };
     if let Some(scope) = section.text("scope", scope) {
         profile.set_scope(scope);
     }

@@ -118,11 +118,13 @@ async fn authenticate<'r, T>(
     let Call { rules, info, host, .. } = call;
     let connection = info.connection;
     let (address, is_form) = (rules.address(&headers, connection), has_content_type(&headers, FORM));
+    let missing = rules.missing_header(&headers, connection);
     // A body may take ten seconds, in which a head of a hundred fields would keep some 40 KiB.
     drop(headers);
     let target = info.head.uri.path_and_query().map_or("", PathAndQuery::as_str);
     let judge = |client, form: &[u8]| {
-        rules.authenticate_client(client, &SignedRequest { host, target, form }, address, connection)
+        let request = SignedRequest { host, target, form };
+        rules.authenticate_client(client, &request, address, missing, connection)
     };
     let needs_body = match &client {
         Client::Unnamed => !info.is_here() && !matches!(rules.certified(connection), Some(Ok(_))),

@@ -50,6 +50,8 @@ pub fn listening_on(listeners: &[Listener]) -> String {
 /// Returns which callers are let in. `is_local` is whether all listeners are reachable from this machine alone.
 fn callers(access: &AccessConfig, is_local: bool) -> String {
     let anyone = if is_local { "anyone on this machine" } else { "anyone who can reach it" };
+    let header =
+        access.require_header.as_ref().map(|header| format!(" that sends {header}")).unwrap_or_default();
     let keys = |what: &str, ids: Vec<&String>| {
         (!ids.is_empty()).then(|| format!("{what} ({})", names(ids.into_iter())))
     };
@@ -67,7 +69,7 @@ fn callers(access: &AccessConfig, is_local: bool) -> String {
     let proxy = access.trusted_proxy.as_ref().filter(|proxy| proxy.header.is_some());
     let providers = access.oidc.iter().map(|oidc| &oidc.name);
     let ways = [
-        access.allows_anonymous().then(|| anyone.to_owned()),
+        access.allows_anonymous().then(|| anyone.to_owned() + &header),
         keys("API keys", access.api_keys.iter().map(|key| &key.id).collect()),
         keys("access keys", access.here_keys.iter().map(|key| &key.id).collect()),
         (!access.oidc.is_empty()).then(|| format!("tokens from {}", joined(providers, " and "))),

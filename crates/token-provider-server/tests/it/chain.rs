@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::support::port::Port;
 use crate::support::program::{Account, Folder};
 use crate::support::server::{Server, Setup};
-use crate::support::wire::{Reply, get};
+use crate::support::wire::{Reply, get, send};
 use crate::support::within;
 
 const ANYWHERE: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--config", "config.toml"];
@@ -97,6 +97,51 @@ async fn tokens_come_from_a_server_at_a_unix_socket() {
     let reply = get(far_server.address().await, "/getToken?ttl=600").await;
     assert_eq!(reply.status, 200, "{reply:?}");
     assert!(account.sandbox.verify_token(reply.text()).is_ok());
+}
+
+#[tokio::test]
+async fn header_that_the_first_server_requires_is_sent() {
+    let (account, near) = (Account::open().await, Folder::new());
+    near.write("credentials.properties", &account.credentials());
+    near.write("config.toml", "access.require_header = \"X-Asked\"\n");
+    let mut near_server = near.start(&ANYWHERE);
+    let near_address = near_server.address().await;
+    let start_far = |more: &str| {
+        let far = Folder::new();
+        let remote = format!("remote = \"http://{near_address}/getToken\"\n");
+        far.write("config.toml", &format!("[profiles.default]\n{remote}{more}"));
+        let server = far.start(&ANYWHERE);
+        (far, server)
+    };
+    let (_folder, mut far_server) = start_far("");
+    let refused = get(far_server.address().await, "/getToken").await;
+    assert_eq!(refused.status, 502, "{refused:?}");
+    assert!(
+        refused.description().contains("check its rules for host, header, profile and scope"),
+        "{refused:?}"
+    );
+
+    let (_folder, mut far_server) = start_far("remote_header = \"X-Asked\"\n");
+    let far_address = far_server.address().await;
+    let token = get(far_address, "/getToken").await;
+    assert_eq!(token.status, 200, "{token:?}");
+    assert_eq!(
+        get(near_address, "/getToken").await.status,
+        403,
+        "the other server's header opened nothing else"
+    );
+
+    // A report goes up the chain with it.
+    let fields = format!("token={}", token.text());
+    let length = fields.len().to_string();
+    let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Content-Length", &length)];
+    assert_eq!(send(far_address, "POST", "/oauth2/revoke", &headers, &fields).await.status, 200);
+    let replaced = async {
+        while account.sandbox.stats().token_requests < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("the successor", replaced).await;
 }
 
 #[tokio::test]

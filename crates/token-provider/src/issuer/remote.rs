@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use reqwest::RequestBuilder;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -37,6 +37,8 @@ pub struct RemoteIssuerConfig {
     pub bearer: Option<SecretString>,
     /// The other server's profile; its default one when not set.
     pub profile: Option<String>,
+    /// The name of the header that the other server requires of callers without a credential (its `access.require_header`).
+    pub required_header: Option<String>,
     /// The way there.
     pub network: Network,
 }
@@ -48,6 +50,8 @@ pub struct RemoteIssuerConfig {
 pub struct RemoteIssuer {
     http: Http,
     url: Url,
+    /// Those of every request.
+    headers: HeaderMap,
     authorization: ArcSwapOption<HeaderValue>,
 }
 
@@ -69,6 +73,7 @@ impl RemoteIssuerConfig {
             url: parse_endpoint(url)?,
             bearer: None,
             profile: None,
+            required_header: None,
             network: Network::new(Duration::from_secs(12)),
         })
     }
@@ -87,17 +92,24 @@ impl RemoteIssuer {
     /// # Errors
     ///
     /// [`LoadErrorKind::Invalid`](crate::LoadErrorKind::Invalid) when the bearer token cannot stand in a header, or the
-    /// extra CA file holds no certificate; [`LoadErrorKind::Tls`](crate::LoadErrorKind::Tls) when TLS cannot be set up
+    /// extra CA file holds no certificate, or no header can have the required name; [`LoadErrorKind::Tls`](crate::LoadErrorKind::Tls) when TLS cannot be set up
     /// at all.
     pub fn new(config: RemoteIssuerConfig) -> Result<Self, LoadError> {
         let authorization = config.bearer.as_ref().map(header).transpose()?;
+        let mut headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+        if let Some(name) = &config.required_header {
+            let name = HeaderName::try_from(name);
+            let name = name
+                .map_err(|_| LoadError::invalid("the required header has a name that no header can have"))?;
+            headers.insert(name, HeaderValue::from_static("1"));
+        }
         let mut url = config.url;
         if let Some(profile) = &config.profile {
             url.query_pairs_mut().append_pair("profile", profile);
         }
         let setting = "the URL of the other token provider (remote)";
         let http = Http::new(config.network, setting, &url)?;
-        Ok(Self { http, url, authorization: ArcSwapOption::from_pointee(authorization) })
+        Ok(Self { http, url, headers, authorization: ArcSwapOption::from_pointee(authorization) })
     }
 
     /// Returns whether this is the API key in use; takes the same time wherever the two differ.
@@ -147,7 +159,7 @@ impl RemoteIssuer {
         request: RequestBuilder,
         authorization: Option<&HeaderValue>,
     ) -> Result<Exchange, TokenError> {
-        let mut request = request.header(ACCEPT, HeaderValue::from_static("application/json"));
+        let mut request = request.headers(self.headers.clone());
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -173,7 +185,7 @@ fn read(exchange: &Exchange, now: SystemTime) -> Result<Issued, TokenError> {
         }
         (403, Some(_)) => (
             rejected,
-            "the other token provider refused this caller (403): check its rules for host, profile and scope",
+            "the other token provider refused this caller (403): check its rules for host, header, profile and scope",
         ),
         (400, Some(_)) => (
             rejected,
@@ -234,7 +246,7 @@ impl Issue for RemoteIssuer {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::{HeaderMap, RETRY_AFTER};
+    use reqwest::header::RETRY_AFTER;
     use zeroize::Zeroizing;
 
     use super::*;
@@ -331,6 +343,16 @@ mod tests {
             let error = with_bearer(config, key).expect_err("is too short");
             assert_eq!(error.kind(), LoadErrorKind::Invalid, "{key:?}");
             assert!(error.to_string().contains("shorter than 8 characters"), "{error}");
+        }
+    }
+
+    #[test]
+    fn required_header_has_a_name_that_a_header_can_have() {
+        for (name, is_good) in [("X-Token-Provider", true), ("", false), ("a b", false), ("a\r\nb", false)] {
+            let config = RemoteIssuerConfig::new("https://tokens.example.com/getToken").expect("is a URL");
+            let made =
+                RemoteIssuer::new(RemoteIssuerConfig { required_header: Some(name.to_owned()), ..config });
+            assert_eq!(made.is_ok(), is_good, "{name:?}");
         }
     }
 

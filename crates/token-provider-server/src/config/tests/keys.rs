@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use governor::Quota;
+use hyper::header::HeaderName;
 use token_provider::Scope;
 use tracing::level_filters::LevelFilter;
 
@@ -37,6 +38,7 @@ on_rotation = "replace"
 remote = "https://tokens.example.com/getToken"
 scopes = ["hrn:here:authorization::myrealm:project/p1"]
 api_key_file = "/etc/token-provider/far.key"
+remote_header = "X-Asked"
 
 [cors]
 origins = ["https://maps.example.com", "http://[::1]:*"]
@@ -48,6 +50,7 @@ anonymous_scopes = "hrn:here:authorization::myrealm:project/p1"
 anonymous_max_ttl = "5m"
 anonymous_rate = "1/s"
 anonymous_burst = 5
+require_header = "X-Token-Provider"
 
 [[access.api_keys]]
 id = "dashboard"
@@ -200,6 +203,7 @@ fn what_the_file_says_is_what_comes_out() {
     let Source::Remote { at, api_key_file } = &far.source else { panic!("{far:?}") };
     assert_eq!(at.to_string(), "https://tokens.example.com/getToken");
     assert_eq!(api_key_file.as_deref(), Some(Path::new("/etc/token-provider/far.key")));
+    assert_eq!(far.remote_header.as_ref().map(HeaderName::as_str), Some("x-asked"));
 
     let origins: Vec<String> = config.origins.iter().map(ToString::to_string).collect();
     assert_eq!(origins, ["https://maps.example.com", "http://[::1]:*"]);
@@ -226,6 +230,7 @@ fn what_the_file_says_is_what_comes_out() {
 fn each_way_to_authenticate_has_its_own_policy() {
     let access = parsed(EVERY_KEY).access;
     assert!(access.anonymous && access.has_callers());
+    assert_eq!(access.require_header.as_ref().map(HeaderName::as_str), Some("x-token-provider"));
 
     let policy = &access.anonymous_policy;
     let rate = policy.rate.unwrap();

@@ -93,12 +93,12 @@ fn each_table_says_which_keys_it_has() {
              tls",
         ),
         ("tls", "cert, client_ca, key"),
-        ("profiles.maps", "api_key_file, ca, credentials, on_rotation, remote, scope, scopes"),
+        ("profiles.maps", "api_key_file, ca, credentials, on_rotation, remote, remote_header, scope, scopes"),
         ("cors", "origins"),
         (
             "access",
             "anonymous, anonymous_burst, anonymous_max_ttl, anonymous_profiles, anonymous_rate, anonymous_scopes, \
-             api_keys, here_keys, mtls, oidc, trusted_proxy",
+             api_keys, here_keys, mtls, oidc, require_header, trusted_proxy",
         ),
         (
             "access.oidc",

@@ -52,6 +52,7 @@ fn wrong_values_are_refused_in_words_that_help() {
         ("profiles.a.on_rotation = 'drop'", "profiles.a.on_rotation: expected \"keep\" or \"replace\""),
         ("profiles.a.on_rotation = true", "profiles.a.on_rotation: expected a string, not"),
         ("profiles.a.api_key_file = 'b'", "profiles.a.api_key_file: is for another token provider"),
+        ("profiles.a.remote_header = 'X-B'", "profiles.a.remote_header: is for another token provider"),
         ("outputs = 'x'", "outputs: expected a list of tables, not a string"),
         ("[outputs]", "outputs: expected a list of tables: write [[outputs]], with two brackets"),
         ("[[outputs]]", "outputs[0].path: missing; expected the path of the file to write"),
@@ -256,11 +257,11 @@ fn wrong_values_are_refused_in_words_that_help() {
         ),
         (
             "access.trusted_proxy = { from = ['10.0.0.1'], header = 'X User' }",
-            "access.trusted_proxy.header: expected the name of a header",
+            "access.trusted_proxy.header: expected the name of a header that only the proxy sets",
         ),
         (
             "access.trusted_proxy = { from = ['10.0.0.1'], header = 'Authorization' }",
-            "access.trusted_proxy.header: expected a header reserved for the proxy",
+            "access.trusted_proxy.header: expected the name of a header that only the proxy sets",
         ),
         (
             "access.trusted_proxy = { from = '10.0.0.1', rules = [{ users = 'a' }] }",
@@ -308,7 +309,7 @@ fn wrong_values_are_refused_in_words_that_help() {
         ),
         (
             "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', groups_header = 'Cookie', rules = [{ users = 'a' }] }",
-            "access.trusted_proxy.groups_header: expected a header reserved for the proxy",
+            "access.trusted_proxy.groups_header: expected the name of a header that only the proxy sets",
         ),
         ("admin.listen = 'x'", "admin.listen: expected \"localhost:3000\""),
         ("admin.listen = ['x']", "admin.listen: expected a string or a number, not a list"),
@@ -458,4 +459,36 @@ fn broken_sections_cause_no_further_problems() {
          c.toml:5: tls.key: missing; expected the path of the private key in PEM form\n\
          c.toml:6: tls.client_ca: expected a string, not a number"
     );
+}
+
+/// Those of the contract, and others that a program sends by itself, or that mean something already.
+#[test]
+fn header_that_has_another_meaning_cannot_be_required() {
+    let names = "Accept Accept-Encoding ACCEPT-LANGUAGE Authorization Connection Content-Type Content-Length Cookie Host \
+                 Origin Range Referer Sec-Fetch-Site Sec-Purpose User-Agent X-Forwarded-For X-Forwarded-Whatever Via \
+                 Forwarded X-Real-IP X-API-Key Proxy-Authorization Transfer-Encoding TE Upgrade-Insecure-Requests \
+                 If-None-Match traceparent X-Request-ID x-y: é";
+    for name in names.split_whitespace().chain(["", "a b"]) {
+        for (text, place) in [
+            (format!("access.require_header = '{name}'"), "access.require_header"),
+            (
+                format!("[profiles.default]\nremote = 'unix:/x'\nremote_header = '{name}'"),
+                "profiles.default.remote_header",
+            ),
+        ] {
+            let found = problems(&text);
+            let expected =
+                "expected the name of a header that has no other meaning, such as \"X-Token-Provider\"";
+            assert!(found.contains(&format!("{place}: {expected}")), "{text}\n{found}");
+        }
+    }
+    for name in
+        ["X-Token-Provider", "x-requested-with", "Metadata-Flavor", "X-Accept", "Securely", "Hosts", "Viable"]
+    {
+        let config = parsed(&format!("access.require_header = '{name}'"));
+        assert_eq!(
+            config.access.require_header.map(|header| header.as_str() == name.to_lowercase()),
+            Some(true)
+        );
+    }
 }

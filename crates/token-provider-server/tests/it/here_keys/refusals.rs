@@ -47,6 +47,19 @@ async fn unknown_id_counts_as_no_credential() {
 }
 
 #[tokio::test]
+async fn signature_of_ours_needs_no_header_and_one_of_another_is_no_credential() {
+    let bench = Bench::start("[access]\nanonymous = true\nrequire_header = \"X-Asked\"", "").await;
+    for sdk in ALL {
+        token(&bench.send(&bench.request(sdk)).await, sdk);
+        let address = bench.server.address;
+        let reply = SdkRequest::new(sdk, address, "an-access-key-id-of-here", SECRET).send(address).await;
+        assert_refused(&reply, 403, None);
+    }
+    let refusals = bench.audit_lines().into_iter().filter(|line| line["status"] == 403);
+    assert!(refusals.inspect(|line| assert_eq!(line["rule"], "header")).count() > 0);
+}
+
+#[tokio::test]
 async fn nobody_is_let_in_without_a_signature_where_callers_authenticate() {
     let bench = Bench::start("", "").await;
     let body = "{\"grantType\":\"client_credentials\"}";
