@@ -306,11 +306,12 @@ impl Refresher {
     /// now, it counts as requested.
     fn until_replaced(&self, is_replaced: bool, now: Moment) -> Option<Duration> {
         self.slot.state.load().usable(now).filter(|held| is_replaced || self.is_refused(held))?;
-        let mut early = locked(&self.shared.early);
         if is_replaced {
-            return Some(early.away_until.saturating_sub(now.boot));
+            return Some(locked(&self.shared.early).away_until.saturating_sub(now.boot));
         }
-        Some(locked(&self.slot.reports).request(&mut early, now.boot))
+        // In this order, as for a report.
+        let mut reports = locked(&self.slot.reports);
+        Some(reports.request(&mut locked(&self.shared.early), now.boot))
     }
 
     fn until_due(&self, now: Moment) -> Duration {

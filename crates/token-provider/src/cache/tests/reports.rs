@@ -514,3 +514,26 @@ async fn kind_that_always_fails_keeps_no_other_from_being_replaced() {
     let next = cache.held(&keys[0], cache.now()).expect("is held");
     assert_ne!(next.fingerprint(), token.fingerprint());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_and_refreshes_of_many_threads_do_not_wait_for_each_other() {
+    let issuer = Upstream { log: Mutex::default(), on_report: Some(Duration::ZERO) };
+    let provider = crate::provider::TokenProvider::new(issuer);
+    let first = provider.token().await.expect("is handed out");
+    let reporters: Vec<_> = (0..4)
+        .map(|_| {
+            let provider = provider.clone();
+            tokio::task::spawn_blocking(move || {
+                for _ in 0..20_000 {
+                    let held = provider.held(&hour()).expect("a report leaves nobody without a token");
+                    provider.report(&held);
+                }
+            })
+        })
+        .collect();
+    for reporter in reporters {
+        reporter.await.expect("comes to an end");
+    }
+    let next = provider.token().await.expect("is held");
+    assert_ne!(next.fingerprint(), first.fingerprint());
+}
