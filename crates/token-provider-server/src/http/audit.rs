@@ -37,7 +37,7 @@ pub(super) fn record(telemetry: &Telemetry, info: &RequestInfo<'_>, result: &mut
         Some(problem) => problem.rule.is_some() || info.route.is_some_and(Route::is_for_callers),
     };
     if is_recorded {
-        telemetry.note(event(info, status, problem, done));
+        telemetry.note(event(info, status, problem, done.map(|done| *done)));
     }
 }
 

@@ -102,7 +102,7 @@ pub(super) async fn revoke(
     }
     let (time, subject) = (SystemClock.now().wall, Subject { profile: Some(profile), ..caller.subject() });
     let reason = Some(reported.as_str());
-    let done = Some(Done { time, outcome: Outcome::Reported, reason, subject, token: None });
+    let done = Some(Box::new(Done { time, outcome: Outcome::Reported, reason, subject, token: None }));
     Ok(Served { answer: answer::answer(TEXT, NO_STORE, ""), done })
 }
 

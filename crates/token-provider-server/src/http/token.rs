@@ -62,7 +62,7 @@ impl HandedOut {
         headers.insert(TOKEN_EXPIRES_IN, HeaderValue::from(self.left()));
         let token = Some((self.token.fingerprint(), self.left()));
         let (time, outcome, subject) = (self.now.wall, Outcome::HandedOut, self.subject);
-        Served { answer, done: Some(Done { time, outcome, reason: None, subject, token }) }
+        Served { answer, done: Some(Box::new(Done { time, outcome, reason: None, subject, token })) }
     }
 }
 
@@ -83,7 +83,8 @@ pub(super) struct Done {
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(super) answer: Answer,
-    pub(super) done: Option<Done>,
+    /// In a box: it is large, and handed on from one step to the next.
+    pub(super) done: Option<Box<Done>>,
 }
 
 impl From<Answer> for Served {
