@@ -50,9 +50,6 @@ pub type OpenConnection = Arc<()>;
 /// key, the name in a client certificate or an output; others have one for each method, as there are as many as their issuers make.
 pub type Callers = BTreeMap<(Method, Arc<str>, Outcome), u64>;
 
-/// When each key was last used, since the epoch: by its caller, and the first digits of its hash.
-pub type KeyUses = BTreeMap<(Arc<str>, Arc<str>), Duration>;
-
 /// The figures of a running server that belong to no profile, and its audit trail.
 #[derive(Default)]
 pub struct Telemetry {
@@ -68,8 +65,6 @@ pub struct Telemetry {
     limited: [AtomicU64; Method::ALL.len()],
     /// How many requests of each caller ended in each way.
     pub callers: Mutex<Callers>,
-    /// When a caller with two API keys last used each.
-    pub keys: Mutex<KeyUses>,
     /// How many reports that a service refused a token came to what, for each profile.
     pub reports: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
     /// How many handouts each rule has made whose handouts are marked.
@@ -102,9 +97,6 @@ impl Telemetry {
             let name =
                 event.subject.caller.clone().filter(|_| event.subject.is_configured).unwrap_or_default();
             *self.callers.lock().entry((method, name, event.outcome)).or_default() += 1;
-        }
-        if let Some(key) = event.subject.caller.clone().zip(event.subject.key.clone()) {
-            self.keys.lock().insert(key, event.time);
         }
         if let (Outcome::Reported, Some(profile), Some(outcome)) =
             (event.outcome, event.subject.profile.clone(), event.reason)

@@ -34,8 +34,10 @@ impl Collector for Metrics {
         page.write("token_provider_config_last_reload_successful", [(NO_LABELS, is_reloaded)])?;
         handouts(page, &profiles)?;
         requests(page, telemetry)?;
-        api_keys(page, &self.app)?;
         let (rules, counts) = (self.app.access.rules(), telemetry.audited.lock().clone());
+        let ends = rules.api_keys().filter_map(|key| Some((&*key.id, key.expires?)));
+        let ends = ends.map(|(id, end)| ([("caller", id)], ConstGauge::new(end.as_secs())));
+        page.write("token_provider_api_key_expiry_timestamp_seconds", ends)?;
         let audited = rules.audited().map(|rule| {
             ([("rule", &**rule)], ConstCounter::new(counts.get(rule).copied().unwrap_or_default()))
         });
@@ -92,17 +94,6 @@ fn requests(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     page.write("token_provider_reports_total", reports)?;
     let connections = ConstGauge::new(telemetry.connections());
     page.write("token_provider_connections_open", [(NO_LABELS, connections)])
-}
-
-fn api_keys(page: &mut Page<'_>, app: &App) -> fmt::Result {
-    let rules = app.access.rules();
-    let ends = rules.api_keys().filter_map(|key| Some((&*key.id, key.expires?)));
-    let ends = ends.map(|(id, end)| ([("caller", id)], ConstGauge::new(end.as_secs())));
-    page.write("token_provider_api_key_expiry_timestamp_seconds", ends)?;
-    let uses = app.telemetry.keys.lock().clone();
-    let uses = uses.iter().map(|((id, key), time)| ([("caller", &**id), ("key", key)], time.as_secs()));
-    let uses = uses.map(|(labels, time)| (labels, ConstGauge::new(time)));
-    page.write("token_provider_api_key_last_used_timestamp_seconds", uses)
 }
 
 fn issuers(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result {
