@@ -104,10 +104,7 @@ pub(crate) fn admit_local(headers: &HeaderMap, connection: &ConnectionInfo) -> R
     if connection.address().is_none_or(is_loopback_address) && !is_forwarded {
         return Ok(());
     }
-    Err(Problem::access_denied(
-        Rule::Origin,
-        "only requests from this machine are allowed, not through a proxy",
-    ))
+    Err(Problem::access_denied(Rule::Origin, "only this machine itself may ask, and through no proxy"))
 }
 
 fn admit(origins: &[OriginPattern], headers: &HeaderMap, host: &str, is_tls: bool) -> Result<Cors, Problem> {

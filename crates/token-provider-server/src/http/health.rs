@@ -21,11 +21,8 @@ pub(crate) fn live() -> Answer {
 
 /// Waits a moment for a token that is on its way. Of a profile that is named this tells what is known.
 pub(crate) async fn ready(access: &Access, info: &RequestInfo<'_>) -> Result<Answer, Problem> {
-    if access.is_draining() {
-        return Err(Problem::unavailable("the server is shutting down"));
-    }
-    if let Some(profile) = profile_of(info)? {
-        return ready_profile(access, &profile);
+    if access.is_draining() || profile_of(info)?.is_some() {
+        return known(access, info).map(|()| text("ready\n"));
     }
     match tokio::time::timeout(MAX_WAIT, Box::pin(access.handout().ready())).await {
         Ok(Ok(())) => Ok(text("ready\n")),
@@ -34,19 +31,26 @@ pub(crate) async fn ready(access: &Access, info: &RequestInfo<'_>) -> Result<Ans
     }
 }
 
-/// Answers for one profile, or for `all`, as far as is known: this requests no token, and keeps none fresh.
-fn ready_profile(access: &Access, name: &str) -> Result<Answer, Problem> {
-    let is_meant = |profile: &str| name == "all" || profile == name;
-    let profiles: Vec<_> = access.handout().status().filter(|profile| is_meant(profile.name)).collect();
-    if profiles.is_empty() {
-        return Err(Problem::unknown_profile());
+/// Judges the default profile, or the one that is named, or `all`, by what is known: this requests no token, and keeps none fresh.
+fn known(access: &Access, info: &RequestInfo<'_>) -> Result<(), Problem> {
+    if access.is_draining() {
+        return Err(Problem::unavailable("the server is shutting down"));
     }
-    let unready = profiles.iter().filter(|profile| !profile.is_ready).map(|profile| profile.name);
-    let unready = unready.collect::<Vec<_>>().join(", ");
+    let Some(name) = profile_of(info)? else {
+        let is_ready = access.handout().is_ready();
+        return is_ready.then_some(()).ok_or_else(|| Problem::unavailable("no token is held"));
+    };
+    let is_meant = |profile: &str| *name == "all" || profile == *name;
+    let mut profiles = access.handout().status().filter(|profile| is_meant(profile.name)).peekable();
+    profiles.peek().ok_or_else(Problem::unknown_profile)?;
+    let unready: Vec<_> = profiles.filter(|profile| !profile.is_ready).map(|profile| profile.name).collect();
     if unready.is_empty() {
-        return Ok(text("ready\n"));
+        return Ok(());
     }
-    Err(Problem::unavailable(format!("no token can be handed out for {unready}; see GET /status")))
+    Err(Problem::unavailable(format!(
+        "no token can be handed out for {}; see GET /status",
+        unready.join(", ")
+    )))
 }
 
 /// Returns the profile that a query names, on the admin listener. Callers have one answer for all.
@@ -73,16 +77,7 @@ pub(crate) fn probe(access: &Access, info: &RequestInfo<'_>) -> Result<Answer, P
     if info.head.uri.path() == "/livez" {
         return Ok(live());
     }
-    let known = profile_of(info).and_then(|profile| match profile {
-        Some(profile) => ready_profile(access, &profile).map(drop),
-        None if access.handout().is_ready() => Ok(()),
-        None => Err(Problem::unavailable("")),
-    });
-    let status = match known {
-        _ if access.is_draining() => StatusCode::SERVICE_UNAVAILABLE,
-        Ok(()) => StatusCode::OK,
-        Err(problem) => problem.status,
-    };
+    let status = known(access, info).map_or_else(|problem| problem.status, |()| StatusCode::OK);
     let mut answer = text(if status == StatusCode::OK { "ready\n" } else { "unready\n" });
     *answer.status_mut() = status;
     Ok(answer)
