@@ -7,6 +7,7 @@ In docs/configuration.md a table lists keys, variables or options when its first
 sections that the heading above names in brackets: `[tls]`, `[[access.api_keys]]`.
 """
 
+import itertools
 import json
 import re
 import sys
@@ -43,13 +44,14 @@ def known_keys() -> set[str]:
     found = asked({UNKNOWN: 1})
     while found:
         sections |= found
-        candidates = [f"{section}.{key}".strip(".") for section, keys in found.items() for key in keys]
+        # Each section by itself: one that may be a table or a list of tables cannot be both at once.
+        candidates = [[f"{section}.{key}".strip(".") for key in keys] for section, keys in found.items()]
         found = {}
-        for form, value in forms.items():
+        for (form, value), paths in itertools.product(forms.items(), candidates):
             tree: dict = {}
-            for path in candidates:
+            for path in paths:
                 put(tree, path, value())
-            wanted = {form.format(path) for path in candidates}
+            wanted = {form.format(path) for path in paths}
             found |= {section: keys for section, keys in asked(tree).items() if section in wanted}
     paths = {f"{section}.{key}".strip(".") for section, keys in sections.items() for key in keys}
     tables = {re.sub(rf"(\[0\]|\.{UNKNOWN})$", "", section) for section in sections}
