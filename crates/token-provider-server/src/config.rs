@@ -284,8 +284,7 @@ fn needed_files<'c>(
 ) -> Vec<&'c Path> {
     let tls = tls.into_iter().flat_map(TlsConfig::files);
     let secrets = access.here_keys.iter().map(|key| &key.secret_file);
-    let keys = access.oidc.iter().map(|oidc| &oidc.keys);
-    let of_providers = keys.flat_map(|keys| [&keys.file, &keys.token_file, &keys.ca].into_iter().flatten());
+    let of_providers = access.oidc.iter().flat_map(|oidc| oidc.keys.files());
     let audit = if let AuditConfig::File(path) = audit { Some(path) } else { None };
     let of_profiles = profiles.values().flat_map(ProfileConfig::files);
     tls.chain(secrets).chain(of_providers).chain(audit).chain(of_profiles).map(PathBuf::as_path).collect()

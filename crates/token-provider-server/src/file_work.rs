@@ -69,6 +69,11 @@ pub(crate) fn read_small(file: &Path, max: usize) -> io::Result<Zeroizing<String
     }
 }
 
+/// The same for what is a file: a pipe would have to be waited for.
+pub(crate) fn read_small_file(file: &Path, max: usize) -> io::Result<Zeroizing<String>> {
+    if file.metadata()?.is_file() { read_small(file, max) } else { Err(io::Error::other("it is not a file")) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

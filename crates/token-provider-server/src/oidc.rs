@@ -10,16 +10,15 @@ mod provider;
 mod refresher;
 mod token;
 
-use std::ptr;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use hyper::StatusCode;
 use serde_json::{Map, Value};
 use token_provider::Clock;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use url::Url;
 
 use self::provider::{FetchError, Fetcher};
 use self::refresher::{CALLER_TIMEOUT, FILE_EVERY, KeyRefresher, REFRESH_EVERY};
@@ -55,14 +54,14 @@ pub(crate) async fn fetch_keys(source: &KeySource) -> Result<usize, FetchError> 
 /// Finds the provider that accepts a token: the first of those that it fits. Each comes with what is to be returned for it,
 /// together with the token's subject and all of its claims.
 ///
-/// Those that have to request keys for it are waited for together, and only if no other accepts it: one that is away holds up no
-/// token of another.
+/// Those that have to request keys for it are waited for together, and only if no held key has signed it: one that is away holds
+/// up no token of another.
 ///
 /// # Errors
 ///
 /// 401 for a token that is not good; 403 for a good one without a required claim; 503 when it cannot be judged
 /// because no keys are held and the provider is away, or because its key may be newer than those held. Where several
-/// providers refuse it, the last of these.
+/// providers refuse it, a 403 wins over a 503, and that over a 401.
 pub(crate) async fn authenticate<'p, P: Copy>(
     providers: impl Iterator<Item = (&'p IdentityProvider, P)>,
     token: &[u8],
@@ -76,22 +75,28 @@ pub(crate) async fn authenticate<'p, P: Copy>(
         }
     }
     let mut refused = Problem::from(refused);
+    let first = || candidates.iter().find(|candidate| matches!(candidate.verdict(), Some(Ok(()))));
+    // By the held keys of all of them, before anybody is asked for others.
+    let mut found = first();
     let mut verdicts: FuturesUnordered<_> = candidates.iter().map(Candidate::judge).collect();
-    while let Some(verdict) = verdicts.next().await {
-        match verdict {
-            Ok(accepts) => {
-                // Two that share keys have them at the same time: the order counts, and not who was told first.
-                let mut earlier = candidates.iter().take_while(|earlier| !ptr::eq(*earlier, accepts));
-                let first =
-                    earlier.find(|earlier| matches!(earlier.verdict(), Some(Ok(())))).unwrap_or(accepts);
-                return Ok((first.with, first.subject.into(), jwt.claims.0.clone()));
-            }
-            // What may pass by itself (503) before what does not.
-            Err(problem) if problem.status >= refused.status => refused = problem,
-            Err(_) => {}
+    while found.is_none()
+        && let Some(verdict) = verdicts.next().await
+    {
+        if verdict.as_ref().err().is_none_or(|problem| problem.status == StatusCode::FORBIDDEN) {
+            // One of its keys has signed the token, so it is no other's, unless they share their keys: then the order counts.
+            found = first();
+            found.map_or(verdict, |_| Ok(()))?;
+        } else if let Err(problem) = verdict
+            && problem.status >= refused.status
+        {
+            // A 503 wins over a 401.
+            refused = problem;
         }
     }
-    Err(refused)
+    drop(verdicts);
+    let Some(Candidate { with, subject, .. }) = found else { return Err(refused) };
+    let (with, subject) = (*with, Arc::from(*subject));
+    Ok((with, subject, jwt.claims.0))
 }
 
 /// A token, and a provider that it fits as far as can be told without its signature.
@@ -121,13 +126,13 @@ impl<P> Candidate<'_, P> {
     }
 
     /// Judges: by the held keys, else by others if the provider has some.
-    async fn judge(&self) -> Result<&Self, Problem> {
+    async fn judge(&self) -> Result<(), Problem> {
         let keys = &self.provider.keys;
         let (came_in, deadline) = (self.provider.clock.now(), Instant::now() + CALLER_TIMEOUT);
         let mut looks = 1..LOOKS;
         let retry_after = loop {
             if let Some(verdict) = self.verdict() {
-                return verdict.map(|()| self);
+                return verdict;
             }
             let Some(_) = looks.next() else { break CALLER_TIMEOUT };
             if let Err(not_now) = keys.refresh(deadline).await {
@@ -156,16 +161,14 @@ impl IdentityProvider {
         mut others: impl Iterator<Item = &'o Self>,
     ) -> Self {
         let new = || {
-            let KeySource { issuer, file, url, .. } = &config.keys;
             let fetcher = Arc::new(Mutex::new(Fetcher::new(&config.keys)));
             let fetch = move || {
                 let fetcher = Arc::clone(&fetcher);
                 async move { fetcher.lock().await.fetch().await }.boxed()
             };
-            let every = if file.is_some() { FILE_EVERY } else { REFRESH_EVERY };
-            let (url, file) = (url.as_ref().map(Url::as_str), file.as_ref().and_then(|file| file.to_str()));
+            let every = if config.keys.file.is_some() { FILE_EVERY } else { REFRESH_EVERY };
             // At the highest level, so that it is around every line, however little is logged.
-            let span = tracing::error_span!("keys", issuer, url, file);
+            let span = tracing::error_span!("keys", provider = config.name);
             span.in_scope(|| Arc::new(KeyRefresher::spawn(Box::new(fetch), every, Arc::clone(&clock))))
         };
         let same = others.find(|other| other.config.keys == config.keys);

@@ -199,6 +199,14 @@ impl Reloader {
                 return;
             }
         };
+        // Its token would be sent to the provider, or taken for its keys.
+        let files = changed.access.oidc.iter().flat_map(|oidc| oidc.keys.files());
+        if let Some(file) = { files }.find(|file| self.outputs.has(file)) {
+            let problem =
+                format!("access.oidc: {} is a file of [[outputs]]; take it out first", file.display());
+            tracing::error!(problem, "the changed configuration is not used");
+            return self.report(vec![problem]);
+        }
         changed.access.is_locked = self.must_lock(&changed);
         self.keep_profiles_to_callers(&mut changed);
         let is_new = changed != self.loaded.config;

@@ -45,10 +45,17 @@ pub struct KeySource {
     pub url: Option<Url>,
     /// Whether at the URL the provider describes itself (`OpenID` Connect Discovery 1.0 §4).
     pub is_discovery: bool,
-    /// File with a bearer token for the URL. None if that leads to another one.
+    /// File with a bearer token for the URL. Not with discovery.
     pub token_file: Option<PathBuf>,
     /// PEM file with certificate authorities that are trusted there, besides the system's.
     pub ca: Option<PathBuf>,
+}
+
+impl KeySource {
+    /// Returns the files that it names.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.file, &self.token_file, &self.ca].into_iter().flatten()
+    }
 }
 
 /// Reads the providers, in their order.
@@ -86,7 +93,7 @@ fn read_keys(section: &mut Section<'_>) -> Option<KeySource> {
     let (token_file, ca) = (section.path("jwks_token_file"), section.path("ca"));
     let (has_file, has_url) = (section.is_set("jwks_file"), section.is_set("jwks_url"));
     for (key, is_wrong, message) in [
-        ("jwks_file", has_url, "cannot be combined with jwks_url: the keys are in one place"),
+        ("jwks_file", has_url, "cannot be combined with jwks_url: only one of them can have the keys"),
         ("jwks_token_file", !has_url, "requires jwks_url: the token is sent there alone"),
         ("ca", has_file, "cannot be combined with jwks_file: nothing is requested"),
     ] {

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::keys::KeySet;
 use crate::config::KeySource;
-use crate::file_work::{FileWork, MAX_SECRET, read_small};
+use crate::file_work::{FileWork, MAX_SECRET, read_small_file};
 use crate::outbound;
 
 /// As for HERE: within a region a connection takes milliseconds.
@@ -54,7 +54,7 @@ impl FetchError {
 #[derive(Debug)]
 pub(super) struct Fetcher {
     source: KeySource,
-    /// Where one hangs, these keys do, and nothing else.
+    /// If a file hangs, only this provider's keys are held up.
     files: FileWork,
 }
 
@@ -112,7 +112,7 @@ impl Fetcher {
     /// counts, and so does one that `ca` has now.
     async fn request(&mut self, url: Url) -> Result<RequestBuilder, FetchError> {
         let no_tls = |source| {
-            let message = "TLS could not be set up; are the system's CA certificates installed?";
+            let message = "TLS could not be set up; are the system's CA certificates installed, and those in access.oidc.ca whole?";
             FetchError(message.to_owned(), Some(source))
         };
         let mut builder = outbound::client(REQUEST_TIMEOUT).connect_timeout(CONNECT_TIMEOUT);
@@ -143,7 +143,7 @@ impl Fetcher {
 
     async fn read(&mut self, key: &str, file: &Path, max: usize) -> Result<Zeroizing<String>, FetchError> {
         let path = file.to_owned();
-        let read = self.files.run(move || read_small(&path, max)).await;
+        let read = self.files.run(move || read_small_file(&path, max)).await;
         let read = read.ok_or_else(|| FetchError::in_file(key, file, "the file system does not respond"))?;
         read.map_err(|error| FetchError::in_file(key, file, format_args!("cannot be read: {error}")))
     }

@@ -1,6 +1,5 @@
 //! The secrets of this server's access keys, each in a file of its own.
 
-use std::io;
 use std::path::Path;
 
 use secrecy::SecretString;
@@ -10,7 +9,7 @@ use super::credential::warn_of_others;
 use crate::access::Access;
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::file_work::{MAX_SECRET, read_small};
+use crate::file_work::{MAX_SECRET, read_small_file};
 use crate::topic::Topic;
 
 /// Fewer characters could be guessed by someone who has a signature.
@@ -39,11 +38,8 @@ pub fn read_here_secrets(config: &Config, access: &Access) -> Result<(), Failure
 /// Names the file, and says what is wrong with it.
 pub fn read_here_secret(file: &Path) -> Result<SecretString, String> {
     let name = file.display();
-    let read = file.metadata().and_then(|found| {
-        // A pipe would have to be waited for.
-        if found.is_file() { read_small(file, MAX_SECRET) } else { Err(io::Error::other("it is not a file")) }
-    });
-    let text = read.map_err(|error| format!("{name}: cannot be read: {error}"))?;
+    let text =
+        read_small_file(file, MAX_SECRET).map_err(|error| format!("{name}: cannot be read: {error}"))?;
     let secret = trim_value(&text);
     if secret.len() < MIN_SECRET || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(format!(

@@ -1,6 +1,7 @@
 //! `[[outputs]]` and `token --output`, as the program writes them and as other users find them.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, chown, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -475,6 +476,28 @@ async fn token_of_an_output_that_was_taken_out_becomes_no_secret() {
     assert!(file.exists(), "it is the secret now");
     let read = log.concat().matches("the access key's secret was read").count();
     assert_eq!(read, 1, "{log:#?}");
+}
+
+/// The same with a file whose content is sent to an identity provider.
+#[tokio::test]
+async fn token_of_an_output_that_was_taken_out_is_sent_to_no_identity_provider() {
+    let (_account, folder) = at_home("[[outputs]]\nformat = 'text'\npath = 'token'\n").await;
+    let asked = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    asked.set_nonblocking(true).expect("can be set");
+    let mut server = folder.start(&["serve"]);
+    written(&mut server, &folder.path("token")).await;
+    let provider = format!(
+        "[[access.oidc]]\nissuer = 'x'\naudience = 'a'\njwks_url = 'http://{}/'\njwks_token_file = 'token'\n",
+        asked.local_addr().expect("is bound")
+    );
+    folder.write(CONFIG, &format!("listen = '127.0.0.1:0'\n{provider}"));
+    server.signal(Signal::HUP);
+    server.logged("the changed configuration is not used").await;
+    let line = server.last_line();
+    assert!(line.contains("is a file of [[outputs]]; take it out first"), "{line}");
+    server.signal(Signal::TERM);
+    server.end().await;
+    assert!(asked.accept().is_err(), "nobody was asked");
 }
 
 #[tokio::test]

@@ -168,11 +168,12 @@ fn variables_set_keys_of_a_single_provider_and_are_an_error_beside_a_list() {
             ["AUDIENCE", "ISSUR"].map(|key| format!("TOKEN_PROVIDER_ACCESS__OIDC__{key}: {error}"));
         assert_eq!(found, expected.join("\n"));
     }
-    // The whole list in a variable replaces that in the file.
+    // Not even the whole list in a variable.
     let whole = ("TOKEN_PROVIDER_ACCESS__OIDC", "[{ issuer = 'https://b.example', audience = 'b' }]");
+    let found = with(&list, &[whole], &Overrides::default()).unwrap_err().to_string();
     assert_eq!(
-        with(&list, &[whole], &Overrides::default()).unwrap().access.oidc[0].keys.issuer,
-        "https://b.example"
+        found,
+        "TOKEN_PROVIDER_ACCESS__OIDC: cannot be set beside the list [[access.oidc]] in the file: set it there"
     );
 }
 

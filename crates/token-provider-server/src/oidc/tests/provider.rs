@@ -351,6 +351,7 @@ async fn keys_in_a_file_are_read_or_it_is_named() {
 
 #[tokio::test]
 async fn authority_that_cannot_be_used_is_named_and_nothing_is_requested() {
+    const DAMAGED: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let folder = tempfile::tempdir().expect("can be made");
     let file = folder.path().join("ca.pem");
     for (content, problem) in
@@ -364,10 +365,17 @@ async fn authority_that_cannot_be_used_is_named_and_nothing_is_requested() {
         let error = fetch(source).await.map(drop).expect_err(problem).to_string();
         assert!(error.starts_with(&format!("access.oidc.ca: {}: {problem}", file.display())), "{error}");
     }
+    fs::write(&file, DAMAGED).expect("can be written");
+    let source = KeySource { ca: Some(file), ..at("https://127.0.0.1:1/jwks", None) };
+    let error = fetch(source).await.map(drop).expect_err("is damaged").to_string();
+    assert!(
+        error.starts_with("TLS could not be set up; ") && error.ends_with("access.oidc.ca whole?"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
-async fn file_that_hangs_is_an_error_and_holds_one_thread() {
+async fn what_is_no_file_is_not_waited_for() {
     let folder = tempfile::tempdir().expect("can be made");
     let file = folder.path().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&file).status();
@@ -375,8 +383,9 @@ async fn file_that_hangs_is_an_error_and_holds_one_thread() {
     let mut fetcher = Fetcher::new(&in_file(file.clone()));
     for _ in 0..3 {
         let error = fetcher.fetch().await.map(drop).expect_err("nobody writes").to_string();
-        assert!(error.ends_with("the file system does not respond"), "{error}");
+        assert!(error.ends_with("cannot be read: it is not a file"), "{error}");
     }
-    // Lets the thread go.
-    fs::write(&file, "").expect("somebody reads");
+    // And is forgotten once there is one.
+    fs::remove_file(&file).and_then(|()| fs::write(&file, r#"{"keys":[]}"#)).expect("can be exchanged");
+    assert_eq!(fetcher.fetch().await.expect("is a file").len(), 0);
 }

@@ -91,6 +91,12 @@ async fn provider_that_hangs_holds_up_no_token_of_another() {
     let before = Instant::now();
     assert_eq!(judge(&providers, &token(&b, "b")).await.ok(), Some(2));
     assert_eq!(before.elapsed(), Duration::ZERO);
+    // Nor one without a required claim.
+    let strict = bench(&config_requiring(&[("groups", &["maps"])]), &b, "b");
+    settle().await;
+    let before = Instant::now();
+    assert!(refusal(&[&same_issuer, &strict], &token(&b, "b")).await.starts_with("403 "));
+    assert_eq!(before.elapsed(), Duration::ZERO);
     // Not even one whose key has to be requested first.
     good.script.set(Answer::Slow(Duration::from_secs(2), vec![new.jwk("new")]));
     assert_eq!(judge(&providers, &token(&new, "new")).await.ok(), Some(2));
@@ -106,7 +112,11 @@ async fn token_that_none_accepts_gets_503_while_one_of_its_issuer_is_away() {
     settle().await;
     for (what, providers) in [("first", [&away, &strict]), ("last", [&strict, &away])] {
         assert_eq!(refusal(&providers, &token(&stranger, "b")).await, NO_KEYS, "{what}");
-        assert_eq!(refusal(&providers, &token(&b, "b")).await, NO_KEYS, "it may be the other's: {what}");
+        // Whose signature is good is no token of the one that is away: it need not be waited for.
+        let before = Instant::now();
+        let refused = refusal(&providers, &token(&b, "b")).await;
+        assert!(refused.starts_with("403 claims: the token's `groups`"), "{what}: {refused}");
+        assert_eq!(before.elapsed(), Duration::ZERO);
     }
     assert_eq!(judge(&[&away, &strict, &lax], &token(&b, "b")).await.ok(), Some(2));
     // It is back, and says who it is not.
@@ -169,4 +179,18 @@ async fn leeway_is_that_of_the_provider() {
     let (strict, lax) = (bench(&leeway(0), &key, "a"), bench(&leeway(300), &key, "a"));
     assert_eq!(refusal(&[&strict], &expired).await, "401 the token has expired");
     assert_eq!(judge(&[&strict, &lax], &expired).await.ok(), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_a_held_key_has_signed_cause_no_request_to_another_provider() {
+    let (a, b, new) = (Key::p256(), Key::p256(), Key::p256());
+    let (first, second) = (bench(&config(), &a, "a"), bench(&config(), &b, "b"));
+    settle().await;
+    for _ in 0..100 {
+        assert_eq!(judge(&[&first, &second], &token(&b, "b")).await.ok(), Some(1));
+    }
+    assert_eq!((first.script.asked(), second.script.asked()), (1, 1));
+    // So the first still finds its own new key at once.
+    first.script.set(Answer::Keys(vec![new.jwk("new")]));
+    assert_eq!(judge(&[&first, &second], &token(&new, "new")).await.ok(), Some(0));
 }

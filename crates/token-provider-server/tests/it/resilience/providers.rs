@@ -131,7 +131,7 @@ async fn provider_that_hangs_is_one_metric_and_holds_up_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_in_a_file_are_followed_and_a_file_that_hangs_holds_up_nobody() {
+async fn keys_in_a_file_are_followed_and_what_is_no_file_holds_up_nobody() {
     let (first, second) = (IdentityProvider::start().await, IdentityProvider::start().await);
     let folder = Folder::new();
     folder.write("keys.json", &first.key_set());
@@ -166,7 +166,7 @@ async fn keys_in_a_file_are_followed_and_a_file_that_hangs_holds_up_nobody() {
     assert_eq!(server.count(before, "cannot fetch"), 1);
 
     fs::rename(folder.pipe("pipe"), folder.path("keys.json")).expect("can be renamed");
-    server.logged(before, "the file system does not respond").await;
+    server.logged(before, "keys.json: cannot be read: it is not a file").await;
     for token in [of_cluster(&second), second.token()] {
         assert_eq!(ask(&mut connection, &token).await, 200);
     }
