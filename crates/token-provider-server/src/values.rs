@@ -12,6 +12,7 @@ pub(crate) mod pattern;
 pub(crate) mod ttl;
 pub(crate) mod unix;
 
+pub use self::claim::NameTemplate;
 pub use self::host::PublicHost;
 pub use self::listen::{Host, Listen};
 pub use self::origin::{Origin, OriginPattern};

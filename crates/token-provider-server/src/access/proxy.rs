@@ -2,6 +2,7 @@
 //! configured addresses alone: anybody else could write the same headers.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
@@ -58,9 +59,12 @@ impl Way<TrustedProxyConfig> {
         if named.next().is_some() || is_placeholder(name) || name.len() > MAX_NAME {
             return None;
         }
-        // Without them no rule matches.
-        let facts = self.groups(headers).map(|groups| json!({ "users": name, "groups": groups }));
-        Some(self.policy.caller(Method::TrustedProxy, &[(name.into(), facts.unwrap_or_default())]))
+        let name: Arc<str> = name.into();
+        let identities = || {
+            let groups = self.groups(headers).into_iter();
+            groups.map(|groups| (Arc::clone(&name), json!({ "users": *name, "groups": groups }))).collect()
+        };
+        Some(self.policy.caller(Method::TrustedProxy, Some(Arc::clone(&name)), identities))
     }
 
     /// Returns the groups that the proxy says the caller is in. `None` if that is unclear: with the header there twice, one of them
@@ -69,7 +73,10 @@ impl Way<TrustedProxyConfig> {
         let given = self.config.groups_header.as_ref().map(|header| headers.get_all(header));
         let mut given = given.into_iter().flatten();
         let groups = given.next().map_or(Ok(""), |groups| str::from_utf8(groups.as_bytes())).ok()?;
-        given.next().is_none().then(|| groups.split(',').map(str::trim).collect())
+        given
+            .next()
+            .is_none()
+            .then(|| groups.split(',').map(|group| group.trim_matches([' ', '\t'])).collect())
     }
 
     /// Returns the address that the request came from, as the proxies of ours saw it: the last one in

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use governor::Quota;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use secrecy::SecretString;
-use serde_json::json;
+use serde_json::{Value, json};
 use token_provider::{Clock as _, DEFAULT_LIFETIME, SystemClock, is_loopback_address};
 use zeroize::Zeroizing;
 
@@ -21,6 +20,7 @@ use super::connection::{ClientCertificate, ConnectionInfo};
 use super::here_key::{self, HereKey, Nonce, Signature, SignedRequest};
 use super::policy::{Policy, Way};
 use super::rate::{Limiter, network_of};
+use super::selection::Verdict;
 use crate::config::{
     ApiKeyConfig, Config, Lifetimes, MtlsConfig, OriginPattern, OutputConfig, PublicHost, SubjectName,
     TrustedProxyConfig,
@@ -252,25 +252,24 @@ impl Rules {
 
     /// Returns the caller whose client certificate has an allowed name; the one on the list is the caller's, unless there are rules:
     /// then it is the one that a rule matches. The connection has checked the chain against `tls.client_ca`.
-    pub fn certified(&self, connection: &ConnectionInfo) -> Option<Result<Caller<'_>, Problem>> {
+    pub(crate) fn certified(&self, connection: &ConnectionInfo) -> Option<Verdict<'_>> {
         let ClientCertificate::Verified(names) = &connection.client else { return None };
         let Way { config: MtlsConfig { allow, .. }, policy } = self.mtls.as_ref()?;
-        let names = match allow.iter().find(|allowed| names.contains(allowed)) {
-            Some(name) if policy.rules.is_empty() => slice::from_ref(name),
-            None if policy.rules.is_empty() || !allow.is_empty() => return None,
-            _ => names,
-        };
-        let identity = |(SubjectName::Dns(name) | SubjectName::Uri(name)): &SubjectName| {
-            (Arc::from(name.as_str()), json!({ "names": name }))
-        };
-        let identities: Vec<_> = names.iter().map(identity).collect();
-        Some(policy.caller(Method::Mtls, &identities))
+        let allowed = allow.iter().find(|allowed| names.contains(allowed));
+        if allowed.is_none() && (policy.rules.is_empty() || !allow.is_empty()) {
+            return None;
+        }
+        let text = |(SubjectName::Dns(name) | SubjectName::Uri(name)): &SubjectName| Arc::from(name.as_str());
+        let identity = |name: Arc<str>| (Arc::clone(&name), json!({ "names": *name }));
+        let identities = || names.iter().map(text).map(identity).collect();
+        Some(policy.caller(Method::Mtls, allowed.or(names.first()).map(text), identities))
     }
 
     /// Returns the names of the rules in audit mode, whose handouts are marked.
     pub fn audited(&self) -> impl Iterator<Item = &Arc<str>> {
+        let oidc = self.identity_providers.iter().map(|way| &way.policy);
         let mtls = self.mtls.iter().map(|way| &way.policy);
-        mtls.chain(self.trusted_proxy.iter().map(|way| &way.policy)).flat_map(Policy::audited)
+        oidc.chain(mtls).chain(self.trusted_proxy.iter().map(|way| &way.policy)).flat_map(Policy::audited)
     }
 
     /// Returns the files that hold a fresh token.
@@ -375,8 +374,9 @@ impl Rules {
             return Err(Problem::invalid_token());
         }
         let providers = self.identity_providers.iter().map(|way| (&way.config, &way.policy));
-        let (policy, subject, _claims) = Box::pin(oidc::authenticate(providers, token)).await?;
-        Ok(Some(Caller::new(Method::Oidc, Some(subject), policy)))
+        let (policy, subject, claims) = Box::pin(oidc::authenticate(providers, token)).await?;
+        let identities = || vec![(Arc::clone(&subject), Value::Object(claims))];
+        policy.caller(Method::Oidc, Some(Arc::clone(&subject)), identities).map(Some)
     }
 }
 

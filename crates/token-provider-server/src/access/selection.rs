@@ -15,20 +15,26 @@ use crate::values::Pattern;
 pub(super) type Identity = (Arc<str>, Value);
 
 /// The caller, or why the rules refuse it.
-pub(super) type Verdict<'r> = Result<Caller<'r>, Problem>;
+pub(crate) type Verdict<'r> = Result<Caller<'r>, Problem>;
 
 impl Policy {
-    /// Returns the caller with the policy of the first rule that matches one of its identities; without rules the first of them
-    /// counts.
+    /// Returns the caller with the policy of the first rule that matches one of its identities. Without rules, it has its own name
+    /// and this policy.
     ///
     /// # Errors
     ///
     /// 403 if there are rules and none matches. What they are is not said: the caller may be a stranger.
-    pub(super) fn caller(&self, method: Method, identities: &[Identity]) -> Verdict<'_> {
-        let own = Caller::new(method, identities.first().map(|(name, _)| Arc::clone(name)), self);
+    pub(super) fn caller(
+        &self,
+        method: Method,
+        name: Option<Arc<str>>,
+        identities: impl FnOnce() -> Vec<Identity>,
+    ) -> Verdict<'_> {
+        let own = Caller::new(method, name, self);
         if self.rules.is_empty() {
             return Ok(own);
         }
+        let identities = identities();
         for policy in &self.rules {
             if let Some(name) = identities.iter().find_map(|identity| policy.name_of(identity)) {
                 return Ok(Caller::new(method, Some(name), policy));
@@ -51,7 +57,10 @@ impl Policy {
     fn name_of(&self, (name, facts): &Identity) -> Option<Arc<str>> {
         let rule = self.config.rule.as_ref()?;
         let has = |(claim, patterns): &(String, Vec<Pattern>)| is_one(facts.pointer(claim), patterns);
-        (!rule.claims.is_empty() && rule.claims.iter().all(has)).then(|| Arc::clone(name))
+        if rule.claims.is_empty() || !rule.claims.iter().all(has) {
+            return None;
+        }
+        rule.name.as_ref().map_or_else(|| Some(Arc::clone(name)), |name| Some(name.fill(facts)?.into()))
     }
 }
 

@@ -243,11 +243,11 @@ fn read_trusted_proxy(mut section: Section<'_>, known: &Known<'_>) -> TrustedPro
     let mut policy = policy::read(&mut section, "", known);
     let (has_name, has_groups) = (section.is_set("header"), section.is_set("groups_header"));
     let users = |rule: &mut Section<'_>| {
-        let claims = rules::listed(rule, &["users", "groups"], Pattern::parse);
+        let matching = rules::listed(rule, &["users", "groups"], Pattern::parse);
         if rule.is_set("groups") && !has_groups {
             rule.error("groups", "requires access.trusted_proxy.groups_header");
         }
-        claims
+        matching
     };
     rules::read(&mut section, known, &mut policy, users);
     for key in ["profiles", "scopes", "max_ttl", "rate", "groups_header", "rules"] {
@@ -257,7 +257,7 @@ fn read_trusted_proxy(mut section: Section<'_>, known: &Known<'_>) -> TrustedPro
     }
     if has_groups && !section.is_set("rules") {
         section.error("groups_header", "requires rules: nothing else reads groups");
-    } else if has_groups && header == groups_header {
+    } else if has_groups && header.is_some() && header == groups_header {
         section.error("groups_header", "expected another header than `header`");
     }
     TrustedProxyConfig { from, header, groups_header, policy }
@@ -293,8 +293,12 @@ fn subject_name(text: &str) -> Result<SubjectName, &'static str> {
 
 /// Reads a pattern for names in certificates, which are in full, DNS names in lower case.
 fn subject_pattern(text: &str) -> Result<Pattern, &'static str> {
-    match subject_name(&text.replace('*', "x"))? {
-        SubjectName::Dns(_) => Pattern::parse(&text.to_lowercase()),
+    let example = text.replace('*', "x");
+    match subject_name(&example)? {
         SubjectName::Uri(_) => Pattern::parse(text),
+        SubjectName::Dns(name) if name.eq_ignore_ascii_case(&example) => Pattern::parse(&text.to_lowercase()),
+        SubjectName::Dns(_) => {
+            Err("expected the name as certificates have it, in ASCII and without a final dot")
+        }
     }
 }

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::policy::{self, Known, PolicyConfig};
+use super::policy::{self, Known, PolicyConfig, RuleConfig};
+use super::rules;
 use crate::settings::{List, Section};
+use crate::values::claim::claim_pointer;
 use crate::values::duration::duration;
 use crate::values::host::service_url;
+use crate::values::{NameTemplate, Pattern};
 
 /// By how much the clocks of this machine and the identity provider may differ. Machines that keep time by NTP differ by
 /// less than a second, and a minute covers one that lost it for a while.
@@ -83,9 +86,28 @@ fn read_one(mut section: Section<'_>, known: &Known<'_>) -> Option<OidcConfig> {
         require.insert(claim, values);
     }
     let leeway = section.text_or_number("leeway", leeway).unwrap_or(LEEWAY);
-    let policy = policy::read(&mut section, "", known);
+    let mut policy = policy::read(&mut section, "", known);
+    rules::read(&mut section, known, &mut policy, read_rule);
     let keys = keys?;
     Some(OidcConfig { name: keys.issuer.clone(), keys, audience: audience?, require, leeway, policy })
+}
+
+/// Reads the claims that a rule is about, and the name that it gives.
+fn read_rule(rule: &mut Section<'_>) -> RuleConfig {
+    let (name, mut claims) = (rule.text("name", NameTemplate::parse), Vec::new());
+    let mut table = rule.table_or_empty("claims");
+    let names = table.names();
+    if names.is_empty() {
+        rule.error("claims", "expected a table with one claim at least, and its value");
+    }
+    for claim in names {
+        let pattern = table.text(&claim, Pattern::parse);
+        match claim_pointer(&claim) {
+            Ok(pointer) => claims.extend(pattern.map(|pattern| (pointer, vec![pattern]))),
+            Err(message) => table.error(&claim, message),
+        }
+    }
+    RuleConfig { claims, name, is_audit: false }
 }
 
 fn read_keys(section: &mut Section<'_>) -> Option<KeySource> {

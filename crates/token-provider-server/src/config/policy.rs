@@ -11,7 +11,7 @@ use super::profile::ProfileConfig;
 use crate::settings::{List, ReadError, Section};
 use crate::values::duration::{positive, rate};
 use crate::values::ttl::lifetime;
-use crate::values::{Lifetimes, Pattern};
+use crate::values::{Lifetimes, NameTemplate, Pattern};
 
 /// What one caller, or one kind of caller, may have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,11 +33,13 @@ pub struct PolicyConfig {
 }
 
 /// Whom a policy is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuleConfig {
     /// Whom it matches.
     pub claims: Claims,
-    /// Whether handouts by this rule are marked, because it is to go.
+    /// What their name is; without it, the one by which they are known anyway.
+    pub name: Option<NameTemplate>,
+    /// Whether handouts by this rule are marked, as one that is to be removed.
     pub is_audit: bool,
 }
 

@@ -1,6 +1,6 @@
 //! Rules of a way to authenticate: whom each matches, and what it gives them in place of what the section says.
 
-use super::policy::{self, Claims, Known, PolicyConfig, RuleConfig};
+use super::policy::{self, Known, PolicyConfig, RuleConfig};
 use crate::settings::{List, Section, word};
 use crate::values::Pattern;
 use crate::values::claim::claim_pointer;
@@ -8,23 +8,23 @@ use crate::values::claim::claim_pointer;
 /// Whether a rule's handouts are marked.
 const MODES: [(&str, bool); 2] = [("enforce", false), ("audit", true)];
 
-/// Reads a section's `rules` into its policy, of which a rule has what it does not set itself. `claims` reads the keys that say
-/// whom a rule matches, and reports it if there are none.
+/// Reads a section's `rules` into its policy. A rule inherits what it does not set. `matching` reads the keys that say whom a rule
+/// matches, and reports it if there are none.
 pub(super) fn read(
     section: &mut Section<'_>,
     known: &Known<'_>,
     own: &mut PolicyConfig,
-    claims: impl Fn(&mut Section<'_>) -> Claims,
+    matching: impl Fn(&mut Section<'_>) -> RuleConfig,
 ) {
     let known = Known { usual: &own.profiles, ..*known };
     let read = |mut rule: Section<'_>| {
-        let claims = claims(&mut rule);
+        let matching = matching(&mut rule);
         let mut policy = policy::read(&mut rule, "", &known);
         policy.scopes = policy.scopes.or_else(|| own.scopes.clone());
         policy.max_ttl = policy.max_ttl.or(own.max_ttl);
         policy.rate = policy.rate.or(own.rate);
         let is_audit = rule.text("mode", |text: &str| word(text, &MODES, None)).unwrap_or_default();
-        let (path, rule) = (rule.dotted().into(), Some(RuleConfig { claims, is_audit }));
+        let (path, rule) = (rule.dotted().into(), Some(RuleConfig { is_audit, ..matching }));
         PolicyConfig { path, rule, ..policy }
     };
     let rules = section.tables("rules", List::NotEmpty);
@@ -39,7 +39,7 @@ pub(super) fn listed(
     rule: &mut Section<'_>,
     keys: &[&str],
     pattern: fn(&str) -> Result<Pattern, &'static str>,
-) -> Claims {
+) -> RuleConfig {
     let read = |key: &&str| {
         let claim = claim_pointer(key).expect("a key is the name of a claim");
         Some((claim, rule.list(key, List::NotEmpty, pattern)?))
@@ -48,5 +48,5 @@ pub(super) fn listed(
     if !keys.iter().any(|key| rule.is_set(key)) {
         rule.error_here(format!("matches nobody; expected {}, a list of names", keys.join(" or ")));
     }
-    claims
+    RuleConfig { claims, ..RuleConfig::default() }
 }

@@ -27,7 +27,7 @@ use super::request::{Call, RequestInfo, Route};
 use super::token::{self, Done, HERE_FORM, HERE_JSON, STANDARD, Served};
 use crate::access::{Caller, Client, Nonce, Rules, Shares, Signature, SignedRequest, X_API_KEY};
 use crate::problem::{Problem, Subject};
-use crate::reason::Outcome;
+use crate::reason::{Outcome, Rule};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 /// A token request has some hundred bytes.
@@ -128,7 +128,9 @@ async fn authenticate<'r, T>(
     };
     let needs_body = match &client {
         Client::Unnamed => !info.is_here() && !matches!(rules.certified(connection), Some(Ok(_))),
-        Client::Shown(shown) => matches!(shown, Ok(None)),
+        Client::Shown(Ok(shown)) => shown.is_none(),
+        // The body may name a client that is let in.
+        Client::Shown(Err(problem)) => problem.rule == Some(Rule::Rules),
         Client::Secret { .. } => false,
         // Only a form is covered by a signature.
         Client::Signed(signature) => is_form && rules.needs_form(signature),

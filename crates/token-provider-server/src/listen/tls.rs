@@ -32,8 +32,8 @@ use crate::values::name::is_plain;
 /// Preferred first (RFC 7301 §3.2).
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// A longer URI names nobody.
-const MAX_NAME: usize = 256;
+/// A longer URI names nobody; a SPIFFE id is no longer.
+const MAX_NAME: usize = 2048;
 
 const NOT_PEM: &str = "damaged PEM: expected base64 between BEGIN and END lines";
 

@@ -1,7 +1,7 @@
 //! What a server says of itself when it starts.
 
 use super::credential::TokenSource;
-use crate::config::{AccessConfig, Config, MtlsConfig, OriginPattern, PolicyConfig, SubjectName};
+use crate::config::{AccessConfig, Config, MtlsConfig, OriginPattern, SubjectName};
 use crate::listen::Listener;
 
 /// More names than this are counted instead. The three origins of loopback are among them by default.
@@ -56,15 +56,11 @@ fn callers(access: &AccessConfig, is_local: bool) -> String {
         (!ids.is_empty()).then(|| format!("{what} ({})", names(ids.into_iter())))
     };
     let subject = |(SubjectName::Dns(name) | SubjectName::Uri(name)): &'_ SubjectName| name.clone();
-    let by_rules = |policy: &PolicyConfig| match policy.rules.len() {
-        0 => String::new(),
-        count => format!(" (rules: {count})"),
-    };
-    let certificates = |mtls: &MtlsConfig| match mtls.allow.as_slice() {
-        [] => format!("client certificates{}", by_rules(&mtls.policy)),
-        allow => {
-            format!("client certificates ({}){}", names(allow.iter().map(subject)), by_rules(&mtls.policy))
-        }
+    let certificates = |mtls: &MtlsConfig| {
+        let rules = Some(mtls.policy.rules.len()).filter(|rules| *rules > 0);
+        let rules = rules.map(|rules| format!("rules: {rules}"));
+        let listed: Vec<_> = mtls.allow.iter().map(subject).chain(rules).collect();
+        format!("client certificates ({})", names(listed.iter()))
     };
     let proxy = access.trusted_proxy.as_ref().filter(|proxy| proxy.header.is_some());
     let providers = access.oidc.iter().map(|oidc| &oidc.name);
@@ -74,9 +70,7 @@ fn callers(access: &AccessConfig, is_local: bool) -> String {
         keys("access keys", access.here_keys.iter().map(|key| &key.id).collect()),
         (!access.oidc.is_empty()).then(|| format!("tokens from {}", joined(providers, " and "))),
         access.mtls.as_ref().map(certificates),
-        proxy.map(|proxy| {
-            format!("users named by the proxy at {}{}", names(proxy.from.iter()), by_rules(&proxy.policy))
-        }),
+        proxy.map(|proxy| format!("users named by the proxy at {}", names(proxy.from.iter()))),
     ];
     joined(ways.into_iter().flatten(), ", ")
 }
@@ -146,7 +140,7 @@ mod tests {
         let expected = "client certificates (rules: 2); no web pages except its own";
         assert_eq!(who(&format!("{tls}{rules}"), false), expected);
         let allow = format!("{tls}[access.mtls]\nallow = [\"b.example\"]\n{rules}");
-        let expected = "client certificates (b.example) (rules: 2); no web pages except its own";
+        let expected = "client certificates (b.example, rules: 2); no web pages except its own";
         assert_eq!(who(&allow, false), expected);
         let text = "[access.trusted_proxy]\nfrom = [\"10.0.0.0/8\"]\n[cors]\norigins = []\n";
         assert_eq!(who(text, true), "anyone on this machine; no web pages except its own", "it names nobody");

@@ -9,6 +9,7 @@ mod rules;
 mod scopes;
 mod shares;
 mod tokens;
+mod workloads;
 
 use std::path::PathBuf;
 

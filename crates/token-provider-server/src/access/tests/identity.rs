@@ -235,6 +235,11 @@ async fn entries_with_the_same_keys_share_them_and_their_order_counts() {
     assert_eq!(asked.load(Ordering::Relaxed), 1);
     let names: Vec<_> = rules.identity_providers().map(|(name, _)| name.to_owned()).collect();
     assert_eq!(names, [issuer.clone(), format!("{issuer}#2"), format!("{issuer}#3")]);
+    // Two clusters may each have an account of the same name: tokens are held for each by itself.
+    let text = entry("").replace("token-provider", "another") + &entry("");
+    let rules_of_two = Rules::start(&config(&text), None);
+    let caller = ask(&rules_of_two, Some(&token(&key, &issuer)), &ConnectionInfo::default()).await;
+    assert_eq!(caller.map(|caller| caller.owner()).ok().as_deref(), Some("access.oidc[1] dashboard"));
 }
 
 #[tokio::test]

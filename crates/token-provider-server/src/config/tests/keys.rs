@@ -102,6 +102,12 @@ issuer = "https://kubernetes.default.svc.cluster.local"
 audience = "token-provider"
 jwks_file = "cluster-2.json"
 
+[[access.oidc.rules]]
+claims = { sub = "system:serviceaccount:maps:*", "/kubernetes.io/namespace" = "maps" }
+name = "k8s:{/kubernetes.io/namespace}/{/kubernetes.io/serviceaccount/name}"
+max_ttl = "15m"
+mode = "enforce"
+
 [access.mtls]
 allow = ["spiffe://example.com/inspector", "Dashboard.example.com"]
 profiles = ["maps"]
@@ -271,6 +277,10 @@ fn each_way_to_authenticate_has_its_own_policy() {
     assert_eq!(oidc.require["groups"], ["maps", "admins"]);
     assert_eq!(oidc.require["https://example.com/role"], ["reader"]);
     assert_eq!(oidc.policy.rate.map(interval_and_burst), Some((600, 7)));
+    assert_eq!((oidc.policy.rules.len(), &*second.policy.rules[0].path), (0, "access.oidc[2].rules[0]"));
+    let rule = second.policy.rules[0].rule.as_ref().unwrap();
+    let claims: Vec<_> = rule.claims.iter().map(|(claim, _)| claim.as_str()).collect();
+    assert_eq!((claims, rule.name.is_some()), (vec!["/kubernetes.io/namespace", "/sub"], true));
     assert_eq!((oidc.keys.is_discovery, oidc.keys.ca.as_deref()), (true, Some(Path::new("company.pem"))));
     let names = ["", "#2"].map(|end| format!("https://kubernetes.default.svc.cluster.local{end}"));
     assert_eq!([&cluster.name, &second.name], [&names[0], &names[1]]);

@@ -71,6 +71,10 @@ fn near_names_are_suggested() {
             "access.trusted_proxy = { from = '10.0.0.1', header = 'X-User', rules = [{ users = 'a', profiles = 'defualt' }] }",
             "access.trusted_proxy.rules[0].profiles: expected the name of a configured profile; did you mean \"default\"?",
         ),
+        (
+            "access.oidc = { issuer = 'https://a', audience = 'a', rules = [{ claim = { sub = 'a' }, claims = { sub = 'a' } }] }",
+            "access.oidc.rules[0].claim: unknown key; did you mean \"claims\"?",
+        ),
         ("log.leval = 1", "log.leval: unknown key; did you mean \"level\"?"),
         ("admin.listn = 1", "admin.listn: unknown key; did you mean \"listen\"?"),
         (
@@ -103,7 +107,7 @@ fn each_table_says_which_keys_it_has() {
         (
             "access.oidc",
             "audience, burst, ca, issuer, jwks_file, jwks_token_file, jwks_url, leeway, max_ttl, profiles, rate, \
-             require, scopes",
+             require, rules, scopes",
         ),
         ("access.mtls", "allow, burst, max_ttl, profiles, rate, rules, scopes"),
         (

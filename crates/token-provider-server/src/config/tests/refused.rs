@@ -242,6 +242,34 @@ fn wrong_values_are_refused_in_words_that_help() {
             "access.oidc = { issuer = 'https://a', audience = 'a', require = ['x'] }",
             "access.oidc.require: expected a table, not a list",
         ),
+        (
+            "access.oidc = { issuer = 'https://a', audience = 'a', rules = [{}] }",
+            "access.oidc.rules[0].claims: expected a table with one claim at least",
+        ),
+        (
+            "access.oidc = { issuer = 'https://a', audience = 'a', rules = [{ claims = {} }] }",
+            "access.oidc.rules[0].claims: expected a table with one claim at least",
+        ),
+        (
+            "access.oidc = { issuer = 'https://a', audience = 'a', rules = [{ claims = { sub = ['a'] } }] }",
+            "access.oidc.rules[0].claims.sub: expected a string, not a list",
+        ),
+        (
+            "access.oidc = { issuer = 'https://a', audience = 'a', rules = [{ claims = { sub = '' } }] }",
+            "access.oidc.rules[0].claims.sub: expected text in which each `*` stands for",
+        ),
+        (
+            "access.oidc = { issuer = 'https://a', audience = 'a', rules = [{ claims = { '/a/~2' = 'x' } }] }",
+            "access.oidc.rules[0].claims.(key not shown): expected a claim's name, or a JSON Pointer",
+        ),
+        (
+            "access.oidc = { issuer = 'https://a', audience = 'a', rules = [{ claims = { sub = 'a' }, name = '{a}{b}' }] }",
+            "access.oidc.rules[0].name: expected text between `}` and `{`",
+        ),
+        (
+            "access.oidc = { issuer = 'https://a', audience = 'a', rules = [{ claims = { sub = 'a' }, name = '{a' }] }",
+            "access.oidc.rules[0].name: expected a name of printable ASCII with claims in braces",
+        ),
         ("access.trusted_proxy.header = 'X-User'", "access.trusted_proxy.from: missing"),
         (
             "access.trusted_proxy = { from = '10.0.0.1', rate = '1/s' }",
@@ -393,11 +421,12 @@ fn keys_that_must_agree_do() {
         ),
         (
             format!(
-                "{tls}\n[[access.mtls.rules]]\nmode = 'audit'\n[[access.mtls.rules]]\nnames = ['a b', '*.a.example']"
+                "{tls}\n[[access.mtls.rules]]\nmode = 'audit'\n[[access.mtls.rules]]\nnames = ['a b', '*.a.example', '*.example.']"
             ),
             "c.toml:2: access.mtls.rules[0]: matches nobody; expected names, a list of names\n\
              c.toml:5: access.mtls.rules[1].names[0]: expected a DNS name such as \"dashboard.example.com\" or a URI such as \
-             \"spiffe://example.com/dashboard\", in full",
+             \"spiffe://example.com/dashboard\", in full\n\
+             c.toml:5: access.mtls.rules[1].names[2]: expected the name as certificates have it, in ASCII and without a final dot",
         ),
         (
             format!("cors.origins = '*'\n{tls}\n{mtls}"),
