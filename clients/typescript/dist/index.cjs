@@ -177,6 +177,7 @@ var failure = (code, message, details = {}, more = {}) => ({
   ...more
 });
 var unsent = (message, details) => failure("request_failed", message, details, { sent: false });
+var REPORT_MS = 2500;
 function providerAt(url, options, send, clock) {
   checkUrl(url);
   checkOptions(options);
@@ -195,16 +196,16 @@ function providerAt(url, options, send, clock) {
     const token = (await response.text()).trim();
     return /^[\w.~+/-]+=*$/.test(token) ? { token, lifetime: lifetimeS(response.headers, fallback) } : failure("invalid_response", "the answer of the token provider is not a token", { status: response.status });
   };
-  const exchange = (where, what, read) => new Promise((resolve) => {
+  const exchange = (where, limitMs, what, read) => new Promise((resolve) => {
     const controller = new AbortController();
     const { signal } = controller;
-    let waiting = unsent(`\`headers\` took longer than ${timeoutMs} ms`);
+    let waiting = unsent(`\`headers\` took longer than ${limitMs} ms`);
     const timer = clock.setTimeout(
       () => {
         resolve({ ...waiting, code: "timeout" });
         controller.abort();
       },
-      Math.min(MAX_TIMER_MS, timeoutMs)
+      Math.min(MAX_TIMER_MS, limitMs)
     );
     const steps = async () => {
       let address;
@@ -222,7 +223,8 @@ function providerAt(url, options, send, clock) {
       const valid = headersOf(ready);
       if (!valid) return unsent(BAD_HEADERS);
       if (signal.aborted) return waiting;
-      waiting = failure("timeout", `the token provider did not answer within ${timeoutMs} ms`);
+      if (what.body) valid.set("Content-Type", "application/x-www-form-urlencoded");
+      waiting = failure("timeout", `the token provider did not answer within ${limitMs} ms`);
       try {
         return await read(await send(address.href, { ...what, headers: valid, redirect: "manual", signal, ...credentials && { credentials } }));
       } catch (cause) {
@@ -235,10 +237,11 @@ function providerAt(url, options, send, clock) {
     });
   });
   return {
-    ask: () => exchange(target, {}, answer),
-    // RFC 7009 §2, beside the address of the token. Whoever answers with a page has not heard it.
+    ask: () => exchange(target, timeoutMs, {}, answer),
+    // RFC 7009 §2, beside the address of the token. Whoever answers with a page did not take the report.
     report: (token) => exchange(
       () => new URL("oauth2/revoke", target()),
+      Math.min(timeoutMs, REPORT_MS),
       { method: "POST", body: new URLSearchParams({ token }) },
       async (response) => !await response.text() && response.ok
     )
@@ -301,7 +304,7 @@ var Keeper = class {
   #failed;
   #failures = 0;
   #pausedUntil = -Infinity;
-  /** The token that HERE refused last, and the same until the provider is told of it. */
+  /** The token that HERE refused last, and, until it is reported, the one to report. */
   #refused;
   #unreported;
   /** Whether the next `online` event will be heard. */

@@ -1,5 +1,5 @@
-// `fetch` with the token: sets Authorization and nothing else, and sends once more after a 401, of which the provider is told where
-// it came from HERE.
+// `fetch` with the token: sets Authorization and nothing else, and sends once more after a 401, and reports the token if the 401
+// came from HERE.
 
 import { base } from "./base.js";
 import { TokenError } from "./error.js";
@@ -37,7 +37,7 @@ export function authorizedFetch(keeper: Keeper, send: Fetch, allowedOrigins: rea
     const body = again(request, init?.body);
     const response = await attempt(token);
     if (response.status !== 401) return response;
-    // Where it was led elsewhere, the token did not go along.
+    // After a redirect to another origin, the token did not go along.
     const isOfHere = here.some((isHere) => isHere(origin)) && (!response.url || new URL(response.url).origin === origin);
     if (isOfHere) keeper.refuse(token);
     else keeper.invalidate(token);

@@ -42,7 +42,7 @@ export class Keeper {
   #failed: Failure | undefined;
   #failures = 0;
   #pausedUntil = -Infinity;
-  /** The token that HERE refused last, and the same until the provider is told of it. */
+  /** The token that HERE refused last, and, until it is reported, the one to report. */
   #refused: string | undefined;
   #unreported: string | undefined;
   /** Whether the next `online` event will be heard. */

@@ -35,6 +35,9 @@ export const failure = (code: TokenErrorCode, message: string, details: TokenErr
 /** What happens before anything is sent. */
 const unsent = (message: string, details?: TokenErrorDetails): Failure => failure("request_failed", message, details, { sent: false });
 
+/** A report, for which callers wait, has this long, in milliseconds. */
+const REPORT_MS = 2500;
+
 /** What is sent to the provider. */
 export interface Provider {
   readonly ask: () => Promise<Answer | Failure>;
@@ -67,18 +70,18 @@ export function providerAt(url: string | URL, options: TokenClientOptions, send:
       : failure("invalid_response", "the answer of the token provider is not a token", { status: response.status });
   };
 
-  const exchange = <T>(where: () => URL, what: RequestInit, read: (response: Response) => Promise<T>): Promise<T | Failure> =>
+  const exchange = <T>(where: () => URL, limitMs: number, what: RequestInit, read: (response: Response) => Promise<T>): Promise<T | Failure> =>
     new Promise((resolve) => {
       const controller = new AbortController();
       const { signal } = controller;
-      let waiting = unsent(`\`headers\` took longer than ${timeoutMs} ms`);
+      let waiting = unsent(`\`headers\` took longer than ${limitMs} ms`);
       const timer = clock.setTimeout(
         () => {
           // Resolved before aborting: a `fetch` that ignores its signal, and answers later, is not heard any more.
           resolve({ ...waiting, code: "timeout" });
           controller.abort();
         },
-        Math.min(MAX_TIMER_MS, timeoutMs),
+        Math.min(MAX_TIMER_MS, limitMs),
       );
       const steps = async (): Promise<T | Failure> => {
         let address: URL;
@@ -96,7 +99,9 @@ export function providerAt(url: string | URL, options: TokenClientOptions, send:
         const valid = headersOf(ready);
         if (!valid) return unsent(BAD_HEADERS);
         if (signal.aborted) return waiting;
-        waiting = failure("timeout", `the token provider did not answer within ${timeoutMs} ms`);
+        // After the caller's, one of which may be for its own requests.
+        if (what.body) valid.set("Content-Type", "application/x-www-form-urlencoded");
+        waiting = failure("timeout", `the token provider did not answer within ${limitMs} ms`);
         try {
           // No `cache`: older Cloudflare Workers refuse it, and the provider says `no-store`.
           // A redirect leads to a log-in page, or takes an API key to another origin.
@@ -112,11 +117,12 @@ export function providerAt(url: string | URL, options: TokenClientOptions, send:
     });
 
   return {
-    ask: () => exchange(target, {}, answer),
-    // RFC 7009 §2, beside the address of the token. Whoever answers with a page has not heard it.
+    ask: () => exchange(target, timeoutMs, {}, answer),
+    // RFC 7009 §2, beside the address of the token. Whoever answers with a page did not take the report.
     report: (token) =>
       exchange(
         () => new URL("oauth2/revoke", target()),
+        Math.min(timeoutMs, REPORT_MS),
         { method: "POST", body: new URLSearchParams({ token }) },
         async (response) => !(await response.text()) && response.ok,
       ),

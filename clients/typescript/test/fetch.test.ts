@@ -284,13 +284,14 @@ async function after<T>(clock: FakeClock, milliseconds: number, call: Promise<T>
 }
 
 test("a token that HERE refused is reported once, and the request sent with its successor", async () => {
-  const { client, clock, told, asked } = here(isSuccessor, { headers: { "X-API-Key": "key" } });
+  const { client, clock, told, asked } = here(isSuccessor, { headers: { "X-API-Key": "key", "Content-Type": "application/json" } });
   const tiles = Promise.all(Array.from({ length: 100 }, (_, tile) => client.fetch(`${TILE}${tile}`)));
   assert.ok((await after(clock, 250, tiles)).every(({ status }) => status === 200));
   assert.deepEqual(told.map(({ url, method, body, redirect }) => [url, method, body, redirect]), [
     ["https://tokens.example/tp/oauth2/revoke", "POST", "token=token-1", "manual"],
   ]);
   assert.equal(told[0]!.headers.get("x-api-key"), "key");
+  assert.equal(told[0]!.headers.get("content-type"), "application/x-www-form-urlencoded", "whatever the caller's is");
   assert.deepEqual(asked, ["token-1", "token-1", "token-2"], "again after a pause in which HERE has answered");
   assert.equal(await client.getToken(), "token-2");
 });
@@ -358,7 +359,7 @@ test("a report that fails changes nothing for the page", async () => {
     ["no answer", () => Promise.reject(new TypeError("fetch failed")), 0],
     ["a redirect", () => Response.error(), 0],
     ["somebody's page", () => new Response("<html>"), 0],
-    ["nothing for too long", () => new Promise(() => {}), 15_000],
+    ["nothing for too long", () => new Promise(() => {}), 2500],
     ["no body", () => new Response(new ReadableStream({ start: (controller) => controller.error(new Error("reset")) })), 0],
   ];
   for (const [name, reply, waitMs] of replies) {

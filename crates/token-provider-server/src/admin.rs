@@ -1,4 +1,4 @@
-//! The admin listener: `/metrics` for Prometheus, `/status` for programs and people, `/revoke` for whoever is on this machine. It asks
+//! The admin listener: `/metrics` for Prometheus, `/status` for programs and people, `/revoke` for callers on this machine. It asks
 //! nobody who they are, and shows no token and no secret.
 //!
 //! The page has a strict Content-Security-Policy, and nobody else's page may ask: what this server does is no business of

@@ -145,6 +145,11 @@ impl Problem {
         self
     }
 
+    /// Takes it for no refusal of a caller.
+    pub fn without_rule(self) -> Self {
+        self.with(|it| it.rule = None)
+    }
+
     /// Notes the host that the request names.
     pub fn with_host(self, host: &str) -> Self {
         self.with(|it| it.host = Some(host.into()))
@@ -238,7 +243,8 @@ impl Problem {
         // As HERE has it: the signature may be good.
         let topic = if number == 401_204 { Topic::InvalidRequest } else { Topic::InvalidClient };
         Self::new(StatusCode::UNAUTHORIZED, topic, reason).with(|it| {
-            (it.rule, it.reason, it.number) = (Some(Rule::Authenticate), Some(reason), Some(number));
+            it.challenge(r#"OAuth realm="token-provider""#);
+            (it.reason, it.number) = (Some(reason), Some(number));
         })
     }
 

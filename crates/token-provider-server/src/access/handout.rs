@@ -182,7 +182,7 @@ impl Handout {
         (Arc::clone(name), outcome)
     }
 
-    /// Has all held tokens of a profile replaced, behind the callers. `by` is what has asked for it, for the log.
+    /// Has all held tokens of a profile replaced, behind the callers. `by` names who asked, for the log.
     ///
     /// # Errors
     ///
@@ -190,7 +190,7 @@ impl Handout {
     pub(crate) fn replace_all(&self, profile: &str, by: &str) -> Result<(), Problem> {
         let Profile { name, provider, .. } =
             self.profiles.get(profile).ok_or_else(Problem::unknown_profile)?;
-        self.replacements.take(name)?;
+        self.replacements.take(name).map_err(Problem::without_rule)?;
         tracing::info!(profile = &**name, "{by}: replacing all tokens of this profile");
         provider.replace_all();
         Ok(())

@@ -145,14 +145,15 @@ impl Rules {
     }
 
     /// Returns the caller that the head of a request shows, by any of the configured methods but those of a client at the OAuth 2.0
-    /// endpoint. It is yet to be let in.
+    /// endpoint. It has not been admitted yet.
     pub(crate) async fn identify(
         &self,
         headers: &HeaderMap,
         connection: &ConnectionInfo,
     ) -> Result<Option<Caller<'_>>, Problem> {
         let shown = self.authenticate_head(headers).await;
-        if matches!(shown, Ok(Some(_))) {
+        // A signature with a key of this server is judged whatever else there is.
+        if matches!(shown, Ok(Some(_))) || has_own_signature(headers) {
             return shown;
         }
         let by_proxy = || self.trusted_proxy.as_ref()?.authenticate(headers, connection.address());
@@ -358,8 +359,10 @@ impl Rules {
         let end = value.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(value.len());
         let (scheme, token) = value.split_at(end);
         let token = token.trim_ascii();
-        if matches!(Signature::of(headers), Some(Ok(signature)) if signature.key_id.starts_with(HERE_KEY)) {
-            return Err(Problem::rejected_token("an access key signs only requests to POST /oauth2/token"));
+        if has_own_signature(headers) {
+            return Err(Problem::rejected_token(
+                "an access key signs only requests to POST /oauth2/token or /oauth2/revoke",
+            ));
         }
         if !scheme.eq_ignore_ascii_case(b"Bearer") {
             return Ok(None);
@@ -378,6 +381,11 @@ impl Rules {
         let identities = || vec![(Arc::clone(&subject), Value::Object(claims))];
         policy.caller(Method::Oidc, Some(Arc::clone(&subject)), identities).map(Some)
     }
+}
+
+/// Returns whether a request is signed with an access key of this server, or claims to be.
+fn has_own_signature(headers: &HeaderMap) -> bool {
+    matches!(Signature::of(headers), Some(Ok(signature)) if signature.key_id.starts_with(HERE_KEY))
 }
 
 /// Returns the texts of what is configured.

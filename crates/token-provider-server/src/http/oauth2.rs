@@ -25,9 +25,9 @@ use super::here;
 use super::parameters::{Given, Value, has_content_type, is_credential, parameters};
 use super::request::{Call, RequestInfo, Route};
 use super::token::{self, Done, HERE_FORM, HERE_JSON, STANDARD, Served};
-use crate::access::{Caller, Client, Nonce, Rules, Shares, Signature, SignedRequest, X_API_KEY};
+use crate::access::{Caller, Client, Nonce, Rules, Shares, Signature, SignedRequest, X_API_KEY, is_signed};
 use crate::problem::{Problem, Subject};
-use crate::reason::{Outcome, Rule};
+use crate::reason::{Method, Outcome, Rule};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 /// A token request has some hundred bytes.
@@ -65,11 +65,7 @@ pub(super) async fn post(
         (true, true) => (IN_FORM, HERE_FORM),
         (true, false) => (IN_JSON, HERE_JSON),
     };
-    let parse = |body: &[u8]| match parse(body, names, is_form, is_here) {
-        // Told when the signature was judged, so that the audit trail has the caller, or the address is charged.
-        Err(problem) if is_here => Ok((None, Err(problem))),
-        said => said,
-    };
+    let parse = |body: &[u8]| parse(body, names, is_form, is_here);
     let (caller, nonce, wanted) = authenticate(call, client, headers, body, parse).await?;
     let mut served = token::hand_out(call, &caller, lifetime_name, wanted).await?.into_answer(Some(spelling));
     if let Some(nonce) = nonce {
@@ -89,12 +85,16 @@ pub(super) async fn revoke(
     admit_head(call.info, &headers, has_content_type(&headers, FORM))?;
     let shown = call.rules.identify(&headers, call.info.connection).await;
     let client = match (shown, client_of(&headers)) {
-        (shown @ Ok(Some(_)), _) | (shown, Ok(Client::Unnamed)) => Client::Shown(shown),
+        (shown @ Ok(Some(_)), _) | (shown, Ok(Client::Unnamed)) | (shown @ Err(_), Err(_)) => {
+            Client::Shown(shown)
+        }
         // Neither `Basic` nor signed.
         (shown, Err(problem)) if problem.status == StatusCode::UNAUTHORIZED => Client::Shown(shown),
         (_, client) => client?,
     };
-    let (caller, nonce, token) = authenticate(call, client, headers, body, parse_report).await?;
+    let is_signed = matches!(client, Client::Signed(_));
+    let parse = |body: &[u8]| parse_report(body, is_signed);
+    let (caller, nonce, token) = authenticate(call, client, headers, body, parse).await?;
     let token = token.map_err(|problem| problem.with_subject(caller.subject()))?;
     let (profile, reported) = call.access.handout().report(&caller, &token);
     if let Some(nonce) = nonce {
@@ -135,7 +135,12 @@ async fn authenticate<'r, T>(
         // Only a form is covered by a signature.
         Client::Signed(signature) => is_form && rules.needs_form(signature),
     };
-    let is_named = matches!(client, Client::Secret { .. });
+    let is_named = match &client {
+        Client::Secret { .. } => true,
+        Client::Shown(Ok(Some(caller))) => caller.subject().method != Some(Method::Mtls),
+        _ => false,
+    };
+    let is_here = info.is_here() || matches!(client, Client::Signed(_));
     let (judged, unjudged) =
         if needs_body { (None, Some(client)) } else { (Some(judge(client, b"")?), None) };
     let unknown = Subject { address, ..Subject::default() };
@@ -145,7 +150,11 @@ async fn authenticate<'r, T>(
     let share = if subject.caller.is_some() { None } else { Some(take()?) };
     let body = read(body).await.map_err(noted)?;
     drop(share);
-    let (client, said) = parse(&body).map_err(noted)?;
+    let (client, said) = match parse(&body) {
+        // Told when the signature was judged, so that the audit trail has the caller, or the address is charged.
+        Err(problem) if is_here => (None, Err(problem)),
+        said => said.map_err(noted)?,
+    };
     let judged = match client.or(unjudged) {
         None => Ok(judged.expect("without a client that is yet to be judged, the head's was")),
         // RFC 6749 §2.3: no more than one way at once.
@@ -164,7 +173,8 @@ fn admit_head(info: &RequestInfo<'_>, headers: &HeaderMap, is_form: bool) -> Res
     let query = info.head.uri.query().unwrap_or_default();
     let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
     // For tokens, an API key in a header of its own is for `/getToken`; for signatures see RFC 5849 §3.5.3.
-    let has_key = info.route == Some(Route::OAuth2) && headers.contains_key(X_API_KEY);
+    let has_key =
+        headers.contains_key(X_API_KEY) && (info.route == Some(Route::OAuth2) || is_signed(headers));
     if has_key || names.clone().any(|name| name.starts_with("oauth_")) {
         return Err(Problem::unsupported_client_authentication());
     }
@@ -237,10 +247,10 @@ fn parse(
     Ok((secret_of(id, secret)?, wanted))
 }
 
-/// Reads what the body of a report says.
-fn parse_report(body: &[u8]) -> Result<Said<Value>, Problem> {
+/// Reads what the body of a report says. One that is signed has no other credential.
+fn parse_report(body: &[u8], is_signed: bool) -> Result<Said<Value>, Problem> {
     let names = ["token", "client_id", "client_secret"];
-    let [token, id, secret] = values(form_urlencoded::parse(body), names, false)?;
+    let [token, id, secret] = values(form_urlencoded::parse(body), names, is_signed)?;
     let token = token.filter(|token| !token.is_empty());
     let missing = || Problem::invalid_request("token: missing; expected the token that a service refused");
     Ok((secret_of(id, secret)?, token.ok_or_else(missing)))

@@ -192,7 +192,7 @@ async fn report_authenticates_in_every_way_that_a_handout_has() {
         ..SdkRequest::new(Sdk::Java, server.address, "tp.maps", secret)
     };
     let post = format!("&client_id=dashboard&client_secret={KEY}");
-    let table: [Case<'_>; 14] = [
+    let table: [Case<'_>; 18] = [
         ("", &[("X-API-Key", KEY)], 200, Some("dashboard")),
         ("", &[("Authorization", &bearer)], 200, Some("dashboard")),
         ("", &[("Authorization", &of_company)], 200, Some("dashboard")),
@@ -205,7 +205,11 @@ async fn report_authenticates_in_every_way_that_a_handout_has() {
         ("", &[("Authorization", "Bearer a.b.c")], 401, None),
         ("", &[("Authorization", &wrong_basic)], 401, None),
         ("&client_id=dashboard&client_secret=tp_wrong", &[], 401, None),
+        ("", &[("X-API-Key", "tp_wrong"), ("Authorization", "x")], 401, None),
+        ("", &[("X-API-Key", "tp_wrong"), ("Authorization", "Basic !")], 401, None),
+        ("", &[("Authorization", "Bearer\ttp_wrong")], 401, None),
         ("&client_assertion=x", &[("X-API-Key", KEY)], 401, Some("dashboard")),
+        (&post, &[("X-API-Key", KEY)], 400, Some("dashboard")),
         (&post, &[("Authorization", &basic)], 400, Some("dashboard")),
     ];
     for (fields, headers, status, _) in table {
@@ -217,8 +221,21 @@ async fn report_authenticates_in_every_way_that_a_handout_has() {
         let reply = request.send(server.address).await;
         assert_eq!(reply.status, status, "of a signature, each is worth one report: {reply:?}");
     }
+    // Whatever else there is, a signature that is wrong is refused.
+    let mut beside_a_secret = signed(OTHER_SECRET);
+    beside_a_secret.fields.push(("client_id", "dashboard".to_owned()));
+    beside_a_secret.fields.push(("client_secret", KEY.to_owned()));
+    let mut behind_the_proxy = signed(OTHER_SECRET);
+    behind_the_proxy.headers.push(("X-User", "bob".to_owned()));
+    for request in [&beside_a_secret, &behind_the_proxy] {
+        let reply = request.send(server.address).await;
+        assert_eq!(reply.status, 401, "{reply:?}");
+        assert!(reply.header("www-authenticate").is_some(), "{reply:?}");
+    }
+    let headers = [("Authorization", &*behind_the_proxy.authorization()), ("X-User", "bob")];
+    assert_eq!(request(server.address, "GET", "/getToken", &headers).await.status, 401);
     let lines = server.audit_lines(&trail);
-    assert_eq!(lines.len(), table.len() + 3);
+    assert_eq!(lines.len(), table.len() + 6);
     assert_eq!(lines[table.len() + 1]["caller"], "tp.maps");
     for (line, (fields, headers, status, caller)) in lines.iter().zip(table) {
         let outcome = if status == 200 { "reported" } else { "refused" };
@@ -238,6 +255,9 @@ async fn anonymous_callers_report_where_they_may_ask_and_a_wrong_credential_does
         report(server.address, &token, "", &[("Authorization", "Basic bm8tY29sb24=")]).await.status,
         400
     );
+    let foreign = SdkRequest::new(Sdk::Java, server.address, "foreign", OTHER_SECRET).authorization();
+    let both = [("X-API-Key", "tp_wrong"), ("Authorization", &*foreign)];
+    assert_eq!(report(server.address, &token, "", &both).await.status, 401);
     assert_eq!(server.sandbox.stats().token_requests, 1);
     assert_accepted(&report(server.address, &token, "&token_type_hint=access_token", &[]).await);
     successor(server.address, &token).await;
