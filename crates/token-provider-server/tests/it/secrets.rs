@@ -108,7 +108,7 @@ async fn reported_token_is_in_no_answer_log_or_trail() {
     for target in ["/status", "/metrics"] {
         text += get(admin, target).await.text();
     }
-    text += &format!("{:?} {:?} {}", server.audit_lines(&trail), server.app, heard());
+    let text = format!("{text} {:?} {:?} {}", server.audit_lines(&trail), server.app, heard());
     assert!(text.contains("reported"), "{text}");
     assert_hidden("what is told", &text, &[FOREIGN, &held]);
 }
