@@ -263,7 +263,7 @@ impl Rules {
         let text = |(SubjectName::Dns(name) | SubjectName::Uri(name)): &SubjectName| Arc::from(name.as_str());
         let identity = |name: Arc<str>| (Arc::clone(&name), json!({ "names": *name }));
         let identities = || names.iter().map(text).map(identity).collect();
-        Some(policy.caller(Method::Mtls, allowed.or(names.first()).map(text), identities))
+        Some(policy.caller(Method::Mtls, allowed.or_else(|| names.first()).map(text), identities))
     }
 
     /// Returns the names of the rules in audit mode, whose handouts are marked.
