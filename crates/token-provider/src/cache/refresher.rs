@@ -264,19 +264,21 @@ impl Refresher {
                 return if is_asked { Next::Request } else { Next::Drop };
             }
             let until_due = pause.max(self.until_due(now));
-            let is_replaced = self.slot.is_replaced.load(Ordering::Acquire);
-            let until_replaced = self.until_replaced(is_replaced, now).unwrap_or(Duration::MAX);
+            let until_replaced = self.until_replaced(now).unwrap_or(Duration::MAX);
             if until_replaced.is_zero() {
-                if is_replaced {
-                    tokio::select! {
-                        biased;
-                        turn = Arc::clone(&self.shared.turn).acquire_owned() => self.turn = turn.ok(),
-                        () = self.sleep(until_due) => continue,
-                    }
-                }
                 return Next::Request;
             }
-            self.sleep(until_due.min(until_replaced)).await;
+            let is_replaced = self.slot.is_replaced.load(Ordering::Acquire);
+            let until_back = locked(&self.shared.early).away_until.saturating_sub(now.boot);
+            let wait = until_due.min(until_replaced);
+            tokio::select! {
+                biased;
+                turn = Arc::clone(&self.shared.turn).acquire_owned(), if is_replaced && until_back.is_zero() => {
+                    self.turn = turn.ok();
+                    return Next::Request;
+                }
+                () = self.sleep(if is_replaced && !until_back.is_zero() { wait.min(until_back) } else { wait }) => {}
+            }
         }
     }
 
@@ -302,13 +304,9 @@ impl Refresher {
         }
     }
 
-    /// Returns how long until the successor of a refused token may be requested, or that of any while all are replaced. If that is
-    /// now, it counts as requested.
-    fn until_replaced(&self, is_replaced: bool, now: Moment) -> Option<Duration> {
-        self.slot.state.load().usable(now).filter(|held| is_replaced || self.is_refused(held))?;
-        if is_replaced {
-            return Some(locked(&self.shared.early).away_until.saturating_sub(now.boot));
-        }
+    /// Returns how long until the successor of a refused token may be requested. If that is now, it counts as requested.
+    fn until_replaced(&self, now: Moment) -> Option<Duration> {
+        self.slot.state.load().usable(now).filter(|held| self.is_refused(held))?;
         // In this order, as for a report.
         let mut reports = locked(&self.slot.reports);
         Some(reports.request(&mut locked(&self.shared.early), now.boot))
