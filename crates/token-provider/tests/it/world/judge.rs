@@ -202,7 +202,7 @@ impl Judge {
                 let is_usable = token.left_by_clocks(now) > MARGIN;
                 self.tokens.push(token);
                 if is_usable {
-                    self.files[key].accept(number, flight.begun);
+                    self.files[key].accept(number, flight.begun, now);
                 } else {
                     // Cannot be handed out: a failure, by the contract.
                     self.counts.faults += 1;
@@ -286,8 +286,10 @@ impl Judge {
         let file = &mut self.files[key];
         file.grow_old(&self.tokens, is_crowded, now);
         let is_under_way = file.flight.is_some() || file.failure().is_some() || file.token != Some(number);
-        // Of two kinds that are reported in the same moment, one may have been the tenth.
-        let is_excused = !file.must_be_held() || self.after_reports.len() >= A_MINUTE;
+        // Of two kinds that are reported in the same moment, one may have been the tenth; and in the moment of the report
+        // another kind's request may have failed.
+        let is_away = now.timer <= self.troubled + 2 * TICK;
+        let is_excused = !file.must_be_held() || self.after_reports.len() >= A_MINUTE || is_away;
         self.check(
             is_under_way || is_excused,
             key,

@@ -13,6 +13,8 @@ pub(super) struct File {
     pub(super) last_failed: Option<Now>,
     /// The newest token that could be handed out when it came.
     pub(super) token: Option<usize>,
+    /// When it came, in timer time.
+    came: Option<Duration>,
     pub(super) newest_handed_out: usize,
     /// In boot time: before this a request would follow a successful one too closely.
     pub(super) shortest_until: Duration,
@@ -230,8 +232,9 @@ impl File {
         // Repeated at once after a refusal that was about another credential, it is the same to those who wait.
         let is_same =
             self.failure.is_some_and(|failure| failure.passes_waiters_by && failure.at.timer == now.timer);
-        // Nobody waits for one that is made while a token is held.
-        if !is_same && !flight.is_early {
+        // Nobody waits for one that is made while a token is held, as those do not that follow one at once.
+        let follows = self.came == Some(now.timer);
+        if !is_same && !flight.is_early && !follows {
             self.last_begun = Some(now);
         }
         self.flight = Some(flight);
@@ -244,12 +247,13 @@ impl File {
         }
     }
 
-    pub(super) fn accept(&mut self, number: usize, sent: Now) {
+    pub(super) fn accept(&mut self, number: usize, sent: Now, came: Now) {
         if self.may_be_gone {
             // With it went what was known of reports.
             self.after_report = None;
         }
         self.token = Some(number);
+        self.came = Some(came.timer);
         self.failure = None;
         self.is_asked = false;
         self.may_be_gone = false;
@@ -323,7 +327,11 @@ impl File {
     /// All tokens are replaced; one that nobody has asked for is dropped.
     pub(super) fn replace(&mut self, now: Now) {
         self.replaces = Some(now.timer);
-        self.may_be_gone |= !self.is_asked && self.token.is_some();
+        if !self.is_asked && self.token.is_some() {
+            self.may_be_gone = true;
+            // Who asks now gets another, however new this one was.
+            self.shortest_until = Duration::ZERO;
+        }
     }
 
     /// Whether the token is to be replaced because all are.
