@@ -212,7 +212,7 @@ function providerAt(url, options, send, clock) {
   });
   return {
     ask: () => exchange(target, timeoutMs, {}, answer),
-    // RFC 7009 §2, beside the address of the token. Whoever answers with a page did not take the report.
+    // RFC 7009 §2, beside the address of the token. An answer with a body is not from the provider.
     report: (token) => exchange(
       () => new URL("oauth2/revoke", target()),
       Math.min(timeoutMs, REPORT_MS),

@@ -26,7 +26,7 @@ const ALLOWED_HEADERS: &str =
     "Accept, Authorization, Content-Type, X-API-Key, X-Request-ID, traceparent, tracestate";
 const ALLOWED_METHODS: &str = "GET, HEAD, POST";
 
-/// By which a browser says whether a page of another site asks (W3C Fetch Metadata).
+/// Tells whether a page of another site asks (W3C Fetch Metadata).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The headers of a prefetch: today's, the one before it, Firefox's old one, and that of old `WebKit`.

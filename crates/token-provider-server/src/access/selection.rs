@@ -1,4 +1,4 @@
-//! Which policy is a caller's: that of the first rule of its section that matches it, or, where the section has no rules, the
+//! Which policy a caller has: that of the first rule of its section that matches it, or, where the section has no rules, the
 //! section's own.
 
 use std::sync::Arc;

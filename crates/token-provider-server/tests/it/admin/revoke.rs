@@ -1,4 +1,4 @@
-//! Replacing all tokens of a profile: for who is on this machine, and no page of somebody else.
+//! Replacing all tokens of a profile: for callers on this machine, and for no page of another site.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

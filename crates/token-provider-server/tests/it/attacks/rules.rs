@@ -1,4 +1,4 @@
-//! Callers that no rule is for, and those that a rule lets in which is to go.
+//! Callers that no rule matches, and those that a rule lets in which you plan to remove.
 
 use super::{Target, assert_refusal};
 use crate::support::wire::{get, request};
