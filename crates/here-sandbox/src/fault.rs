@@ -5,10 +5,10 @@ mod control;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use crate::app::App;
-use crate::problem::NumberSpelling;
+use crate::problem::{NumberSpelling, without_nulls};
 use crate::scope;
 
 pub(crate) use control::Applied;
@@ -42,33 +42,21 @@ const MAX_SKEW_SECONDS: i64 = 315_360_000;
 #[must_use = "a fault does nothing before it is injected"]
 pub struct Fault {
     target: Target,
-    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error_code: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) spelling: Option<NumberSpelling>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<RetryAfter>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<FaultBody>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) delay_ms: Option<u64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) hang: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) hang_up: Option<HangUp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     clock_skew_s: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lifetime_s: Option<u32>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) expired: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) app: Option<App>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     for_s: Option<u32>,
 }
 
@@ -261,7 +249,9 @@ impl RetryAfter {
 
 impl Serialize for Fault {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Self::serialize(self, serializer)
+        // What is not set is left out.
+        let fault = Self::serialize(self, serde_json::value::Serializer).map_err(ser::Error::custom)?;
+        without_nulls(fault).serialize(serializer)
     }
 }
 

@@ -65,7 +65,7 @@ fn account_is_the_same_again_with_the_file_that_it_wrote() {
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains(&format!("here.token.endpoint.url = http://{}/oauth2/token\n", first.address)));
     assert!(first.get("/timestamp").starts_with("HTTP/1.1 200 OK\r\n"));
-    assert!(first.get("/sandbox/faults").ends_with(r#"[{"target":"token","lifetime_s":7}]"#));
+    assert!(first.get("/sandbox/faults").ends_with(r#"[{"lifetime_s":7,"target":"token"}]"#));
     kill_process(Pid::from_child(&first.child), Signal::TERM).unwrap();
     assert_eq!(first.child.wait().unwrap().code(), Some(0));
 
