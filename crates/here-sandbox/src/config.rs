@@ -1,10 +1,9 @@
 //! The settings of a sandbox: its first access key and its clock.
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
 use crate::clock::Clock;
 use crate::random;
-use crate::token::APP_ID;
 
 /// The settings of a [`Sandbox`](crate::Sandbox).
 #[derive(Debug, Clone)]
@@ -53,21 +52,15 @@ impl SandboxConfig {
     pub fn generate() -> Self {
         Self::new(random::base64url::<16>(), random::base64url::<64>())
     }
-
-    /// Writes the credential file that HERE's portal would offer for download.
-    pub(crate) fn credentials_properties(&self, token_endpoint_url: &str) -> String {
-        format!(
-            "here.user.id = HERE-5cb6f3a8-27a4-4b5c-9a35-0f9d2c1e7b60\nhere.client.id = {APP_ID}\nhere.access.key.id = {}\n\
-             here.access.key.secret = {}\nhere.token.endpoint.url = {token_endpoint_url}\n",
-            self.access_key_id,
-            self.access_key_secret.expose_secret(),
-        )
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
+
     use super::*;
+    use crate::sandbox::Sandbox;
+    use crate::token::APP_ID;
 
     #[test]
     fn generated_key_looks_like_one_from_the_portal() {
@@ -84,7 +77,7 @@ mod tests {
     #[test]
     fn credential_file_is_laid_out_like_the_portals() {
         let url = "http://127.0.0.1:8080/oauth2/token";
-        let text = SandboxConfig::new("key-id", "planted-secret").credentials_properties(url);
+        let text = Sandbox::new(SandboxConfig::new("key-id", "planted-secret")).credentials_properties(url);
         let keys: Vec<_> = text.lines().map(|line| line.split_once(" = ").unwrap()).collect();
         let names: Vec<_> = keys.iter().map(|(name, _)| *name).collect();
         assert_eq!(
@@ -105,7 +98,7 @@ mod tests {
     fn key_is_read_back_from_its_file() {
         let written = SandboxConfig::generate();
         for text in [
-            written.credentials_properties("http://localhost/"),
+            Sandbox::new(written.clone()).credentials_properties("http://localhost/"),
             format!(
                 "# by Java\nhere.access.key.secret={}\r\nhere.access.key.id={}\r\n",
                 written.access_key_secret.expose_secret(),

@@ -70,7 +70,13 @@ impl Sandbox {
     /// Writes the credential file that HERE's portal would offer for download: user, client, the first access key and
     /// token endpoint. The text holds the secret.
     pub fn credentials_properties(&self, token_endpoint_url: &str) -> String {
-        self.0.config.credentials_properties(token_endpoint_url)
+        let SandboxConfig { access_key_id, access_key_secret, .. } = &self.0.config;
+        format!(
+            "here.user.id = HERE-5cb6f3a8-27a4-4b5c-9a35-0f9d2c1e7b60\nhere.client.id = {APP_ID}\n\
+             here.access.key.id = {access_key_id}\nhere.access.key.secret = {}\n\
+             here.token.endpoint.url = {token_endpoint_url}\n",
+            access_key_secret.expose_secret(),
+        )
     }
 
     /// Makes another access key valid, to rotate to.

@@ -33,5 +33,5 @@ pub(crate) const ONLY_IN: &[(&str, &[&str], &[&str])] = &[
         &["tokio::spawn", "spawn_blocking", "JoinSet", "time::sleep"],
         &["serve", "http::misbehave"],
     ),
-    ("sees a secret", &["expose_secret"], &["config", "sandbox", "token"]),
+    ("sees a secret", &["expose_secret"], &["sandbox", "token"]),
 ];
