@@ -48,11 +48,15 @@ impl FaultControl {
     }
 
     /// Finds out what a request gets, and uses up one of a counted fault. Requests that neither get a token nor need one
-    /// are [`Target::All`]: only faults for all of them apply.
-    pub(crate) fn take(&self, target: Target) -> Applied {
+    /// are [`Target::All`]: only faults for all of them apply. Without a target it is the clock alone, and nothing is used up.
+    pub(crate) fn take(&self, target: Option<Target>) -> Applied {
         let mut list = self.lock();
-        let skew = skew(&list);
-        let applies = |fault: &Fault| fault.target == target || fault.target == Target::All;
+        // The first counted fault with a skew decides, as it does for everything else; else the latest without a count.
+        let counted = list.iter().filter(|(fault, _)| fault.count.is_some());
+        let staying = list.iter().filter(|(fault, _)| fault.count.is_none()).rev();
+        let skew = counted.chain(staying).find_map(|(fault, _)| fault.clock_skew_s).unwrap_or_default();
+        let applies =
+            |fault: &Fault| target.is_some_and(|target| [target, Target::All].contains(&fault.target));
         let staying = |(fault, _): &&Entry| fault.count.is_none() && applies(fault);
         let mut faults: Vec<_> = list.iter().filter(staying).map(|(fault, _)| fault.clone()).collect();
         let counted = list.iter_mut().find(|(fault, _)| fault.count.is_some() && applies(fault));
@@ -62,11 +66,6 @@ impl FaultControl {
         }
         list.retain(|(fault, _)| fault.count != Some(0));
         Applied { faults, skew }
-    }
-
-    /// Returns the seconds to add to the clock, for a request that uses up nothing.
-    pub(crate) fn skew(&self) -> i64 {
-        skew(&self.lock())
     }
 
     /// Drops faults whose time is over.
@@ -98,20 +97,12 @@ impl Applied {
     }
 }
 
-/// The first counted fault with a skew decides, as it does for everything else; else the latest without a
-/// count.
-fn skew(list: &[Entry]) -> i64 {
-    let counted = list.iter().filter(|(fault, _)| fault.count.is_some());
-    let staying = list.iter().filter(|(fault, _)| fault.count.is_none()).rev();
-    counted.chain(staying).find_map(|(fault, _)| fault.clock_skew_s).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn statuses(control: &FaultControl, target: Target, requests: usize) -> Vec<Option<u16>> {
-        (0..requests).map(|_| control.take(target).find(|fault| fault.status)).collect()
+        (0..requests).map(|_| control.take(Some(target)).find(|fault| fault.status)).collect()
     }
 
     #[test]
@@ -121,7 +112,7 @@ mod tests {
         control.inject(Fault::new().with_status(429).with_count(1));
         assert_eq!(statuses(&control, Target::Token, 4), [Some(503), Some(503), Some(429), None]);
         assert_eq!(control.list(), []);
-        assert_eq!(control.take(Target::Token), Applied::default());
+        assert_eq!(control.take(Some(Target::Token)), Applied::default());
     }
 
     #[test]
@@ -130,7 +121,7 @@ mod tests {
         control.inject(Fault::new().with_lifetime(5));
         control.inject(Fault::new().with_status(500).with_lifetime(6));
         control.inject(Fault::new().with_status(503).with_count(1));
-        let first = control.take(Target::Token);
+        let first = control.take(Some(Target::Token));
         assert_eq!(first.find(|fault| fault.status), Some(503));
         assert_eq!(first.find(|fault| fault.lifetime_s), Some(6));
         assert_eq!(statuses(&control, Target::Token, 2), [Some(500), Some(500)]);
@@ -144,7 +135,7 @@ mod tests {
         for (target, expected) in [(Token, vec![Token]), (Data, vec![Data]), (All, vec![Token, All, Data])] {
             let control = FaultControl::default();
             control.inject(Fault::new().with_target(target).with_status(500));
-            let hit = |requested: &Target| !control.take(*requested).faults.is_empty();
+            let hit = |requested: &Target| !control.take(Some(*requested)).faults.is_empty();
             assert_eq!([Token, All, Data].into_iter().filter(hit).collect::<Vec<_>>(), expected);
         }
     }
@@ -167,12 +158,12 @@ mod tests {
         control.inject(Fault::new().with_clock_skew(7).with_end_after(30));
         tokio::time::advance(Duration::from_millis(19_999)).await;
         assert_eq!(statuses(&control, Target::Token, 1), [Some(503)]);
-        assert_eq!((control.list().len(), control.skew()), (3, 7));
+        assert_eq!((control.list().len(), control.take(None).skew), (3, 7));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(statuses(&control, Target::Token, 1), [None]);
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(control.list(), [Fault::new().with_clock_skew(600)]);
-        assert_eq!(control.skew(), 600);
+        assert_eq!(control.take(None).skew, 600);
     }
 
     #[test]
@@ -180,11 +171,11 @@ mod tests {
         let control = FaultControl::default();
         control.inject(Fault::new().with_clock_skew(600).with_count(2));
         control.inject(Fault::new().with_clock_skew(7));
-        assert_eq!(control.take(Target::Token).skew, 600);
-        assert_eq!(control.take(Target::All).skew, 600);
-        assert_eq!(control.take(Target::Token).skew, 600);
-        assert_eq!(control.skew(), 7);
+        assert_eq!(control.take(Some(Target::Token)).skew, 600);
+        assert_eq!(control.take(Some(Target::All)).skew, 600);
+        assert_eq!(control.take(Some(Target::Token)).skew, 600);
+        assert_eq!(control.take(None), Applied { skew: 7, ..Applied::default() });
         control.inject(Fault::new().with_clock_skew(8));
-        assert_eq!(control.skew(), 8);
+        assert_eq!(control.take(None).skew, 8);
     }
 }

@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::misbehave;
 use crate::clock;
-use crate::fault::{Applied, Target};
+use crate::fault::Target;
 use crate::random;
 use crate::sandbox::Sandbox;
 
@@ -26,17 +26,13 @@ pub(super) async fn envelope(
     let correlation_id = correlation_id(request.headers());
     // A browser's preflight is not the request that a fault was asked for; it would use up the count.
     let target = target.filter(|_| request.method() != Method::OPTIONS);
-    let applied = match target {
-        Some(target) => sandbox.faults().take(target),
-        None => Applied { skew: sandbox.faults().skew(), ..Applied::default() },
-    };
+    let applied = sandbox.faults().take(target);
     let is_faulty = !applied.faults.is_empty();
     if target == Some(Target::Token) {
         let stats = &mut sandbox.memory().stats;
         stats.token_requests += 1;
         stats.faults_applied += u64::from(is_faulty);
     }
-    let skew = applied.skew;
     tracing::debug!(
         method = %request.method(),
         path = request.uri().path(),
@@ -53,7 +49,7 @@ pub(super) async fn envelope(
         stats.data_failures += u64::from(!response.status().is_success());
     }
 
-    let date = HeaderValue::from_str(&clock::http_date(sandbox.now(skew))).expect("a date is ASCII");
+    let date = HeaderValue::from_str(&clock::http_date(sandbox.now(applied.skew))).expect("a date is ASCII");
     response.headers_mut().insert(header::DATE, date);
     response.headers_mut().insert(CORRELATION_ID, correlation_id);
     response
