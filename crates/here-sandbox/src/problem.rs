@@ -42,11 +42,13 @@ pub enum NumberSpelling {
     Bare,
 }
 
-/// Refusals by name: status, number, OAuth 2.0 code and message.
+/// Refusals by name: status, number, OAuth 2.0 code and message. Those without a name are for faults alone, by their status.
 macro_rules! refusals {
-    ($($name:ident = $status:ident $code:literal $error:literal $message:literal;)*) => {
+    ($($name:ident = $status:ident $code:literal $error:literal $message:literal;)*
+     $(_ = $fault:ident $number:literal $class:literal $words:literal;)*) => {
         impl Refusal {
             $(pub(crate) const $name: Self = Self::new(StatusCode::$status, $code, $error, $message);)*
+            const OF_FAULTS: &[Self] = &[$(Self::new(StatusCode::$fault, $number, $class, $words)),*];
         }
     };
 }
@@ -105,27 +107,14 @@ refusals! {
     FOREIGN_PAGE = FORBIDDEN 0 "access_denied" "a web page of another site must not use the control endpoint";
 
     // Only on request.
-    USER_UNKNOWN = NOT_FOUND 404_000 "invalid_request" "User for the given access token cannot be found.";
-    ADDRESS_TAKEN = CONFLICT 409_100 "invalid_request" "A password account with the specified email address already exists.";
-    PRECONDITION = PRECONDITION_FAILED 412_001 "invalid_request" "Precondition Failed";
-    TOO_MANY = TOO_MANY_REQUESTS 429_002 "invalid_request" "Request blocked because too many requests were made. Please wait for a while before making a new request.";
-    SECRET_MISSING = INTERNAL_SERVER_ERROR 500_203 "server_error" "Missing Thing Encrypted Secret.";
-    UNAVAILABLE = SERVICE_UNAVAILABLE 0 "temporarily_unavailable" "Service unavailable.";
-    TIMEOUT = GATEWAY_TIMEOUT 0 "temporarily_unavailable" "Service unavailable.";
+    _ = NOT_FOUND 404_000 "invalid_request" "User for the given access token cannot be found.";
+    _ = CONFLICT 409_100 "invalid_request" "A password account with the specified email address already exists.";
+    _ = PRECONDITION_FAILED 412_001 "invalid_request" "Precondition Failed";
+    _ = TOO_MANY_REQUESTS 429_002 "invalid_request" "Request blocked because too many requests were made. Please wait for a while before making a new request.";
+    _ = INTERNAL_SERVER_ERROR 500_203 "server_error" "Missing Thing Encrypted Secret.";
+    _ = SERVICE_UNAVAILABLE 0 "temporarily_unavailable" "Service unavailable.";
+    _ = GATEWAY_TIMEOUT 0 "temporarily_unavailable" "Service unavailable.";
 }
-
-/// What HERE answers most with a status.
-const USUAL: [Refusal; 9] = [
-    Refusal::FIELDS_INVALID,
-    Refusal::SIGNATURE_MISMATCH,
-    Refusal::USER_UNKNOWN,
-    Refusal::ADDRESS_TAKEN,
-    Refusal::PRECONDITION,
-    Refusal::TOO_MANY,
-    Refusal::SECRET_MISSING,
-    Refusal::UNAVAILABLE,
-    Refusal::TIMEOUT,
-];
 
 impl Refusal {
     const fn new(status: StatusCode, code: u32, error: &'static str, message: &'static str) -> Self {
@@ -141,7 +130,9 @@ impl Refusal {
     /// The answer of a fault: any status at all, with the code and words that HERE uses for it where they are known.
     pub(crate) fn from_fault(status: StatusCode, code: Option<u32>) -> Self {
         let message = status.canonical_reason().unwrap_or("An error was requested.");
-        let usual = USUAL.into_iter().find(|usual| usual.status == status);
+        // What HERE answers most with the status.
+        let usual = [Self::FIELDS_INVALID, Self::SIGNATURE_MISMATCH].into_iter();
+        let usual = usual.chain(Self::OF_FAULTS.iter().cloned()).find(|usual| usual.status == status);
         let usual = usual.unwrap_or_else(|| Self::new(status, 0, "server_error", message));
         Self { code: code.unwrap_or(usual.code), ..usual }.with_hint("this answer is a requested fault")
     }
