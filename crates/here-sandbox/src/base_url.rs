@@ -46,17 +46,11 @@ impl BaseUrl {
 
     fn new(scheme: &'static str, default_port: u16, authority: &str) -> Option<Self> {
         let parsed: Authority = authority.parse().ok()?;
-        let port = parsed.port_u16();
+        let url = Self { scheme, host: parsed.host().to_ascii_lowercase(), port: parsed.port_u16() };
         // Refuses what the parser lets pass: user information, an empty port, a port that is no number.
-        let written_back = match port {
-            Some(port) => format!("{}:{port}", parsed.host()),
-            None => parsed.host().to_owned(),
-        };
-        if parsed.host().is_empty() || written_back != authority {
-            return None;
-        }
-        let host = parsed.host().to_ascii_lowercase();
-        Some(Self { scheme, host, port: port.filter(|port| *port != default_port) })
+        let is_all = url.to_string().eq_ignore_ascii_case(&format!("{scheme}://{authority}"));
+        let is_proper = is_all && !url.host.is_empty();
+        is_proper.then(|| Self { port: url.port.filter(|port| *port != default_port), ..url })
     }
 }
 
