@@ -94,9 +94,12 @@ impl Options {
         let sandbox = Sandbox::new(config);
         sandbox.faults().replace(self.fault);
         for file in &self.jwks {
-            register(&sandbox, file)?;
-            let file = file.display();
-            tracing::info!("registered the keys in {file} with the app; its here.client.id is {APP_ID}");
+            let name = file.display();
+            let text =
+                fs::read_to_string(file).map_err(|error| system(format!("cannot read {name}"), error))?;
+            let registered = sandbox.register_jwks(&text);
+            registered.map_err(|error| RunError::Usage(format!("--jwks: {name}: {error}")))?;
+            tracing::info!("registered the keys in {name} with the app; its here.client.id is {APP_ID}");
         }
         if let Some(file) = self.write_credentials {
             write_new(&file, &sandbox.credentials_properties(&format!("http://{address}/oauth2/token")))?;
@@ -200,12 +203,6 @@ fn is_absent(error: &RunError) -> bool {
     let RunError::System { source, .. } = error else { return false };
     matches!(source.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
         || source.to_string().contains("Address family not supported")
-}
-
-fn register(sandbox: &Sandbox, file: &Path) -> Result<(), RunError> {
-    let name = file.display();
-    let text = fs::read_to_string(file).map_err(|error| system(format!("cannot read {name}"), error))?;
-    sandbox.register_jwks(&text).map_err(|error| RunError::Usage(format!("--jwks: {name}: {error}")))
 }
 
 /// Never replaces a file: it may be the real credential, which cannot be downloaded a second time.

@@ -16,7 +16,6 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -24,11 +23,6 @@ use crate::fault::{Applied, Target};
 use crate::problem::{Refusal, uncached};
 use crate::sandbox::Sandbox;
 use crate::serve;
-
-#[derive(Deserialize)]
-struct VerifyRequest {
-    token: String,
-}
 
 impl Sandbox {
     /// Serves the account over plain HTTP/1.1 on these listeners until dropped, which closes every connection at once.
@@ -81,8 +75,9 @@ async fn verify(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Refusal> {
     let bearer = bearer::token_of(&headers).ok_or(Refusal::AUTHORIZATION_MISSING)?;
-    let request: VerifyRequest = serde_json::from_slice(&body?).map_err(|_| Refusal::JSON_INVALID)?;
-    for token in [bearer, &request.token] {
+    let request: Value = serde_json::from_slice(&body?).map_err(|_| Refusal::JSON_INVALID)?;
+    let token = request.get("token").and_then(Value::as_str).ok_or(Refusal::JSON_INVALID)?;
+    for token in [bearer, token] {
         let verified = sandbox.verify_token_at(sandbox.now(applied.skew), token);
         verified.map_err(|reason| Refusal::ACCESS_TOKEN_INVALID.with_hint(reason.to_string()))?;
     }

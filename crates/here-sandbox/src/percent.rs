@@ -33,23 +33,19 @@ pub(crate) fn decode_strictly(text: &str) -> Option<String> {
 ///
 /// A segment without `=` is a name with an empty value; empty segments are nothing.
 pub(crate) fn form_pairs(text: &[u8]) -> Option<Vec<Pair>> {
+    let plain = |byte| Some(if byte == b'+' { b' ' } else { byte });
     let segments = text.split(|&byte| byte == b'&').filter(|segment| !segment.is_empty());
     segments
         .map(|segment| {
             let mut halves = segment.splitn(2, |&byte| byte == b'=');
-            let name = decode_form(halves.next().unwrap_or_default())?;
-            let value = decode_form(halves.next().unwrap_or_default())?;
-            Some((name, value))
+            let mut half = || decode(halves.next().unwrap_or_default(), plain);
+            Some((half()?, half()?))
         })
         .collect()
 }
 
 pub(crate) fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
-
-fn decode_form(text: &[u8]) -> Option<Vec<u8>> {
-    decode(text, |byte| Some(if byte == b'+' { b' ' } else { byte }))
 }
 
 /// Undoes `%XX`; `plain` says what any other byte stands for, or that it may not stand there.
