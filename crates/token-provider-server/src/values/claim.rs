@@ -31,7 +31,7 @@ pub struct NameTemplate {
 impl NameTemplate {
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         const EXPECTED: &str =
-            "expected a name of printable ASCII with claims in braces, such as \"ci:{sub}\"";
+            "expected a name of printable ASCII with at least one claim in braces, such as \"ci:{sub}\"";
         if text.contains("}{") {
             return Err("expected text between `}` and `{`: without it, two callers could get the same name");
         }
@@ -42,7 +42,8 @@ impl NameTemplate {
             let (claim, text) = part.split_once('}').ok_or(EXPECTED)?;
             claims.push((claim_pointer(claim)?, text.to_owned()));
         }
-        if !is_plain(text, usize::MAX) || text.matches('}').count() != claims.len() {
+        // Without a claim, all callers would get the same name.
+        if claims.is_empty() || text.matches('}').count() != claims.len() || !is_plain(text, usize::MAX) {
             return Err(EXPECTED);
         }
         Ok(Self { start, claims })
@@ -105,7 +106,7 @@ mod tests {
         for (text, is_good) in [
             ("k8s:{/kubernetes.io/namespace}/{/kubernetes.io/serviceaccount/name}", true),
             ("{sub}", true),
-            ("nightly", true),
+            ("nightly", false),
             ("{a}{b}", false),
             ("{a", false),
             ("a}", false),

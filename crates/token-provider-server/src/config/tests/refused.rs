@@ -268,7 +268,11 @@ fn wrong_values_are_refused_in_words_that_help() {
         ),
         (
             "access.oidc = { issuer = 'https://a', audience = 'a', rules = [{ claims = { sub = 'a' }, name = '{a' }] }",
-            "access.oidc.rules[0].name: expected a name of printable ASCII with claims in braces",
+            "access.oidc.rules[0].name: expected a name of printable ASCII with at least one claim in braces",
+        ),
+        (
+            "access.oidc = { issuer = 'https://a', audience = 'a', rules = [{ claims = { sub = 'a' }, name = 'nightly' }] }",
+            "access.oidc.rules[0].name: expected a name of printable ASCII with at least one claim in braces",
         ),
         ("access.trusted_proxy.header = 'X-User'", "access.trusted_proxy.from: missing"),
         (
