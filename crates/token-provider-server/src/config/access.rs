@@ -160,6 +160,10 @@ pub(super) fn read(mut section: Section<'_>, known: &Known<'_>, client_ca: bool)
         is_locked: false,
         has_implied_profiles: false,
     };
+    let headers = access.trusted_proxy.iter().map(|proxy| [&proxy.header, &proxy.groups_header]);
+    if access.require_header.is_some() && headers.flatten().any(|header| access.require_header == *header) {
+        section.error("require_header", "expected another header than those of access.trusted_proxy");
+    }
     // Without a way to authenticate, callers may ask for every configured profile.
     if !access.has_callers() && !section.is_set("anonymous_profiles") {
         access.has_implied_profiles = true;

@@ -5,9 +5,10 @@ use hyper::header::HeaderName;
 /// Headers that hold a secret or belong to the connection: the caller's name, which is logged, is in none of them.
 const NO_CALLER_IN: &str = "authorization cookie host origin proxy-authorization x-api-key";
 /// Headers that programs send by themselves, proxies write, or this server reads: to require one would say nothing, or something else.
-const NOT_REQUIRED: &str = "accept* cache-control connection content-* date dnt forwarded from if-* keep-alive pragma priority \
-                            proxy-* purpose range referer sec-* te traceparent tracestate transfer-encoding upgrade* \
-                            user-agent via x-correlation-id x-forwarded-* x-real-ip x-request-id";
+const NOT_REQUIRED: &str = "accept* b3 baggage cache-control connection content-* date dnt forwarded from if-* keep-alive \
+                            pragma priority proxy-* purpose range referer save-data sec-* te traceparent tracestate \
+                            transfer-encoding upgrade* user-agent via x-b3-* x-correlation-id x-forwarded-* x-moz \
+                            x-purpose x-real-ip x-request-id x-requested-with";
 
 /// Reads the name of a header in which a proxy names the caller.
 pub(crate) fn callers_header(text: &str) -> Result<HeaderName, &'static str> {

@@ -500,7 +500,8 @@ fn header_that_has_another_meaning_cannot_be_required() {
     let names = "Accept Accept-Encoding ACCEPT-LANGUAGE Authorization Connection Content-Type Content-Length Cookie Host \
                  Origin Range Referer Sec-Fetch-Site Sec-Purpose User-Agent X-Forwarded-For X-Forwarded-Whatever Via \
                  Forwarded X-Real-IP X-API-Key Proxy-Authorization Transfer-Encoding TE Upgrade-Insecure-Requests \
-                 If-None-Match traceparent X-Request-ID x-y: é";
+                 If-None-Match traceparent X-Request-ID x-y: é tracestate baggage b3 X-B3-TraceId Save-Data X-Requested-With X-Purpose \
+                 X-Moz";
     for name in names.split_whitespace().chain(["", "a b"]) {
         for (text, place) in [
             (format!("access.require_header = '{name}'"), "access.require_header"),
@@ -516,7 +517,7 @@ fn header_that_has_another_meaning_cannot_be_required() {
         }
     }
     for name in
-        ["X-Token-Provider", "x-requested-with", "Metadata-Flavor", "X-Accept", "Securely", "Hosts", "Viable"]
+        ["X-Token-Provider", "X-Asked", "Metadata-Flavor", "X-Accept", "Securely", "Hosts", "Viable", "B3x"]
     {
         let config = parsed(&format!("access.require_header = '{name}'"));
         assert_eq!(
@@ -524,4 +525,18 @@ fn header_that_has_another_meaning_cannot_be_required() {
             Some(true)
         );
     }
+}
+
+/// The proxy sets it for everybody.
+#[test]
+fn header_of_the_trusted_proxy_cannot_be_required() {
+    let proxy = "[access.trusted_proxy]\nfrom = '10.0.0.1'\nheader = 'X-User'\ngroups_header = 'X-Groups'\n\
+                 rules = [{ groups = 'a' }]\n";
+    for name in ["x-user", "X-Groups"] {
+        assert_eq!(
+            problems(&format!("access.require_header = '{name}'\n{proxy}")),
+            "c.toml:1: access.require_header: expected another header than those of access.trusted_proxy"
+        );
+    }
+    parsed(&format!("access.require_header = 'X-Asked'\n{proxy}"));
 }
