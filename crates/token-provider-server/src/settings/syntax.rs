@@ -34,9 +34,13 @@ pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, line.chars().count() + 1)
 }
 
-/// A word without quotes is taken for whatever its first letter suggests; say what was probably meant.
+/// Adds what was probably meant. A word without quotes is taken for whatever its first letter suggests.
 fn syntax_message(message: &str) -> String {
     const TAKEN_FOR: [&str; 3] = ["invalid boolean", "invalid float", "invalid integer"];
-    let is_word = TAKEN_FOR.iter().any(|start| message.starts_with(start));
-    format!("not TOML: {message}{}", if is_word { ", or text in double quotes" } else { "" })
+    let meant = match message {
+        "duplicate key" => "; to have several tables of one name, write [[…]] for each",
+        _ if TAKEN_FOR.iter().any(|start| message.starts_with(start)) => ", or text in double quotes",
+        _ => "",
+    };
+    format!("not TOML: {message}{meant}")
 }

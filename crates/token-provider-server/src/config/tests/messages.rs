@@ -140,6 +140,14 @@ fn syntax_is_reported_by_line_and_column() {
         ("[tls", "c.toml:1:5: not TOML: unclosed table, expected `]`"),
         ("[log]\nlevel = \"a\"\nlevel = \"b\"", "c.toml:3:1: not TOML: duplicate key"),
         (
+            "[access.oidc]\nissuer = 'a'\n[[access.oidc]]",
+            "c.toml:3:10: not TOML: duplicate key; to have several tables of one name, write [[…]] for each",
+        ),
+        (
+            "[[access.oidc]]\nissuer = 'a'\n[access.oidc]",
+            "c.toml:3:9: not TOML: duplicate key; to have several tables of one name, write [[…]] for each",
+        ),
+        (
             "[log]\nformat = text",
             "c.toml:2:10: not TOML: invalid boolean, expected `true`, or text in double quotes",
         ),
