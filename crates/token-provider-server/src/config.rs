@@ -198,7 +198,8 @@ impl Config {
         let mut tls = section.table("tls");
         let tls_config = tls.as_mut().map(read_tls);
         let client_ca = tls.is_some_and(|tls| tls.is_set("client_ca"));
-        let known = Known { profiles: &profiles, usual: slice::from_ref(&profile), lifetimes: &lifetimes };
+        let usual = slice::from_ref(&profile);
+        let known = Known { profiles: &profiles, usual, lifetimes: &lifetimes, rate: None };
         let mut access = access::read(section.table_or_empty("access"), &known, client_ca);
         access.anonymous |= flags.anonymous;
         let ambient = match &access {

@@ -53,6 +53,8 @@ pub(super) struct Known<'c> {
     /// Those of a policy that names none: the default profile.
     pub(super) usual: &'c [String],
     pub(super) lifetimes: &'c Lifetimes,
+    /// The rate of a policy that has none.
+    pub(super) rate: Option<Quota>,
 }
 
 impl Known<'_> {
@@ -92,9 +94,9 @@ pub(super) fn read(section: &mut Section<'_>, prefix: &str, known: &Known<'_>) -
     let max_ttl = known.lifetime(section, &key("max_ttl"));
     let rate = section.text(&key("rate"), rate);
     let burst = section.text_or_number(&key("burst"), positive);
-    if section.is_set(&key("burst")) && !section.is_set(&key("rate")) {
+    if section.is_set(&key("burst")) && !section.is_set(&key("rate")) && known.rate.is_none() {
         section.error(&key("burst"), format!("requires {}", key("rate")));
     }
-    let rate = rate.map(|rate| burst.map_or(rate, |burst| rate.allow_burst(burst)));
+    let rate = rate.or(known.rate).map(|rate| burst.map_or(rate, |burst| rate.allow_burst(burst)));
     PolicyConfig { profiles, scopes, max_ttl, rate, ..PolicyConfig::default() }
 }

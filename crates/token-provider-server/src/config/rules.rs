@@ -16,13 +16,12 @@ pub(super) fn read(
     own: &mut PolicyConfig,
     matching: impl Fn(&mut Section<'_>) -> RuleConfig,
 ) {
-    let known = Known { usual: &own.profiles, ..*known };
+    let known = Known { usual: &own.profiles, rate: own.rate, ..*known };
     let read = |mut rule: Section<'_>| {
         let matching = matching(&mut rule);
         let mut policy = policy::read(&mut rule, "", &known);
         policy.scopes = policy.scopes.or_else(|| own.scopes.clone());
         policy.max_ttl = policy.max_ttl.or(own.max_ttl);
-        policy.rate = policy.rate.or(own.rate);
         let is_audit = rule.text("mode", |text: &str| word(text, &MODES, None)).unwrap_or_default();
         let (path, rule) = (rule.dotted().into(), Some(RuleConfig { is_audit, ..matching }));
         PolicyConfig { path, rule, ..policy }

@@ -8,7 +8,7 @@ use hyper::header::HeaderName;
 use token_provider::Scope;
 use tracing::level_filters::LevelFilter;
 
-use super::parsed;
+use super::{parsed, problems};
 use crate::config::{
     AuditConfig, Config, Environment, Host, Listen, LogFormat, OriginPattern, Overrides, Owner, Source,
     SubjectName, TokenFormat,
@@ -337,6 +337,21 @@ fn proxy_that_names_nobody_is_no_way_to_authenticate() {
     assert!(named.access.has_callers() && named.exposed_listener().is_none());
     // Browsers send nothing by themselves that it would turn into a name.
     assert!(parsed(&format!("{balancer}cors.origins = [\"*\"]\n")).origins == [OriginPattern::Any]);
+}
+
+#[test]
+fn burst_of_a_rule_goes_with_the_rate_of_its_section() {
+    let proxy = |rate: &str| {
+        format!(
+            "[access.trusted_proxy]\nfrom = '10.0.0.1'\nheader = 'X-User'\n{rate}\n\
+             rules = [{{ users = 'a', burst = 3 }}, {{ users = 'b', rate = '1/s' }}]"
+        )
+    };
+    let config = parsed(&proxy("rate = '2/s'\nburst = 9"));
+    let rules = config.access.trusted_proxy.unwrap().policy.rules;
+    let rates: Vec<_> = rules.iter().filter_map(|rule| rule.rate.map(interval_and_burst)).collect();
+    assert_eq!(rates, [(500, 3), (1000, 1)]);
+    assert_eq!(problems(&proxy("")), "c.toml:5: access.trusted_proxy.rules[0].burst: requires rate");
 }
 
 #[test]
