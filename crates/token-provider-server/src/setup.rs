@@ -14,7 +14,7 @@ use token_provider::{Credential, CredentialSource, Proxies, SystemClock, TokenKe
 use tracing::level_filters::LevelFilter;
 
 use crate::access::{Access, Handout, Profile};
-use crate::config::{AuditConfig, Config, Environment, ProfileConfig};
+use crate::config::{AuditConfig, Config, Environment, OidcConfig, ProfileConfig};
 use crate::failure::Failure;
 use crate::listen::{Listener, Tls};
 use crate::telemetry::MeteredIssuer;
@@ -136,8 +136,9 @@ pub fn service(
     sandbox: Option<&CredentialSource>,
 ) -> Result<Service, Failure> {
     // Issuers check theirs when they are made.
-    for url in config.access.oidc.iter().filter_map(|oidc| oidc.keys.url.as_ref()) {
-        Proxies::from_env().for_url(url).map_err(Failure::setup("access.oidc".to_owned()))?;
+    for OidcConfig { name, keys, .. } in &config.access.oidc {
+        let Some(url) = &keys.url else { continue };
+        Proxies::from_env().for_url(url).map_err(Failure::setup(format!("identity provider {name}")))?;
     }
     let (mut profiles, mut issuers) = (Vec::new(), Vec::new());
     for name in config.profiles.keys() {

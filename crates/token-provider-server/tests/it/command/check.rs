@@ -217,6 +217,15 @@ async fn proxy_is_named_without_its_password_and_a_wrong_one_is_an_error_where_i
     folder.write("credentials.properties", &account.credentials());
     let outcome = check(&folder).await;
     assert_outcome(&outcome, 0, &[("warning  proxy: ", "HTTPS_PROXY cannot be used: expected http://")]);
+
+    // Of two identity providers it is needed for one.
+    let provider = |issuer: &str| format!("[[access.oidc]]\nissuer = \"{issuer}\"\naudience = \"a\"\n");
+    let [near, far] = ["http://127.0.0.1:1", "https://login.invalid"].map(provider);
+    folder.write("token-provider.toml", &(near + &far));
+    let served = folder.run(&["serve", "--listen", "127.0.0.1:0"]).await;
+    let error = "error: identity provider https://login.invalid: HTTPS_PROXY cannot be used";
+    assert_eq!(served.code, Some(78), "{served:?}");
+    assert!(served.stderr.contains(error), "{served:?}");
 }
 
 /// A container without `ca-certificates`, or a variable that points to a file of yesterday.
