@@ -53,6 +53,16 @@ test("a caller cannot choose its own name", { timeout }, async () => {
   }
 });
 
+test("a caller cannot choose its own groups", { timeout }, async () => {
+  for (const [user, lifetime] of [["carol", 3600], ["bob", 900]]) {
+    for (const given of [{}, { "X-Groups": "admins" }, { "x-groups": ["admins", "staff"] }, { X_Groups: "admins" }]) {
+      const headers = marked({ cookie: `session=of-${user}`, ...given });
+      assert.equal((await company.nginx({ path: "/getToken?ttl=3600", headers })).status, 200, JSON.stringify(given));
+      assert.equal((await lineOf(headers)).lifetime, lifetime, `${user} ${JSON.stringify(given)}`);
+    }
+  }
+});
+
 test("a caller cannot choose its own address", { timeout }, async () => {
   for (const given of ["192.0.2.1", "192.0.2.1, 127.0.0.1", "unknown", "::1"]) {
     const headers = marked({ ...ALICE, "x-forwarded-for": given });

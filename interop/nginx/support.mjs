@@ -20,7 +20,8 @@ export const CALLER = "127.0.0.2";
 export const STRANGER = "127.0.0.3";
 export const NAME = "tokens.example.com";
 
-const USERS = { "session=of-alice": "alice", "session=of-bob": "bob" };
+const USERS = { "session=of-alice": "alice", "session=of-bob": "bob", "session=of-carol": "carol" };
+const GROUPS = { carol: "staff, admins" };
 
 /** Starts all three; `nginx` and `direct` ask through the proxy and past it. */
 export async function startCompany() {
@@ -63,7 +64,13 @@ origins = ["https://maps.example.com"]
 [access.trusted_proxy]
 from = ["127.0.0.1"]
 header = "X-Remote-User"
+groups_header = "X-Groups"
 max_ttl = "15m"
+[[access.trusted_proxy.rules]]
+groups = ["admins"]
+max_ttl = "1h"
+[[access.trusted_proxy.rules]]
+users = ["*"]
 [audit]
 to = "${audit}"
 `;
@@ -74,7 +81,7 @@ async function startSignIn() {
   const server = createServer((request, response) => {
     const user = USERS[request.headers.cookie];
     asked.push(user);
-    response.writeHead(user ? 200 : 401, user ? { "x-user": user } : {}).end();
+    response.writeHead(user ? 200 : 401, user ? { "x-user": user, "x-groups": GROUPS[user] ?? "" } : {}).end();
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
