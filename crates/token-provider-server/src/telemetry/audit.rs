@@ -54,7 +54,7 @@ impl Audit {
     /// If the file cannot be opened or the thread cannot be started.
     pub fn start(config: &AuditConfig, keeps_recent: bool) -> io::Result<Option<Self>> {
         let sink = match config {
-            AuditConfig::Stdout => Some(Sink::Stream(Box::new(system::stdout()))),
+            AuditConfig::Stdout => Some(Sink { out: Box::new(system::stdout()), path: None }),
             AuditConfig::File(path) => Some(Sink::file(path)?),
             AuditConfig::Off if !keeps_recent => return Ok(None),
             AuditConfig::Log | AuditConfig::Off => None,

@@ -40,7 +40,7 @@ static WRITER: LazyLock<Option<Writer>> = LazyLock::new(|| {
         report: |_, _| {},
         report_every: Duration::MAX,
     };
-    Writer::start(options, Sink::Stream(Box::new(system::stderr()))).ok()
+    Writer::start(options, Sink { out: Box::new(system::stderr()), path: None }).ok()
 });
 /// What sets its level, and its form, once it is set up.
 static LOG: OnceLock<(reload::Handle<Targets, Registry>, Form)> = OnceLock::new();

@@ -1,23 +1,21 @@
 //! Where whole lines are written: a standard stream, or a file.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::system::{check_folder, options};
 
-pub(super) enum Sink {
-    /// Standard output or error.
-    Stream(Box<dyn Write + Send>),
-    /// A file that is appended to.
-    File { path: PathBuf, file: File },
+pub(super) struct Sink {
+    pub(super) out: Box<dyn Write + Send>,
+    /// Of a file, which is appended to.
+    pub(super) path: Option<PathBuf>,
 }
 
 impl Sink {
     /// Opens a file, and creates it if need be.
     pub(super) fn file(path: &Path) -> io::Result<Self> {
         let file = options().create(true).open(path)?;
-        Ok(Self::File { path: path.to_owned(), file })
+        Ok(Self { out: Box::new(file), path: Some(path.to_owned()) })
     }
 
     /// Returns the error that [`Self::file`] would, and creates nothing: an empty file would look like a trail.
@@ -33,28 +31,12 @@ impl Sink {
 
     /// Returns whether the file was moved away, where no SIGHUP says so.
     pub(super) fn is_moved(&self) -> bool {
-        matches!(self, Self::File { path, .. } if !cfg!(unix) && !path.exists())
+        !cfg!(unix) && self.path.as_ref().is_some_and(|path| !path.exists())
     }
 
     /// Opens the file at the same path, where another one may be now. `None` for a stream.
     pub(super) fn reopened(&self) -> io::Result<Option<Self>> {
-        match self {
-            Self::Stream(_) => Ok(None),
-            Self::File { path, .. } => Self::file(path).map(Some),
-        }
-    }
-}
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Stream(stream) => stream.write(bytes),
-            Self::File { file, .. } => file.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.path.as_deref().map(Self::file).transpose()
     }
 }
 

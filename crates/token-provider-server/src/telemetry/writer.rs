@@ -221,7 +221,7 @@ impl Output {
 
     fn write(&mut self, lines: &[u8]) {
         self.mark_gap();
-        let (written, result) = write_lines(&mut self.sink, lines, &mut self.torn);
+        let (written, result) = write_lines(&mut self.sink.out, lines, &mut self.torn);
         let lost = count_lines(lines) - written;
         self.unmarked += lost;
         let mut state = self.shared.state.lock();
@@ -235,7 +235,7 @@ impl Output {
     fn mark_gap(&mut self) {
         if self.unmarked > 0 {
             let gap = (self.shared.options.gap)(self.unmarked);
-            if write_lines(&mut self.sink, gap.as_bytes(), &mut self.torn).0 == 1 {
+            if write_lines(&mut self.sink.out, gap.as_bytes(), &mut self.torn).0 == 1 {
                 self.unmarked = 0;
             }
         }

@@ -26,7 +26,7 @@ impl Write for Disk {
 }
 
 fn write(sink: &mut Sink, lines: &[u8]) -> (u64, io::Result<()>) {
-    write_lines(sink, lines, &mut Vec::new())
+    write_lines(&mut sink.out, lines, &mut Vec::new())
 }
 
 #[test]

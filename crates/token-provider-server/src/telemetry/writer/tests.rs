@@ -42,7 +42,7 @@ fn lines_keep_their_order_and_a_gap_is_where_lines_are_missing() {
     let mut file = File::from(OwnedFd::from(pipe));
     // All that fits into the pipe.
     file.write_all(&vec![b' '; 65_536]).expect("fits");
-    let writer = start(Sink::File { path: PathBuf::new(), file });
+    let writer = start(Sink { out: Box::new(file), path: None });
     // The thread is stuck with the first of them.
     let count = 2 * ROOM;
     assert!(writer.push(&line(0)));
@@ -99,7 +99,7 @@ fn torn_line_whose_end_still_does_not_fit_when_reopened_is_lost() {
     for (place, lost) in [(path.as_path(), 0), (Path::new("/dev/full"), 1)] {
         let file = File::options().append(true).create(true).open(place).expect("can be opened");
         let shared = Arc::clone(&start(Sink::file(&path).expect("can be opened")).shared);
-        let sink = Sink::File { path: path.clone(), file };
+        let sink = Sink { out: Box::new(file), path: Some(path.clone()) };
         let mut output = Output { shared, sink, torn: b"end\n".to_vec(), unmarked: 0 };
         output.write(b"");
         output.reopen();
