@@ -15,6 +15,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde_json::Value;
 use token_provider::{Clock as _, SystemClock};
+use tracing::level_filters::LevelFilter;
 
 use super::log;
 use super::sink::Sink;
@@ -80,8 +81,9 @@ impl Audit {
 
     /// Records an event. Never waits for the disk or the log's reader.
     pub fn record(&self, event: Event) {
-        if let Some(counts) = self.in_log.as_ref().filter(|_| line::is_logged(&event)) {
-            let is_taken = log::write(line::level(&event), &line::log_line(&event));
+        if let Some(counts) = &self.in_log
+            && let Some(is_taken) = log(&event)
+        {
             let mut counts = counts.lock();
             counts.written += u64::from(is_taken);
             counts.queue_full += u64::from(!is_taken);
@@ -124,11 +126,10 @@ impl Audit {
     }
 }
 
-/// Puts a line about an event into the log, for a trail that is elsewhere.
-pub(super) fn log(event: &Event) {
-    if line::is_logged(event) {
-        log::write(line::level(event), &line::log_line(event));
-    }
+/// Puts a line about an event into the log. Returns whether it was taken; `None` where the log has no lines of its level.
+pub(super) fn log(event: &Event) -> Option<bool> {
+    let level = line::level(event);
+    (level <= LevelFilter::current()).then(|| log::write(level, &line::log_line(event)))
 }
 
 fn start(sink: Sink, max_waiting: usize) -> io::Result<Writer> {

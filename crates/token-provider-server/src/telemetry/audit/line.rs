@@ -6,7 +6,6 @@ use std::iter;
 
 use serde_json::{Value, json};
 use tracing::Level;
-use tracing::level_filters::LevelFilter;
 
 use super::event::{Event, Field};
 use crate::reason::Outcome;
@@ -22,11 +21,6 @@ pub(super) fn record(event: &Event) -> Vec<u8> {
 /// Returns the same as a JSON object.
 pub(super) fn json(event: &Event) -> Value {
     serde_json::from_slice(&record(event)).expect("is JSON")
-}
-
-/// Returns whether the log has the line of an event, at its level.
-pub(super) fn is_logged(event: &Event) -> bool {
-    level(event) <= LevelFilter::current()
 }
 
 /// Returns the line of an event among those of the log, in the log's form.
