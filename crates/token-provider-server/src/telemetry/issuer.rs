@@ -1,6 +1,5 @@
 //! Counts, times and bounds the requests to an issuer, on their way.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,6 +27,7 @@ pub const BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]
 const SAME_LIFETIME: u64 = 5;
 
 /// An issuer whose requests are counted.
+#[derive(Debug)]
 pub struct MeteredIssuer {
     issuer: AnyIssuer,
     /// The same issuer, where it is HERE.
@@ -44,7 +44,7 @@ pub struct MeteredIssuer {
 }
 
 /// Lifetimes that HERE cuts, as the app has a shorter one (`tokenDuration`).
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Cuts {
     /// The one that was cut last, and what is left of it.
     last: Option<(u64, u64)>,
@@ -189,12 +189,6 @@ fn outcome(error: &TokenError) -> IssuerOutcome {
 /// Returns scheme, host, port and path: a query or a user may hold a key.
 pub fn endpoint_of(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
-}
-
-impl fmt::Debug for MeteredIssuer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MeteredIssuer").field("endpoint", &self.endpoint).finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]
