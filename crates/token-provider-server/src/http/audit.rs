@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use token_provider::{Clock as _, SystemClock};
 
 use super::request::{RequestInfo, Route};
-use super::token::{Done, Served};
+use super::token::Served;
 use crate::problem::{Problem, Subject};
 use crate::reason::{Outcome, Rule};
 use crate::telemetry::Telemetry;
@@ -41,30 +41,31 @@ pub(super) fn record(telemetry: &Telemetry, info: &RequestInfo<'_>, result: &mut
     }
 }
 
-fn event(info: &RequestInfo<'_>, status: StatusCode, problem: Option<&Problem>, done: Option<Done>) -> Event {
+fn event(
+    info: &RequestInfo<'_>,
+    status: StatusCode,
+    problem: Option<&Problem>,
+    done: Option<Event>,
+) -> Event {
     let refusal = problem.filter(|problem| !problem.is_failure());
-    let Done { time, outcome, reason, subject, token } = done.unwrap_or_else(|| Done {
+    let done = done.unwrap_or_else(|| Event {
         time: SystemClock.now().wall,
         outcome: if refusal.is_some() { Outcome::Refused } else { Outcome::Failed },
         reason: refusal.and_then(|problem| problem.reason),
         subject: problem.map(|problem| problem.subject.clone()).unwrap_or_default(),
-        token: None,
+        ..Event::default()
     });
-    let (fingerprint, left) = token.unzip();
+    let address = done.subject.address.or_else(|| info.connection.address());
     Event {
-        time,
-        outcome,
         rule: refusal.map(|problem| problem.rule.unwrap_or(Rule::Request)),
-        reason,
         error: problem.map(|problem| problem.code()),
         status: status.as_u16(),
-        subject: Subject { address: subject.address.or_else(|| info.connection.address()), ..subject },
+        subject: Subject { address, ..done.subject },
         origin: info.origin.clone(),
         host: problem.and_then(|problem| Some(foreign(problem.host.as_ref()?.as_bytes()))),
-        left,
-        fingerprint,
         request_id: info.id().into(),
         trace_id: info.trace_id.clone(),
         took: info.started.elapsed(),
+        ..done
     }
 }

@@ -24,10 +24,11 @@ use super::answer::{self, Answer, JSON, NO_CACHE, NO_STORE, TEXT};
 use super::here;
 use super::parameters::{Given, Value, has_content_type, is_credential, parameters};
 use super::request::{Call, RequestInfo, Route};
-use super::token::{self, Done, HERE_FORM, HERE_JSON, STANDARD, Served};
+use super::token::{self, HERE_FORM, HERE_JSON, STANDARD, Served};
 use crate::access::{Caller, Client, Nonce, Rules, Shares, Signature, SignedRequest, X_API_KEY, is_signed};
 use crate::problem::{Problem, Subject};
 use crate::reason::{Method, Outcome, Rule};
+use crate::telemetry::audit::Event;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 /// A token request has some hundred bytes.
@@ -67,7 +68,7 @@ pub(super) async fn post(
     };
     let parse = |body: &[u8]| parse(body, names, is_form, is_here);
     let (caller, nonce, wanted) = authenticate(call, client, headers, body, parse).await?;
-    let mut served = token::hand_out(call, &caller, lifetime_name, wanted).await?.into_answer(Some(spelling));
+    let mut served = token::hand_out(call, &caller, lifetime_name, wanted, Some(spelling)).await?;
     if let Some(nonce) = nonce {
         nonce.note();
     }
@@ -101,8 +102,8 @@ pub(super) async fn revoke(
         nonce.note();
     }
     let (time, subject) = (SystemClock.now().wall, Subject { profile: Some(profile), ..caller.subject() });
-    let reason = Some(reported.as_str());
-    let done = Some(Box::new(Done { time, outcome: Outcome::Reported, reason, subject, token: None }));
+    let (outcome, reason) = (Outcome::Reported, Some(reported.as_str()));
+    let done = Some(Box::new(Event { time, outcome, reason, subject, ..Event::default() }));
     Ok(Served { answer: answer::answer(TEXT, NO_STORE, ""), done })
 }
 

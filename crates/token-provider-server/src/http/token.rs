@@ -1,13 +1,11 @@
 //! `GET /getToken`: the access token as text, or as JSON in the form of RFC 6749 §5.1.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue};
 use serde::Serializer as _;
 use serde::ser::SerializeMap as _;
-use token_provider::{AccessToken, Fingerprint, Moment, Scope};
+use token_provider::{AccessToken, Moment, Scope};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
@@ -17,6 +15,7 @@ use super::request::Call;
 use crate::access::{Caller, TokenRequest};
 use crate::problem::{Problem, Subject};
 use crate::reason::Outcome;
+use crate::telemetry::audit::Event;
 
 /// Fetch standard, "Cross-Origin-Resource-Policy": an answer that was asked for without CORS does not even get into the
 /// process of a foreign page. For browsers that do not say where a request comes from.
@@ -32,59 +31,12 @@ pub(super) const HERE_FORM: Spelling = ["access_token", "token_type", "expires_i
 /// As HERE answers JSON.
 pub(super) const HERE_JSON: Spelling = ["accessToken", "tokenType", "expiresIn", "bearer"];
 
-/// A token that was handed out.
-#[derive(Debug)]
-pub(super) struct HandedOut {
-    pub(super) token: AccessToken,
-    /// When, which its time left is counted from.
-    pub(super) now: Moment,
-    /// To whom, and what for.
-    pub(super) subject: Subject,
-}
-
-impl HandedOut {
-    /// Returns how many seconds the token has left.
-    pub(super) fn left(&self) -> u64 {
-        self.token.remaining(self.now).as_secs()
-    }
-
-    /// Makes the answer: the token as text, unless there is a spelling for JSON.
-    pub(super) fn into_answer(self, spelling: Option<Spelling>) -> Served {
-        let mut answer = match spelling {
-            Some(spelling) => {
-                let json = json(&self.token, self.left(), spelling);
-                answer::answer(JSON, NO_STORE, Bytes::from_owner(json))
-            }
-            None => answer::answer(TEXT, NO_STORE, self.token.expose_secret_bytes()),
-        };
-        let headers = answer.headers_mut();
-        headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
-        headers.insert(TOKEN_EXPIRES_IN, HeaderValue::from(self.left()));
-        let token = Some((self.token.fingerprint(), self.left()));
-        let (time, outcome, subject) = (self.now.wall, Outcome::HandedOut, self.subject);
-        Served { answer, done: Some(Box::new(Done { time, outcome, reason: None, subject, token })) }
-    }
-}
-
-/// What was done for a caller, as the audit trail is told.
-#[derive(Debug)]
-pub(super) struct Done {
-    /// When, since the epoch.
-    pub(super) time: Duration,
-    pub(super) outcome: Outcome,
-    pub(super) reason: Option<&'static str>,
-    /// For whom, and for which token.
-    pub(super) subject: Subject,
-    /// The fingerprint of the token that was handed out, and how many seconds it had left.
-    pub(super) token: Option<(Fingerprint, u64)>,
-}
-
 /// An answer, and what was done for it, if it was for a caller.
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(super) answer: Answer,
-    /// In a box: it is large, and handed on from one step to the next.
-    pub(super) done: Option<Box<Done>>,
+    /// As far as the handler knows it. In a box: it is large, and handed on from one step to the next.
+    pub(super) done: Option<Box<Event>>,
 }
 
 impl From<Answer> for Served {
@@ -98,18 +50,18 @@ pub(super) async fn get(call: Call<'_>, headers: &HeaderMap) -> Result<Served, P
     let caller = call.rules.authenticate(headers, call.info.connection).await?;
     let query = call.info.head.uri.query().unwrap_or_default();
     let wanted = parameters(form_urlencoded::parse(query.as_bytes()), ["ttl", "profile", "scope"]);
-    let handed_out = hand_out(call, &caller, "ttl", wanted).await?;
-    Ok(handed_out.into_answer(prefers_json(headers).then_some(STANDARD)))
+    hand_out(call, &caller, "ttl", wanted, prefers_json(headers).then_some(STANDARD)).await
 }
 
-/// Decides what a caller may have, and hands out the token for it. What is wanted are lifetime, profile and scope; the first is
-/// called `name` in this request.
+/// Decides what a caller may have, and hands out the token for it, as text unless there is a spelling for JSON. What is wanted are
+/// lifetime, profile and scope; the first is called `name` in this request.
 pub(super) async fn hand_out(
     Call { access, rules, .. }: Call<'_>,
     caller: &Caller<'_>,
     name: &str,
     wanted: Result<[Option<Value>; 3], Problem>,
-) -> Result<HandedOut, Problem> {
+    spelling: Option<Spelling>,
+) -> Result<Served, Problem> {
     let [ttl, profile, scope] = wanted.map_err(|problem| problem.with_subject(caller.subject()))?;
     let text = |value| Option::as_deref(value).map(String::as_str);
     let profile = text(&profile).or_else(|| caller.usual_profile());
@@ -117,15 +69,33 @@ pub(super) async fn hand_out(
     let permit = lifetime(name, ttl.as_ref(), rules.lifetimes.shortest())
         .and_then(|lifetime| access.authorize(rules, caller, TokenRequest { lifetime, ..named }));
     let permit = permit.map_err(|problem| access.note(problem, caller, named))?;
-    let mut subject = permit.subject(caller);
+    let subject = permit.subject(caller);
     match access.handout().token(&permit, caller).await {
-        Ok((token, now)) => {
-            // The one that it has: where none was asked for, the credential's own.
-            subject.scope = token.scope().cloned();
-            Ok(HandedOut { token, now, subject })
-        }
+        Ok((token, now)) => Ok(serve(&token, now, subject, spelling)),
         Err(error) => Err(Problem::from(&error).with_subject(subject)),
     }
+}
+
+/// Makes the answer with a token, and what is noted of it.
+fn serve(token: &AccessToken, now: Moment, subject: Subject, spelling: Option<Spelling>) -> Served {
+    let left = token.remaining(now).as_secs();
+    let mut answer = match spelling {
+        Some(spelling) => answer::answer(JSON, NO_STORE, Bytes::from_owner(json(token, left, spelling))),
+        None => answer::answer(TEXT, NO_STORE, token.expose_secret_bytes()),
+    };
+    let headers = answer.headers_mut();
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(TOKEN_EXPIRES_IN, HeaderValue::from(left));
+    let done = Event {
+        time: now.wall,
+        outcome: Outcome::HandedOut,
+        // The scope that it has: where none was asked for, the credential's own.
+        subject: Subject { scope: token.scope().cloned(), ..subject },
+        left: Some(left),
+        fingerprint: Some(token.fingerprint()),
+        ..Event::default()
+    };
+    Served { answer, done: Some(Box::new(done)) }
 }
 
 /// Returns the body of a token answer. `expiry` are the seconds left, not the lifetime: the token has been held for a while. In a file
