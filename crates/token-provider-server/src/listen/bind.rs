@@ -42,24 +42,21 @@ pub fn bind(listen: &Listen, setting: &str) -> io::Result<Vec<Listener>> {
 }
 
 fn bind_localhost(port: u16) -> io::Result<Vec<Listener>> {
+    let is_absent = |error: &io::Error| {
+        NO_SUCH_FAMILY.contains(&error.raw_os_error()) || error.kind() == io::ErrorKind::AddrNotAvailable
+    };
     let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
     loop {
         attempts -= 1;
         let first = bind_tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port))?;
         // Port 0 was chosen by now: both get the same.
         let chosen = first.local_addr()?.port();
-        let error = match bind_tcp(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), chosen)) {
+        match bind_tcp(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), chosen)) {
             Ok(second) => return Ok(vec![Listener::Tcp(first, None), Listener::Tcp(second, None)]),
-            Err(error) => error,
-        };
-        let is_unknown = NO_SUCH_FAMILY.contains(&error.raw_os_error());
-        match error.kind() {
             // A machine without IPv6 has no `::1`.
-            kind if is_unknown || kind == io::ErrorKind::AddrNotAvailable => {
-                return Ok(vec![Listener::Tcp(first, None)]);
-            }
-            io::ErrorKind::AddrInUse if attempts > 0 => {}
-            _ => return Err(io::Error::new(error.kind(), format!("[::1]:{chosen}: {error}"))),
+            Err(error) if is_absent(&error) => return Ok(vec![Listener::Tcp(first, None)]),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempts > 0 => {}
+            Err(error) => return Err(io::Error::new(error.kind(), format!("[::1]:{chosen}: {error}"))),
         }
     }
 }

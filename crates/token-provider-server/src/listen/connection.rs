@@ -86,7 +86,7 @@ pub(super) async fn http1<F: Future<Output = Answer>>(
         async move { Ok::<_, Infallible>(answer.await.map(|body| exchange.until_taken(body, ()))) }
     });
     let reader = InspectReader::new(&mut stream, |bytes: &[u8]| activity.has_read(bytes));
-    let io = InspectWriter::new(reader, |_: &[u8]| activity.has_written());
+    let io = InspectWriter::new(reader, |_: &[u8]| activity.notes.lock().moved = Instant::now());
     let connection = http1::Builder::new()
         .header_read_timeout(None::<Duration>)
         .max_buf_size(usize::from(limits::MAX_HEAD))
@@ -227,10 +227,6 @@ impl Activity {
         if !bytes.is_empty() && notes.requests.is_empty() {
             notes.head.get_or_insert_with(Instant::now);
         }
-    }
-
-    fn has_written(&self) {
-        self.notes.lock().moved = Instant::now();
     }
 
     fn is_idle(&self) -> bool {

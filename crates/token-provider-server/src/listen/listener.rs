@@ -66,23 +66,20 @@ impl Listener {
     }
 
     pub(super) async fn accept(&self) -> io::Result<(Stream, ConnectionInfo)> {
-        let (listener, tls) = match self {
-            Self::Tcp(listener, tls) => (listener, tls),
-            Self::Unix(socket) => {
-                return Ok((Either::Right(unix::accept(socket).await?), ConnectionInfo::default()));
+        let mut info = ConnectionInfo::default();
+        let stream = match self {
+            Self::Tcp(listener, tls) => {
+                let (stream, peer) = listener.accept().await?;
+                // An answer is one packet: it need not wait for more. Elsewhere than on Linux this fails where the other side has
+                // reset.
+                let _ = stream.set_nodelay(true);
+                let local = stream.local_addr().map_err(|_reset| io::ErrorKind::ConnectionAborted)?;
+                (info.local, info.peer, info.is_tls) = (Some(local), Some(peer), tls.is_some());
+                Either::Left(stream)
             }
+            Self::Unix(socket) => Either::Right(unix::accept(socket).await?),
         };
-        let (stream, peer) = listener.accept().await?;
-        // An answer is one packet: it need not wait for more. Elsewhere than on Linux this fails where the other side has reset.
-        let _ = stream.set_nodelay(true);
-        let local = stream.local_addr().map_err(|_reset| io::ErrorKind::ConnectionAborted)?;
-        let info = ConnectionInfo {
-            local: Some(local),
-            peer: Some(peer),
-            is_tls: tls.is_some(),
-            ..ConnectionInfo::default()
-        };
-        Ok((Either::Left(stream), info))
+        Ok((stream, info))
     }
 }
 

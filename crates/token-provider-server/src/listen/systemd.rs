@@ -32,30 +32,27 @@ pub(super) fn take(name: Option<&str>) -> io::Result<Vec<Listener>> {
         return Ok(taken);
     }
     let names: Vec<&str> = left.iter().map(|(name, _listener)| name.as_str()).collect();
-    Err(io::Error::new(
-        io::ErrorKind::NotFound,
-        if names.is_empty() {
-            "systemd passed no socket to this process; start it from a .socket unit".to_owned()
-        } else {
-            format!("systemd passed no socket with this name, only {}", excerpt(names.join(", ")))
-        },
-    ))
+    let problem = if names.is_empty() {
+        "systemd passed no socket to this process; start it from a .socket unit".to_owned()
+    } else {
+        format!("systemd passed no socket with this name, only {}", excerpt(names.join(", ")))
+    };
+    Err(io::Error::new(io::ErrorKind::NotFound, problem))
 }
 
 fn passed() -> io::Result<Vec<Passed>> {
-    let invalid = |wrong: String| io::Error::new(io::ErrorKind::InvalidInput, wrong);
-    let descriptors = sd_listen_fds::get();
+    let invalid = |wrong: &str| io::Error::new(io::ErrorKind::InvalidInput, wrong);
     let descriptors =
-        descriptors.map_err(|_| invalid("LISTEN_FDS or LISTEN_PID is not a number".to_owned()))?;
+        sd_listen_fds::get().map_err(|_| invalid("LISTEN_FDS or LISTEN_PID is not a number"))?;
     let mut passed = Vec::new();
     for (name, descriptor) in descriptors {
         // Not ours to close unless it is a socket that listens: variables that lie may mean one that this process has opened since.
         let socket = ManuallyDrop::new(Socket::from(descriptor.into_std()));
-        let is_listening = is_listening(&socket);
-        if !is_listening.map_err(|error| {
-            invalid(format!("LISTEN_FDS refers to a descriptor that is not a socket: {error}"))
-        })? {
-            return Err(invalid(NOT_LISTENING.to_owned()));
+        let is_listening = is_listening(&socket).map_err(|error| {
+            invalid(&format!("LISTEN_FDS refers to a descriptor that is not a socket: {error}"))
+        })?;
+        if !is_listening {
+            return Err(invalid(NOT_LISTENING));
         }
         passed.push((name.unwrap_or_default(), listener(ManuallyDrop::into_inner(socket))?));
     }

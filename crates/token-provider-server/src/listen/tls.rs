@@ -277,18 +277,15 @@ impl ShownCertificate {
 fn read_identity(files: &TlsConfig) -> Result<CertifiedKey, Failure> {
     let chain = certificates("cert", &files.cert)?;
     let key = Zeroizing::new(read("key", &files.key)?);
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| match error {
-        pem::Error::NoItemsFound => {
-            wrong("key", &files.key, "expected an unencrypted private key in PEM format")
-        }
-        _ => wrong("key", &files.key, NOT_PEM),
-    })?;
+    let expected = |error| match error {
+        pem::Error::NoItemsFound => "expected an unencrypted private key in PEM format",
+        _ => NOT_PEM,
+    };
+    let key =
+        PrivateKeyDer::from_pem_slice(&key).map_err(|error| wrong("key", &files.key, expected(error)))?;
     CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| {
-        let both = format!(
-            "tls.cert and tls.key: {} cannot be used with {}",
-            files.cert.display(),
-            files.key.display()
-        );
+        let (cert, key) = (files.cert.display(), files.key.display());
+        let both = format!("tls.cert and tls.key: {cert} cannot be used with {key}");
         Failure::new(Topic::Certificate, both).caused_by(error)
     })
 }

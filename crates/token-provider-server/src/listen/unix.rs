@@ -99,10 +99,8 @@ fn device_and_inode(path: &Path) -> io::Result<(u64, u64)> {
 /// Returns whether the file in the way is a socket that no process listens at.
 fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
     if !path.symlink_metadata()?.file_type().is_socket() {
-        return Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "a file that is not a socket already exists there",
-        ));
+        let problem = "a file that is not a socket already exists there";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // A server with a full accept queue would have us wait.
@@ -126,9 +124,9 @@ fn id(kind: &str, owner: &Owner, list: &str) -> io::Result<u32> {
     let mut lines = text.lines().map(|line| line.split(':'));
     let fields = lines.find_map(|mut fields| (fields.next()? == name).then_some(fields));
     let id = fields.and_then(|mut fields| fields.nth(1)?.parse().ok());
-    id.ok_or_else(|| {
-        io::Error::new(io::ErrorKind::NotFound, format!("there is no {kind} {name:?} in {list}"))
-    })
+    let missing =
+        || io::Error::new(io::ErrorKind::NotFound, format!("there is no {kind} {name:?} in {list}"));
+    id.ok_or_else(missing)
 }
 
 #[cfg(test)]
