@@ -3,7 +3,6 @@
 //! The messages are lines of text in datagrams to the socket that `NOTIFY_SOCKET` names. Without that variable, as on a
 //! laptop, in a container, or on another system than Linux, nothing is sent. What cannot be sent is logged and does no harm: systemd has its own time-outs.
 
-use std::io;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -81,8 +80,13 @@ impl Notifier {
         let Some(address) = self.address.clone() else { return };
         let what = message.split('\n').next();
         let text = message.to_owned();
-        let sent = spawn_blocking(move || send(&address, &text)).await;
-        if let Err(error) = sent.unwrap_or_else(|error| Err(error.into())) {
+        let send = move || {
+            let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+            // Waits for systemd's queue no longer than this.
+            socket.set_write_timeout(Some(TIMEOUT))?;
+            socket.send_to(text.as_bytes(), &address).map(drop)
+        };
+        if let Err(error) = spawn_blocking(send).await.unwrap_or_else(|error| Err(error.into())) {
             tracing::warn!(%error, what, "cannot notify systemd");
         }
     }
@@ -95,13 +99,6 @@ fn address(place: &str) -> Option<SockAddr> {
         None if place.starts_with('/') => SockAddr::unix(place).ok(),
         None => None,
     }
-}
-
-/// Waits for systemd's queue no longer than the time-out.
-fn send(address: &SockAddr, message: &str) -> io::Result<()> {
-    let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
-    socket.set_write_timeout(Some(TIMEOUT))?;
-    socket.send_to(message.as_bytes(), address).map(drop)
 }
 
 fn monotonic_micros() -> i128 {

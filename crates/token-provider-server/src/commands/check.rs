@@ -74,7 +74,9 @@ pub(super) async fn run(overrides: Overrides, offline: bool) -> Result<ExitCode,
 }
 
 async fn check(config: &Config, environment: &Environment, offline: bool) -> Findings {
-    let mut findings = check_configuration(config);
+    let file = config.file.as_ref().map(|file| file.display().to_string());
+    let mut findings = vec![ok("configuration", file.as_deref().unwrap_or("no file; using the defaults"))];
+    findings.extend(config.warnings.iter().map(|problem| warning("configuration", problem)));
     match setup::tls(config) {
         Ok(None) => {}
         Ok(Some(tls)) => findings.extend(check_certificate(&tls, config)),
@@ -108,13 +110,6 @@ async fn check(config: &Config, environment: &Environment, offline: bool) -> Fin
         }
     }
     findings.extend(check_outputs(config, &setup::needed_files(config, &sources)).await);
-    findings
-}
-
-fn check_configuration(config: &Config) -> Findings {
-    let file = config.file.as_ref().map(|file| file.display().to_string());
-    let mut findings = vec![ok("configuration", file.as_deref().unwrap_or("no file; using the defaults"))];
-    findings.extend(config.warnings.iter().map(|problem| warning("configuration", problem)));
     findings
 }
 

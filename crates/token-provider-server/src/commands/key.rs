@@ -80,7 +80,8 @@ pub(super) fn new_here(
          here.token.endpoint.url = {origin}/oauth2/token\n",
         *secret
     ));
-    create(Path::new(&properties), text.as_bytes()).inspect_err(|_| remove(&[&secret_file]))?;
+    // Half a key is of no use, and in the way of the next attempt.
+    create(Path::new(&properties), text.as_bytes()).inspect_err(|_| drop(fs::remove_file(&secret_file)))?;
     // JSON's strings are TOML's, too.
     let quoted = serde_json::to_string(&secret_file).expect("text has a JSON form");
     print(&format!(
@@ -89,7 +90,7 @@ pub(super) fn new_here(
          [[access.here_keys]]\nid = \"{id}\"\nsecret_file = {quoted}\n\
          # profiles = [\"NAME\"]    # the client gets the first; default: the default profile\n"
     ))
-    .inspect_err(|_| remove(&[&secret_file, &properties]))
+    .inspect_err(|_| drop([&secret_file, &properties].map(fs::remove_file)))
 }
 
 /// Writes a file for this user alone. The path is absolute.
@@ -105,13 +106,6 @@ fn create(file: &Path, text: &[u8]) -> Result<(), Failure> {
 
 fn print(text: &str) -> Result<(), Failure> {
     io::stdout().write_all(text.as_bytes()).map_err(Failure::stdout)
-}
-
-/// Removes files of a key that could not be finished: it is of no use, and in the way of the next attempt.
-fn remove(files: &[&str]) {
-    for file in files {
-        let _ = fs::remove_file(file);
-    }
 }
 
 /// Makes a private key for HERE in a new file, and prints its public half.

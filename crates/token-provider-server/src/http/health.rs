@@ -47,10 +47,8 @@ fn known(access: &Access, info: &RequestInfo<'_>) -> Result<(), Problem> {
     if unready.is_empty() {
         return Ok(());
     }
-    Err(Problem::unavailable(format!(
-        "no token can be handed out for {}; see GET /status",
-        unready.join(", ")
-    )))
+    let unready = unready.join(", ");
+    Err(Problem::unavailable(format!("no token can be handed out for {unready}; see GET /status")))
 }
 
 /// Returns the profile that a query names, on the admin listener. Callers have one answer for all.

@@ -39,10 +39,7 @@ pub enum Page {
 impl Page {
     /// Returns where the sandbox is that is shown at work.
     pub fn sandbox_origin(&self) -> Option<&str> {
-        match self {
-            Self::Plain => None,
-            Self::Demo { sandbox_origin, .. } => Some(sandbox_origin),
-        }
+        if let Self::Demo { sandbox_origin, .. } = self { Some(sandbox_origin) } else { None }
     }
 
     /// Returns the file at this path, if there is one.

@@ -24,7 +24,7 @@ use super::page::Page;
 use super::request::{CORRELATION_ID, Call, PAGE, REQUEST_ID, RequestInfo, Route, allow};
 use super::token::Served;
 use super::{audit, health, here, oauth2, page, token};
-use crate::access::{Access, ConnectionInfo, Cors, Rules, Shares};
+use crate::access::{Access, ConnectionInfo, Cors, Shares};
 use crate::problem::Problem;
 use crate::telemetry::{OpenConnection, Telemetry};
 
@@ -120,7 +120,10 @@ impl App {
         let answered = async {
             let route = info.admit_route(&headers)?;
             if info.head.method == Method::OPTIONS {
-                return Ok(preflight(&rules, &headers).into());
+                let mut preflight = Answer::default();
+                *preflight.status_mut() = StatusCode::NO_CONTENT;
+                rules.apply_preflight(&headers, preflight.headers_mut());
+                return Ok(preflight.into());
             }
             match route {
                 Route::Token => {
@@ -180,11 +183,4 @@ pub(crate) fn catch_panic<T>(
             Err(Problem::internal())
         })
     })
-}
-
-fn preflight(rules: &Rules, headers: &HeaderMap) -> Answer {
-    let mut answer = Answer::default();
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    rules.apply_preflight(headers, answer.headers_mut());
-    answer
 }

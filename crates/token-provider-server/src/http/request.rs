@@ -107,7 +107,8 @@ impl<'c> RequestInfo<'c> {
 
     pub(super) fn admit_route(&self, headers: &HeaderMap) -> Result<Route, Problem> {
         let route = self.route.ok_or_else(Problem::not_found)?;
-        if route.uses_token() {
+        // A request to these can cause one to the issuer.
+        if route.is_for_callers() || route == Route::Ready {
             access::refuse_prefetch(headers)?;
         }
         allow(&self.head.method, route.methods())?;
@@ -150,11 +151,6 @@ impl Route {
     /// Returns whether this is for callers: tokens are handed out here, or reported.
     pub(super) fn is_for_callers(self) -> bool {
         matches!(self, Self::Token | Self::OAuth2 | Self::Revoke)
-    }
-
-    /// Returns whether a request here can cause one to the issuer.
-    fn uses_token(self) -> bool {
-        self.is_for_callers() || self == Self::Ready
     }
 
     fn methods(self) -> &'static str {

@@ -238,13 +238,12 @@ impl Output {
     /// Counts a failure, and says the first of several in a row, and when all is well again.
     fn report(&self, result: Result<bool, Problem>) {
         let name = &*self.name;
-        let Err(problem) = result else {
-            if result.is_ok_and(|is_up_to_date| is_up_to_date)
-                && self.with_status(|status| status.problem.take()).is_some()
-            {
-                tracing::info!(output = name, "the output is up to date again");
+        let problem = match result {
+            Ok(true) if self.with_status(|status| status.problem.take()).is_some() => {
+                return tracing::info!(output = name, "the output is up to date again");
             }
-            return;
+            Ok(_) => return,
+            Err(problem) => problem,
         };
         let before = self.with_status(|status| {
             status.errors += 1;

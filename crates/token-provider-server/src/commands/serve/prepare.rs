@@ -39,10 +39,9 @@ pub(super) async fn prepare(loaded: &LoadedConfig, sandbox: bool) -> Result<Prep
     let (config, environment) = (loaded.config.clone(), loaded.environment.clone());
     let work = tokio::task::spawn_blocking(move || prepare_blocking(&config, &environment, account));
     let prepared =
-        work.await.map_err(|error| Failure::system("startup was interrupted")(io::Error::other(error)))??;
-    let outputs = loaded.config.outputs.iter();
-    try_join_all(outputs.map(|output| outputs::check(output, Arc::clone(&prepared.needed_files), true)))
-        .await?;
+        work.await.map_err(io::Error::from).map_err(Failure::system("startup was interrupted"))??;
+    let check = |output| outputs::check(output, Arc::clone(&prepared.needed_files), true);
+    try_join_all(loaded.config.outputs.iter().map(check)).await?;
     Ok(prepared)
 }
 
@@ -54,14 +53,17 @@ fn prepare_blocking(
     let tls = setup::tls(config)?;
     let mut listeners = Vec::new();
     for listen in &config.listen {
-        listeners.extend(bind(listen, "--listen", tls.as_ref())?);
+        listeners.extend(bind(listen, "--listen")?);
+    }
+    if let Some(tls) = &tls {
+        listeners = listeners.into_iter().map(|listener| listener.with_tls(Arc::clone(tls))).collect();
     }
     setup::check_listeners(config, &listeners)?;
     let (source, page) = account.map_or((None, Page::Plain), |(source, page)| (Some(source), page));
     let service = setup::service(config, environment, source.as_ref())?;
     let audit = setup::audit(config)?;
     let admin = match &config.admin {
-        Some(listen) => bind(listen, "admin.listen", None)?,
+        Some(listen) => bind(listen, "admin.listen")?,
         None => Vec::new(),
     };
     let (limits, capacity) = Limits::of_process(config.outputs.len());
@@ -69,13 +71,8 @@ fn prepare_blocking(
     Ok(Prepared { limits, capacity, tls, listeners, admin, service, page, audit, needed_files })
 }
 
-fn bind(listen: &Listen, setting: &str, tls: Option<&Arc<Tls>>) -> Result<Vec<Listener>, Failure> {
-    let listeners = listen::bind(listen, setting);
-    let mut listeners = listeners.map_err(|error| Failure::new(Topic::Bind, error.to_string()))?;
-    if let Some(tls) = tls {
-        listeners = listeners.into_iter().map(|listener| listener.with_tls(Arc::clone(tls))).collect();
-    }
-    Ok(listeners)
+fn bind(listen: &Listen, setting: &str) -> Result<Vec<Listener>, Failure> {
+    listen::bind(listen, setting).map_err(|error| Failure::new(Topic::Bind, error.to_string()))
 }
 
 impl Prepared {
