@@ -31,15 +31,14 @@ var systemClock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   random: () => Math.random(),
-  setTimeout(run, milliseconds, isAwaited) {
-    const timer = setTimeout(run, milliseconds);
-    if (isAwaited) return timer;
-    if (timer.unref) timer.unref();
-    else if (typeof Deno !== "undefined") Deno.unrefTimer?.(timer);
-    return timer;
-  },
+  setTimeout: (run, milliseconds) => setTimeout(run, milliseconds),
   clearTimeout: (timer) => clearTimeout(timer)
 };
+function unref(timer) {
+  const { unref: unref2 } = Object(timer);
+  if (unref2) unref2.call(timer);
+  else if (typeof Deno !== "undefined") Deno.unrefTimer?.(timer);
+}
 
 // src/base.ts
 var base = () => globalThis.document?.baseURI ?? globalThis.location?.href;
@@ -398,6 +397,7 @@ var Keeper = class {
   #arm(delay) {
     this.#clock.clearTimeout(this.#timer);
     this.#timer = this.#clock.setTimeout(() => this.#wanted && this.#refreshBehind(), Math.ceil(delay) + 1);
+    unref(this.#timer);
   }
   #refresh() {
     return this.#flight ??= this.#request().finally(() => this.#flight = void 0);
@@ -424,7 +424,7 @@ var Keeper = class {
         if (this.#drops !== drops || outcome.token === this.#unreported) continue;
         const wait = outcome.token === this.#refused && waits.shift();
         if (wait) {
-          await new Promise((resolve) => this.#clock.setTimeout(resolve, wait, true));
+          await new Promise((resolve) => this.#clock.setTimeout(resolve, wait));
           continue;
         }
         if (this.#keep(outcome, wall, monotonic)) return outcome.token;

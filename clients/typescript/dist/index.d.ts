@@ -83,8 +83,7 @@ export interface Clock {
     monotonic(): number;
     /** Evenly spread in [0, 1), as `Math.random()`. */
     random(): number;
-    /** `isAwaited` where a call waits for it: a finished script may end before any other. */
-    setTimeout(run: () => void, milliseconds: number, isAwaited?: boolean): unknown;
+    setTimeout(run: () => void, milliseconds: number): unknown;
     clearTimeout(timer: unknown): void;
 }
 /** Options of one call. */

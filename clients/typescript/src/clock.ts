@@ -9,14 +9,13 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   random: () => Math.random(),
-  setTimeout(run, milliseconds, isAwaited) {
-    const timer = setTimeout(run, milliseconds) as unknown as { unref?(): void };
-    if (isAwaited) return timer;
-    // A refresh that is due in an hour is no reason to keep a finished script running. Node has a method for that,
-    // Deno (whose timers are plain numbers) a function, a browser needs neither.
-    if (timer.unref) timer.unref();
-    else if (typeof Deno !== "undefined") Deno.unrefTimer?.(timer);
-    return timer;
-  },
+  setTimeout: (run, milliseconds) => setTimeout(run, milliseconds),
   clearTimeout: (timer) => clearTimeout(timer as Parameters<typeof clearTimeout>[0]),
 };
+
+/** Lets a finished script end before this timer. Node has a method for that, Deno (whose timers are plain numbers) a function, a browser needs neither. */
+export function unref(timer: unknown): void {
+  const { unref } = Object(timer) as { unref?(): void };
+  if (unref) unref.call(timer);
+  else if (typeof Deno !== "undefined") Deno.unrefTimer?.(timer);
+}

@@ -4,6 +4,7 @@
 // to overwrite. Timers only make refreshes early: every decision asks the clocks again, because timers stop while a
 // machine sleeps and are held back in background tabs.
 
+import { unref } from "./clock.js";
 import { TokenError } from "./error.js";
 import { failure, type Answer, type Failure, type Provider } from "./request.js";
 import { dueLeftMs, marginMs, pauseMs } from "./schedule.js";
@@ -150,6 +151,8 @@ export class Keeper {
   #arm(delay: number): void {
     this.#clock.clearTimeout(this.#timer);
     this.#timer = this.#clock.setTimeout(() => this.#wanted && this.#refreshBehind(), Math.ceil(delay) + 1);
+    // A refresh that is due in an hour is no reason to keep a finished script running.
+    unref(this.#timer);
   }
 
   #refresh(): Promise<string> {
@@ -181,7 +184,7 @@ export class Keeper {
         if (this.#drops !== drops || outcome.token === this.#unreported) continue;
         const wait = outcome.token === this.#refused && waits.shift();
         if (wait) {
-          await new Promise<void>((resolve) => this.#clock.setTimeout(resolve, wait, true));
+          await new Promise<void>((resolve) => this.#clock.setTimeout(resolve, wait));
           continue;
         }
         if (this.#keep(outcome, wall, monotonic)) return outcome.token;

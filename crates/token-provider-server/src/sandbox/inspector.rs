@@ -7,8 +7,8 @@ macro_rules! files {
 /// Each file's name, and what is in it.
 pub(super) const FILES: &[(&str, &[u8])] = files![
     "assets/here-D2-Lt91w.js",
+    "assets/index-B2bi7AL6.js",
     "assets/index-CBXwQwc3.css",
-    "assets/index-Cxbfrw7Y.js",
     "assets/maplibre-Csx3fCua.js",
     "assets/maplibre-gl-worker-CZtFQQIV.mjs",
     "favicon.svg",
