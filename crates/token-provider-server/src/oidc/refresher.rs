@@ -151,7 +151,7 @@ async fn keep_fresh(state: Arc<watch::Sender<State>>, clock: Arc<dyn Clock>, fet
                 let problem = Some(error.to_string());
                 // A file is read so often that what is wrong with it is said once.
                 if every > LONGEST_PAUSE || state.borrow().problem != problem {
-                    let cause = causes(&error).join(": ");
+                    let cause = Some(causes(&error).join(": ")).filter(|cause| !cause.is_empty());
                     let retry_in = pause.as_secs_f64();
                     tracing::warn!(%error, cause, failures, retry_in, "cannot fetch the identity provider's keys; retrying");
                 }
