@@ -27,9 +27,6 @@ pub(super) fn read(
         PolicyConfig { path, rule, ..policy }
     };
     let rules = section.tables("rules", List::NotEmpty);
-    if section.is_from_variable("rules") {
-        section.error("rules", "no variable can set it: write it into the file");
-    }
     (own.path, own.rules) = (section.dotted().into(), rules.into_iter().map(read).collect());
 }
 

@@ -243,11 +243,6 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// Returns whether a key that was read is set by a variable, by itself or with all that is around it.
-    pub(crate) fn is_from_variable(&self, key: &str) -> bool {
-        matches!(self.keys.get(key), Some(Some(Place::Variable(_))))
-    }
-
     /// Reads a list of tables.
     pub(crate) fn tables(&mut self, key: &str, list: List) -> Vec<Self> {
         let Some(Entry { key, value, .. }) = self.take(key) else { return Vec::new() };

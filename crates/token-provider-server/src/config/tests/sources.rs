@@ -76,6 +76,7 @@ fn variables_hold_lists_numbers_and_words() {
         ("TOKEN_PROVIDER_ACCESS__OIDC__AUDIENCE", "a,b"),
         ("TOKEN_PROVIDER_ACCESS__OIDC__REQUIRE", "{ groups = ['maps'] }"),
         ("TOKEN_PROVIDER_ACCESS__OIDC__REQUIRE__ROLE", "x,y"),
+        ("TOKEN_PROVIDER_ACCESS__MTLS__RULES", "[{ names = ['a.example', 'b.example'] }]"),
         ("TOKEN_PROVIDER_ADMIN__LISTEN", "9464"),
         ("TOKEN_PROVIDER_AUDIT__TO", "stdout"),
     ])
@@ -96,6 +97,7 @@ fn variables_hold_lists_numbers_and_words() {
     assert_eq!(oidc.audience, ["a", "b"]);
     assert_eq!(oidc.require["groups"], ["maps"]);
     assert_eq!(oidc.require["role"], ["x", "y"]);
+    assert_eq!(access.mtls.expect("is set by its rules").policy.rules.len(), 1);
     assert_eq!(config.admin.unwrap().to_string(), "localhost:9464");
 }
 
@@ -130,13 +132,8 @@ fn what_is_wrong_with_a_variable_names_the_variable() {
         ("ACCESS__OIDC__ISSUER", "https://a.example", "access.oidc.audience: missing"),
         (
             "ACCESS__MTLS__RULES",
-            "[{ names = ['a.example'] }]",
-            "no variable can set it: write it into the file",
-        ),
-        (
-            "ACCESS__TRUSTED_PROXY",
-            "{ from = '10.0.0.1', header = 'X-User', rules = [{ users = 'a' }] }",
-            "access.trusted_proxy.rules: no variable can set it: write it into the file",
+            "[{ name = 'a.example' }]",
+            "access.mtls.rules[0].name: unknown key; did you mean \"names\"?",
         ),
         (
             "ACCESS__MTLS__RULES__0__NAMES",
