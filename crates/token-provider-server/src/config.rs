@@ -16,7 +16,6 @@ mod rules;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::slice;
 use std::time::Duration;
 
 pub use self::access::{
@@ -26,7 +25,7 @@ pub use self::log::{AuditConfig, LogConfig, LogFormat};
 pub use self::oidc::{KeySource, OidcConfig};
 pub use self::outputs::{OutputConfig, TokenFormat, output_path};
 pub use self::overrides::{FileOption, ListenOption, LogOptions, Overrides, SourceOptions};
-pub use self::policy::PolicyConfig;
+pub use self::policy::{PolicyConfig, RuleConfig};
 pub use self::profile::{ProfileConfig, Remote, Source};
 pub(crate) use crate::settings::did_you_mean;
 pub use crate::settings::{ConfigErrors, Environment};
@@ -198,8 +197,8 @@ impl Config {
         let mut tls = section.table("tls");
         let tls_config = tls.as_mut().map(read_tls);
         let client_ca = tls.is_some_and(|tls| tls.is_set("client_ca"));
-        let usual = slice::from_ref(&profile);
-        let known = Known { profiles: &profiles, usual, lifetimes: &lifetimes, rate: None };
+        let usual = PolicyConfig { profiles: vec![profile.clone()], ..PolicyConfig::default() };
+        let known = Known { profiles: &profiles, usual: &usual, lifetimes: &lifetimes };
         let mut access = access::read(section.table_or_empty("access"), &known, client_ca);
         access.anonymous |= flags.anonymous;
         let ambient = match &access {

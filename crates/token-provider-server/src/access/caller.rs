@@ -52,8 +52,8 @@ impl<'r> Caller<'r> {
         let (policy, address) = (self.policy, self.address);
         let is_named =
             matches!(self.method, Method::ApiKey | Method::HereKey | Method::Mtls | Method::Output);
-        let is_configured = is_named && policy.config.rule.is_none() && policy.rules.is_empty();
-        let audit_rule = policy.is_audit().then(|| Arc::clone(&policy.config.path));
+        let is_configured = is_named && policy.config.path.is_empty() && policy.rules.is_empty();
+        let audit_rule = policy.config.is_audit.then(|| Arc::clone(&policy.config.path));
         let (method, caller, key) = (Some(self.method), self.name.clone(), self.key.clone());
         Subject { method, caller, key, is_configured, audit_rule, address, ..Subject::default() }
     }
@@ -61,10 +61,8 @@ impl<'r> Caller<'r> {
     /// Returns who is charged with what is held for this caller: its name, else its network. Who has the same name by another policy
     /// is somebody else.
     pub(super) fn owner(&self) -> String {
-        let path = Some(&*self.policy.config.path).filter(|path| !path.is_empty());
-        let way = path.unwrap_or(self.method.as_str());
         match (&self.name, self.address) {
-            (Some(name), _) => format!("{way} {name}"),
+            (Some(name), _) => format!("{} {} {name}", self.method, self.policy.config.path),
             (None, Some(address)) => network_of(address).to_string(),
             (None, None) => self.method.to_string(),
         }

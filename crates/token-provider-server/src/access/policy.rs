@@ -6,7 +6,7 @@ use std::time::Duration;
 use token_provider::Scope;
 
 use super::rate::Limiter;
-use crate::config::PolicyConfig;
+use crate::config::{PolicyConfig, RuleConfig};
 use crate::problem::Problem;
 use crate::reason::Rule;
 
@@ -16,8 +16,8 @@ pub(super) struct Policy {
     pub(super) config: PolicyConfig,
     /// Each caller has the rate for itself, by its name.
     pub(super) limiter: Option<Limiter<Arc<str>>>,
-    /// Those of the rules of its section, in the order of the file.
-    pub(super) rules: Vec<Self>,
+    /// The rules of its section with theirs, in the order of the file.
+    pub(super) rules: Vec<(RuleConfig, Self)>,
 }
 
 /// A way to authenticate, and what its callers may have.
@@ -35,7 +35,7 @@ impl<C> Way<C> {
 
 impl Policy {
     pub(super) fn new(config: &PolicyConfig) -> Self {
-        let rules = config.rules.iter().map(Self::new).collect();
+        let rules = config.rules.iter().map(|(rule, policy)| (rule.clone(), Self::new(policy))).collect();
         Self { config: config.clone(), limiter: config.rate.map(Limiter::new), rules }
     }
 

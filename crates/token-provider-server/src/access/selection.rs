@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::caller::Caller;
 use super::policy::Policy;
+use crate::config::RuleConfig;
 use crate::problem::Problem;
 use crate::reason::{Method, Rule};
 use crate::values::Pattern;
@@ -35,33 +36,28 @@ impl Policy {
             return Ok(own);
         }
         let identities = identities();
-        for policy in &self.rules {
-            if let Some(name) = identities.iter().find_map(|identity| policy.name_of(identity)) {
+        for (rule, policy) in &self.rules {
+            if let Some(name) = identities.iter().find_map(|identity| name_by(rule, identity)) {
                 return Ok(Caller::new(method, Some(name), policy));
             }
         }
         Err(Problem::access_denied(Rule::Rules, "no rule lets this caller in").with_subject(own.subject()))
     }
 
-    /// Returns whether it is that of a rule in audit mode.
-    pub(super) fn is_audit(&self) -> bool {
-        self.config.rule.as_ref().is_some_and(|rule| rule.is_audit)
-    }
-
     /// Returns the names of the rules whose handouts are marked.
     pub(super) fn audited(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.rules.iter().filter(|policy| policy.is_audit()).map(|policy| &policy.config.path)
+        let policies = self.rules.iter().map(|(_, policy)| &policy.config);
+        policies.filter(|policy| policy.is_audit).map(|policy| &policy.path)
     }
+}
 
-    /// Returns the name that a caller has by the rule whose policy this is, if the rule matches it.
-    fn name_of(&self, (name, facts): &Identity) -> Option<Arc<str>> {
-        let rule = self.config.rule.as_ref()?;
-        let has = |(claim, patterns): &(String, Vec<Pattern>)| is_one(facts.pointer(claim), patterns);
-        if rule.claims.is_empty() || !rule.claims.iter().all(has) {
-            return None;
-        }
-        rule.name.as_ref().map_or_else(|| Some(Arc::clone(name)), |name| Some(name.fill(facts)?.into()))
+/// Returns the name that a caller has by a rule, if that matches it.
+fn name_by(rule: &RuleConfig, (name, facts): &Identity) -> Option<Arc<str>> {
+    let has = |(claim, patterns): &(String, Vec<Pattern>)| is_one(facts.pointer(claim), patterns);
+    if rule.claims.is_empty() || !rule.claims.iter().all(has) {
+        return None;
     }
+    rule.name.as_ref().map_or_else(|| Some(Arc::clone(name)), |name| Some(name.fill(facts)?.into()))
 }
 
 /// Returns whether a claim is a string that one of the patterns matches, or a list with one.

@@ -88,6 +88,7 @@ fn read_one(mut section: Section<'_>, known: &Known<'_>) -> Option<OidcConfig> {
     let leeway = section.text_or_number("leeway", leeway).unwrap_or(LEEWAY);
     let mut policy = policy::read(&mut section, "", known);
     rules::read(&mut section, known, &mut policy, read_rule);
+    policy.path = section.dotted().into();
     let keys = keys?;
     Some(OidcConfig { name: keys.issuer.clone(), keys, audience: audience?, require, leeway, policy })
 }
@@ -107,7 +108,7 @@ fn read_rule(rule: &mut Section<'_>) -> RuleConfig {
             Err(message) => table.error(&claim, message),
         }
     }
-    RuleConfig { claims, name, is_audit: false }
+    RuleConfig { claims, name }
 }
 
 fn read_keys(section: &mut Section<'_>) -> Option<KeySource> {

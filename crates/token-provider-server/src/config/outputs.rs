@@ -86,7 +86,7 @@ fn read_output(section: &mut Section<'_>, known: &Known<'_>) -> Option<OutputCon
     let path = section.path("path");
     section.need(&[("path", "the path of the file to write")]);
     let profile = section.text("profile", |text: &str| known.profile(text));
-    let profile = profile.or_else(|| known.usual.first().cloned()).expect("one is the default");
+    let profile = profile.or_else(|| known.usual.profiles.first().cloned()).expect("one is the default");
     let listed = known.profiles.get(&profile).map(|profile| profile.scopes.as_slice()).unwrap_or_default();
     let scope = section.text("scope", |text: &str| {
         let scope = listed.iter().find(|listed| listed.as_str() == text);

@@ -24,37 +24,31 @@ pub struct PolicyConfig {
     pub max_ttl: Option<Duration>,
     /// How often; `None` for what is usual for this kind of caller.
     pub rate: Option<Quota>,
-    /// Its place in the configuration where callers of other policies may have the same names, such as `access.mtls.rules[0]`.
+    /// The place in the configuration of a rule, such as `access.mtls.rules[0]`, or of an identity provider: callers of others may
+    /// have the same names.
     pub path: Arc<str>,
-    /// The rule that it is of, if it is of one.
-    pub rule: Option<RuleConfig>,
-    /// Policies for some of these callers instead. Where there are any, nobody is let in whom the rule of none matches.
-    pub rules: Vec<Self>,
+    /// Whether handouts are marked, as those of a rule that is to be removed.
+    pub is_audit: bool,
+    /// Rules, and what each gives instead. Where there are any, nobody is let in whom none matches.
+    pub rules: Vec<(RuleConfig, Self)>,
 }
 
-/// Whom a policy is for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Whom a rule matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleConfig {
-    /// Whom it matches.
-    pub claims: Claims,
+    /// Pointers to claims that a caller must have, all of them, and the patterns of which one must match.
+    pub claims: Vec<(String, Vec<Pattern>)>,
     /// What their name is; without it, the one by which they are known anyway.
     pub name: Option<NameTemplate>,
-    /// Whether handouts by this rule are marked, as one that is to be removed.
-    pub is_audit: bool,
 }
-
-/// Pointers to claims that a caller must have, all of them, and the patterns of which one must match.
-pub type Claims = Vec<(String, Vec<Pattern>)>;
 
 /// What is already known of the configuration when policies are read.
 pub(super) struct Known<'c> {
     /// The one in use is among them.
     pub(super) profiles: &'c BTreeMap<String, ProfileConfig>,
-    /// Those of a policy that names none: the default profile.
-    pub(super) usual: &'c [String],
+    /// What a policy gives that does not say otherwise: the default profile, or to a rule, what its section gives.
+    pub(super) usual: &'c PolicyConfig,
     pub(super) lifetimes: &'c Lifetimes,
-    /// The rate of a policy that has none.
-    pub(super) rate: Option<Quota>,
 }
 
 impl Known<'_> {
@@ -80,7 +74,7 @@ pub(super) fn read(section: &mut Section<'_>, prefix: &str, known: &Known<'_>) -
     let key = |name: &str| format!("{prefix}{name}");
 
     let profiles = section.list(&key("profiles"), List::NotEmpty, |text: &str| known.profile(text));
-    let profiles = profiles.unwrap_or_else(|| known.usual.to_vec());
+    let profiles = profiles.unwrap_or_else(|| known.usual.profiles.clone());
 
     // Nobody gets a scope that no profile lists. Naming one here is a mistake, which would otherwise show only as a caller's
     // `invalid_scope`.
@@ -90,13 +84,14 @@ pub(super) fn read(section: &mut Section<'_>, prefix: &str, known: &Known<'_>) -
         let scope = listed.clone().find(|listed| listed.as_str() == text);
         scope.cloned().ok_or("expected a scope listed in one of this caller's profiles")
     });
+    let scopes = scopes.or_else(|| known.usual.scopes.clone());
 
-    let max_ttl = known.lifetime(section, &key("max_ttl"));
+    let max_ttl = known.lifetime(section, &key("max_ttl")).or(known.usual.max_ttl);
     let rate = section.text(&key("rate"), rate);
     let burst = section.text_or_number(&key("burst"), positive);
-    if section.is_set(&key("burst")) && !section.is_set(&key("rate")) && known.rate.is_none() {
+    if section.is_set(&key("burst")) && !section.is_set(&key("rate")) && known.usual.rate.is_none() {
         section.error(&key("burst"), format!("requires {}", key("rate")));
     }
-    let rate = rate.or(known.rate).map(|rate| burst.map_or(rate, |burst| rate.allow_burst(burst)));
+    let rate = rate.or(known.usual.rate).map(|rate| burst.map_or(rate, |burst| rate.allow_burst(burst)));
     PolicyConfig { profiles, scopes, max_ttl, rate, ..PolicyConfig::default() }
 }

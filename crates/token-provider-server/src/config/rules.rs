@@ -16,18 +16,15 @@ pub(super) fn read(
     own: &mut PolicyConfig,
     matching: impl Fn(&mut Section<'_>) -> RuleConfig,
 ) {
-    let known = Known { usual: &own.profiles, rate: own.rate, ..*known };
+    let known = Known { usual: own, ..*known };
     let read = |mut rule: Section<'_>| {
         let matching = matching(&mut rule);
         let mut policy = policy::read(&mut rule, "", &known);
-        policy.scopes = policy.scopes.or_else(|| own.scopes.clone());
-        policy.max_ttl = policy.max_ttl.or(own.max_ttl);
-        let is_audit = rule.text("mode", |text: &str| word(text, &MODES, None)).unwrap_or_default();
-        let (path, rule) = (rule.dotted().into(), Some(RuleConfig { is_audit, ..matching }));
-        PolicyConfig { path, rule, ..policy }
+        policy.is_audit = rule.text("mode", |text: &str| word(text, &MODES, None)).unwrap_or_default();
+        policy.path = rule.dotted().into();
+        (matching, policy)
     };
-    let rules = section.tables("rules", List::NotEmpty);
-    (own.path, own.rules) = (section.dotted().into(), rules.into_iter().map(read).collect());
+    own.rules = section.tables("rules", List::NotEmpty).into_iter().map(read).collect();
 }
 
 /// Reads lists of patterns, one at least, for what is known of a caller by the same names.
@@ -44,5 +41,5 @@ pub(super) fn listed(
     if !keys.iter().any(|key| rule.is_set(key)) {
         rule.error_here(format!("matches nobody; expected {}, a list of names", keys.join(" or ")));
     }
-    RuleConfig { claims, ..RuleConfig::default() }
+    RuleConfig { claims, name: None }
 }

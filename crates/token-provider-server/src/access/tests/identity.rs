@@ -239,7 +239,7 @@ async fn entries_with_the_same_keys_share_them_and_their_order_counts() {
     let text = entry("").replace("token-provider", "another") + &entry("");
     let rules_of_two = Rules::start(&config(&text), None);
     let caller = ask(&rules_of_two, Some(&token(&key, &issuer)), &ConnectionInfo::default()).await;
-    assert_eq!(caller.map(|caller| caller.owner()).ok().as_deref(), Some("access.oidc[1] dashboard"));
+    assert_eq!(caller.map(|caller| caller.owner()).ok().as_deref(), Some("oidc access.oidc[1] dashboard"));
 }
 
 #[tokio::test]

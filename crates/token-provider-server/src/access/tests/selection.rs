@@ -164,11 +164,11 @@ async fn each_rule_has_its_own_buckets_and_what_is_held_for_it() {
         owners.extend(found.map(|caller| caller.owner()));
     }
     let expected = [
-        "access.trusted_proxy.rules[0] alice",
-        "access.trusted_proxy.rules[0] alice",
-        "access.trusted_proxy.rules[1] alice",
-        "access.trusted_proxy.rules[1] adam",
-        "access.trusted_proxy.rules[2] bob",
+        "trusted_proxy access.trusted_proxy.rules[0] alice",
+        "trusted_proxy access.trusted_proxy.rules[0] alice",
+        "trusted_proxy access.trusted_proxy.rules[1] alice",
+        "trusted_proxy access.trusted_proxy.rules[1] adam",
+        "trusted_proxy access.trusted_proxy.rules[2] bob",
     ];
     assert_eq!(owners, expected);
 }

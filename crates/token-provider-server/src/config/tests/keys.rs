@@ -277,8 +277,8 @@ fn each_way_to_authenticate_has_its_own_policy() {
     assert_eq!(oidc.require["groups"], ["maps", "admins"]);
     assert_eq!(oidc.require["https://example.com/role"], ["reader"]);
     assert_eq!(oidc.policy.rate.map(interval_and_burst), Some((600, 7)));
-    assert_eq!((oidc.policy.rules.len(), &*second.policy.rules[0].path), (0, "access.oidc[2].rules[0]"));
-    let rule = second.policy.rules[0].rule.as_ref().unwrap();
+    assert_eq!((oidc.policy.rules.len(), &*second.policy.rules[0].1.path), (0, "access.oidc[2].rules[0]"));
+    let rule = &second.policy.rules[0].0;
     let claims: Vec<_> = rule.claims.iter().map(|(claim, _)| claim.as_str()).collect();
     assert_eq!((claims, rule.name.is_some()), (vec!["/kubernetes.io/namespace", "/sub"], true));
     assert_eq!((oidc.keys.is_discovery, oidc.keys.ca.as_deref()), (true, Some(Path::new("company.pem"))));
@@ -301,16 +301,14 @@ fn each_way_to_authenticate_has_its_own_policy() {
     assert_eq!(mtls.allow, [uri, SubjectName::Dns("dashboard.example.com".to_owned())]);
     assert_eq!(mtls.policy.rate.map(interval_and_burst), Some((3600, 8)));
     let [narrow, wide] = &mtls.policy.rules[..] else { panic!("two rules") };
-    assert_eq!((narrow.max_ttl, wide.max_ttl), (Some(Duration::from_secs(900)), mtls.policy.max_ttl));
-    for (rule, path, is_audit) in
+    assert_eq!((narrow.1.max_ttl, wide.1.max_ttl), (Some(Duration::from_secs(900)), mtls.policy.max_ttl));
+    for ((rule, given), path, is_audit) in
         [(narrow, "access.mtls.rules[0]", false), (wide, "access.mtls.rules[1]", true)]
     {
         // What a rule leaves out is the section's.
-        assert_eq!((&rule.profiles, &rule.scopes), (&mtls.policy.profiles, &mtls.policy.scopes));
-        assert_eq!(rule.rate.map(interval_and_burst), Some((3600, 8)));
-        assert_eq!(&*rule.path, path);
-        let rule = rule.rule.as_ref().unwrap();
-        assert_eq!((rule.is_audit, &*rule.claims[0].0), (is_audit, "/names"));
+        assert_eq!((&given.profiles, &given.scopes), (&mtls.policy.profiles, &mtls.policy.scopes));
+        assert_eq!(given.rate.map(interval_and_burst), Some((3600, 8)));
+        assert_eq!((&*given.path, given.is_audit, &*rule.claims[0].0), (path, is_audit, "/names"));
     }
 
     let proxy = access.trusted_proxy.unwrap();
@@ -319,11 +317,11 @@ fn each_way_to_authenticate_has_its_own_policy() {
     assert_eq!(proxy.header.map(|header| header.to_string()).as_deref(), Some("x-forwarded-user"));
     assert_eq!(proxy.policy.scopes, Some(vec![scope("p2")]));
     assert_eq!(proxy.groups_header.map(|header| header.to_string()).as_deref(), Some("x-forwarded-groups"));
-    let [rule] = &proxy.policy.rules[..] else { panic!("one rule") };
-    assert_eq!((&rule.profiles[..], &rule.scopes), (&["far".to_owned()][..], &Some(vec![scope("p1")])));
-    assert_eq!((rule.rate.map(interval_and_burst), rule.max_ttl), (Some((1000, 3)), proxy.policy.max_ttl));
-    let claims = &rule.rule.as_ref().unwrap().claims;
-    let claims: Vec<_> = claims.iter().map(|(claim, patterns)| (claim.as_str(), patterns.len())).collect();
+    let [(rule, given)] = &proxy.policy.rules[..] else { panic!("one rule") };
+    assert_eq!((&given.profiles[..], &given.scopes), (&["far".to_owned()][..], &Some(vec![scope("p1")])));
+    assert_eq!((given.rate.map(interval_and_burst), given.max_ttl), (Some((1000, 3)), proxy.policy.max_ttl));
+    let claims: Vec<_> =
+        rule.claims.iter().map(|(claim, patterns)| (claim.as_str(), patterns.len())).collect();
     assert_eq!(claims, [("/users", 2), ("/groups", 1)]);
 }
 
@@ -349,7 +347,7 @@ fn burst_of_a_rule_goes_with_the_rate_of_its_section() {
     };
     let config = parsed(&proxy("rate = '2/s'\nburst = 9"));
     let rules = config.access.trusted_proxy.unwrap().policy.rules;
-    let rates: Vec<_> = rules.iter().filter_map(|rule| rule.rate.map(interval_and_burst)).collect();
+    let rates: Vec<_> = rules.iter().filter_map(|rule| rule.1.rate.map(interval_and_burst)).collect();
     assert_eq!(rates, [(500, 3), (1000, 1)]);
     assert_eq!(problems(&proxy("")), "c.toml:5: access.trusted_proxy.rules[0].burst: requires rate");
 }
