@@ -86,7 +86,7 @@ impl Access {
     /// Marks the server as not ready, so that load balancers send callers elsewhere. Returns how long to keep serving.
     pub fn drain(&self) -> Duration {
         self.is_draining.store(true, Ordering::Relaxed);
-        self.rules.load().drain
+        self.rules.load().config.drain
     }
 
     /// Returns whether the server is shutting down.

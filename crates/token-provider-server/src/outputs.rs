@@ -68,7 +68,7 @@ impl Outputs {
             return;
         }
         tasks.retain(|_, task| !task.is_finished());
-        for output in rules.outputs() {
+        for output in &rules.config.outputs {
             let path: Arc<Path> = output.path.as_path().into();
             let start = || tokio::spawn(Output::new(self.common.clone(), Arc::clone(&path)).run());
             tasks.entry(Arc::clone(&path)).or_insert_with(start);

@@ -51,7 +51,7 @@ impl Rules {
     ///
     /// 403 for a page that may not ask.
     pub fn admit_page(&self, headers: &HeaderMap, host: &str, is_tls: bool) -> Result<Cors, Problem> {
-        admit(&self.origins, headers, host, is_tls)
+        admit(&self.config.origins, headers, host, is_tls)
     }
 
     /// Returns the CORS headers of a refusal made before the page was checked, for its `Host` or its length: a page
@@ -59,7 +59,7 @@ impl Rules {
     pub fn cors_of_refusal(&self, headers: &HeaderMap) -> Cors {
         let mut given = headers.get_all(ORIGIN).iter();
         let (Some(header), None) = (given.next(), given.next()) else { return Cors::None };
-        cors(&self.origins, header, |_| false).unwrap_or(Cors::None)
+        cors(&self.config.origins, header, |_| false).unwrap_or(Cors::None)
     }
 
     /// Writes the headers of a preflight's answer (Fetch standard, "CORS-preflight fetch").

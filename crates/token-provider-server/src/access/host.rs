@@ -40,7 +40,7 @@ impl Rules {
             ));
         };
         if self.is_ours(&host, connection)
-            || connection.local.is_none() && self.public_hosts.is_empty() && is_made_up(&host, headers)
+            || connection.local.is_none() && self.config.public_hosts.is_empty() && is_made_up(&host, headers)
         {
             return Ok(text);
         }
@@ -54,7 +54,7 @@ impl Rules {
     fn is_ours(&self, host: &PublicHost, connection: &ConnectionInfo) -> bool {
         host.is_loopback()
             || connection.local.is_some_and(|local| host.is_address(local.ip()))
-            || self.public_hosts.iter().any(|public| {
+            || self.config.public_hosts.iter().any(|public| {
                 public.name == host.name && public.port.is_none_or(|port| Some(port) == host.port)
             })
     }

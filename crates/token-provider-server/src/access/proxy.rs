@@ -31,7 +31,7 @@ impl Rules {
     ///
     /// It shows that they choose their headers. A program that was tricked into fetching a URL does not (SSRF).
     pub(crate) fn missing_header(&self, headers: &HeaderMap, from: &ConnectionInfo) -> Option<&HeaderName> {
-        let required = self.require_header.as_ref()?;
+        let required = self.config.access.require_header.as_ref()?;
         let mut given = headers.get_all(required).iter();
         let is_given = given.next().is_some_and(|value| !value.is_empty()) && given.next().is_none();
         let is_mark = |name: &HeaderName| is_of_proxy(name.as_str()) && *name != "x-real-ip";

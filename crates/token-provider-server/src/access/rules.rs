@@ -21,10 +21,7 @@ use super::here_key::{self, HereKey, Nonce, Signature, SignedRequest};
 use super::policy::{Policy, Way};
 use super::rate::{Limiter, network_of};
 use super::selection::Verdict;
-use crate::config::{
-    ApiKeyConfig, Config, Lifetimes, MtlsConfig, OriginPattern, OutputConfig, PublicHost, SubjectName,
-    TrustedProxyConfig,
-};
+use crate::config::{ApiKeyConfig, Config, MtlsConfig, OutputConfig, SubjectName, TrustedProxyConfig};
 use crate::oidc::{self, IdentityProvider};
 use crate::problem::Problem;
 use crate::reason::{Method, Rejection, Rule};
@@ -46,17 +43,14 @@ pub(crate) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// All rules but those about profiles and scopes, which stand with the tokens.
 #[derive(Debug)]
 pub struct Rules {
-    pub(super) public_hosts: Vec<PublicHost>,
-    pub(super) origins: Vec<OriginPattern>,
-    pub(crate) lifetimes: Lifetimes,
-    pub(super) drain: Duration,
+    /// What they are made from.
+    pub(crate) config: Config,
     api_keys: Vec<Way<ApiKeyConfig>>,
     here_keys: Vec<Way<Arc<HereKey>>>,
     identity_providers: Vec<Way<IdentityProvider>>,
     mtls: Option<Way<MtlsConfig>>,
     pub(super) trusted_proxy: Option<Way<TrustedProxyConfig>>,
     outputs: Vec<Way<OutputConfig>>,
-    pub(super) require_header: Option<HeaderName>,
     /// `None` when everybody has to say who they are.
     anonymous: Option<Policy>,
     /// For those without a name, and for those who show a wrong one; those without an address, at a Unix socket, share one
@@ -96,26 +90,17 @@ impl Rules {
         // That rate is for each address, not for all of them together.
         let address_rate = anonymous_policy.rate.take();
         Self {
-            public_hosts: config.public_hosts.clone(),
-            origins: config.origins.clone(),
-            lifetimes: config.lifetimes.clone(),
-            drain: config.drain,
+            config: config.clone(),
             api_keys: access.api_keys.iter().map(|key| Way::new(key.clone(), &key.policy)).collect(),
             here_keys,
             identity_providers,
             mtls: access.mtls.as_ref().map(|mtls| Way::new(mtls.clone(), &mtls.policy)),
             trusted_proxy: access.trusted_proxy.as_ref().map(|proxy| Way::new(proxy.clone(), &proxy.policy)),
             outputs: config.outputs.iter().map(|output| Way::new(output.clone(), &output.policy())).collect(),
-            require_header: access.require_header.clone(),
             anonymous: access.allows_anonymous().then(|| Policy::new(&anonymous_policy)),
             addresses: Limiter::new(address_rate.unwrap_or(ADDRESS_RATE)),
             limits_local: address_rate.is_some(),
         }
-    }
-
-    /// Returns the API keys.
-    pub fn api_keys(&self) -> impl Iterator<Item = &ApiKeyConfig> {
-        self.api_keys.iter().map(|key| &key.config)
     }
 
     /// Returns the identity providers by name, in the order of the configuration, each with why its last answer brought no keys, if so.
@@ -273,11 +258,6 @@ impl Rules {
         oidc.chain(mtls).chain(self.trusted_proxy.iter().map(|way| &way.policy)).flat_map(Policy::audited)
     }
 
-    /// Returns the files that hold a fresh token.
-    pub fn outputs(&self) -> impl Iterator<Item = &OutputConfig> {
-        self.outputs.iter().map(|output| &output.config)
-    }
-
     /// Returns the output at a path, and who it is as a caller.
     pub fn output(&self, path: &Path) -> Option<(&OutputConfig, Caller<'_>)> {
         let Way { config, policy } = self.outputs.iter().find(|output| output.config.path == path)?;
@@ -336,7 +316,7 @@ impl Rules {
     /// limit is below the shortest one. Callers that request no lifetime get the shortest one if all are longer than
     /// the default.
     pub(super) fn lifetime(&self, caller: &Caller<'_>, wanted: Option<Duration>) -> Duration {
-        self.lifetimes.round_down(caller.policy.limit_lifetime(wanted.unwrap_or(DEFAULT_LIFETIME)))
+        self.config.lifetimes.round_down(caller.policy.limit_lifetime(wanted.unwrap_or(DEFAULT_LIFETIME)))
     }
 
     fn admit_address(&self, address: Option<IpAddr>) -> Result<(), Problem> {

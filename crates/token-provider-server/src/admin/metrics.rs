@@ -35,7 +35,7 @@ impl Collector for Metrics {
         handouts(page, &profiles)?;
         requests(page, telemetry)?;
         let (rules, counts) = (self.app.access.rules(), telemetry.audited.lock().clone());
-        let ends = rules.api_keys().filter_map(|key| Some((&*key.id, key.expires?)));
+        let ends = rules.config.access.api_keys.iter().filter_map(|key| Some((&*key.id, key.expires?)));
         let ends = ends.map(|(id, end)| ([("caller", id)], ConstGauge::new(end.as_secs())));
         page.write("token_provider_api_key_expiry_timestamp_seconds", ends)?;
         let audited = rules.audited().map(|rule| {

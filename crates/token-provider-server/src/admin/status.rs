@@ -25,7 +25,7 @@ pub(super) fn json(app: &App, process: Option<Process>) -> Value {
         // As `/readyz` has it.
         "ready": is_ready && !app.access.is_draining(),
         "profiles": profiles.iter().map(profile).collect::<Vec<_>>(),
-        "api_keys": app.access.rules().api_keys().map(|key| json!({
+        "api_keys": app.access.rules().config.access.api_keys.iter().map(|key| json!({
             "id": key.id,
             "expires_at": key.expires.map(rfc_3339),
         })).collect::<Vec<_>>(),

@@ -66,7 +66,7 @@ pub(super) async fn hand_out(
     let text = |value| Option::as_deref(value).map(String::as_str);
     let profile = text(&profile).or_else(|| caller.usual_profile());
     let named = TokenRequest { profile, scope: text(&scope), lifetime: None };
-    let permit = lifetime(name, ttl.as_ref(), rules.lifetimes.shortest())
+    let permit = lifetime(name, ttl.as_ref(), rules.config.lifetimes.shortest())
         .and_then(|lifetime| access.authorize(rules, caller, TokenRequest { lifetime, ..named }));
     let permit = permit.map_err(|problem| access.note(problem, caller, named))?;
     let subject = permit.subject(caller);
