@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use token_provider::TokenKey;
+use token_provider::{DEFAULT_LIFETIME, TokenKey};
 
 use crate::config::Config;
 use crate::problem::{Problem, Subject};
@@ -112,7 +112,10 @@ impl Access {
             Some(scope) => Some(caller.policy.admit_scope(profile.listed_scope(scope)?)?),
             None => caller.policy.scope_of(profile.scope.as_ref(), &profile.scopes)?,
         };
-        let key = TokenKey::new(rules.lifetime(caller, request.lifetime));
+        let wanted = request.lifetime.unwrap_or(DEFAULT_LIFETIME);
+        // No caller's limit is below the shortest one. Rounding bounds how many different tokens callers can cause.
+        let longest = caller.policy.config.max_ttl.unwrap_or(Duration::MAX);
+        let key = TokenKey::new(rules.config.lifetimes.round_down(wanted.min(longest)));
         let key = key.expect("a configured lifetime is one that a token can have").with_scope(scope);
         Ok(Permit { profile, key })
     }

@@ -1,7 +1,6 @@
 //! What a caller may have: profiles, scopes, the longest lifetime, and how often.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use token_provider::Scope;
 
@@ -37,11 +36,6 @@ impl Policy {
     pub(super) fn new(config: &PolicyConfig) -> Self {
         let rules = config.rules.iter().map(|(rule, policy)| (rule.clone(), Self::new(policy))).collect();
         Self { config: config.clone(), limiter: config.rate.map(Limiter::new), rules }
-    }
-
-    /// Cuts a lifetime down to the longest allowed.
-    pub(super) fn limit_lifetime(&self, wanted: Duration) -> Duration {
-        self.config.max_ttl.map_or(wanted, |longest| wanted.min(longest))
     }
 
     pub(super) fn admit_profile(&self, profile: &str) -> Result<(), Problem> {

@@ -4,14 +4,13 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use governor::Quota;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use token_provider::{Clock as _, DEFAULT_LIFETIME, SystemClock, is_loopback_address};
+use token_provider::{Clock as _, SystemClock, is_loopback_address};
 use zeroize::Zeroizing;
 
 use super::api_key;
@@ -310,13 +309,6 @@ impl Rules {
             (self.mtls.is_some(), "tls_client_auth"),
             (self.anonymous.is_some(), "none"),
         ])
-    }
-
-    /// Rounds down to a configured lifetime, which bounds how many different tokens callers can cause. No caller's
-    /// limit is below the shortest one. Callers that request no lifetime get the shortest one if all are longer than
-    /// the default.
-    pub(super) fn lifetime(&self, caller: &Caller<'_>, wanted: Option<Duration>) -> Duration {
-        self.config.lifetimes.round_down(caller.policy.limit_lifetime(wanted.unwrap_or(DEFAULT_LIFETIME)))
     }
 
     fn admit_address(&self, address: Option<IpAddr>) -> Result<(), Problem> {
