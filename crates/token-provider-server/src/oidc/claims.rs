@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::token::Members;
 use crate::config::OidcConfig;
 use crate::reason::Rejection;
+use crate::values::name::is_plain;
 
 /// `OpenID` Connect Core §2: at most 255 ASCII characters.
 const MAX_SUBJECT: usize = 255;
@@ -52,8 +53,9 @@ pub(super) fn judge<'a>(
     if claims.get("cnf").is_some() {
         return Err(Rejection::Bound);
     }
+    // It becomes the caller's name, and that goes into logs.
     let subject = claims.get("sub").and_then(Value::as_str);
-    subject.filter(|subject| is_subject(subject)).ok_or(Rejection::Subject)
+    subject.filter(|subject| is_plain(subject, MAX_SUBJECT)).ok_or(Rejection::Subject)
 }
 
 /// Returns the first required claim that is missing or has none of the values wanted.
@@ -89,9 +91,4 @@ fn time(claims: &Members, name: &str) -> Result<Option<Duration>, Rejection> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let seconds = value.as_f64().filter(|seconds| *seconds >= 0.0).ok_or(Rejection::Malformed)?;
     Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
-}
-
-/// The subject becomes the caller's name, and that goes into logs: nothing in it may look like another line.
-fn is_subject(subject: &str) -> bool {
-    (1..=MAX_SUBJECT).contains(&subject.len()) && subject.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
