@@ -8,11 +8,12 @@ use hyper::HeaderMap;
 use hyper::header::HeaderName;
 use serde_json::json;
 
+use super::caller::Caller;
 use super::connection::ConnectionInfo;
 use super::policy::Way;
 use super::rules::Rules;
-use super::selection::Verdict;
 use crate::config::TrustedProxyConfig;
+use crate::problem::Problem;
 use crate::reason::Method;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -49,14 +50,20 @@ impl Way<TrustedProxyConfig> {
 
     /// Returns the caller that the proxy names, if this is the proxy. A header that is there twice names nobody: one of
     /// them may be the caller's own, which a careless proxy let through.
-    pub(super) fn authenticate(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Verdict<'_>> {
+    pub(super) fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Option<Result<Caller<'_>, Problem>> {
         let header = self.config.header.as_ref()?;
         if !peer.is_some_and(|peer| self.is_trusted(peer)) {
             return None;
         }
         let mut named = headers.get_all(header).iter();
         let name = named.next()?.to_str().ok()?.trim();
-        if named.next().is_some() || is_placeholder(name) || name.len() > MAX_NAME {
+        // Where proxies know nobody they write nothing, nginx and Apache also `-`, Apache `(null)`.
+        let is_name = (2..=MAX_NAME).contains(&name.len()) && name != "(null)";
+        if named.next().is_some() || !is_name {
             return None;
         }
         let name: Arc<str> = name.into();
@@ -73,10 +80,8 @@ impl Way<TrustedProxyConfig> {
         let given = self.config.groups_header.as_ref().map(|header| headers.get_all(header));
         let mut given = given.into_iter().flatten();
         let groups = given.next().map_or(Ok(""), |groups| str::from_utf8(groups.as_bytes())).ok()?;
-        given
-            .next()
-            .is_none()
-            .then(|| groups.split(',').map(|group| group.trim_matches([' ', '\t'])).collect())
+        let is_clear = given.next().is_none();
+        is_clear.then(|| groups.split(',').map(|group| group.trim_matches([' ', '\t'])).collect())
     }
 
     /// Returns the address that the request came from, as the proxies of ours saw it: the last one in
@@ -104,11 +109,6 @@ impl Way<TrustedProxyConfig> {
         let is_https = schemes.next().is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"));
         is_https && schemes.next().is_none() && self.is_trusted(peer)
     }
-}
-
-/// What proxies write where they know nobody: nothing, nginx's and Apache's `-`, Apache's `(null)`.
-fn is_placeholder(name: &str) -> bool {
-    name.len() < 2 || name == "(null)"
 }
 
 /// Reads an entry of `X-Forwarded-For`: some proxies (Azure's Application Gateway) write the port as well.

@@ -19,7 +19,6 @@ use super::connection::{ClientCertificate, ConnectionInfo};
 use super::here_key::{self, HereKey, Nonce, Signature, SignedRequest};
 use super::policy::{Policy, Way};
 use super::rate::{Limiter, network_of};
-use super::selection::Verdict;
 use crate::config::{ApiKeyConfig, Config, MtlsConfig, OutputConfig, SubjectName, TrustedProxyConfig};
 use crate::oidc::{self, IdentityProvider};
 use crate::problem::Problem;
@@ -237,7 +236,7 @@ impl Rules {
 
     /// Returns the caller whose client certificate has an allowed name; the one on the list is the caller's, unless there are rules:
     /// then it is the one that a rule matches. The connection has checked the chain against `tls.client_ca`.
-    pub(crate) fn certified(&self, connection: &ConnectionInfo) -> Option<Verdict<'_>> {
+    pub(crate) fn certified(&self, connection: &ConnectionInfo) -> Option<Result<Caller<'_>, Problem>> {
         let ClientCertificate::Verified(names) = &connection.client else { return None };
         let Way { config: MtlsConfig { allow, .. }, policy } = self.mtls.as_ref()?;
         let allowed = allow.iter().find(|allowed| names.contains(allowed));

@@ -15,9 +15,6 @@ use crate::values::Pattern;
 /// A name of a caller, and what is known of it: the claims of its token, or in the same form what else has shown who it is.
 pub(super) type Identity = (Arc<str>, Value);
 
-/// The caller, or why the rules refuse it.
-pub(crate) type Verdict<'r> = Result<Caller<'r>, Problem>;
-
 impl Policy {
     /// Returns the caller with the policy of the first rule that matches one of its identities. Without rules, it has its own name
     /// and this policy.
@@ -30,7 +27,7 @@ impl Policy {
         method: Method,
         name: Option<Arc<str>>,
         identities: impl FnOnce() -> Vec<Identity>,
-    ) -> Verdict<'_> {
+    ) -> Result<Caller<'_>, Problem> {
         let own = Caller::new(method, name, self);
         if self.rules.is_empty() {
             return Ok(own);
