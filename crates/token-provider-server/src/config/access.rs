@@ -228,9 +228,8 @@ fn read_id(
 
 fn read_mtls(mut section: Section<'_>, known: &Known<'_>, client_ca: bool) -> MtlsConfig {
     let allow = section.list("allow", List::NotEmpty, subject_name).unwrap_or_default();
-    let mut policy = policy::read(&mut section, "", known);
     let names = |rule: &mut Section<'_>| rules::listed(rule, &["names"], subject_pattern);
-    rules::read(&mut section, known, &mut policy, names);
+    let policy = rules::read(&mut section, known, names);
     if !section.is_set("rules") {
         section.need(&[("allow", "a list of DNS names and URIs")]);
     }
@@ -244,7 +243,6 @@ fn read_trusted_proxy(mut section: Section<'_>, known: &Known<'_>) -> TrustedPro
     let from = section.list("from", List::NotEmpty, ip_net).unwrap_or_default();
     section.need(&[("from", "a list of the proxy's addresses")]);
     let [header, groups_header] = ["header", "groups_header"].map(|key| section.text(key, callers_header));
-    let mut policy = policy::read(&mut section, "", known);
     let (has_name, has_groups) = (section.is_set("header"), section.is_set("groups_header"));
     let users = |rule: &mut Section<'_>| {
         let matching = rules::listed(rule, &["users", "groups"], Pattern::parse);
@@ -253,7 +251,7 @@ fn read_trusted_proxy(mut section: Section<'_>, known: &Known<'_>) -> TrustedPro
         }
         matching
     };
-    rules::read(&mut section, known, &mut policy, users);
+    let policy = rules::read(&mut section, known, users);
     for key in ["profiles", "scopes", "max_ttl", "rate", "groups_header", "rules"] {
         if section.is_set(key) && !has_name {
             section.error(key, "requires header: it applies only to callers named by the proxy");

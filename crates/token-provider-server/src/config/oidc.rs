@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::policy::{self, Known, PolicyConfig, RuleConfig};
+use super::policy::{Known, PolicyConfig, RuleConfig};
 use super::rules;
 use crate::settings::{List, Section};
 use crate::values::claim::claim_pointer;
@@ -86,8 +86,7 @@ fn read_one(mut section: Section<'_>, known: &Known<'_>) -> Option<OidcConfig> {
         require.insert(claim, values);
     }
     let leeway = section.text_or_number("leeway", leeway).unwrap_or(LEEWAY);
-    let mut policy = policy::read(&mut section, "", known);
-    rules::read(&mut section, known, &mut policy, read_rule);
+    let mut policy = rules::read(&mut section, known, read_rule);
     policy.path = section.dotted().into();
     let keys = keys?;
     Some(OidcConfig { name: keys.issuer.clone(), keys, audience: audience?, require, leeway, policy })

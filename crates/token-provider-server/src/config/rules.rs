@@ -8,15 +8,15 @@ use crate::values::claim::claim_pointer;
 /// Whether a rule's handouts are marked.
 const MODES: [(&str, bool); 2] = [("enforce", false), ("audit", true)];
 
-/// Reads a section's `rules` into its policy. A rule inherits what it does not set. `matching` reads the keys that say whom a rule
+/// Reads a section's policy with its `rules`. A rule inherits what it does not set. `matching` reads the keys that say whom a rule
 /// matches, and reports it if there are none.
 pub(super) fn read(
     section: &mut Section<'_>,
     known: &Known<'_>,
-    own: &mut PolicyConfig,
     matching: impl Fn(&mut Section<'_>) -> RuleConfig,
-) {
-    let known = Known { usual: own, ..*known };
+) -> PolicyConfig {
+    let own = policy::read(section, "", known);
+    let known = Known { usual: &own, ..*known };
     let read = |mut rule: Section<'_>| {
         let matching = matching(&mut rule);
         let mut policy = policy::read(&mut rule, "", &known);
@@ -24,7 +24,8 @@ pub(super) fn read(
         policy.path = rule.dotted().into();
         (matching, policy)
     };
-    own.rules = section.tables("rules", List::NotEmpty).into_iter().map(read).collect();
+    let rules = section.tables("rules", List::NotEmpty).into_iter().map(read).collect();
+    PolicyConfig { rules, ..own }
 }
 
 /// Reads lists of patterns, one at least, for what is known of a caller by the same names.
