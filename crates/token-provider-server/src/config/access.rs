@@ -173,9 +173,9 @@ pub(super) fn read(mut section: Section<'_>, known: &Known<'_>, client_ca: bool)
 }
 
 fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConfig> {
-    let (mut ids, mut hashes, mut keys) = (Vec::new(), Vec::<Vec<[u8; 32]>>::new(), Vec::new());
+    let mut keys: Vec<ApiKeyConfig> = Vec::new();
     for mut section in section.tables("api_keys", List::Any) {
-        let id = read_id(&mut section, "api_keys", &mut ids, name);
+        let id = read_id(&mut section, "api_keys", keys.iter().map(|key| &key.id), name);
         let sha256 = section.list("sha256", List::NotEmpty, sha256).unwrap_or_default();
         section.need(&[
             ("id", "a name for the caller"),
@@ -183,46 +183,44 @@ fn read_api_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<ApiKeyConf
         ]);
         let expires = section.text_or_number("expires", date_time);
         let policy = policy::read(&mut section, "", known);
-        let is_known = |others: &Vec<[u8; 32]>| sha256.iter().any(|hash| others.contains(hash));
-        if let Some(first) = hashes.iter().position(is_known) {
+        let is_known = |other: &ApiKeyConfig| sha256.iter().any(|hash| other.sha256.contains(hash));
+        if let Some(first) = keys.iter().position(is_known) {
             section.error("sha256", format!("the same key as access.api_keys[{first}]"));
         }
         if sha256.len() > 2 || sha256.len() == 2 && sha256.first() == sha256.last() {
             section.error("sha256", "expected one hash, or two different ones: of the new key and the old");
         }
-        hashes.push(sha256.clone());
-        keys.extend(id.map(|id| ApiKeyConfig { id, sha256, expires, policy }));
+        keys.push(ApiKeyConfig { id, sha256, expires, policy });
     }
     keys
 }
 
 fn read_here_keys(section: &mut Section<'_>, known: &Known<'_>) -> Vec<HereKeyConfig> {
-    let (mut ids, mut keys) = (Vec::new(), Vec::new());
+    let mut keys: Vec<HereKeyConfig> = Vec::new();
     for mut section in section.tables("here_keys", List::Any) {
-        let id = read_id(&mut section, "here_keys", &mut ids, here_key_id);
-        let secret_file = section.path("secret_file");
+        let id = read_id(&mut section, "here_keys", keys.iter().map(|key| &key.id), here_key_id);
+        let secret_file = section.path("secret_file").unwrap_or_default();
         section.need(&[
             ("id", "a name for the caller that begins with `tp.`"),
             ("secret_file", "the NAME.secret that `token-provider key new --here` writes"),
         ]);
         let policy = policy::read(&mut section, "", known);
-        keys.extend(id.zip(secret_file).map(|(id, secret_file)| HereKeyConfig { id, secret_file, policy }));
+        keys.push(HereKeyConfig { id, secret_file, policy });
     }
     keys
 }
 
-/// Reads the id of a key, which none before it in the list may have.
-fn read_id(
+/// Reads the id of a key, which none before it in the list may have. It is empty where there is none, or a wrong one.
+fn read_id<'k>(
     section: &mut Section<'_>,
     list: &str,
-    others: &mut Vec<Option<String>>,
+    mut others: impl Iterator<Item = &'k String>,
     parse: impl Parse<String>,
-) -> Option<String> {
-    let id = section.text("id", parse);
-    if let Some(first) = others.iter().position(|other| id.is_some() && *other == id) {
+) -> String {
+    let id = section.text("id", parse).unwrap_or_default();
+    if let Some(first) = others.position(|other| !id.is_empty() && *other == id) {
         section.error("id", format!("already used by access.{list}[{first}]: each key needs its own id"));
     }
-    others.push(id.clone());
     id
 }
 
