@@ -201,13 +201,8 @@ impl Config {
         let known = Known { profiles: &profiles, usual: &usual, lifetimes: &lifetimes };
         let mut access = access::read(section.table_or_empty("access"), &known, client_ca);
         access.anonymous |= flags.anonymous;
-        let ambient = match &access {
-            AccessConfig { mtls: Some(_), .. } => Some("access.mtls"),
-            AccessConfig { trusted_proxy: Some(TrustedProxyConfig { header: Some(_), .. }), .. } => {
-                Some("access.trusted_proxy")
-            }
-            _ => None,
-        };
+        let by_proxy = access.naming_proxy().map(|_| "access.trusted_proxy");
+        let ambient = access.mtls.as_ref().map(|_| "access.mtls").or(by_proxy);
         let audit = section.table_or_empty("audit").text("to", log::audit).unwrap_or_default();
         let outputs =
             outputs::read(section, &known, &needed_files(tls_config.as_ref(), &access, &audit, &profiles));

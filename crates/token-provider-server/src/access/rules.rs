@@ -271,8 +271,7 @@ impl Rules {
         } else {
             "send an API key (X-API-Key, or Authorization: Bearer)"
         };
-        let proxy_names_callers =
-            self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.config.header.is_some());
+        let has_naming_proxy = self.config.access.naming_proxy().is_some();
         let ways = configured([
             (!self.api_keys.is_empty(), key),
             (!self.here_keys.is_empty(), HERE_KEY_WAY),
@@ -281,7 +280,7 @@ impl Rules {
                 "send a token from your identity provider (Authorization: Bearer)",
             ),
             (self.mtls.is_some(), "present a client certificate"),
-            (!is_client && proxy_names_callers, "connect through the proxy in front"),
+            (!is_client && has_naming_proxy, "connect through the proxy in front"),
         ]);
         if ways.is_empty() { "this server refuses all callers".to_owned() } else { ways.join(", or ") }
     }

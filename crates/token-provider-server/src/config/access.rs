@@ -76,7 +76,12 @@ impl AccessConfig {
             || !self.here_keys.is_empty()
             || !self.oidc.is_empty()
             || self.mtls.is_some()
-            || self.trusted_proxy.as_ref().is_some_and(|proxy| proxy.header.is_some())
+            || self.naming_proxy().is_some()
+    }
+
+    /// Returns the trusted proxy if it names callers.
+    pub fn naming_proxy(&self) -> Option<&TrustedProxyConfig> {
+        self.trusted_proxy.as_ref().filter(|proxy| proxy.header.is_some())
     }
 }
 

@@ -62,7 +62,7 @@ fn callers(access: &AccessConfig, is_local: bool) -> String {
         let listed: Vec<_> = mtls.allow.iter().map(subject).chain(rules).collect();
         format!("client certificates ({})", names(listed.iter()))
     };
-    let proxy = access.trusted_proxy.as_ref().filter(|proxy| proxy.header.is_some());
+    let proxy = access.naming_proxy();
     let providers = access.oidc.iter().map(|oidc| &oidc.name);
     let ways = [
         access.allows_anonymous().then(|| anyone.to_owned() + &header),
