@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use token_provider::{DEFAULT_LIFETIME, Scope};
 
 use super::policy::{Known, PolicyConfig};
-use crate::settings::{List, ReadError, Section, word};
+use crate::settings::{List, Section, word};
 use crate::values::Owner;
 use crate::values::unix;
 
@@ -18,6 +18,14 @@ const MOST: usize = 64;
 
 /// Readable by the server's own user alone.
 const DEFAULT_MODE: u32 = 0o600;
+
+const FORMATS: [(&str, TokenFormat); 5] = [
+    ("here", TokenFormat::Here),
+    ("text", TokenFormat::Text),
+    ("json", TokenFormat::Json),
+    ("env", TokenFormat::Env),
+    ("header", TokenFormat::Header),
+];
 
 /// A file that holds a fresh token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +101,7 @@ fn read_output(section: &mut Section<'_>, known: &Known<'_>) -> Option<OutputCon
         scope.cloned().ok_or("expected a scope listed in this output's profile")
     });
     let ttl = known.lifetime(section, "ttl");
-    let format = section.text("format", format).unwrap_or(TokenFormat::Here);
+    let format = section.text("format", |text: &str| word(text, &FORMATS, None)).unwrap_or(TokenFormat::Here);
     let mode = section.text("mode", unix::mode).unwrap_or(DEFAULT_MODE);
     let group = section.text_or_number("group", unix::owner);
     let path = output_path(path?).map_err(|problem| section.error("path", problem)).ok()?;
@@ -120,15 +128,4 @@ pub fn output_path(path: PathBuf) -> Result<PathBuf, &'static str> {
         }
         path
     }))
-}
-
-fn format(text: &str) -> Result<TokenFormat, ReadError> {
-    let words = [
-        ("here", TokenFormat::Here),
-        ("text", TokenFormat::Text),
-        ("json", TokenFormat::Json),
-        ("env", TokenFormat::Env),
-        ("header", TokenFormat::Header),
-    ];
-    word(text, &words, None)
 }

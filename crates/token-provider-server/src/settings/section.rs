@@ -184,10 +184,8 @@ impl<'a> Section<'a> {
         let items: Vec<_> = match value.into_inner() {
             DeValue::Array(items) => items.into_iter().collect(),
             DeValue::String(text) if is_raw => {
-                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-                items
-                    .map(|item| Spanned::new(span.clone(), DeValue::String(item.to_owned().into())))
-                    .collect()
+                let item = |text: &str| Spanned::new(span.clone(), DeValue::String(text.to_owned().into()));
+                text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(item).collect()
             }
             value @ (DeValue::String(_) | DeValue::Integer(_)) => {
                 let item = Entry { key, value: Spanned::new(span, value), is_raw };
@@ -265,10 +263,8 @@ impl<'a> Section<'a> {
         if !matches!(self.table.get(key).map(Spanned::get_ref), Some(DeValue::Array(_))) {
             return self.table(key).into_iter().collect();
         }
-        let (path, name) = (self.path_of(key), self.variable(key));
-        let prefix = format!("{name}__");
-        let is_of = |variable: &&&str| **variable == name || variable.starts_with(&prefix);
-        for name in self.reading.variables.keys().filter(is_of) {
+        let (path, prefix) = (self.path_of(key), self.variable(key));
+        for name in self.reading.variables.keys().filter(|name| name.starts_with(&prefix)) {
             let message = format!("cannot be set beside the list [[{path}]] in the file: set it there");
             self.report(&Key { place: Place::Variable((*name).to_owned()), path: path.clone() }, message);
         }
