@@ -89,7 +89,9 @@ impl Refresher {
         let refused = held.filter(|token| state.failures == 0 && self.is_refused(token));
         self.slot.set(SlotState { phase: Phase::Requesting, ..state });
         if let Some(token) = refused {
-            self.pass_on(&token).await;
+            // The issuer may hold it, too.
+            let report = AssertUnwindSafe(async { self.shared.issuer.report(&token).await }).catch_unwind();
+            let _ = tokio::time::timeout(LONGEST_REPORT, report).await;
         }
         // As of now: if the credential changes while the request is in flight, the request was made with the old
         // one, and a refusal says nothing about the new one.
@@ -121,12 +123,6 @@ impl Refresher {
                 () = self.handle.woken() => {}
             }
         }
-    }
-
-    /// Reports a token to the issuer, which may hold it, too.
-    async fn pass_on(&self, token: &AccessToken) {
-        let report = AssertUnwindSafe(async { self.shared.issuer.report(token).await }).catch_unwind();
-        let _ = tokio::time::timeout(LONGEST_REPORT, report).await;
     }
 
     /// Puts a new token where callers find it.

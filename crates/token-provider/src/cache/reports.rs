@@ -50,7 +50,7 @@ pub(super) struct Reports {
     tokens: VecDeque<Fingerprint>,
     reported_at: Duration,
     /// When a report last caused a request, and the pause after it.
-    requested_at: Option<Duration>,
+    requested_at: Duration,
     pause: Duration,
 }
 
@@ -58,7 +58,7 @@ impl Reports {
     /// Notes that a service refused this token, which is held.
     pub(super) fn report(&mut self, token: Fingerprint, now: Duration) {
         if self.reported_at.saturating_add(RESET) <= now {
-            self.requested_at = None;
+            self.pause = Duration::ZERO;
         }
         self.reported_at = now;
         self.add(token);
@@ -78,18 +78,17 @@ impl Reports {
 
     /// Returns how long the request for a successor has to wait.
     pub(super) fn until_request(&self, early: &Early, now: Duration) -> Duration {
-        let of_kind = self.requested_at.map(|at| at.saturating_add(self.pause));
+        let of_kind = self.requested_at.saturating_add(self.pause);
         let of_all = early.requests.iter().nth_back(REQUESTS - 1).map(|at| at.saturating_add(SPAN));
-        of_kind.max(of_all).unwrap_or_default().max(early.away_until).saturating_sub(now)
+        of_kind.max(of_all.unwrap_or_default()).max(early.away_until).saturating_sub(now)
     }
 
     /// Returns the same. If that is not at all, the request counts as made.
     pub(super) fn request(&mut self, early: &mut Early, now: Duration) -> Duration {
         let wait = self.until_request(early, now);
         if wait.is_zero() {
-            let doubled = self.requested_at.map(|_| self.pause.saturating_mul(2).min(LONGEST_PAUSE));
-            self.pause = doubled.unwrap_or(FIRST_PAUSE);
-            self.requested_at = Some(now);
+            self.pause = self.pause.saturating_mul(2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+            self.requested_at = now;
             early.requests.retain(|at| at.saturating_add(SPAN) > now);
             early.requests.push(now);
             // Where the issuer was away, one request finds out whether it still is.
