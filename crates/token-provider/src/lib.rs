@@ -100,7 +100,7 @@ pub use crate::token::{
 };
 
 /// Crates whose types are in signatures here, so that a program need not match their versions.
-pub use {bytes, reqwest::header::HeaderValue, secrecy, url};
+pub use {bytes, reqwest::header::HeaderName, reqwest::header::HeaderValue, secrecy, url};
 
 /// The name by which a fuzz target that is compiled among the tests knows this crate.
 #[cfg(test)]

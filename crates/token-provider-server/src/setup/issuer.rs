@@ -47,7 +47,7 @@ pub fn issuer(name: &str, config: &Config, secret: Secret) -> Result<ProfileIssu
             };
             remote.network.extra_ca_pem = extra_ca(name, profile)?;
             remote.bearer = key;
-            remote.required_header = profile.remote_header.as_ref().map(ToString::to_string);
+            remote.required_header.clone_from(&profile.remote_header);
             Ok(ProfileIssuer::Remote(Arc::new(RemoteIssuer::new(remote).map_err(unusable)?)))
         }
     }
