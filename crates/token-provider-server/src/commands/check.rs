@@ -223,13 +223,11 @@ fn check_here_keys(config: &Config) -> Findings {
 }
 
 fn check_audit(config: &Config) -> Option<Finding> {
-    match (setup::check_audit(config), &config.audit) {
-        (Err(error), _) => Some(failed("audit", &error)),
-        (Ok(()), AuditConfig::File(path)) => {
-            Some(ok("audit", format_args!("{} can be written", path.display())))
-        }
-        (Ok(()), _) => None,
+    if let Err(error) = setup::check_audit(config) {
+        return Some(failed("audit", &error));
     }
+    let AuditConfig::File(path) = &config.audit else { return None };
+    Some(ok("audit", format_args!("{} can be written", path.display())))
 }
 
 async fn check_outputs(config: &Config, needed_files: &Arc<[PathBuf]>) -> Findings {
@@ -249,18 +247,6 @@ async fn check_outputs(config: &Config, needed_files: &Arc<[PathBuf]>) -> Findin
 }
 
 async fn check_profile(source: &TokenSource, secret: Secret, config: &Config, offline: bool) -> Findings {
-    let mut findings = check_source(source);
-    match setup::issuer(&source.profile, config, secret) {
-        Ok(issuer) if !offline => {
-            findings.extend(check_issuer(&issuer, &source.endpoint, config.lifetimes.longest()).await);
-        }
-        Ok(_) => {}
-        Err(error) => findings.push(failed("issuer", &error)),
-    }
-    findings
-}
-
-fn check_source(source: &TokenSource) -> Findings {
     let TokenSource { profile, credential, .. } = source;
     let mut findings = vec![ok("credential", format_args!("profile {profile}: {credential}"))];
     let key = source.private_key.as_ref().map(setup::key_name);
@@ -276,6 +262,13 @@ fn check_source(source: &TokenSource) -> Findings {
     }));
     let proxy = source.proxy.as_ref();
     findings.extend(proxy.map(|proxy| ok("proxy", format_args!("profile {profile}: {proxy}"))));
+    match setup::issuer(profile, config, secret) {
+        Ok(issuer) if !offline => {
+            findings.extend(check_issuer(&issuer, &source.endpoint, config.lifetimes.longest()).await);
+        }
+        Ok(_) => {}
+        Err(error) => findings.push(failed("issuer", &error)),
+    }
     findings
 }
 
