@@ -142,7 +142,7 @@ impl Reloader {
     }
 
     /// Warns of API keys that have expired or soon will: at the start, when that begins, and once a day. There may be thousands, of
-    /// which `check`, the metrics and the status page show all.
+    /// which `check` and the metrics show all.
     fn look_at_api_keys(&mut self) {
         let warnings = self.loaded.config.access.expiry_warnings(SystemClock.now().wall);
         let warnings: Vec<_> = warnings.take(20).collect();

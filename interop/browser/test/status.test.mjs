@@ -39,10 +39,6 @@ before(async () => {
       "[[access.api_keys]]",
       'id = "dashboard"',
       `sha256 = "${createHash("sha256").update(key).digest("hex")}"`,
-      "[[access.api_keys]]",
-      'id = "visitor"',
-      `sha256 = "${"a".repeat(64)}"`,
-      `expires = ${new Date(Date.now() + 10.5 * 86_400_000).toISOString()}`,
       "",
     ].join("\n"),
   );
@@ -97,7 +93,6 @@ test("tokens count down, requests come up, and an error says what to do", { time
   const troubles = page.locator("#troubles");
   await troubles.getByText("check here.access.key.id and here.access.key.secret").waitFor();
   assert.match(await troubles.textContent(), /Profile maps.*401300/s);
-  assert.match(await troubles.textContent(), /API key visitor: expires in 10 d \d+ h/);
   const recent = page.locator("#recent");
   // Each is waited for: events are written behind the answers.
   for (const expected of ["dashboard", "refused: origin", "https://evil.example", "no token: issuer_rejected", "handed out"]) {

@@ -199,13 +199,6 @@ function troubles(status) {
       list.push({ title: `Profile ${profile.name}, ${span(token.lifetime)}: ${left}`, what: message, remedy: ids && `For HERE's support: ${ids}.` });
     }
   }
-  for (const { id, expires_at: end } of status.api_keys) {
-    const left = (Date.parse(end) - Date.parse(status.time)) / 1000;
-    if (left <= 14 * 86400) {
-      const title = left > 0 ? `API key ${id}: expires in ${span(left)}` : `API key ${id} has expired`;
-      list.push({ title, what: `It expires at ${end}.`, remedy: "Add the hash of a new key, and change `expires`; or, if nobody needs the key any more, remove it." });
-    }
-  }
   for (const { path, up, problem } of status.outputs) {
     if (!up) list.push({ title: `Output ${path}`, what: problem ?? "no token has been written yet" });
   }

@@ -25,10 +25,6 @@ pub(super) fn json(app: &App, process: Option<Process>) -> Value {
         // As `/readyz` has it.
         "ready": is_ready && !app.access.is_draining(),
         "profiles": profiles.iter().map(profile).collect::<Vec<_>>(),
-        "api_keys": app.access.rules().config.access.api_keys.iter().map(|key| json!({
-            "id": key.id,
-            "expires_at": key.expires.map(rfc_3339),
-        })).collect::<Vec<_>>(),
         "outputs": outputs.iter().map(|(path, status)| output(path, status, now)).collect::<Vec<_>>(),
         // With why there are no keys, or no new ones.
         "identity_providers": rules.identity_providers().map(|(name, problem)| {
