@@ -60,18 +60,17 @@ impl Admin {
             return revoke(app, info, headers);
         }
         allow(&info.head.method, PAGE)?;
-        match (file, path) {
-            (Some((content_type, content)), _) => {
-                Ok(answer::page(content_type, "connect-src 'self'; img-src data:", content))
-            }
-            (None, "/status") => Ok(answer::json(NO_STORE, &status::json(app, look().await))),
-            (None, "/metrics") => {
+        if let Some((content_type, content)) = file {
+            return Ok(answer::page(content_type, "connect-src 'self'; img-src data:", content));
+        }
+        match path {
+            "/status" => Ok(answer::json(NO_STORE, &status::json(app, look().await))),
+            "/metrics" => {
                 let metrics = Metrics { app: Arc::clone(app), process: look().await };
                 Ok(answer(telemetry::CONTENT_TYPE, NO_STORE, telemetry::page(metrics)))
             }
-            (None, "/livez") => Ok(health::live()),
-            (None, "/readyz") => health::ready(access, info).await,
-            (None, _) => Err(Problem::not_found()),
+            "/livez" => Ok(health::live()),
+            _ => health::ready(access, info).await,
         }
     }
 }

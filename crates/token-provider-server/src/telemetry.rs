@@ -32,7 +32,7 @@ use crate::reason::{Method, Outcome, Rule};
 use self::audit::{Audit, Event};
 
 pub use self::config::ConfigStatus;
-pub use self::exposition::{CONTENT_TYPE, NO_LABELS, Page, page};
+pub use self::exposition::{CONTENT_TYPE, Page, page};
 pub use self::issuer::{BUCKETS, MeteredIssuer, endpoint_of, is_cut};
 pub use self::log::{LastLines, init, lines_lost, report_panics, set_level};
 pub use self::output::OutputStatus;

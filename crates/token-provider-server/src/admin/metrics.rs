@@ -14,7 +14,7 @@ use token_provider::{Scope, SlotStatus};
 use crate::access::ProfileStatus;
 use crate::http::App;
 use crate::reason::{IssuerOutcome, Method};
-use crate::telemetry::{self, MeteredIssuer, NO_LABELS, Page, Process, Telemetry};
+use crate::telemetry::{self, MeteredIssuer, Page, Process, Telemetry};
 
 /// What the metrics are read from.
 #[derive(Debug)]
@@ -28,10 +28,9 @@ impl Collector for Metrics {
         let page = &mut Page { encoder, help: include_str!("metrics.txt") };
         let telemetry = &self.app.telemetry;
         let profiles: Vec<_> = self.app.access.handout().status().collect();
-        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        page.write("token_provider_build_info", [(NO_LABELS, version)])?;
-        let is_reloaded = is(telemetry.config.load().is_reloaded());
-        page.write("token_provider_config_last_reload_successful", [(NO_LABELS, is_reloaded)])?;
+        page.one("token_provider_build_info", Info::new([("version", env!("CARGO_PKG_VERSION"))]))?;
+        let is_reloaded = telemetry.config.load().is_reloaded();
+        page.one("token_provider_config_last_reload_successful", is(is_reloaded))?;
         handouts(page, &profiles)?;
         requests(page, telemetry)?;
         let (rules, counts) = (self.app.access.rules(), telemetry.audited.lock().clone());
@@ -51,7 +50,7 @@ impl Collector for Metrics {
         lines(page, telemetry)?;
         if let Some(end) = telemetry.certificate_expiry() {
             let end = ConstGauge::new(end.as_secs());
-            page.write("token_provider_certificate_expiry_timestamp_seconds", [(NO_LABELS, end)])?;
+            page.one("token_provider_certificate_expiry_timestamp_seconds", end)?;
         }
         self.process.map_or(Ok(()), |process| of_process(page, process, telemetry))
     }
@@ -92,8 +91,7 @@ fn requests(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
         ([("profile", profile.to_string()), ("outcome", outcome.to_owned())], ConstCounter::new(count))
     });
     page.write("token_provider_reports_total", reports)?;
-    let connections = ConstGauge::new(telemetry.connections());
-    page.write("token_provider_connections_open", [(NO_LABELS, connections)])
+    page.one("token_provider_connections_open", ConstGauge::new(telemetry.connections()))
 }
 
 fn issuers(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result {
@@ -147,20 +145,17 @@ fn outputs(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
 fn lines(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     if let Some(audit) = &telemetry.audit {
         let counts = audit.counts();
-        let written = ConstCounter::new(counts.written);
-        page.write("token_provider_audit_lines_total", [(NO_LABELS, written)])?;
+        page.one("token_provider_audit_lines_total", ConstCounter::new(counts.written))?;
         let lost = counts.lost_by_reason();
         let lost = lost.map(|(reason, count)| ([("reason", reason)], ConstCounter::new(count)));
         page.write("token_provider_audit_lines_lost_total", lost)?;
     }
-    let lost = ConstCounter::new(telemetry::lines_lost());
-    page.write("token_provider_log_lines_lost_total", [(NO_LABELS, lost)])
+    page.one("token_provider_log_lines_lost_total", ConstCounter::new(telemetry::lines_lost()))
 }
 
 /// Under the names that all Prometheus clients use.
 fn of_process(page: &mut Page<'_>, process: Process, telemetry: &Telemetry) -> fmt::Result {
-    let cpu = ConstCounter::new(process.cpu.as_secs_f64());
-    page.write("process_cpu_seconds_total", [(NO_LABELS, cpu)])?;
+    page.one("process_cpu_seconds_total", ConstCounter::new(process.cpu.as_secs_f64()))?;
     for (name, value) in [
         ("process_resident_memory_bytes", Some(process.resident_bytes)),
         ("process_virtual_memory_bytes", Some(process.virtual_bytes)),
@@ -169,10 +164,9 @@ fn of_process(page: &mut Page<'_>, process: Process, telemetry: &Telemetry) -> f
         ("process_max_fds", process.max_files),
     ] {
         let Some(value) = value else { continue };
-        page.write(name, [(NO_LABELS, ConstGauge::new(value))])?;
+        page.one(name, ConstGauge::new(value))?;
     }
-    let started = ConstGauge::new(telemetry.started.as_secs_f64());
-    page.write("process_start_time_seconds", [(NO_LABELS, started)])
+    page.one("process_start_time_seconds", ConstGauge::new(telemetry.started.as_secs_f64()))
 }
 
 #[cfg(test)]

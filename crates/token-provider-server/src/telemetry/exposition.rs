@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The labels of a metric that has none.
-pub const NO_LABELS: [(&str, &str); 0] = [];
+const NO_LABELS: [(&str, &str); 0] = [];
 
 /// A page of metrics in the making.
 #[derive(Debug)]
@@ -32,6 +32,11 @@ pub fn page(metrics: impl Collector) -> String {
 }
 
 impl Page<'_> {
+    /// Writes a metric that has one value, and no labels.
+    pub fn one(&mut self, name: &str, value: impl EncodeMetric + TypedMetric) -> fmt::Result {
+        self.write(name, [(NO_LABELS, value)])
+    }
+
     /// Writes a metric, with a value for each set of labels. `name` is whole, with the ending that its kind asks for.
     pub fn write<L: EncodeLabelSet, M: EncodeMetric + TypedMetric>(
         &mut self,
