@@ -208,7 +208,12 @@ impl Reloader {
             return self.report(vec![problem]);
         }
         changed.access.is_locked = self.must_lock(&changed);
-        self.keep_profiles_to_callers(&mut changed);
+        // Without callers every profile is for everybody, which is what such a server is started for. A reload that takes away
+        // the last caller does not mean that.
+        if changed.access.has_implied_profiles && !self.loaded.config.access.has_implied_profiles {
+            changed.access.has_implied_profiles = false;
+            changed.access.anonymous_policy.profiles = vec![changed.profile.clone()];
+        }
         let is_new = changed != self.loaded.config;
         let was_unusable = !self.app.telemetry.config.load().problems.is_empty();
         if is_new {
@@ -251,15 +256,6 @@ impl Reloader {
         let before = &self.loaded.config.access;
         let was_guarded = before.has_callers() || before.is_locked || self.loaded.overrides.is_on_network;
         was_guarded && !changed.access.has_access_rule()
-    }
-
-    /// Without callers every profile is for everybody, which is what such a server is started for. A reload that takes away the
-    /// last caller does not mean that.
-    fn keep_profiles_to_callers(&self, changed: &mut Config) {
-        if changed.access.has_implied_profiles && !self.loaded.config.access.has_implied_profiles {
-            changed.access.has_implied_profiles = false;
-            changed.access.anonymous_policy.profiles = vec![changed.profile.clone()];
-        }
     }
 
     /// Publishes the status of the configuration file.

@@ -32,6 +32,7 @@ const ADDRESS_RATE: Quota = Quota::per_second(NonZeroU32::new(50).expect("is not
     .allow_burst(NonZeroU32::new(200).expect("is not zero"));
 
 const HERE_KEY_WAY: &str = "sign a `POST /oauth2/token` with an access key of this server, as HERE's SDKs do";
+const OIDC_WAY: &str = "send a token from your identity provider (Authorization: Bearer)";
 
 /// Signing as in OAuth 1.0, which is not registered as a way to authenticate in OAuth 2.0.
 const OAUTH_1: &str = "urn:ietf:rfc:5849";
@@ -275,10 +276,7 @@ impl Rules {
         let ways = configured([
             (!self.api_keys.is_empty(), key),
             (!self.here_keys.is_empty(), HERE_KEY_WAY),
-            (
-                !is_client && !self.identity_providers.is_empty(),
-                "send a token from your identity provider (Authorization: Bearer)",
-            ),
+            (!is_client && !self.identity_providers.is_empty(), OIDC_WAY),
             (self.mtls.is_some(), "present a client certificate"),
             (!is_client && has_naming_proxy, "connect through the proxy in front"),
         ]);
