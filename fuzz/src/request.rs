@@ -22,7 +22,7 @@ use hyper::{HeaderMap, Method, Request, Uri};
 use serde_json::Value;
 use token_provider::{Issue, Issued, TokenError, TokenKey, TokenProvider};
 use token_provider_server::parts::access::{Access, ClientCertificate, ConnectionInfo, Handout, Profile};
-use token_provider_server::parts::config::{Config, Environment, Overrides, SubjectName};
+use token_provider_server::parts::config::{Config, Environment, Overrides};
 use token_provider_server::parts::http::{App, Page, Service as _};
 use token_provider_server::parts::telemetry::Telemetry;
 use tokio::runtime::Runtime;
@@ -228,7 +228,7 @@ fn ends(from: u8) -> Option<ConnectionInfo> {
         b'p' => tcp("10.0.0.1:3000", "10.0.0.2:50000"),
         b'u' => ConnectionInfo::default(),
         b't' => {
-            let name = SubjectName::Dns("dashboard.example.com".to_owned());
+            let name = "dashboard.example.com".to_owned();
             ConnectionInfo {
                 is_tls: true,
                 client: ClientCertificate::Verified([name].into()),

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::access::{
-    AccessConfig, ApiKeyConfig, HereKeyConfig, MtlsConfig, SubjectName, TrustedProxyConfig, key_lifetime,
+    AccessConfig, ApiKeyConfig, HereKeyConfig, MtlsConfig, TrustedProxyConfig, key_lifetime,
 };
 pub use self::log::{AuditConfig, LogConfig, LogFormat};
 pub use self::oidc::{KeySource, OidcConfig};

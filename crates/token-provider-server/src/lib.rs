@@ -67,7 +67,7 @@ pub mod parts {
     pub mod config {
         pub use crate::config::{
             AuditConfig, Config, ConfigErrors, Environment, Host, Listen, Origin, Overrides, Owner,
-            PublicHost, SubjectName, TlsConfig, UnixPlace,
+            PublicHost, TlsConfig, UnixPlace,
         };
     }
     pub mod http {

@@ -3,8 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::config::SubjectName;
-
 /// The connection that a request came in on, as far as it is known; a Unix socket has no addresses.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionInfo {
@@ -33,7 +31,7 @@ pub enum ClientCertificate {
     #[default]
     None,
     /// `tls.client_ca` vouches for these names.
-    Verified(Arc<[SubjectName]>),
+    Verified(Arc<[String]>),
     /// It was good in the handshake, and is not any more.
     Rejected,
 }

@@ -19,7 +19,7 @@ use super::connection::{ClientCertificate, ConnectionInfo};
 use super::here_key::{self, HereKey, Nonce, Signature, SignedRequest};
 use super::policy::{Policy, Way};
 use super::rate::{Limiter, network_of};
-use crate::config::{ApiKeyConfig, Config, MtlsConfig, OutputConfig, SubjectName, TrustedProxyConfig};
+use crate::config::{ApiKeyConfig, Config, MtlsConfig, OutputConfig, TrustedProxyConfig};
 use crate::oidc::{self, IdentityProvider};
 use crate::problem::Problem;
 use crate::reason::{Method, Rejection, Rule};
@@ -244,10 +244,10 @@ impl Rules {
         if allowed.is_none() && (policy.rules.is_empty() || !allow.is_empty()) {
             return None;
         }
-        let text = |(SubjectName::Dns(name) | SubjectName::Uri(name)): &SubjectName| Arc::from(name.as_str());
-        let identity = |name: Arc<str>| (Arc::clone(&name), json!({ "names": *name }));
-        let identities = || names.iter().map(text).map(identity).collect();
-        Some(policy.caller(Method::Mtls, allowed.or_else(|| names.first()).map(text), identities))
+        let identity = |name: &String| (Arc::from(name.as_str()), json!({ "names": name }));
+        let identities = || names.iter().map(identity).collect();
+        let name = allowed.or_else(|| names.first()).map(|name| Arc::from(name.as_str()));
+        Some(policy.caller(Method::Mtls, name, identities))
     }
 
     /// Returns the names of the rules in audit mode, whose handouts are marked.

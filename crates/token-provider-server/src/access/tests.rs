@@ -11,7 +11,7 @@ mod identity;
 mod selection;
 
 use super::{Client, ClientCertificate, ConnectionInfo, Cors, Rules, SignedRequest, api_key};
-use crate::config::{Config, Environment, Overrides, PublicHost, SubjectName};
+use crate::config::{Config, Environment, Overrides, PublicHost};
 use crate::problem::Problem;
 use crate::reason::Rule;
 
@@ -386,7 +386,7 @@ async fn each_user_and_each_certificate_has_the_rate_for_itself() {
     );
     let proxy = ConnectionInfo { peer: "10.0.0.1:1".parse().ok(), ..ConnectionInfo::default() };
     let with = |name: &str| {
-        let client = ClientCertificate::Verified([SubjectName::Dns(name.to_owned())].into());
+        let client = ClientCertificate::Verified([name.to_owned()].into());
         ConnectionInfo { client, ..ConnectionInfo::default() }
     };
     for (user, connection, expected) in [

@@ -121,21 +121,11 @@ pub struct HereKeyConfig {
 /// The client certificates that let a caller in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MtlsConfig {
-    /// One of the certificate's subject alternative names must be among them. Where there are rules it may be empty, and then they
-    /// alone decide.
-    pub allow: Vec<SubjectName>,
+    /// One of the certificate's subject alternative names (RFC 5280 §4.2.1.6) must be among them: DNS names, in lower case, and URIs,
+    /// which only have `://` in them, such as SPIFFE ids. Where there are rules it may be empty, and then they alone decide.
+    pub allow: Vec<String>,
     /// What such a caller may have.
     pub policy: PolicyConfig,
-}
-
-/// A subject alternative name (RFC 5280 §4.2.1.6).
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SubjectName {
-    /// A DNS name, in lower case.
-    Dns(String),
-    /// A URI, such as a SPIFFE id; compared letter by letter.
-    Uri(String),
 }
 
 /// The reverse proxy that says where a request comes from, and who the caller is if it knows.
@@ -284,26 +274,24 @@ fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
     Ok(hash)
 }
 
-fn subject_name(text: &str) -> Result<SubjectName, &'static str> {
+fn subject_name(text: &str) -> Result<String, &'static str> {
     const EXPECTED: &str = "expected a DNS name such as \"dashboard.example.com\" or a URI such as \
                             \"spiffe://example.com/dashboard\", in full";
     if text.contains("://") {
         let is_whole =
             Url::parse(text).is_ok() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'*');
-        return if is_whole { Ok(SubjectName::Uri(text.to_owned())) } else { Err(EXPECTED) };
+        return if is_whole { Ok(text.to_owned()) } else { Err(EXPECTED) };
     }
     let name = normal(text).filter(|_| !text.contains('['));
-    name.map(|name| SubjectName::Dns(name.to_string())).ok_or(EXPECTED)
+    name.map(|name| name.to_string()).ok_or(EXPECTED)
 }
 
 /// Reads a pattern for names in certificates, which are in full, DNS names in lower case.
 fn subject_pattern(text: &str) -> Result<Pattern, &'static str> {
     let example = text.replace('*', "x");
     match subject_name(&example)? {
-        SubjectName::Uri(_) => Pattern::parse(text),
-        SubjectName::Dns(name) if name.eq_ignore_ascii_case(&example) => Pattern::parse(&text.to_lowercase()),
-        SubjectName::Dns(_) => {
-            Err("expected the name as certificates have it, in ASCII and without a final dot")
-        }
+        name if name.contains("://") => Pattern::parse(text),
+        name if name.eq_ignore_ascii_case(&example) => Pattern::parse(&text.to_lowercase()),
+        _ => Err("expected the name as certificates have it, in ASCII and without a final dot"),
     }
 }

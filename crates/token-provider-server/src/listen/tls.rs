@@ -23,7 +23,7 @@ use webpki::{EndEntityCert, Error as CertificateError, KeyUsage, anchor_from_tru
 use zeroize::Zeroizing;
 
 use crate::access::ClientCertificate;
-use crate::config::{SubjectName, TlsConfig};
+use crate::config::TlsConfig;
 use crate::failure::Failure;
 use crate::printable::one_line;
 use crate::topic::Topic;
@@ -250,18 +250,17 @@ impl Current {
 pub(super) struct ShownCertificate {
     tls: Arc<Tls>,
     chain: Vec<CertificateDer<'static>>,
-    names: Arc<[SubjectName]>,
+    names: Arc<[String]>,
 }
 
 impl ShownCertificate {
     /// Takes the chain that was verified in the handshake.
     pub(super) fn new(tls: Arc<Tls>, chain: &[CertificateDer<'static>]) -> Option<Self> {
         let leaf = EndEntityCert::try_from(chain.first()?).ok()?;
-        let dns = leaf.valid_dns_names().map(|name| SubjectName::Dns(name.to_ascii_lowercase()));
+        let dns = leaf.valid_dns_names().map(str::to_ascii_lowercase);
         // Without `://` it could pass for a DNS name.
         let uri = leaf.valid_uri_names().filter(|name| name.contains("://") && is_plain(name, MAX_NAME));
-        let uri = uri.map(|name| SubjectName::Uri(name.to_owned()));
-        Some(Self { tls, chain: chain.to_vec(), names: dns.chain(uri).collect() })
+        Some(Self { tls, chain: chain.to_vec(), names: dns.chain(uri.map(str::to_owned)).collect() })
     }
 
     /// Judges the certificate as of now.

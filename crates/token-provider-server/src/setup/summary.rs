@@ -1,7 +1,7 @@
 //! What a server says of itself when it starts.
 
 use super::credential::TokenSource;
-use crate::config::{AccessConfig, Config, MtlsConfig, OriginPattern, SubjectName};
+use crate::config::{AccessConfig, Config, MtlsConfig, OriginPattern};
 use crate::listen::Listener;
 
 /// More names than this are counted instead. The three origins of loopback are among them by default.
@@ -55,11 +55,10 @@ fn callers(access: &AccessConfig, is_local: bool) -> String {
     let keys = |what: &str, ids: Vec<&String>| {
         (!ids.is_empty()).then(|| format!("{what} ({})", names(ids.into_iter())))
     };
-    let subject = |(SubjectName::Dns(name) | SubjectName::Uri(name)): &'_ SubjectName| name.clone();
     let certificates = |mtls: &MtlsConfig| {
-        let rules = Some(mtls.policy.rules.len()).filter(|rules| *rules > 0);
-        let rules = rules.map(|rules| format!("rules: {rules}"));
-        let listed: Vec<_> = mtls.allow.iter().map(subject).chain(rules).collect();
+        let rules = &mtls.policy.rules;
+        let rules = (!rules.is_empty()).then(|| format!("rules: {}", rules.len()));
+        let listed: Vec<_> = mtls.allow.iter().cloned().chain(rules).collect();
         format!("client certificates ({})", names(listed.iter()))
     };
     let proxy = access.naming_proxy();

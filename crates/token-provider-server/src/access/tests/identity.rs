@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::access::api_key;
 use crate::access::{Caller, ClientCertificate, ConnectionInfo, Rules};
-use crate::config::{Config, Environment, Overrides, SubjectName};
+use crate::config::{Config, Environment, Overrides};
 use crate::oidc::tests::support::{Key, claims_with, description, header};
 use crate::problem::Problem;
 use crate::reason::Method;
@@ -88,7 +88,7 @@ async fn any_configured_way_lets_a_caller_in() {
         oidc(&issuer)
     );
     let rules = Rules::start(&config(&text), None);
-    let certificate = SubjectName::Dns("dashboard.example.com".to_owned());
+    let certificate = "dashboard.example.com".to_owned();
     let (bare, mtls) = (
         ConnectionInfo::default(),
         ConnectionInfo {

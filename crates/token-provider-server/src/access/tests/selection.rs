@@ -4,7 +4,6 @@ use hyper::HeaderMap;
 
 use super::{headers, rules, status};
 use crate::access::{Caller, ClientCertificate, ConnectionInfo, Rules};
-use crate::config::SubjectName;
 use crate::problem::Problem;
 
 const TLS: &str = "[tls]\ncert = \"c\"\nkey = \"k\"\nclient_ca = \"a\"\n";
@@ -12,11 +11,8 @@ const PROXY: &str =
     "[access.trusted_proxy]\nfrom = [\"10.0.0.1\"]\nheader = \"X-User\"\ngroups_header = \"X-Groups\"\n";
 
 fn certificate(names: &[&str]) -> ConnectionInfo {
-    let name = |name: &&str| {
-        let kind = if name.contains("://") { SubjectName::Uri } else { SubjectName::Dns };
-        kind((*name).to_owned())
-    };
-    let client = ClientCertificate::Verified(names.iter().map(name).collect());
+    let names = names.iter().map(|name| (*name).to_owned());
+    let client = ClientCertificate::Verified(names.collect());
     ConnectionInfo { client, ..ConnectionInfo::default() }
 }
 

@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 use super::{parsed, problems};
 use crate::config::{
     AuditConfig, Config, Environment, Host, Listen, LogFormat, OriginPattern, Overrides, Owner, Source,
-    SubjectName, TokenFormat,
+    TokenFormat,
 };
 
 /// Every key there is, with a value other than the default.
@@ -297,8 +297,7 @@ fn each_way_to_authenticate_has_its_own_policy() {
     );
 
     let mtls = access.mtls.unwrap();
-    let uri = SubjectName::Uri("spiffe://example.com/inspector".to_owned());
-    assert_eq!(mtls.allow, [uri, SubjectName::Dns("dashboard.example.com".to_owned())]);
+    assert_eq!(mtls.allow, ["spiffe://example.com/inspector", "dashboard.example.com"]);
     assert_eq!(mtls.policy.rate.map(interval_and_burst), Some((3600, 8)));
     let [narrow, wide] = &mtls.policy.rules[..] else { panic!("two rules") };
     assert_eq!((narrow.1.max_ttl, wide.1.max_ttl), (Some(Duration::from_secs(900)), mtls.policy.max_ttl));
