@@ -250,13 +250,6 @@ impl Rules {
         Some(policy.caller(Method::Mtls, name, identities))
     }
 
-    /// Returns the names of the rules in audit mode, whose handouts are marked.
-    pub fn audited(&self) -> impl Iterator<Item = &Arc<str>> {
-        let oidc = self.identity_providers.iter().map(|way| &way.policy);
-        let mtls = self.mtls.iter().map(|way| &way.policy);
-        oidc.chain(mtls).chain(self.trusted_proxy.iter().map(|way| &way.policy)).flat_map(Policy::audited)
-    }
-
     /// Returns the output at a path, and who it is as a caller.
     pub fn output(&self, path: &Path) -> Option<(&OutputConfig, Caller<'_>)> {
         let Way { config, policy } = self.outputs.iter().find(|output| output.config.path == path)?;

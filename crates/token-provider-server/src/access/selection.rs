@@ -40,12 +40,6 @@ impl Policy {
         }
         Err(Problem::access_denied(Rule::Rules, "no rule lets this caller in").with_subject(own.subject()))
     }
-
-    /// Returns the names of the rules whose handouts are marked.
-    pub(super) fn audited(&self) -> impl Iterator<Item = &Arc<str>> {
-        let policies = self.rules.iter().map(|(_, policy)| &policy.config);
-        policies.filter(|policy| policy.is_audit).map(|policy| &policy.path)
-    }
 }
 
 /// Returns the name that a caller has by a rule, if that matches it.

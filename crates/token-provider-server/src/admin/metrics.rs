@@ -37,7 +37,7 @@ impl Collector for Metrics {
         let ends = rules.config.access.api_keys.iter().filter_map(|key| Some((&*key.id, key.expires?)));
         let ends = ends.map(|(id, end)| ([("caller", id)], ConstGauge::new(end.as_secs())));
         page.write("token_provider_api_key_expiry_timestamp_seconds", ends)?;
-        let audited = rules.audited().map(|rule| {
+        let audited = rules.config.access.audited().map(|rule| {
             ([("rule", &**rule)], ConstCounter::new(counts.get(rule).copied().unwrap_or_default()))
         });
         page.write("token_provider_audit_rule_total", audited)?;

@@ -1,6 +1,7 @@
 //! Who is allowed (section `access`): the ways to authenticate, and what each caller may have.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -68,6 +69,15 @@ impl AccessConfig {
                 days => format!("{id} expires at {end} (full days left: {days}); replace it"),
             })
         })
+    }
+
+    /// Returns the names of the rules whose handouts are marked.
+    pub fn audited(&self) -> impl Iterator<Item = &Arc<str>> {
+        let oidc = self.oidc.iter().map(|oidc| &oidc.policy);
+        let mtls = self.mtls.iter().map(|mtls| &mtls.policy);
+        let sections = oidc.chain(mtls).chain(self.trusted_proxy.iter().map(|proxy| &proxy.policy));
+        let policies = sections.flat_map(|section| section.rules.iter().map(|(_, policy)| policy));
+        policies.filter(|policy| policy.is_audit).map(|policy| &policy.path)
     }
 
     /// Returns whether there is a way to authenticate.

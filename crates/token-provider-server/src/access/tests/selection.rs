@@ -190,7 +190,7 @@ async fn audit_marks_only_what_its_rule_matches_and_lets_in_nobody_else() {
         assert_eq!(found.as_ref().map(Option::as_deref).map_err(|status| *status), expected, "{user}");
     }
     assert_eq!(
-        rules.audited().map(|rule| &**rule).collect::<Vec<_>>(),
+        rules.config.access.audited().map(|rule| &**rule).collect::<Vec<_>>(),
         marked.into_iter().collect::<Vec<_>>()
     );
 }
