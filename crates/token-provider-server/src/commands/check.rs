@@ -88,14 +88,13 @@ async fn check(config: &Config, environment: &Environment, offline: bool) -> Fin
     let warnings = config.access.expiry_warnings(SystemClock.now().wall);
     findings.extend(warnings.map(|found| warning("API key", found)));
     findings.extend(check_here_keys(config));
-    let exposed = setup::check_exposure(config);
-    findings.extend(exposed.as_ref().err().map(|error| failed("access", error)));
+    let mut safe = setup::check_exposure(config);
     if !offline {
         let (found, bound) = check_listeners(config, environment).await;
         findings.extend(found);
-        let exposed = exposed.is_ok().then(|| setup::check_listeners(config, &bound).err()).flatten();
-        findings.extend(exposed.map(|error| failed("access", &error)));
+        safe = safe.and_then(|()| setup::check_listeners(config, &bound));
     }
+    findings.extend(safe.err().map(|error| failed("access", &error)));
     findings.extend(check_audit(config));
     findings.extend(check_identity_providers(config, offline).await);
     findings.extend(Proxies::from_env().problem().map(|problem| warning("proxy", problem)));
