@@ -124,20 +124,18 @@ fn read_keys(section: &mut Section<'_>) -> Option<KeySource> {
         }
     }
     let is_discovery = !has_file && !has_url;
-    let (issuer, url) = if is_discovery {
-        section.text("issuer", issuer).map(|(issuer, url)| (issuer, Some(url)))?
-    } else {
-        // It is a name, and not asked for anything (RFC 7519 §2, `StringOrURI`).
-        (section.text("issuer", filled)?, url)
-    };
-    Some(KeySource { issuer, file, url, is_discovery, token_file, ca })
+    // Else it is a name, and not asked for anything (RFC 7519 §2, `StringOrURI`).
+    let name = |text: &str| Ok::<_, &'static str>((filled(text)?, None));
+    let issuer = if is_discovery { section.text("issuer", issuer) } else { section.text("issuer", name) };
+    let (issuer, discovery) = issuer?;
+    Some(KeySource { issuer, file, url: url.or(discovery), is_discovery, token_file, ca })
 }
 
-fn issuer(text: &str) -> Result<(String, Url), &'static str> {
+fn issuer(text: &str) -> Result<(String, Option<Url>), &'static str> {
     service_url(text)?;
     // The issuer is cut at its final slash for this and for nothing else (Discovery 1.0 §4.1).
     let discovery = format!("{}/.well-known/openid-configuration", text.strip_suffix('/').unwrap_or(text));
-    Ok((text.to_owned(), service_url(&discovery)?))
+    Ok((text.to_owned(), Some(service_url(&discovery)?)))
 }
 
 fn filled(text: &str) -> Result<String, &'static str> {

@@ -56,8 +56,8 @@ fn callers(access: &AccessConfig, is_local: bool) -> String {
         (!ids.is_empty()).then(|| format!("{what} ({})", names(ids.into_iter())))
     };
     let certificates = |mtls: &MtlsConfig| {
-        let rules = &mtls.policy.rules;
-        let rules = (!rules.is_empty()).then(|| format!("rules: {}", rules.len()));
+        let rules = mtls.policy.rules.len();
+        let rules = (rules > 0).then(|| format!("rules: {rules}"));
         let listed: Vec<_> = mtls.allow.iter().cloned().chain(rules).collect();
         format!("client certificates ({})", names(listed.iter()))
     };
