@@ -167,14 +167,12 @@ impl<'a> Section<'a> {
 
     /// Reads a string.
     pub(crate) fn text<T>(&mut self, key: &str, parse: impl Parse<T>) -> Option<T> {
-        let entry = self.take(key)?;
-        self.parse(&entry, false, parse)
+        self.take(key).and_then(|entry| self.parse(&entry, false, parse))
     }
 
     /// Reads a string, a whole number or a date; the parser gets its text, of a number the digits.
     pub(crate) fn text_or_number<T>(&mut self, key: &str, parse: impl Parse<T>) -> Option<T> {
-        let entry = self.take(key)?;
-        self.parse(&entry, true, parse)
+        self.take(key).and_then(|entry| self.parse(&entry, true, parse))
     }
 
     /// Reads a list; a lone value is a list of one, and in a variable commas separate.
