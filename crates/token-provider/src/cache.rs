@@ -203,16 +203,21 @@ impl Cache {
         outcome
     }
 
-    /// Has all tokens replaced, one after the other; those that nobody has asked for since their last refresh are dropped.
+    /// Has all tokens replaced, one after the other.
     pub(crate) fn replace_all(&self) {
+        for slot in self.0.slots.load().values() {
+            slot.is_replaced.store(true, Ordering::Release);
+            self.wake(slot);
+        }
+    }
+
+    /// Drops the tokens that nobody has asked for since their last refresh.
+    pub(crate) fn drop_unused(&self) {
         for slot in self.0.slots.load_full().values() {
             let is_holding = matches!(slot.state.load().phase, Phase::Holding { .. });
             if is_holding && !slot.is_asked.load(Ordering::Relaxed) {
                 self.0.remove(slot);
                 slot.end();
-            } else {
-                slot.is_replaced.store(true, Ordering::Release);
-                self.wake(slot);
             }
         }
     }

@@ -219,12 +219,17 @@ impl TokenProvider {
     }
 
     /// Replaces the tokens that are held now, or were requested before now, one after the other: they are handed out until their
-    /// successors are there. Those that nobody has asked for since their last refresh are dropped.
+    /// successors are there.
     ///
     /// Waits for nothing. While the issuer cannot be reached the others wait, and what is held goes on being handed out; so it does
     /// where a refresher's turn has come on a runtime that nobody drives.
     pub fn replace_all(&self) {
         self.0.cache.replace_all();
+    }
+
+    /// Drops the tokens that nobody has asked for since their last refresh.
+    pub fn drop_unused(&self) {
+        self.0.cache.drop_unused();
     }
 
     /// Returns the status of every token held or wanted, sorted by their keys. Asks for none.

@@ -182,7 +182,8 @@ impl Handout {
         (Arc::clone(name), outcome)
     }
 
-    /// Has all held tokens of a profile replaced, behind the callers. `by` names who asked, for the log.
+    /// Has all held tokens of a profile replaced, behind the callers; those that nobody has asked for since their last refresh are
+    /// dropped. `by` names who asked, for the log.
     ///
     /// # Errors
     ///
@@ -192,6 +193,7 @@ impl Handout {
             self.profiles.get(profile).ok_or_else(Problem::unknown_profile)?;
         self.replacements.take(name).map_err(Problem::without_rule)?;
         tracing::info!(profile = &**name, "{by}: replacing all tokens of this profile");
+        provider.drop_unused();
         provider.replace_all();
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use here_sandbox::Fault;
 use rustix::process::Signal;
 use tokio::net::TcpListener;
 
@@ -144,6 +145,7 @@ async fn held_tokens_are_replaced_after_a_rotation_where_that_is_wanted() {
         for ttl in [3600, 900, 900] {
             held.push(get(bench.address, &format!("/getToken?ttl={ttl}")).await.text().to_owned());
         }
+        bench.ask_for(7200).await;
         let before = bench.server.so_far();
         bench.rename_over(&bench.second());
         bench.server.logged(before, ROTATED).await;
@@ -160,6 +162,10 @@ async fn held_tokens_are_replaced_after_a_rotation_where_that_is_wanted() {
                 assert_eq!(get(bench.address, &path).await.text(), old);
             }
         }
+        // That nobody has asked for one since is no reason to have none.
+        bench.account.sandbox.faults().replace(vec![Fault::new().with_status(503).with_count(1000)]);
+        assert_eq!(get(bench.address, "/getToken?ttl=7200").await.status, 200);
+        bench.account.sandbox.faults().replace(Vec::new());
         // The load's callers, too, had a token at every moment.
         bench.end().await;
     }

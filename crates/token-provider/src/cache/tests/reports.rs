@@ -314,38 +314,35 @@ async fn issuer_is_told_first_and_asked_then_whatever_it_makes_of_that() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_tokens_are_replaced_one_after_the_other_and_the_idle_ones_dropped() {
-    let bench = Bench::new(|request| token_after(if request > 30 { 0.5 } else { 0.0 }, 3600));
-    let keys: Vec<TokenKey> = (0..30).map(|number| key(3600 - number)).collect();
-    for key in &keys {
-        bench.ask(key).await.expect("is handed out");
-    }
-    let mut before = Vec::new();
-    for key in &keys[..20] {
-        before.push(bench.text(key).await);
-    }
-    pass(seconds(1.0)).await;
-    for _ in 0..1000 {
-        bench.cache.replace_all();
-    }
-    assert_eq!(
-        (bench.slots(), bench.issuer.count()),
-        (20, 30),
-        "the idle ones are gone, and nobody has waited"
-    );
-    for _ in 0..200 {
-        pass(seconds(0.1)).await;
+async fn all_tokens_are_replaced_one_after_the_other_and_idle_ones_dropped_where_that_is_wanted() {
+    for is_idle_dropped in [false, true] {
+        let bench = Bench::new(|request| token_after(if request > 30 { 0.5 } else { 0.0 }, 3600));
+        let keys: Vec<TokenKey> = (0..30).map(|number| key(3600 - number)).collect();
+        let mut before = Vec::new();
+        for key in &keys {
+            before.push(bench.ask(key).await.expect("is handed out").fingerprint());
+        }
         for key in &keys[..20] {
             bench.text(key).await;
         }
+        pass(seconds(1.0)).await;
+        for _ in 0..1000 {
+            if is_idle_dropped {
+                bench.cache.drop_unused();
+            }
+            bench.cache.replace_all();
+        }
+        let kept = if is_idle_dropped { 20 } else { 30 };
+        assert_eq!((bench.slots(), bench.issuer.count()), (kept, 30), "nobody has waited");
+        pass(seconds(20.0)).await;
+        for (key, before) in keys[..kept].iter().zip(before) {
+            assert_ne!(bench.ask_at_once(key).await.expect("is held").fingerprint(), before);
+        }
+        let log = bench.issuer.log.lock().expect("no test panics with it").clone();
+        assert_eq!(log.len(), 30 + kept, "each was requested once");
+        let gaps = log[30..].windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(gaps.min() >= Some(seconds(0.5)), "one after the other");
     }
-    for (key, before) in keys[..20].iter().zip(before) {
-        assert_ne!(bench.text(key).await, before);
-    }
-    let log = bench.issuer.log.lock().expect("no test panics with it").clone();
-    assert_eq!(log.len(), 50, "each was requested once");
-    let gaps = log[30..].windows(2).map(|pair| pair[1] - pair[0]);
-    assert!(gaps.min() >= Some(seconds(0.5)), "one after the other");
 }
 
 #[tokio::test(start_paused = true)]

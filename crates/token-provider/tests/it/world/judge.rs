@@ -298,12 +298,13 @@ impl Judge {
         );
     }
 
-    pub(crate) fn all_are_replaced(&mut self, now: Now) {
+    /// All tokens are replaced, and those that nobody has asked for are dropped or not.
+    pub(crate) fn all_are_replaced(&mut self, drops: bool, now: Now) {
         self.trace.note(now, Step::ReplaceAll);
         let is_crowded = self.is_crowded();
         for file in &mut self.files {
             file.grow_old(&self.tokens, is_crowded, now);
-            file.replace(now);
+            file.replace(drops, now);
         }
     }
 

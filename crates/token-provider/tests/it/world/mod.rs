@@ -162,8 +162,12 @@ fn happen(world: &World, provider: &TokenProvider, event: &Event, replaces: bool
         }
         _ => {}
     }
-    if matches!(event, Event::ReplaceAll) || matches!(event, Event::Rotate) && replaces {
-        world.judge().all_are_replaced(world.clocks.now());
+    let is_rotation = matches!(event, Event::Rotate) && replaces;
+    if is_rotation || matches!(event, Event::ReplaceAll) {
+        world.judge().all_are_replaced(!is_rotation, world.clocks.now());
+        if !is_rotation {
+            provider.drop_unused();
+        }
         provider.replace_all();
     }
     world.judge().happened(event.is_fault(), world.clocks.now());

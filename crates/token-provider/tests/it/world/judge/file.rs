@@ -324,10 +324,10 @@ impl File {
         last.is_none_or(|(at, pause)| now.boot >= at + pause)
     }
 
-    /// All tokens are replaced; one that nobody has asked for is dropped.
-    pub(super) fn replace(&mut self, now: Now) {
+    /// All tokens are replaced, or dropped if that is wanted where nobody has asked for one.
+    pub(super) fn replace(&mut self, drops: bool, now: Now) {
         self.replaces = Some(now.timer);
-        if !self.is_asked && self.token.is_some() {
+        if drops && !self.is_asked && self.token.is_some() {
             self.may_be_gone = true;
             // Who asks now gets another, however new this one was.
             self.shortest_until = Duration::ZERO;
