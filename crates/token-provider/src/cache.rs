@@ -175,6 +175,9 @@ impl Cache {
     /// Repeats refused requests at once: the credential is another one now.
     pub(crate) fn credential_changed(&self) {
         self.0.credential_changes.fetch_add(1, Ordering::Release);
+        let mut early = locked(&self.0.early);
+        early.away_until = early.away_until.min(self.now().boot);
+        drop(early);
         for slot in self.0.slots.load().values() {
             self.wake(slot);
         }

@@ -191,8 +191,8 @@ impl TokenProvider {
     ///
     /// Reports lead to few requests, however many there are: for each kind of token one in 10 s, a pause that each request
     /// after a report doubles, up to 5 min, and that 10 min without a report reset; for all kinds together ten in a minute;
-    /// and none while the provider pauses after a failure. A report that comes too soon is [`ReportOutcome::Limited`]: it is
-    /// acted on later.
+    /// and none while the provider pauses after a failure: until a request succeeds, one in a minute finds out for another kind.
+    /// A report that comes too soon is [`ReportOutcome::Limited`]: it is acted on later.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -221,8 +221,8 @@ impl TokenProvider {
     /// Replaces the tokens that are held now, or were requested before now, one after the other: they are handed out until their
     /// successors are there.
     ///
-    /// Waits for nothing. While the issuer cannot be reached the others wait, and what is held goes on being handed out; so it does
-    /// where a refresher's turn has come on a runtime that nobody drives.
+    /// Waits for nothing. While requests fail the others wait, but for one in a minute, and what is held goes on being handed out;
+    /// so it does where a refresher's turn has come on a runtime that nobody drives.
     pub fn replace_all(&self) {
         self.0.cache.replace_all();
     }

@@ -100,10 +100,11 @@ impl Refresher {
         let sent_at = self.shared.clock.now();
         let answer = self.attempt().await;
         let result = answer.and_then(|issued| self.accept(issued, sent_at));
-        self.turn = None;
         if let Err(error) = result {
             self.back_off(error, credential_changes);
         }
+        // Not before: after a failure the next one has to wait.
+        self.turn = None;
     }
 
     async fn attempt(&self) -> Result<Issued, TokenError> {
@@ -208,9 +209,12 @@ impl Refresher {
         self.log_failure(&error, failures, pause, now);
         let refused = (!error.is_transient()).then_some(credential_changes);
         let until = now.boot.saturating_add(pause);
-        if refused.is_none() {
-            locked(&self.shared.early).away_until = until;
+        let mut early = locked(&self.shared.early);
+        // A wait is not prolonged: where several kinds always fail, there would always be one that prolongs it.
+        if early.away_until <= now.boot {
+            early.away_until = until;
         }
+        drop(early);
         let phase = Phase::BackingOff { until, refused };
         self.slot.set(SlotState { phase, failures, last_error: Some(error), ..state });
     }
@@ -260,20 +264,15 @@ impl Refresher {
                 return if is_asked { Next::Request } else { Next::Drop };
             }
             let until_due = pause.max(self.until_due(now));
-            let until_replaced = self.until_replaced(now).unwrap_or(Duration::MAX);
+            let until_replaced = self.until_replaced(now);
             if until_replaced.is_zero() {
                 return Next::Request;
             }
-            let is_replaced = self.slot.is_replaced.load(Ordering::Acquire);
-            let until_back = locked(&self.shared.early).away_until.saturating_sub(now.boot);
-            let wait = until_due.min(until_replaced);
+            let wants_turn = self.turn.is_none() && self.slot.is_replaced.load(Ordering::Acquire);
             tokio::select! {
                 biased;
-                turn = Arc::clone(&self.shared.turn).acquire_owned(), if is_replaced && until_back.is_zero() => {
-                    self.turn = turn.ok();
-                    return Next::Request;
-                }
-                () = self.sleep(if is_replaced && !until_back.is_zero() { wait.min(until_back) } else { wait }) => {}
+                turn = Arc::clone(&self.shared.turn).acquire_owned(), if wants_turn => self.turn = turn.ok(),
+                () = self.sleep(until_due.min(until_replaced)) => {}
             }
         }
     }
@@ -300,12 +299,17 @@ impl Refresher {
         }
     }
 
-    /// Returns how long until the successor of a refused token may be requested. If that is now, it counts as requested.
-    fn until_replaced(&self, now: Moment) -> Option<Duration> {
-        self.slot.state.load().usable(now).filter(|held| self.is_refused(held))?;
+    /// Returns how long until the successor of a token that is not due may be requested. If that is now, it counts as requested.
+    fn until_replaced(&self, now: Moment) -> Duration {
         // In this order, as for a report.
         let mut reports = locked(&self.slot.reports);
-        Some(reports.request(&mut locked(&self.shared.early), now.boot))
+        let mut early = locked(&self.shared.early);
+        if self.turn.is_some() {
+            return early.request(now.boot);
+        }
+        let held = self.slot.state.load().usable(now);
+        let is_refused = held.is_some_and(|held| reports.has(held.fingerprint()));
+        if is_refused { reports.request(&mut early, now.boot) } else { Duration::MAX }
     }
 
     fn until_due(&self, now: Moment) -> Duration {

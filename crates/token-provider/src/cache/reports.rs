@@ -17,6 +17,8 @@ const RESET: Duration = Duration::from_secs(600);
 /// For all kinds of token together, reports cause at most this many requests per `SPAN`.
 const REQUESTS: usize = 10;
 const SPAN: Duration = Duration::from_secs(60);
+/// While requests fail, one in this time is made early: it finds out for another kind of token whether they still do.
+const PROBE: Duration = Duration::from_secs(60);
 /// Several servers at one address may each have a token; so many refused ones of a kind are not taken again.
 const MAX_TOKENS: usize = 8;
 
@@ -26,7 +28,7 @@ const MAX_TOKENS: usize = 8;
 pub enum ReportOutcome {
     /// The token is not held (any more): nothing happens.
     Unknown,
-    /// The token is held. There were too many reports, or the issuer fails: its successor is requested once that is over.
+    /// The token is held. There were too many reports, or requests fail: its successor is requested once that is over.
     Limited,
     /// The token is held. Its successor is being requested, and replaces it on arrival.
     Accepted,
@@ -91,10 +93,7 @@ impl Reports {
             self.requested_at = now;
             early.requests.retain(|at| at.saturating_add(SPAN) > now);
             early.requests.push(now);
-            // Where the issuer was away, one request finds out whether it still is.
-            if !early.away_until.is_zero() {
-                early.away_until = now.saturating_add(FIRST_PAUSE);
-            }
+            early.request(now);
         }
         wait
     }
@@ -105,6 +104,17 @@ impl Reports {
 pub(super) struct Early {
     /// When those were made lately that reports led to.
     requests: Vec<Duration>,
-    /// When the pause ends after the last request of any kind, if the issuer was away.
+    /// Until when there are none, since a request of any kind failed; zero where the last one succeeded.
     pub(super) away_until: Duration,
+}
+
+impl Early {
+    /// Returns how long such a request has to wait because others failed. If that is not at all, it counts as made.
+    pub(super) fn request(&mut self, now: Duration) -> Duration {
+        let wait = self.away_until.saturating_sub(now);
+        if wait.is_zero() && !self.away_until.is_zero() {
+            self.away_until = now.saturating_add(PROBE);
+        }
+        wait
+    }
 }

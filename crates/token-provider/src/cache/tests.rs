@@ -121,7 +121,11 @@ fn token_after(seconds: f64, expires_in: u64) -> Step {
 }
 
 fn failure(kind: TokenErrorKind) -> Step {
-    Step::Answer(Duration::ZERO, Err(TokenError::new(kind, "planted failure")))
+    failure_after(0.0, kind)
+}
+
+fn failure_after(seconds: f64, kind: TokenErrorKind) -> Step {
+    Step::Answer(Duration::from_secs_f64(seconds), Err(TokenError::new(kind, "planted failure")))
 }
 
 const DOWN: TokenErrorKind = TokenErrorKind::Unreachable;

@@ -19,6 +19,11 @@ impl Bench {
         settle().await;
         outcome
     }
+
+    /// Returns for how many kinds of token the last request failed.
+    fn failing(&self) -> usize {
+        self.cache.status().iter().filter(|slot| slot.failures > 0).count()
+    }
 }
 
 /// Requests, in seconds since the start of the test.
@@ -146,11 +151,15 @@ async fn ten_thousand_reports_a_second_lead_to_a_few_requests() {
     const CALLERS: usize = 100;
     for is_away in [false, true] {
         let bench = Arc::new(Bench::new(move |request| {
-            if is_away && request > 5 { failure(DOWN) } else { token_after(0.2, 86_400) }
+            if is_away && request > 5 { failure_after(0.2, DOWN) } else { token_after(0.2, 86_400) }
         }));
         let keys: Vec<TokenKey> = (0..5).map(|number| key(86_400 - number)).collect();
         for key in &keys {
             bench.ask(key).await.expect("is handed out");
+        }
+        if is_away {
+            bench.report(&keys[0]).await;
+            pass(seconds(0.3)).await;
         }
         let start = Instant::now();
         let callers: Vec<_> = (0..CALLERS)
@@ -170,8 +179,9 @@ async fn ten_thousand_reports_a_second_lead_to_a_few_requests() {
         }
         let count = bench.issuer.count() - keys.len();
         if is_away {
-            // Each backs off for itself: 0.2 s doubled up to 20 s, each up to half as long again.
-            assert!(count <= 5 * 9, "{count} requests");
+            // The first backs off, and one more finds out. For each it is 0.2 s doubled, up to half as long again.
+            assert_eq!(bench.failing(), 2);
+            assert!(count <= 2 * 9, "{count} requests");
         } else {
             // At once and after 10 s.
             assert_eq!(count, 10);
@@ -414,7 +424,7 @@ async fn replacement_leaves_nobody_without_a_token_while_the_issuer_fails() {
         let token = bench.ask_at_once(key).await.expect("is held");
         assert!(token.expires_at().boot >= seconds(3890.0), "was replaced");
     }
-    // The first is on its own for a minute, then the second joins it, and the third.
+    // The first is soon joined by the second, and after a minute by the third.
     assert!((20..=60).contains(&count), "{count} requests");
 }
 
@@ -448,68 +458,117 @@ fn reports_outside_a_runtime_are_noted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_issuer_is_away_reports_against_many_kinds_cause_one_request_at_a_time() {
-    let bench = Bench::new(|request| if request > 25 { failure(DOWN) } else { token(86_400) });
-    let keys: Vec<TokenKey> = (0..25).map(|number| key(86_400 - number)).collect();
+async fn while_the_issuer_fails_reports_against_many_kinds_cause_one_request_a_minute() {
+    for kind in [DOWN, REFUSED] {
+        let bench =
+            Bench::new(move |request| if request > 25 { failure_after(0.1, kind) } else { token(86_400) });
+        let keys: Vec<TokenKey> = (0..25).map(|number| key(86_400 - number)).collect();
+        for key in &keys {
+            bench.ask(key).await.expect("is handed out");
+        }
+        assert_eq!(bench.report(&keys[0]).await, ACCEPTED);
+        pass(seconds(50.0)).await;
+        let before = bench.issuer.count();
+        for key in &keys[1..] {
+            assert_eq!(bench.report(key).await, LIMITED);
+        }
+        assert_eq!(bench.issuer.count(), before);
+        // The first one goes on by itself. At the end of its pause one more finds out, and others a minute later each.
+        pass(seconds(30.0)).await;
+        assert_eq!(bench.failing(), 2, "{kind:?}");
+        pass(seconds(120.0)).await;
+        assert_eq!(bench.failing(), 4, "{kind:?}");
+        for key in &keys {
+            bench.text(key).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn replacement_leaves_an_issuer_alone_that_fails() {
+    let start = Instant::now();
+    let bench = Bench::new(move |request| match request {
+        1..=20 => token(3600),
+        _ if start.elapsed() < seconds(100.0) => failure_after(0.3, DOWN),
+        _ => token_after(0.3, 3600),
+    });
+    let keys: Vec<TokenKey> = (0..20).map(|number| key(3600 - number)).collect();
     for key in &keys {
         bench.ask(key).await.expect("is handed out");
     }
-    assert_eq!(bench.report(&keys[0]).await, ACCEPTED);
-    pass(seconds(60.0)).await;
-    let before = bench.issuer.count();
-    for key in &keys[1..] {
-        assert_eq!(bench.report(key).await, LIMITED);
-    }
-    assert_eq!(bench.issuer.count(), before);
-    // The first one goes on by itself. At the end of each of its pauses one more may find out.
-    pass(seconds(60.0)).await;
-    let failing = bench.cache.status().iter().filter(|slot| slot.failures > 0).count();
-    assert!((1..=8).contains(&failing), "{failing}");
+    bench.cache.replace_all();
+    // The first goes on by itself, and others find out a minute apart.
+    pass(seconds(10.0)).await;
+    assert_eq!(bench.failing(), 2);
+    pass(seconds(80.0)).await;
+    assert_eq!(bench.failing(), 3);
+    pass(seconds(100.0)).await;
     for key in &keys {
-        bench.text(key).await;
+        let token = bench.ask_at_once(key).await.expect("is held");
+        assert!(token.expires_at().boot >= seconds(3680.0), "was replaced");
     }
 }
 
-/// Issues the first token of each kind, and others for all kinds but one.
-struct FailsForOne {
-    kind: TokenKey,
+#[tokio::test(start_paused = true)]
+async fn changed_credential_ends_what_others_wait_for() {
+    let bench = Bench::new(|request| if request == 3 { failure(REFUSED) } else { token_after(0.1, 3600) });
+    let (first, second) = (hour(), key(3000));
+    bench.ask(&first).await.expect("is handed out");
+    let before = bench.ask(&second).await.expect("is handed out").fingerprint();
+    assert_eq!(bench.report(&first).await, ACCEPTED);
+    assert_eq!(bench.report(&second).await, LIMITED, "the credential is refused");
+    bench.cache.credential_changed();
+    pass(seconds(0.2)).await;
+    assert_eq!(bench.issuer.count(), 5);
+    assert_ne!(bench.ask_at_once(&second).await.expect("is held").fingerprint(), before);
+}
+
+/// Issues the first token of each of five kinds, and then others for all kinds but two.
+struct FailsForTwo {
+    kinds: [TokenKey; 2],
+    error: TokenErrorKind,
     issued: AtomicU64,
 }
 
-impl Issue for FailsForOne {
+impl Issue for FailsForTwo {
     async fn issue(&self, key: &TokenKey) -> Result<Issued, TokenError> {
         let number = self.issued.fetch_add(1, Ordering::Relaxed);
         sleep(seconds(0.1)).await;
-        if *key == self.kind && number >= 3 {
-            return Err(TokenError::new(DOWN, "planted failure"));
+        if self.kinds.contains(key) && number >= 5 {
+            return Err(TokenError::new(self.error, "planted failure"));
         }
         Ok(Issued::new(format!("planted.{number}"), HOUR))
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn kind_that_always_fails_keeps_no_other_from_being_replaced() {
-    let keys = [3600, 3599, 3598].map(key);
-    let issuer = FailsForOne { kind: keys[1].clone(), issued: AtomicU64::new(0) };
-    let cache = Cache::new(AnyIssuer::new(issuer), Arc::new(TestClock::new()), 8, Some(1));
-    let mut before = Vec::new();
-    for key in &keys {
-        before.push(cache.wait(key, None).await.expect("is handed out").fingerprint());
-        cache.held(key, cache.now());
+async fn kinds_that_always_fail_keep_no_other_from_being_replaced() {
+    for error in [DOWN, REFUSED] {
+        let keys = [3600, 3599, 3598, 3597, 3596].map(key);
+        let kinds = [keys[1].clone(), keys[3].clone()];
+        let issuer = FailsForTwo { kinds, error, issued: AtomicU64::new(0) };
+        let cache = Cache::new(AnyIssuer::new(issuer), Arc::new(TestClock::new()), 8, Some(1));
+        let mut before = Vec::new();
+        for key in &keys {
+            before.push(cache.wait(key, None).await.expect("is handed out").fingerprint());
+        }
+        cache.replace_all();
+        pass(seconds(140.0)).await;
+        let is_replaced = [true, false, true, false, true];
+        for (key, (before, is_replaced)) in keys.iter().zip(before.into_iter().zip(is_replaced)) {
+            let token = cache.held(key, cache.now()).expect("is held");
+            assert_eq!(token.fingerprint() != before, is_replaced, "{key:?}");
+        }
+        // The same for reports, also where the pauses of the two are never over at once.
+        for _ in 0..10 {
+            pass(seconds(47.0)).await;
+            let token = cache.held(&keys[0], cache.now()).expect("is held");
+            assert_ne!(cache.report(token.fingerprint()), UNKNOWN);
+            pass(seconds(300.0)).await;
+            let next = cache.held(&keys[0], cache.now()).expect("is held");
+            assert_ne!(next.fingerprint(), token.fingerprint());
+        }
     }
-    cache.replace_all();
-    pass(seconds(90.0)).await;
-    for (key, (before, is_replaced)) in keys.iter().zip(before.into_iter().zip([true, false, true])) {
-        let token = cache.held(key, cache.now()).expect("is held");
-        assert_eq!(token.fingerprint() != before, is_replaced, "{key:?}");
-    }
-    // The same for a report.
-    pass(seconds(60.0)).await;
-    let token = cache.held(&keys[0], cache.now()).expect("is held");
-    assert_ne!(cache.report(token.fingerprint()), UNKNOWN);
-    pass(seconds(90.0)).await;
-    let next = cache.held(&keys[0], cache.now()).expect("is held");
-    assert_ne!(next.fingerprint(), token.fingerprint());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
