@@ -91,7 +91,10 @@ impl Refresher {
         if let Some(token) = refused {
             // The issuer may hold it, too.
             let report = AssertUnwindSafe(async { self.shared.issuer.report(&token).await }).catch_unwind();
-            let _ = tokio::time::timeout(LONGEST_REPORT, report).await;
+            if tokio::time::timeout(LONGEST_REPORT, report).await.is_err() {
+                let seconds = LONGEST_REPORT.as_secs();
+                tracing::warn!("the issuer did not take the report of a refused token within {seconds} s");
+            }
         }
         // As of now: if the credential changes while the request is in flight, the request was made with the old
         // one, and a refusal says nothing about the new one.

@@ -324,6 +324,25 @@ async fn issuer_is_told_first_and_asked_then_whatever_it_makes_of_that() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn report_that_the_issuer_does_not_take_is_in_the_log() {
+    let (mut log, writer) = std::io::pipe().expect("can be made");
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(Mutex::new(writer));
+    let listening = tracing::subscriber::set_default(subscriber.finish());
+    let upstream = Upstream { log: Mutex::new(vec![String::new()]), on_report: None };
+    let cache = Cache::new(AnyIssuer::new(upstream), Arc::new(TestClock::new()), 8, Some(1));
+    let token = cache.wait(&hour(), None).await.expect("is handed out");
+    assert_eq!(cache.report(token.fingerprint()), ACCEPTED);
+    pass(seconds(4.0)).await;
+    drop((listening, cache));
+    settle().await;
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut log, &mut text).expect("can be read");
+    assert!(text.contains("the issuer did not take the report of a refused token within 3 s"), "{text}");
+    assert!(!text.contains("planted"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn all_tokens_are_replaced_one_after_the_other_and_idle_ones_dropped_where_that_is_wanted() {
     for is_idle_dropped in [false, true] {
         let bench = Bench::new(|request| token_after(if request > 30 { 0.5 } else { 0.0 }, 3600));
