@@ -188,8 +188,7 @@ impl Cache {
         let (now, mut outcome) = (self.now(), ReportOutcome::Unknown);
         for slot in self.0.slots.load().values() {
             let state = slot.state.load();
-            let is_it = state.held.as_ref().is_some_and(|held| held.token.fingerprint() == token);
-            if !is_it || state.usable(now).is_none() {
+            if state.usable(now).is_none_or(|held| held.fingerprint() != token) {
                 continue;
             }
             let mut reports = locked(&slot.reports);

@@ -137,13 +137,11 @@ impl Refresher {
         let token = AccessToken::new(&issued.access_token, scope, left, sent_at)?;
         let now = self.shared.clock.now();
         if !token.is_usable_at(now) {
-            return Err(TokenError::new(
-                TokenErrorKind::ExpiresTooSoon,
-                format!(
-                    "the issuer's token expires within {} s of being issued, too soon to be handed out",
-                    EXPIRY_MARGIN.as_secs()
-                ),
-            ));
+            let seconds = EXPIRY_MARGIN.as_secs();
+            let message = format!(
+                "the issuer's token expires within {seconds} s of being issued, too soon to be handed out"
+            );
+            return Err(TokenError::new(TokenErrorKind::ExpiresTooSoon, message));
         }
         let is_no_newer = self.is_no_newer(&token, is_from_cache, now);
         let rest = if is_from_cache || is_no_newer {
@@ -254,11 +252,9 @@ impl Refresher {
         loop {
             let now = self.shared.clock.now();
             let freshness = self.slot.state.load().freshness(now);
-            let until = match freshness {
-                // With nothing to hand out there is nothing to wait for.
-                Freshness::Expired => sent_at.saturating_add(schedule::SHORTEST_REFRESH),
-                Freshness::Fresh | Freshness::Due => until,
-            };
+            // With nothing to hand out there is nothing to wait for.
+            let is_expired = freshness == Freshness::Expired;
+            let until = if is_expired { sent_at.saturating_add(schedule::SHORTEST_REFRESH) } else { until };
             let pause = until.saturating_sub(now.boot);
             if freshness != Freshness::Fresh && pause.is_zero() {
                 // Drop an unwanted token now, although it is still usable: the next caller should get one with more of

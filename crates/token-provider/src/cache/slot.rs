@@ -47,6 +47,7 @@ pub(super) struct Shared {
 pub(super) type Slots = BTreeMap<TokenKey, Arc<Slot>>;
 
 /// Where one kind of token is held.
+#[derive(Default)]
 pub(super) struct Slot {
     pub(super) key: TokenKey,
     /// Who caused it, where that is known; the slot counts towards that owner's share.
@@ -221,16 +222,8 @@ fn no_room(what: &str) -> TokenError {
 
 impl Slot {
     fn new(key: TokenKey, owner: Option<&str>) -> Self {
-        Self {
-            key,
-            owner: owner.map(Into::into),
-            state: ArcSwap::default(),
-            changed: Notify::new(),
-            is_asked: AtomicBool::new(true),
-            reports: Mutex::default(),
-            is_replaced: AtomicBool::new(false),
-            refresher: ArcSwapOption::empty(),
-        }
+        let (owner, is_asked) = (owner.map(Into::into), AtomicBool::new(true));
+        Self { key, owner, is_asked, ..Self::default() }
     }
 
     pub(super) fn set(&self, state: SlotState) {
@@ -246,12 +239,9 @@ impl Slot {
 
     /// Returns when the token was requested, if nobody has asked for it since and that is a while ago.
     fn idle_since(&self, now: Moment) -> Option<Duration> {
-        match self.state.load().phase {
-            Phase::Holding { sent_at, .. } if sent_at.saturating_add(IDLE) <= now.boot => {
-                (!self.is_asked.load(Ordering::Relaxed)).then_some(sent_at)
-            }
-            _ => None,
-        }
+        let Phase::Holding { sent_at, .. } = self.state.load().phase else { return None };
+        let is_old = sent_at.saturating_add(IDLE) <= now.boot;
+        (is_old && !self.is_asked.load(Ordering::Relaxed)).then_some(sent_at)
     }
 
     /// Ends its refresher.
@@ -295,34 +285,26 @@ impl SlotState {
     /// Returns the held token if it may be handed out.
     pub(super) fn usable(&self, now: Moment) -> Option<AccessToken> {
         let held = self.held.as_ref()?;
-        match held.freshness(now) {
-            Freshness::Fresh | Freshness::Due => Some(held.token.clone()),
-            Freshness::Expired => None,
-        }
+        (held.freshness(now) != Freshness::Expired).then(|| held.token.clone())
     }
 
     /// Returns the last failure while its backoff lasts.
     pub(super) fn failure(&self, now: Moment, credential_changes: u64) -> Option<TokenError> {
-        match &self.phase {
-            Phase::BackingOff { until, refused }
-                if *until > now.boot && refused.is_none_or(|changes| changes == credential_changes) =>
-            {
-                let left = until.saturating_sub(now.boot);
-                let error = self.last_error.clone().expect("it is set where the backoff begins");
-                Some(error.with_retry_after(Some(left)))
-            }
-            _ => None,
+        let Phase::BackingOff { until, refused } = self.phase else { return None };
+        if until <= now.boot || refused.is_some_and(|changes| changes != credential_changes) {
+            return None;
         }
+        let error = self.last_error.clone().expect("it is set where the backoff begins");
+        Some(error.with_retry_after(Some(until.saturating_sub(now.boot))))
     }
 
     /// Returns whether the token is due and the refresher could request its successor, but sleeps. Its timer stands still while
     /// the machine is suspended, so a caller may be the first to see that it is time.
     pub(super) fn is_overdue(&self, now: Moment) -> bool {
-        let is_time = match &self.phase {
-            Phase::Holding { until, .. } | Phase::BackingOff { until, .. } => *until <= now.boot,
-            Phase::Requesting => false,
+        let (Phase::Holding { until, .. } | Phase::BackingOff { until, .. }) = self.phase else {
+            return false;
         };
-        is_time && self.freshness(now) == Freshness::Due
+        until <= now.boot && self.freshness(now) == Freshness::Due
     }
 }
 
