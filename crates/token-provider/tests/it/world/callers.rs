@@ -30,7 +30,8 @@ pub(crate) async fn live(world: Arc<World>, provider: TokenProvider, caller: Cal
             return;
         }
         world.clocks.until(until).await;
-        let (index, key) = &caller.keys[rng.usize(..caller.keys.len())];
+        let first = rng.usize(..caller.keys.len());
+        let (index, key) = &caller.keys[first];
         if caller.burst > 1 && rng.u8(..4) == 0 {
             let burst: Vec<_> = (0..rng.u32(1..=caller.burst))
                 .map(|_| {
@@ -46,8 +47,8 @@ pub(crate) async fn live(world: Arc<World>, provider: TokenProvider, caller: Cal
         } else {
             let deadline = deadline(&mut rng, &caller);
             let lies = caller.false_reports.is_some_and(|one_in| moods.u32(..one_in) == 0);
-            let calls = if lies { moods.u32(1..=caller.flood) } else { 1 };
-            for _ in 0..calls {
+            let calls = if lies { moods.usize(1..=caller.flood) } else { 1 };
+            for (index, key) in caller.keys.iter().cycle().skip(first).take(calls) {
                 call(&world, &provider, *index, key, deadline, lies).await;
                 if calls > 1 {
                     tokio::time::sleep(Duration::from_millis(moods.u64(..2000))).await;

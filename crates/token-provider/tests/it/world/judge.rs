@@ -37,6 +37,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 const RESET: Duration = Duration::from_secs(600);
 /// So many requests after reports may be made in a minute.
 const A_MINUTE: usize = 10;
+/// While requests fail, one in this time is made before its token is due.
+const PROBE: Duration = Duration::from_secs(60);
 /// If no request fails for so long, a reported token has been replaced: the pause after the last failure, the pause after
 /// reports, and a slow request for each kind.
 const REPLACED_WITHIN: Duration = Duration::from_secs(345 + 300 + 75);
@@ -55,6 +57,8 @@ pub(crate) struct Judge {
     after_reports: Vec<Duration>,
     /// When a request failed last, or a clock changed.
     troubled: Duration,
+    /// Since a request failed, and until one succeeds: when the next may be made before its token is due, in boot time.
+    failing_until: Option<Duration>,
     counts: Counts,
     trace: Trace,
     violations: Vec<String>,
@@ -85,6 +89,7 @@ impl Judge {
             credential: 1,
             after_reports: Vec::new(),
             troubled: Duration::ZERO,
+            failing_until: None,
             counts: Counts::default(),
             trace: Trace::new(),
             violations: Vec::new(),
@@ -141,6 +146,7 @@ impl Judge {
     pub(crate) fn credential_changes(&mut self, now: Now) {
         self.trace.note(now, Step::Rotation);
         self.credential += 1;
+        self.failing_until = self.failing_until.map(|until| until.min(now.boot));
         for file in &mut self.files {
             file.credential_changes(now);
         }
@@ -169,6 +175,10 @@ impl Judge {
         self.check(is_turn, key, now, "all tokens are replaced one after the other");
         if is_after_report {
             self.request_after_report(key, now);
+        }
+        if let Some(until) = self.failing_until.filter(|_| is_early) {
+            self.failing_until = Some(now.boot + PROBE);
+            self.check(until <= now.boot, key, now, "while requests fail, one in a minute is made early");
         }
         self.counts.replacements += u64::from(is_early);
         let credential = self.credential;
@@ -202,22 +212,27 @@ impl Judge {
                 let is_usable = token.left_by_clocks(now) > MARGIN;
                 self.tokens.push(token);
                 if is_usable {
+                    self.failing_until = None;
                     self.files[key].accept(number, flight.begun, now);
                 } else {
                     // Cannot be handed out: a failure, by the contract.
-                    self.counts.faults += 1;
-                    self.troubled = now.timer;
-                    self.files[key].fail(flight, false, None, now, self.credential);
+                    self.request_fails(key, flight, false, None, now);
                 }
             }
             Answer::Failure { is_refusal, retry_after } => {
                 self.trace.note(now, Step::Failure { key, is_refusal, retry_after });
-                self.counts.faults += 1;
-                self.troubled = now.timer;
-                self.files[key].fail(flight, is_refusal, retry_after, now, self.credential);
+                self.request_fails(key, flight, is_refusal, retry_after, now);
             }
         }
         number
+    }
+
+    fn request_fails(&mut self, key: usize, flight: Flight, is_refusal: bool, asked: Option<u64>, now: Now) {
+        self.counts.faults += 1;
+        self.troubled = now.timer;
+        self.files[key].fail(flight, is_refusal, asked, now, self.credential);
+        let retry = self.files[key].failure().map(|failure| failure.earliest_retry());
+        self.failing_until = self.failing_until.or(retry);
     }
 
     // ---- callers ----

@@ -92,8 +92,8 @@ pub(crate) struct Caller {
     pub(crate) silence: Option<u64>,
     /// One in so many tokens is reported although no service has refused it.
     pub(crate) false_reports: Option<u32>,
-    /// How many reports in a row such a caller makes at the most.
-    pub(crate) flood: u32,
+    /// How many reports in a row such a caller makes at the most: of all kinds of token if it is more than one.
+    pub(crate) flood: usize,
 }
 
 /// What may happen to the clocks in one life.
@@ -284,13 +284,13 @@ impl Caller {
     fn new(rng: &mut Rng, keys: &[TokenKey], horizon: u64) -> Self {
         let mut all: Vec<(usize, TokenKey)> = keys.iter().cloned().enumerate().collect();
         rng.shuffle(&mut all);
-        all.truncate(rng.usize(1..=keys.len()));
+        let some = all[..rng.usize(1..=keys.len())].to_vec();
         let visits = spread(rng, 10, 800);
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let every = 2.0 * horizon as f64 / visits as f64;
-        Self {
+        let caller = Self {
             seed: rng.u64(..),
-            keys: all,
+            keys: some,
             every,
             burst: match rng.u8(..16) {
                 0 => 1000,
@@ -300,8 +300,10 @@ impl Caller {
             impatient: rng.u32(2..10),
             silence: rng.bool().then(|| spread(rng, MINUTE, 12 * HOUR)),
             false_reports: (rng.u8(..4) == 0).then(|| rng.u32(3..100)),
-            flood: if rng.u8(..8) == 0 { 100 } else { 1 },
-        }
+            flood: if rng.u8(..4) == 0 { 100 } else { 1 },
+        };
+        let floods = caller.false_reports.is_some() && caller.flood > 1;
+        if floods { Self { keys: all, ..caller } } else { caller }
     }
 }
 

@@ -135,7 +135,7 @@ impl Failure {
     }
 
     /// The earliest that the request may be repeated, in boot time.
-    fn earliest_retry(&self) -> Duration {
+    pub(super) fn earliest_retry(&self) -> Duration {
         let pause = self.at.boot + self.step(self.at_least).max(self.asked);
         self.changed.map_or(pause, |changed| changed.min(pause))
     }
