@@ -11,6 +11,7 @@ use crate::config::RuleConfig;
 use crate::problem::Problem;
 use crate::reason::{Method, Rule};
 use crate::values::Pattern;
+use crate::values::claim::texts;
 
 /// A name of a caller, and what is known of it: the claims of its token, or in the same form what else has shown who it is.
 pub(super) type Identity = (Arc<str>, Value);
@@ -44,18 +45,11 @@ impl Policy {
 
 /// Returns the name that a caller has by a rule, if that matches it.
 fn name_by(rule: &RuleConfig, (name, facts): &Identity) -> Option<Arc<str>> {
-    let has = |(claim, patterns): &(String, Vec<Pattern>)| is_one(facts.pointer(claim), patterns);
+    let has = |(claim, patterns): &(String, Vec<Pattern>)| {
+        texts(facts.pointer(claim)).any(|text| patterns.iter().any(|pattern| pattern.matches(text)))
+    };
     if rule.claims.is_empty() || !rule.claims.iter().all(has) {
         return None;
     }
     rule.name.as_ref().map_or_else(|| Some(Arc::clone(name)), |name| Some(name.fill(facts)?.into()))
-}
-
-/// Returns whether a claim is a string that one of the patterns matches, or a list with one.
-fn is_one(claim: Option<&Value>, patterns: &[Pattern]) -> bool {
-    let is_it = |text: &str| patterns.iter().any(|pattern| pattern.matches(text));
-    match claim {
-        Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).any(is_it),
-        claim => claim.and_then(Value::as_str).is_some_and(is_it),
-    }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::token::Members;
 use crate::config::OidcConfig;
 use crate::reason::Rejection;
+use crate::values::claim::texts;
 use crate::values::name::is_plain;
 
 /// `OpenID` Connect Core §2: at most 255 ASCII characters.
@@ -34,7 +35,7 @@ pub(super) fn judge<'a>(
     if claims.get("iss").and_then(Value::as_str) != Some(&config.keys.issuer) {
         return Err(Rejection::Issuer);
     }
-    if !config.audience.iter().any(|audience| is_or_holds(claims.get("aud"), audience)) {
+    if !texts(claims.get("aud")).any(|text| config.audience.iter().any(|audience| audience == text)) {
         return Err(Rejection::Audience);
     }
     let expires_at = time(claims, "exp")?.ok_or(Rejection::Malformed)?;
@@ -63,7 +64,7 @@ pub(super) fn missing<'a>(claims: &Members, required: &'a BTreeMap<String, Vec<S
     let has = |claim: &str, wanted: &String| {
         let given = claims.get(claim);
         let words = given.and_then(Value::as_str).filter(|_| WORD_CLAIMS.contains(&claim));
-        is_or_holds(given, wanted)
+        texts(given).any(|text| text == wanted)
             || words.is_some_and(|words| words.split_ascii_whitespace().any(|word| word == wanted))
     };
     let mut required = required.iter();
@@ -74,15 +75,6 @@ pub(super) fn missing<'a>(claims: &Members, required: &'a BTreeMap<String, Vec<S
 /// Returns when the token says that it was issued, by the wall clock.
 pub(super) fn issued_at(claims: &Members) -> Option<Duration> {
     time(claims, "iat").ok().flatten()
-}
-
-/// Returns whether a claim is this string, or an array with it.
-fn is_or_holds(claim: Option<&Value>, wanted: &str) -> bool {
-    match claim {
-        Some(Value::String(given)) => given == wanted,
-        Some(Value::Array(given)) => given.iter().any(|given| given.as_str() == Some(wanted)),
-        _ => false,
-    }
 }
 
 /// RFC 7519 §2, `NumericDate`: seconds since the epoch, which may have a fraction. What is later than this clock can

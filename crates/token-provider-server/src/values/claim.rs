@@ -1,5 +1,7 @@
 //! Claims of a token by their names, and names of callers that are made from claims.
 
+use std::slice;
+
 use serde_json::Value;
 
 use super::name::is_plain;
@@ -18,6 +20,15 @@ pub(crate) fn claim_pointer(text: &str) -> Result<String, &'static str> {
         );
     }
     Ok(pointer)
+}
+
+/// Returns the strings that a claim is, or has in its list.
+pub(crate) fn texts(claim: Option<&Value>) -> impl Iterator<Item = &str> {
+    let values = match claim {
+        Some(Value::Array(values)) => values.as_slice(),
+        claim => claim.map(slice::from_ref).unwrap_or_default(),
+    };
+    values.iter().filter_map(Value::as_str)
 }
 
 /// A name with claims in it, such as `k8s:{/kubernetes.io/namespace}/{sub}`. No two lists of claims make the same one.
