@@ -127,19 +127,15 @@ async fn authenticate<'r, T>(
         let request = SignedRequest { host, target, form };
         rules.authenticate_client(client, &request, address, missing, connection)
     };
-    let needs_body = match &client {
-        Client::Unnamed => !info.is_here() && !matches!(rules.certified(connection), Some(Ok(_))),
-        Client::Shown(Ok(shown)) => shown.is_none(),
+    let (needs_body, is_named) = match &client {
+        Client::Unnamed => (!info.is_here() && !matches!(rules.certified(connection), Some(Ok(_))), false),
+        Client::Shown(Ok(None)) => (true, false),
+        Client::Shown(Ok(Some(caller))) => (false, caller.subject().method != Some(Method::Mtls)),
         // The body may name a client that is let in.
-        Client::Shown(Err(problem)) => problem.rule == Some(Rule::Rules),
-        Client::Secret { .. } => false,
+        Client::Shown(Err(problem)) => (problem.rule == Some(Rule::Rules), false),
+        Client::Secret { .. } => (false, true),
         // Only a form is covered by a signature.
-        Client::Signed(signature) => is_form && rules.needs_form(signature),
-    };
-    let is_named = match &client {
-        Client::Secret { .. } => true,
-        Client::Shown(Ok(Some(caller))) => caller.subject().method != Some(Method::Mtls),
-        _ => false,
+        Client::Signed(signature) => (is_form && rules.needs_form(signature), false),
     };
     let is_here = info.is_here() || matches!(client, Client::Signed(_));
     let (judged, unjudged) =
