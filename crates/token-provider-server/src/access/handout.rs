@@ -248,9 +248,7 @@ impl Handout {
     }
 
     fn existing(&self, profile: &str) -> &Profile {
-        self.profiles
-            .get(profile)
-            .expect("the configuration has it; the default one also where it is not written down")
+        self.profiles.get(profile).expect("all that the configuration has, and the default one, are there")
     }
 
     /// Has a profile's refused requests tried again at once, and its tokens replaced where that is wanted: its credential is another

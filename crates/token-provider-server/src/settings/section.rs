@@ -233,10 +233,8 @@ impl<'a> Section<'a> {
 
     /// Reads a table below this one, or an empty one in its place.
     pub(crate) fn table_or_empty(&mut self, key: &str) -> Self {
-        self.table(key).unwrap_or_else(|| {
-            let prefix = format!("{}__", self.variable(key));
-            self.reading.section(DeTable::new(), self.key(key), prefix)
-        })
+        let prefix = format!("{}__", self.variable(key));
+        self.table(key).unwrap_or_else(|| self.reading.section(DeTable::new(), self.key(key), prefix))
     }
 
     /// Reads a list of tables.
