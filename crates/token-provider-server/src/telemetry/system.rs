@@ -47,6 +47,7 @@ mod unlocked {
     use std::os::fd::BorrowedFd;
 
     use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::fs::{FileType, fstat};
     use rustix::io::Errno;
     use rustix::pipe::PIPE_BUF;
 
@@ -66,8 +67,10 @@ mod unlocked {
 
     impl Write for Stream {
         /// Takes whole lines, as far as a pipe takes them all or none: a process that ends while it waits here leaves no torn line.
+        /// A file, which nothing waits for, gets all of them at once.
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let start = bytes.get(..PIPE_BUF).unwrap_or(bytes);
+            let is_file = fstat(self.0).is_ok_and(|it| FileType::from_raw_mode(it.st_mode).is_file());
+            let start = bytes.get(..PIPE_BUF).filter(|_| !is_file).unwrap_or(bytes);
             let end = start.iter().rposition(|byte| *byte == b'\n').map_or(start.len(), |end| end + 1);
             loop {
                 match rustix::io::write(self.0, start.get(..end).unwrap_or(start)) {
