@@ -130,19 +130,25 @@ struct Inner {
 
 /// The first 12 hex digits of a token's SHA-256: names a token in logs without giving it away.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fingerprint(u64);
+pub struct Fingerprint([u8; 12]);
 
 impl Fingerprint {
     pub(crate) fn of(text: &[u8]) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text);
         let first = digest.as_ref().first_chunk().expect("SHA-256 has 32 bytes");
-        Self(u64::from_be_bytes(*first) >> 16)
+        let digits = format!("{:012x}", u64::from_be_bytes(*first) >> 16);
+        Self(*digits.as_bytes().first_chunk().expect("these are 12 digits"))
+    }
+
+    /// Returns the digits.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).expect("digits are ASCII")
     }
 }
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:012x}", self.0)
+        f.write_str(self.as_str())
     }
 }
 

@@ -19,8 +19,8 @@ pub(super) fn json(app: &App, process: Option<Process>) -> Value {
     let rules = app.access.rules();
     without_nulls(json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "time": rfc_3339(now_on_wall),
-        "started_at": rfc_3339(telemetry.started),
+        "time": rfc_3339(now_on_wall).to_string(),
+        "started_at": rfc_3339(telemetry.started).to_string(),
         "uptime_seconds": now_on_wall.saturating_sub(telemetry.started).as_secs(),
         // As `/readyz` has it.
         "ready": is_ready && !app.access.is_draining(),
@@ -32,7 +32,7 @@ pub(super) fn json(app: &App, process: Option<Process>) -> Value {
         }).collect::<Vec<_>>(),
         "refusals": counts(telemetry.refusals().map(|(rule, count)| (rule.as_str(), count))),
         "connections_open": telemetry.connections(),
-        "certificate_expires_at": telemetry.certificate_expiry().map(rfc_3339),
+        "certificate_expires_at": telemetry.certificate_expiry().map(|at| rfc_3339(at).to_string()),
         "configuration": {
             "file": config.file,
             "last_reload_successful": config.is_reloaded(),

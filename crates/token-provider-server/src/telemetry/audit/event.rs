@@ -1,6 +1,5 @@
 //! What is noted of a handout or a refusal.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -50,15 +49,16 @@ pub struct Event {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Field<'a> {
-    Text(Cow<'a, str>),
+    Text(&'a str),
     Address(IpAddr),
-    Number(u128),
+    Number(u64),
 }
 
 impl Event {
     /// Returns the fields of the line but the time, in their order. What is not known has no value.
     pub(super) fn fields(&self) -> [(&'static str, Option<Field<'_>>); 20] {
-        let text = |text| Some(Field::Text(Cow::Borrowed(text)));
+        let text = |text| Some(Field::Text(text));
+        let took = self.took.as_micros().try_into().expect("nothing takes 500,000 years");
         let (subject, is_handout) = (&self.subject, self.outcome == Outcome::HandedOut);
         [
             ("outcome", text(self.outcome.as_str())),
@@ -75,12 +75,12 @@ impl Event {
             ("would_refuse", subject.audit_rule.as_deref().filter(|_| is_handout).and_then(text)),
             ("profile", subject.profile.as_deref().and_then(text)),
             ("scope", subject.scope.as_ref().map(Scope::as_str).and_then(text)),
-            ("lifetime", subject.lifetime.map(|lifetime| Field::Number(lifetime.as_secs().into()))),
-            ("seconds_left", self.left.map(|seconds| Field::Number(seconds.into()))),
-            ("fingerprint", self.fingerprint.map(|print| Field::Text(print.to_string().into()))),
+            ("lifetime", subject.lifetime.map(|lifetime| Field::Number(lifetime.as_secs()))),
+            ("seconds_left", self.left.map(Field::Number)),
+            ("fingerprint", self.fingerprint.as_ref().map(Fingerprint::as_str).and_then(text)),
             ("request_id", text(&self.request_id).filter(|_| !self.request_id.is_empty())),
             ("trace_id", self.trace_id.as_deref().and_then(text)),
-            ("duration_us", Some(Field::Number(self.took.as_micros()))),
+            ("duration_us", Some(Field::Number(took))),
         ]
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Nothing that a stranger wrote can end a line or a string, or steer a terminal.
 
-use std::iter;
+use std::fmt;
+use std::io::Write as _;
 
 use serde_json::{Value, json};
 use tracing::Level;
@@ -14,8 +15,7 @@ use crate::telemetry::time::rfc_3339;
 
 /// Returns the line of an event.
 pub(super) fn record(event: &Event) -> Vec<u8> {
-    let time = rfc_3339(event.time);
-    to_line(iter::once(&("time", Some(Field::Text(time.into())))).chain(&event.fields()))
+    to_line(format_args!(r#"{{"time":"{}""#, rfc_3339(event.time)), event)
 }
 
 /// Returns the same as a JSON object.
@@ -35,11 +35,11 @@ pub(super) fn log_line(event: &Event) -> Vec<u8> {
     };
     match log::form() {
         Form::Json => {
-            let time = rfc_3339(event.time);
-            let (level, target) = (level(event).as_str(), "audit");
-            let head = [("timestamp", &*time), ("level", level), ("message", message), ("target", target)];
-            let head = head.map(|(name, value)| (name, Some(Field::Text(value.into()))));
-            to_line(head.iter().chain(&event.fields()))
+            let (time, level) = (rfc_3339(event.time), level(event));
+            let head = format_args!(
+                r#"{{"timestamp":"{time}","level":"{level}","message":"{message}","target":"audit""#
+            );
+            to_line(head, event)
         }
         form @ Form::Text { .. } => {
             let line = log::text_line(event.time, level(event), &(message.to_owned() + &text(event)));
@@ -53,14 +53,15 @@ pub(super) fn level(event: &Event) -> Level {
     if event.outcome == Outcome::Failed { Level::WARN } else { Level::INFO }
 }
 
-/// Takes names that have nothing to escape.
-fn to_line<'a>(fields: impl Iterator<Item = &'a (&'static str, Option<Field<'a>>)>) -> Vec<u8> {
+/// Returns an event as a JSON object that begins with `head`. The names of fields have nothing to escape.
+fn to_line(head: fmt::Arguments<'_>, event: &Event) -> Vec<u8> {
     let mut line = Vec::with_capacity(512);
-    for (name, value) in fields.filter_map(|(name, value)| Some((name, value.as_ref()?))) {
-        line.extend(if line.is_empty() { b"{\"" } else { b",\"" });
+    line.write_fmt(head).expect("there is room in memory");
+    for (name, value) in event.fields().into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        line.extend(b",\"");
         line.extend(name.as_bytes());
         line.extend(b"\":");
-        serde_json::to_writer(&mut line, value).expect("text and numbers have a JSON form");
+        serde_json::to_writer(&mut line, &value).expect("text and numbers have a JSON form");
     }
     line.extend(b"}\n");
     log::fit(line, Form::Json)
