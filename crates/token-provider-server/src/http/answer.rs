@@ -33,8 +33,6 @@ pub(crate) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 pub(crate) fn answer(content_type: &'static str, cache: HeaderValue, body: impl Into<Bytes>) -> Answer {
     let mut answer = Answer::new(Full::new(body.into()));
     let headers = answer.headers_mut();
-    // All that a handout has: the map would grow once more.
-    headers.reserve(9);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, cache);
     answer
