@@ -178,8 +178,8 @@ class OnWindows(unittest.TestCase):
 
     def test_what_windows_lacks_is_an_error_that_says_what_to_do(self):
         for setting, message in (
-            ('listen = "unix:/run/x.sock"', "listen[0]: Unix sockets cannot be used on this system; use TCP"),
-            ('listen = "systemd"', "listen[0]: systemd is only on Linux; use TCP"),
+            ('listen = "unix:/run/x.sock"', "listen: Unix sockets cannot be used on this system; use TCP"),
+            ('listen = "systemd"', "listen: systemd is only on Linux; use TCP"),
             ('[profiles.default]\nremote = "unix:/run/x.sock"', "remote: Unix sockets cannot be used on this system"),
             ('[[outputs]]\npath = "x"\nmode = "0640"', "mode: cannot be set on this system: leave it out"),
             ('[[outputs]]\npath = "x"\ngroup = "users"', "group: cannot be set on this system: leave it out"),
