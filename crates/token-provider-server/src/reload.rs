@@ -217,6 +217,12 @@ impl Reloader {
         let is_new = changed != self.loaded.config;
         let was_unusable = !self.app.telemetry.config.load().problems.is_empty();
         if is_new {
+            for section in changed.access.opened(&self.loaded.config.access) {
+                tracing::warn!(
+                    "{section} has lost its last rule: whoever it knows gets what its own keys give; delete the \
+                     section if nobody should"
+                );
+            }
             self.loaded.config = changed;
             self.app.access.reload(&self.loaded.config);
             telemetry::set_level(self.loaded.config.log.level);

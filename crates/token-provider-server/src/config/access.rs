@@ -73,11 +73,26 @@ impl AccessConfig {
 
     /// Returns the names of the rules whose handouts are marked.
     pub fn audited(&self) -> impl Iterator<Item = &Arc<str>> {
-        let oidc = self.oidc.iter().map(|oidc| &oidc.policy);
-        let mtls = self.mtls.iter().map(|mtls| &mtls.policy);
-        let sections = oidc.chain(mtls).chain(self.trusted_proxy.iter().map(|proxy| &proxy.policy));
-        let policies = sections.flat_map(|section| section.rules.iter().map(|(_, policy)| policy));
+        let policies =
+            self.sections().flat_map(|(_, section)| section.rules.iter().map(|(_, policy)| policy));
         policies.filter(|policy| policy.is_audit).map(|policy| &policy.path)
+    }
+
+    /// Returns the sections that have lost their last rule since then: each lets in everybody now whom its own keys do.
+    pub fn opened(&self, before: &Self) -> impl Iterator<Item = &str> {
+        let has_rules = |config: &Self, name| {
+            config.sections().any(|(other, section)| other == name && !section.rules.is_empty())
+        };
+        let names = self.sections().map(|(name, _)| name);
+        names.filter(move |name| has_rules(before, *name) && !has_rules(self, *name))
+    }
+
+    /// Returns the sections that may have rules, each by its name, an identity provider's by its issuer.
+    fn sections(&self) -> impl Iterator<Item = (&str, &PolicyConfig)> {
+        let oidc = self.oidc.iter().map(|oidc| (oidc.name.as_str(), &oidc.policy));
+        let mtls = self.mtls.iter().map(|mtls| ("access.mtls", &mtls.policy));
+        let proxy = self.trusted_proxy.iter().map(|proxy| ("access.trusted_proxy", &proxy.policy));
+        oidc.chain(mtls).chain(proxy)
     }
 
     /// Returns whether there is a way to authenticate.

@@ -83,6 +83,12 @@ fn read_one(mut section: Section<'_>, known: &Known<'_>) -> Option<OidcConfig> {
     let mut require = BTreeMap::new();
     for claim in claims.names() {
         let values = claims.list(&claim, List::NotEmpty, filled).unwrap_or_default();
+        if claim.starts_with('/') {
+            claims.error(
+                &claim,
+                "expected a claim's name: one inside another can be in the `claims` of a rule alone",
+            );
+        }
         require.insert(claim, values);
     }
     let leeway = section.text_or_number("leeway", leeway).unwrap_or(LEEWAY);

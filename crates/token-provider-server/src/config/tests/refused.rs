@@ -239,6 +239,10 @@ fn wrong_values_are_refused_in_words_that_help() {
             "access.oidc.require.groups: expected a list with at least one entry",
         ),
         (
+            "access.oidc = { issuer = 'https://a', audience = 'a', require = { '/a/b' = ['c'] } }",
+            "access.oidc.require./a/b: expected a claim's name",
+        ),
+        (
             "access.oidc = { issuer = 'https://a', audience = 'a', require = ['x'] }",
             "access.oidc.require: expected a table, not a list",
         ),

@@ -101,6 +101,14 @@ async fn rule_that_is_taken_out_is_gone_on_kept_connections_within_seconds() {
     server.signal(Signal::HUP);
     assert!(server.logged(start, NOT_USED).await.contains("expected one table at least"));
     assert_eq!((ask("alice").await, ask("bob").await), (200, 403));
+    // A file without the key says so, and the log says what that means.
+    let start = server.so_far();
+    folder.write(FILE, proxy);
+    server.signal(Signal::HUP);
+    let line = server.logged(start, "has lost its last rule").await;
+    assert!(line.contains("access.trusted_proxy"), "{line}");
+    server.logged(start, RELOADED).await;
+    assert_eq!((ask("alice").await, ask("bob").await), (200, 200));
 }
 
 #[cfg(all(target_os = "linux", not(portable)))]
