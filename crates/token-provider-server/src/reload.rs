@@ -228,6 +228,11 @@ impl Reloader {
             telemetry::set_level(self.loaded.config.log.level);
         }
         self.report(Vec::new());
+        self.tell(is_new, was_unusable);
+    }
+
+    /// Says in the log what has become of a configuration that can be used.
+    fn tell(&self, is_new: bool, was_unusable: bool) {
         let status = self.app.telemetry.config.load();
         let file = status.file.as_deref();
         if is_new {
