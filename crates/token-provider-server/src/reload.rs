@@ -219,8 +219,8 @@ impl Reloader {
         if is_new {
             for section in changed.access.opened(&self.loaded.config.access) {
                 tracing::warn!(
-                    "{section} has lost its last rule: whoever it knows gets what its own keys give; delete the \
-                     section if nobody should"
+                    "no rules are left for {section}: everyone it lets in now gets what the section itself allows; \
+                     delete the section to let nobody in"
                 );
             }
             self.loaded.config = changed;

@@ -78,13 +78,11 @@ impl AccessConfig {
         policies.filter(|policy| policy.is_audit).map(|policy| &policy.path)
     }
 
-    /// Returns the sections that have lost their last rule since then: each lets in everybody now whom its own keys do.
+    /// Returns the sections without rules that had some before: each lets in everybody now whom its own keys do.
     pub fn opened(&self, before: &Self) -> impl Iterator<Item = &str> {
-        let has_rules = |config: &Self, name| {
-            config.sections().any(|(other, section)| other == name && !section.rules.is_empty())
-        };
-        let names = self.sections().map(|(name, _)| name);
-        names.filter(move |name| has_rules(before, *name) && !has_rules(self, *name))
+        let had_rules = |name| before.sections().any(|(other, was)| other == name && !was.rules.is_empty());
+        let open = self.sections().filter(|(_, section)| section.rules.is_empty());
+        open.map(|(name, _)| name).filter(move |name| had_rules(*name))
     }
 
     /// Returns the sections that may have rules, each by its name, an identity provider's by its issuer.

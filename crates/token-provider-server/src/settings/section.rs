@@ -259,8 +259,10 @@ impl<'a> Section<'a> {
         if !matches!(self.table.get(key).map(Spanned::get_ref), Some(DeValue::Array(_))) {
             return self.table(key).into_iter().collect();
         }
-        let (path, prefix) = (self.path_of(key), self.variable(key));
-        for name in self.reading.variables.keys().filter(|name| name.starts_with(&prefix)) {
+        let (path, name) = (self.path_of(key), self.variable(key));
+        let prefix = format!("{name}__");
+        let is_of = |variable: &&&str| **variable == name || variable.starts_with(&prefix);
+        for name in self.reading.variables.keys().filter(is_of) {
             let message = format!("cannot be set beside the list [[{path}]] in the file: set it there");
             self.report(&Key { place: Place::Variable((*name).to_owned()), path: path.clone() }, message);
         }

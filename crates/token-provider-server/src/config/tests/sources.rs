@@ -172,6 +172,10 @@ fn variables_set_keys_of_a_single_provider_and_are_an_error_beside_a_list() {
         found,
         "TOKEN_PROVIDER_ACCESS__OIDC: cannot be set beside the list [[access.oidc]] in the file: set it there"
     );
+    // Another name that begins like it is unknown, and nothing else.
+    let other = ("TOKEN_PROVIDER_ACCESS__OIDCS__ISSUER", "x");
+    let found = with(&list, &[other], &Overrides::default()).unwrap_err().to_string();
+    assert!(found.contains("unknown") && !found.contains("beside the list"), "{found}");
 }
 
 #[test]
