@@ -2,10 +2,9 @@
 
 mod control;
 
-use std::time::Duration;
-
 use axum::http::HeaderValue;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use serde_json::Value;
 
 use crate::app::App;
 use crate::problem::{NumberSpelling, without_nulls};
@@ -22,7 +21,7 @@ const MAX_SKEW_SECONDS: i64 = 315_360_000;
 
 /// One way in which the sandbox misbehaves. Its parts can be combined.
 ///
-/// A fault with a [count](Self::with_count) applies to that many requests and is then gone; such faults are used up one
+/// A fault with a [count](Self::count) applies to that many requests and is then gone; such faults are used up one
 /// after the other, in the order in which they were made. A fault without a count stays in force until it is cleared.
 /// If faults conflict for a request, a later one overrides an earlier one, and a counted one overrides one without a
 /// count.
@@ -33,7 +32,7 @@ const MAX_SKEW_SECONDS: i64 = 315_360_000;
 /// use here_sandbox::Fault;
 ///
 /// let fault: Fault = serde_json::from_str(r#"{ "status": 429, "retry_after": "2", "count": 3 }"#).unwrap();
-/// assert_eq!(fault, Fault::new().with_status(429).with_retry_after("2").with_count(3));
+/// assert_eq!(fault, Fault { status: Some(429), retry_after: Some("2".to_owned()), count: Some(3), ..Fault::default() });
 /// assert!(serde_json::from_str::<Fault>(r#"{ "statuss": 429 }"#).is_err());
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,23 +40,41 @@ const MAX_SKEW_SECONDS: i64 = 315_360_000;
 #[serde(default, deny_unknown_fields, remote = "Self")]
 #[must_use = "a fault does nothing before it is injected"]
 pub struct Fault {
-    target: Target,
-    status: Option<u16>,
-    pub(crate) error_code: Option<u32>,
-    pub(crate) spelling: Option<NumberSpelling>,
-    retry_after: Option<RetryAfter>,
-    pub(crate) body: Option<FaultBody>,
-    pub(crate) delay_ms: Option<u64>,
+    /// Which requests it applies to.
+    pub target: Target,
+    /// Answers with this status, from 200 to 599. From 300 on nothing is verified and the body is HERE's for that status;
+    /// below, the request is handled as usual and only the status replaced.
+    pub status: Option<u16>,
+    /// The number in the body of an error answer, instead of the one that HERE uses most with the status.
+    pub error_code: Option<u32>,
+    /// Spells the number of every error answer like this, whether the fault or the account refuses.
+    pub spelling: Option<NumberSpelling>,
+    /// Adds `Retry-After`, with a number of seconds or an HTTP date, sent as it is. In JSON, seconds may be a number.
+    #[serde(deserialize_with = "text_or_seconds")]
+    pub retry_after: Option<String>,
+    /// Replaces the body. The status is 200 unless the fault sets one.
+    pub body: Option<FaultBody>,
+    /// Waits this many milliseconds before anything else, at most ten minutes.
+    pub delay_ms: Option<u64>,
+    /// Never answers. The connection stays open until the other side closes it or the sandbox is shut down.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) hang: bool,
-    pub(crate) hang_up: Option<HangUp>,
-    clock_skew_s: Option<i64>,
-    pub(crate) lifetime_s: Option<u32>,
+    pub hang: bool,
+    /// Breaks off the connection at this point.
+    pub hang_up: Option<HangUp>,
+    /// Sets the sandbox's clock off by this many seconds for every route, whatever the target, for as long as the fault is
+    /// there: timestamp window, `Date`, `GET /timestamp`, `iat` and `exp`. At most ten years.
+    pub clock_skew_s: Option<i64>,
+    /// Issues tokens with exactly this lifetime, and says so in the answer, whatever was asked for.
+    pub lifetime_s: Option<u32>,
+    /// Issues tokens that have expired already, while the answer promises the usual lifetime.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) expired: bool,
-    pub(crate) app: Option<App>,
-    count: Option<u32>,
-    for_s: Option<u32>,
+    pub expired: bool,
+    /// Gives the app other settings.
+    pub app: Option<App>,
+    /// Applies to this many requests only.
+    pub count: Option<u32>,
+    /// Ends by itself after this many seconds: a browser that is killed cannot end it.
+    pub for_s: Option<u32>,
 }
 
 /// The requests that a fault applies to.
@@ -102,112 +119,7 @@ pub enum HangUp {
     MidBody,
 }
 
-/// Seconds may be written as a number; a date, or nonsense, is text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "retry_after must be a number of seconds or text")]
-enum RetryAfter {
-    Seconds(u64),
-    Text(String),
-}
-
 impl Fault {
-    /// A fault that does nothing yet, for the token endpoint.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Applies to these requests instead of token requests.
-    pub fn with_target(self, target: Target) -> Self {
-        Self { target, ..self }
-    }
-
-    /// Answers with this status. From 300 on nothing is verified and the body is HERE's for that status;
-    /// below, the request is handled as usual and only the status replaced.
-    ///
-    /// # Panics
-    ///
-    /// Panics outside 200 to 599.
-    pub fn with_status(self, status: u16) -> Self {
-        Self { status: Some(status), ..self }.checked()
-    }
-
-    /// Puts this number into the body of an error answer, instead of the one that HERE uses most with the
-    /// status.
-    pub fn with_error_code(self, error_code: u32) -> Self {
-        Self { error_code: Some(error_code), ..self }
-    }
-
-    /// Spells the number of every error answer like this, whether the fault or the account refuses.
-    pub fn with_spelling(self, spelling: NumberSpelling) -> Self {
-        Self { spelling: Some(spelling), ..self }
-    }
-
-    /// Adds `Retry-After`, with a number of seconds or an HTTP date, sent as it is.
-    ///
-    /// # Panics
-    ///
-    /// Panics for text that cannot be a header's value.
-    pub fn with_retry_after(self, value: &str) -> Self {
-        Self { retry_after: Some(RetryAfter::Text(value.to_owned())), ..self }.checked()
-    }
-
-    /// Replaces the body. The status is 200 unless the fault sets one.
-    pub fn with_body(self, body: FaultBody) -> Self {
-        Self { body: Some(body), ..self }
-    }
-
-    /// Waits before anything else.
-    pub fn with_delay(self, delay: Duration) -> Self {
-        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX).min(MAX_DELAY_MS);
-        Self { delay_ms: Some(delay_ms), ..self }
-    }
-
-    /// Never answers. The connection stays open until the other side closes it or the sandbox is shut down.
-    pub fn with_hang(self) -> Self {
-        Self { hang: true, ..self }
-    }
-
-    /// Breaks off the connection at this point.
-    pub fn with_hang_up(self, hang_up: HangUp) -> Self {
-        Self { hang_up: Some(hang_up), ..self }
-    }
-
-    /// Sets the sandbox's clock off by this many seconds for every route, whatever the target, for as long
-    /// as the fault is there: timestamp window, `Date`, `GET /timestamp`, `iat` and `exp`. At most ten
-    /// years.
-    pub fn with_clock_skew(self, seconds: i64) -> Self {
-        Self { clock_skew_s: Some(seconds.clamp(-MAX_SKEW_SECONDS, MAX_SKEW_SECONDS)), ..self }
-    }
-
-    /// Issues tokens with exactly this lifetime, and says so in the answer, whatever was asked for.
-    pub fn with_lifetime(self, seconds: u32) -> Self {
-        Self { lifetime_s: Some(seconds), ..self }
-    }
-
-    /// Issues tokens that have expired already, while the answer promises the usual lifetime.
-    pub fn with_expired_token(self) -> Self {
-        Self { expired: true, ..self }
-    }
-
-    /// Gives the app other settings.
-    ///
-    /// # Panics
-    ///
-    /// Panics for a default scope that HERE does not have.
-    pub fn with_app(self, app: App) -> Self {
-        Self { app: Some(app), ..self }.checked()
-    }
-
-    /// Applies to the next `count` requests only. 0 counts as 1.
-    pub fn with_count(self, count: u32) -> Self {
-        Self { count: Some(count.max(1)), ..self }
-    }
-
-    /// Ends by itself after this many seconds: a browser that is killed cannot end it.
-    pub fn with_end_after(self, seconds: u32) -> Self {
-        Self { for_s: Some(seconds), ..self }
-    }
-
     /// Checks the values.
     fn check(&self) -> Result<(), &'static str> {
         let Self { status, retry_after, delay_ms, clock_skew_s, app, count, .. } = self;
@@ -215,7 +127,7 @@ impl Fault {
         let rules = [
             (status.is_none_or(|status| (200..=599).contains(&status)), "status must be from 200 to 599"),
             (
-                retry_after.as_ref().is_none_or(|value| value.header().is_some()),
+                retry_after.as_ref().is_none_or(|value| HeaderValue::try_from(value).is_ok()),
                 "retry_after must be the value of a header: visible characters",
             ),
             (delay_ms.is_none_or(|delay| delay <= MAX_DELAY_MS), "delay_ms must be at most 600000"),
@@ -231,19 +143,14 @@ impl Fault {
         ];
         rules.into_iter().try_for_each(|(holds, rule)| if holds { Ok(()) } else { Err(rule) })
     }
-
-    fn checked(self) -> Self {
-        self.check().expect("a fault that makes sense");
-        self
-    }
 }
 
-impl RetryAfter {
-    fn header(&self) -> Option<HeaderValue> {
-        match self {
-            Self::Seconds(seconds) => Some((*seconds).into()),
-            Self::Text(text) => HeaderValue::try_from(text).ok(),
-        }
+fn text_or_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        Value::Number(seconds) if seconds.is_u64() => Ok(Some(seconds.to_string())),
+        _ => Err(de::Error::custom("retry_after must be a number of seconds or text")),
     }
 }
 
@@ -274,7 +181,7 @@ mod tests {
     #[test]
     fn every_key_is_read_and_written_back() {
         let json = serde_json::json!({
-            "target": "all", "status": 503, "error_code": 1, "spelling": "wrapped", "retry_after": 7, "body": "html", "delay_ms": 5, "hang": true,
+            "target": "all", "status": 503, "error_code": 1, "spelling": "wrapped", "retry_after": "7", "body": "html", "delay_ms": 5, "hang": true,
             "hang_up": "mid_body", "clock_skew_s": -600, "lifetime_s": 0, "expired": true, "count": 2,
             "for_s": 20, "app": {
                 "token_duration_s": 3600, "default_scope": "openid", "restricted_scope": true,
@@ -283,12 +190,12 @@ mod tests {
         });
         let fault: Fault = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(serde_json::to_value(fault).unwrap(), json);
-        assert_eq!(serde_json::to_value(Fault::new()).unwrap(), serde_json::json!({ "target": "token" }));
+        assert_eq!(serde_json::to_value(Fault::default()).unwrap(), serde_json::json!({ "target": "token" }));
     }
 
     #[test]
     fn retry_after_is_seconds_or_any_text() {
-        let header = |json: &str| parse(json).unwrap().retry_after.unwrap().header().unwrap();
+        let header = |json: &str| parse(json).unwrap().retry_after.unwrap();
         assert_eq!(header(r#"{"retry_after": 120}"#), "120");
         assert_eq!(
             header(r#"{"retry_after": "Wed, 21 Oct 2026 07:28:00 GMT"}"#),

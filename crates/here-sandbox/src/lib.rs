@@ -30,7 +30,7 @@
 //! assert!(file.contains("here.access.key.secret = "));
 //!
 //! // The next token request is answered 503, the one after it as usual.
-//! sandbox.faults().inject(Fault::new().with_status(503).with_count(1));
+//! sandbox.faults().inject(Fault { status: Some(503), count: Some(1), ..Fault::default() });
 //!
 //! tokio::spawn(async move { sandbox.serve(vec![listener]).await });
 //! # Ok(())

@@ -28,11 +28,19 @@ pub(crate) struct Applied {
 
 impl FaultControl {
     /// Adds a fault to those in force.
+    ///
+    /// # Panics
+    ///
+    /// Panics for a fault that is not valid as JSON either: a status outside 200 to 599, say, or a count of 0.
     pub fn inject(&self, fault: Fault) {
         self.lock().push(entry(fault));
     }
 
     /// Replaces all faults with these.
+    ///
+    /// # Panics
+    ///
+    /// As [`FaultControl::inject`].
     pub fn replace(&self, faults: Vec<Fault>) {
         *self.lock() = faults.into_iter().map(entry).collect();
     }
@@ -77,6 +85,7 @@ impl FaultControl {
 }
 
 fn entry(fault: Fault) -> Entry {
+    fault.check().expect("a fault that makes sense");
     let end = fault.for_s.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
     (fault, end)
 }
@@ -93,7 +102,7 @@ impl Applied {
     }
 
     pub(crate) fn retry_after(&self) -> Option<HeaderValue> {
-        self.find(|fault| fault.retry_after.as_ref()?.header())
+        self.find(|fault| HeaderValue::try_from(fault.retry_after.as_ref()?).ok())
     }
 }
 
@@ -108,8 +117,8 @@ mod tests {
     #[test]
     fn counted_faults_are_used_up_in_order() {
         let control = FaultControl::default();
-        control.inject(Fault::new().with_status(503).with_count(2));
-        control.inject(Fault::new().with_status(429).with_count(1));
+        control.inject(Fault { status: Some(503), count: Some(2), ..Fault::default() });
+        control.inject(Fault { status: Some(429), count: Some(1), ..Fault::default() });
         assert_eq!(statuses(&control, Target::Token, 4), [Some(503), Some(503), Some(429), None]);
         assert_eq!(control.list(), []);
         assert_eq!(control.take(Some(Target::Token)), Applied::default());
@@ -118,9 +127,9 @@ mod tests {
     #[test]
     fn fault_without_a_count_is_the_background_of_counted_ones() {
         let control = FaultControl::default();
-        control.inject(Fault::new().with_lifetime(5));
-        control.inject(Fault::new().with_status(500).with_lifetime(6));
-        control.inject(Fault::new().with_status(503).with_count(1));
+        control.inject(Fault { lifetime_s: Some(5), ..Fault::default() });
+        control.inject(Fault { status: Some(500), lifetime_s: Some(6), ..Fault::default() });
+        control.inject(Fault { status: Some(503), count: Some(1), ..Fault::default() });
         let first = control.take(Some(Target::Token));
         assert_eq!(first.find(|fault| fault.status), Some(503));
         assert_eq!(first.find(|fault| fault.lifetime_s), Some(6));
@@ -134,7 +143,7 @@ mod tests {
         use Target::{All, Data, Token};
         for (target, expected) in [(Token, vec![Token]), (Data, vec![Data]), (All, vec![Token, All, Data])] {
             let control = FaultControl::default();
-            control.inject(Fault::new().with_target(target).with_status(500));
+            control.inject(Fault { target, status: Some(500), ..Fault::default() });
             let hit = |requested: &Target| !control.take(Some(*requested)).faults.is_empty();
             assert_eq!([Token, All, Data].into_iter().filter(hit).collect::<Vec<_>>(), expected);
         }
@@ -143,7 +152,7 @@ mod tests {
     #[test]
     fn request_for_another_target_uses_up_nothing() {
         let control = FaultControl::default();
-        control.inject(Fault::new().with_status(503).with_count(1));
+        control.inject(Fault { status: Some(503), count: Some(1), ..Fault::default() });
         assert_eq!(statuses(&control, Target::Data, 3), [None, None, None]);
         assert_eq!(statuses(&control, Target::Token, 1), [Some(503)]);
     }
@@ -152,30 +161,30 @@ mod tests {
     async fn fault_ends_by_itself_after_its_time() {
         let control = FaultControl::default();
         control.replace(vec![
-            Fault::new().with_status(503).with_end_after(20),
-            Fault::new().with_clock_skew(600),
+            Fault { status: Some(503), for_s: Some(20), ..Fault::default() },
+            Fault { clock_skew_s: Some(600), ..Fault::default() },
         ]);
-        control.inject(Fault::new().with_clock_skew(7).with_end_after(30));
+        control.inject(Fault { clock_skew_s: Some(7), for_s: Some(30), ..Fault::default() });
         tokio::time::advance(Duration::from_millis(19_999)).await;
         assert_eq!(statuses(&control, Target::Token, 1), [Some(503)]);
         assert_eq!((control.list().len(), control.take(None).skew), (3, 7));
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(statuses(&control, Target::Token, 1), [None]);
         tokio::time::advance(Duration::from_secs(10)).await;
-        assert_eq!(control.list(), [Fault::new().with_clock_skew(600)]);
+        assert_eq!(control.list(), [Fault { clock_skew_s: Some(600), ..Fault::default() }]);
         assert_eq!(control.take(None).skew, 600);
     }
 
     #[test]
     fn clock_skew_is_in_force_everywhere_until_used_up() {
         let control = FaultControl::default();
-        control.inject(Fault::new().with_clock_skew(600).with_count(2));
-        control.inject(Fault::new().with_clock_skew(7));
+        control.inject(Fault { clock_skew_s: Some(600), count: Some(2), ..Fault::default() });
+        control.inject(Fault { clock_skew_s: Some(7), ..Fault::default() });
         assert_eq!(control.take(Some(Target::Token)).skew, 600);
         assert_eq!(control.take(Some(Target::All)).skew, 600);
         assert_eq!(control.take(Some(Target::Token)).skew, 600);
         assert_eq!(control.take(None), Applied { skew: 7, ..Applied::default() });
-        control.inject(Fault::new().with_clock_skew(8));
+        control.inject(Fault { clock_skew_s: Some(8), ..Fault::default() });
         assert_eq!(control.take(None).skew, 8);
     }
 }

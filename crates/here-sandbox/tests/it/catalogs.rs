@@ -224,7 +224,13 @@ async fn every_service_wants_a_token_that_holds() {
 async fn data_misbehave_on_request() {
     let running = Running::start().await;
     let target = format!("/metadata/v1/catalogs/{HRN}/versions/latest");
-    let fault = Fault::new().with_target(Target::Data).with_status(503).with_retry_after("1").with_count(1);
+    let fault = Fault {
+        target: Target::Data,
+        status: Some(503),
+        retry_after: Some("1".to_owned()),
+        count: Some(1),
+        ..Fault::default()
+    };
     running.sandbox.faults().inject(fault);
     let refused = ask(&running, &target).await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));

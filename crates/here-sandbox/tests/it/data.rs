@@ -68,10 +68,12 @@ async fn hello_challenges_requests_without_a_token() {
 #[tokio::test]
 async fn preflight_lets_a_page_send_a_token() {
     let running = Running::start().await;
-    running
-        .sandbox
-        .faults()
-        .inject(Fault::new().with_target(here_sandbox::Target::All).with_status(500).with_count(1));
+    running.sandbox.faults().inject(Fault {
+        target: here_sandbox::Target::All,
+        status: Some(500),
+        count: Some(1),
+        ..Fault::default()
+    });
     let headers = [
         ("Origin", "https://maps.example.com"),
         ("Access-Control-Request-Method", "GET"),

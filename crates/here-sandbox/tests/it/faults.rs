@@ -29,7 +29,7 @@ async fn status_is_answered_in_heres_form_whatever_was_sent() {
         (504, 0),
     ];
     for (status, code) in cases {
-        let running = with(Fault::new().with_status(status)).await;
+        let running = with(Fault { status: Some(status), ..Fault::default() }).await;
         assert_eq!(running.ask().await.refusal(), (status, code));
         assert_eq!(running.post_token("nonsense", JSON, "").await.refusal(), (status, code));
         let stats = running.sandbox.stats();
@@ -39,13 +39,13 @@ async fn status_is_answered_in_heres_form_whatever_was_sent() {
 
 #[tokio::test]
 async fn error_code_can_be_chosen() {
-    let running = with(Fault::new().with_status(401).with_error_code(401_302)).await;
+    let running = with(Fault { status: Some(401), error_code: Some(401_302), ..Fault::default() }).await;
     assert_eq!(running.ask().await.refusal(), (401, 401_302));
 }
 
 #[tokio::test]
 async fn success_of_another_status_is_still_a_token() {
-    let running = with(Fault::new().with_status(201)).await;
+    let running = with(Fault { status: Some(201), ..Fault::default() }).await;
     let answer = running.ask().await;
     assert_eq!(answer.status, 201);
     assert!(answer.json()["accessToken"].is_string());
@@ -54,7 +54,7 @@ async fn success_of_another_status_is_still_a_token() {
 
 #[tokio::test]
 async fn fault_ends_with_its_count() {
-    let running = with(Fault::new().with_status(503).with_count(2)).await;
+    let running = with(Fault { status: Some(503), count: Some(2), ..Fault::default() }).await;
     let mut statuses = Vec::new();
     for _ in 0..3 {
         statuses.push(running.ask().await.status);
@@ -65,38 +65,40 @@ async fn fault_ends_with_its_count() {
 #[tokio::test]
 async fn retry_after_is_sent_as_it_is() {
     for value in ["120", "007", "+2", "Fri, 15 Jan 2027 08:02:00 GMT", "soon", "-1"] {
-        let running = with(Fault::new().with_status(429).with_retry_after(value)).await;
+        let running =
+            with(Fault { status: Some(429), retry_after: Some(value.to_owned()), ..Fault::default() }).await;
         assert_eq!(running.ask().await.header("retry-after"), Some(value));
     }
 }
 
 #[tokio::test]
 async fn bodies_are_what_a_client_must_survive() {
-    let html = with(Fault::new().with_body(FaultBody::Html)).await.ask().await;
+    let html = with(Fault { body: Some(FaultBody::Html), ..Fault::default() }).await.ask().await;
     assert_eq!((html.status, html.header("content-type")), (200, Some("text/html; charset=utf-8")));
     assert!(html.body.starts_with(b"<!DOCTYPE html>"));
 
-    let gateway = with(Fault::new().with_body(FaultBody::Html).with_status(502)).await.ask().await;
+    let gateway =
+        with(Fault { body: Some(FaultBody::Html), status: Some(502), ..Fault::default() }).await.ask().await;
     assert_eq!((gateway.status, gateway.body), (502, html.body));
 
-    let garbage = with(Fault::new().with_body(FaultBody::Garbage)).await.ask().await;
+    let garbage = with(Fault { body: Some(FaultBody::Garbage), ..Fault::default() }).await.ask().await;
     assert_eq!(garbage.header("content-type"), Some("application/json"));
     assert!(std::str::from_utf8(&garbage.body).is_err());
 
-    let empty = with(Fault::new().with_body(FaultBody::Empty)).await.ask().await;
+    let empty = with(Fault { body: Some(FaultBody::Empty), ..Fault::default() }).await.ask().await;
     assert_eq!(
         (empty.status, empty.body.len(), empty.header("content-type")),
         (200, 0, Some("application/json"))
     );
 
-    let huge = with(Fault::new().with_body(FaultBody::Huge)).await.ask().await;
+    let huge = with(Fault { body: Some(FaultBody::Huge), ..Fault::default() }).await.ask().await;
     assert_eq!((huge.status, huge.header("content-length")), (200, None));
     assert!(huge.body.len() > 16 * 1024 * 1024);
 }
 
 #[tokio::test]
 async fn client_that_stops_reading_a_huge_body_does_not_hold_up_others() {
-    let running = with(Fault::new().with_body(FaultBody::Huge).with_count(1)).await;
+    let running = with(Fault { body: Some(FaultBody::Huge), count: Some(1), ..Fault::default() }).await;
     let mut reader = TcpStream::connect(running.address).await.unwrap();
     reader.write_all(running.token_request().as_bytes()).await.unwrap();
     let mut some = [0; 4096];
@@ -106,7 +108,7 @@ async fn client_that_stops_reading_a_huge_body_does_not_hold_up_others() {
 
 #[tokio::test]
 async fn hang_up_before_the_header_sends_nothing() {
-    let running = with(Fault::new().with_hang_up(HangUp::BeforeHeader)).await;
+    let running = with(Fault { hang_up: Some(HangUp::BeforeHeader), ..Fault::default() }).await;
     assert_eq!(running.raw(&running.token_request()).await, b"");
     running.sandbox.faults().clear();
     assert_eq!(running.ask().await.status, 200);
@@ -114,42 +116,43 @@ async fn hang_up_before_the_header_sends_nothing() {
 
 #[tokio::test]
 async fn large_request_is_read_before_it_is_badly_answered() {
-    let running = with(Fault::new().with_hang_up(HangUp::BeforeHeader).with_count(1)).await;
+    let running =
+        with(Fault { hang_up: Some(HangUp::BeforeHeader), count: Some(1), ..Fault::default() }).await;
     let request = running.request("POST", "/oauth2/token", &[("Content-Type", JSON)], &" ".repeat(60_000));
     assert_eq!(running.raw(&request).await, b"", "an orderly end, not a reset");
-    running.sandbox.faults().inject(Fault::new().with_status(503));
+    running.sandbox.faults().inject(Fault { status: Some(503), ..Fault::default() });
     assert!(running.raw(&request).await.starts_with(b"HTTP/1.1 503"));
 }
 
 #[tokio::test]
 async fn hang_up_mid_header_ends_within_a_header_line() {
-    let running = with(Fault::new().with_hang_up(HangUp::MidHeader)).await;
+    let running = with(Fault { hang_up: Some(HangUp::MidHeader), ..Fault::default() }).await;
     let raw = String::from_utf8(running.raw(&running.token_request()).await).unwrap();
     assert!(raw.starts_with("HTTP/1.1 200 OK\r\n"), "{raw:?}");
     assert!(!raw.contains("\r\n\r\n") && !raw.ends_with("\r\n"), "{raw:?}");
     assert_eq!(running.sandbox.stats().tokens_issued, 1, "the token is lost on the way");
 
-    running.sandbox.faults().inject(Fault::new().with_status(503));
+    running.sandbox.faults().inject(Fault { status: Some(503), ..Fault::default() });
     let raw = String::from_utf8(running.raw(&running.token_request()).await).unwrap();
     assert!(raw.starts_with("HTTP/1.1 503 Service Unavailable\r\n") && !raw.contains("\r\n\r\n"), "{raw:?}");
 }
 
 #[tokio::test]
 async fn hang_up_mid_body_announces_more_than_it_sends() {
-    let running = with(Fault::new().with_hang_up(HangUp::MidBody)).await;
+    let running = with(Fault { hang_up: Some(HangUp::MidBody), ..Fault::default() }).await;
     let answer = running.ask().await;
     let announced: usize = answer.header("content-length").unwrap().parse().unwrap();
     assert_eq!((answer.status, answer.body.len()), (200, announced / 2));
     assert!(answer.body.starts_with(b"{\"accessToken\":\"eyJ"));
 
-    running.sandbox.faults().inject(Fault::new().with_body(FaultBody::Empty));
+    running.sandbox.faults().inject(Fault { body: Some(FaultBody::Empty), ..Fault::default() });
     let answer = running.ask().await;
     assert_eq!((answer.header("content-length"), answer.body.len()), (Some("0"), 0));
 }
 
 #[tokio::test]
 async fn hang_never_answers_and_ends_with_the_connection() {
-    let running = with(Fault::new().with_hang().with_count(1)).await;
+    let running = with(Fault { hang: true, count: Some(1), ..Fault::default() }).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     stream.write_all(running.token_request().as_bytes()).await.unwrap();
     // The count says that the request has arrived and met the fault.
@@ -162,7 +165,7 @@ async fn hang_never_answers_and_ends_with_the_connection() {
 
 #[tokio::test]
 async fn skewed_clock_is_skewed_everywhere() {
-    let running = with(Fault::new().with_clock_skew(600)).await;
+    let running = with(Fault { clock_skew_s: Some(600), ..Fault::default() }).await;
     let refused = running.ask().await;
     assert_eq!(refused.refusal(), (401, 401_204));
     assert!(refused.json()["sandboxHint"].as_str().unwrap().contains("-600 s"));
@@ -180,7 +183,7 @@ async fn skewed_clock_is_skewed_everywhere() {
 
 #[tokio::test]
 async fn skew_of_one_request_is_seen_by_that_request() {
-    let running = with(Fault::new().with_clock_skew(-1000).with_count(1)).await;
+    let running = with(Fault { clock_skew_s: Some(-1000), count: Some(1), ..Fault::default() }).await;
     let refused = running.ask().await;
     assert_eq!(
         (refused.refusal(), refused.header("date")),
@@ -194,7 +197,7 @@ async fn skewing_the_clock_forth_and_back_forgets_no_nonce() {
     let running = Running::start().await;
     let request = running.token_request();
     assert!(running.raw(&request).await.starts_with(b"HTTP/1.1 200"));
-    running.sandbox.faults().inject(Fault::new().with_clock_skew(10_000));
+    running.sandbox.faults().inject(Fault { clock_skew_s: Some(10_000), ..Fault::default() });
     let later = Signer { timestamp: (NOW + 10_000).to_string(), ..running.signer() };
     assert_eq!(running.post_token(&later.header(&[]), JSON, PLAIN_JSON).await.status, 200);
     running.sandbox.faults().clear();
@@ -204,7 +207,7 @@ async fn skewing_the_clock_forth_and_back_forgets_no_nonce() {
 #[tokio::test]
 async fn lifetime_is_overridden_exactly() {
     for seconds in [0, 1, 5, 100_000] {
-        let running = with(Fault::new().with_lifetime(seconds)).await;
+        let running = with(Fault { lifetime_s: Some(seconds), ..Fault::default() }).await;
         let answer = running.ask().await.json();
         assert_eq!(answer["expiresIn"], seconds);
         let verified = running.sandbox.verify_token(answer["accessToken"].as_str().unwrap());
@@ -214,7 +217,7 @@ async fn lifetime_is_overridden_exactly() {
 
 #[tokio::test]
 async fn expired_token_comes_with_the_usual_promise() {
-    let running = with(Fault::new().with_expired_token()).await;
+    let running = with(Fault { expired: true, ..Fault::default() }).await;
     let answer = running.ask().await.json();
     assert_eq!(answer["expiresIn"], 3599);
     let bearer = format!("Bearer {}", answer["accessToken"].as_str().unwrap());
@@ -223,7 +226,7 @@ async fn expired_token_comes_with_the_usual_promise() {
 
 #[tokio::test]
 async fn data_can_be_down_while_tokens_are_handed_out() {
-    let running = with(Fault::new().with_target(Target::Data).with_status(503)).await;
+    let running = with(Fault { target: Target::Data, status: Some(503), ..Fault::default() }).await;
     let bearer = format!("Bearer {}", running.token().await);
     let answer = running.get("/hello", &[("Authorization", &bearer)]).await;
     assert_eq!(answer.refusal(), (503, 0));
@@ -271,20 +274,25 @@ async fn number_is_spelled_as_the_fault_says() {
         (NumberSpelling::Bare, json!({ "errorCode": 401_424, "message": message })),
     ];
     for (spelling, expected) in cases {
-        let running =
-            with(Fault::new().with_status(401).with_error_code(401_424).with_spelling(spelling)).await;
+        let running = with(Fault {
+            status: Some(401),
+            error_code: Some(401_424),
+            spelling: Some(spelling),
+            ..Fault::default()
+        })
+        .await;
         let answer = running.ask().await;
         assert_eq!((answer.status, without_ids(&answer)), (401, expected), "{spelling:?}");
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
     // What the account refuses by itself is spelled so, too; a status without a number has nothing to spell.
-    let running = with(Fault::new().with_spelling(NumberSpelling::Bare)).await;
+    let running = with(Fault { spelling: Some(NumberSpelling::Bare), ..Fault::default() }).await;
     assert_eq!(running.post_token("nonsense", JSON, "").await.json()["errorCode"], 401_202);
     assert_eq!(running.ask().await.status, 200);
-    running.sandbox.faults().inject(Fault::new().with_status(503));
+    running.sandbox.faults().inject(Fault { status: Some(503), ..Fault::default() });
     assert_eq!(running.ask().await.refusal(), (503, 0));
     // Fields that are wrong are in `errorFields` already.
-    let running = with(Fault::new().with_spelling(NumberSpelling::Wrapped)).await;
+    let running = with(Fault { spelling: Some(NumberSpelling::Wrapped), ..Fault::default() }).await;
     let answer = running.post_token(&running.signer().header(&[]), JSON, "{}").await;
     assert_eq!(answer.json()["errorFields"][0]["errorCode"], 400_201);
 }
@@ -334,7 +342,7 @@ async fn scopes_of_the_app_decide() {
         (all, [project.clone(), project, invalid.clone(), invalid]),
     ];
     for (app, expected) in cases {
-        let running = with(Fault::new().with_app(app.clone())).await;
+        let running = with(Fault { app: Some(app.clone()), ..Fault::default() }).await;
         for (scope, expected) in [None, Some(PROJECT), Some(OTHER), Some("openid")].into_iter().zip(expected)
         {
             assert_eq!(ask_for(&running, scope).await, expected, "{app:?} {scope:?}");
@@ -352,14 +360,16 @@ async fn app_that_may_have_no_token_says_why() {
         (AppRefusal::AppUnknown, (401, 404_660)),
     ];
     for (refusal, expected) in cases {
-        let running = with(Fault::new().with_app(App { refusal: Some(refusal), ..App::default() })).await;
+        let running =
+            with(Fault { app: Some(App { refusal: Some(refusal), ..App::default() }), ..Fault::default() })
+                .await;
         assert_eq!(ask_for(&running, None).await, Err(expected));
         // Who has no key learns nothing of it.
         assert_eq!(running.post_token("nonsense", JSON, PLAIN_JSON).await.refusal(), (401, 401_202));
         assert_eq!(running.sandbox.stats().refused[&u32::try_from(expected.1).unwrap()], 1);
     }
     let stranger = App { refusal: Some(AppRefusal::NotAMember), ..App::default() };
-    let running = with(Fault::new().with_app(stranger)).await;
+    let running = with(Fault { app: Some(stranger), ..Fault::default() }).await;
     assert_eq!(ask_for(&running, Some(PROJECT)).await, Err((403, 403_109)));
     assert_eq!(ask_for(&running, None).await, Ok(Value::Null));
     assert_eq!(ask_for(&running, Some("openid")).await, Ok("openid".into()));
@@ -378,7 +388,7 @@ async fn lifetime_above_the_apps_own_is_ignored() {
         (app(0), json!(0), 86_399),
         (App::default(), json!(null), 86_399),
     ] {
-        let running = with(Fault::new().with_app(app.clone())).await;
+        let running = with(Fault { app: Some(app.clone()), ..Fault::default() }).await;
         let body = json!({ "grantType": "client_credentials", "expiresIn": requested }).to_string();
         let answer = running.post_token(&running.signer().header(&[]), JSON, &body).await.json();
         assert_eq!(answer["expiresIn"], expected, "{app:?} {requested}");

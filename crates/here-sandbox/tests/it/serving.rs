@@ -37,7 +37,7 @@ async fn dropping_the_server_closes_idle_hanging_and_half_asked_connections() {
         }
     }
     half.write_all(b"GET /timestamp HTTP/1.1\r\nHost: loc").await.unwrap();
-    sandbox.faults().inject(Fault::new().with_hang().with_count(1));
+    sandbox.faults().inject(Fault { hang: true, count: Some(1), ..Fault::default() });
     let mut hanging = TcpStream::connect(address).await.unwrap();
     hanging.write_all(TOKEN).await.unwrap();
     until(|| sandbox.faults().list().is_empty()).await;
@@ -50,7 +50,7 @@ async fn dropping_the_server_closes_idle_hanging_and_half_asked_connections() {
 
 /// A request that has met its fault, with the clock stopped.
 async fn send_into_a_fault(running: &Running, fault: Fault) -> TcpStream {
-    running.sandbox.faults().inject(fault.with_count(1));
+    running.sandbox.faults().inject(Fault { count: Some(1), ..fault });
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     stream.write_all(TOKEN).await.unwrap();
     until(|| running.sandbox.faults().list().is_empty()).await;
@@ -73,7 +73,7 @@ async fn is_answered_after(stream: &TcpStream, time: Duration) -> bool {
 #[tokio::test]
 async fn delay_is_waited_for() {
     let running = Running::start().await;
-    let mut stream = send_into_a_fault(&running, Fault::new().with_delay(Duration::from_secs(60))).await;
+    let mut stream = send_into_a_fault(&running, Fault { delay_ms: Some(60_000), ..Fault::default() }).await;
     assert!(!is_answered_after(&stream, Duration::from_secs(30)).await);
     assert!(is_answered_after(&stream, Duration::from_secs(31)).await);
     tokio::time::resume();
@@ -86,6 +86,6 @@ async fn delay_is_waited_for() {
 #[tokio::test]
 async fn hang_outlasts_a_day() {
     let running = Running::start().await;
-    let stream = send_into_a_fault(&running, Fault::new().with_hang()).await;
+    let stream = send_into_a_fault(&running, Fault { hang: true, ..Fault::default() }).await;
     assert!(!is_answered_after(&stream, Duration::from_secs(86_400)).await);
 }

@@ -166,10 +166,12 @@ async fn readiness_of_a_profile_is_what_is_known_and_requests_nothing() {
     assert_eq!(ready("profile=maps&profile=rest").await.status, 400);
     assert_eq!(server.sandbox.stats().token_requests, 0, "looking is not asking");
 
-    server
-        .sandbox
-        .faults()
-        .replace(vec![Fault::new().with_status(403).with_error_code(403_000).with_count(1)]);
+    server.sandbox.faults().replace(vec![Fault {
+        status: Some(403),
+        error_code: Some(403_000),
+        count: Some(1),
+        ..Fault::default()
+    }]);
     assert_eq!(get(server.address, "/getToken?profile=maps").await.status, 502);
     assert_eq!(get(server.address, "/getToken").await.status, 200);
     let requests = server.sandbox.stats().token_requests;

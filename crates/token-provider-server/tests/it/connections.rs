@@ -35,7 +35,7 @@ async fn a_thousand_callers_of_a_cold_server_lead_to_one_request() {
     raise_file_limit();
     let server = Server::start().await;
     // All of them are there while the one request is under way.
-    server.sandbox.faults().inject(Fault::new().with_delay(Duration::from_millis(500)));
+    server.sandbox.faults().inject(Fault { delay_ms: Some(500), ..Fault::default() });
     let mut connections = Vec::new();
     for _ in 0..CALLERS {
         connections.push(Connection::open(server.address).await);
@@ -58,7 +58,7 @@ async fn a_thousand_callers_of_a_cold_server_lead_to_one_request() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_lifetime_is_one_request_however_many_ask() {
     let server = Server::start().await;
-    server.sandbox.faults().inject(Fault::new().with_delay(Duration::from_millis(100)));
+    server.sandbox.faults().inject(Fault { delay_ms: Some(100), ..Fault::default() });
     let asks: Vec<_> = (0..200)
         .map(|number| {
             // 60 to 359 s: the lifetimes 60 and 300.
@@ -288,7 +288,7 @@ async fn connections_above_the_limit_wait_for_a_place() {
 #[tokio::test]
 async fn caller_that_goes_away_leaves_its_request_to_others() {
     let server = Server::start().await;
-    server.sandbox.faults().inject(Fault::new().with_delay(Duration::from_millis(200)).with_count(1));
+    server.sandbox.faults().inject(Fault { delay_ms: Some(200), count: Some(1), ..Fault::default() });
     let mut gone = Connection::open(server.address).await;
     gone.send(REQUEST).await;
     // It has been understood once it is on its way to the account.

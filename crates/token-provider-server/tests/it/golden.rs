@@ -209,14 +209,22 @@ async fn two_profiles_are_told_apart_in_trail_metrics_and_status() {
     let config = CONFIG.replace("PROJECT", PROJECT).replace("AUDIT", trail.to_str().expect("is text"));
     folder.write("token-provider.toml", &config);
     // The one account is an hour ahead, the other ten minutes behind.
-    aerial.sandbox.faults().inject(Fault::new().with_clock_skew(3600));
-    maps.sandbox.faults().inject(Fault::new().with_clock_skew(-600));
+    aerial.sandbox.faults().inject(Fault { clock_skew_s: Some(3600), ..Fault::default() });
+    maps.sandbox.faults().inject(Fault { clock_skew_s: Some(-600), ..Fault::default() });
     let mut server = folder.start(&["serve"]);
     let [callers, admin] = server.addresses().await;
     within("the token of the start", async { while get(callers, "/readyz").await.status != 200 {} }).await;
     ask(callers, GOOD, "good").await;
-    maps.sandbox.faults().inject(Fault::new().with_status(429).with_retry_after("300"));
-    aerial.sandbox.faults().inject(Fault::new().with_status(401).with_error_code(401_300));
+    maps.sandbox.faults().inject(Fault {
+        status: Some(429),
+        retry_after: Some("300".to_owned()),
+        ..Fault::default()
+    });
+    aerial.sandbox.faults().inject(Fault {
+        status: Some(401),
+        error_code: Some(401_300),
+        ..Fault::default()
+    });
     ask(callers, BAD, "bad").await;
 
     // One that stays, so that a count of those that are open is of something.

@@ -30,7 +30,12 @@ struct Row {
 
 impl Row {
     fn fault(&self, spelling: NumberSpelling) -> Fault {
-        Fault::new().with_status(self.status).with_error_code(self.number).with_spelling(spelling)
+        Fault {
+            status: Some(self.status),
+            error_code: Some(self.number),
+            spelling: Some(spelling),
+            ..Fault::default()
+        }
     }
 }
 
@@ -78,7 +83,7 @@ async fn app_that_may_not_have_the_token_gets_the_remedy() {
         (App { always_project_scope: true, ..App::default() }, None, 400_927),
         (App::default(), Some(several.as_str()), 400_981),
     ] {
-        account.sandbox.faults().replace(vec![Fault::new().with_app(app.clone())]);
+        account.sandbox.faults().replace(vec![Fault { app: Some(app.clone()), ..Fault::default() }]);
         let scope = scope.map(|scope| Scope::new(scope).expect("is one"));
         let error = issuer.issue(&TokenKey::default().with_scope(scope)).await.expect_err("is refused");
         let message = error.to_string().replace(&path.display().to_string(), "credentials.properties");
@@ -107,7 +112,11 @@ async fn ids_for_heres_support_are_for_the_operator_alone() {
     let trail = folder.path("audit.jsonl");
     let config = format!("listen = ['127.0.0.1:0']\nadmin.listen = 0\naudit.to = '{}'\n", trail.display());
     folder.write("token-provider.toml", &config);
-    account.sandbox.faults().inject(Fault::new().with_status(401).with_error_code(401_424));
+    account.sandbox.faults().inject(Fault {
+        status: Some(401),
+        error_code: Some(401_424),
+        ..Fault::default()
+    });
     let mut server = folder.start(&["serve"]);
     let [callers, admin] = server.addresses().await;
 
@@ -151,7 +160,7 @@ async fn lifetimes_that_the_app_cuts_alike_are_warned_of_once() {
     let (account, folder) = (Account::open().await, Folder::new());
     folder.write("credentials.properties", &account.credentials());
     let app = App { token_duration_s: Some(3600), ..App::default() };
-    account.sandbox.faults().inject(Fault::new().with_app(app));
+    account.sandbox.faults().inject(Fault { app: Some(app), ..Fault::default() });
     let mut server = folder.start(&["serve", "--listen", "127.0.0.1:0"]);
     let address = server.address().await;
     // The token of the start first: it is not cut, and on its way still.

@@ -328,7 +328,7 @@ async fn what_a_killed_server_left_behind_is_removed_at_the_next_start() {
     server.signal(Signal::KILL);
     server.end().await;
     assert!(folder.path("file").exists() && folder.path("other").exists(), "nobody could remove them");
-    account.sandbox.faults().inject(Fault::new().with_status(503));
+    account.sandbox.faults().inject(Fault { status: Some(503), ..Fault::default() });
     let mut server = folder.start(&["serve"]);
     server.logged("the output is not up to date").await;
     server.logged("the output is not up to date").await;

@@ -34,7 +34,7 @@ async fn health_is_told_whatever_the_name() {
     }
     assert_eq!(server.sandbox.stats().token_requests, 0, "a stranger's probe is not asking for a token");
 
-    server.sandbox.faults().replace(vec![Fault::new().with_status(503).with_count(1000)]);
+    server.sandbox.faults().replace(vec![Fault { status: Some(503), count: Some(1000), ..Fault::default() }]);
     let own = get(server.address, "/readyz").await;
     assert_eq!((own.status, own.error().as_str()), (503, "temporarily_unavailable"), "{own:?}");
     for name in names {

@@ -82,7 +82,8 @@ async fn refused_credential_is_502_with_heres_number_and_the_remedy() {
 #[tokio::test]
 async fn each_number_of_heres_is_given() {
     for (status, code) in [(400, 400_200), (401, 401_302), (401, 401_310), (403, 403_000), (404, 404_000)] {
-        let reply = ask_with(Fault::new().with_status(status).with_error_code(code)).await;
+        let reply =
+            ask_with(Fault { status: Some(status), error_code: Some(code), ..Fault::default() }).await;
         assert_eq!((reply.status, reply.error().as_str()), (502, "issuer_rejected"), "{code}: {reply:?}");
         assert!(reply.description().contains(&code.to_string()), "{code}: {reply:?}");
     }
@@ -91,20 +92,20 @@ async fn each_number_of_heres_is_given() {
 #[tokio::test]
 async fn nonsense_is_502() {
     for body in [FaultBody::Html, FaultBody::Garbage, FaultBody::Empty, FaultBody::Huge] {
-        let reply = ask_with(Fault::new().with_body(body)).await;
+        let reply = ask_with(Fault { body: Some(body), ..Fault::default() }).await;
         assert_eq!((reply.status, reply.error().as_str()), (502, "issuer_rejected"), "{body:?}: {reply:?}");
         let description = reply.description();
         assert!(description.contains("here.token.endpoint.url"), "{body:?}: {description}");
         assert!(!description.contains("sign in"), "the issuer's body is kept to itself: {description}");
     }
-    let redirect = ask_with(Fault::new().with_status(302)).await;
+    let redirect = ask_with(Fault { status: Some(302), ..Fault::default() }).await;
     assert_eq!((redirect.status, redirect.error().as_str()), (502, "issuer_rejected"), "{redirect:?}");
 }
 
 #[tokio::test]
 async fn clock_that_cannot_be_put_right_is_502() {
     // Refused as out of time, whatever time the request is signed with.
-    let reply = ask_with(Fault::new().with_status(401).with_error_code(401_204)).await;
+    let reply = ask_with(Fault { status: Some(401), error_code: Some(401_204), ..Fault::default() }).await;
     assert_eq!((reply.status, reply.error().as_str()), (502, "issuer_rejected"), "{reply:?}");
     assert!(reply.description().contains("401204") && reply.description().contains("clock"), "{reply:?}");
 }
@@ -112,7 +113,7 @@ async fn clock_that_cannot_be_put_right_is_502() {
 #[tokio::test]
 async fn clock_that_can_be_put_right_is_no_problem() {
     for seconds in [-86_400, 86_400] {
-        let reply = ask_with(Fault::new().with_clock_skew(seconds)).await;
+        let reply = ask_with(Fault { clock_skew_s: Some(seconds), ..Fault::default() }).await;
         assert_eq!(reply.status, 200, "{seconds}: {reply:?}");
     }
 }
@@ -120,14 +121,14 @@ async fn clock_that_can_be_put_right_is_no_problem() {
 #[tokio::test]
 async fn failing_issuer_is_503_and_says_when_to_come_back() {
     let faults = [
-        Fault::new().with_status(500),
-        Fault::new().with_status(503),
-        Fault::new().with_status(408),
-        Fault::new().with_hang_up(HangUp::BeforeHeader),
-        Fault::new().with_hang_up(HangUp::MidHeader),
-        Fault::new().with_hang_up(HangUp::MidBody),
+        Fault { status: Some(500), ..Fault::default() },
+        Fault { status: Some(503), ..Fault::default() },
+        Fault { status: Some(408), ..Fault::default() },
+        Fault { hang_up: Some(HangUp::BeforeHeader), ..Fault::default() },
+        Fault { hang_up: Some(HangUp::MidHeader), ..Fault::default() },
+        Fault { hang_up: Some(HangUp::MidBody), ..Fault::default() },
         // A page of a gateway that is failing is a failure like any other.
-        Fault::new().with_status(502).with_body(FaultBody::Html),
+        Fault { status: Some(502), body: Some(FaultBody::Html), ..Fault::default() },
     ];
     for fault in faults {
         let reply = ask_with(fault.clone()).await;
@@ -141,7 +142,9 @@ async fn failing_issuer_is_503_and_says_when_to_come_back() {
 #[tokio::test]
 async fn issuers_own_pause_is_passed_on() {
     for status in [429, 503] {
-        let reply = ask_with(Fault::new().with_status(status).with_retry_after("40")).await;
+        let reply =
+            ask_with(Fault { status: Some(status), retry_after: Some("40".to_owned()), ..Fault::default() })
+                .await;
         assert_eq!((reply.status, reply.error().as_str()), (503, "temporarily_unavailable"), "{reply:?}");
         assert!((40..=44).contains(&retry_after(&reply)), "{status}: {reply:?}");
     }
@@ -150,7 +153,11 @@ async fn issuers_own_pause_is_passed_on() {
 #[tokio::test]
 async fn nobody_waits_and_nobody_asks_during_the_pause() {
     let server = Server::start().await;
-    server.sandbox.faults().inject(Fault::new().with_status(429).with_retry_after("100"));
+    server.sandbox.faults().inject(Fault {
+        status: Some(429),
+        retry_after: Some("100".to_owned()),
+        ..Fault::default()
+    });
     for _ in 0..20 {
         assert_eq!(ask(server.address).await.status, 503);
     }
@@ -206,13 +213,13 @@ async fn unreachable_issuer_is_503() {
 #[tokio::test]
 async fn token_that_expires_at_once_is_503_and_not_a_token() {
     for lifetime in [0, 1, 9, 10] {
-        let reply = ask_with(Fault::new().with_lifetime(lifetime)).await;
+        let reply = ask_with(Fault { lifetime_s: Some(lifetime), ..Fault::default() }).await;
         let found = (reply.status, reply.error());
         assert_eq!(found, (503, "temporarily_unavailable".to_owned()), "{lifetime}: {reply:?}");
         assert!(reply.header("retry-after").is_some() && reply.header("token-expires-in").is_none());
     }
     // A second is enough to be handed out in.
-    let reply = ask_with(Fault::new().with_lifetime(12)).await;
+    let reply = ask_with(Fault { lifetime_s: Some(12), ..Fault::default() }).await;
     assert_eq!(reply.status, 200, "{reply:?}");
 }
 
@@ -267,7 +274,7 @@ async fn handler_that_panics_is_500_and_the_connection_lives_on() {
 #[tokio::test]
 async fn readiness_follows_the_default_token() {
     let server = Server::start().await;
-    server.sandbox.faults().inject(Fault::new().with_status(500));
+    server.sandbox.faults().inject(Fault { status: Some(500), ..Fault::default() });
     // On a busy machine the probe may not have waited for the account's answer.
     let reply = loop {
         let reply = get(server.address, "/readyz").await;
@@ -294,7 +301,7 @@ async fn readiness_is_about_the_lifetime_that_callers_get_after_a_reload() {
     assert_eq!(get(server.address, "/getToken").await.status, 200);
     assert_eq!(get(server.address, "/readyz").await.status, 200);
     assert_eq!(server.sandbox.stats().token_requests, 1);
-    server.sandbox.faults().inject(Fault::new().with_status(500));
+    server.sandbox.faults().inject(Fault { status: Some(500), ..Fault::default() });
     server.app.access.reload(&parse("lifetimes = ['5m']"));
     assert_eq!(get(server.address, "/readyz").await.status, 503, "the new one has not come");
     server.sandbox.faults().clear();
@@ -320,7 +327,7 @@ async fn readiness_does_not_keep_a_probe_waiting() {
 async fn held_token_outlives_an_issuer_that_fails() {
     let server = Server::start().await;
     let first = get(server.address, "/getToken").await;
-    server.sandbox.faults().inject(Fault::new().with_status(500));
+    server.sandbox.faults().inject(Fault { status: Some(500), ..Fault::default() });
     let second = get(server.address, "/getToken?ttl=3600").await;
     assert_eq!((first.status, second.status), (200, 200));
     assert_eq!(first.text(), second.text());

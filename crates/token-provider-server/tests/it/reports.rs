@@ -26,7 +26,7 @@ const KEY_HASH: &str = "7f55b53e5de7894ef3541d59359cf33fa07abff925e241082ad1f5db
 const OTHER_SECRET: &str = "plantedOther00123456789ABCDEFGHIJKLMNOPQRST";
 const CALLERS: usize = 20;
 /// How long HERE takes for an answer.
-const ROUND_TRIP: Duration = Duration::from_millis(400);
+const ROUND_TRIP_MS: u64 = 400;
 
 /// Starts the program before an account, with this configuration. Returns the addresses for callers and for those who run it.
 async fn start(folder: &Folder, account: &Account, config: &str) -> (Running, [SocketAddr; 2]) {
@@ -80,7 +80,7 @@ async fn refused_token_is_replaced_within_one_round_trip_by_one_request() {
     let (account, folder) = (Account::open().await, Folder::new());
     let (_server, [address, admin]) = start(&folder, &account, "").await;
     let refused = get(address, "/getToken").await.text().to_owned();
-    account.sandbox.faults().replace(vec![Fault::new().with_delay(ROUND_TRIP)]);
+    account.sandbox.faults().replace(vec![Fault { delay_ms: Some(ROUND_TRIP_MS), ..Fault::default() }]);
     let before = account.sandbox.stats().token_requests;
     let stop = watch::Sender::new(false);
     let mut callers = JoinSet::new();
@@ -104,7 +104,7 @@ async fn refused_token_is_replaced_within_one_round_trip_by_one_request() {
     let first = seen.iter().filter(|(.., token)| *token == next).map(|(_, answered, _)| *answered).min();
     let first = first.expect("they have seen it");
     // That it was not longer than one is in the number of requests: how fast the machine is, is judged by nobody here.
-    assert!(first - reported >= ROUND_TRIP, "HERE was asked");
+    assert!(first - reported >= Duration::from_millis(ROUND_TRIP_MS), "HERE was asked");
     let late = seen.iter().filter(|(asked, _, token)| *asked > first && *token != next).count();
     assert_eq!(late, 0, "the old token was handed out after the new one, of {} answers", seen.len());
     assert!(seen.iter().all(|(.., token)| [&refused, &next].contains(&token)), "there are two tokens");
@@ -270,7 +270,7 @@ async fn anonymous_callers_report_where_they_may_ask_and_a_wrong_credential_does
 async fn reports_while_here_is_away_leave_everyone_with_the_token() {
     let server = Server::start().await;
     let token = get(server.address, "/getToken").await.text().to_owned();
-    server.sandbox.faults().replace(vec![Fault::new().with_status(503).with_count(1000)]);
+    server.sandbox.faults().replace(vec![Fault { status: Some(503), count: Some(1000), ..Fault::default() }]);
     for _ in 0..100 {
         assert_accepted(&report(server.address, &token, "", &[]).await);
         let reply = get(server.address, "/getToken").await;

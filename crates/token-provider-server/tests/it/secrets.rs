@@ -45,14 +45,14 @@ async fn use_it(server: &Server) -> (String, Vec<Reply>) {
     assert!(head.body.is_empty());
     others.push(head);
     for fault in [
-        Fault::new().with_status(401).with_error_code(401_300),
-        Fault::new().with_status(503),
-        Fault::new().with_body(FaultBody::Html),
-        Fault::new().with_expired_token(),
-        Fault::new().with_lifetime(3),
-        Fault::new().with_clock_skew(5000),
+        Fault { status: Some(401), error_code: Some(401_300), ..Fault::default() },
+        Fault { status: Some(503), ..Fault::default() },
+        Fault { body: Some(FaultBody::Html), ..Fault::default() },
+        Fault { expired: true, ..Fault::default() },
+        Fault { lifetime_s: Some(3), ..Fault::default() },
+        Fault { clock_skew_s: Some(5000), ..Fault::default() },
     ] {
-        server.sandbox.faults().replace(vec![fault.with_count(1)]);
+        server.sandbox.faults().replace(vec![Fault { count: Some(1), ..fault }]);
         // A different lifetime for each, so that each causes a request to the account.
         let ttl = [60, 300, 600, 900, 1800, 7200][others.len() - 8];
         others.push(get(server.address, &format!("/getToken?ttl={ttl}")).await);

@@ -111,7 +111,7 @@ async fn profile_is_ready_by_the_tokens_that_its_callers_ask_for() {
     for ttl in [3600, 60] {
         assert_eq!(get(server.address, &format!("/getToken?ttl={ttl}")).await.status, 200);
     }
-    server.sandbox.faults().replace(vec![Fault::new().with_status(503).with_count(99)]);
+    server.sandbox.faults().replace(vec![Fault { status: Some(503), count: Some(99), ..Fault::default() }]);
     assert_eq!(get(server.address, "/getToken?profile=maps").await.status, 503);
     let page = metrics(&server).await;
     assert_sample(&page, r#"token_provider_token_failures{profile="maps",scope="",lifetime="600"} 1"#);

@@ -50,10 +50,12 @@ async fn credential_that_is_not_taken_into_use_is_seen_until_it_is_put_right() {
 async fn status_tells_what_is_held_what_failed_and_what_to_do() {
     let server = start().await;
     let token = get(server.address, "/getToken?ttl=3600").await;
-    server
-        .sandbox
-        .faults()
-        .replace(vec![Fault::new().with_status(401).with_error_code(401_300).with_count(9)]);
+    server.sandbox.faults().replace(vec![Fault {
+        status: Some(401),
+        error_code: Some(401_300),
+        count: Some(9),
+        ..Fault::default()
+    }]);
     assert_eq!(get(server.address, "/getToken?ttl=600").await.status, 502);
     assert_eq!(get(server.address, "/getToken?ttl=5").await.status, 400);
     let admin = server.admin().await;

@@ -62,7 +62,7 @@ async fn good_set_up_is_all_ok() {
 async fn lifetime_that_the_app_cuts_is_shown_by_one_request() {
     let (account, folder) = at_home().await;
     let app = App { token_duration_s: Some(3600), ..App::default() };
-    account.sandbox.faults().inject(Fault::new().with_app(app));
+    account.sandbox.faults().inject(Fault { app: Some(app), ..Fault::default() });
     for (lifetimes, line) in [
         (
             "",
@@ -255,7 +255,7 @@ async fn wrong_secret_is_told_from_a_wrong_address() {
 async fn skewed_clock_is_a_warning_with_its_size_and_direction() {
     for (seconds, direction) in [(3600, "behind HERE"), (-3600, "ahead of HERE")] {
         let (account, folder) = at_home().await;
-        account.sandbox.faults().inject(Fault::new().with_clock_skew(seconds));
+        account.sandbox.faults().inject(Fault { clock_skew_s: Some(seconds), ..Fault::default() });
         let outcome = check(&folder).await;
         assert_outcome(&outcome, 0, &[("warning  clock: ", direction), ("ok       token: ", "")]);
         let size =
@@ -269,7 +269,11 @@ async fn skewed_clock_is_a_warning_with_its_size_and_direction() {
 #[tokio::test]
 async fn clock_that_cannot_be_put_right_is_a_failure() {
     let (account, folder) = at_home().await;
-    account.sandbox.faults().inject(Fault::new().with_status(401).with_error_code(401_204));
+    account.sandbox.faults().inject(Fault {
+        status: Some(401),
+        error_code: Some(401_204),
+        ..Fault::default()
+    });
     assert_outcome(&check(&folder).await, 1, &[("FAILURE  clock: ", "401204")]);
 }
 
@@ -286,7 +290,7 @@ async fn unreachable_host_is_a_failure_of_the_issuer() {
 #[tokio::test]
 async fn page_of_a_proxy_is_a_failure_of_the_issuer() {
     let (account, folder) = at_home().await;
-    account.sandbox.faults().inject(Fault::new().with_body(FaultBody::Html));
+    account.sandbox.faults().inject(Fault { body: Some(FaultBody::Html), ..Fault::default() });
     assert_outcome(&check(&folder).await, 1, &[("FAILURE  issuer: ", "proxy")]);
 }
 

@@ -80,10 +80,12 @@ async fn running_server_is_ready_over_a_unix_socket_of_its_configuration() {
 #[tokio::test]
 async fn server_without_a_token_is_live_and_says_why_it_is_not_ready() {
     let (account, folder) = at_home().await;
-    account
-        .sandbox
-        .faults()
-        .replace(vec![Fault::new().with_status(401).with_error_code(401_300).with_count(99)]);
+    account.sandbox.faults().replace(vec![Fault {
+        status: Some(401),
+        error_code: Some(401_300),
+        count: Some(99),
+        ..Fault::default()
+    }]);
     let mut server = folder.start(&["serve", "--listen", "127.0.0.1:0"]);
     let listen = server.address().await.to_string();
     let outcome = health(&folder, &["--listen", &listen]).await;

@@ -162,7 +162,7 @@ async fn systemd_hears_that_a_reload_is_done_when_the_credential_was_tried() {
     // A credential that HERE refuses: everything goes on as it was.
     let refused = account.credentials().replace(&account.secret(), "not-the-secret-of-this-account");
     folder.write("credentials.properties", &refused);
-    account.sandbox.faults().inject(Fault::new().with_delay(std::time::Duration::from_millis(300)));
+    account.sandbox.faults().inject(Fault { delay_ms: Some(300), ..Fault::default() });
     let before = account.sandbox.stats().token_requests;
     server.signal(Signal::HUP);
     assert!(systemd.hears().await.starts_with("RELOADING=1\n"));

@@ -109,7 +109,7 @@ async fn answer_under_way_finishes_after_sigterm() {
     let mut server = folder.start(&ANYWHERE);
     let address = server.address().await;
     assert_eq!(get(address, "/getToken").await.status, 200);
-    account.sandbox.faults().inject(Fault::new().with_delay(std::time::Duration::from_millis(500)));
+    account.sandbox.faults().inject(Fault { delay_ms: Some(500), ..Fault::default() });
     let before = account.sandbox.stats().token_requests;
     let under_way = tokio::spawn(async move { get(address, "/getToken?ttl=60").await.status });
     while account.sandbox.stats().token_requests == before {
@@ -124,7 +124,7 @@ async fn answer_under_way_finishes_after_sigterm() {
 async fn second_signal_cuts_answers_off() {
     let (account, folder) = (Account::open().await, Folder::new());
     folder.write("credentials.properties", &account.credentials());
-    account.sandbox.faults().inject(Fault::new().with_hang());
+    account.sandbox.faults().inject(Fault { hang: true, ..Fault::default() });
     let mut server = folder.start(&ANYWHERE);
     let address = server.address().await;
     let under_way = tokio::spawn(async move { get(address, "/getToken?ttl=60").await });
@@ -186,7 +186,7 @@ async fn sandbox_uses_the_scope_of_the_command_line() {
 async fn server_starts_although_the_account_fails() {
     let (account, folder) = (Account::open().await, Folder::new());
     folder.write("credentials.properties", &account.credentials());
-    account.sandbox.faults().inject(Fault::new().with_status(500));
+    account.sandbox.faults().inject(Fault { status: Some(500), ..Fault::default() });
     let mut server = folder.start(&ANYWHERE);
     let address = server.address().await;
     assert_eq!(get(address, "/livez").await.status, 200);

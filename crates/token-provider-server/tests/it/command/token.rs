@@ -199,7 +199,7 @@ async fn refused_credential_is_exit_code_1_with_the_remedy() {
 #[tokio::test]
 async fn failing_account_is_exit_code_1() {
     let (account, folder) = at_home().await;
-    account.sandbox.faults().inject(Fault::new().with_status(503));
+    account.sandbox.faults().inject(Fault { status: Some(503), ..Fault::default() });
     let outcome = folder.run(&["token"]).await;
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:?}");
     assert!(outcome.stderr.contains("503"), "{outcome:?}");

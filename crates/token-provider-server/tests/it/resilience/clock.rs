@@ -114,7 +114,7 @@ async fn clock_that_is_hours_off_is_no_hindrance() {
 async fn how_far_the_clock_is_off_is_shown_in_status_and_metrics() {
     for off_by in [HOUR, -HOUR] {
         let (account, folder) = (Account::open().await, Folder::new());
-        account.sandbox.faults().inject(Fault::new().with_clock_skew(off_by));
+        account.sandbox.faults().inject(Fault { clock_skew_s: Some(off_by), ..Fault::default() });
         folder.write("credentials.properties", &account.credentials());
         folder.write("token-provider.toml", "admin.listen = '127.0.0.1:0'\n");
         let server = Process::start(folder.command(&["serve", "--listen", "127.0.0.1:0"]));
@@ -138,7 +138,7 @@ async fn setting_the_clock_by_hours_gives_nobody_an_expired_token() {
 
     // Forward: by the wall clock, the hour is over. There is a new token at once, and callers wait for it.
     let from = bench.server.so_far();
-    bench.account.sandbox.faults().inject(Fault::new().with_lifetime(20));
+    bench.account.sandbox.faults().inject(Fault { lifetime_s: Some(20), ..Fault::default() });
     bench.set_clock(2 * HOUR);
     bench.notices(from, 2 * HOUR).await;
     bench.server.logged(from, "token received").await;

@@ -1,7 +1,6 @@
 //! Connections hold all the file descriptors that they can get: everything else goes on.
 
 use std::fs;
-use std::time::Duration;
 
 use here_sandbox::Fault;
 use rustix::process::Signal;
@@ -84,7 +83,7 @@ async fn idle_connections_leave_descriptors_for_all_else() {
     within("the new audit file", reopened).await;
 
     // HERE is slow, and many kinds of tokens are asked for at once.
-    account.sandbox.faults().inject(Fault::new().with_delay(Duration::from_millis(300)).with_count(100));
+    account.sandbox.faults().inject(Fault { delay_ms: Some(300), count: Some(100), ..Fault::default() });
     let kinds = (0..SCOPES).flat_map(|number| LIFETIMES.map(|ttl| (ttl, scope(number))));
     for (connection, (ttl, scope)) in wishing.iter_mut().zip(kinds) {
         let head = ask(new, ttl).replace(&format!("ttl={ttl}"), &format!("ttl={ttl}&scope={scope}"));

@@ -163,7 +163,11 @@ async fn held_tokens_are_replaced_after_a_rotation_where_that_is_wanted() {
             }
         }
         // That nobody has asked for one since is no reason to have none.
-        bench.account.sandbox.faults().replace(vec![Fault::new().with_status(503).with_count(1000)]);
+        bench.account.sandbox.faults().replace(vec![Fault {
+            status: Some(503),
+            count: Some(1000),
+            ..Fault::default()
+        }]);
         assert_eq!(get(bench.address, "/getToken?ttl=7200").await.status, 200);
         bench.account.sandbox.faults().replace(Vec::new());
         // The load's callers, too, had a token at every moment.

@@ -86,7 +86,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     // Before there is a token: all wait for the one request.
-    server.sandbox.faults().inject(Fault::new().with_delay(Duration::from_secs(1)).with_count(1));
+    server.sandbox.faults().inject(Fault { delay_ms: Some(1_000), count: Some(1), ..Fault::default() });
     let mut waiting = Vec::new();
     for _ in 0..WAITING {
         let mut connection = Connection::new(open().await);
