@@ -83,7 +83,6 @@ mod stats;
 mod token;
 
 pub use app::{App, AppRefusal};
-pub use clock::Clock;
 pub use config::SandboxConfig;
 pub use fault::{Fault, FaultBody, FaultControl, HangUp, Target};
 pub use problem::NumberSpelling;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::header;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::assertion;
 use crate::base_url::BaseUrl;
+use crate::clock;
 use crate::config::SandboxConfig;
 use crate::fault::{Applied, FaultControl};
 use crate::grant::{self, TokenRequestBody};
@@ -134,7 +136,8 @@ impl Sandbox {
 
     /// Returns epoch seconds on a clock that is off by `skew`.
     pub(crate) fn now(&self, skew: i64) -> i64 {
-        self.0.config.clock.unix_seconds().saturating_add(skew)
+        let set = self.0.config.clock.as_ref().map(|clock| clock.load(Ordering::Relaxed));
+        set.unwrap_or_else(clock::unix_seconds).saturating_add(skew)
     }
 
     pub(crate) fn verify_token_at(&self, now: i64, token: &str) -> Result<TokenClaims, TokenRefusal> {

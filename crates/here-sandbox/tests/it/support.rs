@@ -4,12 +4,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use here_sandbox::{Clock, Sandbox, SandboxConfig};
+use here_sandbox::{Sandbox, SandboxConfig};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -46,11 +46,8 @@ impl Running {
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut SandboxConfig)) -> Self {
         let clock = Arc::new(AtomicI64::new(NOW));
-        let seconds = Arc::clone(&clock);
         let mut config = SandboxConfig::new(KEY_ID, SECRET);
-        config.clock = Clock::from_fn(move || {
-            UNIX_EPOCH + Duration::from_secs(seconds.load(Ordering::Relaxed).try_into().unwrap())
-        });
+        config.clock = Some(Arc::clone(&clock));
         change(&mut config);
         let sandbox = Sandbox::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
