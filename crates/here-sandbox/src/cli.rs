@@ -19,9 +19,6 @@ use crate::fault::Fault;
 use crate::sandbox::Sandbox;
 use crate::token::APP_ID;
 
-/// How often the system is asked for a port that is free on both addresses of `localhost`.
-const PORT_ATTEMPTS: u32 = 8;
-
 /// How the account is run.
 #[derive(Args, Debug)]
 pub struct Options {
@@ -128,19 +125,6 @@ impl Listen {
     ///
     /// Returns an error if the port cannot be bound; says what to do.
     pub async fn bind(self) -> Result<(Vec<TcpListener>, SocketAddr), RunError> {
-        let mut attempts_left = if self.port == 0 { PORT_ATTEMPTS } else { 1 };
-        loop {
-            attempts_left -= 1;
-            match self.try_bind().await {
-                // The port that the system chose is free on one address alone: it chooses again.
-                Err(RunError::System { source, .. })
-                    if attempts_left > 0 && source.kind() == io::ErrorKind::AddrInUse => {}
-                result => return result,
-            }
-        }
-    }
-
-    async fn try_bind(self) -> Result<(Vec<TcpListener>, SocketAddr), RunError> {
         let host = self.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let first = bind_tcp(host, self.port).await?;
         let port = first.local_addr().map_err(|source| system("a socket without an address", source))?.port();
@@ -148,7 +132,8 @@ impl Listen {
         if self.address.is_none() {
             match bind_tcp(Ipv6Addr::LOCALHOST.into(), port).await {
                 Ok(second) => listeners.push(second),
-                Err(error) if is_absent(&error) => {}
+                // A port that the system chose is free on the first address, and seldom taken on this one.
+                Err(error) if is_absent(&error) || self.port == 0 => {}
                 Err(error) => return Err(error),
             }
         }
