@@ -53,26 +53,24 @@ fn answer(service: &str, Path(path): Path<String>, request: &Request) -> Result<
     let in_catalog = segments.strip_prefix(&["catalogs"]).and_then(<[_]>::split_first);
     let (hrn, path) = in_catalog.unwrap_or((&"", &segments));
     let answer = match (service, path) {
-        ("lookup", ["platform", "apis", wanted @ ..]) => {
-            return apis(&[("config", format!("{base_url}/config/v1"))], wanted);
+        ("lookup", ["platform", "apis"]) => {
+            return Ok(apis([("config", format!("{base_url}/config/v1"))]));
         }
-        ("lookup", ["resources", hrn, "apis", wanted @ ..]) => {
+        ("lookup", ["resources", hrn, "apis"]) => {
             catalog(hrn)?;
             let of_catalog = |path| format!("{base_url}/{path}/v1/catalogs/{hrn}");
             let services = [("blob", "blobstore"), ("metadata", "metadata"), ("query", "query")];
-            return apis(&services.map(|(name, path)| (name, of_catalog(path))), wanted);
+            return Ok(apis(services.map(|(name, path)| (name, of_catalog(path)))));
         }
-        ("config", ["catalogs"]) => catalogs(&base_url, &parameters),
+        ("config", ["catalogs"]) => catalogs(&base_url),
         ("config", []) => catalog(hrn)?.configuration.clone(),
         ("metadata", ["versions"]) => versions(catalog(hrn)?, &parameters)?,
-        ("metadata", ["versions", "minimum"]) => catalog(hrn).map(|_| json!({ "version": 0 }))?,
         ("metadata", ["versions", "latest"]) => {
             catalog(hrn)?;
             // The version that the caller has already, or -1.
             parameters.number::<i64>("startVersion")?;
             json!({ "version": LATEST_VERSION })
         }
-        ("metadata", ["layerVersions"]) => layer_versions(catalog(hrn)?, parameters.version()?),
         ("metadata", ["layers", id, "partitions"]) => list(layer(hrn, id)?, |_| true, &parameters)?,
         ("query", ["layers", id, "partitions"]) => by_name(layer(hrn, id)?, &parameters)?,
         ("query", ["layers", id, "versions", version, "quadkeys", root, "depths", depth]) => {
@@ -91,30 +89,18 @@ fn answer(service: &str, Path(path): Path<String>, request: &Request) -> Result<
     Ok(Json(answer).into_response())
 }
 
-/// Where the services are, all or the one that is wanted: a name and a version.
-fn apis(services: &[(&str, String)], wanted: &[&str]) -> Result<Response, Problem> {
-    let is_wanted = |name: &str| wanted.is_empty() || wanted == [name, "v1"];
-    let apis: Vec<_> = services
-        .iter()
-        .filter(|(name, _)| is_wanted(name))
-        .map(|(name, url)| json!({ "api": name, "version": "v1", "baseURL": url, "parameters": {} }))
-        .collect();
-    if apis.is_empty() {
-        return Err(Problem::missing(format_args!("API {} here", wanted.join(" "))));
-    }
-    Ok(([(header::CACHE_CONTROL, LOOK_UP_CACHE)], Json(apis)).into_response())
+/// Where the services are.
+fn apis<const N: usize>(services: [(&str, String); N]) -> Response {
+    let api = |(name, url)| json!({ "api": name, "version": "v1", "baseURL": url, "parameters": {} });
+    ([(header::CACHE_CONTROL, LOOK_UP_CACHE)], Json(services.map(api).to_vec())).into_response()
 }
 
-fn catalogs(base_url: &BaseUrl, parameters: &Parameters) -> Value {
-    let verbose = parameters.all("verbose").next() == Some("true");
+fn catalogs(base_url: &BaseUrl) -> Value {
     let item = |Catalog { hrn, configuration, .. }: &Catalog| {
-        if verbose {
-            return configuration.clone();
-        }
         let href = format!("{base_url}/config/v1/catalogs/{hrn}");
         json!({ "title": configuration.get("name"), "href": href, "hrn": hrn, "type": "Catalog" })
     };
-    json!({ "verbose": verbose, "results": { "items": CATALOGS.iter().map(item).collect::<Vec<_>>() } })
+    json!({ "verbose": false, "results": { "items": CATALOGS.iter().map(item).collect::<Vec<_>>() } })
 }
 
 /// The versions of a catalog after `startVersion`, up to `endVersion`.
@@ -132,15 +118,6 @@ fn versions(catalog: &Catalog, parameters: &Parameters) -> Result<Value, Problem
         })
     });
     Ok(json!({ "versions": versions.collect::<Vec<_>>() }))
-}
-
-/// The version in which each layer has last changed.
-fn layer_versions(catalog: &Catalog, version: u32) -> Value {
-    let layers = catalog.layers.iter().filter_map(|layer| {
-        let changed = layer.at_version(version).map(|partition| partition.version).max()?;
-        Some(json!({ "layer": layer.id, "version": changed, "timestamp": published_at(changed) }))
-    });
-    json!({ "version": version, "layerVersions": layers.collect::<Vec<_>>() })
 }
 
 /// Partitions by name. A name that no partition has is left out of the answer.
