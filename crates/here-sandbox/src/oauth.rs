@@ -1,7 +1,7 @@
 //! Reads an OAuth 1.0a `Authorization` header (RFC 5849 §3.5.1) without guessing what a malformed one may
 //! have meant.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, header};
 
@@ -15,7 +15,7 @@ const MAX_NONCE: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Authorization {
     /// Every parameter that the signature covers: all but `realm` and `oauth_signature`.
-    pub(crate) signed: Vec<(String, String)>,
+    pub(crate) signed: BTreeMap<String, String>,
     pub(crate) consumer_key: String,
     pub(crate) signature_method: String,
     /// Base64 text.
@@ -45,15 +45,10 @@ impl Authorization {
             return Err(malformed("the scheme is not OAuth"));
         }
         let mut signed = split_parameters(parameters)?;
-        let mut names = HashSet::new();
-        if let Some((name, _)) = signed.iter().find(|(name, _)| !names.insert(name)) {
-            return Err(malformed(format!("{name} is given twice")));
-        }
-        let position = signed.iter().position(|(name, _)| name == "oauth_signature");
-        let (_, signature) =
-            signed.swap_remove(position.ok_or_else(|| malformed("oauth_signature is missing"))?);
-        let value = |name| match signed.iter().find(|(candidate, _)| candidate == name) {
-            Some((_, value)) if !value.is_empty() => Ok(value.clone()),
+        let signature = signed.remove("oauth_signature");
+        let signature = signature.ok_or_else(|| malformed("oauth_signature is missing"))?;
+        let value = |name| match signed.get(name) {
+            Some(value) if !value.is_empty() => Ok(value.clone()),
             Some(_) => Err(malformed(format!("{name} is empty"))),
             None => Err(malformed(format!("{name} is missing"))),
         };
@@ -73,8 +68,8 @@ impl Authorization {
 }
 
 /// `name="value"` pairs, decoded, without `realm`.
-fn split_parameters(text: &str) -> Result<Vec<(String, String)>, Refusal> {
-    let mut parameters = Vec::new();
+fn split_parameters(text: &str) -> Result<BTreeMap<String, String>, Refusal> {
+    let mut parameters = BTreeMap::new();
     let mut rest = text.trim_start();
     loop {
         let (name, after_name) = rest.split_once('=').ok_or_else(|| malformed("a parameter has no value"))?;
@@ -85,7 +80,9 @@ fn split_parameters(text: &str) -> Result<Vec<(String, String)>, Refusal> {
             let decode = |text| {
                 percent::decode_strictly(text).ok_or_else(|| malformed("a parameter is not percent-encoded"))
             };
-            parameters.push((decode(name)?, decode(value)?));
+            if parameters.insert(decode(name)?, decode(value)?).is_some() {
+                return Err(malformed(format!("{name} is given twice")));
+            }
         }
         let after_value = after_value.trim_start();
         if after_value.is_empty() {
@@ -163,8 +160,7 @@ mod tests {
             header(&reversed, " ,\t"),
             header(&GOOD, ",").replacen("OAuth ", "oauth  ", 1),
         ] {
-            let mut spaced = Authorization::parse(&text).unwrap();
-            spaced.signed.sort();
+            let spaced = Authorization::parse(&text).unwrap();
             assert_eq!(spaced.signed, compact.signed, "{text}");
         }
     }
@@ -176,9 +172,8 @@ mod tests {
         parameters.push(("oauth_token", ""));
         parameters.push(("oauth_body_hash", "abc"));
         let parsed = Authorization::parse(&header(&parameters, ",")).unwrap();
-        let names: Vec<_> = parsed.signed.iter().map(|(name, _)| name.as_str()).collect();
-        assert!(names.contains(&"oauth_token") && names.contains(&"oauth_body_hash"));
-        assert!(!names.contains(&"Realm") && !names.contains(&"oauth_signature"));
+        assert!(["oauth_token", "oauth_body_hash"].iter().all(|name| parsed.signed.contains_key(*name)));
+        assert!(!["Realm", "oauth_signature"].iter().any(|name| parsed.signed.contains_key(*name)));
     }
 
     #[test]
