@@ -20,8 +20,8 @@ pub struct TestClock {
 
 #[derive(Debug, Default)]
 struct Shifts {
-    /// What the wall clock was set forward (or, negative, back) by, in milliseconds.
-    wall_millis: i64,
+    /// What the wall clock was set forward (or, negative, back) by, in seconds.
+    wall_seconds: i64,
     /// How long the machine was suspended in all. Tokio's timers do not see it, as on a real machine.
     suspended: Duration,
 }
@@ -37,7 +37,7 @@ impl TestClock {
 
     /// Sets the wall clock forward (or back, when negative). The boot clock is not touched.
     pub fn set_wall(&self, by_seconds: i64) {
-        self.shifts().wall_millis += by_seconds * 1000;
+        self.shifts().wall_seconds += by_seconds;
     }
 
     /// Suspends the machine: both clocks move on by `span`, Tokio's timers do not.
@@ -60,10 +60,9 @@ impl Clock for TestClock {
     fn now(&self) -> Moment {
         let shifts = self.shifts();
         let boot = self.start.elapsed() + shifts.suspended;
-        let set_by = Duration::from_millis(shifts.wall_millis.unsigned_abs());
         let unset = Self::START + boot;
-        let wall = if shifts.wall_millis < 0 { unset.saturating_sub(set_by) } else { unset + set_by };
-        Moment { wall, boot }
+        let seconds = unset.as_secs().saturating_add_signed(shifts.wall_seconds);
+        Moment { wall: Duration::new(seconds, unset.subsec_nanos()), boot }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Protects routes by a token: `Authorization: Bearer` (RFC 6750).
 
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -18,7 +18,6 @@ pub(super) async fn require_token(
 ) -> Response {
     let challenge = |error: &str, refusal: Refusal| {
         let challenge = format!("Bearer realm=\"here-sandbox\"{error}");
-        let challenge = HeaderValue::try_from(challenge).expect("the reasons are ASCII");
         ([(header::WWW_AUTHENTICATE, challenge)], refusal).into_response()
     };
     let Some(token) = token_of(request.headers()) else {

@@ -2,11 +2,12 @@
 //! name.
 
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use governor::clock::Clock as _;
 use governor::{DefaultKeyedRateLimiter, Quota};
+use ipnet::Ipv6Net;
 
 use crate::problem::Problem;
 
@@ -40,10 +41,7 @@ impl<K: Hash + Eq + Clone> Limiter<K> {
 pub(super) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
+        IpAddr::V6(address) => Ipv6Net::new_assert(address, 64).network().into(),
     }
 }
 
