@@ -31,7 +31,7 @@ pub(crate) struct TokenRequestBody {
     /// `None` for JSON that is not well-formed, which is told only to those who are known.
     fields: Option<Map<String, Value>>,
     /// The fields of a form, every one of which is signed. A JSON body takes no part in the signature.
-    form: Option<Vec<Pair>>,
+    pub(crate) form: Option<Vec<Pair>>,
 }
 
 /// What a token request asks for.
@@ -63,11 +63,6 @@ impl TokenRequestBody {
     /// Returns the name of a field in a body of this kind.
     pub(crate) fn name(&self, (json, form): Names) -> &'static str {
         if self.form.is_some() { form } else { json }
-    }
-
-    /// The fields that the signature covers.
-    pub(crate) fn signed_fields(&self) -> &[Pair] {
-        self.form.as_deref().unwrap_or_default()
     }
 
     /// A JSON `null` is as good as no field.

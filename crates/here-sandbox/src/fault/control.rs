@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use tokio::time::Instant;
 
 use super::{Fault, Target};
@@ -99,10 +99,6 @@ impl Applied {
     pub(crate) fn status(&self) -> Option<StatusCode> {
         let status = self.find(|fault| fault.status)?;
         Some(StatusCode::from_u16(status).expect("checked when the fault was made"))
-    }
-
-    pub(crate) fn retry_after(&self) -> Option<HeaderValue> {
-        self.find(|fault| HeaderValue::try_from(fault.retry_after.as_ref()?).ok())
     }
 }
 

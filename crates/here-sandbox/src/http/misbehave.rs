@@ -60,7 +60,7 @@ pub(super) async fn respond(applied: &Applied, mut request: Request, next: Next)
     if let Some(status) = applied.status().filter(|_| response.status().is_success()) {
         *response.status_mut() = status;
     }
-    if let Some(value) = applied.retry_after() {
+    if let Some(value) = applied.find(|fault| HeaderValue::try_from(fault.retry_after.as_ref()?).ok()) {
         response.headers_mut().insert(header::RETRY_AFTER, value);
     }
     match hang_up {

@@ -112,7 +112,7 @@ fn versions(catalog: &Catalog, parameters: &Parameters) -> Result<Value, Problem
         let counts = catalog.layers.iter().map(|layer| (&layer.id, layer.at_version(version).count()));
         json!({
             "version": version,
-            "timestamp": published_at(version),
+            "timestamp": FIRST_PUBLISHED_MS + i64::from(version) * BETWEEN_VERSIONS_MS,
             "dependencies": [],
             "partitionCounts": counts.collect::<HashMap<_, _>>(),
         })
@@ -186,10 +186,6 @@ fn describe(
         "dataSize": parameters.wants("dataSize").then_some(partition.data.len()),
         "checksum": parameters.wants("checksum").then_some(partition.checksum),
     }))
-}
-
-fn published_at(version: u32) -> i64 {
-    FIRST_PUBLISHED_MS + i64::from(version) * BETWEEN_VERSIONS_MS
 }
 
 /// A quad key is the tile's column and row, bit by bit, behind a 1 that marks the level.
