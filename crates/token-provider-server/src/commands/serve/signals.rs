@@ -1,11 +1,13 @@
 //! The signals that a server acts on.
 
+use std::future::poll_fn;
 use std::io;
+use std::task::{Context, Poll};
 
 #[cfg(unix)]
-use tokio::signal::unix::{self, SignalKind};
+use tokio::signal::unix::{SignalKind, signal};
 #[cfg(windows)]
-use tokio::signal::windows;
+use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
 
 /// What the server is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,70 +24,58 @@ pub(super) enum Signal {
 pub(super) const LAST: [&str; 2] = ["console closed", "system shutdown"];
 
 /// Keeps the signals that arrive until they are waited for.
-#[derive(Debug)]
-pub(super) struct Signals {
-    stop: Stop,
-    #[cfg(unix)]
-    hang_up: unix::Signal,
-    #[cfg(unix)]
-    user_1: unix::Signal,
-}
+pub(super) struct Signals(Vec<(Signal, Source)>);
 
-/// SIGTERM and SIGINT.
-#[cfg(unix)]
-type Stop = (unix::Signal, unix::Signal);
-
-/// Ctrl-C, which is also what wrappers send to the service that they stop; and the [`LAST`].
-#[cfg(windows)]
-type Stop = (windows::CtrlC, windows::CtrlBreak, windows::CtrlClose, windows::CtrlShutdown);
+/// Looks whether a signal has arrived.
+type Source = Box<dyn FnMut(&mut Context<'_>) -> Poll<Option<()>>>;
 
 impl Signals {
     #[cfg(unix)]
     pub(super) fn listen() -> io::Result<Self> {
-        let stop = (unix::signal(SignalKind::terminate())?, unix::signal(SignalKind::interrupt())?);
-        let user_1 = unix::signal(SignalKind::user_defined1())?;
-        Ok(Self { stop, hang_up: unix::signal(SignalKind::hangup())?, user_1 })
+        let signals = [
+            (Signal::Stop("SIGTERM"), SignalKind::terminate()),
+            (Signal::Stop("SIGINT"), SignalKind::interrupt()),
+            (Signal::Reload, SignalKind::hangup()),
+            (Signal::Replace, SignalKind::user_defined1()),
+        ];
+        let listen = |(meaning, kind)| {
+            let mut source = signal(kind)?;
+            Ok((meaning, Box::new(move |context: &mut Context<'_>| source.poll_recv(context)) as Source))
+        };
+        Ok(Self(signals.into_iter().map(listen).collect::<io::Result<_>>()?))
     }
 
+    /// Ctrl-C is also what wrappers send to the service that they stop.
     #[cfg(windows)]
     pub(super) fn listen() -> io::Result<Self> {
-        use windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
-        Ok(Self { stop: (ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?) })
+        let (mut c, mut pause, mut close, mut shutdown) =
+            (ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?);
+        Ok(Self(vec![
+            (Signal::Stop("Ctrl-C"), Box::new(move |context| c.poll_recv(context))),
+            (Signal::Stop("Ctrl-Break"), Box::new(move |context| pause.poll_recv(context))),
+            (Signal::Stop(LAST[0]), Box::new(move |context| close.poll_recv(context))),
+            (Signal::Stop(LAST[1]), Box::new(move |context| shutdown.poll_recv(context))),
+        ]))
     }
 
     /// Waits for the next one.
     pub(super) async fn next(&mut self) -> Signal {
-        #[cfg(unix)]
-        let (reload, replace) = (self.hang_up.recv(), self.user_1.recv());
-        #[cfg(not(unix))]
-        let (reload, replace) = (std::future::pending::<()>(), std::future::pending::<()>());
-        tokio::select! {
-            name = stop(&mut self.stop) => Signal::Stop(name),
-            _ = reload => Signal::Reload,
-            _ = replace => Signal::Replace,
-        }
+        self.first(Some).await
     }
 
-    /// Waits for one to stop, and keeps SIGHUP for later.
+    /// Waits for one to stop, and keeps the others for later.
     pub(super) async fn stop(&mut self) -> &'static str {
-        stop(&mut self.stop).await
+        self.first(|signal| if let Signal::Stop(name) = signal { Some(name) } else { None }).await
     }
-}
 
-#[cfg(unix)]
-async fn stop((terminate, interrupt): &mut Stop) -> &'static str {
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    }
-}
-
-#[cfg(windows)]
-async fn stop((interrupt, ctrl_break, close, shutdown): &mut Stop) -> &'static str {
-    tokio::select! {
-        _ = interrupt.recv() => "Ctrl-C",
-        _ = ctrl_break.recv() => "Ctrl-Break",
-        _ = close.recv() => LAST[0],
-        _ = shutdown.recv() => LAST[1],
+    async fn first<T>(&mut self, wanted: impl Fn(Signal) -> Option<T>) -> T {
+        poll_fn(|context| {
+            let arrived = self.0.iter_mut().find_map(|(signal, source)| {
+                let signal = wanted(*signal)?;
+                source(context).is_ready().then_some(signal)
+            });
+            arrived.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 }
