@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// The approximate batch size, in bytes.
 const BATCH: usize = 64 * 1024;
 
-/// Writes whole lines on its own thread, which ends after the last line once this is dropped.
+/// Writes whole lines on its own thread, which runs as long as the process.
 #[derive(Debug)]
 pub(super) struct Writer {
     thread: Thread,
@@ -56,7 +56,7 @@ pub struct Counts {
 struct Shared {
     options: Options,
     state: Mutex<State>,
-    /// There is something to do, or never will be again.
+    /// There is something to do.
     changed: Condvar,
 }
 
@@ -64,7 +64,6 @@ struct Shared {
 struct State {
     /// What the thread does next.
     work: Option<Work>,
-    is_dropped: bool,
     /// Bytes.
     waiting: usize,
     counts: Counts,
@@ -152,26 +151,12 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.shared.state.lock().is_dropped = true;
-        self.shared.changed.notify_one();
-    }
-}
-
 impl Shared {
-    /// Waits until there is something to do, which may be to report losses. `None` once there never will be again.
-    fn next(&self) -> Option<Work> {
+    /// Waits until there is something to do, or losses may be reported again.
+    fn next(&self) -> Work {
         let mut state = self.state.lock();
-        while state.work.is_none() {
-            if state.is_dropped {
-                return None;
-            }
-            if self.changed.wait_for(&mut state, self.options.report_every).timed_out() {
-                return Some(Work::default());
-            }
-        }
-        state.work.take()
+        self.changed.wait_while_for(&mut state, |state| state.work.is_none(), self.options.report_every);
+        state.work.take().unwrap_or_default()
     }
 
     /// Reports losses: the first at once, more of them not too often.
@@ -204,7 +189,8 @@ impl Counts {
 
 impl Output {
     fn run(mut self) {
-        while let Some(work) = self.shared.next() {
+        loop {
+            let work = self.shared.next();
             work.batches.iter().for_each(|lines| self.write(lines));
             self.unmarked += work.missing;
             if work.is_reopening || self.sink.is_moved() {

@@ -159,17 +159,3 @@ fn losses_are_reported_although_no_line_comes_any_more() {
         thread::yield_now();
     }
 }
-
-#[test]
-fn what_waits_when_the_writer_is_dropped_is_written() {
-    let folder = tempfile::tempdir().expect("can be made");
-    let path = folder.path().join("file");
-    let writer = start(Sink::file(&path).expect("can be opened"));
-    assert!(writer.push(b"a\n") && writer.flush(LONG) && writer.push(b"b\n"));
-    let shared = Arc::downgrade(&writer.shared);
-    drop(writer);
-    while shared.strong_count() > 0 {
-        thread::yield_now();
-    }
-    assert_eq!(fs::read_to_string(&path).expect("is there"), "a\nb\n");
-}
