@@ -1,11 +1,8 @@
 //! `GET /getToken`: the access token as text, or as JSON in the form of RFC 6749 §5.1.
 
-use std::sync::LazyLock;
-
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::HeaderMap;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{ACCEPT, HeaderName, HeaderValue};
 use serde::Serializer as _;
 use serde::ser::SerializeMap as _;
 use token_provider::{AccessToken, Moment, Scope};
@@ -14,8 +11,8 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, Answer, JSON, NO_STORE, TEXT};
 use super::parameters::{Value, lifetime, parameters};
-use super::request::{Call, REQUEST_ID};
-use crate::access::{Caller, Cors, TokenRequest};
+use super::request::Call;
+use crate::access::{Caller, TokenRequest};
 use crate::problem::{Problem, Subject};
 use crate::reason::Outcome;
 use crate::telemetry::audit::Event;
@@ -24,18 +21,6 @@ use crate::telemetry::audit::Event;
 /// process of a foreign page. For browsers that do not say where a request comes from.
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const TOKEN_EXPIRES_IN: HeaderName = HeaderName::from_static("token-expires-in");
-
-/// The headers of a handout as text, which are copied faster than put together. Those with another value in each answer, and those
-/// that every answer gets in the end, are here for their room.
-static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
-    let mut headers = answer::answer(TEXT, NO_STORE, "").into_parts().0.headers;
-    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
-    Cors::None.apply(&mut headers);
-    for name in [TOKEN_EXPIRES_IN, X_CONTENT_TYPE_OPTIONS, REQUEST_ID] {
-        headers.insert(name, HeaderValue::from_static(""));
-    }
-    headers
-});
 
 /// How a token answer is written: the names of its members, and its token's type.
 pub(crate) type Spelling = [&'static str; 4];
@@ -94,16 +79,13 @@ pub(super) async fn hand_out(
 /// Makes the answer with a token, and what is noted of it.
 fn serve(token: &AccessToken, now: Moment, subject: Subject, spelling: Option<Spelling>) -> Served {
     let left = token.remaining(now).as_secs();
-    let body = match spelling {
-        Some(spelling) => Bytes::from_owner(json(token, left, spelling)),
-        None => token.expose_secret_bytes(),
+    let (content_type, body) = match spelling {
+        Some(spelling) => (JSON, Bytes::from_owner(json(token, left, spelling))),
+        None => (TEXT, token.expose_secret_bytes()),
     };
-    let mut answer = Answer::new(Full::new(body));
+    let mut answer = answer::answer(content_type, NO_STORE, body);
     let headers = answer.headers_mut();
-    headers.clone_from(&HEADERS);
-    if spelling.is_some() {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-    }
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(TOKEN_EXPIRES_IN, HeaderValue::from(left));
     let done = Event {
         time: now.wall,
