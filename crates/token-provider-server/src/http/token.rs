@@ -14,7 +14,6 @@ use super::parameters::{Value, lifetime, parameters};
 use super::request::Call;
 use crate::access::{Caller, TokenRequest};
 use crate::problem::{Problem, Subject};
-use crate::reason::Outcome;
 use crate::telemetry::audit::Event;
 
 /// Fetch standard, "Cross-Origin-Resource-Policy": an answer that was asked for without CORS does not even get into the
@@ -87,16 +86,7 @@ fn serve(token: &AccessToken, now: Moment, subject: Subject, spelling: Option<Sp
     let headers = answer.headers_mut();
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(TOKEN_EXPIRES_IN, HeaderValue::from(left));
-    let done = Event {
-        time: now.wall,
-        outcome: Outcome::HandedOut,
-        // The scope that it has: where none was asked for, the credential's own.
-        subject: Subject { scope: token.scope().cloned(), ..subject },
-        left: Some(left),
-        fingerprint: Some(token.fingerprint()),
-        ..Event::default()
-    };
-    Served { answer, done: Some(Box::new(done)) }
+    Served { answer, done: Some(Box::new(Event::handout(token, now, subject))) }
 }
 
 /// Returns the body of a token answer. `expiry` are the seconds left, not the lifetime: the token has been held for a while. In a file

@@ -19,7 +19,7 @@ use crate::access::{Caller, Rules, TokenRequest};
 use crate::config::OutputConfig;
 use crate::http::App;
 use crate::problem::{Problem, Subject};
-use crate::reason::{Method, Outcome, Rule};
+use crate::reason::Method;
 use crate::telemetry::OutputStatus;
 use crate::telemetry::audit::Event;
 
@@ -187,14 +187,7 @@ impl Output {
             return Err(Problem::unavailable("the token is about to expire, and there is no other"));
         };
         self.with_status(|status| status.token = Some(token.clone()));
-        self.common.app.telemetry.note(Event {
-            time: now.wall,
-            outcome: Outcome::HandedOut,
-            subject: Subject { scope: token.scope().cloned(), ..self.subject.clone() },
-            left: Some(token.remaining(now).as_secs()),
-            fingerprint: Some(token.fingerprint()),
-            ..Event::default()
-        });
+        self.common.app.telemetry.note(Event::handout(&token, now, self.subject.clone()));
         self.written = Some(Written { file: Arc::new(file), token, config: config.clone() });
         Ok(())
     }
@@ -251,15 +244,8 @@ impl Output {
         });
         if before.is_none() {
             tracing::error!(output = name, error = %problem.description, "the output is not up to date; retrying");
-            let is_failure = problem.is_failure();
-            self.common.app.telemetry.note(Event {
-                time: self.now().wall,
-                outcome: if is_failure { Outcome::Failed } else { Outcome::Refused },
-                rule: (!is_failure).then_some(problem.rule.unwrap_or(Rule::Request)),
-                error: Some(problem.code()),
-                subject: self.subject.clone(),
-                ..Event::default()
-            });
+            let (time, subject) = (self.now().wall, self.subject.clone());
+            self.common.app.telemetry.note(Event { time, subject, ..Event::problem(&problem) });
         }
     }
 

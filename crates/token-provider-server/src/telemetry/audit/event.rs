@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Serialize;
-use token_provider::{Fingerprint, Scope};
+use token_provider::{AccessToken, Clock as _, Fingerprint, Moment, Scope, SystemClock};
 
-use crate::problem::Subject;
+use crate::problem::{Problem, Subject};
 use crate::reason::{Method, Outcome, Rule};
 
 /// What a stranger wrote is kept up to this length.
@@ -55,6 +55,34 @@ pub(super) enum Field<'a> {
 }
 
 impl Event {
+    /// A token is handed out.
+    pub fn handout(token: &AccessToken, now: Moment, subject: Subject) -> Self {
+        Self {
+            time: now.wall,
+            outcome: Outcome::HandedOut,
+            // The scope that it has: where none was asked for, the credential's own.
+            subject: Subject { scope: token.scope().cloned(), ..subject },
+            left: Some(token.remaining(now).as_secs()),
+            fingerprint: Some(token.fingerprint()),
+            ..Self::default()
+        }
+    }
+
+    /// None is: a rule says no, or the server or its issuer fails.
+    pub fn problem(problem: &Problem) -> Self {
+        let is_failure = problem.is_failure();
+        Self {
+            time: SystemClock.now().wall,
+            outcome: if is_failure { Outcome::Failed } else { Outcome::Refused },
+            rule: (!is_failure).then_some(problem.rule.unwrap_or(Rule::Request)),
+            reason: problem.reason.filter(|_| !is_failure),
+            error: Some(problem.code()),
+            subject: problem.subject.clone(),
+            host: problem.host.as_ref().map(|host| foreign(host.as_bytes())),
+            ..Self::default()
+        }
+    }
+
     /// Returns the fields of the line but the time, in their order. What is not known has no value.
     pub(super) fn fields(&self) -> [(&'static str, Option<Field<'_>>); 20] {
         let text = |text| Some(Field::Text(text));
