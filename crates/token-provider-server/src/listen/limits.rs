@@ -25,7 +25,7 @@ pub(super) const MAX_DISCARDED: u64 = 4 * 1024 * 1024;
 /// which count towards a container's memory.
 pub(super) const BUFFER: usize = 16 * 1024;
 /// Connections that wait to be accepted. The system cuts it down to its own limit (`net.core.somaxconn`).
-pub(super) const ACCEPT_QUEUE: i32 = 4096;
+pub(super) const ACCEPT_QUEUE: u32 = 4096;
 /// The maximum size of a client's certificate chain, which is kept as long as its connection. Usual chains have 2 to 6
 /// KiB; TLS allows for 64 KiB.
 pub(super) const MAX_CHAIN: usize = 16 * 1024;

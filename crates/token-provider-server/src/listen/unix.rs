@@ -7,8 +7,8 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::UnixListener;
 pub(super) use tokio::net::UnixStream;
+use tokio::net::{self, UnixListener};
 
 use super::limits::ACCEPT_QUEUE;
 use crate::config::{Owner, UnixPlace};
@@ -37,13 +37,11 @@ pub(super) fn bind(place: &UnixPlace) -> io::Result<UnixSocket> {
     let UnixPlace { path, mode, user, group } = place;
     let user = user.as_ref().map(|user| id("user", user, USERS)).transpose()?;
     let group = group.as_ref().map(group_id).transpose()?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
-    let address = SockAddr::unix(path)?;
-    match socket.bind(&address) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path, &address)? => {
+    let socket = net::UnixSocket::new_stream()?;
+    match socket.bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path)? => {
             fs::remove_file(path)?;
-            socket.bind(&address)?;
+            socket.bind(path)?;
         }
         bound => bound?,
     }
@@ -56,8 +54,7 @@ pub(super) fn bind(place: &UnixPlace) -> io::Result<UnixSocket> {
         })?;
     }
     fs::set_permissions(path, fs::Permissions::from_mode(*mode))?;
-    socket.listen(ACCEPT_QUEUE)?;
-    Ok(UnixSocket { listener: UnixListener::from_std(socket.into())?, _file: Some(file) })
+    Ok(UnixSocket { listener: socket.listen(ACCEPT_QUEUE)?, _file: Some(file) })
 }
 
 pub(super) async fn accept(socket: &UnixSocket) -> io::Result<UnixStream> {
@@ -97,7 +94,7 @@ fn device_and_inode(path: &Path) -> io::Result<(u64, u64)> {
 }
 
 /// Returns whether the file in the way is a socket that no process listens at.
-fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
+fn is_stale(path: &Path) -> io::Result<bool> {
     if !path.symlink_metadata()?.file_type().is_socket() {
         let problem = "a file that is not a socket already exists there";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
@@ -105,7 +102,7 @@ fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // A server with a full accept queue would have us wait.
     probe.set_nonblocking(true)?;
-    Ok(probe.connect(address).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
+    Ok(probe.connect(&SockAddr::unix(path)?).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
 }
 
 /// Returns the number of a group.
