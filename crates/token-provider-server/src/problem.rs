@@ -134,7 +134,7 @@ impl Problem {
     }
 
     /// Notes what else there is to say.
-    fn with(mut self, more: impl FnOnce(&mut Details)) -> Self {
+    pub fn with(mut self, more: impl FnOnce(&mut Details)) -> Self {
         more(&mut self.0);
         self
     }
@@ -143,21 +143,6 @@ impl Problem {
     pub fn with_number(mut self, number: u32) -> Self {
         self.0.number = Some(number);
         self
-    }
-
-    /// Takes it for no refusal of a caller.
-    pub fn without_rule(self) -> Self {
-        self.with(|it| it.rule = None)
-    }
-
-    /// Notes the host that the request names.
-    pub fn with_host(self, host: &str) -> Self {
-        self.with(|it| it.host = Some(host.into()))
-    }
-
-    /// Notes where the request came from.
-    pub fn with_address(self, address: Option<IpAddr>) -> Self {
-        self.with(|it| it.subject.address = address)
     }
 
     /// Notes whose request it was, and for which token, unless that is known already.

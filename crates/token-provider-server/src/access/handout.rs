@@ -191,7 +191,8 @@ impl Handout {
     pub(crate) fn replace_all(&self, profile: &str, by: &str) -> Result<(), Problem> {
         let Profile { name, provider, .. } =
             self.profiles.get(profile).ok_or_else(Problem::unknown_profile)?;
-        self.replacements.take(name).map_err(Problem::without_rule)?;
+        // It is no caller that is refused.
+        self.replacements.take(name).map_err(|problem| problem.with(|it| it.rule = None))?;
         tracing::info!(profile = &**name, "{by}: replacing all tokens of this profile");
         provider.drop_unused();
         provider.replace_all();

@@ -48,7 +48,7 @@ impl Rules {
             Rule::Host,
             "this server is not known by that name; if it should be, add the name to public_hosts",
         )
-        .with_host(text))
+        .with(|it| it.host = Some(text.into())))
     }
 
     fn is_ours(&self, host: &PublicHost, connection: &ConnectionInfo) -> bool {

@@ -231,7 +231,7 @@ impl Rules {
         };
         match admitted {
             Ok(caller) => Ok(Caller { address, ..caller }),
-            Err(problem) => Err(problem.with_address(address)),
+            Err(problem) => Err(problem.with(|it| it.subject.address = address)),
         }
     }
 
