@@ -70,7 +70,8 @@ fn listener(socket: Socket) -> io::Result<Listener> {
     socket.set_nonblocking(true)?;
     let address = socket.local_addr()?;
     if address.is_unix() {
-        UnixListener::from_std(socket.into()).map(UnixSocket::inherited).map(Listener::Unix)
+        let listener = UnixListener::from_std(socket.into())?;
+        Ok(Listener::Unix(UnixSocket { listener, _file: None }))
     } else if address.as_socket().is_some() {
         TcpListener::from_std(socket.into()).map(|listener| Listener::Tcp(listener, None))
     } else {

@@ -23,14 +23,14 @@ const WHO_MAY: &str = "the process must be in the group that the socket is for, 
 /// A socket that listens.
 #[derive(Debug)]
 pub struct UnixSocket {
-    listener: UnixListener,
+    pub(super) listener: UnixListener,
     /// `None` if another process has made it.
-    _file: Option<SocketFile>,
+    pub(super) _file: Option<SocketFile>,
 }
 
 /// A socket's file, with device and inode. Removed on drop, unless another process has put its own there meanwhile.
 #[derive(Debug)]
-struct SocketFile(PathBuf, (u64, u64));
+pub(super) struct SocketFile(PathBuf, (u64, u64));
 
 /// Binds, in place of a socket that a process which is gone left behind.
 pub(super) fn bind(place: &UnixPlace) -> io::Result<UnixSocket> {
@@ -59,14 +59,6 @@ pub(super) fn bind(place: &UnixPlace) -> io::Result<UnixSocket> {
 
 pub(super) async fn accept(socket: &UnixSocket) -> io::Result<UnixStream> {
     socket.listener.accept().await.map(|(stream, _address)| stream)
-}
-
-#[cfg(all(target_os = "linux", not(portable)))]
-impl UnixSocket {
-    /// Takes a socket that listens already.
-    pub(super) fn inherited(listener: UnixListener) -> Self {
-        Self { listener, _file: None }
-    }
 }
 
 impl fmt::Display for UnixSocket {
@@ -102,7 +94,8 @@ fn is_stale(path: &Path) -> io::Result<bool> {
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // A server with a full accept queue would have us wait.
     probe.set_nonblocking(true)?;
-    Ok(probe.connect(&SockAddr::unix(path)?).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
+    let address = SockAddr::unix(path)?;
+    Ok(probe.connect(&address).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
 }
 
 /// Returns the number of a group.
