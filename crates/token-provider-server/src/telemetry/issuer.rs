@@ -1,9 +1,10 @@
 //! Counts, times and bounds the requests to an issuer, on their way.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use prometheus_client::metrics::histogram::Histogram;
 use token_provider::{
     AccessToken, AnyIssuer, Credential, HereIssuer, Issue, Issued, TokenError, TokenErrorKind, TokenKey,
@@ -52,7 +53,8 @@ struct Cuts {
 }
 
 impl Cuts {
-    /// Notes what a request asked for and got. Returns another lifetime that gets the same, the first time that there is one.
+    /// Notes what a request asked for and got. Reports another lifetime that gets the same, the first time that there is one: each
+    /// lifetime has its own token, also where it gets no longer one than another.
     fn note(&mut self, asked: u64, got: u64) -> Option<u64> {
         let is_same = |&(other, left): &(u64, u64)| other != asked && left.abs_diff(got) <= SAME_LIFETIME;
         let same = self.last.filter(is_same).filter(|_| !self.is_reported);
@@ -60,7 +62,13 @@ impl Cuts {
         if is_cut(asked, got) {
             self.last = Some((asked, got));
         }
-        same.map(|(other, _)| other)
+        let (other, _) = same?;
+        tracing::warn!(
+            token.expires_in = got,
+            "lifetimes of {other} s and {asked} s get the same from HERE (the app's tokenDuration), and each costs a token of its \
+             own; leave the longer one out of `lifetimes`"
+        );
+        Some(other)
     }
 }
 
@@ -122,18 +130,6 @@ impl MeteredIssuer {
         IssuerOutcome::ALL.into_iter().zip(self.ended.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 
-    /// Each lifetime has its own token, also where it gets no longer one than another.
-    fn report_cut(&self, asked: u64, got: u64) {
-        let same = self.cuts.lock().unwrap_or_else(PoisonError::into_inner).note(asked, got);
-        if let Some(other) = same {
-            tracing::warn!(
-                token.expires_in = got,
-                "lifetimes of {other} s and {asked} s get the same from HERE (the app's tokenDuration), and each costs \
-                 a token of its own; leave the longer one out of `lifetimes`"
-            );
-        }
-    }
-
     /// Returns how many requests have brought no token.
     pub fn failures(&self) -> u64 {
         self.ended().filter(|(outcome, _)| *outcome != IssuerOutcome::Issued).map(|(_, count)| count).sum()
@@ -148,7 +144,7 @@ impl Issue for MeteredIssuer {
         let result = self.issuer.issue(key).await;
         request.outcome = result.as_ref().map_or_else(outcome, |_| IssuerOutcome::Issued);
         if let (Ok(issued), Some(_)) = (&result, &self.here) {
-            self.report_cut(key.lifetime().as_secs(), issued.expires_in().as_secs());
+            self.cuts.lock().note(key.lifetime().as_secs(), issued.expires_in().as_secs());
         }
         result
     }
