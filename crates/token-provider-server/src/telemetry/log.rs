@@ -135,13 +135,8 @@ pub fn report_panics() {
 /// Puts whole lines among those of the log, as they are. Returns false when they are lost. Never waits.
 pub(crate) fn write(level: Level, lines: &[u8]) -> bool {
     let Some(writer) = &*WRITER else { return false };
-    match priority(level) {
-        "" => writer.push(lines),
-        priority => {
-            let lines = lines.split_inclusive(|byte| *byte == b'\n');
-            writer.push(&lines.flat_map(|line| [priority.as_bytes(), line]).collect::<Vec<_>>().concat())
-        }
-    }
+    let lines = lines.split_inclusive(|byte| *byte == b'\n');
+    writer.push(&lines.flat_map(|line| [priority(level).as_bytes(), line]).collect::<Vec<_>>().concat())
 }
 
 /// Returns what the journal reads a line's priority from (sd-daemon(3)); nothing where stderr is not the journal.
