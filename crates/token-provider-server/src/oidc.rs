@@ -142,7 +142,7 @@ impl<P> Candidate<'_, P> {
         if keys.usable().is_none() {
             return Err(Problem::keys_unavailable(retry_after));
         }
-        if keys.are_newer_than(claims::issued_at(&self.jwt.claims), came_in) {
+        if keys.are_newer_than(claims::time(&self.jwt.claims, "iat").ok().flatten(), came_in) {
             return Err(Rejection::UnknownKey.into());
         }
         // Its key may be newer than ours: no reason to sign in again.

@@ -72,14 +72,9 @@ pub(super) fn missing<'a>(claims: &Members, required: &'a BTreeMap<String, Vec<S
     Some(claim)
 }
 
-/// Returns when the token says that it was issued, by the wall clock.
-pub(super) fn issued_at(claims: &Members) -> Option<Duration> {
-    time(claims, "iat").ok().flatten()
-}
-
 /// RFC 7519 §2, `NumericDate`: seconds since the epoch, which may have a fraction. What is later than this clock can
 /// tell is the end of time.
-fn time(claims: &Members, name: &str) -> Result<Option<Duration>, Rejection> {
+pub(super) fn time(claims: &Members, name: &str) -> Result<Option<Duration>, Rejection> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let seconds = value.as_f64().filter(|seconds| *seconds >= 0.0).ok_or(Rejection::Malformed)?;
     Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
