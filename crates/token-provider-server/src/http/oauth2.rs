@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -25,7 +24,7 @@ use super::here;
 use super::parameters::{Given, Value, has_content_type, is_credential, parameters};
 use super::request::{Call, RequestInfo, Route};
 use super::token::{self, HERE_FORM, HERE_JSON, STANDARD, Served};
-use crate::access::{Caller, Client, Nonce, Rules, Shares, Signature, SignedRequest, X_API_KEY, is_signed};
+use crate::access::{Caller, Client, Nonce, Rules, Signature, SignedRequest, X_API_KEY, is_signed};
 use crate::problem::{Problem, Subject};
 use crate::reason::{Method, Outcome, Rule};
 use crate::telemetry::audit::Event;
@@ -37,17 +36,12 @@ const MAX_BODY: usize = 16 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// So many bodies are waited for at once, of callers whom the head of their request does not name: in all, and from one
 /// address.
-const MAX_BODIES: usize = 256;
-const MAX_BODIES_EACH: usize = 32;
+pub(super) const MAX_BODIES: usize = 256;
+pub(super) const MAX_BODIES_EACH: usize = 32;
 
 /// The fields of a token request (RFC 6749 §4.4.2, and `expires_in` and `profile` as extensions); and their names in HERE's JSON.
 const IN_FORM: [&str; 6] = ["grant_type", "expires_in", "scope", "profile", "client_id", "client_secret"];
 const IN_JSON: [&str; 6] = ["grantType", "expiresIn", "scope", "profile", "clientId", "clientSecret"];
-
-/// Returns the shares of the bodies that are waited for. Loopback is limited, too: everybody on the machine is there.
-pub(super) fn bodies() -> Arc<Shares> {
-    Arc::new(Shares::new(MAX_BODIES, MAX_BODIES_EACH, true))
-}
 
 /// What a body says: a client; and what is wanted, or why nobody can have that.
 type Said<T> = (Option<Client<'static>>, Result<T, Problem>);

@@ -58,7 +58,9 @@ pub struct App {
 impl App {
     /// Puts the application together. It reports what it does to `telemetry`.
     pub fn new(access: Access, page: Page, telemetry: Telemetry) -> Self {
-        Self { access, page, telemetry: Arc::new(telemetry), bodies: oauth2::bodies() }
+        // Loopback is limited, too: everybody on the machine is there.
+        let bodies = Arc::new(Shares::new(oauth2::MAX_BODIES, oauth2::MAX_BODIES_EACH, true));
+        Self { access, page, telemetry: Arc::new(telemetry), bodies }
     }
 }
 
