@@ -232,11 +232,6 @@ impl Current {
         Self { config: Arc::new(config), identity, authorities, expired, verifier }
     }
 
-    fn vouch_for(&self, chain: &[CertificateDer<'_>], now: SystemTime) -> bool {
-        let (Some(verifier), [leaf, intermediates @ ..]) = (&self.verifier, chain) else { return false };
-        verifier.verify_client_cert(leaf, intermediates, unix_time(now)).is_ok()
-    }
-
     fn log_expired(&self, files: &TlsConfig) {
         if let (Some(file), expired @ 1..) = (&files.client_ca, self.expired) {
             let left = self.authorities.len() - expired;
@@ -265,7 +260,10 @@ impl ShownCertificate {
 
     /// Judges the certificate as of now.
     pub(super) fn judge(&self) -> ClientCertificate {
-        if self.tls.current.load().vouch_for(&self.chain, self.tls.now()) {
+        let (current, now) = (self.tls.current.load(), unix_time(self.tls.now()));
+        if let (Some(verifier), [leaf, intermediates @ ..]) = (&current.verifier, &*self.chain)
+            && verifier.verify_client_cert(leaf, intermediates, now).is_ok()
+        {
             ClientCertificate::Verified(Arc::clone(&self.names))
         } else {
             ClientCertificate::Rejected
