@@ -179,21 +179,17 @@ impl<S: Service> Connection<S> {
             () = stop.cancelled().then(|()| sleep(limits.first)) => return,
             shaken = timeout(limits.handshake, tls.accept(stream)) => shaken,
         };
-        let failed = |error| {
-            let peer = self.info.peer.map(tracing::field::display);
-            tracing::debug!(error, peer, "TLS handshake failed");
-        };
         let mut stream = match shaken.unwrap_or_else(|elapsed| Err(elapsed.into())) {
             // In a box: it is large, and handed on from one future to the next.
             Ok(stream) => Box::new(stream),
             // A scanner, plain HTTP, or a client certificate that is not good.
-            Err(error) => return failed(error.to_string()),
+            Err(error) => return self.report(Ended::Unshaken(error.to_string())),
         };
         let (_, session) = stream.get_mut();
         session.set_buffer_limit(Some(BUFFER));
         let chain = session.peer_certificates().unwrap_or_default();
         if chain.iter().map(|certificate| certificate.len()).sum::<usize>() > MAX_CHAIN {
-            return failed("the client's certificates are too long".to_owned());
+            return self.report(Ended::Unshaken("the client's certificates are too long".to_owned()));
         }
         self.shown = ShownCertificate::new(tls, chain);
         if session.alpn_protocol() == Some(b"h2") {
@@ -260,6 +256,7 @@ impl<S: Service> Connection<S> {
             Ended::Done(Ok(())) | Ended::Closed => {}
             // The other side's doing.
             Ended::Done(Err(error)) => tracing::debug!(reason = %error, peer, "connection ended"),
+            Ended::Unshaken(error) => tracing::debug!(error, peer, "TLS handshake failed"),
             Ended::Slow => tracing::debug!(reason = "the client was too slow", peer, "connection ended"),
             Ended::CutOff => tracing::warn!(peer, "connection closed: the response took too long"),
         }

@@ -41,6 +41,8 @@ pub(super) enum Ended {
     Closed,
     /// The other side was too slow.
     Slow,
+    /// Before it began: the TLS handshake failed.
+    Unshaken(String),
     /// The server stops, and could not wait any longer.
     CutOff,
 }
