@@ -8,13 +8,14 @@ use std::sync::LazyLock;
 
 use hyper::HeaderMap;
 
-use super::answer::{self, Answer, CSS, HTML, JAVASCRIPT, JSON, NO_CACHE};
+use super::answer::{self, Answer, CSS, HTML, JAVASCRIPT, NO_CACHE};
 
 const PLAIN: &str = include_str!("page/plain.html");
 const STYLE: &str = include_str!("page/page.css");
 /// Built by `npm run build` in `clients/typescript`.
 const CLIENT: &str = include_str!("page/client.js");
-const OPENAPI: &str = include_str!("openapi.json");
+/// The same for everybody: it names no profile and no scope.
+pub(super) const OPENAPI: &str = include_str!("openapi.json");
 
 /// What the page may load beside its style.
 const SOURCES: &str = "connect-src 'none'; img-src data:";
@@ -66,11 +67,6 @@ fn plain(own_origin: &str) -> String {
 /// Answers `GET /client.js`: the same for everybody.
 pub(super) fn client(headers: &HeaderMap) -> Answer {
     answer::with_etag(answer::answer(JAVASCRIPT, NO_CACHE, CLIENT), &CLIENT_ETAG, headers)
-}
-
-/// Answers `GET /openapi.json`. The same for everybody: it names no profile and no scope.
-pub(super) fn openapi() -> Answer {
-    answer::answer(JSON, NO_CACHE, OPENAPI)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use hyper::body::Body;
 use hyper::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 
-use super::answer::{self, Answer};
+use super::answer::{self, Answer, JSON, NO_CACHE};
 use super::page::Page;
 use super::request::{CORRELATION_ID, Call, PAGE, REQUEST_ID, RequestInfo, Route, allow};
 use super::token::Served;
@@ -143,7 +143,7 @@ impl App {
                     drop(body);
                     health::ready(access, info).await.map(Served::from)
                 }
-                Route::OpenApi => Ok(page::openapi().into()),
+                Route::OpenApi => Ok(answer::answer(JSON, NO_CACHE, page::OPENAPI).into()),
                 Route::Client => Ok(page::client(&headers).into()),
             }
         };
