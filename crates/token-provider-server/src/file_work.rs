@@ -13,7 +13,8 @@ use zeroize::Zeroizing;
 pub(crate) const MAX_SECRET: usize = 4 * 1024;
 
 /// A network file system answers in milliseconds while it is well.
-const TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(3);
+pub(crate) const STUCK: &str = "the file system does not respond";
 
 /// Runs blocking work on a file, one task at a time.
 #[derive(Debug)]
@@ -40,11 +41,8 @@ impl FileWork {
         }
         let task = tokio::task::spawn_blocking(work);
         self.unfinished = Some(task.abort_handle());
-        let Ok(result) = tokio::time::timeout(TIMEOUT, task).await else {
-            tracing::error!(
-                file = self.file,
-                "the file system does not respond; what was read last stays in use"
-            );
+        let Ok(result) = tokio::time::timeout(STUCK_AFTER, task).await else {
+            tracing::error!(file = self.file, "{STUCK}; what was read last stays in use");
             return None;
         };
         // Work that panicked has no result; the panic has been reported.
@@ -99,7 +97,7 @@ mod tests {
             while begun.load(Ordering::Relaxed) == 0 {
                 tokio::task::yield_now().await;
             }
-            tokio::time::advance(TIMEOUT).await;
+            tokio::time::advance(STUCK_AFTER).await;
         };
         assert_eq!(tokio::join!(work.run(hanging), passes).0, None);
 
@@ -128,7 +126,7 @@ mod tests {
             work.run(move || {
                 let _ = released.recv();
             }),
-            tokio::time::advance(TIMEOUT)
+            tokio::time::advance(STUCK_AFTER)
         );
         assert_eq!(hung, None);
         work.forget_unfinished();

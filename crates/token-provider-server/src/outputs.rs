@@ -27,9 +27,10 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use self::output::{Common, Output, STUCK, STUCK_AFTER};
+use self::output::{Common, Output};
 use crate::config::{OutputConfig, output_path};
 use crate::failure::Failure;
+use crate::file_work::{STUCK, STUCK_AFTER};
 use crate::http::App;
 use crate::topic::Topic;
 

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::keys::KeySet;
 use crate::config::KeySource;
-use crate::file_work::{FileWork, MAX_SECRET, read_small_file};
+use crate::file_work::{FileWork, MAX_SECRET, STUCK, read_small_file};
 use crate::outbound;
 
 /// As for HERE: within a region a connection takes milliseconds.
@@ -144,7 +144,7 @@ impl Fetcher {
     async fn read(&mut self, key: &str, file: &Path, max: usize) -> Result<Zeroizing<String>, FetchError> {
         let path = file.to_owned();
         let read = self.files.run(move || read_small_file(&path, max)).await;
-        let read = read.ok_or_else(|| FetchError::in_file(key, file, "the file system does not respond"))?;
+        let read = read.ok_or_else(|| FetchError::in_file(key, file, STUCK))?;
         read.map_err(|error| FetchError::in_file(key, file, format_args!("cannot be read: {error}")))
     }
 }

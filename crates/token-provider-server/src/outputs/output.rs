@@ -17,15 +17,12 @@ use super::file::{Mark, Place};
 use super::format::render;
 use crate::access::{Caller, Rules, TokenRequest};
 use crate::config::OutputConfig;
+use crate::file_work::{STUCK, STUCK_AFTER};
 use crate::http::App;
 use crate::problem::{Problem, Subject};
 use crate::reason::Method;
 use crate::telemetry::OutputStatus;
 use crate::telemetry::audit::Event;
-
-/// A file system answers in milliseconds while it is well.
-pub(super) const STUCK_AFTER: Duration = Duration::from_secs(3);
-pub(super) const STUCK: &str = "the file system does not respond";
 
 /// A file is removed so long before its token expires: ten seconds, and what the removal itself may take.
 const REMOVED_BEFORE: Duration = EXPIRY_MARGIN.saturating_add(Duration::from_millis(500));
