@@ -73,12 +73,11 @@ impl Tls {
     /// this machine's clock may be wrong, and there is no better certificate.
     pub fn load(files: &TlsConfig, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let identity = Arc::new(read_identity(files)?);
-        log_identity(&identity, files);
-        if let Some(reason) = out_of_date(leaf(&identity), clock.now().system_time()) {
+        let current = Current::new(files, &clock, identity, read_authorities(files)?);
+        current.log(files, true, true);
+        if let Some(reason) = out_of_date(leaf(&current.identity), clock.now().system_time()) {
             tracing::warn!(tls.cert = %files.cert.display(), "{reason}; clients will reject it");
         }
-        let current = Current::new(files, &clock, identity, read_authorities(files)?);
-        current.log_expired(files);
         let current = ArcSwap::from_pointee(current);
         Ok(Self { files: files.clone(), clock, current, reported: Mutex::default() })
     }
@@ -95,29 +94,24 @@ impl Tls {
         let authorities = read_authorities(&self.files);
         let identity =
             read_identity(&self.files).and_then(|identity| match out_of_date(leaf(&identity), now) {
-                _ if identity.cert == held.identity.cert => Ok(None),
+                _ if identity.cert == held.identity.cert => Ok(Arc::clone(&held.identity)),
                 Some(reason) => Err(wrong("cert", &self.files.cert, reason)),
-                None => Ok(Some(Arc::new(identity))),
+                None => Ok(Arc::new(identity)),
             });
+        let next_identity = identity.as_ref().unwrap_or(&held.identity);
+        let is_new = !Arc::ptr_eq(next_identity, &held.identity);
         // What stays in use expires all the same.
         let next = authorities.as_ref().unwrap_or(&held.authorities);
         let expired = next.iter().filter(|(_, until)| *until < now).count();
         let are_new = *next != held.authorities || expired != held.expired;
-        let new_identity = identity.as_ref().ok().and_then(Option::as_ref);
-        let has_changed = are_new || new_identity.is_some();
-        if has_changed {
-            let identity = Arc::clone(new_identity.unwrap_or(&held.identity));
+        if is_new || are_new {
+            let identity = Arc::clone(next_identity);
             let current = Arc::new(Current::new(&self.files, &self.clock, identity, next.clone()));
             self.current.store(Arc::clone(&current));
             // Only now: what is logged may be relied on.
-            if new_identity.is_some() {
-                log_identity(&current.identity, &self.files);
-            }
-            if are_new {
-                current.log_expired(&self.files);
-            }
+            current.log(&self.files, is_new, are_new);
         }
-        identity.and(authorities).map(|_| has_changed)
+        identity.and(authorities).map(|_| is_new || are_new)
     }
 
     /// Returns when the certificate's validity ends.
@@ -232,8 +226,17 @@ impl Current {
         Self { config: Arc::new(config), identity, authorities, expired, verifier }
     }
 
-    fn log_expired(&self, files: &TlsConfig) {
-        if let (Some(file), expired @ 1..) = (&files.client_ca, self.expired) {
+    /// Logs what is new of it.
+    fn log(&self, files: &TlsConfig, is_new: bool, are_new: bool) {
+        if is_new {
+            let until = not_after(leaf(&self.identity)).map(httpdate::fmt_http_date);
+            tracing::info!(
+                tls.cert = %files.cert.display(),
+                tls.not_after = until.as_deref().unwrap_or("unknown"),
+                "certificate read"
+            );
+        }
+        if are_new && let (Some(file), expired @ 1..) = (&files.client_ca, self.expired) {
             let left = self.authorities.len() - expired;
             tracing::warn!(tls.client_ca = %file.display(), expired, left, "ignoring expired certificate authorities");
         }
@@ -296,15 +299,6 @@ fn read_authorities(files: &TlsConfig) -> Result<Authorities, Failure> {
         |authority| Some((anchor_from_trusted_cert(authority).ok()?.to_owned(), not_after(authority)?));
     let usable: Option<Authorities> = authorities.iter().map(usable).collect();
     usable.ok_or_else(|| wrong("client_ca", file, "expected CA certificates (X.509 version 3)"))
-}
-
-fn log_identity(identity: &CertifiedKey, files: &TlsConfig) {
-    let until = not_after(leaf(identity)).map(httpdate::fmt_http_date);
-    tracing::info!(
-        tls.cert = %files.cert.display(),
-        tls.not_after = until.as_deref().unwrap_or("unknown"),
-        "certificate read"
-    );
 }
 
 fn leaf(identity: &CertifiedKey) -> &CertificateDer<'static> {
