@@ -65,10 +65,8 @@ impl Place {
         let folder = self.open_folder()?;
         self.judge_file(&folder)?;
         let random = getrandom::u64().map_err(io::Error::other)?;
-        let mut name = OsString::from(".");
-        name.push(&self.name);
-        name.push(format!(".{random:016x}.tmp"));
-        make(&folder, &name, |mut file| {
+        let name = format!(".{}.{random:016x}.tmp", self.name.display());
+        make(&folder, OsStr::new(&name), |mut file| {
             set_access(file, mode, group)?;
             file.write_all(content)?;
             let is_wanted = is_wanted();
