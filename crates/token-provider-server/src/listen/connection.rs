@@ -6,7 +6,6 @@
 //! by these notes.
 
 use std::convert::Infallible;
-use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +50,7 @@ pub(super) enum Ended {
 #[derive(Debug)]
 struct Activity {
     notes: Mutex<Notes>,
-    /// The first request has begun.
+    /// A request has begun, the first or another.
     begun: Notify,
 }
 
@@ -217,9 +216,8 @@ impl Activity {
         let mut notes = self.notes.lock();
         let began = notes.head.take().unwrap_or_else(Instant::now);
         notes.requests.push(began);
-        if mem::take(&mut notes.is_unused) {
-            self.begun.notify_one();
-        }
+        notes.is_unused = false;
+        self.begun.notify_one();
         Exchange { activity: Arc::clone(self), began }
     }
 
