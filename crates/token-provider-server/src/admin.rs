@@ -20,7 +20,6 @@ use crate::http::answer::{self, Answer, CSS, HTML, JAVASCRIPT, JSON, NO_STORE, T
 use crate::http::parameters::has_content_type;
 use crate::http::pipeline::catch_panic;
 use crate::http::request::{PAGE, RequestInfo, allow};
-use crate::http::token::Served;
 use crate::http::{App, Service, health};
 use crate::problem::Problem;
 use crate::telemetry::{self, OpenConnection, Process};
@@ -84,7 +83,7 @@ impl Service for Admin {
         // Nobody reads it, and while a token is waited for, HTTP/2 would keep what comes of it.
         drop(body);
         let answer = catch_panic(&info, self.handle(&info, &headers)).await;
-        self.0.conclude(info, &Cors::None, answer.map(Served::from))
+        self.0.conclude(info, &Cors::None, answer.map(|answer| (answer, None)))
     }
 
     fn connection(&self) -> Option<OpenConnection> {

@@ -13,7 +13,7 @@ const MAX_PATH: usize = 256;
 /// that an access rule refused.
 pub(super) fn record(telemetry: &Telemetry, info: &RequestInfo<'_>, result: &mut Result<Served, Problem>) {
     let (status, problem) = match result {
-        Ok(served) => (served.answer.status(), None),
+        Ok((answer, _)) => (answer.status(), None),
         Err(problem) => (problem.status, Some(&*problem)),
     };
     let path = info.head.uri.path();
@@ -29,7 +29,7 @@ pub(super) fn record(telemetry: &Telemetry, info: &RequestInfo<'_>, result: &mut
     );
     let event = match result {
         // Without a trail there is no admin listener either, which would show the counts.
-        Ok(served) => served.done.take().filter(|_| telemetry.audit.is_some()).map(|done| *done),
+        Ok((_, done)) => done.take().filter(|_| telemetry.audit.is_some()).map(|done| *done),
         Err(problem) => {
             let is_recorded = problem.rule.is_some() || info.route.is_some_and(Route::is_for_callers);
             is_recorded.then(|| Event::problem(problem))

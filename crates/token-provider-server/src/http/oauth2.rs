@@ -62,13 +62,13 @@ pub(super) async fn post(
     };
     let parse = |body: &[u8]| parse(body, names, is_form, is_here);
     let (caller, nonce, wanted) = authenticate(call, client, headers, body, parse).await?;
-    let mut served = token::hand_out(call, &caller, lifetime_name, wanted, Some(spelling)).await?;
+    let (mut answer, done) = token::hand_out(call, &caller, lifetime_name, wanted, Some(spelling)).await?;
     if let Some(nonce) = nonce {
         nonce.note();
     }
     // RFC 6749 §5.1 wants both, for caches of the last century.
-    served.answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    Ok(served)
+    answer.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    Ok((answer, done))
 }
 
 /// Answers `POST /oauth2/revoke`: a service refused a token. The answer is the same whether that is held or not.
@@ -98,7 +98,7 @@ pub(super) async fn revoke(
     let (time, subject) = (SystemClock.now().wall, Subject { profile: Some(profile), ..caller.subject() });
     let (outcome, reason) = (Outcome::Reported, Some(reported.as_str()));
     let done = Some(Box::new(Event { time, outcome, reason, subject, ..Event::default() }));
-    Ok(Served { answer: answer::answer(TEXT, NO_STORE, ""), done })
+    Ok((answer::answer(TEXT, NO_STORE, ""), done))
 }
 
 /// Finds out who has sent a request, by its head and its body, and what the body says. Whom the head names is judged before the body

@@ -106,7 +106,7 @@ impl App {
         let host = match rules.admit_host(&headers, info.authority(), info.connection) {
             Ok(host) => host.to_owned(),
             Err(_) if health::is_probe(info, &headers) => {
-                return Ok((Cors::None, health::probe(&self.access, info).map(Served::from)));
+                return Ok((Cors::None, health::probe(&self.access, info).map(|answer| (answer, None))));
             }
             Err(problem) => return refused(problem),
         };
@@ -114,7 +114,7 @@ impl App {
         let own_origin = || format!("{}://{host}", if is_tls { "https" } else { "http" });
         if let Some(file) = self.page.file(info.head.uri.path(), &headers, own_origin) {
             allow(&info.head.method, PAGE)?;
-            return Ok((Cors::None, Ok(file.into())));
+            return Ok((Cors::None, Ok((file, None))));
         }
         let cors = rules.admit_page(&headers, &host, is_tls)?;
         let (access, bodies) = (&self.access, &self.bodies);
@@ -125,7 +125,7 @@ impl App {
                 let mut preflight = Answer::default();
                 *preflight.status_mut() = StatusCode::NO_CONTENT;
                 rules.apply_preflight(&headers, preflight.headers_mut());
-                return Ok(preflight.into());
+                return Ok((preflight, None));
             }
             match route {
                 Route::Token => {
@@ -136,15 +136,15 @@ impl App {
                 // In a box, as all that waits for somebody else: the others would be as large.
                 Route::OAuth2 => Box::pin(oauth2::post(call, headers, body)).await,
                 Route::Revoke => Box::pin(oauth2::revoke(call, headers, body)).await,
-                Route::Timestamp => Ok(here::timestamp().into()),
-                Route::Metadata => Ok(oauth2::metadata(&rules, &own_origin()).into()),
-                Route::Live => Ok(health::live().into()),
+                Route::Timestamp => Ok((here::timestamp(), None)),
+                Route::Metadata => Ok((oauth2::metadata(&rules, &own_origin()), None)),
+                Route::Live => Ok((health::live(), None)),
                 Route::Ready => {
                     drop(body);
-                    health::ready(access, info).await.map(Served::from)
+                    health::ready(access, info).await.map(|answer| (answer, None))
                 }
-                Route::OpenApi => Ok(answer::answer(JSON, NO_CACHE, page::OPENAPI).into()),
-                Route::Client => Ok(page::client(&headers).into()),
+                Route::OpenApi => Ok((answer::answer(JSON, NO_CACHE, page::OPENAPI), None)),
+                Route::Client => Ok((page::client(&headers), None)),
             }
         };
         Ok((cors, catch_panic(info, answered).await))
@@ -160,7 +160,7 @@ impl App {
         audit::record(&self.telemetry, &info, &mut result);
         let problem_answer = if info.is_here() { here::problem } else { answer::problem };
         let mut answer =
-            result.map_or_else(|problem| problem_answer(&problem, info.id()), |served| served.answer);
+            result.map_or_else(|problem| problem_answer(&problem, info.id()), |(answer, _done)| answer);
         cors.apply(answer.headers_mut());
         let headers = answer.headers_mut();
         if let Some(id) = info.correlation_id {

@@ -30,19 +30,9 @@ pub(super) const HERE_FORM: Spelling = ["access_token", "token_type", "expires_i
 /// As HERE answers JSON.
 pub(super) const HERE_JSON: Spelling = ["accessToken", "tokenType", "expiresIn", "bearer"];
 
-/// An answer, and what was done for it, if it was for a caller.
-#[derive(Debug)]
-pub(crate) struct Served {
-    pub(super) answer: Answer,
-    /// As far as the handler knows it. In a box: it is large, and handed on from one step to the next.
-    pub(super) done: Option<Box<Event>>,
-}
-
-impl From<Answer> for Served {
-    fn from(answer: Answer) -> Self {
-        Self { answer, done: None }
-    }
-}
+/// An answer, and what was done for it, if it was for a caller, as far as the handler knows it. In a box: it is large, and handed on
+/// from one step to the next.
+pub(crate) type Served = (Answer, Option<Box<Event>>);
 
 /// Answers `GET /getToken`.
 pub(super) async fn get(call: Call<'_>, headers: &HeaderMap) -> Result<Served, Problem> {
@@ -86,7 +76,7 @@ fn serve(token: &AccessToken, now: Moment, subject: Subject, spelling: Option<Sp
     let headers = answer.headers_mut();
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(TOKEN_EXPIRES_IN, HeaderValue::from(left));
-    Served { answer, done: Some(Box::new(Event::handout(token, now, subject))) }
+    (answer, Some(Box::new(Event::handout(token, now, subject))))
 }
 
 /// Returns the body of a token answer. `expiry` are the seconds left, not the lifetime: the token has been held for a while. In a file
