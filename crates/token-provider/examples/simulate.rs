@@ -1,8 +1,9 @@
-//! Lives many simulated lives and reports whether any promise was broken.
+//! Lives many simulated lives, of a provider or of a fleet that shares a store, and reports whether any promise was broken.
 //!
 //! ```text
 //! cargo run --release -p token-provider --example simulate -- --seeds 100000
 //! cargo run --release -p token-provider --example simulate -- --seed 4711
+//! cargo run --release -p token-provider --example simulate -- --fleet --seeds 20000 --servers 8
 //! ```
 
 #![expect(
@@ -11,6 +12,8 @@
     reason = "a command: figures to stdout, progress to stderr"
 )]
 
+#[path = "../tests/it/fleet/mod.rs"]
+mod fleet;
 #[path = "../tests/it/world/mod.rs"]
 mod world;
 
@@ -20,20 +23,31 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use self::world::{Counts, Report};
-
-const USAGE: &str = "usage: simulate [--seeds N] [--first S] [--seed S]
+const USAGE: &str = "usage: simulate [--fleet] [--seeds N] [--first S] [--seed S] [--servers M]
 
   --seeds N   live so many lives (default 1000), on all cores
   --first S   with the seeds from S on (default 0)
-  --seed S    live this one life, and tell its trace";
+  --seed S    live this one life, and tell its trace
+  --fleet     lives of a fleet of servers that share a store
+  --servers M of at most so many servers (default 8)";
 
 /// How often progress is shown.
 const BEAT: Duration = Duration::from_millis(500);
 
-enum Task {
-    Many { first: u64, seeds: u64 },
-    One(u64),
+struct Task {
+    first: u64,
+    seeds: u64,
+    /// Lives a fleet of at most so many servers, instead of one provider.
+    servers: Option<usize>,
+}
+
+/// What a life came to.
+struct Report {
+    seed: u64,
+    simulated: Duration,
+    trace: u64,
+    counts: Vec<(&'static str, u64)>,
+    violations: Vec<String>,
 }
 
 /// What all lives so far came to.
@@ -41,7 +55,7 @@ enum Task {
 struct Sum {
     lives: u64,
     simulated: Duration,
-    counts: Counts,
+    counts: Vec<(&'static str, u64)>,
     broken: Vec<Report>,
 }
 
@@ -53,37 +67,70 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let sum = match task {
-        Task::One(seed) => {
-            let report = world::run(seed);
-            println!("seed {seed}: trace {:016x}", report.trace);
-            let mut sum = Sum::default();
-            sum.add(report);
-            sum
-        }
-        Task::Many { first, seeds } => many(first, seeds),
+    let sum = if task.seeds == 1 {
+        let report = live(task.first, task.servers);
+        println!("seed {}: trace {:016x}", report.seed, report.trace);
+        let mut sum = Sum::default();
+        sum.add(report);
+        sum
+    } else {
+        many(&task)
     };
     sum.print();
     if sum.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Task, String> {
-    let (mut first, mut seeds, mut one) = (0, 1000, None);
+    let (mut first, mut seeds, mut is_fleet, mut servers) = (0_u64, 1000_u64, false, 8_u64);
     while let Some(name) = arguments.next() {
+        if name == "--fleet" {
+            is_fleet = true;
+            continue;
+        }
         let value = arguments.next().and_then(|value| value.parse().ok());
         let value = value.ok_or_else(|| format!("{name}: expected a number after it"))?;
         match name.as_str() {
             "--first" => first = value,
             "--seeds" => seeds = value,
-            "--seed" => one = Some(value),
+            "--seed" => (first, seeds) = (value, 1),
+            "--servers" => servers = value,
             _ => return Err(format!("unknown option {name}")),
         }
     }
-    Ok(one.map_or(Task::Many { first, seeds }, Task::One))
+    let servers = usize::try_from(servers).map_err(|_| "--servers: too many".to_owned())?;
+    Ok(Task { first, seeds, servers: is_fleet.then_some(servers) })
+}
+
+fn live(seed: u64, servers: Option<usize>) -> Report {
+    if let Some(servers) = servers {
+        let fleet::Report { seed, simulated, counts, trace, violations } = fleet::run(seed, servers);
+        let fleet::Counts { servers, handouts, shared, requests, tokens, reports, faults } = counts;
+        let counts = vec![
+            ("servers", servers),
+            ("faults injected", faults),
+            ("requests", requests),
+            ("tokens", tokens),
+            ("handouts", handouts),
+            ("of another's", shared),
+            ("reports", reports),
+        ];
+        return Report { seed, simulated, trace, counts, violations };
+    }
+    let world::Report { seed, simulated, counts, trace, violations } = world::run(seed);
+    let world::Counts { calls, handouts, requests, reports, replacements, faults } = counts;
+    let counts = vec![
+        ("faults injected", faults),
+        ("requests", requests),
+        ("calls", calls),
+        ("handouts", handouts),
+        ("reports", reports),
+        ("replacements", replacements),
+    ];
+    Report { seed, simulated, trace, counts, violations }
 }
 
 /// Lives all lives, each core taking the next seed when it is done with one.
-fn many(first: u64, seeds: u64) -> Sum {
+fn many(&Task { first, seeds, servers }: &Task) -> Sum {
     let next = AtomicU64::new(first);
     let end = first.saturating_add(seeds);
     let sum = Mutex::new(Sum::default());
@@ -99,7 +146,7 @@ fn many(first: u64, seeds: u64) -> Sum {
                         if seed >= end {
                             return;
                         }
-                        let report = world::run(seed);
+                        let report = live(seed, servers);
                         locked(&sum).add(report);
                     }
                 })
@@ -142,12 +189,10 @@ impl Sum {
     fn add(&mut self, report: Report) {
         self.lives += 1;
         self.simulated += report.simulated;
-        self.counts.calls += report.counts.calls;
-        self.counts.handouts += report.counts.handouts;
-        self.counts.requests += report.counts.requests;
-        self.counts.reports += report.counts.reports;
-        self.counts.replacements += report.counts.replacements;
-        self.counts.faults += report.counts.faults;
+        self.counts.resize(report.counts.len(), ("", 0));
+        for (sum, (name, count)) in self.counts.iter_mut().zip(&report.counts) {
+            *sum = (name, sum.1 + count);
+        }
         if !report.violations.is_empty() {
             self.broken.push(report);
         }
@@ -158,15 +203,11 @@ impl Sum {
     }
 
     fn print(&self) {
-        let Counts { calls, handouts, requests, reports, replacements, faults } = self.counts;
         println!("lives            {}", self.lives);
         println!("simulated years  {:.1}", self.years());
-        println!("faults injected  {faults}");
-        println!("requests         {requests}");
-        println!("calls            {calls}");
-        println!("handouts         {handouts}");
-        println!("reports          {reports}");
-        println!("replacements     {replacements}");
+        for (name, count) in &self.counts {
+            println!("{name:16} {count}");
+        }
         println!(
             "violations       {}",
             self.broken.iter().map(|report| report.violations.len()).sum::<usize>()

@@ -213,15 +213,27 @@ impl Cache {
         }
     }
 
-    /// Drops the tokens that nobody has asked for since their last refresh.
+    /// Drops the tokens that nobody has asked for since their last refresh. The issuer learns of it behind the caller, one token
+    /// after the other: one that holds them, too, would bring them back.
     pub(crate) fn drop_unused(&self) {
+        let (now, mut dropped) = (self.now(), Vec::new());
         for slot in self.0.slots.load_full().values() {
-            let is_holding = matches!(slot.state.load().phase, Phase::Holding { .. });
+            let state = slot.state.load();
+            let is_holding = matches!(state.phase, Phase::Holding { .. });
             if is_holding && !slot.is_asked.load(Ordering::Relaxed) {
                 self.0.remove(slot);
                 slot.end();
+                dropped.extend(state.usable(now));
             }
         }
+        let Ok(runtime) = runtime::Handle::try_current() else { return };
+        let issuer = self.0.issuer.clone();
+        let reports = async move {
+            for token in &dropped {
+                refresher::report(&issuer, token).await;
+            }
+        };
+        runtime.spawn(reports.instrument(self.0.span.clone()));
     }
 
     /// Returns the status of every slot, in order.

@@ -15,6 +15,7 @@ use std::fmt;
 use std::path::Path;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Position, Url};
 
@@ -24,7 +25,7 @@ use self::properties::{
 };
 use self::text::check_text;
 use crate::error::LoadError;
-use crate::token::Scope;
+use crate::token::{Scope, TokenKey};
 
 pub use self::loopback::{is_loopback_address, is_loopback_url};
 pub use self::private_key::{PrivateKey, SigningAlgorithm};
@@ -106,6 +107,27 @@ impl Credential {
     #[must_use]
     pub fn with_scope(self, scope: Option<Scope>) -> Self {
         Self { scope, ..self }
+    }
+
+    /// Returns a name for a kind of token of this credential: an HMAC-SHA-256 of the token endpoint, the key, the scope and the
+    /// lifetime. Another access key, another private key or another secret makes another name, and who does not have `secret`
+    /// learns nothing from it.
+    pub fn kind_id(&self, kind: &TokenKey, secret: &[u8]) -> [u8; 32] {
+        let scope = kind.scope().or_else(|| self.scope()).map_or("", Scope::as_str);
+        let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret));
+        let mut add = |part: &str| {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        };
+        add(self.token_endpoint_url.as_str());
+        let key = match &self.key {
+            Key::Access { id, secret } => ["access", id, secret.expose_secret()],
+            Key::Private { client_id, key } => ["private", client_id, key.thumbprint()],
+        };
+        key.into_iter().for_each(&mut add);
+        add(scope);
+        add(&kind.lifetime().as_secs().to_string());
+        mac.sign().as_ref().try_into().expect("SHA-256 has 32 bytes")
     }
 
     /// Reads a credential from the text of a `credentials.properties` file, as the HERE portal offers it:

@@ -16,10 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::error::TokenError;
-use crate::token::{AccessToken, Scope, TokenKey};
+use crate::token::{AccessToken, Fingerprint, Scope, TokenKey};
 
 pub use self::here::{HereIssuer, HereIssuerConfig};
 pub use self::http::Network;
@@ -145,6 +145,21 @@ impl Issued {
     pub fn new(access_token: impl Into<SecretString>, expires_in: Duration) -> Self {
         let (access_token, expires_in) = (access_token.into(), expires_in.min(LONGEST_BELIEVED));
         Self { access_token, expires_in, scope: None, is_from_cache: false }
+    }
+
+    /// Shows the token, for a [`Store`](crate::Store) that encrypts it.
+    pub fn expose_secret(&self) -> &str {
+        self.access_token.expose_secret()
+    }
+
+    /// Returns the name by which logs may call the token.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(self.expose_secret().as_bytes())
+    }
+
+    /// Returns the scope that the issuer named.
+    pub fn scope(&self) -> Option<&Scope> {
+        self.scope.as_ref()
     }
 
     /// Returns the lifetime that the issuer granted.

@@ -39,6 +39,12 @@
 //! token is then refreshed while something blocks on the runtime, and at the latest when it has expired. One with worker threads
 //! (`Builder::new_multi_thread`) refreshes ahead of that.
 //!
+//! # Sharing tokens
+//!
+//! Where several processes use one credential, or tokens should outlive a restart, put a [`SharedIssuer`] with a [`Store`] of yours in
+//! front of the issuer: one process makes each request, and the others take its token from the store. The server has stores in a
+//! folder and in Valkey or Redis.
+//!
 //! # Testing
 //!
 //! With the cargo feature `test-util`, [`TokenProvider::fixed`] hands out a token of your choice, [`AccessToken::fixed`] is a
@@ -73,6 +79,8 @@ mod issuer;
 
 mod schedule;
 
+mod store;
+
 mod cache;
 
 mod provider;
@@ -93,6 +101,7 @@ pub use crate::issuer::{
 };
 pub use crate::provider::{TokenProvider, TokenProviderBuilder};
 pub use crate::sign::verify;
+pub use crate::store::{Lease, Leased, NotedFailure, SharedIssuer, Store, Stored, StoredToken};
 #[cfg(any(test, feature = "test-util"))]
 pub use crate::testing::TestClock;
 pub use crate::token::{

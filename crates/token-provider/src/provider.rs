@@ -227,7 +227,8 @@ impl TokenProvider {
         self.0.cache.replace_all();
     }
 
-    /// Drops the tokens that nobody has asked for since their last refresh.
+    /// Drops the tokens that nobody has asked for since their last refresh. Within a Tokio runtime, they are reported to the issuer
+    /// in the background, so that it does not return them again.
     pub fn drop_unused(&self) {
         self.0.cache.drop_unused();
     }

@@ -15,9 +15,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::slot::{Held, Phase, RefresherHandle, Shared, Slot, SlotState, locked};
 use crate::clock::Moment;
 use crate::error::{TokenError, TokenErrorKind};
-use crate::issuer::{Issue as _, Issued};
+use crate::issuer::{AnyIssuer, Issue as _, Issued};
 use crate::schedule::{self, Freshness};
-use crate::token::{AccessToken, EXPIRY_MARGIN, Scope};
+use crate::token::{AccessToken, EXPIRY_MARGIN, Fingerprint, Scope};
 
 /// Timers stand still while the machine is suspended, and know nothing of a wall clock that was set: the clocks are
 /// read again at least this often.
@@ -42,6 +42,8 @@ pub(super) struct Refresher {
     handle: Arc<RefresherHandle>,
     /// How many failures in a row happened without a caller asking in between.
     unasked_failures: u32,
+    /// The token that the issuer was last told of.
+    told: Option<Fingerprint>,
     /// While all tokens are replaced: the right to be the one whose token is.
     turn: Option<OwnedSemaphorePermit>,
 }
@@ -53,9 +55,18 @@ enum Next {
     Drop,
 }
 
+/// Reports a token to the issuer.
+pub(super) async fn report(issuer: &AnyIssuer, token: &AccessToken) {
+    let report = AssertUnwindSafe(async { issuer.report(token).await }).catch_unwind();
+    if tokio::time::timeout(LONGEST_REPORT, report).await.is_err() {
+        let seconds = LONGEST_REPORT.as_secs();
+        tracing::warn!("the issuer did not take the report of a refused token within {seconds} s");
+    }
+}
+
 impl Refresher {
     pub(super) fn new(shared: Arc<Shared>, slot: Arc<Slot>, handle: Arc<RefresherHandle>) -> Self {
-        Self { shared, slot, handle, unasked_failures: 0, turn: None }
+        Self { shared, slot, handle, unasked_failures: 0, told: None, turn: None }
     }
 
     pub(super) async fn run(mut self) {
@@ -85,16 +96,10 @@ impl Refresher {
         {
             locked(&self.slot.reports).add(held.fingerprint());
         }
-        // Once is enough: a request that is repeated after a failure is about the same token.
-        let refused = held.filter(|token| state.failures == 0 && self.is_refused(token));
+        let is_first = state.failures == 0;
         self.slot.set(SlotState { phase: Phase::Requesting, ..state });
-        if let Some(token) = refused {
-            // The issuer may hold it, too.
-            let report = AssertUnwindSafe(async { self.shared.issuer.report(&token).await }).catch_unwind();
-            if tokio::time::timeout(LONGEST_REPORT, report).await.is_err() {
-                let seconds = LONGEST_REPORT.as_secs();
-                tracing::warn!("the issuer did not take the report of a refused token within {seconds} s");
-            }
+        if let Some(token) = &held {
+            self.tell(token, is_first).await;
         }
         // As of now: if the credential changes while the request is in flight, the request was made with the old
         // one, and a refusal says nothing about the new one.
@@ -103,11 +108,23 @@ impl Refresher {
         let sent_at = self.shared.clock.now();
         let answer = self.attempt().await;
         let result = answer.and_then(|issued| self.accept(issued, sent_at));
-        if let Err(error) = result {
-            self.back_off(error, credential_changes);
+        match (result, &held) {
+            (Err(error), _) => self.back_off(error, credential_changes),
+            // It may have been reported while the request was in flight.
+            (Ok(()), Some(token)) => self.tell(token, false).await,
+            (Ok(()), None) => {}
         }
         // Not before: after a failure the next one has to wait.
         self.turn = None;
+    }
+
+    /// Tells the issuer, which may hold it, too, of a token that a service refused. For each series of requests once is enough.
+    async fn tell(&mut self, token: &AccessToken, is_first: bool) {
+        let refused = Some(token.fingerprint()).filter(|_| self.is_refused(token));
+        if refused.is_some() && (is_first || self.told != refused) {
+            self.told = refused;
+            report(&self.shared.issuer, token).await;
+        }
     }
 
     async fn attempt(&self) -> Result<Issued, TokenError> {
@@ -171,6 +188,12 @@ impl Refresher {
             token.scope = self.slot.key.scope().map(Scope::as_str),
             "token received"
         );
+        if self.slot.is_replaced.load(Ordering::Acquire)
+            && let Some(before) = self.slot.state.load().usable(now)
+        {
+            // As the new one will be: both were requested before all were to be replaced.
+            locked(&self.slot.reports).add(before.fingerprint());
+        }
         // In this order, so that a caller who gets the new token counts as having asked for it.
         self.slot.is_asked.store(false, Ordering::Relaxed);
         let held = Some(Held { token, remaining_when_due });

@@ -1,6 +1,6 @@
 //! What is this machine by its very name, with no resolver to be trusted: where plain `http` is safe.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use url::{Host, Url};
 
@@ -15,7 +15,10 @@ pub fn is_loopback_url(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => is_loopback_address(address),
         Some(Host::Ipv6(address)) => is_loopback_address(address),
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        // Of a scheme that nobody knows, an IPv4 address is a name.
+        Some(Host::Domain(name)) => name
+            .parse::<Ipv4Addr>()
+            .map_or_else(|_| name.eq_ignore_ascii_case("localhost"), is_loopback_address),
         None => false,
     }
 }
@@ -51,6 +54,7 @@ mod tests {
         }
         // In the URL of a scheme that nobody knows, a host may be in capitals.
         assert!(is_loopback_url(&"x://LOCALHOST".parse().expect("is a URL")));
+        assert!(is_loopback_url(&"x://127.0.0.2:1".parse().expect("is a URL")));
         assert!(!is_loopback_url(&"data:localhost".parse().expect("is a URL")));
     }
 }

@@ -521,3 +521,34 @@ fn empty_parts_are_refused() {
         assert_eq!(error.kind(), LoadErrorKind::Invalid);
     }
 }
+
+#[test]
+fn kinds_of_tokens_that_differ_in_anything_have_different_ids() {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    let key = |id: &str, secret: &str| Credential::new(id, secret.into()).expect("is one");
+    let scoped = |scope: &str| Some(Scope::new(scope).expect("is one"));
+    let (hour, minute) = (TokenKey::default(), TokenKey::new(Duration::from_secs(60)).expect("is in range"));
+    let elsewhere =
+        key("id", "secret").with_token_endpoint_url("http://localhost:1/").expect("is on loopback");
+    let pem = PrivateKey::generate_pem(SigningAlgorithm::Es256).expect("can be made");
+    let private = PrivateKey::from_pem(pem.expose_secret()).expect("is one");
+    let private = |id: &str| Credential::with_private_key(id, private.clone()).expect("is one");
+    let ids = [
+        key("id", "secret").kind_id(&hour, b"k"),
+        key("id", "secret").kind_id(&hour, b"l"),
+        key("id", "secret").kind_id(&minute, b"k"),
+        key("id", "secret").kind_id(&hour.clone().with_scope(scoped("a")), b"k"),
+        key("id", "other").kind_id(&hour, b"k"),
+        key("ids", "ecret").kind_id(&hour, b"k"),
+        elsewhere.kind_id(&hour, b"k"),
+        private("id").kind_id(&hour, b"k"),
+        private("other").kind_id(&hour, b"k"),
+    ];
+    assert_eq!(BTreeSet::from(ids).len(), ids.len());
+    // The scope that is asked for, wherever it is written down.
+    let own = key("id", "secret").with_scope(scoped("a"));
+    assert_eq!(own.kind_id(&hour, b"k"), ids[3]);
+    assert_eq!(own.kind_id(&hour.with_scope(scoped("a")), b"k"), ids[3]);
+}

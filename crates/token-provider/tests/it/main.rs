@@ -3,11 +3,13 @@
 mod assertion;
 mod chain;
 mod faults;
+mod fleet;
 mod layers;
 mod leaks;
 mod network;
 mod provider;
 mod runtimes;
+mod shared;
 mod simulation;
 mod skew;
 mod tls;

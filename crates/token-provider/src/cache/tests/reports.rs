@@ -269,10 +269,13 @@ struct Upstream {
     log: Mutex<Vec<String>>,
     /// What becomes of a report.
     on_report: Option<Duration>,
+    /// How long a token takes.
+    takes: Duration,
 }
 
 impl Issue for Upstream {
     async fn issue(&self, _key: &TokenKey) -> Result<Issued, TokenError> {
+        sleep(self.takes).await;
         let mut log = self.log.lock().expect("no test panics with it");
         let text = format!("planted.{}", log.len());
         log.push(format!("issued {text}"));
@@ -292,7 +295,7 @@ impl Issue for Upstream {
 #[tokio::test(start_paused = true)]
 async fn issuer_is_told_first_and_asked_then_whatever_it_makes_of_that() {
     for (on_report, waits) in [(Some(Duration::ZERO), [0, 0]), (Some(seconds(1.0)), [1, 1]), (None, [0, 3])] {
-        let upstream = Arc::new(Upstream { log: Mutex::default(), on_report });
+        let upstream = Arc::new(Upstream { log: Mutex::default(), on_report, takes: Duration::ZERO });
         let clock = TestClock::new();
         let cache =
             Cache::new(AnyIssuer::new(AnyIssuer::new(Arc::clone(&upstream))), Arc::new(clock), 8, Some(1));
@@ -324,12 +327,38 @@ async fn issuer_is_told_first_and_asked_then_whatever_it_makes_of_that() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn issuer_is_told_of_what_is_reported_or_replaced_while_the_successor_is_under_way() {
+    for is_reported in [true, false] {
+        let on_report = Some(Duration::ZERO);
+        let upstream = Arc::new(Upstream { log: Mutex::default(), on_report, takes: seconds(1.0) });
+        let issuer = AnyIssuer::new(Arc::clone(&upstream));
+        let cache = Cache::new(issuer, Arc::new(TestClock::new()), 8, Some(1));
+        cache.wait(&hour(), None).await.expect("is handed out");
+        let token = cache.held(&hour(), cache.now()).expect("is held");
+        while !cache.status()[0].is_due {
+            pass(seconds(0.5)).await;
+        }
+        if is_reported {
+            assert_eq!(cache.report(token.fingerprint()), ACCEPTED);
+        } else {
+            cache.replace_all();
+        }
+        pass(seconds(4.0)).await;
+        let log = upstream.log.lock().expect("no test panics with it");
+        let expected = ["issued planted.0", "issued planted.1", "refused planted.0"];
+        let replaced = ["refused planted.1", "issued planted.4"];
+        assert_eq!(log[..3], expected);
+        assert_eq!(log[3..], replaced[..if is_reported { 0 } else { 2 }]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn report_that_the_issuer_does_not_take_is_in_the_log() {
     let (mut log, writer) = std::io::pipe().expect("can be made");
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(Mutex::new(writer));
     let listening = tracing::subscriber::set_default(subscriber.finish());
-    let upstream = Upstream { log: Mutex::new(vec![String::new()]), on_report: None };
+    let upstream = Upstream { log: Mutex::new(vec![String::new()]), on_report: None, takes: Duration::ZERO };
     let cache = Cache::new(AnyIssuer::new(upstream), Arc::new(TestClock::new()), 8, Some(1));
     let token = cache.wait(&hour(), None).await.expect("is handed out");
     assert_eq!(cache.report(token.fingerprint()), ACCEPTED);
@@ -592,7 +621,7 @@ async fn kinds_that_always_fail_keep_no_other_from_being_replaced() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reports_and_refreshes_of_many_threads_do_not_wait_for_each_other() {
-    let issuer = Upstream { log: Mutex::default(), on_report: Some(Duration::ZERO) };
+    let issuer = Upstream { log: Mutex::default(), on_report: Some(Duration::ZERO), takes: Duration::ZERO };
     let provider = crate::provider::TokenProvider::new(issuer);
     let first = provider.token().await.expect("is handed out");
     let reporters: Vec<_> = (0..4)
