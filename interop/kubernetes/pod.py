@@ -1,6 +1,7 @@
 """What the kubelet would do for a container of the manifests, without a cluster: its volumes as folders, its environment, its
 probes. The program, its arguments and its files are those of the manifest; only places are others."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -46,6 +47,32 @@ class Volume:
         fresh = self.folder / "..data_tmp"
         fresh.symlink_to(version.name)
         fresh.rename(self.folder / "..data")
+
+
+@contextlib.contextmanager
+def valkey(folder, container, files):
+    """Runs Debian's Redis with the configuration of a container for Valkey."""
+    places = {mount["mountPath"]: folder / mount["name"] for mount in container["volumeMounts"]}
+    for name, texts in files.items():
+        for place, here in places.items():
+            texts = {file: text.replace(place, str(here)) for file, text in texts.items()}
+        Volume(folder / name, texts)
+    program, config = container["command"]
+    assert program == "valkey-server", program
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            ["redis-server", str(places["/etc/valkey"] / Path(config).name)], cwd=folder, stdin=subprocess.DEVNULL,
+            stdout=log, stderr=subprocess.STDOUT,
+        )
+    try:
+        end = time.monotonic() + SECONDS
+        while "Ready to accept connections" not in (logged := (folder / "log").read_text()):
+            assert server.poll() is None and time.monotonic() < end, logged
+            time.sleep(0.05)
+        yield
+    finally:
+        server.terminate()
+        server.wait(SECONDS)
 
 
 class Pod:

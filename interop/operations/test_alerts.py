@@ -35,6 +35,7 @@ ADMIN = '[admin]\nlisten = "{instance}"\n'
 AUDIT = '[audit]\nto = "{folder}/audit.jsonl"\n'
 TLS = '[tls]\ncert = "cert.pem"\nkey = "key.pem"\n'
 OUTPUT = '[[outputs]]\npath = "{folder}/outputs/token"\n'
+STORE = '[store]\nurl = "file:{folder}/store"\nkey_file = "store.keys"\n'
 # Its hash is nobody's.
 API_KEY = f'[access]\nanonymous = true\n[[access.api_keys]]\nid = "dashboard"\nsha256 = "{"a" * 64}"\n'
 OIDC = '[access.oidc]\nissuer = "{issuer}"\naudience = "token-provider"\n'
@@ -72,6 +73,7 @@ class Faulty:
         self.configure()
         if config == TLS:
             self.certify(days=30)
+        self.write_store_keys("a", "index")
         self.start()
         callers = threading.Thread(target=self._ask)
         callers.start()
@@ -132,6 +134,20 @@ class Faulty:
     def unblock_output(self):
         (self._folder / "outputs").unlink()
 
+    def write_store_keys(self, *names):
+        new = self._folder / "new.keys"
+        new.write_text("".join(f"{name} = {'A' * 43}=\n" for name in names))
+        new.rename(self._folder / "store.keys")
+
+    def block_store(self):
+        """Puts a file where the store's folder was."""
+        folder = self._folder / "store"
+        folder.rename(self._folder / "stored")
+        folder.touch()
+
+    def unblock_store(self):
+        (self._folder / "store").unlink()
+
     def flood_the_log(self):
         """Nobody reads the log any more, and callers come until no more of it can wait: 2 MiB, and what is in the pipe."""
         self.server.is_log_read.clear()
@@ -182,6 +198,7 @@ class AlertsOnRealFaults(unittest.TestCase):
         self.full, self.unread = Faulty(stack, 3600, config=AUDIT), Faulty(stack, 3600)
         self.temporary = Faulty(stack, config=API_KEY)
         self.crowded, self.blocked = Faulty(stack, max_files=512), Faulty(stack, config=OUTPUT)
+        self.stored, self.doubting = Faulty(stack, 60, config=STORE), Faulty(stack, 60, config=STORE)
         self.account = stack.enter_context(command.Sandbox(folder_in(stack), seconds=LIFE))
         self.rotated = Faulty(stack, account=self.account)
         servers = [server for server in vars(self).values() if isinstance(server, Faulty)]
@@ -219,6 +236,11 @@ class AlertsOnRealFaults(unittest.TestCase):
             (0, self.unread.flood_the_log),
             # A file that is gone is missed within 30 seconds.
             (0, self.blocked.block_output),
+            # The store is away once three writes have failed: each new token is one.
+            (0, self.stored.block_store),
+            (0, lambda: self.stored.ask_for(60, 300, 900, 1800)),
+            # Their key is gone.
+            (0, lambda: self.doubting.write_store_keys("b", "index")),
             # Of 448 that there may be: 64 descriptors are for other things.
             (0, lambda: self.crowded.connect(440)),
             *((at, self.crowded.connect) for at in range(40, 360, 40)),
@@ -231,6 +253,7 @@ class AlertsOnRealFaults(unittest.TestCase):
             (240, self.blocked.unblock_output),
             (180, lambda: self.ending.certify(days=30)),
             (370, self.off.fault),
+            (370, self.stored.unblock_store),
             (370, self.temporary.configure),
             (370, self.crowded.disconnect),
             (370, self.provider.start),
@@ -273,6 +296,8 @@ class AlertsOnRealFaults(unittest.TestCase):
             ("LogLoss", of(self.unread), "token_provider_log_lines_lost_total{%s} > 0", 0),
             ("FilesRunningOut", of(self.crowded), "process_open_fds{%s} > 0.8 * 512", 300),
             ("OutputFailing", of(self.blocked), "token_provider_output_up{%s} == 0", 120),
+            ("StoreDown", of(self.stored), "token_provider_store_up{%s} == 0", 300),
+            ("StoreRejected", of(self.doubting), 'token_provider_store_rejected_total{%s reason="unknown_key"} > 0', 0),
             ("RotationFailed", of(self.rotated), rotation + "{%s} == 0", 300),
             ("Absent", "", 'absent(up{job="token-provider"%s})', 300),
         ]

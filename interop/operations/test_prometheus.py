@@ -42,6 +42,9 @@ listen = "127.0.0.1:0"
 to = "{audit}"
 [[outputs]]
 path = "{audit}.token"
+[store]
+url = "file:{audit}.store"
+key_file = "store.keys"
 """
 
 
@@ -139,6 +142,7 @@ class MetricsForPrometheus(unittest.TestCase):
         cls.addClassCleanup(stack.close)
         cls.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         config = cls.folder / "config.toml"
+        (cls.folder / "store.keys").write_text("".join(f"{name} = {'A' * 43}=\n" for name in ("a", "index")))
         config.write_text(CONFIG.format(audit=cls.folder / "audit.jsonl"))
         cls.server = stack.enter_context(command.Server(cls.folder, config, seconds=300))
 

@@ -22,7 +22,7 @@ use crate::http::pipeline::catch_panic;
 use crate::http::request::{PAGE, RequestInfo, allow};
 use crate::http::{App, Service, health};
 use crate::problem::Problem;
-use crate::telemetry::{self, OpenConnection, Process};
+use crate::telemetry::{self, Process};
 
 const STATUS_PAGE: &str = include_str!("admin/status.html");
 const SCRIPT: &str = include_str!("admin/status.js");
@@ -84,10 +84,6 @@ impl Service for Admin {
         drop(body);
         let answer = catch_panic(&info, self.handle(&info, &headers)).await;
         self.0.conclude(info, &Cors::None, answer.map(|answer| (answer, None)))
-    }
-
-    fn connection(&self) -> Option<OpenConnection> {
-        None
     }
 
     fn is_draining(&self) -> bool {

@@ -13,6 +13,7 @@ mod overrides;
 mod policy;
 mod profile;
 mod rules;
+mod store;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,10 @@ pub use self::oidc::{KeySource, OidcConfig};
 pub use self::outputs::{OutputConfig, TokenFormat, output_path};
 pub use self::overrides::{FileOption, ListenOption, LogOptions, Overrides, SourceOptions};
 pub use self::policy::{PolicyConfig, RuleConfig};
-pub use self::profile::{ProfileConfig, Remote, Source};
+pub use self::profile::{ProfileConfig, Remote};
+#[cfg(feature = "store")]
+pub use self::store::Topology;
+pub use self::store::{StoreConfig, StorePlace};
 pub(crate) use crate::settings::did_you_mean;
 pub use crate::settings::{ConfigErrors, Environment};
 pub use crate::values::{Host, Lifetimes, Listen, Origin, OriginPattern, Owner, PublicHost, UnixPlace};
@@ -74,6 +78,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// The files that hold a fresh token.
     pub outputs: Vec<OutputConfig>,
+    /// Where tokens are kept outside the process.
+    pub store: Option<StoreConfig>,
     /// Where metrics and status are, apart from the callers; nowhere unless this is set. A port alone is on loopback.
     pub admin: Option<Listen>,
     /// How to log.
@@ -150,9 +156,16 @@ impl Config {
         Ok(config)
     }
 
-    /// Returns the files that it names and the server needs itself.
+    /// Returns the files that it names and the server needs itself, and the folder of the store.
     pub fn needed_files(&self) -> Vec<&Path> {
-        needed_files(self.tls.as_ref(), &self.access, &self.audit, &self.profiles)
+        let tls = self.tls.iter().flat_map(TlsConfig::files);
+        let secrets = self.access.here_keys.iter().map(|key| &key.secret_file);
+        let of_providers = self.access.oidc.iter().flat_map(|oidc| oidc.keys.files());
+        let audit = if let AuditConfig::File(path) = &self.audit { Some(path) } else { None };
+        let of_profiles = self.profiles.values().flat_map(ProfileConfig::files);
+        let store = self.store.iter().flat_map(StoreConfig::files);
+        let named = tls.chain(secrets).chain(of_providers).chain(audit).chain(of_profiles).chain(store);
+        named.map(PathBuf::as_path).collect()
     }
 
     /// Returns the settings of a profile that is among `profiles`.
@@ -203,11 +216,8 @@ impl Config {
         access.anonymous |= flags.anonymous;
         let by_proxy = access.naming_proxy().map(|_| "access.trusted_proxy");
         let ambient = access.mtls.as_ref().map(|_| "access.mtls").or(by_proxy);
-        let audit = section.table_or_empty("audit").text("to", log::audit).unwrap_or_default();
-        let outputs =
-            outputs::read(section, &known, &needed_files(tls_config.as_ref(), &access, &audit, &profiles));
         let is_local = !flags.is_on_network && listen.iter().all(Listen::is_local);
-        Self {
+        let mut config = Self {
             file: None,
             public_hosts: section.list("public_hosts", List::Any, public_host).unwrap_or_default(),
             lifetimes,
@@ -217,14 +227,18 @@ impl Config {
             profiles,
             origins: cors::read(section.table_or_empty("cors"), flags, is_local, ambient),
             access,
-            outputs,
+            outputs: Vec::new(),
+            store: section.table("store").and_then(store::read),
             admin: log::read_admin(section.table_or_empty("admin"), &listen),
             log: log::read_log(section.table_or_empty("log"), flags),
-            audit,
+            audit: section.table_or_empty("audit").text("to", log::audit).unwrap_or_default(),
             warnings: Vec::new(),
             is_profile_known,
             listen,
-        }
+        };
+        let known = Known { profiles: &config.profiles, usual: &usual, lifetimes: &config.lifetimes };
+        config.outputs = outputs::read(section, &known, &config.needed_files());
+        config
     }
 }
 
@@ -268,21 +282,6 @@ impl TlsConfig {
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten()
     }
-}
-
-/// The files of [`Config::needed_files`], while the configuration is being read.
-fn needed_files<'c>(
-    tls: Option<&'c TlsConfig>,
-    access: &'c AccessConfig,
-    audit: &'c AuditConfig,
-    profiles: &'c BTreeMap<String, ProfileConfig>,
-) -> Vec<&'c Path> {
-    let tls = tls.into_iter().flat_map(TlsConfig::files);
-    let secrets = access.here_keys.iter().map(|key| &key.secret_file);
-    let of_providers = access.oidc.iter().flat_map(|oidc| oidc.keys.files());
-    let audit = if let AuditConfig::File(path) = audit { Some(path) } else { None };
-    let of_profiles = profiles.values().flat_map(ProfileConfig::files);
-    tls.chain(secrets).chain(of_providers).chain(audit).chain(of_profiles).map(PathBuf::as_path).collect()
 }
 
 fn read_tls(section: &mut Section<'_>) -> TlsConfig {

@@ -38,6 +38,7 @@ impl Failure {
             | Topic::Certificate
             | Topic::AuditTrail
             | Topic::Output
+            | Topic::Store
             | Topic::CredentialNotFound
             | Topic::CredentialInvalid => EXIT_CONFIG,
             _ => 1,

@@ -42,6 +42,8 @@ mod listen;
 
 mod outputs;
 
+mod store;
+
 mod setup;
 
 mod notify;
@@ -78,7 +80,7 @@ pub mod parts {
     }
     pub use crate::reason::Method;
     pub mod setup {
-        pub use crate::setup::{profile, read_here_secrets};
+        pub use crate::setup::{read_here_secrets, service};
     }
     pub mod telemetry {
         pub use crate::telemetry::audit::Audit;

@@ -16,8 +16,8 @@ mod unix;
 
 use std::borrow::Cow;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
@@ -36,7 +36,6 @@ use self::listener::Stream;
 use self::tls::ShownCertificate;
 use crate::access::{ConnectionInfo, Share, Shares};
 use crate::http::{self, Answer, Service};
-use crate::telemetry::OpenConnection;
 
 pub use self::bind::bind;
 pub use self::limits::Limits;
@@ -45,15 +44,18 @@ pub use self::tls::Tls;
 #[cfg(unix)]
 pub(crate) use self::unix::group_id;
 
-/// Serves until `shutdown`, then lets answers under way finish.
+/// Serves until `shutdown`, then lets answers under way finish. Open connections are counted by `open`, of
+/// which each holds one, if there is anything to hold.
 pub async fn serve(
     limits: Limits,
     service: Arc<impl Service>,
+    open: Weak<()>,
     listeners: Vec<Listener>,
     shutdown: impl Future<Output = ()>,
 ) {
     let server = Arc::new(Server {
         service,
+        open,
         limits,
         tasks: TaskTracker::new(),
         permits: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
@@ -80,6 +82,7 @@ pub async fn serve(
 #[derive(Debug)]
 struct Server<S> {
     service: Arc<S>,
+    open: Weak<()>,
     limits: Limits,
     /// One for each listener and each connection.
     tasks: TaskTracker,
@@ -99,7 +102,7 @@ struct Connection<S> {
     permit: OwnedSemaphorePermit,
     /// As many: so much of what the other side's address may have.
     shares: Vec<Share>,
-    _open: Option<OpenConnection>,
+    _open: Option<Arc<()>>,
 }
 
 impl<S: Service> Server<S> {
@@ -150,7 +153,7 @@ impl<S: Service> Server<S> {
         let shares: Option<Vec<_>> = (0..permit.num_permits()).map(|_| self.share_of(&info)).collect();
         let Some(shares) = shares else { return };
         self.accepted.fetch_add(1, Ordering::Relaxed);
-        let (server, open) = (Arc::clone(self), self.service.connection());
+        let (server, open) = (Arc::clone(self), self.open.upgrade());
         let connection = Connection { server, info, shown: None, permit, shares, _open: open };
         self.tasks.spawn(async move {
             match (stream, tls) {

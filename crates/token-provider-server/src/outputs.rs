@@ -112,7 +112,7 @@ pub async fn check(output: &OutputConfig, kept: Arc<[PathBuf]>, is_start: bool) 
 }
 
 /// Returns the file's folder if that is not there, and can be made.
-fn first_to_make(path: PathBuf) -> io::Result<PathBuf> {
+pub fn first_to_make(path: PathBuf) -> io::Result<PathBuf> {
     let Some(folder) = path.parent().filter(|folder| !folder.try_exists().unwrap_or(true)) else {
         return Ok(path);
     };

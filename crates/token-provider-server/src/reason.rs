@@ -62,6 +62,26 @@ names! {
 }
 
 names! {
+    /// Why a record in the store is not used.
+    Flaw {
+        /// It was changed, or stored under another name, or its key is another one with the same id.
+        BadTag => "bad_tag",
+        /// Across a boot of the machine, and the clock is behind one that records were written by.
+        ClockSetBack => "clock_set_back",
+        /// It is from the future.
+        Future => "future",
+        /// It is no record.
+        Malformed => "malformed",
+        /// A later program wrote it, or none.
+        OtherFormat => "other_format",
+        /// It is older than one that was seen in its place.
+        Replayed => "replayed",
+        /// Its key is not in the key file.
+        UnknownKey => "unknown_key",
+    }
+}
+
+names! {
     /// How a caller has shown who it is.
     Method {
         /// An API key of the configuration.

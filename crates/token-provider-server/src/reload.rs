@@ -28,6 +28,7 @@ use crate::listen::{Listener, Tls};
 use crate::notify::Notifier;
 use crate::outputs::Outputs;
 use crate::setup::{ProfileIssuer, TokenSource, read_here_secret};
+use crate::store::TokenStore;
 use crate::telemetry::{self, ConfigStatus};
 
 /// How often files are checked.
@@ -43,8 +44,9 @@ pub struct Reloader {
     started_with: Config,
     config_file: Option<ConfigFile>,
     certificate: Option<(Arc<Tls>, FileWork)>,
+    store: Option<Arc<TokenStore>>,
     rotations: Vec<Rotation>,
-    /// For the secrets of access keys, all of them together.
+    /// For the secrets of access keys and the keys of the store, all of them together.
     secrets: FileWork,
     /// What was last said of API keys that expire.
     key_warnings: Vec<String>,
@@ -59,6 +61,7 @@ impl Reloader {
         mut loaded: LoadedConfig,
         listeners: &[Listener],
         tls: Option<Arc<Tls>>,
+        store: Option<Arc<TokenStore>>,
         issuers: Vec<(TokenSource, ProfileIssuer)>,
     ) -> Self {
         loaded.overrides.is_on_network = !listeners.iter().all(Listener::is_local);
@@ -69,8 +72,9 @@ impl Reloader {
             started_with: loaded.config.clone(),
             config_file: loaded.config.file.clone().map(ConfigFile::new),
             certificate: tls.zip(certificate),
+            store,
             rotations: issuers.into_iter().filter_map(Rotation::new).collect(),
-            secrets: FileWork::new(Path::new("access.here_keys")),
+            secrets: FileWork::new(Path::new("access.here_keys, store.key_file")),
             key_warnings: Vec::new(),
             loaded,
         };
@@ -152,32 +156,44 @@ impl Reloader {
         self.key_warnings = warnings;
     }
 
-    /// Takes the secrets of access keys into use. They are small, and read at every look: that finds every change, and what could
-    /// not be read is tried again.
+    /// Takes the secrets of access keys, and the keys and the password of the store, into use. They are small, and read at every look:
+    /// that finds every change, and what could not be read is tried again.
     async fn look_at_secrets(&mut self) {
         let mut keys = self.loaded.config.access.here_keys.clone();
         // Where an output has just been taken out, its token would become the secret.
         keys.retain(|key| !self.outputs.has(&key.secret_file));
         let before = self.app.telemetry.config.load_full();
-        if keys.is_empty() && before.secret_problems.is_empty() {
+        let store = self.store.clone();
+        if keys.is_empty() && store.is_none() && before.secret_problems.is_empty() {
             return;
         }
         let read = move || {
-            let read = keys.into_iter().map(|key| (key.id, read_here_secret(&key.secret_file)));
-            read.collect::<Vec<_>>()
+            let secrets = keys.into_iter().map(|key| (key.id, read_here_secret(&key.secret_file)));
+            (secrets.collect::<Vec<_>>(), store.map(|store| (store.read_keys(), store.has_new_password())))
         };
         // Where one hangs, that is reported; all stay as they are.
-        let Some(read) = self.secrets.run(read).await else { return };
+        let Some((secrets, of_store)) = self.secrets.run(read).await else { return };
         let mut status = ConfigStatus { secret_problems: Vec::new(), ..ConfigStatus::clone(&before) };
-        for (key, secret) in read {
-            match secret.map(|secret| self.app.access.rules().set_secret(&key, secret)) {
+        let rules = self.app.access.rules();
+        let secrets = secrets.into_iter().map(|(key, secret)| {
+            let done = secret.map(|secret| rules.set_secret(&key, secret));
+            (key, "the access key's secret", done)
+        });
+        let mut secrets: Vec<_> = secrets.collect();
+        if let Some((store, (keys, password))) = self.store.as_ref().zip(of_store) {
+            let password = if password == Ok(true) { store.reconnect().await } else { password };
+            secrets.push(("store".to_owned(), "the store's key set", keys));
+            secrets.push(("store".to_owned(), "the store's password", password));
+        }
+        for (key, what, done) in secrets {
+            match done {
                 Ok(false) => {}
-                Ok(true) => tracing::info!(key, "the access key's secret was read from its file"),
+                Ok(true) => tracing::info!(key, "{what} was read from its file"),
                 Err(problem) => {
                     if !before.secret_problems.contains(&problem) {
                         tracing::error!(
                             problem,
-                            "the access key's secret cannot be used; the previous one, if any, stays in use"
+                            "{what} cannot be used; the previous one, if any, stays in use"
                         );
                     }
                     status.secret_problems.push(problem);
@@ -278,6 +294,7 @@ impl Reloader {
             ("tls", old.tls != new.tls),
             ("profile", old.profile != new.profile),
             ("profiles", old.profiles != new.profiles),
+            ("store", old.store != new.store),
             ("admin", old.admin != new.admin),
             ("log.format", old.log.format != new.log.format),
             ("audit", old.audit != new.audit),
@@ -285,9 +302,9 @@ impl Reloader {
         self.app.telemetry.config.store(Arc::new(ConfigStatus {
             file: new.file.as_ref().map(|file| file.display().to_string()),
             problems,
-            secret_problems: self.app.telemetry.config.load().secret_problems.clone(),
             is_locked: new.access.is_locked,
             waiting: keys.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key)).collect(),
+            ..ConfigStatus::clone(&self.app.telemetry.config.load())
         }));
     }
 }

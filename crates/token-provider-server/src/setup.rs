@@ -10,19 +10,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use token_provider::{Credential, CredentialSource, Proxies, SystemClock, TokenKey, TokenProvider};
+use token_provider::{CredentialSource, Proxies, SharedIssuer, SystemClock, TokenKey, TokenProvider};
 use tracing::level_filters::LevelFilter;
 
 use crate::access::{Access, Handout, Profile};
-use crate::config::{AuditConfig, Config, Environment, OidcConfig, ProfileConfig};
+use crate::config::{AuditConfig, Config, Environment, OidcConfig, ProfileConfig, StoreConfig};
 use crate::failure::Failure;
 use crate::listen::{Listener, Tls};
+use crate::store::{ProfileStore, TokenStore};
 use crate::telemetry::MeteredIssuer;
 use crate::telemetry::audit::Audit;
 use crate::topic::Topic;
 
 use self::credential::read_credential;
-use self::issuer::here_issuer;
 
 pub use self::credential::{
     Secret, TokenSource, find_credential, is_readable_by_others, key_name, read_api_key, warn_of_others,
@@ -122,6 +122,8 @@ pub struct Service {
     pub access: Access,
     /// Where each profile's tokens come from, and what requests them.
     pub issuers: Vec<(TokenSource, ProfileIssuer)>,
+    /// Where tokens are kept outside the process.
+    pub store: Option<Arc<TokenStore>>,
 }
 
 /// Puts the access rules together, with a provider for each profile behind them. With `--sandbox` every profile has the
@@ -140,6 +142,8 @@ pub fn service(
         let Some(url) = &keys.url else { continue };
         Proxies::from_env().for_url(url).map_err(Failure::setup(format!("identity provider {name}")))?;
     }
+    let store = config.store.as_ref().map(TokenStore::new).transpose()?.map(Arc::new);
+    config.store.iter().flat_map(StoreConfig::secrets).for_each(|file| warn_of_others(file));
     let (mut profiles, mut issuers) = (Vec::new(), Vec::new());
     for name in config.profiles.keys() {
         let (source, secret) = match sandbox {
@@ -151,40 +155,35 @@ pub fn service(
         };
         source.files().for_each(warn_of_others);
         let issuer = issuer(name, config, secret)?;
-        let metered = match &issuer {
-            ProfileIssuer::Here { issuer, .. } => MeteredIssuer::here(Arc::clone(issuer)),
+        let (metered, store) = match &issuer {
+            ProfileIssuer::Here { issuer, .. } => (MeteredIssuer::here(Arc::clone(issuer)), store.clone()),
+            // What that one holds, its own store has.
             ProfileIssuer::Remote(issuer) => {
-                MeteredIssuer::other(Arc::clone(issuer), source.endpoint.clone())
+                (MeteredIssuer::other(Arc::clone(issuer), source.endpoint.clone()), None)
             }
         };
-        profiles.push(profile_of(name, config, metered));
+        profiles.push(profile(name, config, metered, store));
         issuers.push((source, issuer));
     }
     let access = Access::start(config, Handout::new(profiles, &config.profile));
     read_here_secrets(config, &access)?;
-    Ok(Service { access, issuers })
+    Ok(Service { access, issuers, store })
 }
 
-/// Makes a profile whose tokens HERE issues for this credential, which does not change.
-///
-/// # Errors
-///
-/// As for `issuer`.
-pub fn profile(name: &str, config: &Config, credential: Credential) -> Result<Profile, Failure> {
-    let issuer = here_issuer(name, config.profile(name), credential)?;
-    Ok(profile_of(name, config, MeteredIssuer::here(Arc::new(issuer))))
-}
-
-fn profile_of(name: &str, config: &Config, issuer: MeteredIssuer) -> Profile {
+fn profile(name: &str, config: &Config, issuer: MeteredIssuer, store: Option<Arc<TokenStore>>) -> Profile {
     let ProfileConfig { scopes, scope, replaces, .. } = config.profile(name);
     // The lifetime of callers who name none, so that the token fetched at the start is the one that they request.
     let key =
         TokenKey::new(config.lifetimes.usual()).expect("the configuration takes only lifetimes of HERE");
     let issuer = Arc::new(issuer.sharing_with(config.profiles.len()));
-    let builder = TokenProvider::builder(Arc::clone(&issuer)).default_key(key);
+    let shared = store.map(|store| ProfileStore { store, issuer: Arc::clone(&issuer) });
+    let builder = match shared {
+        Some(store) => TokenProvider::builder(SharedIssuer::new(Arc::clone(&issuer), store)),
+        None => TokenProvider::builder(Arc::clone(&issuer)),
+    };
     // At the highest level, so that it is around every line, however little is logged.
     let provider = tracing::error_span!("tokens", profile = name, issuer = issuer.endpoint())
-        .in_scope(|| builder.build());
+        .in_scope(|| builder.default_key(key).build());
     let mut profile = Profile::new(name, scopes.clone(), provider);
     (profile.scope, profile.issuer, profile.replaces) = (scope.clone(), Some(issuer), *replaces);
     profile

@@ -11,6 +11,7 @@ pub(crate) mod log;
 mod output;
 mod process;
 mod sink;
+mod store;
 mod system;
 mod time;
 mod trace;
@@ -18,8 +19,7 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -37,18 +37,25 @@ pub use self::issuer::{BUCKETS, MeteredIssuer, endpoint_of, is_cut};
 pub use self::log::{LastLines, init, lines_lost, report_panics, set_level};
 pub use self::output::OutputStatus;
 pub use self::process::Process;
+pub use self::store::StoreStatus;
 pub use self::time::rfc_3339;
 pub use self::trace::trace_id;
 
 /// Returns when the certificate of the listeners expires.
 pub type Expiry = Box<dyn Fn() -> Option<SystemTime> + Send + Sync>;
 
-/// A connection that counts as open until it is dropped.
-pub type OpenConnection = Arc<()>;
-
 /// How many requests from a caller ended in each way. One that the configuration names has its own count, an API key, an access
 /// key, the name in a client certificate or an output; others have one for each method, as there are as many as their issuers make.
 pub type Callers = BTreeMap<(Method, Arc<str>, Outcome), u64>;
+
+/// How often each variant of an enum has come up; one that has not may be missing.
+pub type Tally<E> = Mutex<BTreeMap<E, u64>>;
+
+/// Returns how often each variant has come up, of all that there are: a metric is to be there before anything has happened.
+pub fn each<E: Copy + Ord, const N: usize>(all: [E; N], tally: &Tally<E>) -> [(E, u64); N] {
+    let tally = tally.lock();
+    all.map(|variant| (variant, tally.get(&variant).copied().unwrap_or_default()))
+}
 
 /// The figures of a running server that belong to no profile, and its audit trail.
 #[derive(Default)]
@@ -61,15 +68,20 @@ pub struct Telemetry {
     pub config: ArcSwap<ConfigStatus>,
     /// How each file that holds a fresh token stands, by its path.
     pub outputs: Mutex<BTreeMap<Arc<str>, OutputStatus>>,
-    refusals: [AtomicU64; Rule::ALL.len()],
-    limited: [AtomicU64; Method::ALL.len()],
+    /// How the store stands, if there is one.
+    pub store: Option<Arc<StoreStatus>>,
+    /// How many requests each rule has refused.
+    pub refusals: Tally<Rule>,
+    /// How many requests were refused because their caller, or its address, sent too many; by how the caller authenticated.
+    pub limited: Tally<Method>,
     /// How many requests of each caller ended in each way.
     pub callers: Mutex<Callers>,
     /// How many reports that a service refused a token came to what, for each profile.
     pub reports: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
     /// How many handouts each rule has made whose handouts are marked.
     pub audited: Mutex<BTreeMap<Arc<str>, u64>>,
-    connections: OpenConnection,
+    /// Each connection that is open holds it.
+    connections: Arc<()>,
     certificate: Option<Expiry>,
 }
 
@@ -91,7 +103,6 @@ impl Telemetry {
         }
     }
 
-    #[expect(clippy::indexing_slicing, reason = "each array has an element for every variant")]
     fn count(&self, event: &Event) {
         if let Some(method) = event.subject.method {
             let name =
@@ -108,27 +119,16 @@ impl Telemetry {
             *self.audited.lock().entry(Arc::clone(rule)).or_default() += 1;
         }
         let Some(rule) = event.rule else { return };
-        self.refusals[rule as usize].fetch_add(1, Ordering::Relaxed);
+        *self.refusals.lock().entry(rule).or_default() += 1;
         if rule == Rule::Rate {
             let method = event.subject.method.unwrap_or(Method::Anonymous);
-            self.limited[method as usize].fetch_add(1, Ordering::Relaxed);
+            *self.limited.lock().entry(method).or_default() += 1;
         }
     }
 
-    /// Returns how many requests each rule has refused.
-    pub fn refusals(&self) -> impl Iterator<Item = (Rule, u64)> {
-        Rule::ALL.into_iter().zip(self.refusals.iter().map(|count| count.load(Ordering::Relaxed)))
-    }
-
-    /// Returns how many requests were refused because their caller, or its address, sent too many; by how the caller
-    /// authenticated.
-    pub fn limited(&self) -> impl Iterator<Item = (Method, u64)> {
-        Method::ALL.into_iter().zip(self.limited.iter().map(|count| count.load(Ordering::Relaxed)))
-    }
-
-    /// Counts a connection as open.
-    pub fn connection(&self) -> OpenConnection {
-        Arc::clone(&self.connections)
+    /// Returns what each connection is to hold that counts as open.
+    pub fn open(&self) -> Weak<()> {
+        Arc::downgrade(&self.connections)
     }
 
     /// Returns how many connections are open.

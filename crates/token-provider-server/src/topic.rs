@@ -28,6 +28,7 @@ names! {
         Certificate => "the-certificate-cannot-be-used",
         AuditTrail => "the-audit-trail-cannot-be-opened",
         Output => "an-output-cannot-be-written",
+        Store => "the-store-cannot-be-used",
         Usage => "an-option-has-a-value-that-cannot-be-used",
         Bind => "cannot-listen",
         System => "the-system-refused",

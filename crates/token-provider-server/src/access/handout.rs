@@ -182,6 +182,14 @@ impl Handout {
         (Arc::clone(name), outcome)
     }
 
+    /// Reports a token that was refused elsewhere.
+    #[cfg(feature = "store")]
+    pub(crate) fn report_held(&self, token: &AccessToken) {
+        for profile in self.profiles.values() {
+            profile.provider.report(token);
+        }
+    }
+
     /// Has all held tokens of a profile replaced, behind the callers; those that nobody has asked for since their last refresh are
     /// dropped. `by` names who asked, for the log.
     ///

@@ -13,8 +13,8 @@ use token_provider::{Scope, SlotStatus};
 
 use crate::access::ProfileStatus;
 use crate::http::App;
-use crate::reason::{IssuerOutcome, Method};
-use crate::telemetry::{self, MeteredIssuer, Page, Process, Telemetry};
+use crate::reason::{Flaw, IssuerOutcome, Method, Rule};
+use crate::telemetry::{self, MeteredIssuer, Page, Process, Telemetry, each};
 
 /// What the metrics are read from.
 #[derive(Debug)]
@@ -47,6 +47,7 @@ impl Collector for Metrics {
         issuers(page, &profiles)?;
         tokens(page, &profiles)?;
         outputs(page, telemetry)?;
+        store(page, telemetry)?;
         lines(page, telemetry)?;
         if let Some(end) = telemetry.certificate_expiry() {
             let end = ConstGauge::new(end.as_secs());
@@ -75,11 +76,12 @@ fn handouts(page: &mut Page<'_>, profiles: &[ProfileStatus<'_>]) -> fmt::Result 
 }
 
 fn requests(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
-    let refusals = telemetry.refusals();
+    let refusals = each(Rule::ALL, &telemetry.refusals);
     let refusals = refusals.map(|(rule, count)| ([("rule", rule.as_str())], ConstCounter::new(count)));
     page.write("token_provider_refusals_total", refusals)?;
     // An output has no rate limit.
-    let limited = telemetry.limited().filter(|(method, _)| *method != Method::Output);
+    let limited =
+        each(Method::ALL, &telemetry.limited).into_iter().filter(|(method, _)| *method != Method::Output);
     let limited = limited.map(|(method, count)| ([("method", method.as_str())], ConstCounter::new(count)));
     page.write("token_provider_callers_limited_total", limited)?;
     let callers = telemetry.callers.lock().clone().into_iter().map(|((method, name, outcome), count)| {
@@ -140,6 +142,14 @@ fn outputs(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
     page.write("token_provider_output_up", labelled().map(|(label, output)| (label, is(output.is_up()))))?;
     let errors = labelled().map(|(label, output)| (label, ConstCounter::new(output.errors)));
     page.write("token_provider_output_errors_total", errors)
+}
+
+fn store(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
+    let Some(store) = &telemetry.store else { return Ok(()) };
+    page.one("token_provider_store_up", is(store.problem.lock().is_none()))?;
+    let rejected = each(Flaw::ALL, &store.rejected);
+    let rejected = rejected.map(|(flaw, count)| ([("reason", flaw.as_str())], ConstCounter::new(count)));
+    page.write("token_provider_store_rejected_total", rejected)
 }
 
 fn lines(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {

@@ -205,12 +205,15 @@ function troubles(status) {
   for (const { name, up, problem } of status.identity_providers) {
     if (!up) list.push({ title: `Identity provider ${name}: no new keys`, what: problem, remedy: "Keys that were received before are used for 24 h." });
   }
+  if (status.store && !status.store.up) {
+    list.push({ title: "The store cannot be used", what: status.store.problem, remedy: "Tokens are handed out as without it, and would be lost on restart. The server tries again every 5 s." });
+  }
   const { file, problems, secret_problems: secrets, locked, waiting_for_restart: waiting } = status.configuration;
   if (problems.length > 0) {
     list.push({ title: `The changed configuration is not used: ${file}`, what: problems.join("; "), remedy: "Fix the file; it is reloaded automatically." });
   }
   if (secrets.length > 0) {
-    list.push({ title: "The secret of an access key is not the one in its file", what: secrets.join("; "), remedy: "Fix or replace the file; it is read again automatically. The previous secret is lost on restart." });
+    list.push({ title: "The secret of an access key, or a key of the store, is not the one in its file", what: secrets.join("; "), remedy: "Fix or replace the file; it is read again automatically. The previous secret is lost on restart." });
   }
   if (locked) {
     list.push({ title: "Everyone is refused", what: "The changed configuration has no access rule.", remedy: "Add an access rule to the file, or set access.anonymous = true to allow everyone." });
@@ -238,6 +241,7 @@ function figures(status) {
     ["Connections open", number.format(status.connections_open)],
     audit && ["Audit lines written", number.format(audit.lines_written)],
     ...status.identity_providers.map(({ name, up }) => [`Identity provider ${name}`, up ? "up" : "down"]),
+    status.store && ["Store", `${status.store.up ? "up" : "down"}${sum(status.store.rejected) > 0 ? `, ${number.format(sum(status.store.rejected))} records rejected` : ""}`],
     process && ["Memory", mebibytes(process.resident_memory_bytes)],
     process && ["Processor time", `${process.cpu_seconds.toFixed(1)} s`],
     process && ["Open files", process.max_files ? `${number.format(process.open_files)} of ${number.format(process.max_files)}` : number.format(process.open_files)],

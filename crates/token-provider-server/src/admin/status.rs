@@ -5,8 +5,9 @@ use token_provider::{Clock as _, Credential, Moment, PrivateKey, Scope, SlotStat
 
 use crate::access::ProfileStatus;
 use crate::http::App;
+use crate::reason::{Flaw, Rule};
 use crate::telemetry::audit::Audit;
-use crate::telemetry::{MeteredIssuer, OutputStatus, Process, rfc_3339};
+use crate::telemetry::{MeteredIssuer, OutputStatus, Process, each, rfc_3339};
 
 /// Returns the status as a JSON object. What is not known, or not there, is left out.
 pub(super) fn json(app: &App, process: Option<Process>) -> Value {
@@ -26,11 +27,17 @@ pub(super) fn json(app: &App, process: Option<Process>) -> Value {
         "ready": is_ready && !app.access.is_draining(),
         "profiles": profiles.iter().map(profile).collect::<Vec<_>>(),
         "outputs": outputs.iter().map(|(path, status)| output(path, status, now)).collect::<Vec<_>>(),
+        // With why it is not used.
+        "store": telemetry.store.as_ref().map(|store| json!({
+            "up": store.problem.lock().is_none(),
+            "problem": *store.problem.lock(),
+            "rejected": counts(each(Flaw::ALL, &store.rejected).map(|(flaw, count)| (flaw.as_str(), count))),
+        })),
         // With why there are no keys, or no new ones.
         "identity_providers": rules.identity_providers().map(|(name, problem)| {
             json!({ "name": name, "up": problem.is_none(), "problem": problem })
         }).collect::<Vec<_>>(),
-        "refusals": counts(telemetry.refusals().map(|(rule, count)| (rule.as_str(), count))),
+        "refusals": counts(each(Rule::ALL, &telemetry.refusals).map(|(rule, count)| (rule.as_str(), count))),
         "connections_open": telemetry.connections(),
         "certificate_expires_at": telemetry.certificate_expiry().map(|at| rfc_3339(at).to_string()),
         "configuration": {
@@ -38,7 +45,7 @@ pub(super) fn json(app: &App, process: Option<Process>) -> Value {
             "last_reload_successful": config.is_reloaded(),
             // Why its last change is not used.
             "problems": config.problems,
-            // Why the secrets of access keys are not those in their files.
+            // Why the secrets of access keys, and the keys of the store, are not those in their files.
             "secret_problems": config.secret_problems,
             // Nobody is let in.
             "locked": config.is_locked,

@@ -26,6 +26,7 @@ use crate::oidc;
 use crate::outputs;
 use crate::printable::{escaped, one_line};
 use crate::setup::{self, ProfileIssuer, Secret, TokenSource, is_readable_by_others};
+use crate::store;
 use crate::telemetry::is_cut;
 
 /// HERE refuses timestamps that are too far off; how far is not published. A clock that is off by this much is worth
@@ -108,6 +109,7 @@ async fn check(config: &Config, environment: &Environment, offline: bool) -> Fin
             Err(error) => findings.push(failed("credential", &error)),
         }
     }
+    findings.extend(check_store(config, offline).await);
     findings.extend(check_outputs(config, &setup::needed_files(config, &sources)).await);
     findings
 }
@@ -197,7 +199,8 @@ fn check_certificate(tls: &Tls, config: &Config) -> Findings {
 fn check_copies(config: &Config) -> Option<Finding> {
     let tls = config.tls.iter().flat_map(TlsConfig::files).map(|file| ("tls", file));
     let keys = config.access.here_keys.iter().map(|key| ("access key", &key.secret_file));
-    tls.chain(keys).find_map(|(what, file)| check_copy(what, file))
+    let store = config.store.iter().map(|store| ("store", &store.key_file));
+    tls.chain(keys).chain(store).find_map(|(what, file)| check_copy(what, file))
 }
 
 /// What replaces a file seldom restarts its readers.
@@ -243,6 +246,24 @@ async fn check_outputs(config: &Config, needed_files: &Arc<[PathBuf]>) -> Findin
         }
     };
     join_all(config.outputs.iter().map(check)).await
+}
+
+/// Checks the key file of the store, and whether records can be kept in it.
+async fn check_store(config: &Config, offline: bool) -> Findings {
+    let Some(store) = &config.store else { return Vec::new() };
+    let mut findings = match store::check(store, offline).await {
+        Err(error) => vec![failed("store", &error)],
+        Ok(None) => vec![ok("store", store.key_file.display())],
+        Ok(Some(found)) => {
+            let found = found.into_iter().map(|found| warning("store", found));
+            [ok("store", format_args!("{} can be used", store.url))].into_iter().chain(found).collect()
+        }
+    };
+    let readable = store.secrets().filter(|file| is_readable_by_others(file) == Some(true));
+    findings.extend(readable.map(|file| {
+        warning("store", format_args!("other users can read {}; run chmod 600", file.display()))
+    }));
+    findings
 }
 
 async fn check_profile(source: &TokenSource, secret: Secret, config: &Config, offline: bool) -> Findings {

@@ -11,7 +11,7 @@
 mod prepare;
 mod signals;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use token_provider::SystemClock;
@@ -80,14 +80,26 @@ impl Server {
         service.access.handout().warm();
 
         let expiry = tls.clone().map(|tls| -> Expiry { Box::new(move || tls.not_after()) });
-        let telemetry = Telemetry::new(audit, expiry);
+        let mut telemetry = Telemetry::new(audit, expiry);
+        telemetry.store = service.store.as_ref().map(|store| Arc::clone(&store.status));
         let app = Arc::new(App::new(service.access, page, telemetry));
+        #[cfg(feature = "store")]
+        if let Some(store) = &service.store {
+            tokio::spawn(Arc::clone(store).follow_reports(Arc::clone(&app)));
+        }
         let notifier = Notifier::new(&loaded.environment);
         let status = setup::listening_on(&listeners);
         let reload = Arc::new(Notify::new());
         let outputs = Arc::new(Outputs::start(Arc::clone(&app), SystemClock, needed_files));
-        let reloader =
-            Reloader::new(Arc::clone(&app), Arc::clone(&outputs), loaded, &listeners, tls, service.issuers);
+        let reloader = Reloader::new(
+            Arc::clone(&app),
+            Arc::clone(&outputs),
+            loaded,
+            &listeners,
+            tls,
+            service.store,
+            service.issuers,
+        );
         // Both run until the process ends. A rotation that is cut off then has changed nothing: the new credential replaces
         // the old one in one step, after the issuer has accepted it, and the next start reads it from its file.
         tokio::spawn(reloader.run(Arc::clone(&reload), notifier.clone(), status.clone()));
@@ -104,13 +116,14 @@ impl Server {
     async fn answer(&self, callers: Vec<Listener>, admin: Vec<Listener>) {
         let answered = CancellationToken::new();
         let callers = async {
-            listen::serve(self.limits, Arc::clone(&self.app), callers, self.drained()).await;
+            let open = self.app.telemetry.open();
+            listen::serve(self.limits, Arc::clone(&self.app), open, callers, self.drained()).await;
             answered.cancel();
         };
         let admin = async {
             if !admin.is_empty() {
                 let service = Arc::new(Admin(Arc::clone(&self.app)));
-                listen::serve(Limits::of_admin(), service, admin, answered.cancelled()).await;
+                listen::serve(Limits::of_admin(), service, Weak::new(), admin, answered.cancelled()).await;
             }
         };
         tokio::join!(callers, admin);

@@ -81,9 +81,14 @@ pub(super) fn read(section: &mut Section<'_>, known: &Known<'_>, needed: &[&Path
         if outputs.iter().any(|other| other.path == output.path) {
             section.error("path", "another output has the same path");
         }
-        let is_needed = |file: &&Path| output_path(file.to_path_buf()).is_ok_and(|file| file == output.path);
+        let is_needed = |needed: &&Path| {
+            output_path(needed.to_path_buf()).is_ok_and(|needed| output.path.starts_with(needed))
+        };
         if needed.iter().any(is_needed) {
-            section.error("path", "expected the path of a file of its own; another key names this one");
+            section.error(
+                "path",
+                "expected the path of a file of its own; another key names this one, or its folder",
+            );
         }
         outputs.push(output);
     }
@@ -120,12 +125,17 @@ pub fn output_path(path: PathBuf) -> Result<PathBuf, &'static str> {
         std::path::absolute(path).map_err(|_| "expected an absolute path: there is no working directory")?;
     // A device of Windows', such as `NUL`, is in no folder.
     path.parent().ok_or(EXPECTED)?;
-    Ok(path.components().fold(PathBuf::new(), |mut path, part| {
+    Ok(normal(&path))
+}
+
+/// Takes `..` out of an absolute path.
+pub(super) fn normal(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut path, part| {
         if part == Component::ParentDir {
             path.pop();
         } else {
             path.push(part);
         }
         path
-    }))
+    })
 }

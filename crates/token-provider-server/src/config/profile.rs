@@ -18,8 +18,12 @@ use crate::values::unix;
 /// Where the tokens of one profile come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProfileConfig {
-    /// Who issues them.
-    pub source: Source,
+    /// Another token provider that issues them; without one, HERE does.
+    pub remote: Option<Remote>,
+    /// File with the API key for `remote`.
+    pub api_key_file: Option<PathBuf>,
+    /// File with the credential for HERE, if it is in none of the usual places. Never set together with `remote`.
+    pub credentials: Option<PathBuf>,
     /// The scopes that callers may request; holds `scope` too.
     pub scopes: Vec<Scope>,
     /// The scope of tokens for which the caller names none. It beats the one in the credential file.
@@ -30,24 +34,6 @@ pub struct ProfileConfig {
     pub ca: Option<PathBuf>,
     /// Whether held tokens are replaced after a rotation of the credential.
     pub replaces: bool,
-}
-
-/// Who issues the tokens of a profile.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Source {
-    /// HERE, with the credential in this file, or in one of the usual places.
-    Here {
-        /// The credential file.
-        credentials: Option<PathBuf>,
-    },
-    /// Another token provider.
-    Remote {
-        /// Where it is.
-        at: Remote,
-        /// File with the API key for it.
-        api_key_file: Option<PathBuf>,
-    },
 }
 
 /// Where another token provider is.
@@ -70,19 +56,10 @@ impl fmt::Display for Remote {
     }
 }
 
-impl Default for Source {
-    fn default() -> Self {
-        Self::Here { credentials: None }
-    }
-}
-
 impl ProfileConfig {
     /// Returns its files.
     pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
-        let key = match &self.source {
-            Source::Here { credentials: file } | Source::Remote { api_key_file: file, .. } => file,
-        };
-        key.iter().chain(&self.ca)
+        self.credentials.iter().chain(&self.api_key_file).chain(&self.ca)
     }
 
     /// Applies the flags that are about the profile in use.
@@ -93,13 +70,13 @@ impl ProfileConfig {
         let Some(file) = &flags.source.credentials else { return };
         // A path need not be text.
         section.argument("--credentials", file.to_str(), path);
-        match &mut self.source {
-            Source::Here { credentials } => *credentials = Some(file.clone()),
-            Source::Remote { .. } => section.error_of_flag(
+        if self.remote.is_some() {
+            section.error_of_flag(
                 "--credentials",
                 "cannot be combined with the profile's remote: the tokens come from one or the other",
-            ),
+            );
         }
+        self.credentials = Some(file.clone());
     }
 
     /// Sets the scope of tokens for which the caller names none, which callers may name, too.
@@ -126,27 +103,25 @@ pub(super) fn read_all(mut section: Section<'_>) -> BTreeMap<String, ProfileConf
 }
 
 fn read(mut section: Section<'_>) -> ProfileConfig {
-    let credentials = section.path("credentials");
-    let remote = section.text("remote", remote);
-    let api_key_file = section.path("api_key_file");
-    if credentials.is_some() && remote.is_some() {
+    let words = [("keep", false), ("replace", true)];
+    let mut profile = ProfileConfig {
+        remote: section.text("remote", remote),
+        api_key_file: section.path("api_key_file"),
+        credentials: section.path("credentials"),
+        scopes: section.list("scopes", List::Any, scope).unwrap_or_default(),
+        scope: None,
+        remote_header: section.text("remote_header", required_header),
+        ca: section.path("ca"),
+        replaces: section.text("on_rotation", |text: &str| word(text, &words, None)).unwrap_or_default(),
+    };
+    if profile.credentials.is_some() && profile.remote.is_some() {
         section.error("remote", "cannot be combined with credentials: the tokens come from one or the other");
     }
-    let remote_header = section.text("remote_header", required_header);
     for key in ["api_key_file", "remote_header"] {
         if section.is_set(key) && !section.is_set("remote") {
             section.error(key, "is for another token provider, but `remote` is not set");
         }
     }
-    let source = match remote {
-        Some(at) => Source::Remote { at, api_key_file },
-        None => Source::Here { credentials },
-    };
-    let scopes = section.list("scopes", List::Any, scope).unwrap_or_default();
-    let ca = section.path("ca");
-    let words = [("keep", false), ("replace", true)];
-    let replaces = section.text("on_rotation", |text: &str| word(text, &words, None)).unwrap_or_default();
-    let mut profile = ProfileConfig { source, scopes, scope: None, remote_header, ca, replaces };
     if let Some(scope) = section.text("scope", scope) {
         profile.set_scope(scope);
     }

@@ -26,7 +26,7 @@ use super::token::Served;
 use super::{audit, health, here, oauth2, page, token};
 use crate::access::{Access, ConnectionInfo, Cors, Shares};
 use crate::problem::Problem;
-use crate::telemetry::{OpenConnection, Telemetry};
+use crate::telemetry::Telemetry;
 
 /// What a listener has its requests answered by: an [`App`], or the service of the admin listener.
 pub trait Service: Send + Sync + 'static {
@@ -36,9 +36,6 @@ pub trait Service: Send + Sync + 'static {
         request: Request<B>,
         connection: &ConnectionInfo,
     ) -> impl Future<Output = Answer> + Send;
-
-    /// Counts a connection as open, if those of this service are counted.
-    fn connection(&self) -> Option<OpenConnection>;
 
     /// Returns whether the server is shutting down.
     fn is_draining(&self) -> bool;
@@ -78,10 +75,6 @@ impl Service for App {
             let (cors, result) = handled.unwrap_or_else(|problem| (Cors::None, Err(problem)));
             self.conclude(info, &cors, result)
         }
-    }
-
-    fn connection(&self) -> Option<OpenConnection> {
-        Some(self.telemetry.connection())
     }
 
     fn is_draining(&self) -> bool {

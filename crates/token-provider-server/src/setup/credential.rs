@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use token_provider::{Credential, CredentialSource, LoadErrorKind, PrivateKey, Proxies, trim_value};
 use url::Url;
 
-use crate::config::{Config, Environment, Remote, Source, did_you_mean};
+use crate::config::{Config, Environment, ProfileConfig, Remote, did_you_mean};
 use crate::failure::Failure;
 use crate::file_work::{MAX_SECRET, read_small};
 use crate::telemetry::endpoint_of;
@@ -51,14 +51,14 @@ pub fn find_credential(
     config: &Config,
     environment: &Environment,
 ) -> Result<(TokenSource, Secret), Failure> {
-    let file = match &config.profile(name).source {
-        Source::Here { credentials } => credentials.as_deref(),
-        Source::Remote { at, api_key_file } => return find_api_key(name, at, api_key_file.as_deref()),
-    };
+    let ProfileConfig { remote, api_key_file, credentials, .. } = config.profile(name);
+    if let Some(at) = remote {
+        return find_api_key(name, at, api_key_file.as_deref());
+    }
     if name == config.profile && !config.is_profile_known {
         check_section(name, config, environment)?;
     }
-    read_credential(name, source(name, config, file, environment)?)
+    read_credential(name, source(name, config, credentials.as_deref(), environment)?)
 }
 
 /// Reads the credential of a profile.

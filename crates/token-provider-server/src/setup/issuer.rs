@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use token_provider::{
-    Credential, CredentialSource, HereIssuer, HereIssuerConfig, Issue, Issued, PrivateKey, RemoteIssuer,
+    CredentialSource, HereIssuer, HereIssuerConfig, Issue, Issued, PrivateKey, RemoteIssuer,
     RemoteIssuerConfig, Scope, TokenError, TokenKey,
 };
 
@@ -34,13 +34,18 @@ pub enum ProfileIssuer {
 /// When the extra CA file is of no use, the API key cannot be sent, or TLS cannot be set up.
 pub fn issuer(name: &str, config: &Config, secret: Secret) -> Result<ProfileIssuer, Failure> {
     let profile = config.profile(name);
+    let unusable = Failure::setup(format!("profile {name}"));
     match secret {
-        Secret::Here(credential, source) => {
-            let issuer = Arc::new(here_issuer(name, profile, credential)?);
+        Secret::Here(mut credential, source) => {
+            if let Some(scope) = &profile.scope {
+                credential = credential.with_scope(Some(scope.clone()));
+            }
+            let mut here = HereIssuerConfig::new(credential);
+            here.network.extra_ca_pem = extra_ca(name, profile)?;
+            let issuer = Arc::new(HereIssuer::new(here).map_err(unusable)?);
             Ok(ProfileIssuer::Here { issuer, source, scope: profile.scope.clone() })
         }
         Secret::ApiKey(at, key) => {
-            let unusable = Failure::setup(format!("profile {name}"));
             let mut remote = match &at {
                 Remote::Url(url) => RemoteIssuerConfig::new(url.as_str()).map_err(&unusable)?,
                 Remote::Socket(path) => RemoteIssuerConfig::from_unix_socket(path),
@@ -51,19 +56,6 @@ pub fn issuer(name: &str, config: &Config, secret: Secret) -> Result<ProfileIssu
             Ok(ProfileIssuer::Remote(Arc::new(RemoteIssuer::new(remote).map_err(unusable)?)))
         }
     }
-}
-
-pub(super) fn here_issuer(
-    name: &str,
-    profile: &ProfileConfig,
-    mut credential: Credential,
-) -> Result<HereIssuer, Failure> {
-    if let Some(scope) = &profile.scope {
-        credential = credential.with_scope(Some(scope.clone()));
-    }
-    let mut issuer = HereIssuerConfig::new(credential);
-    issuer.network.extra_ca_pem = extra_ca(name, profile)?;
-    HereIssuer::new(issuer).map_err(Failure::setup(format!("profile {name}")))
 }
 
 /// Reads a profile's extra CA certificates.

@@ -7,7 +7,7 @@ pub struct ConfigStatus {
     pub file: Option<String>,
     /// Why its last change is not used.
     pub problems: Vec<String>,
-    /// Why the secrets of access keys are not those in their files.
+    /// Why the secrets of access keys, and the keys of the store, are not those in their files.
     pub secret_problems: Vec<String>,
     /// Nobody is let in, as it names nobody any more who may ask.
     pub is_locked: bool,

@@ -1,7 +1,6 @@
 //! Counts, times and bounds the requests to an issuer, on their way.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -13,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
 
+use super::{Tally, each};
 use crate::reason::IssuerOutcome;
 
 /// The most requests in flight at once, over all profiles, in addition to one for each profile's usual token. Each
@@ -35,7 +35,7 @@ pub struct MeteredIssuer {
     here: Option<Arc<HereIssuer>>,
     /// Where another one is.
     endpoint: String,
-    ended: [AtomicU64; IssuerOutcome::ALL.len()],
+    ended: Tally<IssuerOutcome>,
     /// How long requests have taken.
     pub durations: Histogram,
     /// Permits for all tokens but the usual one.
@@ -89,7 +89,7 @@ impl MeteredIssuer {
             issuer: AnyIssuer::new(issuer),
             here: None,
             endpoint,
-            ended: Default::default(),
+            ended: Tally::default(),
             durations: Histogram::new(BUCKETS),
             permits: Semaphore::new(IN_FLIGHT),
             usual: ArcSwap::default(),
@@ -127,7 +127,7 @@ impl MeteredIssuer {
 
     /// Returns how many requests have ended in each way.
     pub fn ended(&self) -> impl Iterator<Item = (IssuerOutcome, u64)> {
-        IssuerOutcome::ALL.into_iter().zip(self.ended.iter().map(|count| count.load(Ordering::Relaxed)))
+        each(IssuerOutcome::ALL, &self.ended).into_iter()
     }
 
     /// Returns how many requests have brought no token.
@@ -164,8 +164,7 @@ struct Request<'a> {
 impl Drop for Request<'_> {
     fn drop(&mut self) {
         self.of.durations.observe(self.since.elapsed().as_secs_f64());
-        #[expect(clippy::indexing_slicing, reason = "there is an element for every variant")]
-        self.of.ended[self.outcome as usize].fetch_add(1, Ordering::Relaxed);
+        *self.of.ended.lock().entry(self.outcome).or_default() += 1;
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) const ROOMS: &[&str] = &[
     "admin",
     "listen",
     "outputs",
+    "store",
     "setup",
     "notify",
     "reload",
@@ -42,6 +43,7 @@ pub(crate) const ONLY_IN: &[(&str, &[&str], &[&str])] = &[
             "admin",
             "listen",
             "outputs",
+            "store",
             "reload",
             "notify",
             "sandbox",
@@ -51,7 +53,7 @@ pub(crate) const ONLY_IN: &[(&str, &[&str], &[&str])] = &[
     (
         "shows a token or a secret",
         &["expose_secret"],
-        &["access::here_key", "http::token", "commands::key", "outputs::format"],
+        &["access::here_key", "http::token", "commands::key", "outputs::format", "store::seal"],
     ),
 ];
 

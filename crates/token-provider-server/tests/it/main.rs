@@ -32,6 +32,7 @@ mod reports;
 mod resilience;
 mod secrets;
 mod shutdown;
+mod store;
 mod stuck;
 mod support;
 mod trail;

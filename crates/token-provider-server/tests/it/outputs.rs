@@ -395,7 +395,8 @@ async fn check_judges_each_output() {
 #[tokio::test]
 async fn output_in_the_place_of_a_file_that_the_server_needs_is_refused() {
     const NEEDED: &str = "what is at this path is a file that the server itself needs";
-    const NAMED: &str = "outputs[0].path: expected the path of a file of its own; another key names this one";
+    const NAMED: &str =
+        "outputs[0].path: expected the path of a file of its own; another key names this one, or its folder";
     let (_account, folder) = at_home("").await;
     folder.write("key.secret", &"s".repeat(43));
     set_mode(&folder.path("key.secret"), 0o600);
@@ -443,7 +444,11 @@ async fn output_in_the_place_of_a_secret_that_a_reload_names_is_refused() {
         folder.write(CONFIG, &format!("listen = '127.0.0.1:0'\n{output}{key}"));
         server.signal(Signal::HUP);
         server.logged("the changed configuration is not used").await;
-        assert!(server.last_line().contains("another key names this one"), "{}", server.last_line());
+        assert!(
+            server.last_line().contains("another key names this one, or its folder"),
+            "{}",
+            server.last_line()
+        );
         assert_eq!(file.exists(), is_there, "neither made nor removed");
         server.signal(Signal::TERM);
         let (_, _, log) = server.end().await;

@@ -10,13 +10,13 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The text of every Rust file in this folder.
+/// The text of every Rust and Python file in this folder.
 fn sources(folder: &Path, found: &mut Vec<String>) {
     for entry in fs::read_dir(folder).expect("is a folder") {
         let path = entry.expect("can be listed").path();
         if path.is_dir() {
             sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "py") {
             found.push(fs::read_to_string(&path).expect("is text"));
         }
     }
@@ -35,7 +35,11 @@ fn every_test_that_the_threat_model_names_is_there() {
     let mut texts = Vec::new();
     sources(&repository().join("crates"), &mut texts);
     sources(&repository().join("ci"), &mut texts);
-    let is_missing = |name: &&&str| !texts.iter().any(|text| text.contains(&format!("fn {name}(")));
+    sources(&repository().join("interop/fleet"), &mut texts);
+    let is_missing = |name: &&&str| {
+        let [rust, python] = [format!("fn {name}("), format!("def {name}(")];
+        !texts.iter().any(|text| text.contains(&rust) || text.contains(&python))
+    };
     let missing: Vec<_> = named.iter().filter(is_missing).collect();
     assert!(missing.is_empty(), "SECURITY.md names tests that are not there: {missing:?}");
 }

@@ -40,6 +40,9 @@ pub(super) async fn prepare(loaded: &LoadedConfig, sandbox: bool) -> Result<Prep
     let work = tokio::task::spawn_blocking(move || prepare_blocking(&config, &environment, account));
     let prepared =
         work.await.map_err(io::Error::from).map_err(Failure::system("startup was interrupted"))??;
+    if let Some(store) = &prepared.service.store {
+        store.start().await;
+    }
     let check = |output| outputs::check(output, Arc::clone(&prepared.needed_files), true);
     try_join_all(loaded.config.outputs.iter().map(check)).await?;
     Ok(prepared)

@@ -10,7 +10,7 @@ use super::keys::EVERY_KEY;
 use crate::config::{Config, Environment, ListenOption, LogOptions, Overrides, SourceOptions};
 
 /// The variables that a marker is planted in: a known key of each kind, and unknown ones.
-const VARIABLES: [&str; 14] = [
+const VARIABLES: [&str; 15] = [
     "LISTEN",
     "LIFETIMES",
     "PROFILE",
@@ -23,6 +23,7 @@ const VARIABLES: [&str; 14] = [
     "ACCESS__OIDC__REQUIRE",
     "ACCESS__TRUSTED_PROXY__FROM",
     "LOG__FORMAT",
+    "STORE__URL",
     "TLS__CERTT",
     "NO_SUCH_KEY",
 ];

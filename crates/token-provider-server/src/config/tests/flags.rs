@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tracing::level_filters::LevelFilter;
 
 use super::{scope, with};
-use crate::config::{ListenOption, LogOptions, Overrides, Source, SourceOptions};
+use crate::config::{ListenOption, LogOptions, Overrides, SourceOptions};
 
 fn of_source(source: SourceOptions) -> Overrides {
     Overrides { source, ..Overrides::default() }
@@ -28,7 +28,7 @@ fn each_flag_sets_its_key() {
     assert!(config.access.anonymous);
     assert_eq!(config.profile, "maps");
     let maps = &config.profiles["maps"];
-    assert_eq!(maps.source, Source::Here { credentials: Some("c.properties".into()) });
+    assert_eq!(maps.credentials, Some("c.properties".into()));
     assert_eq!(maps.scope, Some(scope("s")));
     assert_eq!(maps.scopes, ["t", "s"].map(scope));
 }

@@ -9,9 +9,10 @@ use token_provider::Scope;
 use tracing::level_filters::LevelFilter;
 
 use super::{parsed, problems};
+use crate::config::store::Topology;
 use crate::config::{
-    AuditConfig, Config, Environment, Host, Listen, LogFormat, OriginPattern, Overrides, Owner, Source,
-    TokenFormat,
+    AuditConfig, Config, Environment, Host, Listen, LogFormat, OriginPattern, Overrides, Owner, StoreConfig,
+    StorePlace, TokenFormat,
 };
 
 /// Every key there is, with a value other than the default.
@@ -164,6 +165,16 @@ group = "maps"
 
 [[outputs]]
 path = "/dev/shm/token"
+
+[store]
+url = "rediss-sentinel://Valkey-1.example.com?node=valkey-2.example.com:26380&sentinelServiceName=tokens"
+key_file = "store.keys"
+ca = "store/ca.pem"
+cert = "/etc/token-provider/store.crt"
+key = "/etc/token-provider/store.key"
+user = "token-provider"
+password_file = "store/password"
+timeout = "1s"
 "#;
 
 /// The milliseconds for one more request, and how many may come at once.
@@ -200,15 +211,15 @@ fn what_the_file_says_is_what_comes_out() {
     assert_eq!(config.profile, "maps");
     let [far, maps] = ["far", "maps"].map(|name| &config.profiles[name]);
     assert_eq!(config.profiles.len(), 2);
-    let file = PathBuf::from("/etc/token-provider/credentials.properties");
-    assert_eq!(maps.source, Source::Here { credentials: Some(file) });
+    let file = Path::new("/etc/token-provider/credentials.properties");
+    assert_eq!((maps.credentials.as_deref(), &maps.remote), (Some(file), &None));
     assert_eq!(maps.scopes, [scope("p1"), scope("p2")], "the default scope may be asked for");
     assert_eq!(maps.scope, Some(scope("p2")));
     assert_eq!(maps.ca.as_deref(), Some(Path::new("/etc/ssl/here.pem")));
     assert!(maps.replaces && !far.replaces, "tokens are kept unless it is said otherwise");
-    let Source::Remote { at, api_key_file } = &far.source else { panic!("{far:?}") };
-    assert_eq!(at.to_string(), "https://tokens.example.com/getToken");
-    assert_eq!(api_key_file.as_deref(), Some(Path::new("/etc/token-provider/far.key")));
+    let remote = far.remote.as_ref().expect("is another token provider");
+    assert_eq!(remote.to_string(), "https://tokens.example.com/getToken");
+    assert_eq!(far.api_key_file.as_deref(), Some(Path::new("/etc/token-provider/far.key")));
     assert_eq!(far.remote_header.as_ref().map(HeaderName::as_str), Some("x-asked"));
 
     let origins: Vec<String> = config.origins.iter().map(ToString::to_string).collect();
@@ -230,6 +241,17 @@ fn what_the_file_says_is_what_comes_out() {
         (TokenFormat::Here, &config.profile, Duration::from_secs(3600))
     );
     assert_eq!((unset.mode, &unset.group, &unset.scope), (0o600, &None, &None));
+    let store = config.store.unwrap();
+    assert_eq!((&*store.key_file, store.timeout), (Path::new("store.keys"), Duration::from_secs(1)));
+    let nodes = vec!["Valkey-1.example.com:26379", "valkey-2.example.com:26380"];
+    assert_eq!(servers(&store), (Topology::Sentinel("tokens".to_owned()), nodes));
+    assert!(store.place.is_tls());
+    assert_eq!((store.ca, store.user), (Some("store/ca.pem".into()), Some("token-provider".to_owned())));
+    let [cert, key] = ["crt", "key"].map(|end| PathBuf::from(format!("/etc/token-provider/store.{end}")));
+    assert_eq!(
+        (store.cert, store.key, store.password_file),
+        (Some(cert), Some(key), Some("store/password".into()))
+    );
 }
 
 #[test]
@@ -385,6 +407,52 @@ fn a_lone_value_is_a_list_of_one() {
     assert_eq!(config.listen, [Listen::Tcp { host: Host::Localhost, port: 8080 }]);
     assert_eq!(seconds(&config), [600]);
     assert_eq!(config.public_hosts.len(), 1);
+}
+
+/// What is at the addresses, and these.
+fn servers(store: &StoreConfig) -> (Topology, Vec<&str>) {
+    let StorePlace::Valkey { topology, nodes } = &store.place else { panic!("{store:?}") };
+    (topology.clone(), nodes.iter().map(|node| &node[url::Position::BeforeHost..]).collect())
+}
+
+#[test]
+fn store_is_one_server_a_cluster_or_what_sentinel_knows() {
+    let sentinel = || Topology::Sentinel("a b".to_owned());
+    for (url, topology, is_tls, expected) in [
+        ("redis://a", Topology::Standalone, false, &["a:6379"][..]),
+        ("valkey://A.:1/", Topology::Standalone, false, &["A.:1"]),
+        ("rediss://10.0.0.1", Topology::Standalone, true, &["10.0.0.1:6379"]),
+        ("valkeys://[::1]:2", Topology::Standalone, true, &["[::1]:2"]),
+        ("redis-cluster://a", Topology::Cluster, false, &["a:6379"]),
+        ("rediss-cluster://a:1?node=b&node=[::2]:3", Topology::Cluster, true, &["a:1", "b:6379", "[::2]:3"]),
+        ("redis-sentinel://a?sentinelServiceName=a%20b", sentinel(), false, &["a:26379"]),
+        ("valkeys-sentinel://a?sentinelServiceName=a+b&node=b:1", sentinel(), true, &["a:26379", "b:1"]),
+    ] {
+        let store = parsed(&format!("store = {{ url = '{url}', key_file = 'k' }}")).store.unwrap();
+        assert_eq!(servers(&store), (topology, expected.to_vec()), "{url}");
+        assert_eq!((store.place.is_tls(), &*store.url), (is_tls, url));
+        assert_eq!(
+            (store.user, store.password_file, store.ca, store.cert, store.key),
+            (None, None, None, None, None)
+        );
+    }
+    let password =
+        parsed("store = { url = 'redis://a', key_file = 'k', password_file = 'p' }").store.unwrap();
+    assert!(password.password_file.is_some());
+}
+
+#[test]
+fn store_is_a_folder_in_either_spelling_with_a_limit_in_milliseconds() {
+    let store = |more: &str| parsed(&format!("[store]\nkey_file = 'k'\n{more}")).store.unwrap();
+    for (url, folder) in [("file:/a/b", "/a/b"), ("file:///a/b/", "/a/b"), ("file:/a/x/../b", "/a/b")] {
+        assert_eq!(store(&format!("url = '{url}'")).place, StorePlace::Folder(folder.into()), "{url}");
+    }
+    for (timeout, milliseconds) in
+        [("", 150), ("timeout = '10ms'", 10), ("timeout = '2s'", 2000), ("timeout = 2", 2000)]
+    {
+        let found = store(&format!("url = 'file:/a'\n{timeout}")).timeout;
+        assert_eq!(found, Duration::from_millis(milliseconds), "{timeout}");
+    }
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn each_table_says_which_keys_it_has() {
         (
             "",
             "access, admin, audit, cors, drain, lifetimes, listen, log, outputs, profile, profiles, public_hosts, \
-             tls",
+             store, tls",
         ),
         ("tls", "cert, client_ca, key"),
         ("profiles.maps", "api_key_file, ca, credentials, on_rotation, remote, remote_header, scope, scopes"),
@@ -117,6 +117,7 @@ fn each_table_says_which_keys_it_has() {
         ("admin", "listen"),
         ("log", "format, level"),
         ("audit", "to"),
+        ("store", "ca, cert, key, key_file, password_file, timeout, url, user"),
     ] {
         let header = if path.is_empty() { String::new() } else { format!("[{path}]\n") };
         let dot = if path.is_empty() { "" } else { "." };

@@ -71,7 +71,7 @@ fn wrong_values_are_refused_in_words_that_help() {
         ),
         (
             "profiles.default.ca = 'a'\n[[outputs]]\npath = 'b/../a'",
-            "outputs[0].path: expected the path of a file of its own; another key names this one",
+            "outputs[0].path: expected the path of a file of its own; another key names this one, or its folder",
         ),
         (
             "profiles.default.credentials = 'a'\n[[outputs]]\npath = 'a'",
@@ -103,6 +103,163 @@ fn wrong_values_are_refused_in_words_that_help() {
         ("[[outputs]]\npath = 'a'\nmode = '1777'", "outputs[0].mode: expected a mode such as 0660"),
         ("[[outputs]]\npath = 'a'\ngroup = 'a b'", "outputs[0].group: expected the name or number of"),
         ("[[outputs]]\npath = 'a'\nowner = 'x'", "outputs[0].owner: unknown key; expected one of"),
+        ("store.key_file = 'k'", "store.url: missing; expected \"file:\" and the absolute path of a folder"),
+        (
+            "store.url = 'file:/a'",
+            "store.key_file: missing; expected the path of the file with the store's keys",
+        ),
+        (
+            "store = { url = 'https://a:6379', key_file = 'k' }",
+            "store.url: expected \"file:\" and the absolute path",
+        ),
+        (
+            "store = { url = 'redis+unix:///a', key_file = 'k' }",
+            "store.url: expected \"file:\" and the absolute path",
+        ),
+        ("store = { url = 'rediss', key_file = 'k' }", "store.url: expected \"file:\" and the absolute path"),
+        (
+            "store = { url = 'redis-x://a', key_file = 'k' }",
+            "store.url: expected \"file:\" and the absolute path",
+        ),
+        (
+            "store = { url = 'redis://a?sentinelServiceName=x', key_file = 'k' }",
+            "store.url: expected \"file:\" and the absolute path",
+        ),
+        (
+            "store = { url = 'redis://', key_file = 'k' }",
+            "store.url: expected a host, or a host and a port, such as",
+        ),
+        (
+            "store = { url = 'redis-cluster://a?node=', key_file = 'k' }",
+            "store.url: expected a host, or a host and a port, such as",
+        ),
+        (
+            "store = { url = 'redis-cluster://a?node=b:x', key_file = 'k' }",
+            "store.url: expected a host, or a host and a port, such as",
+        ),
+        (
+            "store = { url = 'rediss://:planted@a', key_file = 'k' }",
+            "store.url: expected a URL without user name and password: they belong in user and password_file",
+        ),
+        (
+            "store = { url = 'rediss://planted@a', key_file = 'k' }",
+            "store.url: expected a URL without user name and password: they belong in user and password_file",
+        ),
+        (
+            "store = { url = 'rediss-cluster://a:planted@b?node=c', key_file = 'k' }",
+            "store.url: expected a URL without user name and password: they belong in user and password_file",
+        ),
+        (
+            "store = { url = 'redis://a/0', key_file = 'k' }",
+            "store.url: expected nothing after the host and port: there is no database to choose",
+        ),
+        (
+            "store = { url = 'rediss://a/#insecure', key_file = 'k' }",
+            "store.url: expected nothing after the host and port: there is no database to choose",
+        ),
+        (
+            "store = { url = 'rediss://a//', key_file = 'k' }",
+            "store.url: expected nothing after the host and port: there is no database to choose",
+        ),
+        (
+            "store = { url = 'redis://a?node=b', key_file = 'k' }",
+            "store.url: expected no parameters but, for a cluster and for Sentinel, node=HOST:PORT",
+        ),
+        (
+            "store = { url = 'redis://a?protocol=resp2', key_file = 'k' }",
+            "store.url: expected no parameters but, for a cluster and for Sentinel, node=HOST:PORT",
+        ),
+        (
+            "store = { url = 'redis-cluster://a?db=1', key_file = 'k' }",
+            "store.url: expected no parameters but, for a cluster and for Sentinel, node=HOST:PORT",
+        ),
+        (
+            "store = { url = 'redis-cluster://a?node=b&password=planted', key_file = 'k' }",
+            "store.url: expected no parameters but, for a cluster and for Sentinel, node=HOST:PORT",
+        ),
+        (
+            "store = { url = 'redis-sentinel://a', key_file = 'k' }",
+            "store.url: expected \"?sentinelServiceName=\" and the name that Sentinel has for the server",
+        ),
+        (
+            "store = { url = 'redis-sentinel://a?sentinelServiceName=', key_file = 'k' }",
+            "store.url: expected \"?sentinelServiceName=\" and the name that Sentinel has for the server",
+        ),
+        (
+            "store = { url = 'file:/a', key_file = 'k', ca = 'x' }",
+            "store.ca: cannot be combined with a folder in url: it is for Valkey or Redis",
+        ),
+        (
+            "store = { url = 'file:/a', key_file = 'k', cert = 'x' }",
+            "store.cert: cannot be combined with a folder in url: it is for Valkey or Redis",
+        ),
+        (
+            "store = { url = 'file:/a', key_file = 'k', key = 'x' }",
+            "store.key: cannot be combined with a folder in url: it is for Valkey or Redis",
+        ),
+        (
+            "store = { url = 'file:/a', key_file = 'k', user = 'x' }",
+            "store.user: cannot be combined with a folder in url: it is for Valkey or Redis",
+        ),
+        (
+            "store = { url = 'file:/a', key_file = 'k', password_file = 'x' }",
+            "store.password_file: cannot be combined with a folder in url: it is for Valkey or Redis",
+        ),
+        (
+            "store = { url = 'redis://a', key_file = 'k', ca = 'x' }",
+            "store.ca: requires TLS: write rediss:// in url, with two s",
+        ),
+        (
+            "store = { url = 'redis://a', key_file = 'k', cert = 'x' }",
+            "store.cert: requires TLS: write rediss:// in url, with two s",
+        ),
+        (
+            "store = { url = 'redis://a', key_file = 'k', key = 'x' }",
+            "store.key: requires TLS: write rediss:// in url, with two s",
+        ),
+        (
+            "store = { url = 'rediss://a', key_file = 'k', cert = 'x' }",
+            "store.cert: requires key, the path of its private key",
+        ),
+        (
+            "store = { url = 'rediss://a', key_file = 'k', key = 'x' }",
+            "store.key: requires cert, the path of its certificate",
+        ),
+        (
+            "store = { url = 'redis://a', key_file = 'k', user = 'x' }",
+            "store.user: requires password_file, the path of the file with the user's password",
+        ),
+        (
+            "store = { url = 'redis://a', key_file = 'k', user = 'x y', password_file = 'p' }",
+            "store.user: expected the name of an ACL user, without spaces",
+        ),
+        (
+            "[[outputs]]\npath = 'p'\n[store]\nurl = 'redis://a'\nkey_file = 'k'\npassword_file = 'p'",
+            "outputs[0].path: expected the path of a file of its own; another key names this one, or its folder",
+        ),
+        ("store = { url = '/a', key_file = 'k' }", "store.url: expected \"file:\" and the absolute path"),
+        ("store = { url = 'file:a', key_file = 'k' }", "store.url: expected \"file:\" and the absolute path"),
+        (
+            "store = { url = 'file://a/b', key_file = 'k' }",
+            "store.url: expected \"file:\" and the absolute path",
+        ),
+        ("store = { url = 'file:/', key_file = 'k' }", "store.url: expected \"file:\" and the absolute path"),
+        (
+            "store = { url = 'file:/a', key_file = 'k', timeout = '9ms' }",
+            "store.timeout: expected a duration from 10ms to 2s, such as \"150ms\"",
+        ),
+        (
+            "store = { url = 'file:/a', key_file = 'k', timeout = '11s' }",
+            "store.timeout: expected a duration from 10ms to 2s",
+        ),
+        (
+            "[[outputs]]\npath = '/a/b/token'\n[store]\nurl = 'file:/a/b'\nkey_file = 'k'",
+            "outputs[0].path: expected the path of a file of its own; another key names this one, or its folder",
+        ),
+        (
+            "[[outputs]]\npath = 'k'\n[store]\nurl = 'file:/a/b'\nkey_file = 'k'",
+            "outputs[0].path: expected the path of a file of its own; another key names this one, or its folder",
+        ),
         ("tls = 1", "tls: expected a table, not a number"),
         ("tls.cert = 'a'", "tls.key: missing"),
         ("tls.key = 'a'", "tls.cert: missing"),

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{scope, with};
-use crate::config::{
-    Config, ConfigErrors, Environment, ListenOption, LogFormat, LogOptions, Overrides, Source,
-};
+use crate::config::{Config, ConfigErrors, Environment, ListenOption, LogFormat, LogOptions, Overrides};
 
 fn with_variables(pairs: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     Config::parse(None, &Environment::from_pairs(pairs.iter().copied()), &Overrides::default())
@@ -85,8 +83,7 @@ fn variables_hold_lists_numbers_and_words() {
     assert_eq!(config.lifetimes.iter().map(|lifetime| lifetime.as_secs()).collect::<Vec<_>>(), [300, 900]);
     assert_eq!(config.public_hosts.len(), 2);
     assert_eq!(config.tls.unwrap().cert, Path::new("tls.crt"), "relative to the working directory");
-    let credentials = Some(PathBuf::from("/c.properties"));
-    assert_eq!(config.profiles["default"].source, Source::Here { credentials });
+    assert_eq!(config.profiles["default"].credentials, Some(PathBuf::from("/c.properties")));
     assert!(config.origins.is_empty());
     let access = config.access;
     assert!(access.anonymous);

@@ -158,8 +158,9 @@ async fn every_metric_that_is_named_is_one() {
     let page = metrics(&server).await;
     let mut known: BTreeSet<String> =
         series(&page).iter().map(|series| series.split('{').next().unwrap_or_default().to_owned()).collect();
-    // Where there is a certificate.
-    known.insert("token_provider_certificate_expiry_timestamp_seconds".to_owned());
+    // Where there is a certificate, or a store.
+    let others = ["certificate_expiry_timestamp_seconds", "store_up", "store_rejected_total"];
+    known.extend(others.map(|name| format!("token_provider_{name}")));
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     for path in [
         "deploy/prometheus/token-provider.rules.yml",

@@ -1,5 +1,5 @@
-//! The program without the sandbox, as it is in the Debian package and the container image: run by `ci/check` with
-//! `--no-default-features`.
+//! The program without the sandbox, as it is in the Debian package and the container image, and without Valkey: run by `ci/check`
+//! with `--no-default-features`.
 
 use rustix::process::Signal;
 
@@ -53,4 +53,23 @@ async fn server_hands_out_tokens_and_has_the_plain_page() {
     }
     server.signal(Signal::TERM);
     assert_eq!(server.end().await.0.code(), Some(0));
+}
+
+#[cfg(not(feature = "store"))]
+#[tokio::test]
+async fn without_valkey_the_program_says_so_and_has_the_folder() {
+    let (account, folder) = (Account::open().await, Folder::new());
+    folder.write("credentials.properties", &account.credentials());
+    let key = data_encoding::BASE64.encode(&[1; 32]);
+    folder.write("store.keys", &format!("a = {key}\nindex = {key}\n"));
+    let config = |url: &str| {
+        folder.write("token-provider.toml", &format!("store = {{ url = '{url}', key_file = 'store.keys' }}"))
+    };
+    config("rediss://valkey.example.com");
+    let outcome = folder.run(&["check", "--offline"]).await;
+    let expected = "store.url: this program was built without Valkey and Redis (cargo feature `store`)";
+    assert!(outcome.code == Some(78) && outcome.stdout.contains(expected), "{outcome:?}");
+    config(&format!("file:{}", folder.path("kept").display()));
+    let outcome = folder.run(&["check", "--offline"]).await;
+    assert!(outcome.code == Some(0) && outcome.stdout.contains("kept can be used"), "{outcome:?}");
 }

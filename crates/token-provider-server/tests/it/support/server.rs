@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use here_sandbox::{Sandbox, SandboxConfig};
 use serde_json::Value;
-use token_provider::{Credential, TokenProvider};
+use token_provider::{CredentialSource, HereIssuer, HereIssuerConfig, TokenProvider};
 use token_provider_server::parts::Admin;
-use token_provider_server::parts::access::{Handout, Profile};
+use token_provider_server::parts::access::{Access, Handout, Profile};
 use token_provider_server::parts::config::{AuditConfig, Config, Environment, Listen, Overrides};
 use token_provider_server::parts::http::{App, Page};
 use token_provider_server::parts::listen::{self, Limits, Listener};
@@ -61,6 +61,7 @@ impl Server {
         tokio::spawn(listen::serve(
             Limits::default(),
             Arc::new(Admin(Arc::clone(&self.app))),
+            Weak::new(),
             vec![Listener::Tcp(listener, None)],
             until,
         ));
@@ -133,23 +134,42 @@ impl Setup {
 
         let config = parse(&self.config);
         let secret = self.secret.unwrap_or_else(|| ACCESS_KEY_SECRET.to_owned());
-        let credential = Credential::new(ACCESS_KEY_ID, secret.into())
-            .and_then(|credential| credential.with_token_endpoint_url(&endpoint))
-            .expect("is well-formed");
-        let profile = |name: &String| match &self.provider {
-            Some(provider) if *name == config.profile => Profile::new(name, Vec::new(), provider.clone()),
-            _ => setup::profile(name, &config, credential.clone()).expect("can be set up"),
+        let account = CredentialSource::variables(|name| match name {
+            "HERE_ACCESS_KEY_ID" => Some(ACCESS_KEY_ID.into()),
+            "HERE_ACCESS_KEY_SECRET" => Some(secret.clone().into()),
+            "HERE_TOKEN_ENDPOINT_URL" => Some(endpoint.clone().into()),
+            _ => None,
+        });
+        let account = account.expect("the access key is there");
+        let access = if let Some(provider) = &self.provider {
+            let of_account = || {
+                let credential = account.load().expect("is well-formed");
+                TokenProvider::new(HereIssuer::new(HereIssuerConfig::new(credential)).expect("can be set up"))
+            };
+            let profile = |name: &String| {
+                let is_given = *name == config.profile;
+                Profile::new(name, Vec::new(), if is_given { provider.clone() } else { of_account() })
+            };
+            let profiles = config.profiles.keys().map(profile);
+            let access = Access::start(&config, Handout::new(profiles, &config.profile));
+            setup::read_here_secrets(&config, &access).expect("can be read");
+            access
+        } else {
+            setup::service(&config, &Environment::default(), Some(&account)).expect("can be set up").access
         };
-        let handout = Handout::new(config.profiles.keys().map(profile), &config.profile);
         let trail = self.trail.map_or(AuditConfig::Off, AuditConfig::File);
         let audit = Audit::start(&trail, config.admin.is_some()).expect("can be opened");
-        let access = token_provider_server::parts::access::Access::start(&config, handout);
-        setup::read_here_secrets(&config, &access).expect("can be read");
         let app = App::new(access, Page::Plain, Telemetry::new(audit, None));
         let app = Arc::new(app);
         let shutdown = CancellationToken::new();
         let until = shutdown.clone().cancelled_owned();
-        let served = tokio::spawn(listen::serve(self.limits, Arc::clone(&app), vec![listener], until));
+        let served = tokio::spawn(listen::serve(
+            self.limits,
+            Arc::clone(&app),
+            app.telemetry.open(),
+            vec![listener],
+            until,
+        ));
         Server {
             address,
             sandbox,
