@@ -1,5 +1,5 @@
 # What ci/check and ci/packages have in common: they define functions step_NAME and the list `steps` (and `named_steps`, those that
-# are run by name alone, or with --all; `waiting_step` runs beside those after it), and call run_steps. Sourced before that; goes to
+# are run by name alone, or with --all; `waiting_steps` run beside those after them), and call run_steps. Sourced before that; goes to
 # the repository's root.
 # shellcheck shell=bash
 
@@ -45,7 +45,8 @@ run() {
 run_steps() {
     verbose=''
     [[ -v named_steps ]] || local named_steps=()
-    local chosen=() argument step status
+    [[ -v waiting_steps ]] || local waiting_steps=()
+    local chosen=() argument step
     for argument in "$@"; do
         case $argument in
             --list)
@@ -71,19 +72,20 @@ run_steps() {
     ((${#chosen[@]})) || chosen=("${steps[@]}")
 
     mkdir -p "$logs"
-    local others=''
+    local -A others=()
     for step in "${chosen[@]}"; do
-        if [[ $step == "${waiting_step:-}" ]]; then
+        if [[ " ${waiting_steps[*]} " == *" $step "* ]]; then
             (run "$step") >"$logs/$step.run" 2>&1 &
-            others=$!
+            others[$step]=$!
         else
             run "$step"
         fi
     done
-    if [[ $others ]]; then
-        wait "$others" && status=0 || status=$?
-        cat "$logs/$waiting_step.run"
-        ((status == 0)) || exit 1
-    fi
+    local failed=''
+    for step in "${!others[@]}"; do
+        wait "${others[$step]}" || failed=yes
+        cat "$logs/$step.run"
+    done
+    [[ ! $failed ]] || exit 1
     echo "$program: ${#chosen[@]} of $((${#steps[@]} + ${#named_steps[@]})) steps passed in $SECONDS s"
 }

@@ -66,6 +66,10 @@ need_haproxy() {
     command -v haproxy >/dev/null || [[ -x /usr/sbin/haproxy ]] || apt haproxy
 }
 
+need_redis() {
+    command -v redis-server >/dev/null || apt redis-server
+}
+
 need_wrk() {
     command -v wrk >/dev/null || apt wrk
 }
