@@ -49,6 +49,7 @@ class Stable:
         self.folder = folder
         self.running = []
         self.issuers = {}
+        self.issuing = []
         self.count = 0
         self.tls = None
 
@@ -62,10 +63,14 @@ class Stable:
         while self.running:
             self.running.pop().stop()
         self.issuers.clear()
+        self.issuing.clear()
 
     def stop(self, server):
-        self.running.remove(server.process)
-        server.process.stop()
+        self.stop_process(server.process)
+
+    def stop_process(self, process):
+        self.running.remove(process)
+        process.stop()
 
     def path(self, name):
         self.count += 1
@@ -89,7 +94,14 @@ class Stable:
         if wish not in self.issuers:
             process = self.load("issuer", TOKEN_LENGTH, expires_in, delay_ms)
             self.issuers[wish] = process.json_line()["port"]
+            self.issuing.append(process)
         return self.issuers[wish]
+
+    def stop_issuers(self):
+        """Takes the issuers away from the servers that run."""
+        while self.issuing:
+            self.stop_process(self.issuing.pop())
+        self.issuers.clear()
 
     def issued(self, issuer):
         return int(re.search(rb"\d+", fetch(f"http://127.0.0.1:{issuer}/count")[2])[0])

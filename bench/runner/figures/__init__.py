@@ -1,5 +1,5 @@
 """One module for each figure: its NAME and TITLE, and how it is measured."""
 
-from figures import burst, connections, handout, memory, refresh, start
+from figures import burst, connections, handout, memory, refresh, start, store
 
-ALL = [handout, connections, start, memory, burst, refresh]
+ALL = [handout, connections, start, memory, burst, refresh, store]
