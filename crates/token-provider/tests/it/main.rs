@@ -6,6 +6,7 @@ mod faults;
 mod fleet;
 mod layers;
 mod leaks;
+mod lives;
 mod network;
 mod provider;
 mod runtimes;

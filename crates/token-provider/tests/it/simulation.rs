@@ -2,35 +2,12 @@
 //! one (`ci/check mutants`), the first lives notice.
 
 use std::ops::Range;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::lives::live_all;
 use crate::world::{self, Report};
 
-/// Lives these seeds on two threads, and returns what they came to. No promise is broken.
 fn run_all(seeds: Range<u64>) -> Vec<Report> {
-    let next = AtomicU64::new(seeds.start);
-    let reports = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        break;
-                    }
-                    let report = world::run(seed);
-                    reports.lock().expect("no life panics").push(report);
-                }
-            });
-        }
-    });
-    let reports = reports.into_inner().expect("no life panics");
-    let broken: Vec<_> = reports.iter().filter(|report| !report.violations.is_empty()).collect();
-    let told =
-        broken.iter().map(|report| format!("seed {}: {}\n", report.seed, report.violations.join("\n")));
-    assert!(broken.is_empty(), "{}", told.collect::<String>());
-    reports
+    live_all(seeds, world::run, |report| (report.seed, &report.violations))
 }
 
 #[test]
