@@ -1,8 +1,8 @@
 //! The store (`[store]`): tokens outside the process, encrypted, so that servers share them, and a restart finds them.
 //!
 //! Only refreshers come here, through the library's `SharedIssuer`. Whatever is wrong with the store, tokens are requested as without
-//! one: what cannot be read is not there, each operation has a short limit, and after three that failed nobody waits for another until
-//! the store is back.
+//! one: what cannot be read is not there, each operation has a short limit, and after three time-outs in a row, or one error, nobody
+//! waits for another until the store is back.
 
 #![cfg_attr(
     not(feature = "store"),
@@ -39,17 +39,18 @@ use crate::topic::Topic;
 
 pub use self::profile::ProfileStore;
 
-/// After so many failed operations in a row nobody waits for the store, …
+/// After so many time-outs in a row, or one error, nobody waits for the store, …
 const MAX_FAILURES: u32 = 3;
 /// … which is tried again this often, give or take a quarter.
 const RETRY_EVERY: Duration = Duration::from_secs(5);
+/// The limit for each of these attempts, and for the first one, at the start, …
+const LONGEST_CONNECT: Duration = Duration::from_secs(2);
+/// … which the start waits for no longer than a healthy store takes.
+const FIRST_WAIT: Duration = Duration::from_millis(300);
 /// Reports of other servers are looked for this often, at least.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// So many reports wait for the store. Reports are rare.
 const MAX_UNSENT: usize = 64;
-/// How long that may take, and the attempt at the start, which is waited for for as long as a store takes that is well.
-const LONGEST_CONNECT: Duration = Duration::from_secs(2);
-const FIRST_WAIT: Duration = Duration::from_millis(300);
 
 /// A token leaves the store before it expires by this.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -62,7 +63,7 @@ pub struct TokenStore {
     keys: ArcSwap<Keys>,
     clock: Arc<dyn Clock>,
     boot: String,
-    /// Failed operations in a row.
+    /// Time-outs in a row; an error counts as all of them.
     failures: AtomicU32,
     /// Tokens whose reports could not be stored.
     unsent: Mutex<Vec<Fingerprint>>,
@@ -163,7 +164,7 @@ impl TokenStore {
     pub fn has_new_password(&self) -> Result<bool, String> {
         match &self.engine {
             #[cfg(feature = "store")]
-            // Whoever looks whether it is back reads the file, too.
+            // While the store is away, each attempt to connect reads the file anyway.
             Engine::Valkey(valkey) if !self.is_away() => valkey.has_new_password(),
             _ => Ok(false),
         }

@@ -29,11 +29,6 @@ pub struct ProfileStore {
 }
 
 impl ProfileStore {
-    /// Names a kind of token of the credential in use.
-    pub(super) fn kind(&self, key: &TokenKey) -> String {
-        self.store.keys.load().kind(&self.credential(), key)
-    }
-
     fn credential(&self) -> Arc<Credential> {
         self.issuer.credential().expect("another token provider's tokens are in its own store")
     }
@@ -49,11 +44,11 @@ fn failure_name(kind: &str) -> String {
 
 impl Store for ProfileStore {
     fn id(&self, key: &TokenKey) -> String {
-        self.kind(key)
+        self.store.keys.load().kind(&self.credential(), key)
     }
 
     async fn load(&self, key: &TokenKey) -> Stored {
-        let (kind, store) = (self.kind(key), &self.store);
+        let (kind, store) = (self.id(key), &self.store);
         let names = [token_name(&kind), failure_name(&kind)];
         let [token, failure] = store.read([&names[0], &names[1]]).await;
         let token = token.and_then(|(sealed, kept_for)| {
@@ -84,7 +79,7 @@ impl Store for ProfileStore {
     }
 
     async fn lease(&self, key: &TokenKey) -> Leased {
-        let (kind, store) = (self.kind(key), &self.store);
+        let (kind, store) = (self.id(key), &self.store);
         let fence = match &store.engine {
             // One process uses it: there is nobody to wait for.
             Engine::Folder(folder) => Some(Some(folder.draw(store.clock.now().wall))),
@@ -106,7 +101,7 @@ impl Store for ProfileStore {
     async fn publish(&self, key: &TokenKey, lease: &Lease, issued: &Issued, sent_at: Moment) {
         let store = &self.store;
         // After a rotation it is the old credential's token.
-        if self.kind(key) != lease.id {
+        if self.id(key) != lease.id {
             return self.release(lease, None).await;
         }
         let name = token_name(&lease.id);
@@ -141,7 +136,7 @@ impl Store for ProfileStore {
     }
 
     fn replayed(&self, key: &TokenKey) {
-        self.store.reject(&token_name(&self.kind(key)), Flaw::Replayed);
+        self.store.reject(&token_name(&self.id(key)), Flaw::Replayed);
     }
 }
 

@@ -282,6 +282,18 @@ async fn folder_has_room_for_so_many_records() {
     assert!(is_there(1999) && is_there(976) && !is_there(975) && bench.token().await.is_none());
 }
 
+#[test]
+fn clock_that_was_wrong_once_costs_the_records_and_no_more() {
+    let folder = Folder::new(std::path::Path::new("/nowhere"));
+    let [year, now] = [Duration::from_secs(4_000_000_000), Duration::from_secs(1_800_000_000)];
+    folder.put("wrong".to_owned(), b"record", year, LIFE);
+    folder.put("near".to_owned(), b"record", year.saturating_sub(CLOCK_TOLERANCE), LIFE);
+    assert!(folder.get("wrong").is_some() && folder.newest() == year);
+    folder.put("right".to_owned(), b"record", now, LIFE);
+    assert!(folder.get("wrong").is_none() && folder.get("right").is_some());
+    assert_eq!(folder.newest(), now);
+}
+
 /// A second process has run without the folder, which the first one has left.
 #[tokio::test(start_paused = true)]
 async fn what_is_in_memory_goes_before_the_file() {

@@ -150,7 +150,7 @@ impl Valkey {
         }
         if config.user.is_none() {
             warnings
-                .push("store.user is not set: whoever else reaches the server may do anything".to_owned());
+                .push("store.user is not set: anyone who can reach the server can do anything".to_owned());
         }
         if self.evicts().await {
             warnings
