@@ -110,11 +110,14 @@ async fn refused_token_is_replaced_within_one_round_trip_by_one_request() {
     assert!(seen.iter().all(|(.., token)| [&refused, &next].contains(&token)), "there are two tokens");
     assert_eq!(account.sandbox.stats().token_requests, before + 1, "of {CALLERS} reports, one request");
     let metrics = get(admin, "/metrics").await;
-    for (outcome, count) in [("accepted", CALLERS), ("unknown", 1)] {
-        let line =
-            format!("token_provider_reports_total{{profile=\"default\",outcome=\"{outcome}\"}} {count}");
-        assert!(metrics.text().lines().any(|found| found == line), "{line}\n{}", metrics.text());
-    }
+    let [accepted, unknown] = ["accepted", "unknown"].map(|outcome| {
+        let name = format!("token_provider_reports_total{{profile=\"default\",outcome=\"{outcome}\"}} ");
+        let value = metrics.text().lines().find_map(|line| line.strip_prefix(&*name)?.parse::<usize>().ok());
+        value.unwrap_or_else(|| panic!("{name}\n{}", metrics.text()))
+    });
+    // On a busy machine the successor is there before the last callers have reported.
+    assert!(accepted >= 1 && unknown >= 1, "{accepted} accepted, {unknown} unknown");
+    assert_eq!(accepted + unknown, CALLERS + 1);
 }
 
 #[tokio::test]
