@@ -121,16 +121,12 @@ impl Reloader {
     }
 
     async fn look(&mut self, is_asked_to: bool) {
-        match &mut self.config_file {
-            Some(file) => {
-                if let Some(changed) = file.look(is_asked_to, &self.loaded).await {
-                    self.reload_config(changed);
-                }
+        if let Some(file) = &mut self.config_file {
+            if let Some(changed) = file.look(is_asked_to, &self.loaded).await {
+                self.reload_config(changed);
             }
-            None if is_asked_to => {
-                tracing::info!("no configuration file to reload: the server was started without one");
-            }
-            None => {}
+        } else if is_asked_to {
+            tracing::info!("no configuration file to reload: the server was started without one");
         }
         if let Some((tls, work)) = &mut self.certificate {
             let tls = Arc::clone(tls);
@@ -173,7 +169,6 @@ impl Reloader {
         };
         // Where one hangs, that is reported; all stay as they are.
         let Some((secrets, of_store)) = self.secrets.run(read).await else { return };
-        let mut status = ConfigStatus { secret_problems: Vec::new(), ..ConfigStatus::clone(&before) };
         let rules = self.app.access.rules();
         let secrets = secrets.into_iter().map(|(key, secret)| {
             let done = secret.map(|secret| rules.set_secret(&key, secret));
@@ -185,22 +180,18 @@ impl Reloader {
             secrets.push(("store".to_owned(), "the store's key set", keys));
             secrets.push(("store".to_owned(), "the store's password", password));
         }
+        let secret_problems = secrets.iter().filter_map(|(.., done)| done.clone().err()).collect();
+        let status = ConfigStatus { secret_problems, ..ConfigStatus::clone(&before) };
+        self.app.telemetry.config.store(Arc::new(status));
         for (key, what, done) in secrets {
             match done {
-                Ok(false) => {}
                 Ok(true) => tracing::info!(key, "{what} was read from its file"),
-                Err(problem) => {
-                    if !before.secret_problems.contains(&problem) {
-                        tracing::error!(
-                            problem,
-                            "{what} cannot be used; the previous one, if any, stays in use"
-                        );
-                    }
-                    status.secret_problems.push(problem);
+                Err(problem) if !before.secret_problems.contains(&problem) => {
+                    tracing::error!(problem, "{what} cannot be used; the previous one, if any, stays in use");
                 }
+                _ => {}
             }
         }
-        self.app.telemetry.config.store(Arc::new(status));
     }
 
     /// Takes a changed configuration into use, all of it or nothing.

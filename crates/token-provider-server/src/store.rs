@@ -120,9 +120,9 @@ impl TokenStore {
         let attempt = tokio::spawn(async move {
             match limited(LONGEST_CONNECT, store.connect()).await {
                 Ok(()) => {
-                    tracing::info!(store = store.config.url, "tokens are kept in the store");
                     *store.status.problem.lock() = None;
                     store.failures.store(0, Ordering::Relaxed);
+                    tracing::info!(store = store.config.url, "tokens are kept in the store");
                 }
                 Err(error) => store.go_without(&error),
             }
@@ -238,8 +238,8 @@ impl TokenStore {
 
     /// Says that the store is away, and looks for it until it is back.
     fn go_without(self: &Arc<Self>, error: &io::Error) {
-        tracing::error!(store = self.config.url, %error, "the store cannot be used; going on without it, and retrying");
         *self.status.problem.lock() = Some(error.to_string());
+        tracing::error!(store = self.config.url, %error, "the store cannot be used; going on without it, and retrying");
         let store = Arc::clone(self);
         tokio::spawn(async move {
             // The first time soon: it may have been the connection alone.

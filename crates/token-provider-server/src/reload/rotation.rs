@@ -85,26 +85,30 @@ impl Rotation {
             return;
         }
         self.is_gone_reported = true;
+        let path = file.path.display();
+        let problem = format!("{path}: missing for a minute, or the file system does not respond");
+        handout.set_rotation_problem(&self.source.profile, Some(problem));
         tracing::error!(
             profile = self.source.profile,
             credential.source = self.source.credential,
-            file = %file.path.display(),
+            file = %path,
             "the credential file is missing; the credential read last stays in use until the server restarts"
         );
         file.forget();
-        let problem =
-            format!("{}: missing for a minute, or the file system does not respond", file.path.display());
-        handout.set_rotation_problem(&self.source.profile, Some(problem));
     }
 
+    /// What the log says, the status says already.
     async fn rotate(&mut self, now: Instant, handout: &Handout) {
         self.retry_at = None;
         let reported = self.unusable.take();
         let result = self.try_file().await;
-        let (profile, issuer) = (self.source.profile.as_str(), self.issuer.name());
-        let problem = match result {
-            Ok(false) => None,
+        let profile = self.source.profile.as_str();
+        let issuer = if self.source.is_remote { "the other token provider" } else { "HERE" };
+        let publish = |problem| handout.set_rotation_problem(profile, problem);
+        match result {
+            Ok(false) => publish(None),
             Ok(true) => {
+                publish(None);
                 let key = self.issuer.private_key().as_ref().map(key_name);
                 tracing::info!(
                     profile,
@@ -116,13 +120,13 @@ impl Rotation {
                 for file in std::iter::once(&mut self.file).chain(&mut self.key_file) {
                     file.read(warn_of_others).await;
                 }
-                None
             }
             Err(RotationError::Hung) => {
                 self.retry_at = Some(now);
-                Some(format!("{}: the file system does not respond", self.source.credential))
+                publish(Some(format!("{}: the file system does not respond", self.source.credential)));
             }
             Err(RotationError::Unusable(error)) => {
+                publish(Some(error.clone()));
                 if reported.as_ref() != Some(&error) {
                     tracing::error!(
                         profile,
@@ -130,8 +134,7 @@ impl Rotation {
                         "the changed credential cannot be used; keeping the previous one"
                     );
                 }
-                self.unusable = Some(error.clone());
-                Some(error)
+                self.unusable = Some(error);
             }
             Err(RotationError::Refused(error)) => {
                 let what = if error.is_transient() {
@@ -141,14 +144,13 @@ impl Rotation {
                 } else {
                     format!("{issuer} did not accept the changed credential; keeping the previous one")
                 };
+                publish(Some(format!("{what}: {error}")));
                 let (cause, retry_in) = (error.causes(), RETRY_AFTER.as_secs());
                 let (error_id, correlation_id) = (error.error_id(), error.correlation_id());
                 tracing::error!(profile, %error, cause, error_id, correlation_id, retry_in, "{what}");
                 self.retry_at = Some(now + RETRY_AFTER);
-                Some(format!("{what}: {error}"))
             }
-        };
-        handout.set_rotation_problem(&self.source.profile, problem);
+        }
     }
 
     /// Reads the file, and tries the credential in it if it is a new one. Returns whether it is in use now, and was not before.

@@ -65,14 +65,6 @@ fn extra_ca(name: &str, profile: &ProfileConfig) -> Result<Option<Vec<u8>>, Fail
 }
 
 impl ProfileIssuer {
-    /// Returns the name to use in messages.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Here { .. } => "HERE",
-            Self::Remote(_) => "the other token provider",
-        }
-    }
-
     /// Returns the private key in use, if it is one.
     pub fn private_key(&self) -> Option<PrivateKey> {
         let Self::Here { issuer, .. } = self else { return None };
