@@ -7,6 +7,7 @@ use std::path::Path;
 
 use token_provider_server::parts::access::{Access, Handout};
 use token_provider_server::parts::config::{Config, ConfigErrors, Environment, Listen, Overrides};
+use token_provider_server::parts::setup::check_exposure;
 
 use super::planted::{PLAIN, assert_hidden, plant};
 
@@ -81,17 +82,11 @@ fn check_config(config: &Config) {
         assert!(!policy.profiles.is_empty());
         assert!(policy.profiles.iter().all(|name| config.profiles.contains_key(name)), "{policy:?}");
     }
-    match config.exposed_listener() {
-        Some(listen) => {
-            assert!(!listen.is_local() && !config.access.anonymous && !config.access.has_callers());
-        }
-        None if config.access.anonymous || config.access.has_callers() => {}
-        None => {
-            // What systemd passes is judged when it is there.
-            let is_known = |listen: &&Listen| !matches!(listen, Listen::Systemd(_));
-            assert!(config.listen.iter().filter(is_known).all(Listen::is_local), "{:?}", config.listen);
-        }
-    }
+    let is_guarded = config.access.anonymous || config.access.has_callers();
+    // What systemd passes is judged when it is there.
+    let is_open = |listen: &Listen| !listen.is_local() && !matches!(listen, Listen::Systemd(_));
+    let is_refused = !is_guarded && config.listen.iter().any(is_open);
+    assert_eq!(check_exposure(config).is_err(), is_refused, "{:?}", config.listen);
     // What reads well can be put to use: rates, addresses and names included.
     // All but the identity provider, which would be asked for its keys.
     let mut offline = config.clone();

@@ -85,10 +85,6 @@ impl Service for Admin {
         let answer = catch_panic(&info, self.handle(&info, &headers)).await;
         self.0.conclude(info, &Cors::None, answer.map(|answer| (answer, None)))
     }
-
-    fn is_draining(&self) -> bool {
-        self.0.is_draining()
-    }
 }
 
 /// Replaces all tokens of a profile. A page cannot send this content type to somebody else without asking first, which gets 405.

@@ -112,19 +112,6 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads the text of the file that [`load`](Self::load) has found, which may have changed.
-    ///
-    /// # Errors
-    ///
-    /// Why it cannot be read: one that is missing is an error here.
-    pub fn read_file(
-        path: &Path,
-        overrides: &Overrides,
-        environment: &Environment,
-    ) -> Result<String, ConfigErrors> {
-        Locations::new(overrides.file.config.as_deref(), environment).read(path)
-    }
-
     /// Reads the text of a configuration file, if there is one, and lays environment and flags over it.
     ///
     /// # Errors
@@ -171,16 +158,6 @@ impl Config {
     /// Returns the settings of a profile that is among `profiles`.
     pub(crate) fn profile(&self, name: &str) -> &ProfileConfig {
         self.profiles.get(name).expect("profile names come from the configuration")
-    }
-
-    /// Returns the first listener that would let anyone on the network get tokens because no access rule is configured.
-    pub fn exposed_listener(&self) -> Option<&Listen> {
-        if self.access.has_access_rule() {
-            return None;
-        }
-        // What systemd passes is only known once it is there: it is judged when it is bound.
-        let is_open = |listen: &&Listen| !listen.is_local() && !matches!(listen, Listen::Systemd(_));
-        self.listen.iter().find(is_open)
     }
 
     /// Returns whether the network sees requests in the clear: neither this server nor a trusted proxy has TLS.

@@ -80,7 +80,7 @@ pub mod parts {
     }
     pub use crate::reason::Method;
     pub mod setup {
-        pub use crate::setup::{read_here_secrets, service};
+        pub use crate::setup::{check_exposure, read_here_secrets, service};
     }
     pub mod telemetry {
         pub use crate::telemetry::audit::Audit;

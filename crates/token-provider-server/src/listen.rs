@@ -20,9 +20,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use futures_util::FutureExt as _;
+use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue};
-use hyper::{Request, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -232,25 +231,14 @@ impl<S: Service> Connection<S> {
         Some((permit, Some(self.server.share_of(&self.info)?)))
     }
 
-    /// Answers a request. The connection ends with it when its client certificate is no longer accepted: the client may
-    /// have a newer one, which it can only show on another connection. So it does, over HTTP/1.1, when the server is
-    /// shutting down: a request that comes in just when a kept connection is closed would be lost.
+    /// Answers a request, by the client certificate as it is judged now.
     fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Answer> {
         let service = &self.server.service;
-        let is_http2 = request.version() == Version::HTTP_2;
         let info = match &self.shown {
             None => Cow::Borrowed(&self.info),
             Some(shown) => Cow::Owned(ConnectionInfo { client: shown.judge(), ..self.info.clone() }),
         };
-        async move {
-            let mut answer = service.answer(request, &info).await;
-            // HTTP/2 says at the end which requests were not processed, so that none is lost. To end a connection before that
-            // would cost a handshake for each request until the balancer has noticed.
-            if info.client.is_rejected() || service.is_draining() && !is_http2 {
-                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            answer
-        }
+        async move { service.answer(request, &info).await }
     }
 
     fn report(&self, ended: Ended) {

@@ -14,7 +14,7 @@ use token_provider::{CredentialSource, Proxies, SharedIssuer, SystemClock, Token
 use tracing::level_filters::LevelFilter;
 
 use crate::access::{Access, Handout, Profile};
-use crate::config::{AuditConfig, Config, Environment, OidcConfig, ProfileConfig, StoreConfig};
+use crate::config::{AuditConfig, Config, Environment, Listen, OidcConfig, ProfileConfig, StoreConfig};
 use crate::failure::Failure;
 use crate::listen::{Listener, Tls};
 use crate::store::{ProfileStore, TokenStore};
@@ -41,28 +41,28 @@ pub const IN_THE_CLEAR: &str = "keys and tokens are sent over the network unencr
 ///
 /// Names the listener.
 pub fn check_exposure(config: &Config) -> Result<(), Failure> {
-    config.exposed_listener().map_or(Ok(()), |listen| Err(exposed(listen)))
+    // What systemd passes is known when it is bound.
+    let is_open = |listen: &&Listen| !listen.is_local() && !matches!(listen, Listen::Systemd(_));
+    check_open(config, config.listen.iter().find(is_open))
 }
 
-/// The same for sockets that are bound: what systemd passes is only known then.
+/// The same for sockets that are bound.
 ///
 /// # Errors
 ///
 /// Names the listener.
 pub fn check_listeners(config: &Config, listeners: &[Listener]) -> Result<(), Failure> {
-    match listeners.iter().find(|listener| !listener.is_local()) {
-        Some(listener) if !config.access.has_access_rule() => Err(exposed(listener)),
-        _ => Ok(()),
-    }
+    check_open(config, listeners.iter().find(|listener| !listener.is_local()))
 }
 
-fn exposed(listen: impl Display) -> Failure {
+fn check_open(config: &Config, open: Option<impl Display>) -> Result<(), Failure> {
+    let Some(listen) = open.filter(|_| !config.access.has_access_rule()) else { return Ok(()) };
     let message = format!(
         "{listen} can be reached from other machines, but no access rule is configured. Listen on \
          localhost:3000; or configure callers ([[access.api_keys]], [[access.here_keys]], [access.oidc], [access.mtls], or \
          [access.trusted_proxy] with its header); or pass --anonymous if something else protects the server"
     );
-    Failure::new(Topic::Exposed, message)
+    Err(Failure::new(Topic::Exposed, message))
 }
 
 /// Reads the certificate that TCP listeners show, where one is configured.

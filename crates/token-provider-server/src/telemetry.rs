@@ -4,14 +4,12 @@
 //! threads that may wait for a disk or a reader.
 
 pub mod audit;
-mod config;
 mod exposition;
 mod issuer;
 pub(crate) mod log;
-mod output;
 mod process;
 mod sink;
-mod store;
+mod status;
 mod system;
 mod time;
 mod trace;
@@ -31,13 +29,11 @@ use crate::reason::{Method, Outcome, Rule};
 
 use self::audit::{Audit, Event};
 
-pub use self::config::ConfigStatus;
 pub use self::exposition::{CONTENT_TYPE, Page, page};
 pub use self::issuer::{BUCKETS, MeteredIssuer, endpoint_of, is_cut};
 pub use self::log::{LastLines, init, lines_lost, report_panics, set_level};
-pub use self::output::OutputStatus;
 pub use self::process::Process;
-pub use self::store::StoreStatus;
+pub use self::status::{ConfigStatus, OutputStatus, StoreStatus};
 pub use self::time::rfc_3339;
 pub use self::trace::trace_id;
 

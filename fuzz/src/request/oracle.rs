@@ -31,7 +31,9 @@ pub(super) fn check(asked: &Asked, answer: &Answer) {
     assert!(is_ours(&host, asked, app), "is not ours: {host}");
     check_page(asked, app, &host);
     match app {
-        ANYONE | ANY_PAGE | HERE_KEYS => assert!(!asked.ends.client.is_rejected(), "a wrong credential"),
+        ANYONE | ANY_PAGE | HERE_KEYS => {
+            assert!(asked.ends.client != ClientCertificate::Rejected, "a wrong credential");
+        }
         KEYS if is_post => assert!(!here::is_meant(asked) && shows_client_secret(asked), "no API key"),
         KEYS => assert!(shows_key(asked), "no API key"),
         PROXY => {

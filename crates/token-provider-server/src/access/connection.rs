@@ -24,7 +24,7 @@ impl ConnectionInfo {
 }
 
 /// The certificate that a client has shown in the TLS handshake, as it is judged now.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientCertificate {
     /// It has shown none.
@@ -34,11 +34,4 @@ pub enum ClientCertificate {
     Verified(Arc<[String]>),
     /// It was good in the handshake, and is not any more.
     Rejected,
-}
-
-impl ClientCertificate {
-    /// Returns whether a certificate was shown that counts for nothing.
-    pub fn is_rejected(&self) -> bool {
-        matches!(self, Self::Rejected)
-    }
 }

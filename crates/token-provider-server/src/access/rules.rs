@@ -120,7 +120,9 @@ impl Rules {
         connection: &ConnectionInfo,
     ) -> Result<Caller<'r>, Problem> {
         let shown = match self.identify(headers, connection).await {
-            Ok(None) if connection.client.is_rejected() => Err(Rejection::Certificate.into()),
+            Ok(None) if connection.client == ClientCertificate::Rejected => {
+                Err(Rejection::Certificate.into())
+            }
             shown => shown,
         };
         let unauthenticated = || Problem::unauthenticated(&self.ways(false));
@@ -183,7 +185,7 @@ impl Rules {
             }),
         };
         let shown = match named {
-            Ok(None) if connection.client.is_rejected() => {
+            Ok(None) if connection.client == ClientCertificate::Rejected => {
                 Err(Problem::rejected(Rejection::Certificate, true))
             }
             Ok(None) => self.certified(connection).transpose(),

@@ -165,9 +165,9 @@ fn lines(page: &mut Page<'_>, telemetry: &Telemetry) -> fmt::Result {
 
 /// Under the names that all Prometheus clients use.
 fn of_process(page: &mut Page<'_>, process: Process, telemetry: &Telemetry) -> fmt::Result {
-    page.one("process_cpu_seconds_total", ConstCounter::new(process.cpu.as_secs_f64()))?;
+    page.one("process_cpu_seconds_total", ConstCounter::new(process.cpu_seconds))?;
     for (name, value) in [
-        ("process_resident_memory_bytes", Some(process.resident_bytes)),
+        ("process_resident_memory_bytes", Some(process.resident_memory_bytes)),
         ("process_virtual_memory_bytes", Some(process.virtual_bytes)),
         ("process_threads", Some(process.threads)),
         ("process_open_fds", Some(process.open_files)),

@@ -55,13 +55,7 @@ pub(super) fn json(app: &App, process: Option<Process>) -> Value {
             "lines_written": audit.counts().written,
             "lines_lost": counts(audit.counts().lost_by_reason()),
         })),
-        "process": process.map(|process| json!({
-            "resident_memory_bytes": process.resident_bytes,
-            "cpu_seconds": process.cpu.as_secs_f64(),
-            "threads": process.threads,
-            "open_files": process.open_files,
-            "max_files": process.max_files,
-        })),
+        "process": process,
         // The newest first, as in the audit trail.
         "recent": telemetry.audit.as_ref().map(Audit::recent).unwrap_or_default(),
     }))

@@ -16,15 +16,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use hyper::body::Body;
-use hyper::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper::header::{CONNECTION, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::{HeaderMap, Method, Request, StatusCode, Version};
 
 use super::answer::{self, Answer, JSON, NO_CACHE};
 use super::page::Page;
 use super::request::{CORRELATION_ID, Call, PAGE, REQUEST_ID, RequestInfo, Route, allow};
 use super::token::Served;
 use super::{audit, health, here, oauth2, page, token};
-use crate::access::{Access, ConnectionInfo, Cors, Shares};
+use crate::access::{Access, ClientCertificate, ConnectionInfo, Cors, Shares};
 use crate::problem::Problem;
 use crate::telemetry::Telemetry;
 
@@ -36,9 +36,6 @@ pub trait Service: Send + Sync + 'static {
         request: Request<B>,
         connection: &ConnectionInfo,
     ) -> impl Future<Output = Answer> + Send;
-
-    /// Returns whether the server is shutting down.
-    fn is_draining(&self) -> bool;
 }
 
 /// What every request is answered from.
@@ -75,10 +72,6 @@ impl Service for App {
             let (cors, result) = handled.unwrap_or_else(|problem| (Cors::None, Err(problem)));
             self.conclude(info, &cors, result)
         }
-    }
-
-    fn is_draining(&self) -> bool {
-        self.access.is_draining()
     }
 }
 
@@ -143,7 +136,11 @@ impl App {
         Ok((cors, catch_panic(info, answered).await))
     }
 
-    /// Records what came of a request, and completes the answer.
+    /// Records what came of a request, and completes the answer. The connection ends with it when its client certificate is no
+    /// longer accepted: the client may have a newer one, which it can only show on another connection. So it does, over HTTP/1.1,
+    /// when the server is shutting down: a request that comes in just when a kept connection is closed would be lost. HTTP/2 says
+    /// at the end which requests were not processed; to end a connection before that would cost a handshake for each request until
+    /// the balancer has noticed.
     pub(crate) fn conclude(
         &self,
         info: RequestInfo<'_>,
@@ -161,6 +158,10 @@ impl App {
         }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(REQUEST_ID, info.id);
+        let is_last = self.access.is_draining() && info.head.version != Version::HTTP_2;
+        if is_last || info.connection.client == ClientCertificate::Rejected {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         answer
     }
 }

@@ -91,13 +91,10 @@ impl Fetcher {
         // A URL may have anything in its query, and errors go to the log.
         let no_answer = |source: reqwest::Error| {
             let source = source.without_url();
-            let message = match connection_problem(&source) {
-                Some(problem) => format!("no answer to the request for the {what}: {problem}"),
-                None => format!(
-                    "no answer to the request for the {what}; check its URL, the network and HTTPS_PROXY"
-                ),
-            };
-            FetchError(message, Some(source))
+            let problem = connection_problem(&source).map(|problem| format!(": {problem}"));
+            let problem =
+                problem.unwrap_or_else(|| "; check its URL, the network and HTTPS_PROXY".to_owned());
+            FetchError(format!("no answer to the request for the {what}{problem}"), Some(source))
         };
         let response = self.request(url).await?.send().await.map_err(no_answer)?;
         if response.status() != StatusCode::OK {

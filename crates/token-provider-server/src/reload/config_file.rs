@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::watched::Watched;
 use crate::config::{Config, ConfigErrors, LoadedConfig};
+use crate::settings::Locations;
 
 /// On SIGHUP the file is read again after this time rather than at the next look: one that says the same then is not being written.
 /// It may be saved just while logs are rotated.
@@ -63,8 +64,8 @@ impl ConfigFile {
         if !self.file.look().await || self.file.is_pipe() && !self.is_wanted {
             return None;
         }
-        let (overrides, environment) = (loaded.overrides.clone(), loaded.environment.clone());
-        self.file.read(move |path| Config::read_file(path, &overrides, &environment)).await
+        let (named, environment) = (loaded.overrides.file.config.clone(), loaded.environment.clone());
+        self.file.read(move |path| Locations::new(named.as_deref(), &environment).read(path)).await
     }
 }
 

@@ -62,17 +62,13 @@ impl Store for ProfileStore {
         });
         let known = token.as_ref().map_or(0, |token| token.fence);
         let failure = failure.and_then(|(sealed, _)| {
-            store.open(&names[1], &sealed, |fence, record, age| match record.content {
-                Content::Failure(status, code, failures, wait) => {
-                    let wait = wait.saturating_sub(age);
-                    // A token that came after it has ended it.
-                    Ok((fence > known).then_some(NotedFailure {
-                        kind: kind_of(status, code),
-                        failures,
-                        wait,
-                    }))
-                }
-                _ => Err(Flaw::Malformed),
+            store.open(&names[1], &sealed, |fence, record, age| {
+                let Content::Failure(status, code, failures, wait) = record.content else {
+                    return Err(Flaw::Malformed);
+                };
+                let (kind, wait) = (kind_of(status, code), wait.saturating_sub(age));
+                // A token that came after it has ended it.
+                Ok((fence > known).then_some(NotedFailure { kind, failures, wait }))
             })
         });
         Stored { token, failure: failure.flatten() }

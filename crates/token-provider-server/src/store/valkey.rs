@@ -144,19 +144,14 @@ impl Valkey {
 
     /// Returns what is unwise about the server or how it is reached, as far as can be seen.
     pub async fn warnings(&self) -> Vec<String> {
-        let (config, mut warnings) = (&self.config, Vec::new());
-        if !config.place.is_tls() && !self.nodes.iter().all(is_loopback_url) {
-            warnings.push("the connection is not encrypted: write rediss:// in store.url".to_owned());
-        }
-        if config.user.is_none() {
-            warnings
-                .push("store.user is not set: anyone who can reach the server can do anything".to_owned());
-        }
-        if self.evicts().await {
-            warnings
-                .push("the server drops records to make room: set maxmemory-policy noeviction".to_owned());
-        }
-        warnings
+        let is_clear = !self.config.place.is_tls() && !self.nodes.iter().all(is_loopback_url);
+        let is_open = self.config.user.is_none();
+        let unwise = [
+            (is_clear, "the connection is not encrypted: write rediss:// in store.url"),
+            (is_open, "store.user is not set: anyone who can reach the server can do anything"),
+            (self.evicts().await, "the server drops records to make room: set maxmemory-policy noeviction"),
+        ];
+        unwise.into_iter().filter(|(is_so, _)| *is_so).map(|(_, warning)| warning.to_owned()).collect()
     }
 
     /// Returns whether the server drops what has an end when its memory is full, if it tells us; of a cluster, whether any does.

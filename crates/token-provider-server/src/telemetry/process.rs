@@ -1,16 +1,17 @@
 //! What the process takes of the machine.
 
-use std::time::Duration;
+use serde::Serialize;
 
 /// A look at the process.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Process {
     /// Time on a processor.
-    pub cpu: Duration,
+    pub cpu_seconds: f64,
     /// Memory in use.
-    pub resident_bytes: u64,
-    /// Address space.
+    pub resident_memory_bytes: u64,
+    /// Address space; no part of the status.
+    #[serde(skip)]
     pub virtual_bytes: u64,
     /// Its threads.
     pub threads: u64,
@@ -24,6 +25,8 @@ impl Process {
     /// Looks; `None` where there is no `/proc`. Reads a file and lists folders, one with an entry for each connection.
     #[cfg(all(target_os = "linux", not(portable)))]
     pub fn look() -> Option<Self> {
+        use std::time::Duration;
+
         use rustix::param::page_size;
         use rustix::process::{Resource, getrlimit};
         use rustix::time::{ClockId, clock_gettime};
@@ -35,9 +38,9 @@ impl Process {
         let mut sizes =
             memory.split(' ').map_while(|pages| pages.parse::<u64>().ok()?.checked_mul(page_size));
         Some(Self {
-            cpu: clock_gettime(ClockId::ProcessCPUTime).try_into().ok()?,
+            cpu_seconds: Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).ok()?.as_secs_f64(),
             virtual_bytes: sizes.next()?,
-            resident_bytes: sizes.next()?,
+            resident_memory_bytes: sizes.next()?,
             threads: entries("/proc/self/task")?,
             // The listing itself has one open.
             open_files: u64::saturating_sub(entries("/proc/self/fd")?, 1),
@@ -60,7 +63,10 @@ mod tests {
     #[test]
     fn this_process_is_found() {
         let look = Process::look().expect("there is a /proc");
-        assert!(look.resident_bytes > 100_000 && look.virtual_bytes > look.resident_bytes, "{look:?}");
-        assert!(look.threads > 0 && look.open_files > 2 && look.cpu > Duration::ZERO, "{look:?}");
+        assert!(
+            look.resident_memory_bytes > 100_000 && look.virtual_bytes > look.resident_memory_bytes,
+            "{look:?}"
+        );
+        assert!(look.threads > 0 && look.open_files > 2 && look.cpu_seconds > 0.0, "{look:?}");
     }
 }

@@ -351,9 +351,9 @@ fn proxy_that_names_nobody_is_no_way_to_authenticate() {
     let open = "listen = [\"0.0.0.0:1\"]\n";
     let balancer = "access.trusted_proxy.from = [\"10.0.0.1\"]\n";
     let config = parsed(&format!("{open}{balancer}"));
-    assert!(!config.access.has_callers() && config.exposed_listener().is_some());
+    assert!(!config.access.has_callers() && !config.access.has_access_rule());
     let named = parsed(&format!("{open}{balancer}access.trusted_proxy.header = \"X-User\"\n"));
-    assert!(named.access.has_callers() && named.exposed_listener().is_none());
+    assert!(named.access.has_callers() && named.access.has_access_rule());
     // Browsers send nothing by themselves that it would turn into a name.
     assert!(parsed(&format!("{balancer}cors.origins = [\"*\"]\n")).origins == [OriginPattern::Any]);
 }
