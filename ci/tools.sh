@@ -129,7 +129,7 @@ need_cargo_deb() {
     need_rust
     # It finds out from dpkg's tools which libraries the program depends on.
     command -v dpkg-shlibdeps >/dev/null || apt dpkg-dev
-    [[ $("$CARGO_DEB" --version 2>/dev/null) == "$CARGO_DEB_VERSION" ]] && return
+    [[ $("$CARGO_DEB" --version 2>/dev/null) == "cargo-deb $CARGO_DEB_VERSION" ]] && return
     cargo install --quiet --locked --root "$CARGO_TARGET_DIR/tools" --target-dir "$CARGO_TARGET_DIR/tools/build" \
         "cargo-deb@$CARGO_DEB_VERSION"
     rm -rf "$CARGO_TARGET_DIR/tools/build"

@@ -22,8 +22,8 @@ class News(unittest.TestCase):
     def setUp(self):
         self.stack = ExitStack()
         self.addCleanup(self.stack.close)
-        store = stores.Store(self.stack, stores.Site(self.stack, tls=True), stores.MEMORY_ONLY)
-        self.fleet = Fleet(self.stack, SERVERS, store.url, store.access, lifetime=None)
+        self.store = stores.Store(self.stack, stores.Site(self.stack, tls=True), stores.MEMORY_ONLY)
+        self.fleet = Fleet(self.stack, SERVERS, self.store.url, self.store.access, lifetime=None)
         self.fleet.wait_until_connected()
 
     def tokens(self, kind):
@@ -43,6 +43,17 @@ class News(unittest.TestCase):
         print(f"replaced at all servers after {time.monotonic() - reported:.1f} s")
         self.assertEqual(len(self.tokens(KIND)), 1)
         self.assertEqual(self.fleet.account.count(), requests + 1)
+
+    def test_of_a_token_that_is_refused_while_the_store_is_away_come_once_it_is_back(self):
+        (token,) = self.tokens(HELD[0])
+        self.store.kill()
+        first, *others = self.fleet.servers
+        callers.report(first.origin, token)
+        wait_for("its successor at the server that knows", lambda: first.ask(HELD[0]).token != token)
+        self.assertEqual({handout.token for handout in self.fleet.ask_all(HELD[0], others)}, {token})
+        # Empty: nothing of the report is in it.
+        self.store.start()
+        wait_for("its successor everywhere", lambda: token not in self.tokens(HELD[0]))
 
     def test_of_a_pause_that_here_asks_for_reach_all_servers(self):
         self.fleet.account.fault(status=429, retry_after=8)
