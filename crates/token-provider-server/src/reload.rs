@@ -211,8 +211,9 @@ impl Reloader {
         if let Some(file) = { files }.find(|file| self.outputs.has(file)) {
             let problem =
                 format!("access.oidc: {} is a file of [[outputs]]; take it out first", file.display());
+            self.report(vec![problem.clone()]);
             tracing::error!(problem, "the changed configuration is not used");
-            return self.report(vec![problem]);
+            return;
         }
         changed.access.is_locked = self.must_lock(&changed);
         // Without callers every profile is for everybody, which is what such a server is started for. A reload that takes away

@@ -121,8 +121,8 @@ impl TokenStore {
             match limited(LONGEST_CONNECT, store.connect()).await {
                 Ok(()) => {
                     *store.status.problem.lock() = None;
-                    store.failures.store(0, Ordering::Relaxed);
                     tracing::info!(store = store.config.url, "tokens are kept in the store");
+                    store.failures.store(0, Ordering::Relaxed);
                 }
                 Err(error) => store.go_without(&error),
             }
@@ -317,8 +317,8 @@ impl TokenStore {
     }
 
     fn reject(&self, record: &str, flaw: Flaw) {
-        tracing::warn!(record, reason = %flaw, "a record in the store was rejected");
         *self.status.rejected.lock().entry(flaw).or_default() += 1;
+        tracing::warn!(record, reason = %flaw, "a record in the store was rejected");
     }
 
     /// Returns how long ago a record was written. On another machine, or across a boot, only the wall clock can tell, and on one

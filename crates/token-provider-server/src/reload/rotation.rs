@@ -97,7 +97,7 @@ impl Rotation {
         file.forget();
     }
 
-    /// What the log says, the status says already.
+    /// Says what comes of it in the status first, then in the log (but for a file that hangs).
     async fn rotate(&mut self, now: Instant, handout: &Handout) {
         self.retry_at = None;
         let reported = self.unusable.take();
@@ -109,6 +109,7 @@ impl Rotation {
             Ok(false) => publish(None),
             Ok(true) => {
                 publish(None);
+                handout.credential_changed(profile);
                 let key = self.issuer.private_key().as_ref().map(key_name);
                 tracing::info!(
                     profile,
@@ -116,7 +117,6 @@ impl Rotation {
                     credential.key = key,
                     "credential rotated: {issuer} accepts the new one"
                 );
-                handout.credential_changed(profile);
                 for file in std::iter::once(&mut self.file).chain(&mut self.key_file) {
                     file.read(warn_of_others).await;
                 }

@@ -14,6 +14,7 @@ use crate::config::{
     AuditConfig, Config, Environment, Host, Listen, LogFormat, OriginPattern, Overrides, Owner, StoreConfig,
     StorePlace, TokenFormat,
 };
+use crate::setup::check_exposure;
 
 /// Every key there is, with a value other than the default.
 pub(super) const EVERY_KEY: &str = r#"
@@ -351,9 +352,9 @@ fn proxy_that_names_nobody_is_no_way_to_authenticate() {
     let open = "listen = [\"0.0.0.0:1\"]\n";
     let balancer = "access.trusted_proxy.from = [\"10.0.0.1\"]\n";
     let config = parsed(&format!("{open}{balancer}"));
-    assert!(!config.access.has_callers() && !config.access.has_access_rule());
+    assert!(!config.access.has_callers() && check_exposure(&config).is_err());
     let named = parsed(&format!("{open}{balancer}access.trusted_proxy.header = \"X-User\"\n"));
-    assert!(named.access.has_callers() && named.access.has_access_rule());
+    assert!(named.access.has_callers() && check_exposure(&named).is_ok());
     // Browsers send nothing by themselves that it would turn into a name.
     assert!(parsed(&format!("{balancer}cors.origins = [\"*\"]\n")).origins == [OriginPattern::Any]);
 }
