@@ -129,9 +129,10 @@ impl Reloader {
             tracing::info!("no configuration file to reload: the server was started without one");
         }
         if let Some((tls, work)) = &mut self.certificate {
-            let tls = Arc::clone(tls);
+            let found = Arc::clone(tls);
             // Where it hangs, that is reported; the certificate stays.
-            let _ = work.run(move || tls.look()).await;
+            let _ = work.run(move || found.look()).await;
+            *self.app.telemetry.certificate_expiry.lock() = tls.not_after();
         }
         self.outputs.look();
         self.look_at_api_keys();

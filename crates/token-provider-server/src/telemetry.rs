@@ -16,9 +16,8 @@ mod trace;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -37,9 +36,6 @@ pub use self::status::{ConfigStatus, OutputStatus, StoreStatus};
 pub use self::time::rfc_3339;
 pub use self::trace::trace_id;
 
-/// Returns when the certificate of the listeners expires.
-pub type Expiry = Box<dyn Fn() -> Option<SystemTime> + Send + Sync>;
-
 /// How many requests from a caller ended in each way. One that the configuration names has its own count, an API key, an access
 /// key, the name in a client certificate or an output; others have one for each method, as there are as many as their issuers make.
 pub type Callers = BTreeMap<(Method, Arc<str>, Outcome), u64>;
@@ -54,7 +50,7 @@ pub fn each<E: Copy + Ord, const N: usize>(all: [E; N], tally: &Tally<E>) -> [(E
 }
 
 /// The figures of a running server that belong to no profile, and its audit trail.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Telemetry {
     /// When the process was started, since the epoch.
     pub started: Duration,
@@ -78,13 +74,14 @@ pub struct Telemetry {
     pub audited: Mutex<BTreeMap<Arc<str>, u64>>,
     /// Each connection that is open holds it.
     connections: Arc<()>,
-    certificate: Option<Expiry>,
+    /// When the certificate of the listeners expires, since the epoch.
+    pub certificate_expiry: Mutex<Option<Duration>>,
 }
 
 impl Telemetry {
-    /// Starts with an audit trail and a certificate, if there are any.
-    pub fn new(audit: Option<Audit>, certificate: Option<Expiry>) -> Self {
-        Self { started: SystemClock.now().wall, audit, certificate, ..Self::default() }
+    /// Starts with an audit trail, if there is one.
+    pub fn new(audit: Option<Audit>) -> Self {
+        Self { started: SystemClock.now().wall, audit, ..Self::default() }
     }
 
     /// Counts how a request for a token ended, and writes it to the audit trail. A refusal or failure is in the log wherever the
@@ -131,17 +128,6 @@ impl Telemetry {
     pub fn connections(&self) -> usize {
         // One reference is that of the count itself.
         Arc::strong_count(&self.connections) - 1
-    }
-
-    /// Returns when the certificate expires, since the epoch.
-    pub fn certificate_expiry(&self) -> Option<Duration> {
-        self.certificate.as_ref()?()?.duration_since(SystemTime::UNIX_EPOCH).ok()
-    }
-}
-
-impl fmt::Debug for Telemetry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Telemetry").field("audit", &self.audit).finish_non_exhaustive()
     }
 }
 

@@ -283,12 +283,8 @@ impl TokenProviderBuilder {
 
     /// Makes the provider. Nothing is requested yet. What it logs later is in the span that is entered now.
     pub fn build(self) -> TokenProvider {
-        let cache = Cache::new(self.issuer.clone(), self.clock, self.max_tokens, self.seed);
-        TokenProvider(Arc::new(Inner {
-            cache,
-            issuer: self.issuer,
-            default_key: self.default_key,
-            max_wait: self.max_wait,
-        }))
+        let Self { issuer, clock, max_tokens, seed, default_key, max_wait } = self;
+        let cache = Cache::new(issuer.clone(), clock, max_tokens, seed);
+        TokenProvider(Arc::new(Inner { cache, issuer, default_key, max_wait }))
     }
 }

@@ -1,7 +1,6 @@
 //! How much of one kind each address has at once, so that one machine cannot take all of it.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -59,11 +58,10 @@ impl Drop for Share {
     fn drop(&mut self) {
         let mut taken = self.shares.taken.lock();
         taken.all -= 1;
-        if let Entry::Occupied(mut count) = taken.by_network.entry(self.network) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
+        let count = taken.by_network.get_mut(&self.network).expect("each share is counted");
+        *count -= 1;
+        if *count == 0 {
+            taken.by_network.remove(&self.network);
         }
     }
 }

@@ -49,7 +49,8 @@ impl Collector for Metrics {
         outputs(page, telemetry)?;
         store(page, telemetry)?;
         lines(page, telemetry)?;
-        if let Some(end) = telemetry.certificate_expiry() {
+        let end = *telemetry.certificate_expiry.lock();
+        if let Some(end) = end {
             let end = ConstGauge::new(end.as_secs());
             page.one("token_provider_certificate_expiry_timestamp_seconds", end)?;
         }

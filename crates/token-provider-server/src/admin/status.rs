@@ -39,7 +39,7 @@ pub(super) fn json(app: &App, process: Option<Process>) -> Value {
         }).collect::<Vec<_>>(),
         "refusals": counts(each(Rule::ALL, &telemetry.refusals).map(|(rule, count)| (rule.as_str(), count))),
         "connections_open": telemetry.connections(),
-        "certificate_expires_at": telemetry.certificate_expiry().map(|at| rfc_3339(at).to_string()),
+        "certificate_expires_at": telemetry.certificate_expiry.lock().map(|at| rfc_3339(at).to_string()),
         "configuration": {
             "file": config.file,
             "last_reload_successful": config.is_reloaded(),

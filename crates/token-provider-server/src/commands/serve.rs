@@ -29,7 +29,7 @@ use crate::notify::Notifier;
 use crate::outputs::Outputs;
 use crate::reload::Reloader;
 use crate::setup;
-use crate::telemetry::{Expiry, Telemetry};
+use crate::telemetry::Telemetry;
 use crate::topic::Topic;
 
 /// The longest wait for an audit trail that cannot be written.
@@ -79,8 +79,8 @@ impl Server {
         let Prepared { limits, tls, listeners, admin, service, page, audit, needed_files, .. } = prepared;
         service.access.handout().warm();
 
-        let expiry = tls.clone().map(|tls| -> Expiry { Box::new(move || tls.not_after()) });
-        let mut telemetry = Telemetry::new(audit, expiry);
+        let mut telemetry = Telemetry::new(audit);
+        *telemetry.certificate_expiry.lock() = tls.as_ref().and_then(|tls| tls.not_after());
         telemetry.store = service.store.as_ref().map(|store| Arc::clone(&store.status));
         let app = Arc::new(App::new(service.access, page, telemetry));
         #[cfg(feature = "store")]

@@ -114,9 +114,9 @@ impl Tls {
         identity.and(authorities).map(|_| is_new || are_new)
     }
 
-    /// Returns when the certificate's validity ends.
-    pub fn not_after(&self) -> Option<SystemTime> {
-        not_after(leaf(&self.current.load().identity))
+    /// Returns when the certificate's validity ends, since the epoch.
+    pub fn not_after(&self) -> Option<Duration> {
+        not_after(leaf(&self.current.load().identity))?.duration_since(SystemTime::UNIX_EPOCH).ok()
     }
 
     /// Returns why clients would refuse the certificate now.

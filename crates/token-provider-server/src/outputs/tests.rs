@@ -65,7 +65,7 @@ impl Bench {
         let provider = TokenProvider::builder(Arc::clone(&account)).clock(clock.clone()).build();
         let profile = Profile::new("default", Vec::new(), provider);
         let access = Access::start(&config(&folder, outputs), Handout::new([profile], "default"));
-        let app = Arc::new(App::new(access, Page::Plain, Telemetry::new(None, None)));
+        let app = Arc::new(App::new(access, Page::Plain, Telemetry::new(None)));
         let kept = [folder.path().join("needed")].into();
         let outputs = Arc::new(Outputs::start(app, clock_of_outputs, kept));
         Self { folder, account, clock, outputs }

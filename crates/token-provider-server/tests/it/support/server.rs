@@ -159,7 +159,7 @@ impl Setup {
         };
         let trail = self.trail.map_or(AuditConfig::Off, AuditConfig::File);
         let audit = Audit::start(&trail, config.admin.is_some()).expect("can be opened");
-        let app = App::new(access, Page::Plain, Telemetry::new(audit, None));
+        let app = App::new(access, Page::Plain, Telemetry::new(audit));
         let app = Arc::new(app);
         let shutdown = CancellationToken::new();
         let until = shutdown.clone().cancelled_owned();
