@@ -29,6 +29,8 @@ pub(super) const ACCEPT_QUEUE: u32 = 4096;
 /// The maximum size of a client's certificate chain, which is kept as long as its connection. Usual chains have 2 to 6
 /// KiB; TLS allows for 64 KiB.
 pub(super) const MAX_CHAIN: usize = 16 * 1024;
+/// A longer URI in one names nobody; a SPIFFE id is no longer.
+pub(super) const MAX_NAME: usize = 2048;
 
 /// What the program itself takes, with tokens, answers and what many processors do at once.
 pub(super) const RESERVED_MEMORY: u64 = 64 * 1024 * 1024;
@@ -128,8 +130,8 @@ impl Limits {
     }
 
     /// Returns what connections of the admin listener may take. A monitoring system and some people have no need for more. All of
-    /// them fit into the descriptors that connections of callers leave; and silent ones do not keep the others out for long. Idle ones are closed sooner than the usual intervals between scrapes, so that no scrape meets a connection that is just
-    /// being closed.
+    /// them fit into the descriptors that connections of callers leave; and silent ones do not keep the others out for long. Idle
+    /// ones are closed sooner than the usual intervals between scrapes, so that no scrape meets a connection that is just being closed.
     pub fn of_admin() -> Self {
         Self {
             connections: 32,

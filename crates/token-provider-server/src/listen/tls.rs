@@ -22,6 +22,7 @@ use tokio_rustls::{Accept, TlsAcceptor};
 use webpki::{EndEntityCert, Error as CertificateError, KeyUsage, anchor_from_trusted_cert};
 use zeroize::Zeroizing;
 
+use super::limits::MAX_NAME;
 use crate::access::ClientCertificate;
 use crate::config::TlsConfig;
 use crate::failure::Failure;
@@ -31,9 +32,6 @@ use crate::values::name::is_plain;
 
 /// Preferred first (RFC 7301 §3.2).
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
-
-/// A longer URI names nobody; a SPIFFE id is no longer.
-const MAX_NAME: usize = 2048;
 
 const NOT_PEM: &str = "damaged PEM: expected base64 between BEGIN and END lines";
 
