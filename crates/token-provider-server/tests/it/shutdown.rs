@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use token_provider::TokenProvider;
 use token_provider_server::parts::listen::Limits;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::support::issuer::GatedIssuer;
 use super::support::server::{Server, Setup};
-use super::support::wire::Connection;
+use super::support::wire::{Connection, get};
 use super::support::within;
 
 const REQUEST: &str = "GET /getToken HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -96,6 +97,37 @@ async fn nobody_is_let_in_who_waited_for_a_place() {
     assert!(waiting.is_closed_by_server().await);
     issuer.answer();
     assert_eq!(only.reply().await.status, 200);
+    server.ended().await;
+}
+
+/// Its connection looks idle while it takes its time to take in what it has asked for all at once, and more of that is unread.
+#[tokio::test]
+async fn answers_to_a_client_that_asks_far_ahead_are_not_cut() {
+    let mut server = Server::start().await;
+    let token = get(server.address, "/getToken").await.text().to_owned();
+    let socket = TcpSocket::new_v4().expect("can be made");
+    socket.set_recv_buffer_size(4096).expect("is allowed");
+    let (mut reader, mut writer) = socket.connect(server.address).await.expect("is there").into_split();
+    let asking = tokio::spawn(async move {
+        // The server need not read all of it.
+        let _ = writer.write_all(REQUEST.repeat(3000).as_bytes()).await;
+        writer
+    });
+    // Until it can send no more.
+    let (mut there, mut still) = (0, 0);
+    while still < 1000 {
+        let now = reader.peek(&mut [0; 16_384]).await.expect("is there");
+        still = if now == there { still + 1 } else { 0 };
+        there = now;
+        tokio::task::yield_now().await;
+    }
+    server.begin_shutdown();
+    let mut answers = Vec::new();
+    within("the end", reader.read_to_end(&mut answers)).await.expect("no answer is lost to a reset");
+    let answers = String::from_utf8(answers).expect("is text");
+    assert!(answers.ends_with(&token), "the last is whole");
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), answers.matches(&token).count());
+    drop((reader, asking.await.expect("does not panic")));
     server.ended().await;
 }
 
