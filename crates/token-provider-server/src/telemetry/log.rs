@@ -220,10 +220,12 @@ pub(super) fn fit(line: Vec<u8>, form: Form) -> Vec<u8> {
 }
 
 /// Libraries below are heard from `warn` on, whatever the level: hyper and rustls say at `trace` what went over the
-/// wire. Their lines are never let through at that level.
+/// wire. Their lines are never let through at that level. h2 warns of each connection that resets too many streams, so that
+/// anyone who can connect could have a thousand lines a second written.
 fn targets(level: LevelFilter) -> Targets {
     Targets::new()
         .with_default(level.min(LevelFilter::WARN))
+        .with_target("h2", level.min(LevelFilter::ERROR))
         .with_target("token_provider", level)
         .with_target("token_provider_server", level)
         .with_target("here_sandbox", level)
@@ -234,6 +236,19 @@ mod tests {
     use crate::printable::is_hidden;
 
     use super::*;
+
+    #[test]
+    fn clients_cannot_have_warnings_of_libraries_written() {
+        for level in [LevelFilter::WARN, LevelFilter::TRACE] {
+            let targets = targets(level);
+            assert!(!targets.would_enable("h2::proto::streams::recv", &Level::WARN), "{level}");
+            assert!(
+                targets.would_enable("h2::codec", &Level::ERROR)
+                    && targets.would_enable("hyper", &Level::WARN)
+            );
+            assert!(!targets.would_enable("hyper", &Level::INFO), "{level}");
+        }
+    }
 
     #[test]
     fn no_character_of_unicode_is_hidden_in_a_line_of_the_log() {
