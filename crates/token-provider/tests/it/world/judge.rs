@@ -298,13 +298,17 @@ impl Judge {
     /// To be called a moment after a report that was accepted.
     pub(crate) fn successor_must_be_under_way(&mut self, key: usize, number: usize, now: Now) {
         let is_crowded = self.is_crowded();
+        let is_just_early = |flight: Flight| flight.is_early && now.timer <= flight.begun.timer + 2 * TICK;
+        let is_overtaken = self.files.iter().any(|file| file.flight.is_some_and(is_just_early));
         let file = &mut self.files[key];
         file.grow_old(&self.tokens, is_crowded, now);
         let is_under_way = file.flight.is_some() || file.failure().is_some() || file.token != Some(number);
-        // Of two kinds that are reported in the same moment, one may have been the tenth; and in the moment of the report
-        // another kind's request may have failed.
+        // Of two kinds that are reported in the same moment, one may have been the tenth; in the moment of the report another kind's
+        // request may have failed; and a kind that waited for that moment may have made the one request that finds out whether they
+        // still do (seeds 46903 and 92766).
         let is_away = now.timer <= self.troubled + 2 * TICK;
-        let is_excused = !file.must_be_held() || self.after_reports.len() >= A_MINUTE || is_away;
+        let is_excused =
+            !file.must_be_held() || self.after_reports.len() >= A_MINUTE || is_away || is_overtaken;
         self.check(
             is_under_way || is_excused,
             key,
