@@ -19,14 +19,15 @@ class ManyCallers(unittest.TestCase):
     def one_request(self, stack, store):
         fleet = Fleet(stack, SERVERS, store.url, store.access, lifetime=None, timeout="2s")
         fleet.wait_until_connected()
-        self.assertEqual(fleet.account.count(), 1, "all servers started with one token")
+        # One, or more where a busy machine took its time to connect all of them: nobody waits for that at the start.
+        requests = fleet.account.count()
         # So that nobody finds one that is held already.
         fleet.account.fault(delay_ms=300)
         origins = [server.origin for server in fleet.servers]
         counts, longest = callers.ask_at_once(origins, CALLERS, kind=600)
         got = {(status, bool(token)): number for (status, token), number in counts.items()}
         self.assertEqual(got, {(200, True): SERVERS * CALLERS}, f"statuses, and whether there was a token: {got}")
-        self.assertEqual(fleet.account.count(), 2)
+        self.assertEqual(fleet.account.count(), requests + 1)
         print(f"{SERVERS * CALLERS} callers had their token after {longest:.1f} s")
 
     def test_cost_one_request_in_redis_with_tls(self):
