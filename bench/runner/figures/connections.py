@@ -1,6 +1,6 @@
 """What a client costs that makes a new connection for its one request, with and without TLS."""
 
-import handshakes as handshake_client
+import connecting
 import wrk
 from contenders import answer_of
 from report import Section, Target
@@ -35,8 +35,8 @@ def measure(bench):
         for name, values in cpu.items():
             values.append(wrk.run(servers[name], SECONDS, CLOSE)["cpu"])
         for name, values in handshakes.items():
-            plain = handshake_client.run(servers[name], SECONDS)
-            values.append(handshake_client.run(servers[f"{name}, TLS"], SECONDS) - plain)
+            plain = connecting.run(servers[name], SECONDS)
+            values.append(connecting.run(servers[f"{name}, TLS"], SECONDS) - plain)
     rows = [[name, text(median(values), "seconds"), compare(values, cpu["nginx"])[1]] for name, values in cpu.items()]
     rows += [
         [f"{name}, what TLS adds", text(median(values), "seconds"), compare(values, handshakes["nginx"])[1]]

@@ -194,13 +194,11 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
 }
 
 /// Reads and discards what the other side still sends (RFC 9112 §9.6). Closing a socket with something unread makes the system
-/// send a reset, and the other side may lose an answer for it, such as the one that says that its head is too large. Where the
-/// server closed an idle connection, nothing is on its way: it looks idle, too, while a client takes its time to take in answers that it
-/// has asked for all at once.
+/// send a reset, and the other side may lose an answer for it, such as the one that says that its head is too large.
 async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, ended: &Ended, limits: &Limits) {
     match ended {
         Ended::Done(_) => {}
-        // Of an idle connection nothing is unread, and closing it sends no reset.
+        // Of an idle connection nothing is unread. One that only looks idle has a client that asks ahead and reads slowly.
         Ended::Closed if matches!(stream.read(&mut [0]).now_or_never(), Some(Ok(1))) => {}
         _ => return,
     }

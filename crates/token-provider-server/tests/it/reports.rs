@@ -88,9 +88,11 @@ async fn refused_token_is_replaced_within_one_round_trip_by_one_request() {
         callers.spawn(ask_on(address, stop.subscribe()));
     }
 
-    let reported = Instant::now();
+    let (reported, mut in_time) = (Instant::now(), 0);
     for _ in 0..CALLERS {
         assert_accepted(&report(address, &refused, "", &[]).await);
+        // The successor cannot be there yet. On a busy machine it is before the last callers have reported.
+        in_time += usize::from(reported.elapsed() < Duration::from_millis(ROUND_TRIP_MS));
     }
     let next = successor(address, &refused).await;
     assert_accepted(&report(address, &refused, "", &[]).await);
@@ -115,8 +117,10 @@ async fn refused_token_is_replaced_within_one_round_trip_by_one_request() {
         let value = metrics.text().lines().find_map(|line| line.strip_prefix(&*name)?.parse::<usize>().ok());
         value.unwrap_or_else(|| panic!("{name}\n{}", metrics.text()))
     });
-    // On a busy machine the successor is there before the last callers have reported.
-    assert!(accepted >= 1 && unknown >= 1, "{accepted} accepted, {unknown} unknown");
+    assert!(
+        accepted >= in_time.max(1) && unknown >= 1,
+        "{accepted} accepted, {in_time} in time, {unknown} unknown"
+    );
     assert_eq!(accepted + unknown, CALLERS + 1);
 }
 

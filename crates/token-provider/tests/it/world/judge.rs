@@ -299,7 +299,8 @@ impl Judge {
     pub(crate) fn successor_must_be_under_way(&mut self, key: usize, number: usize, now: Now) {
         let is_crowded = self.is_crowded();
         let is_just_early = |flight: Flight| flight.is_early && now.timer <= flight.begun.timer + 2 * TICK;
-        let is_overtaken = self.files.iter().any(|file| file.flight.is_some_and(is_just_early));
+        let is_overtaken = self.failing_until.is_some()
+            && self.files.iter().any(|file| file.flight.is_some_and(is_just_early));
         let file = &mut self.files[key];
         file.grow_old(&self.tokens, is_crowded, now);
         let is_under_way = file.flight.is_some() || file.failure().is_some() || file.token != Some(number);
